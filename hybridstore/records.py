@@ -1,0 +1,175 @@
+"""The values that travel between the rooms: what is stored, what is asked, what is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, overload
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A text to be found again.
+
+    `id` None takes an id from the content, so the same text added twice is one document. `metadata` must be
+    JSON. `format` tells the chunker how the text is built: "plain", "markdown" or "code".
+    """
+
+    text: str
+    id: str | None = None
+    title: str = ""
+    uri: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    format: str = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A span of a document's text: characters [start, end), under the heading path `heading` ("A > B")."""
+
+    start: int
+    end: int
+    heading: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file as it was when its documents were read: the key (its absolute path), SHA-256, bytes, mtime."""
+
+    key: str
+    digest: str
+    size: int
+    modified_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class AddReport:
+    """What an add did, in documents; and how many chunks were written and how many of them embedded anew."""
+
+    added: int = 0
+    replaced: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    chunks: int = 0
+    embedded: int = 0
+
+    def __add__(self, other: AddReport) -> AddReport:
+        return AddReport(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class KeywordQuery:
+    """A query as the keyword leg reads it: analysed tokens, ready to be matched.
+
+    `terms` are alternatives (any may match, each adds to the score); every phrase in `phrases` must occur, as
+    consecutive tokens; no phrase in `excluded` may. A phrase whose last token ends in `*` matches by prefix.
+    """
+
+    terms: tuple[str, ...] = ()
+    phrases: tuple[tuple[str, ...], ...] = ()
+    excluded: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A query term: in how many chunks it occurs, its IDF, and whether the keyword leg paid for it."""
+
+    text: str
+    document_frequency: int
+    idf: float
+    used: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Chunk ids, best first, with their raw scores: int64 (n,) and float64 (n,), higher is better."""
+
+    chunks: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.chunks)
+
+    def ranks(self) -> dict[int, int]:
+        """Give each chunk's rank, counted from 1."""
+        return {int(chunk): rank for rank, chunk in enumerate(self.chunks, start=1)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A chunk that was found. `start` and `end` are character offsets in the document; ranks count from 1.
+
+    `keyword_score` is BM25 (higher is better), `vector_score` the cosine; both are None where that leg did not
+    have the chunk among its candidates.
+    """
+
+    chunk_id: int
+    document_id: str
+    text: str
+    title: str
+    uri: str
+    heading: str
+    start: int
+    end: int
+    metadata: Mapping[str, Any]
+    score: float
+    rank: int
+    keyword_rank: int | None = None
+    keyword_score: float | None = None
+    vector_rank: int | None = None
+    vector_score: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """Everything a search did, in the order it did it. `explain` renders it; nothing is computed twice.
+
+    `keyword` and `vector` are the legs' full candidate rankings (None where a leg did not run), `fused` the one
+    made from them, `hits` what is shown of it. `timings` are seconds per step. `notes` are sentences for people.
+    """
+
+    query: str
+    mode: str
+    fusion: str
+    limit: int
+    depth: int
+    terms: tuple[Term, ...]
+    phrases: tuple[str, ...]
+    excluded: tuple[str, ...]
+    keyword: Ranking | None
+    vector: Ranking | None
+    weights: tuple[float, float]
+    fused: Ranking
+    hits: tuple[Hit, ...]
+    timings: Mapping[str, float]
+    notes: tuple[str, ...] = ()
+    revision: int = 0
+
+
+class Results(Sequence[Hit]):
+    """The hits of a search, best first; `trace` tells how they came about."""
+
+    __slots__ = ("trace",)
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Hit]: ...
+    def __getitem__(self, index: int | slice) -> Hit | Sequence[Hit]:
+        return self.trace.hits[index]
+
+    def __len__(self) -> int:
+        return len(self.trace.hits)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.trace.hits)
+
+    def __repr__(self) -> str:
+        return f"Results({len(self)} hits for {self.trace.query!r})"
