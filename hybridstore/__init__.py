@@ -1,1 +1,72 @@
+"""hybridstore: one SQLite file of documents, searched by word and by meaning, and explained.
+
+>>> import hybridstore as hs
+>>> with hs.open("notes.db") as store:
+...     store.add("The cat sat on the mat.")
+...     for hit in store.search("feline furniture"):
+...         print(hit.document_id, hit.text)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from hybridstore.errors import (
+    EmbedderMismatch,
+    FileBusy,
+    FileDamaged,
+    FileRefused,
+    HybridstoreError,
+    InputError,
+    MissingExtra,
+    ModelUnavailable,
+    NotFound,
+)
+from hybridstore.records import AddReport, Document, Hit, Results, Trace
+
+if TYPE_CHECKING:
+    from hybridstore.embedders.base import Embedder
+    from hybridstore.filters import field
+    from hybridstore.store import Store, open  # noqa: A004 - `hybridstore.open`, as `gzip.open`
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "AddReport",
+    "Document",
+    "Embedder",
+    "EmbedderMismatch",
+    "FileBusy",
+    "FileDamaged",
+    "FileRefused",
+    "Hit",
+    "HybridstoreError",
+    "InputError",
+    "MissingExtra",
+    "ModelUnavailable",
+    "NotFound",
+    "Results",
+    "Store",
+    "Trace",
+    "field",
+    "open",
+]
+
+# Loaded at first use: NumPy and SQLite would make `import hybridstore` five times as slow.
+_LATER = {
+    "Embedder": "hybridstore.embedders.base",
+    "Store": "hybridstore.store",
+    "field": "hybridstore.filters",
+    "open": "hybridstore.store",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
+    raise AttributeError(f"module 'hybridstore' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

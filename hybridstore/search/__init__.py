@@ -1,0 +1,1 @@
+"""From a query to a Trace: planning, both legs, fusion, selection, explanation."""

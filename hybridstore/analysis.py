@@ -1,0 +1,235 @@
+"""Text to the tokens of the keyword index, the same for documents and queries, in any language.
+
+A document becomes two strings of tokens. The *words* keep the text's order, so that phrases can be matched in
+them: lower-cased, accents folded, stemmed, and for scripts written without spaces (Chinese, Japanese, Thai …)
+overlapping pairs of characters, closed by the run's last character alone. The *compounds* hold what splitting
+would lose, whole: `foo_bar`, `v1.2.3`, `c++`, `src/main.py`, and the parts of `camelCase`.
+
+A token never contains a space, a quote or an asterisk; a query token may end in `*`, which asks for a prefix.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterator
+from functools import lru_cache
+from itertools import pairwise
+
+import regex
+import Stemmer
+
+from hybridstore.errors import InputError
+
+# Bump when the same text would give other tokens: the backend then rebuilds its keyword index.
+ANALYSIS_VERSION = 1
+
+_LONGEST = 128  # characters of a token; what is longer is data, not a word
+_CACHED_RAW = 40  # longer raw tokens (whole sentences of Chinese) are not worth remembering
+_CACHE_SIZE = 100_000  # raw tokens remembered per analyser, about 20 MB
+
+_PAIRED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_CLUSTERED = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")  # a letter and its marks count as one
+_JOIN = r"[-_./\\:@+#&‐‑]{1,3}"
+_WORD = rf"(?:(?![{_PAIRED}])[\p{{L}}\p{{M}}\p{{N}}])+"
+_RAW = regex.compile(
+    rf"[{_PAIRED}][{_PAIRED}\p{{M}}]*|_*{_WORD}(?:{_JOIN}{_WORD})*(?:_+|\+\+|\#)?(?:['’]s\b)?"
+)
+# Text without marks and unspaced scripts (Latin, Greek, Cyrillic) is read by `re`, twice as fast.
+_MARKED = re.compile("[\u0300-\u036f\u0483-\u0489\u0590-\u1dff\u20d0-\u20ff\u2cef-\U0010ffff]")
+_RAW_SIMPLE = re.compile(r"_*[^\W_]+(?:[-_./\\:@+#&‐‑]{1,3}[^\W_]+)*(?:_+|\+\+|\#)?(?:['’]s\b)?")
+_PART = regex.compile(r"[\p{L}\p{M}\p{N}]+")
+_SEGMENT = re.compile(r"[/\\:@]+")
+_POSSESSIVE = re.compile(r"['’][sS]$")
+_CAMEL = regex.compile(r"\p{Lu}+(?=\p{Lu}\p{Ll})|\p{Lu}?\p{Ll}+|\p{Lu}+|\p{N}+")
+_HUMP = regex.compile(r"\p{Ll}\p{Lu}|\p{Lu}\p{Lu}\p{Ll}")
+
+_UNDECOMPOSED = str.maketrans(
+    {"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "ı": "i", "ð": "d", "þ": "th"}
+)
+# Marks that people leave out when they type: Latin, Greek and Cyrillic accents, Hebrew points, Arabic vowels.
+# The vowel signs of Indic scripts are letters to their readers and stay; so does й, a letter of its own.
+_MARKS = re.compile("(?<!\u0438)\u0306|[\u0300-\u0305\u0307-\u036f\u0591-\u05c7\u0640\u064b-\u065f\u0670]")
+
+# A script says which stemmer a word wants, whatever the store's own language is.
+_SCRIPTS = {
+    "CYRILLIC": "russian",
+    "GREEK": "greek",
+    "ARABIC": "arabic",
+    "DEVANAGARI": "hindi",
+    "TAMIL": "tamil",
+}
+LANGUAGES = ("none", *sorted(Stemmer.algorithms()))
+
+
+class _Cache(dict[str, tuple[str, str]]):
+    """Raw tokens and what they became; the common case costs one dictionary look-up."""
+
+    def __init__(self, expand: Callable[[str], tuple[str, str]]) -> None:
+        super().__init__()
+        self._expand = expand
+
+    def __missing__(self, raw: str) -> tuple[str, str]:
+        expanded = self._expand(raw)
+        if len(raw) <= _CACHED_RAW:
+            if len(self) >= _CACHE_SIZE:
+                self.clear()
+            self[raw] = expanded
+        return expanded
+
+
+class Analyser:
+    """The analysis of one language. `language` is a Snowball name ("english") or "none" for no stemming.
+
+    Safe to share between threads. Raises InputError for a language it does not know.
+    """
+
+    def __init__(self, language: str = "english") -> None:
+        if language not in LANGUAGES:
+            raise InputError(f"language {language!r} is not known; choose one of {', '.join(LANGUAGES)}")
+        self.language = language
+        self._stemmers: dict[str, Callable[[str], str]] = {}
+        self._cache = _Cache(self._expand)
+
+    def index(self, text: str) -> tuple[str, str]:
+        """Give (words, compounds) of a text, tokens joined by spaces, for the index."""
+        pairs = list(map(self._cache.__getitem__, _raw_tokens(text)))
+        return " ".join([words for words, _ in pairs]), " ".join([extra for _, extra in pairs if extra])
+
+    def terms(self, text: str) -> tuple[str, ...]:
+        """Give the distinct tokens that a query for any word of the text looks for, in order."""
+        found: dict[str, None] = {}
+        for raw in _raw_tokens(text):
+            if _is_paired(raw):
+                found.update(dict.fromkeys(_asked(_clusters(raw))))
+            else:
+                words, extra = self._cache[raw]
+                found.update(dict.fromkeys(f"{words} {extra}".split()))
+        return tuple(found)
+
+    def phrase(self, text: str) -> tuple[str, ...]:
+        """Give the tokens that must follow each other for the text to occur as a phrase; () for no words."""
+        raws = list(_raw_tokens(text))
+        if len(raws) == 1 and raws[0].endswith(("+", "#")):
+            return (_folded(raws[0]),)  # `"C++"`: its words are only `c`
+        tokens: list[str] = []
+        for raw in raws[:-1]:
+            tokens += self._cache[raw][0].split()
+        if raws:
+            last = raws[-1]
+            tokens += _asked(_clusters(last)) if _is_paired(last) else self._cache[last][0].split()
+        return tuple(tokens)
+
+    def spans(self, text: str, terms: Collection[str]) -> list[tuple[int, int]]:
+        """Give the character spans [start, end) of the words in the text that match any of the terms."""
+        wanted = frozenset(terms)
+        prefixes = tuple(term[:-1] for term in wanted if term.endswith("*"))
+        spans: list[tuple[int, int]] = []
+        for match in _matches(text):
+            raw = match.group()
+            if _is_paired(raw):
+                spans += _paired_spans(raw, match.start(), wanted, prefixes)
+            else:
+                words, extra = self._cache[raw]
+                if not wanted.isdisjoint(f"{words} {extra}".split()):
+                    spans.append(match.span())
+        return spans
+
+    def _expand(self, raw: str) -> tuple[str, str]:
+        if _is_paired(raw):
+            clusters = _clusters(raw)
+            return " ".join([*map("".join, pairwise(clusters)), clusters[-1]]), ""
+        raw = _POSSESSIVE.sub("", unicodedata.normalize("NFKC", raw))
+        parts = _PART.findall(raw)
+        words = [self._stem(_folded(part)) for part in parts]
+        compounds: list[str] = []
+        if len(raw) > sum(map(len, parts)):
+            compounds = [
+                _folded(piece)
+                for piece in dict.fromkeys([raw, *_SEGMENT.split(raw)])
+                if len(piece) <= _LONGEST and len(piece) > len("".join(_PART.findall(piece)))
+            ]
+        for part in parts:
+            if _HUMP.search(part):
+                compounds += [self._stem(_folded(hump)) for hump in _CAMEL.findall(part) if len(hump) > 2]
+        return " ".join(words), " ".join(compounds)
+
+    def _stem(self, word: str) -> str:
+        if self.language == "none" or len(word) > _LONGEST:
+            return word[:_LONGEST]
+        language = self.language if word.isascii() else _script_language(word[0]) or self.language
+        if word.isascii() and language in _SCRIPTS.values():
+            language = "english"  # English terms inside Russian or Arabic text
+        stem = self._stemmers.get(language)
+        if stem is None:
+            # The stemmer's own cache is not safe between threads; ours above makes it needless.
+            stem = self._stemmers.setdefault(language, Stemmer.Stemmer(language, 0).stemWord)
+        return stem(word) or word
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return _RAW_SIMPLE if text.isascii() or not _MARKED.search(text) else _RAW
+
+
+def _matches(text: str) -> Iterator[re.Match[str]]:
+    return _pattern(text).finditer(text)
+
+
+def _raw_tokens(text: str) -> list[str]:
+    return _pattern(text).findall(text)
+
+
+@lru_cache(maxsize=4096)
+def _first_is_paired(character: str) -> bool:
+    return regex.match(f"[{_PAIRED}]", character) is not None
+
+
+def _is_paired(raw: str) -> bool:
+    return raw[0] > "\u0dff" and _first_is_paired(raw[0])
+
+
+@lru_cache(maxsize=4096)
+def _script_language(character: str) -> str | None:
+    return _SCRIPTS.get(unicodedata.name(character, "").partition(" ")[0])
+
+
+def _folded(word: str) -> str:
+    if word.isascii():
+        return word.lower()
+    decomposed = unicodedata.normalize("NFKD", word.casefold().translate(_UNDECOMPOSED))
+    return unicodedata.normalize("NFC", _MARKS.sub("", decomposed))
+
+
+def _clusters(raw: str) -> list[str]:
+    raw = unicodedata.normalize("NFKC", raw)
+    return regex.findall(r"\X", raw) if _CLUSTERED.search(raw) else list(raw)
+
+
+def _asked(clusters: list[str]) -> list[str]:
+    """Tokens that find a run of unspaced script inside longer runs: pairs, or a lone character by prefix."""
+    if len(clusters) == 1:
+        return [clusters[0] + "*"]
+    return ["".join(pair) for pair in pairwise(clusters)]
+
+
+def _paired_spans(
+    raw: str, offset: int, wanted: frozenset[str], prefixes: tuple[str, ...]
+) -> list[tuple[int, int]]:
+    clusters = regex.findall(r"\X", raw) if _CLUSTERED.search(raw) else list(raw)
+    starts = [offset]
+    for cluster in clusters:
+        starts.append(starts[-1] + len(cluster))
+    marked: list[tuple[int, int]] = []
+    for index, cluster in enumerate(clusters):
+        pair = "".join(clusters[index : index + 2])
+        if pair in wanted:
+            span = (starts[index], starts[min(index + 2, len(clusters))])
+        elif prefixes and cluster.startswith(prefixes):
+            span = (starts[index], starts[index + 1])
+        else:
+            continue
+        if marked and marked[-1][1] >= span[0]:
+            marked[-1] = (marked[-1][0], span[1])
+        else:
+            marked.append(span)
+    return marked

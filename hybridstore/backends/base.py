@@ -1,0 +1,273 @@
+"""The Backend protocol: what the store asks of the database that keeps its chunks.
+
+A backend keeps documents, their chunks, a keyword index and vectors, and changes all four together or not at
+all. It is told tokens, vectors and filters; it knows no model and no query language. Chunk ids are integers that
+are never used twice. Every implementation passes the one contract test in tests/backends/contract.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from hybridstore.records import AddReport, Chunk, Document, KeywordQuery, Ranking, Source, Term
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hybridstore.filters import Filter
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """Which embedder made a set of vectors: its fingerprint, how to find it again, the vectors' length."""
+
+    fingerprint: str
+    reference: str
+    dim: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A document ready to be written: its id is set, its text is cut, its chunks are embedded (or not).
+
+    `digest` stands for all of the content: an entry whose digest is already stored is not written again.
+    `chunk_digests` stand for what was embedded, so that vectors can be reused. `vectors` is float32 (n, dim) of
+    unit norm in the chunks' order, or None.
+    """
+
+    document: Document
+    digest: bytes
+    chunks: Sequence[Chunk]
+    chunk_digests: Sequence[bytes]
+    vectors: NDArray[np.float32] | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk as it is shown: its text and what its document says about it."""
+
+    chunk: int
+    document_id: str
+    text: str
+    title: str
+    uri: str
+    heading: str
+    start: int
+    end: int
+    metadata: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of the change log: the chunks first..last (inclusive) were "added" or "removed"."""
+
+    revision: int
+    kind: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a store holds."""
+
+    documents: int
+    chunks: int
+    vectors: int
+    sources: int
+    revision: int
+    bytes: int
+    language: str
+    embedding: Embedding | None
+    building: Embedding | None = None
+    created: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something `check` found: what is wrong, how often, a few examples, and whether `repair` mends it."""
+
+    what: str
+    count: int
+    examples: tuple[str, ...] = ()
+    repaired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Restriction:
+    """Which chunks a query may find at all, in either leg."""
+
+    where: Filter | None = None
+    phrases: tuple[tuple[str, ...], ...] = ()
+    excluded: tuple[tuple[str, ...], ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.where is not None or bool(self.phrases) or bool(self.excluded)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A whole document as it is stored, for `get` and `export`."""
+
+    document: Document
+    chunks: tuple[Chunk, ...]
+    source: str | None
+    changed: str
+    vectors: NDArray[np.float32] | None = field(default=None, compare=False)
+
+
+class Backend(Protocol):
+    """One place where chunks live. Methods may be called from any thread; each is atomic by itself."""
+
+    @property
+    def language(self) -> str:
+        """The language the keyword index was made for."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything; the backend is unusable afterwards. Closing twice is harmless."""
+        ...
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Make all reads inside see one state of the store, whatever others write meanwhile."""
+        ...
+
+    # writing
+
+    def put(
+        self,
+        entries: Sequence[Entry],
+        *,
+        embedding: Embedding | None = None,
+        finished: Mapping[Source, frozenset[str]] | None = None,
+    ) -> AddReport:
+        """Write entries, all or none, replacing documents of the same id.
+
+        `embedding` names the embedder of the entries' vectors; the first one is recorded, another one later
+        raises EmbedderMismatch and nothing is written. `finished` maps a source to the ids of all documents it
+        has now: its other documents are removed and its state is recorded.
+        """
+        ...
+
+    def remove(self, ids: Iterable[str]) -> int:
+        """Remove documents with their chunks, keywords and vectors; give how many there were."""
+        ...
+
+    def remove_sources(self, keys: Iterable[str]) -> int:
+        """Forget sources and remove all their documents; give how many documents there were."""
+        ...
+
+    # searching
+
+    def match(self, query: KeywordQuery, depth: int, restriction: Restriction) -> Ranking:
+        """Rank the chunks that hold any term or phrase of the query by BM25, at most `depth` of them."""
+        ...
+
+    def nearest(self, vector: NDArray[np.float32], depth: int, restriction: Restriction) -> Ranking:
+        """Rank chunks by exact cosine to a unit vector, at most `depth` of them; empty without vectors."""
+        ...
+
+    def terms(self, tokens: Sequence[str]) -> tuple[Term, ...]:
+        """Say in how many chunks each token occurs and what IDF that gives it."""
+        ...
+
+    def holds(self, phrase: tuple[str, ...], restriction: Restriction) -> bool:
+        """Say whether any chunk within the restriction holds the phrase."""
+        ...
+
+    def passages(self, chunks: Sequence[int]) -> list[Passage]:
+        """Fetch chunks to show, in the order asked for."""
+        ...
+
+    def chunks_of(self, document_id: str, restriction: Restriction) -> list[int]:
+        """Give the ids of a document's chunks within the restriction, in order; [] when there are none."""
+        ...
+
+    # reading
+
+    def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """Give the content digests of those of the ids that are stored."""
+        ...
+
+    def vectors_of(self, document_id: str) -> dict[bytes, NDArray[np.float32]]:
+        """Give a document's vectors by the digest of what was embedded."""
+        ...
+
+    def get(self, document_id: str) -> Stored:
+        """Give a whole document; raises NotFound."""
+        ...
+
+    def scan(self, where: Filter | None = None, *, vectors: bool = False) -> Iterator[Stored]:
+        """Give all documents that pass the filter in the order they were first added, a few at a time."""
+        ...
+
+    def count(self) -> int:
+        """Count the documents."""
+        ...
+
+    def stats(self) -> Stats:
+        """Say what the store holds."""
+        ...
+
+    def sources(self) -> dict[str, Source]:
+        """Give the sources whose documents were read to the end, by key."""
+        ...
+
+    # following changes
+
+    def revision(self) -> int:
+        """Give the number of the last change; every committed write that changed anything adds one."""
+        ...
+
+    def changes(self, since: int) -> list[Change] | None:
+        """Give the changes after a revision, oldest first; None when the log no longer reaches back so far."""
+        ...
+
+    # embeddings
+
+    def embedding(self) -> Embedding | None:
+        """Give the embedder of the vectors that searches use; None while there are none."""
+        ...
+
+    def building(self) -> Embedding | None:
+        """Give the embedder that an unfinished re-embedding is for."""
+        ...
+
+    def begin(self, embedding: Embedding) -> None:
+        """Start, or go on with, re-embedding for another embedder; drops what was built for a third one."""
+        ...
+
+    def pending(self, limit: int) -> list[Passage]:
+        """Give chunks that have no vector of the embedding being built yet (the active one if none is)."""
+        ...
+
+    def pending_count(self) -> int:
+        """Count them."""
+        ...
+
+    def fill(self, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
+        """Store vectors for chunks of the embedding being built (or the active one); gone chunks are skipped."""
+        ...
+
+    def switch(self) -> bool:
+        """Make the embedding being built the one searches use, in one step; False while chunks are pending."""
+        ...
+
+    # keeping
+
+    def check(self, *, repair: bool = False) -> list[Problem]:
+        """Hold documents, chunks, keywords and vectors against each other, both ways; [] when all is well.
+
+        With `repair`, mend what can be derived: keywords from text, codes from vectors; drop what belongs to
+        nothing. Missing vectors are left to `pending` and `fill`.
+        """
+        ...
+
+    def backup(self, path: str) -> None:
+        """Write a compact copy to a new file while others read and write."""
+        ...

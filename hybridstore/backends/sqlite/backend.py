@@ -1,0 +1,348 @@
+"""The SQLite backend: what the protocol promises, told table by table in the rooms beside this one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+import numpy as np
+from numpy.typing import NDArray
+
+from hybridstore.analysis import ANALYSIS_VERSION, Analyser
+from hybridstore.backends.base import Change, Embedding, Entry, Passage, Problem, Restriction, Stats, Stored
+from hybridstore.backends.sqlite import check, documents, keyword, vector
+from hybridstore.backends.sqlite.connection import Connections, value
+from hybridstore.backends.sqlite.migrations import prepare
+from hybridstore.backends.sqlite.revisions import Log, changes
+from hybridstore.backends.sqlite.where import compile_where
+from hybridstore.errors import FileRefused, InputError, NotFound
+from hybridstore.filters import Filter
+from hybridstore.records import AddReport, KeywordQuery, Ranking, Source, Term
+
+_SCANNED_AT_ONCE = 200  # documents a scan holds in memory
+
+
+class SQLiteBackend:
+    """Documents, keywords and vectors in one SQLite file at `path`; ":memory:" is a file that goes with us.
+
+    Raises FileRefused for a file that is not ours or too new, InputError for a language it was not made with.
+    """
+
+    def __init__(
+        self, path: str, *, language: str | None = None, busy_timeout: float = 30.0, create: bool = True
+    ) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="hybridstore-") if path == ":memory:" else None
+        self.path = str(Path(self._folder.name) / "memory.db") if self._folder else path
+        if language is not None:
+            Analyser(language)  # an unknown language is refused before a file is made
+        self._connections = Connections(self.path, busy_timeout)
+        prepare(self._connections, language=language, analysis=ANALYSIS_VERSION, create=create)
+        with self._connections.reading() as connection:
+            self._language = str(value(connection, "SELECT value FROM meta WHERE key = 'language'"))
+        self._analyser = Analyser(self._language)
+
+    @property
+    def language(self) -> str:
+        return self._language
+
+    def close(self) -> None:
+        self._connections.close()
+        if self._folder:
+            self._folder.cleanup()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        with self._connections.reading():
+            yield
+
+    # writing
+
+    def put(
+        self,
+        entries: Sequence[Entry],
+        *,
+        embedding: Embedding | None = None,
+        finished: Mapping[Source, frozenset[str]] | None = None,
+    ) -> AddReport:
+        with self._connections.atomic() as connection, Log(connection) as log:
+            number = None if embedding is None else vector.require(connection, embedding)
+            report = AddReport()
+            for entry in entries:
+                report += self._put(connection, log, entry, number)
+            for source, ids in (finished or {}).items():
+                gone = [row for id_, row in documents.of_source(connection, source.key).items() if id_ not in ids]
+                report += AddReport(removed=self._remove(connection, log, gone))
+            documents.write_sources(connection, finished or ())
+        return report
+
+    def _put(self, connection: apsw.Connection, log: Log, entry: Entry, number: int | None) -> AddReport:
+        identifier = str(entry.document.id)
+        row, digest, source = documents.known(connection, [identifier]).get(identifier, (None, b"", None))
+        if row is not None and digest == entry.digest:
+            if source != entry.source and entry.source is not None:
+                connection.execute("UPDATE documents SET source = ? WHERE document = ?", (entry.source, row))
+            return AddReport(unchanged=1)
+        replaced = row is not None
+        if row is not None:
+            self._remove_chunks(connection, log, row)
+        row = documents.write(connection, entry, row)
+        first = documents.next_chunk(connection)
+        documents.write_chunks(connection, entry, row, first)
+        ids = range(first, first + len(entry.chunks))
+        document = entry.document
+        keyword.write(
+            connection,
+            (
+                (id_, *keyword.row(self._analyser, document.title, c.heading, document.text[c.start : c.end]))
+                for id_, c in zip(ids, entry.chunks, strict=True)
+            ),
+        )
+        if number is not None and entry.vectors is not None:
+            vector.write(connection, number, ids, entry.vectors)
+        log.note("added", ids)
+        return AddReport(added=not replaced, replaced=replaced, chunks=len(ids))
+
+    def remove(self, ids: Iterable[str]) -> int:
+        with self._connections.atomic() as connection, Log(connection) as log:
+            rows = [row for row, _, _ in documents.known(connection, list(ids)).values()]
+            return self._remove(connection, log, rows)
+
+    def remove_sources(self, keys: Iterable[str]) -> int:
+        removed = 0
+        with self._connections.atomic() as connection, Log(connection) as log:
+            for key in keys:
+                removed += self._remove(connection, log, list(documents.of_source(connection, key).values()))
+                connection.execute("DELETE FROM sources WHERE key = ?", (key,))
+        return removed
+
+    def _remove(self, connection: apsw.Connection, log: Log, rows: Sequence[int]) -> int:
+        for row in rows:
+            self._remove_chunks(connection, log, row)
+            source = value(connection, "DELETE FROM documents WHERE document = ? RETURNING source", (row,))
+            if source is not None:  # the file is no longer fully here: read it again when it is next met
+                connection.execute("DELETE FROM sources WHERE key = ?", (source,))
+        return len(rows)
+
+    def _remove_chunks(self, connection: apsw.Connection, log: Log, row: int) -> None:
+        ids = documents.chunk_ids(connection, row)
+        keyword.remove(connection, ids)
+        vector.remove(connection, ids)
+        connection.execute("DELETE FROM chunks WHERE document = ?", (row,))
+        log.note("removed", ids)
+
+    # searching
+
+    def match(self, query: KeywordQuery, depth: int, restriction: Restriction) -> Ranking:
+        with self._connections.reading() as connection:
+            return keyword.match(connection, query, depth, *_condition(restriction))
+
+    def nearest(self, vector_: NDArray[np.float32], depth: int, restriction: Restriction) -> Ranking:
+        with self._connections.reading() as connection:
+            return vector.nearest(connection, vector_, depth, *_condition(restriction))
+
+    def terms(self, tokens: Sequence[str]) -> tuple[Term, ...]:
+        with self._connections.reading() as connection:
+            return keyword.terms(connection, tokens)
+
+    def holds(self, phrase: tuple[str, ...], restriction: Restriction) -> bool:
+        return len(self.match(KeywordQuery(phrases=(phrase,)), 1, restriction)) > 0
+
+    def passages(self, chunks: Sequence[int]) -> list[Passage]:
+        with self._connections.reading() as connection:
+            return documents.passages(connection, chunks)
+
+    def chunks_of(self, document_id: str, restriction: Restriction) -> list[int]:
+        condition, bindings = _condition(restriction)
+        sql = f"""SELECT chunk FROM chunks JOIN documents USING (document) WHERE id = ?
+                  {f"AND chunk IN ({condition})" if condition else ""} ORDER BY position"""
+        with self._connections.reading() as connection:
+            return [chunk for (chunk,) in connection.execute(sql, (document_id, *bindings))]
+
+    # reading
+
+    def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
+        with self._connections.reading() as connection:
+            return {id_: digest for id_, (_, digest, _) in documents.known(connection, ids).items()}
+
+    def vectors_of(self, document_id: str) -> dict[bytes, NDArray[np.float32]]:
+        with self._connections.reading() as connection:
+            found = documents.known(connection, [document_id]).get(document_id)
+            active = vector.by_state(connection, "active")
+            if found is None or active is None:
+                return {}
+            rows = connection.execute("SELECT chunk, digest FROM chunks WHERE document = ?", (found[0],))
+            digests = dict(rows.fetchall())
+            chunks, vectors = vector.fetch(connection, active[0], active[1].dim, list(digests))
+            return {digests[int(chunk)]: row for chunk, row in zip(chunks, vectors, strict=True)}
+
+    def get(self, document_id: str) -> Stored:
+        with self._connections.reading() as connection:
+            found = documents.known(connection, [document_id]).get(document_id)
+            if found is None:
+                raise NotFound(document_id)
+            return self._stored(connection, found[0], vectors=False)
+
+    def _stored(self, connection: apsw.Connection, row: int, *, vectors: bool) -> Stored:
+        stored = documents.read(connection, row)
+        active = vector.by_state(connection, "active") if vectors else None
+        if active is None:
+            return Stored(*stored)
+        ids = documents.chunk_ids(connection, row)
+        chunks, found = vector.fetch(connection, active[0], active[1].dim, ids)
+        complete = len(chunks) == len(ids)
+        return Stored(*stored, vectors=found[np.searchsorted(chunks, ids)] if complete else None)
+
+    def scan(self, where: Filter | None = None, *, vectors: bool = False) -> Iterator[Stored]:
+        condition, bindings = ("true", []) if where is None else compile_where(where)
+        last = 0
+        while True:
+            with self._connections.reading() as connection:
+                paged = f"document > ? AND ({condition})"
+                rows = documents.document_rows(connection, paged, (last, *bindings), _SCANNED_AT_ONCE)
+                page = [self._stored(connection, row, vectors=vectors) for row in rows]
+            yield from page
+            if len(rows) < _SCANNED_AT_ONCE:
+                return
+            last = rows[-1]
+
+    def count(self) -> int:
+        with self._connections.reading() as connection:
+            return int(value(connection, "SELECT count(*) FROM documents"))
+
+    def stats(self) -> Stats:
+        with self._connections.reading() as connection:
+            active = vector.by_state(connection, "active")
+            building = vector.by_state(connection, "building")
+            facts = documents.meta(connection)
+            return Stats(
+                documents=value(connection, "SELECT count(*) FROM documents"),
+                chunks=value(connection, "SELECT count(*) FROM chunks"),
+                vectors=value(connection, f"SELECT count(*) FROM vectors_{active[0]}") if active else 0,
+                sources=value(connection, "SELECT count(*) FROM sources"),
+                revision=int(str(facts["revision"])),
+                bytes=sum(Path(self.path + end).stat().st_size for end in ("", "-wal") if Path(self.path + end).exists()),
+                language=self._language,
+                embedding=active[1] if active else None,
+                building=building[1] if building else None,
+                created=str(facts["created"]),
+            )
+
+    def sources(self) -> dict[str, Source]:
+        with self._connections.reading() as connection:
+            return documents.sources(connection)
+
+    # following changes
+
+    def revision(self) -> int:
+        with self._connections.reading() as connection:
+            return int(value(connection, "SELECT value FROM meta WHERE key = 'revision'"))
+
+    def changes(self, since: int) -> list[Change] | None:
+        with self._connections.reading() as connection:
+            return changes(connection, since)
+
+    # embeddings
+
+    def embedding(self) -> Embedding | None:
+        with self._connections.reading() as connection:
+            active = vector.by_state(connection, "active")
+        return active[1] if active else None
+
+    def building(self) -> Embedding | None:
+        with self._connections.reading() as connection:
+            building = vector.by_state(connection, "building")
+        return building[1] if building else None
+
+    def begin(self, embedding: Embedding) -> None:
+        with self._connections.atomic() as connection:
+            building = vector.by_state(connection, "building")
+            if building is not None and building[1].fingerprint != embedding.fingerprint:
+                vector.drop(connection, building[0])
+            vector.require(connection, embedding, "building")
+
+    def pending(self, limit: int) -> list[Passage]:
+        with self._connections.reading() as connection:
+            number = _target(connection)
+            if number is None:
+                return []
+            sql = f"SELECT chunk FROM chunks WHERE chunk NOT IN (SELECT chunk FROM vectors_{number}) LIMIT ?"
+            return documents.passages(connection, [chunk for (chunk,) in connection.execute(sql, (limit,))])
+
+    def pending_count(self) -> int:
+        with self._connections.reading() as connection:
+            number = _target(connection)
+            if number is None:
+                return 0
+            return int(
+                value(connection, "SELECT count(*) FROM chunks")
+                - value(connection, f"SELECT count(*) FROM vectors_{number}")
+            )
+
+    def fill(self, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
+        with self._connections.atomic() as connection, Log(connection) as log:
+            building = vector.by_state(connection, "building") is not None
+            number = vector.require(connection, embedding, "building" if building else "active")
+            sql = f"""SELECT n.value FROM json_each(?) AS n JOIN chunks ON chunk = n.value
+                      WHERE chunk NOT IN (SELECT chunk FROM vectors_{number})"""
+            here = {chunk for (chunk,) in connection.execute(sql, (str(list(chunks)),))}
+            kept = [n for n, chunk in enumerate(chunks) if chunk in here]
+            vector.write(connection, number, [chunks[n] for n in kept], vectors[kept])
+            if not building:
+                log.note("embedded", [chunks[n] for n in kept])
+
+    def switch(self) -> bool:
+        with self._connections.atomic() as connection, Log(connection) as log:
+            if self.pending_count():
+                return False
+            building = vector.by_state(connection, "building")
+            if building is None:
+                raise InputError("no re-embedding is under way; run `hybridstore reembed`")
+            active = vector.by_state(connection, "active")
+            if active is not None:
+                vector.drop(connection, active[0])
+            connection.execute("UPDATE embeddings SET state = 'active' WHERE embedding = ?", (building[0],))
+            log.restart()  # every vector is another now: followers begin anew
+        return True
+
+    # keeping
+
+    def check(self, *, repair: bool = False) -> list[Problem]:
+        if not repair:
+            with self._connections.reading() as connection:
+                return check.check(connection, self._analyser, repair=False)
+        with self._connections.atomic() as connection, Log(connection) as log:
+            problems = check.check(connection, self._analyser, repair=True)
+            if problems:
+                log.restart()
+        return problems
+
+    def backup(self, path: str) -> None:
+        if Path(path).exists():
+            raise FileRefused(path, "is already there; choose another name, or remove it first")
+        with self._connections.translated():
+            self._connections.get().execute("VACUUM INTO ?", (path,))
+
+
+def _target(connection: apsw.Connection) -> int | None:
+    target = vector.by_state(connection, "building") or vector.by_state(connection, "active")
+    return target[0] if target else None
+
+
+def _condition(restriction: Restriction) -> tuple[str, list[object]]:
+    """Write a restriction as a SELECT of the chunk ids that pass it; "" when all do."""
+    parts: list[str] = []
+    bindings: list[object] = []
+    if restriction.where is not None:
+        sql, bound = compile_where(restriction.where)
+        parts.append(f"document IN (SELECT document FROM documents WHERE {sql})")
+        bindings += bound
+    if restriction.phrases:
+        parts.append("chunk IN (SELECT rowid FROM keywords WHERE keywords MATCH ?)")
+        bindings.append(keyword.expression(restriction.phrases, "AND"))
+    if restriction.excluded:
+        parts.append("chunk NOT IN (SELECT rowid FROM keywords WHERE keywords MATCH ?)")
+        bindings.append(keyword.expression(restriction.excluded))
+    return (f"SELECT chunk FROM chunks WHERE {' AND '.join(parts)}" if parts else ""), bindings

@@ -1,0 +1,169 @@
+"""Holding the tables against each other, both ways, and mending what can be derived from what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import apsw
+import numpy as np
+
+from hybridstore.analysis import ANALYSIS_VERSION, Analyser
+from hybridstore.backends.base import Problem
+from hybridstore.backends.sqlite import documents, keyword, vector
+from hybridstore.backends.sqlite.connection import value
+
+_EXAMPLES = 5
+_AT_ONCE = 500  # chunks analysed or vectors read between two statements
+
+
+def check(connection: apsw.Connection, analyser: Analyser, *, repair: bool) -> list[Problem]:
+    """Look at everything once; give what is wrong. With `repair`, inside a transaction, mend what can be."""
+    problems = list(_pages(connection))
+    problems += _orphans(connection, repair=repair)
+    problems += _keywords(connection, analyser, repair=repair)
+    for number, dim in connection.execute("SELECT embedding, dim FROM embeddings").fetchall():
+        problems += _vectors(connection, number, dim, repair=repair)
+    return problems
+
+
+def _pages(connection: apsw.Connection) -> Iterator[Problem]:
+    lines = [line for (line,) in connection.execute("PRAGMA integrity_check")]
+    if lines != ["ok"]:
+        yield Problem("pages or indexes damaged (SQLite's integrity_check)", len(lines), tuple(lines[:_EXAMPLES]))
+
+
+def _found(what: str, rows: Sequence[object], *, repaired: bool) -> list[Problem]:
+    if not rows:
+        return []
+    return [Problem(what, len(rows), tuple(str(row) for row in rows[:_EXAMPLES]), repaired)]
+
+
+def _orphans(connection: apsw.Connection, *, repair: bool) -> list[Problem]:
+    childless = _column(connection, "SELECT id FROM documents WHERE document NOT IN (SELECT document FROM chunks)")
+    parentless = _column(connection, "SELECT chunk FROM chunks WHERE document NOT IN (SELECT document FROM documents)")
+    sql = """SELECT chunk FROM chunks JOIN documents USING (document)
+             WHERE NOT (0 <= first_byte AND first_byte <= last_byte AND last_byte <= octet_length(text))"""
+    outside = _column(connection, sql)
+    if repair and parentless:
+        connection.executemany("DELETE FROM chunks WHERE chunk = ?", [(chunk,) for chunk in parentless])
+    return [
+        *_found("documents without chunks (remove and add them again)", childless, repaired=False),
+        *_found("chunks without a document", parentless, repaired=repair),
+        *_found("chunks that reach past their document's text (remove and add it again)", outside, repaired=False),
+    ]
+
+
+def _keywords(connection: apsw.Connection, analyser: Analyser, *, repair: bool) -> list[Problem]:
+    if value(connection, "SELECT value FROM meta WHERE key = 'analysis'") != ANALYSIS_VERSION:
+        problem = Problem("the keyword index was made by another version of the analysis", 1, (), repair)
+        if repair:
+            _rebuild_keywords(connection, analyser)
+        return [problem]
+    try:
+        connection.execute("INSERT INTO keywords (keywords) VALUES ('integrity-check')")
+    except apsw.Error as error:
+        if repair:
+            _rebuild_keywords(connection, analyser)
+        return [Problem("the keyword index is damaged inside (FTS5's integrity-check)", 1, (str(error),), repair)]
+    stale = _column(connection, "SELECT id FROM keywords_docsize WHERE id NOT IN (SELECT chunk FROM chunks)")
+    missing = _column(connection, "SELECT chunk FROM chunks WHERE chunk NOT IN (SELECT id FROM keywords_docsize)")
+    wrong = _wrong_keywords(connection, analyser)
+    if repair:
+        keyword.remove(connection, [*stale, *wrong])
+        _index(connection, analyser, [*missing, *wrong])
+    return [
+        *_found("keyword entries without a chunk", stale, repaired=repair),
+        *_found("chunks without keyword entries", missing, repaired=repair),
+        *_found("chunks whose keyword entries do not fit their text", wrong, repaired=repair),
+    ]
+
+
+def _wrong_keywords(connection: apsw.Connection, analyser: Analyser) -> list[int]:
+    """Find chunks whose numbers of tokens, column by column, are not those the analyser gives today."""
+    rows = connection.execute("SELECT id, sz FROM keywords_docsize WHERE id IN (SELECT chunk FROM chunks) ORDER BY id")
+    wrong: list[int] = []
+    for some in _batches(rows.fetchall()):
+        sizes = {chunk: list(keyword.varints(size)) for chunk, size in some}
+        for chunk, *columns in _rows(connection, analyser, list(sizes)):
+            if sizes[chunk] != [len(column.split()) for column in columns]:
+                wrong.append(chunk)
+    return wrong
+
+
+def _rows(connection: apsw.Connection, analyser: Analyser, chunks: list[int]) -> Iterator[tuple[int, str, str, str, str]]:
+    for passage in documents.passages(connection, chunks):
+        yield (passage.chunk, *keyword.row(analyser, passage.title, passage.heading, passage.text))
+
+
+def _index(connection: apsw.Connection, analyser: Analyser, chunks: list[int]) -> None:
+    for some in _batches(chunks):
+        keyword.write(connection, _rows(connection, analyser, some))
+
+
+def _rebuild_keywords(connection: apsw.Connection, analyser: Analyser) -> None:
+    connection.execute("INSERT INTO keywords (keywords) VALUES ('delete-all')")
+    _index(connection, analyser, _column(connection, "SELECT chunk FROM chunks"))
+    connection.execute("UPDATE meta SET value = ? WHERE key = 'analysis'", (ANALYSIS_VERSION,))
+
+
+def _vectors(connection: apsw.Connection, number: int, dim: int, *, repair: bool) -> list[Problem]:
+    vectors, codes = f"vectors_{number}", f"codes_{number}"
+    stale = _column(connection, f"SELECT chunk FROM {vectors} WHERE chunk NOT IN (SELECT chunk FROM chunks)")
+    broken = _broken_vectors(connection, vectors, dim)
+    if repair:
+        _delete(connection, vectors, "chunk", [*stale, *broken])
+    good = f"SELECT chunk FROM {vectors}"
+    stale_codes = _column(connection, f"SELECT rowid FROM {codes} WHERE rowid NOT IN ({good})")
+    missing_codes = _column(connection, f"{good} WHERE chunk NOT IN (SELECT rowid FROM {codes})")
+    wrong_codes = _wrong_codes(connection, number, dim)
+    if repair:
+        _delete(connection, codes, "rowid", [*stale_codes, *wrong_codes])
+        for some in _batches([*missing_codes, *wrong_codes]):
+            chunks, exact = vector.fetch(connection, number, dim, some)
+            vector.write_codes(connection, number, chunks.tolist(), exact)
+    state = value(connection, "SELECT state FROM embeddings WHERE embedding = ?", (number,))
+    absent = _column(connection, f"SELECT chunk FROM chunks WHERE chunk NOT IN (SELECT chunk FROM {vectors})")
+    return [
+        *_found("vectors without a chunk", stale, repaired=repair),
+        *_found("vectors of a wrong length or with values that are no numbers", broken, repaired=repair),
+        *_found("codes without a vector", stale_codes, repaired=repair),
+        *_found("vectors without a code", missing_codes, repaired=repair),
+        *_found("codes that do not fit their vector", wrong_codes, repaired=repair),
+        *_found("chunks without a vector (`hybridstore reembed` makes them)", absent if state == "active" else [], repaired=False),
+    ]
+
+
+def _broken_vectors(connection: apsw.Connection, table: str, dim: int) -> list[int]:
+    broken = _column(connection, f"SELECT chunk FROM {table} WHERE length(vector) <> {4 * dim}")
+    rows = connection.execute(f"SELECT chunk, vector FROM {table} WHERE length(vector) = {4 * dim}")
+    for some in _batches(rows):
+        vectors = np.frombuffer(b"".join(blob for _, blob in some), dtype="<f4").reshape(-1, dim)
+        broken += [some[n][0] for n in np.flatnonzero(~np.isfinite(vectors).all(axis=1))]
+    return broken
+
+
+def _wrong_codes(connection: apsw.Connection, number: int, dim: int) -> list[int]:
+    sql = f"""SELECT chunk, vector, code FROM vectors_{number} JOIN codes_{number} ON codes_{number}.rowid = chunk
+              WHERE length(vector) = {4 * dim}"""
+    wrong: list[int] = []
+    for some in _batches(connection.execute(sql)):
+        exact = np.frombuffer(b"".join(row[1] for row in some), dtype="<f4").reshape(-1, dim)
+        codes = np.frombuffer(b"".join(row[2] for row in some), dtype=np.int8).reshape(-1, dim)
+        wrong += [some[n][0] for n in np.flatnonzero((vector.quantise(exact) != codes).any(axis=1))]
+    return wrong
+
+
+def _column(connection: apsw.Connection, sql: str) -> list[int]:
+    return [row[0] for row in connection.execute(sql)]
+
+
+def _delete(connection: apsw.Connection, table: str, key: str, chunks: Iterable[int]) -> None:
+    connection.executemany(f"DELETE FROM {table} WHERE {key} = ?", [(chunk,) for chunk in chunks])
+
+
+def _batches(rows: Iterable[Any]) -> Iterator[list[Any]]:
+    iterator = iter(rows)
+    while batch := list(islice(iterator, _AT_ONCE)):
+        yield batch

@@ -1,0 +1,155 @@
+"""The one way to a connection: opened here, with the same pragmas and extensions, one for each thread."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import apsw
+import sqlite_vec
+
+from hybridstore.errors import FileBusy, FileDamaged, FileRefused, HybridstoreError
+
+# benchmarks/page_size.py: bulk insert, look-ups and size of the file were best here; 1,536-byte vectors fill
+# 4 KiB pages badly (two a page), and beyond 8 KiB point reads only get slower.
+PAGE_SIZE = 8192
+
+_PRAGMAS = (
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA synchronous = NORMAL",  # with WAL: a power cut may lose the last commits, never the file
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA cache_size = -32768",  # 32 MiB for each thread that uses the store
+    "PRAGMA journal_size_limit = 67108864",  # a WAL that one big write blew up shrinks again
+)
+
+
+class Connections:
+    """The connections of one store to one file: one for each thread, each set up alike."""
+
+    def __init__(self, path: str, busy_timeout: float) -> None:
+        self.path, self.busy_timeout = path, busy_timeout
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._open: list[tuple[weakref.ref[threading.Thread], apsw.Connection]] = []
+        self._pid = os.getpid()
+        self._closed = False
+
+    def get(self) -> apsw.Connection:
+        """Give this thread's connection, opening it at the first call."""
+        if self._pid != os.getpid():
+            # A connection must not be carried across fork(); the child opens its own and leaves ours alone.
+            self._local, self._open, self._pid, self._lock = threading.local(), [], os.getpid(), threading.Lock()
+        connection: apsw.Connection | None = getattr(self._local, "connection", None)
+        if self._closed:
+            raise HybridstoreError("this store is closed; open it again with hybridstore.open()")
+        if connection is None:
+            connection = connect(self.path, self.busy_timeout)
+            with self._lock:
+                for thread, old in self._open:
+                    if thread() is None or not thread().is_alive():  # type: ignore[union-attr]
+                        old.close()
+                self._open = [pair for pair in self._open if (thread := pair[0]()) and thread.is_alive()]
+                self._open.append((weakref.ref(threading.current_thread()), connection))
+            self._local.connection = connection
+        return connection
+
+    def close(self) -> None:
+        """Close every thread's connection."""
+        self._closed = True
+        with self._lock:
+            for _, connection in self._open:
+                connection.close()
+            self._open.clear()
+
+    @contextmanager
+    def atomic(self) -> Iterator[apsw.Connection]:
+        """Hold the write lock for the block: all of it is committed, or none."""
+        with self.translated():
+            connection = self.get()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                with suppress(apsw.Error):  # a full disk rolls back by itself
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[apsw.Connection]:
+        """Read in the block from one state of the file; inside another block, from that one's."""
+        with self.translated():
+            connection = self.get()
+            if connection.in_transaction:
+                yield connection
+                return
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("COMMIT")
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn SQLite's errors into ours: the one seam."""
+        try:
+            yield
+        except apsw.BusyError as error:
+            raise FileBusy(self.path, self.busy_timeout) from error
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            raise FileDamaged(self.path, str(error)) from error
+        except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.PermissionsError) as error:
+            raise FileRefused(self.path, f"cannot be written ({error}); nothing was changed") from error
+
+
+def connect(path: str, busy_timeout: float) -> apsw.Connection:
+    """Open a connection with sqlite-vec loaded, waiting for locks, and every pragma set."""
+    try:
+        connection = apsw.Connection(path)
+    except apsw.CantOpenError as error:
+        raise FileRefused(path, _why_not(path)) from error
+    connection.set_busy_handler(_patience(busy_timeout))
+    connection.enable_load_extension(True)
+    connection.load_extension(sqlite_vec.loadable_path())
+    connection.enable_load_extension(False)
+    for pragma in _PRAGMAS:
+        connection.execute(pragma)
+    return connection
+
+
+def _why_not(path: str) -> str:
+    folder = Path(path).absolute().parent
+    if not folder.is_dir():
+        return f"the folder {folder} does not exist; make it first"
+    return "cannot be opened; is it a folder, or not yours to read and write?"
+
+
+def _patience(busy_timeout: float) -> Callable[[int], bool]:
+    """Make a busy handler: short waits with jitter, so that many writers neither march in step nor starve."""
+    started = 0.0
+
+    def wait(tries: int) -> bool:
+        nonlocal started
+        now = time.monotonic()
+        if tries == 0:
+            started = now
+        if now - started > busy_timeout:
+            return False
+        time.sleep(random.uniform(0.0005, min(0.02, 0.001 * (tries + 1))))  # noqa: S311 - jitter, no secret
+        return True
+
+    return wait
+
+
+def value(connection: apsw.Connection, sql: str, bindings: tuple[Any, ...] = ()) -> Any:
+    """Give the first column of the first row, or None when there is no row."""
+    row = connection.execute(sql, bindings).fetchone()
+    return None if row is None else row[0]

@@ -1,0 +1,146 @@
+"""Documents and their chunks as rows: written, removed, read. Every function takes a connection."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
+
+import apsw
+
+from hybridstore.backends.base import Entry, Passage
+from hybridstore.backends.sqlite.connection import value
+from hybridstore.records import Chunk, Document, Source
+
+_IDS_AT_ONCE = 500  # ids bound to one statement
+
+
+def next_chunk(connection: apsw.Connection) -> int:
+    """Give the first chunk id that was never used."""
+    return int(value(connection, "SELECT seq FROM sqlite_sequence WHERE name = 'chunks'") or 0) + 1
+
+
+def known(connection: apsw.Connection, ids: Sequence[str]) -> dict[str, tuple[int, bytes, str | None]]:
+    """Give (row, digest, source) of those of the ids that are stored."""
+    found: dict[str, tuple[int, bytes, str | None]] = {}
+    for first in range(0, len(ids), _IDS_AT_ONCE):
+        some = json.dumps(ids[first : first + _IDS_AT_ONCE])
+        rows = connection.execute(
+            "SELECT id, document, digest, source FROM documents WHERE id IN (SELECT value FROM json_each(?))", (some,)
+        )
+        found.update({identifier: (row, digest, source) for identifier, row, digest, source in rows})
+    return found
+
+
+def write(connection: apsw.Connection, entry: Entry, row: int | None) -> int:
+    """Insert a document, or overwrite the one in `row`; give its row."""
+    document = entry.document
+    metadata = json.dumps(document.metadata, ensure_ascii=False, separators=(",", ":"))
+    changed = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    connection.execute(
+        """INSERT INTO documents (document, id, title, uri, format, source, changed, digest, metadata, text)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+           ON CONFLICT (document) DO UPDATE SET title = excluded.title, uri = excluded.uri,
+             format = excluded.format, source = excluded.source, changed = excluded.changed,
+             digest = excluded.digest, metadata = excluded.metadata, text = excluded.text""",
+        (
+            row,
+            document.id,
+            document.title,
+            document.uri,
+            document.format,
+            entry.source,
+            changed,
+            entry.digest,
+            metadata,
+            document.text,
+        ),
+    )
+    return row if row is not None else int(connection.last_insert_rowid())
+
+
+def write_chunks(connection: apsw.Connection, entry: Entry, row: int, first: int) -> None:
+    """Insert a document's chunks under the ids first, first + 1, …"""
+    offsets = _byte_offsets(entry.document.text, entry.chunks)
+    connection.executemany(
+        "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (first + n, row, n, chunk.start, chunk.end, *offsets[n], chunk.heading, entry.chunk_digests[n])
+            for n, chunk in enumerate(entry.chunks)
+        ],
+    )
+
+
+def _byte_offsets(text: str, chunks: Sequence[Chunk]) -> list[tuple[int, int]]:
+    if text.isascii():
+        return [(chunk.start, chunk.end) for chunk in chunks]
+    marks = sorted({mark for chunk in chunks for mark in (chunk.start, chunk.end)})
+    pieces = zip([0, *marks], marks, strict=False)
+    at = dict(zip(marks, accumulate(len(text[a:b].encode()) for a, b in pieces), strict=True))
+    return [(at[chunk.start], at[chunk.end]) for chunk in chunks]
+
+
+def chunk_ids(connection: apsw.Connection, row: int) -> list[int]:
+    """Give the ids of a document's chunks, in order."""
+    rows = connection.execute("SELECT chunk FROM chunks WHERE document = ? ORDER BY position", (row,))
+    return [chunk for (chunk,) in rows]
+
+
+def passages(connection: apsw.Connection, chunks: Sequence[int]) -> list[Passage]:
+    """Fetch chunks with their text and their document's facts, in the order asked for; gone ones are left out."""
+    rows = connection.execute(
+        """SELECT chunk, id, substr(CAST(text AS BLOB), first_byte + 1, last_byte - first_byte), title, uri, heading,
+                  start, stop, metadata
+           FROM chunks JOIN documents USING (document)
+           WHERE chunk IN (SELECT value FROM json_each(?))""",
+        (json.dumps(chunks),),
+    )
+    found = {
+        row[0]: Passage(row[0], row[1], row[2].decode(), *row[3:8], json.loads(row[8]))
+        for row in rows
+    }
+    return [found[chunk] for chunk in chunks if chunk in found]
+
+
+def document_rows(connection: apsw.Connection, condition: str, bindings: Sequence[object], limit: int) -> list[int]:
+    """Give the first rows of documents that pass a condition, in the order they were first added."""
+    sql = f"SELECT document FROM documents WHERE {condition} ORDER BY document LIMIT ?"
+    return [row for (row,) in connection.execute(sql, (*bindings, limit))]
+
+
+def read(connection: apsw.Connection, row: int) -> tuple[Document, tuple[Chunk, ...], str | None, str]:
+    """Give a document, its chunks, its source, and when it last changed."""
+    identifier, title, uri, form, source, changed, metadata, text = connection.execute(
+        "SELECT id, title, uri, format, source, changed, metadata, text FROM documents WHERE document = ?", (row,)
+    ).fetchone()
+    chunks = connection.execute("SELECT start, stop, heading FROM chunks WHERE document = ? ORDER BY position", (row,))
+    document = Document(
+        id=identifier, text=text, title=title, uri=uri, metadata=json.loads(metadata), format=form
+    )
+    return document, tuple(Chunk(*chunk) for chunk in chunks), source, changed
+
+
+def sources(connection: apsw.Connection) -> dict[str, Source]:
+    """Give all sources, by key."""
+    rows = connection.execute("SELECT key, digest, size, modified_ns FROM sources ORDER BY key")
+    return {row[0]: Source(*row) for row in rows}
+
+
+def write_sources(connection: apsw.Connection, finished: Iterable[Source]) -> None:
+    """Record sources as they are now."""
+    connection.executemany(
+        "INSERT INTO sources VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET digest = excluded.digest, "
+        "size = excluded.size, modified_ns = excluded.modified_ns",
+        [(source.key, source.digest, source.size, source.modified_ns) for source in finished],
+    )
+
+
+def of_source(connection: apsw.Connection, key: str) -> dict[str, int]:
+    """Give the documents read from a source: their rows by id."""
+    return dict(connection.execute("SELECT id, document FROM documents WHERE source = ?", (key,)).fetchall())
+
+
+def meta(connection: apsw.Connection) -> Mapping[str, object]:
+    """Give the file's own facts."""
+    return dict(connection.execute("SELECT key, value FROM meta").fetchall())

@@ -1,0 +1,123 @@
+"""How a file comes to today's schema: made anew, or taken there step by step from the version it has.
+
+Each migration is one transaction that ends by setting `user_version`. A file that is not ours, or newer than
+this version knows, is refused before anything is written to it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import apsw
+
+from hybridstore.backends.sqlite.connection import PAGE_SIZE, Connections, connect, value
+from hybridstore.backends.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES
+from hybridstore.errors import FileRefused, InputError
+
+# version -> what takes a file of that version to the next
+MIGRATIONS: Mapping[int, Callable[[apsw.Connection], None]] = {}
+
+_HEADER = 100  # bytes of SQLite's file header
+
+
+def prepare(connections: Connections, *, language: str | None, analysis: int, create: bool) -> None:
+    """Make the file if it is not there, bring it to today's schema, and see that it is what was asked for.
+
+    Opening a file that needs nothing writes nothing and takes no lock.
+    """
+    path = connections.path
+    if not recognise(path):
+        if not create:
+            raise FileRefused(path, "there is no such file; add documents to make it, or check the path")
+        with connections.translated():
+            _create(path, connections.busy_timeout, language or "english", analysis)
+    with connections.reading() as connection:
+        version = value(connection, "PRAGMA user_version")
+        journal = value(connection, "PRAGMA journal_mode")
+    if journal != "wal":  # made, but its maker did not live to finish
+        with connections.translated():
+            _switch_to_wal(connections.get(), connections.busy_timeout)
+    _refuse_newer(path, version)
+    if version < SCHEMA_VERSION:
+        _migrate(connections)
+    with connections.reading() as connection:
+        stored = value(connection, "SELECT value FROM meta WHERE key = 'language'")
+    if language is not None and language != stored:
+        raise InputError(
+            f"{path} was made with language={stored!r} and cannot be opened with {language!r}: its keyword index "
+            "would not fit; leave language= out, or make a new file and import an export of this one"
+        )
+
+
+def recognise(path: str) -> bool:
+    """Say whether the file is there and ours; raises FileRefused, touching nothing, for any other file."""
+    try:
+        with Path(path).open("rb") as file:
+            header = file.read(_HEADER)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise FileRefused(path, f"cannot be read: {error.strerror}") from error
+    if not header:
+        return False
+    if not header.startswith(b"SQLite format 3\x00") or len(header) < _HEADER:
+        raise FileRefused(path, "is not a SQLite file, so not a hybridstore file either; it was left as it is")
+    if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
+        raise FileRefused(path, "is a SQLite file of another program; it was left as it is")
+    _refuse_newer(path, int.from_bytes(header[60:64], "big"))
+    return True
+
+
+def _refuse_newer(path: str, version: int) -> None:
+    if version > SCHEMA_VERSION:
+        raise FileRefused(
+            path,
+            f"was written by a newer hybridstore (file version {version}, this one knows {SCHEMA_VERSION}); "
+            "run `pip install --upgrade hybridstore`",
+        )
+
+
+def _migrate(connections: Connections) -> None:
+    done = False
+    while not done:
+        with connections.atomic() as connection:
+            version = value(connection, "PRAGMA user_version")  # again, now that nobody else can migrate
+            if done := version >= SCHEMA_VERSION:
+                continue
+            MIGRATIONS[version](connection)
+            connection.execute(f"PRAGMA user_version = {version + 1}")
+
+
+def _create(path: str, busy_timeout: float, language: str, analysis: int) -> None:
+    # Made before WAL is switched on, so that the main file itself says from the first moment whose it is.
+    connection = connect(path, busy_timeout)
+    try:
+        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+        connection.execute("BEGIN IMMEDIATE")
+        if value(connection, "SELECT count(*) FROM sqlite_master") == 0:  # else another process was first
+            connection.execute(TABLES)
+            facts = {"language": language, "analysis": analysis, "revision": 0, "log_start": 0}
+            facts["created"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            connection.executemany("INSERT INTO meta VALUES (?, ?)", list(facts.items()))
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+        _switch_to_wal(connection, busy_timeout)
+    finally:
+        connection.close()
+
+
+def _switch_to_wal(connection: apsw.Connection, busy_timeout: float) -> None:
+    # Changing the journal mode does not ask the busy handler, and two processes may be making the file at once.
+    deadline = time.monotonic() + busy_timeout
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = wal").fetchall()
+        except apsw.BusyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+        else:
+            return

@@ -1,0 +1,138 @@
+"""Which embedder a store uses: the one its caller named, or the one its file remembers, loaded when first needed."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybridstore import embedders
+from hybridstore.backends.base import Backend, Embedding
+from hybridstore.embedders.base import Embedder
+from hybridstore.errors import EmbedderMismatch, InputError
+
+GIVEN = "given"  # the reference of vectors that came from the caller, without an embedder
+NONE = "none"  # what a caller says who wants no embedder at all
+
+
+class StoreEmbedder:
+    """The embedder of one open store.
+
+    `wanted` None follows the file: its own embedder, or the default in a file without vectors. A name, a folder
+    or an Embedder is insisted on: raises EmbedderMismatch when the file was filled by another. "none" is none.
+    """
+
+    def __init__(self, backend: Backend, wanted: str | Path | Embedder | None, threads: int | None) -> None:
+        self._backend, self._wanted, self._threads = backend, wanted, threads
+        self._lock = threading.Lock()
+        self._loaded: Embedder | None = None
+        stored = backend.embedding()
+        if stored and wanted is not None and wanted != NONE and str(wanted) != stored.reference:
+            self._check(self._load(wanted), stored)
+
+    @property
+    def follows_file(self) -> bool:
+        """Say whether the file decides, so that another process may change the embedder under us."""
+        return self._wanted is None
+
+    @property
+    def without(self) -> bool:
+        """Say whether the caller wants no embedder."""
+        return self._wanted == NONE
+
+    def for_writing(self) -> Embedder | None:
+        """Give the embedder for new chunks; None when the store is to have no vectors.
+
+        Raises InputError where the file's vectors came from its caller, so that none can be made here.
+        """
+        if self._wanted == NONE:
+            return None
+        stored = self._backend.embedding()
+        if stored and stored.reference == GIVEN and self._wanted is None:
+            raise InputError(
+                "this store's vectors were given by its caller, so none can be made for new text: pass vectors=, or "
+                "open it with embedder='none' to add without vectors"
+            )
+        return self._current(stored, self._wanted or (stored.reference if stored else embedders.DEFAULT))
+
+    def for_searching(self) -> Embedder | None:
+        """Give the embedder for queries; None when the store has no vectors, or wants no embedder.
+
+        Raises InputError where the file's vectors came from its caller, so that a query's must too.
+        """
+        stored = self._backend.embedding()
+        if stored is None or self._wanted == NONE:
+            return None
+        if stored.reference == GIVEN and self._wanted is None:
+            raise InputError(
+                "this store's vectors were given by its caller, so a query's must be too: pass vector=, open the store "
+                "with the embedder= that made them, or search with mode='keyword'"
+            )
+        return self._current(stored, self._wanted or stored.reference)
+
+    def identity(self, dim: int) -> Embedding:
+        """Say whose vectors of this length a caller brings: those of the embedder at hand, or just the caller's."""
+        stored = self._backend.embedding()
+        if self._wanted is not None and self._wanted != NONE:
+            return identify(self._current(stored, self._wanted))
+        return stored or Embedding(f"{GIVEN}@{dim}", GIVEN, dim)
+
+    def adopt(self, embedder: Embedder) -> None:
+        """Use another embedder from now on, after a re-embedding."""
+        with self._lock:
+            self._loaded = embedder
+            if self._wanted is not None:
+                self._wanted = embedder
+
+    def load(self, wanted: str | Path | Embedder) -> Embedder:
+        """Give the embedder of a name, or the one given."""
+        return wanted if isinstance(wanted, Embedder) else embedders.load(wanted, threads=self._threads)
+
+    def _load(self, wanted: str | Path | Embedder) -> Embedder:
+        with self._lock:
+            self._loaded = self.load(wanted)
+            return self._loaded
+
+    def _current(self, stored: Embedding | None, wanted: str | Path | Embedder) -> Embedder:
+        loaded = self._loaded
+        if loaded is not None and (stored is None or loaded.fingerprint == stored.fingerprint):
+            return loaded
+        return self._check(self._load(wanted), stored)
+
+    @staticmethod
+    def _check(embedder: Embedder, stored: Embedding | None) -> Embedder:
+        if stored is not None and embedder.fingerprint != stored.fingerprint:
+            raise EmbedderMismatch(stored.fingerprint, embedder.fingerprint)
+        return embedder
+
+
+def identify(embedder: Embedder) -> Embedding:
+    """Say which embedder this is, for the file to remember."""
+    name = embedder.fingerprint.partition("@")[0]
+    return Embedding(embedder.fingerprint, str(getattr(embedder, "reference", name)), embedder.dim)
+
+
+def embedded_text(title: str, heading: str, text: str) -> str:
+    """Give what is embedded for a chunk: where it stands, then what it says."""
+    return "\n".join(part for part in (title, heading, text) if part)
+
+
+def unit(vectors: object, shape: tuple[int | None, int | None], what: str) -> NDArray[np.float32]:
+    """Check a caller's vectors and give them as float32 of unit norm; zero vectors stay zero.
+
+    `shape` holds the wanted lengths, None for any. Raises InputError naming what is wrong.
+    """
+    try:
+        array = np.asarray(vectors, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what} must be an array of numbers: {error}") from error
+    fits = array.ndim == len(shape) and all(want in (None, have) for want, have in zip(shape, array.shape, strict=True))
+    if not fits or array.shape[-1] == 0:
+        wanted = ", ".join("any" if length is None else str(length) for length in shape)
+        raise InputError(f"{what} must have the shape ({wanted}), not {array.shape}")
+    if not np.isfinite(array).all():
+        raise InputError(f"{what} must be finite; there are NaN or infinite values")
+    norms = np.linalg.norm(array, axis=-1, keepdims=True)
+    return np.asarray(array / np.where(norms == 0.0, 1.0, norms), dtype=np.float32)
