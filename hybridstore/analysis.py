@@ -97,14 +97,18 @@ class Analyser:
         return " ".join([words for words, _ in pairs]), " ".join([extra for _, extra in pairs if extra])
 
     def terms(self, text: str) -> tuple[str, ...]:
-        """Give the distinct tokens that a query for any word of the text looks for, in order."""
-        found: dict[str, None] = {}
-        for raw in _raw_tokens(text):
+        """Give the tokens that a query for any word of the text looks for, in order.
+
+        A token comes once for each different word that has it: "cluster" and "clustering" make it count twice,
+        which in long questions tells what they are about (docs/experiments.md has the measurement).
+        """
+        found: list[str] = []
+        for raw in dict.fromkeys(_raw_tokens(text)):
             if _is_paired(raw):
-                found.update(dict.fromkeys(_asked(_clusters(raw))))
+                found += _asked(_clusters(raw))
             else:
                 words, extra = self._cache[raw]
-                found.update(dict.fromkeys(f"{words} {extra}".split()))
+                found += dict.fromkeys(f"{words} {extra}".split())
         return tuple(found)
 
     def phrase(self, text: str) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ class AddReport:
 class KeywordQuery:
     """A query as the keyword leg reads it: analysed tokens, ready to be matched.
 
-    `terms` are alternatives (any may match, each adds to the score); every phrase in `phrases` must occur, as
+    `terms` are alternatives (any may match, each adds to the score, a repeated one repeatedly); every phrase in `phrases` must occur, as
     consecutive tokens; no phrase in `excluded` may. A phrase whose last token ends in `*` matches by prefix.
     """
 
@@ -76,11 +76,12 @@ class KeywordQuery:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A query term: in how many chunks it occurs, its IDF, and whether the keyword leg paid for it."""
+    """A query term: in how many chunks it occurs, its IDF, how often it counts, whether the keyword leg used it."""
 
     text: str
     document_frequency: int
     idf: float
+    count: int = 1
     used: bool = True
 
 

@@ -134,7 +134,7 @@ def _through_legs(
 ) -> Expected:
     said = []
     query = KeywordQuery(
-        terms=tuple(term.text for term in trace.terms if term.used), phrases=restriction.phrases
+        terms=tuple(text for term in trace.terms if term.used for text in [term.text] * term.count), phrases=restriction.phrases
     )
     keyword_rank = vector_rank = None
     if trace.keyword is not None:

@@ -121,7 +121,7 @@ def _satisfiable(
             loose += phrase
             notes.append(f'No passage holds the phrase "{said}", so its words were searched for instead.')
     keyword = KeywordQuery(
-        terms=tuple(dict.fromkeys([*asked.keyword.terms, *loose])),
+        terms=(*asked.keyword.terms, *loose),
         phrases=tuple(kept),
         excluded=asked.keyword.excluded,
     )

@@ -90,7 +90,7 @@ def chunk_ids(connection: apsw.Connection, row: int) -> list[int]:
 def passages(connection: apsw.Connection, chunks: Sequence[int]) -> list[Passage]:
     """Fetch chunks with their text and their document's facts, in the order asked for; gone ones are left out."""
     rows = connection.execute(
-        """SELECT chunk, id, substr(CAST(text AS BLOB), first_byte + 1, last_byte - first_byte), title, uri, heading,
+        """SELECT chunk, id, coalesce(substr(CAST(text AS BLOB), first_byte + 1, last_byte - first_byte), x''), title, uri, heading,
                   start, stop, metadata
            FROM chunks JOIN documents USING (document)
            WHERE chunk IN (SELECT value FROM json_each(?))""",

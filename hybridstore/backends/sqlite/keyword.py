@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import apsw
@@ -65,20 +66,20 @@ def match(
 
 
 def terms(connection: apsw.Connection, tokens: Sequence[str]) -> tuple[Term, ...]:
-    """Look up document frequencies, one index seek a token, and the IDF that FTS5's bm25() gives them.
+    """Look up document frequencies, one index seek for each different token, and the IDF that bm25() gives them.
 
     IDF = ln((N - df + 0.5) / (df + 0.5)), at least 1e-6 (SQLite's fts5_aux.c, after Robertson & Zaragoza 2009).
     """
     total = indexed(connection)
     found = []
-    for token in tokens:
+    for token, count in Counter(tokens).items():
         if token.endswith("*"):
             sql = "SELECT count(*) FROM keywords WHERE keywords MATCH ?"
             frequency = value(connection, sql, (_phrase([token]),))
         else:
             frequency = value(connection, "SELECT doc FROM vocabulary WHERE term = ?", (token,)) or 0
         idf = max(math.log((total - frequency + 0.5) / (frequency + 0.5)), 1e-6)
-        found.append(Term(token, frequency, idf))
+        found.append(Term(token, frequency, idf, count))
     return tuple(found)
 
 

@@ -106,7 +106,7 @@ def _among(column: str, path: str, wanted: tuple[Any, ...]) -> Sql:
     kind = f"coalesce(json_type({column}, ?), '')"
     test, values = _tested(f"json_extract({column}, ?)", [path], "in", plain)
     by_value = f"({test} AND {kind} IN ('text', 'integer', 'real'))", [*values, path]
-    by_type = f"({kind} IN ({', '.join(constants)}))", [path]
+    by_type: Sql = f"({kind} IN ({', '.join(constants)}))", [path]
     if not constants:
         return by_value
     return _joined("OR", [by_value, by_type]) if plain else by_type
