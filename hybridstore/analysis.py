@@ -25,8 +25,8 @@ from hybridstore.errors import InputError
 ANALYSIS_VERSION = 1
 
 _LONGEST = 128  # characters of a token; what is longer is data, not a word
-_CACHED_RAW = 40  # longer raw tokens (whole sentences of Chinese) are not worth remembering
-_CACHE_SIZE = 100_000  # raw tokens remembered per analyser, about 20 MB
+_CACHED_LENGTH = 40  # longer pieces (whole sentences of Chinese) are not worth remembering
+_CACHE_SIZE = 200_000  # pieces remembered per analyser, about 40 MB
 
 _PAIRED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _CLUSTERED = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")  # a letter and its marks count as one
@@ -63,18 +63,18 @@ LANGUAGES = ("none", *sorted(Stemmer.algorithms()))
 
 
 class _Cache(dict[str, tuple[str, str]]):
-    """Raw tokens and what they became; the common case costs one dictionary look-up."""
+    """Pieces of text between spaces and what they became; the common case costs one dictionary look-up."""
 
     def __init__(self, expand: Callable[[str], tuple[str, str]]) -> None:
         super().__init__()
         self._expand = expand
 
-    def __missing__(self, raw: str) -> tuple[str, str]:
-        expanded = self._expand(raw)
-        if len(raw) <= _CACHED_RAW:
+    def __missing__(self, piece: str) -> tuple[str, str]:
+        expanded = self._expand(piece)
+        if len(piece) <= _CACHED_LENGTH:
             if len(self) >= _CACHE_SIZE:
                 self.clear()
-            self[raw] = expanded
+            self[piece] = expanded
         return expanded
 
 
@@ -89,12 +89,13 @@ class Analyser:
             raise InputError(f"language {language!r} is not known; choose one of {', '.join(LANGUAGES)}")
         self.language = language
         self._stemmers: dict[str, Callable[[str], str]] = {}
-        self._cache = _Cache(self._expand)
+        self._cache = _Cache(self._expand_piece)
 
     def index(self, text: str) -> tuple[str, str]:
         """Give (words, compounds) of a text, tokens joined by spaces, for the index."""
-        pairs = list(map(self._cache.__getitem__, _raw_tokens(text)))
-        return " ".join([words for words, _ in pairs]), " ".join([extra for _, extra in pairs if extra])
+        # No token holds a space, so a text is read piece by piece, and most pieces were met before.
+        pairs = list(map(self._cache.__getitem__, text.split()))
+        return " ".join([words for words, _ in pairs if words]), " ".join([extra for _, extra in pairs if extra])
 
     def terms(self, text: str) -> tuple[str, ...]:
         """Give the tokens that a query for any word of the text looks for, in order.
@@ -138,6 +139,10 @@ class Analyser:
                 if not wanted.isdisjoint(f"{words} {extra}".split()):
                     spans.append(match.span())
         return spans
+
+    def _expand_piece(self, piece: str) -> tuple[str, str]:
+        pairs = [self._expand(raw) for raw in _raw_tokens(piece)]
+        return " ".join([words for words, _ in pairs]), " ".join([extra for _, extra in pairs if extra])
 
     def _expand(self, raw: str) -> tuple[str, str]:
         if _is_paired(raw):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hybridstore.analysis import ANALYSIS_VERSION, Analyser
 from hybridstore.backends.base import Change, Embedding, Entry, Passage, Problem, Restriction, Stats, Stored
-from hybridstore.backends.sqlite import check, documents, keyword, vector
+from hybridstore.backends.sqlite import check, documents, keyword, vector, writing
 from hybridstore.backends.sqlite.connection import Connections, value
 from hybridstore.backends.sqlite.migrations import prepare
 from hybridstore.backends.sqlite.revisions import Log, changes
@@ -69,69 +69,21 @@ class SQLiteBackend:
     ) -> AddReport:
         with self._connections.atomic() as connection, Log(connection) as log:
             number = None if embedding is None else vector.require(connection, embedding)
-            report = AddReport()
-            for entry in entries:
-                report += self._put(connection, log, entry, number)
-            for source, ids in (finished or {}).items():
-                gone = [row for id_, row in documents.of_source(connection, source.key).items() if id_ not in ids]
-                report += AddReport(removed=self._remove(connection, log, gone))
-            documents.write_sources(connection, finished or ())
-        return report
-
-    def _put(self, connection: apsw.Connection, log: Log, entry: Entry, number: int | None) -> AddReport:
-        identifier = str(entry.document.id)
-        row, digest, source = documents.known(connection, [identifier]).get(identifier, (None, b"", None))
-        if row is not None and digest == entry.digest:
-            if source != entry.source and entry.source is not None:
-                connection.execute("UPDATE documents SET source = ? WHERE document = ?", (entry.source, row))
-            return AddReport(unchanged=1)
-        replaced = row is not None
-        if row is not None:
-            self._remove_chunks(connection, log, row)
-        row = documents.write(connection, entry, row)
-        first = documents.next_chunk(connection)
-        documents.write_chunks(connection, entry, row, first)
-        ids = range(first, first + len(entry.chunks))
-        document = entry.document
-        keyword.write(
-            connection,
-            (
-                (id_, *keyword.row(self._analyser, document.title, c.heading, document.text[c.start : c.end]))
-                for id_, c in zip(ids, entry.chunks, strict=True)
-            ),
-        )
-        if number is not None and entry.vectors is not None:
-            vector.write(connection, number, ids, entry.vectors)
-        log.note("added", ids)
-        return AddReport(added=not replaced, replaced=replaced, chunks=len(ids))
+            report = writing.put(connection, log, self._analyser, entries, number)
+            return report + AddReport(removed=writing.finish(connection, log, finished or {}))
 
     def remove(self, ids: Iterable[str]) -> int:
         with self._connections.atomic() as connection, Log(connection) as log:
             rows = [row for row, _, _ in documents.known(connection, list(ids)).values()]
-            return self._remove(connection, log, rows)
+            return writing.remove(connection, log, rows)
 
     def remove_sources(self, keys: Iterable[str]) -> int:
         removed = 0
         with self._connections.atomic() as connection, Log(connection) as log:
             for key in keys:
-                removed += self._remove(connection, log, list(documents.of_source(connection, key).values()))
+                removed += writing.remove(connection, log, list(documents.of_source(connection, key).values()))
                 connection.execute("DELETE FROM sources WHERE key = ?", (key,))
         return removed
-
-    def _remove(self, connection: apsw.Connection, log: Log, rows: Sequence[int]) -> int:
-        for row in rows:
-            self._remove_chunks(connection, log, row)
-            source = value(connection, "DELETE FROM documents WHERE document = ? RETURNING source", (row,))
-            if source is not None:  # the file is no longer fully here: read it again when it is next met
-                connection.execute("DELETE FROM sources WHERE key = ?", (source,))
-        return len(rows)
-
-    def _remove_chunks(self, connection: apsw.Connection, log: Log, row: int) -> None:
-        ids = documents.chunk_ids(connection, row)
-        keyword.remove(connection, ids)
-        vector.remove(connection, ids)
-        connection.execute("DELETE FROM chunks WHERE document = ?", (row,))
-        log.note("removed", ids)
 
     # searching
 
@@ -291,7 +243,7 @@ class SQLiteBackend:
             kept = [n for n, chunk in enumerate(chunks) if chunk in here]
             vector.write(connection, number, [chunks[n] for n in kept], vectors[kept])
             if not building:
-                log.note("embedded", [chunks[n] for n in kept])
+                log.note_all("embedded", [chunks[n] for n in kept])
 
     def switch(self) -> bool:
         with self._connections.atomic() as connection, Log(connection) as log:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
+from typing import Any
 
 import apsw
 
@@ -33,42 +34,43 @@ def known(connection: apsw.Connection, ids: Sequence[str]) -> dict[str, tuple[in
     return found
 
 
-def write(connection: apsw.Connection, entry: Entry, row: int | None) -> int:
-    """Insert a document, or overwrite the one in `row`; give its row."""
-    document = entry.document
-    metadata = json.dumps(document.metadata, ensure_ascii=False, separators=(",", ":"))
+def next_row(connection: apsw.Connection) -> int:
+    """Give a row that no document has, larger than all that have one."""
+    return int(value(connection, "SELECT max(document) FROM documents") or 0) + 1
+
+
+def write(connection: apsw.Connection, placed: Iterable[tuple[int, Entry]]) -> None:
+    """Write documents into their rows, over what is there."""
     changed = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    connection.execute(
+    connection.executemany(
         """INSERT INTO documents (document, id, title, uri, format, source, changed, digest, metadata, text)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
            ON CONFLICT (document) DO UPDATE SET title = excluded.title, uri = excluded.uri,
              format = excluded.format, source = excluded.source, changed = excluded.changed,
              digest = excluded.digest, metadata = excluded.metadata, text = excluded.text""",
         (
-            row,
-            document.id,
-            document.title,
-            document.uri,
-            document.format,
-            entry.source,
-            changed,
-            entry.digest,
-            metadata,
-            document.text,
+            (row, d.id, d.title, d.uri, d.format, entry.source, changed, entry.digest, _compact(d.metadata), d.text)
+            for row, entry in placed
+            for d in [entry.document]
         ),
     )
-    return row if row is not None else int(connection.last_insert_rowid())
 
 
-def write_chunks(connection: apsw.Connection, entry: Entry, row: int, first: int) -> None:
-    """Insert a document's chunks under the ids first, first + 1, …"""
-    offsets = _byte_offsets(entry.document.text, entry.chunks)
+def _compact(metadata: Mapping[str, Any]) -> str:
+    return json.dumps(metadata, ensure_ascii=False, separators=(",", ":")) if metadata else "{}"
+
+
+def write_chunks(connection: apsw.Connection, placed: Iterable[tuple[int, int, Entry]]) -> None:
+    """Insert the chunks of entries, each given as (document's row, first chunk id, entry)."""
     connection.executemany(
         "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (first + n, row, n, chunk.start, chunk.end, *offsets[n], chunk.heading, entry.chunk_digests[n])
-            for n, chunk in enumerate(entry.chunks)
-        ],
+        (
+            (first + n, row, n, chunk.start, chunk.end, *offset, chunk.heading, digest)
+            for row, first, entry in placed
+            for n, (chunk, offset, digest) in enumerate(
+                zip(entry.chunks, _byte_offsets(entry.document.text, entry.chunks), entry.chunk_digests, strict=True)
+            )
+        ),
     )
 
 

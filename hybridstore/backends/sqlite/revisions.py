@@ -26,13 +26,18 @@ class Log:
     def __enter__(self) -> Self:
         return self
 
-    def note(self, kind: str, chunks: Iterable[int]) -> None:
-        """Say that chunks were "added", "removed" or "embedded"; consecutive ids become one line."""
+    def note(self, kind: str, first: int, last: int) -> None:
+        """Say that the chunks first..last were "added", "removed" or "embedded"; runs that meet become one line."""
+        if first > last:
+            return
+        if self._runs and self._runs[-1][0] == kind and self._runs[-1][2] == first - 1:
+            first = self._runs.pop()[1]
+        self._runs.append((kind, first, last))
+
+    def note_all(self, kind: str, chunks: Iterable[int]) -> None:
+        """Say the same of chunks that need not be consecutive."""
         for chunk in chunks:
-            if self._runs and self._runs[-1][0] == kind and self._runs[-1][2] == chunk - 1:
-                self._runs[-1] = (kind, self._runs[-1][1], chunk)
-            else:
-                self._runs.append((kind, chunk, chunk))
+            self.note(kind, chunk, chunk)
 
     def restart(self) -> None:
         """Say that everything changed: the log begins anew after this revision."""

@@ -1,0 +1,120 @@
+"""Putting documents in and taking them out: all tables in step, each written once for a whole batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import apsw
+import numpy as np
+
+from hybridstore.analysis import Analyser
+from hybridstore.backends.base import Entry
+from hybridstore.backends.sqlite import documents, keyword, vector
+from hybridstore.backends.sqlite.connection import value
+from hybridstore.backends.sqlite.revisions import Log
+from hybridstore.records import AddReport, Source
+
+
+def put(
+    connection: apsw.Connection, log: Log, analyser: Analyser, entries: Sequence[Entry], number: int | None
+) -> AddReport:
+    """Write entries in order, replacing documents of the same id; vectors go to embedding `number`."""
+    report = AddReport()
+    for batch in _distinct(entries):
+        report += _put_batch(connection, log, analyser, batch, number)
+    return report
+
+
+def _distinct(entries: Sequence[Entry]) -> Iterator[dict[str, Entry]]:
+    """Split entries where an id comes again, since the later one replaces the earlier."""
+    batch: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.document.id in batch:
+            yield batch
+            batch = {}
+        batch[str(entry.document.id)] = entry
+    yield batch
+
+
+def _put_batch(
+    connection: apsw.Connection, log: Log, analyser: Analyser, batch: Mapping[str, Entry], number: int | None
+) -> AddReport:
+    known = documents.known(connection, list(batch))
+    unchanged = {id_ for id_, (_, digest, _) in known.items() if digest == batch[id_].digest}
+    for id_ in unchanged:
+        row, _, source = known[id_]
+        if batch[id_].source not in (None, source):
+            connection.execute("UPDATE documents SET source = ? WHERE document = ?", (batch[id_].source, row))
+    fresh = {id_: entry for id_, entry in batch.items() if id_ not in unchanged}
+    replaced = [known[id_][0] for id_ in fresh if id_ in known]
+    _remove_chunks(connection, log, replaced)
+    next_row = documents.next_row(connection)
+    rows = {}
+    for id_ in fresh:
+        rows[id_] = known[id_][0] if id_ in known else next_row
+        next_row += id_ not in known
+    documents.write(connection, ((rows[id_], entry) for id_, entry in fresh.items()))
+    first = next_chunk = documents.next_chunk(connection)
+    placed: list[tuple[int, int, Entry]] = []  # (document row, first chunk id, entry)
+    for id_, entry in fresh.items():
+        placed.append((rows[id_], next_chunk, entry))
+        next_chunk += len(entry.chunks)
+    documents.write_chunks(connection, placed)
+    keyword.write(connection, _keyword_rows(analyser, placed))
+    _write_vectors(connection, number, placed)
+    log.note("added", first, next_chunk - 1)
+    return AddReport(
+        added=len(fresh) - len(replaced),
+        replaced=len(replaced),
+        unchanged=len(unchanged),
+        chunks=next_chunk - first,
+    )
+
+
+def _keyword_rows(
+    analyser: Analyser, placed: Sequence[tuple[int, int, Entry]]
+) -> Iterator[tuple[int, str, str, str, str]]:
+    for _, first, entry in placed:
+        document = entry.document
+        for id_, chunk in enumerate(entry.chunks, start=first):
+            text = document.text[chunk.start : chunk.end]
+            yield (id_, *keyword.row(analyser, document.title, chunk.heading, text))
+
+
+def _write_vectors(
+    connection: apsw.Connection, number: int | None, placed: Sequence[tuple[int, int, Entry]]
+) -> None:
+    embedded = [(first, entry.vectors) for _, first, entry in placed if entry.vectors is not None and len(entry.vectors)]
+    if number is not None and embedded:
+        chunks = [id_ for first, vectors in embedded for id_ in range(first, first + len(vectors))]
+        vector.write(connection, number, chunks, np.concatenate([vectors for _, vectors in embedded]))
+
+
+def finish(connection: apsw.Connection, log: Log, finished: Mapping[Source, frozenset[str]]) -> int:
+    """Remove the documents that finished sources no longer have, record the sources; give how many went."""
+    removed = 0
+    for source, ids in finished.items():
+        gone = [row for id_, row in documents.of_source(connection, source.key).items() if id_ not in ids]
+        removed += remove(connection, log, gone)
+    documents.write_sources(connection, finished)
+    return removed
+
+
+def remove(connection: apsw.Connection, log: Log, rows: Sequence[int]) -> int:
+    """Remove documents by row; give how many."""
+    _remove_chunks(connection, log, rows)
+    for row in rows:
+        source = value(connection, "DELETE FROM documents WHERE document = ? RETURNING source", (row,))
+        if source is not None:  # the file is no longer fully here: read it again when it is next met
+            connection.execute("DELETE FROM sources WHERE key = ?", (source,))
+    return len(rows)
+
+
+def _remove_chunks(connection: apsw.Connection, log: Log, rows: Sequence[int]) -> None:
+    gone: list[int] = []
+    for row in rows:
+        gone += documents.chunk_ids(connection, row)
+    keyword.remove(connection, gone)
+    vector.remove(connection, gone)
+    connection.executemany("DELETE FROM chunks WHERE chunk = ?", [(chunk,) for chunk in gone])
+    log.note_all("removed", gone)

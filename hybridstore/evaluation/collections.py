@@ -1,0 +1,150 @@
+"""A test collection in BEIR layout: documents, queries and who judged which relevant.
+
+    DIR/corpus.jsonl        {"_id": "d1", "title": "…", "text": "…", "metadata": {…}}
+    DIR/queries.jsonl       {"_id": "q1", "text": "…", "metadata": {…}}
+    DIR/qrels/<split>.tsv   query-id, corpus-id, score
+
+Each file may be gzipped (`.gz`). Title and metadata may be missing; other members are not read. The layout is
+that of Thakur et al., "BEIR: A Heterogeneous Benchmark for Zero-shot Evaluation of Information Retrieval
+Models", NeurIPS Datasets and Benchmarks 2021.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hybridstore.errors import InputError
+from hybridstore.evaluation.judgments import Qrels, numbered_lines, read_qrels
+from hybridstore.records import Document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question of a collection."""
+
+    id: str
+    text: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Judged ids that the collection does not have: a fault of the data, which lowers what can be reached."""
+
+    unknown_queries: tuple[str, ...]
+    unknown_documents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection in the folder `path`; nothing is read before it is asked for."""
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+        if not self.path.is_dir():
+            raise InputError(f"{self.path} is not a folder; a collection is a folder with corpus.jsonl in it")
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.resolve().name
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits there are judgments for, in alphabetical order."""
+        folder = self.path / "qrels"
+        found = {file.name.removesuffix(".gz") for file in folder.glob("*")} if folder.is_dir() else set()
+        return tuple(sorted(name.removesuffix(".tsv") for name in found if name.endswith(".tsv")))
+
+    def corpus(self) -> Iterator[Document]:
+        """Give the documents one by one, in the file's order; only their ids are kept in memory.
+
+        A line that is no JSON object with `_id` and `text`, and an id that comes twice, are InputErrors with
+        the line's number.
+        """
+        for where, row in self._rows("corpus"):
+            title, metadata = _text(row, "title", where), _metadata(row, where)
+            yield Document(id=row["_id"], title=title, text=row["text"], metadata=metadata)
+
+    def queries(self) -> dict[str, Query]:
+        """Give all queries by id, in the file's order; the errors are those of `corpus`."""
+        return {
+            row["_id"]: Query(row["_id"], row["text"], _metadata(row, where))
+            for where, row in self._rows("queries")
+        }
+
+    def qrels(self, split: str = "test") -> Qrels:
+        """Give the judgments of a split; an unknown one is an InputError that lists those there are."""
+        if split not in self.splits:
+            there = ", ".join(self.splits) or "none: DIR/qrels/<split>.tsv is missing"
+            raise InputError(f"{self.path} has no split {split!r}; splits there are: {there}")
+        return read_qrels(_plain_or_gzipped(self.path / "qrels" / f"{split}.tsv"))
+
+    def coverage(self, split: str = "test") -> Coverage:
+        """Count the judged queries and documents that are not in the collection; reads the corpus once."""
+        qrels = self.qrels(split)
+        judged = {document for grades in qrels.grades.values() for document in grades}
+        judged.difference_update(document.id or "" for document in self.corpus())
+        queries = self.queries()
+        return Coverage(
+            unknown_queries=tuple(query for query in qrels.grades if query not in queries),
+            unknown_documents=tuple(sorted(judged)),
+        )
+
+    def _rows(self, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        path = _plain_or_gzipped(self.path / f"{name}.jsonl")
+        seen: set[str] = set()
+        for number, line in numbered_lines(path):
+            where = f"{path}, line {number}"
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise InputError(f"{where}: this is not JSON ({error})") from error
+            if not isinstance(row, dict) or isinstance(row.get("_id"), bool | float | dict | list | None):
+                raise InputError(f'{where}: a line is a JSON object with "_id" and "text"; it has no "_id"')
+            row["_id"] = str(row["_id"])  # some collections number their documents
+            row["text"] = _text(row, "text", where) if "text" in row else _missing_text(where, row["_id"])
+            if row["_id"] in seen:
+                raise InputError(f"{where}: the id {row['_id']!r} stands above already; ids must differ")
+            seen.add(row["_id"])
+            yield where, row
+
+
+def _plain_or_gzipped(path: Path) -> Path:
+    gzipped = path.with_name(path.name + ".gz")
+    if path.is_file():
+        return path
+    if gzipped.is_file():
+        return gzipped
+    raise InputError(f"{path} is missing, and {gzipped.name} beside it too; BEIR layout has one of them")
+
+
+def _text(row: Mapping[str, Any], name: str, where: str) -> str:
+    value = row.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise InputError(f'{where}: "{name}" must be a string')
+    return value
+
+
+def _missing_text(where: str, identifier: str) -> str:
+    raise InputError(f'{where}: {identifier!r} has no "text"; write "" where there is none')
+
+
+def _metadata(row: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    value = row.get("metadata")
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InputError(f'{where}: "metadata" must be an object')
+    return value

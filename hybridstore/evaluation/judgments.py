@@ -1,0 +1,215 @@
+"""Judgments and runs, and their files: BEIR qrels, TREC qrels and TREC runs, plain or gzipped."""
+
+from __future__ import annotations
+
+import gzip
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from hybridstore.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Qrels:
+    """What people judged: query id → document id → grade; above 0 is relevant, 0 and below is not."""
+
+    grades: Mapping[str, Mapping[str, int]]
+
+    def of(self, query_id: str) -> Mapping[str, int]:
+        """Give the grades of one query's judged documents; none are judged for a query that is unknown."""
+        return self.grades.get(query_id, {})
+
+    @property
+    def answerable(self) -> tuple[str, ...]:
+        """The queries with at least one relevant document, in the order given: those that can be scored."""
+        return tuple(query for query, grades in self.grades.items() if any(g > 0 for g in grades.values()))
+
+    @property
+    def unanswerable(self) -> tuple[str, ...]:
+        """The judged queries without any relevant document, which no ranking can answer well or badly."""
+        return tuple(query for query, grades in self.grades.items() if all(g <= 0 for g in grades.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a search gave: query id → (document id, score), best first.
+
+    Make one with `from_scores` or `from_rankings`. Both keep the order that trec_eval would read from the
+    scores, so that every tool that reads the run sees the same ranking.
+    """
+
+    ranked: Mapping[str, Sequence[tuple[str, float]]]
+
+    @classmethod
+    def from_scores(cls, scores: Mapping[str, Mapping[str, float]]) -> Run:
+        """Rank by score as trec_eval does: by the score in single precision, ties by document id descending.
+
+        trec_eval keeps scores as C floats and puts the greater id by `strcmp` first among equal ones
+        (C. Buckley's trec_eval 9, form_res_rels.c). A score that is NaN is an InputError.
+        """
+        ranked = {}
+        for query, documents in scores.items():
+            for document, score in documents.items():
+                if math.isnan(score):
+                    raise InputError(f"query {query!r}: the score of document {document!r} is not a number")
+            order = sorted(documents.items(), key=lambda item: (_single(item[1]), item[0]), reverse=True)
+            ranked[query] = tuple(order)
+        return cls(ranked)
+
+    @classmethod
+    def from_rankings(cls, rankings: Mapping[str, Sequence[str]]) -> Run:
+        """Keep the order given, best first: n documents get the scores n, n - 1, … 1, which cannot tie.
+
+        A document that stands twice in one ranking is an InputError.
+        """
+        ranked = {}
+        for query, documents in rankings.items():
+            if len(set(documents)) < len(documents):
+                twice = next(document for document in documents if documents.count(document) > 1)
+                raise InputError(f"query {query!r}: document {twice!r} stands in its ranking more than once")
+            count = len(documents)
+            ranked[query] = tuple((document, float(count - i)) for i, document in enumerate(documents))
+        return cls(ranked)
+
+    def documents(self, query_id: str) -> tuple[str, ...]:
+        """Give one query's document ids, best first; none for a query that was not run."""
+        return tuple(document for document, _ in self.ranked.get(query_id, ()))
+
+
+def read_qrels(path: Path | str) -> Qrels:
+    """Read BEIR qrels (query, document, grade; header or not) or TREC qrels (query, 0, document, grade).
+
+    The layout is told by the number of columns. A line that fits neither, a grade that is no whole number and
+    a pair judged twice with different grades are InputErrors with the line's number.
+    """
+    grades: dict[str, dict[str, int]] = {}
+    for number, line in numbered_lines(path):
+        query, document, text = _judgment(line, path, number)
+        try:
+            grade = int(text)
+        except ValueError as error:
+            if not grades and not any(sign.isdigit() for sign in text):  # a header, such as "score"
+                continue
+            raise InputError(f"{path}, line {number}: the grade {text!r} is not a whole number") from error
+        known = grades.setdefault(query, {})
+        if known.setdefault(document, grade) != grade:
+            raise InputError(
+                f"{path}, line {number}: query {query!r} and document {document!r} were judged "
+                f"{known[document]} before and {grade} here; keep one of the two lines"
+            )
+    return Qrels(grades)
+
+
+def write_qrels(qrels: Qrels, path: Path | str, *, layout: Literal["beir", "trec"] = "beir") -> None:
+    """Write qrels for BEIR (tabs, with a header) or trec_eval (four columns); a `.gz` name compresses."""
+    pairs = ((q, d, grade) for q, documents in qrels.grades.items() for d, grade in documents.items())
+    if layout == "beir":
+        rows = (f"{_tabbed(q)}\t{_tabbed(d)}\t{grade}" for q, d, grade in pairs)
+        _write(path, ("query-id\tcorpus-id\tscore", *rows))
+    else:
+        _write(path, (f"{_unspaced(q)} 0 {_unspaced(d)} {grade}" for q, d, grade in pairs))
+
+
+def read_run(path: Path | str) -> Run:
+    """Read a TREC run: query, Q0, document, rank, score, tag. The scores decide the order, as in trec_eval.
+
+    A line without six columns, a score that is no number and a document listed twice for a query are
+    InputErrors with the line's number.
+    """
+    scores: dict[str, dict[str, float]] = {}
+    for number, line in numbered_lines(path):
+        columns = line.split()
+        if len(columns) != 6:
+            raise InputError(
+                f"{path}, line {number}: a line of a TREC run has six columns "
+                f"(query Q0 document rank score tag), this one has {len(columns)}"
+            )
+        query, _, document, _, text, _ = columns
+        try:
+            score = float(text)
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}: the score {text!r} is not a number") from error
+        known = scores.setdefault(query, {})
+        if document in known or math.isnan(score):
+            fault = "the score is not a number" if math.isnan(score) else f"{document!r} is listed twice"
+            raise InputError(f"{path}, line {number}: query {query!r}: {fault}")
+        known[document] = score
+    return Run.from_scores(scores)
+
+
+def write_run(run: Run, path: Path | str, *, tag: str = "hybridstore") -> None:
+    """Write a TREC run, ranks counted from 1; `.gz` in the name compresses. Ids may hold no white space."""
+    _write(
+        path,
+        (
+            f"{_unspaced(query)} Q0 {_unspaced(document)} {rank} {score!r} {_unspaced(tag)}"
+            for query, documents in run.ranked.items()
+            for rank, (document, score) in enumerate(documents, start=1)
+        ),
+    )
+
+
+def numbered_lines(path: Path | str) -> Iterator[tuple[int, str]]:
+    """Give the lines of a UTF-8 file, plain or `.gz`, that are not blank, each with its number from 1."""
+    path = Path(path)
+    try:
+        # utf-8-sig: a spreadsheet's export may begin with a byte order mark, which is no part of the first id
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield number, line.rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text ({error.reason}); convert it first") from error
+    except (OSError, EOFError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(f"{path} cannot be read: {reason}") from error
+
+
+def _judgment(line: str, path: Path | str, number: int) -> tuple[str, str, str]:
+    columns = [column.strip() for column in line.split("\t")]
+    if len(columns) < 3:  # not tabs between all of them: TREC takes any white space
+        columns = line.split()
+    if len(columns) == 4:
+        del columns[1]
+    if len(columns) != 3 or not all(columns):
+        raise InputError(
+            f"{path}, line {number}: a judgment has three columns (query, document, grade) or TREC's four "
+            f"(query, 0, document, grade), this line has {len(columns)}"
+        )
+    return columns[0], columns[1], columns[2]
+
+
+def _single(score: float) -> float:
+    with np.errstate(over="ignore"):  # beyond a C float's range is infinity there too
+        return float(np.float32(score))
+
+
+def _tabbed(identifier: str) -> str:
+    if any(sign in identifier for sign in "\t\r\n") or identifier != identifier.strip() or not identifier:
+        raise InputError(f"the id {identifier!r} cannot stand in a tab-separated file; rename it")
+    return identifier
+
+
+def _unspaced(identifier: str) -> str:
+    if len(identifier.split()) != 1 or identifier != identifier.strip():
+        raise InputError(
+            f"the id {identifier!r} cannot stand in a TREC file, which allows no white space; rename it"
+        )
+    return identifier
+
+
+def _write(path: Path | str, lines: Iterable[str]) -> None:
+    path = Path(path)
+    raw = "".join(f"{line}\n" for line in lines).encode()
+    try:
+        # mtime 0: the same content gives the same bytes
+        path.write_bytes(gzip.compress(raw, mtime=0) if path.suffix == ".gz" else raw)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error

@@ -1,0 +1,159 @@
+"""How good a ranking is, counted as trec_eval counts it.
+
+Every metric takes the ranking (document ids, best first) and the grades of the judged documents, and gives a
+number from 0 to 1. A document is relevant when its grade is above 0; one that nobody judged is not. Where no
+judged document is relevant the metrics give 0; `score` leaves such queries out of every mean instead.
+
+The numbers equal trec_eval's (https://github.com/usnistgov/trec_eval), which the tests check.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hybridstore.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from hybridstore.evaluation.judgments import Qrels, Run
+
+    Metric = Callable[[Sequence[str], Mapping[str, int], int | None], float]
+
+STANDARD = ("ndcg@10", "recall@100", "mrr@10", "map", "p@10", "recall@10")
+"""What an evaluation reports."""
+
+
+def ndcg(ranked: Sequence[str], grades: Mapping[str, int], k: int | None = None) -> float:
+    """Give the discounted cumulated gain of the first k over that of the best ranking possible.
+
+    The gain is the grade (0 if negative), the discount log2(1 + rank): Järvelin and Kekäläinen, "Cumulated
+    gain-based evaluation of IR techniques", ACM TOIS 20(4), 2002, with the discount of Burges et al., "Learning
+    to rank using gradient descent", ICML 2005; trec_eval's `ndcg_cut`, and `ndcg` where k is None.
+    """
+    ideal = _discounted(sorted(grades.values(), reverse=True)[:k])
+    return _discounted(grades.get(document, 0) for document in ranked[:k]) / ideal if ideal else 0.0
+
+
+def average_precision(ranked: Sequence[str], grades: Mapping[str, int], k: int | None = None) -> float:
+    """Give the mean over all relevant documents of the precision at each one's rank, 0 for one not found.
+
+    Buckley and Voorhees, "Retrieval System Evaluation", in TREC: Experiment and Evaluation in Information
+    Retrieval, MIT Press, 2005; trec_eval's `map`, and `map_cut` where k is given.
+    """
+    found, total = 0, 0.0
+    for rank, document in enumerate(ranked[:k], start=1):
+        if grades.get(document, 0) > 0:
+            found += 1
+            total += found / rank
+    relevant = _relevant(grades)
+    return total / relevant if relevant else 0.0
+
+
+def reciprocal_rank(ranked: Sequence[str], grades: Mapping[str, int], k: int | None = None) -> float:
+    """Give 1 / the rank of the first relevant document, 0 where none is among the first k.
+
+    Voorhees, "The TREC-8 Question Answering Track Report", TREC 1999; trec_eval's `recip_rank`.
+    """
+    ranks = (rank for rank, document in enumerate(ranked[:k], start=1) if grades.get(document, 0) > 0)
+    return 1 / next(ranks, math.inf)
+
+
+def recall(ranked: Sequence[str], grades: Mapping[str, int], k: int | None = None) -> float:
+    """Give the share of the relevant documents that stand among the first k.
+
+    Cleverdon, "The Cranfield tests on index language devices", Aslib Proceedings 19(6), 1967; trec_eval's
+    `recall`.
+    """
+    relevant = _relevant(grades)
+    return _found(ranked[:k], grades) / relevant if relevant else 0.0
+
+
+def precision(ranked: Sequence[str], grades: Mapping[str, int], k: int | None = None) -> float:
+    """Give the share of the first k that is relevant; a ranking shorter than k counts as if filled up.
+
+    Cleverdon 1967, as for `recall`; trec_eval's `P`. With k None the share of the whole ranking, 0 if empty.
+    """
+    places = len(ranked) if k is None else k
+    return _found(ranked[:k], grades) / places if places else 0.0
+
+
+_METRICS: Mapping[str, Metric] = {
+    "ndcg": ndcg,
+    "map": average_precision,
+    "mrr": reciprocal_rank,
+    "recall": recall,
+    "p": precision,
+}
+
+
+def metric(name: str) -> Callable[[Sequence[str], Mapping[str, int]], float]:
+    """Give the metric a name stands for: ndcg, map, mrr, recall or p, alone or cut as in "ndcg@10"."""
+    word, at, cut = name.lower().partition("@")
+    if word not in _METRICS or bool(at) != bool(cut) or (at and not (cut.isdecimal() and int(cut) > 0)):
+        raise InputError(
+            f"there is no metric {name!r}; there are {', '.join(_METRICS)}, each alone or with a cut as in ndcg@10"
+        )
+    measure, k = _METRICS[word], int(cut) if at else None
+    return lambda ranked, grades: measure(ranked, grades, k)
+
+
+def per_query(run: Run, qrels: Qrels, name: str = "ndcg@10") -> dict[str, float]:
+    """Give the metric for each query that has a relevant document; 0 where the run has no results for it."""
+    measure = metric(name)
+    return {query: measure(run.documents(query), qrels.of(query)) for query in qrels.answerable}
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """A run's metrics: `values` is metric → query id → number.
+
+    `left_out` are the judged queries without any relevant document, which take no part; `empty` those for
+    which the run had no result, which count as 0.
+    """
+
+    values: Mapping[str, Mapping[str, float]]
+    left_out: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
+
+    @property
+    def n(self) -> int:
+        """How many queries the means are taken over."""
+        return max((len(values) for values in self.values.values()), default=0)
+
+    def mean(self, name: str) -> float:
+        """Give the metric's mean over the queries; 0 where there is no query."""
+        return mean(self.values[name].values())
+
+    def means(self) -> dict[str, float]:
+        """Give each metric's mean over the queries."""
+        return {name: self.mean(name) for name in self.values}
+
+
+def score(run: Run, qrels: Qrels, names: Sequence[str] = STANDARD) -> Scores:
+    """Measure a run against judgments, query by query."""
+    return Scores(
+        values={name: per_query(run, qrels, name) for name in names},
+        left_out=qrels.unanswerable,
+        empty=tuple(query for query in qrels.answerable if not run.documents(query)),
+    )
+
+
+def mean(values: Iterable[float]) -> float:
+    """Give the arithmetic mean; 0 of nothing."""
+    numbers = list(values)
+    return math.fsum(numbers) / len(numbers) if numbers else 0.0
+
+
+def _discounted(grades: Iterable[int]) -> float:
+    return sum(max(grade, 0) / math.log2(rank + 1) for rank, grade in enumerate(grades, start=1))
+
+
+def _relevant(grades: Mapping[str, int]) -> int:
+    return sum(grade > 0 for grade in grades.values())
+
+
+def _found(ranked: Sequence[str], grades: Mapping[str, int]) -> int:
+    return sum(grades.get(document, 0) > 0 for document in ranked)

@@ -1,0 +1,174 @@
+"""Which file is read how: by its suffix, its name, or the interpreter its first line asks for."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+from typing import NamedTuple
+
+
+class Kind(NamedTuple):
+    """How a file is read: the reader's name, the `type` for its metadata, and the language of source code."""
+
+    reader: str
+    type: str
+    language: str = ""
+
+
+_READERS = {
+    "txt": "txt text log",
+    "md": "md markdown mdown mkd mdx qmd",
+    "rst": "rst rest",
+    "html": "html htm xhtml",
+    "pdf": "pdf",
+    "docx": "docx",
+    "csv": "csv",
+    "tsv": "tsv tab",
+    "jsonl": "jsonl ndjson",
+    "json": "json",
+}
+READERS = (*_READERS, "code")
+
+_LANGUAGES = {
+    "python": "py pyi pyw pyx",
+    "javascript": "js mjs cjs jsx",
+    "typescript": "ts tsx mts cts",
+    "c": "c h",
+    "c++": "cc cpp cxx hh hpp hxx ino",
+    "c#": "cs",
+    "java": "java",
+    "kotlin": "kt kts",
+    "scala": "scala sc",
+    "groovy": "groovy gradle",
+    "go": "go",
+    "rust": "rs",
+    "swift": "swift",
+    "objective-c": "m mm",
+    "ruby": "rb rake gemspec",
+    "php": "php",
+    "perl": "pl pm",
+    "lua": "lua",
+    "r": "r",
+    "julia": "jl",
+    "haskell": "hs",
+    "ocaml": "ml mli",
+    "erlang": "erl hrl",
+    "elixir": "ex exs",
+    "clojure": "clj cljs cljc edn",
+    "lisp": "el lisp scm rkt",
+    "dart": "dart",
+    "zig": "zig",
+    "nim": "nim",
+    "d": "d",
+    "fortran": "f f90 f95 for",
+    "pascal": "pas",
+    "visual basic": "vb bas",
+    "f#": "fs fsi fsx",
+    "assembly": "asm s",
+    "shell": "sh bash zsh fish ksh",
+    "powershell": "ps1 psm1",
+    "batch": "bat cmd",
+    "sql": "sql",
+    "css": "css scss sass less",
+    "vue": "vue",
+    "svelte": "svelte",
+    "graphql": "graphql gql",
+    "protobuf": "proto",
+    "terraform": "tf hcl",
+    "nix": "nix",
+    "cmake": "cmake",
+    "make": "mk make",
+    "yaml": "yaml yml",
+    "toml": "toml",
+    "ini": "ini cfg conf",
+    "xml": "xml xsd xsl",
+    "latex": "tex sty cls bib",
+    "solidity": "sol",
+    "verilog": "v sv",
+    "vhdl": "vhd vhdl",
+    "cuda": "cu cuh",
+}
+
+_BINARY = {
+    "image": "png jpg jpeg gif bmp ico icns webp tif tiff heic avif psd ai eps svg svgz xcf raw cr2 nef",
+    "sound or film": "mp3 wav ogg oga flac m4a aac opus mid mp4 m4v mkv avi mov webm wmv mpg mpeg flv",
+    "archive": "zip tar tgz gz bz2 xz 7z rar zst lz4 lzma br jar war whl egg deb rpm dmg iso cab apk crx xpi",
+    "program": "exe dll so dylib a o obj lib bin class pyc pyo pyd wasm elc beam node com msi",
+    "model or data": (
+        "onnx pt pth ckpt safetensors gguf ggml h5 hdf5 npy npz pkl pickle joblib parquet feather arrow avro orc "
+        "mat rds rdata tflite pb mlmodel bson msgpack idx faiss"
+    ),
+    "database": "db sqlite sqlite3 db3 mdb accdb dbf db-wal db-shm db-journal sqlite-wal sqlite-shm ldb",
+    "font": "ttf otf woff woff2 eot",
+    "office file": "doc xls xlsx xlsm ppt pptx odt ods odp rtf pages numbers key epub mobi azw azw3 djvu ps",
+    "key or certificate": "p12 pfx jks keystore der gpg",
+}
+
+
+def _by_suffix(table: dict[str, str]) -> dict[str, str]:
+    return {suffix: name for name, suffixes in table.items() for suffix in suffixes.split()}
+
+
+_READER_OF, _LANGUAGE_OF, _BINARY_OF = _by_suffix(_READERS), _by_suffix(_LANGUAGES), _by_suffix(_BINARY)
+_LANGUAGE_OF_NAME = {
+    "makefile": "make",
+    "gnumakefile": "make",
+    "dockerfile": "docker",
+    "containerfile": "docker",
+    "cmakelists": "cmake",
+    "rakefile": "ruby",
+    "gemfile": "ruby",
+    "jenkinsfile": "groovy",
+    "justfile": "make",
+}
+_INTERPRETERS = {"node": "javascript", "deno": "typescript", "rscript": "r", "make": "make", "pwsh": "powershell"}
+_PACKABLE = frozenset(("txt", "md", "rst", "html", "csv", "tsv", "jsonl", "json", "code"))
+_SHEBANG = re.compile(rb"#!\s*(?:\S*/)?([^\s/]+)(?:[ \t]+(?:-\S+[ \t]+)*([^\s/-]\S*))?")
+
+
+def binary_reason(path: str) -> str | None:
+    """Give what kind of binary file this name is of, None if it may be text."""
+    name = PurePath(path)
+    suffix = name.suffix[1:].lower()
+    if suffix == "gz":
+        inner = kind_of_name(name.stem)
+        return None if inner is not None and inner.reader in _PACKABLE else "archive"
+    return _BINARY_OF.get(suffix)
+
+
+def kind_of_name(path: str) -> Kind | None:
+    """Give how a file of this name is read, None if only its content can tell."""
+    name = PurePath(path)
+    suffix = name.suffix[1:].lower()
+    if suffix == "gz":
+        return kind_of_name(name.stem)
+    if suffix in _READER_OF:
+        return Kind(_READER_OF[suffix], suffix)
+    language = _LANGUAGE_OF_NAME.get(name.name.lower().split(".")[0], "") or _LANGUAGE_OF.get(suffix, "")
+    return Kind("code", suffix or language, language) if language else None
+
+
+def kind_of(path: str, head: bytes) -> Kind:
+    """Give how a file is read, from its name and its first bytes; what nothing is known of is plain text."""
+    return kind_of_name(path) or _kind_of_content(head, PurePath(path).suffix[1:].lower() or "txt")
+
+
+def kind_of_stream(head: bytes) -> Kind:
+    """Give how nameless bytes are read: PDF and Word files by their mark, JSON lines by their first brace."""
+    if head.startswith(b"%PDF-"):
+        return Kind("pdf", "pdf")
+    if head.startswith(b"PK\x03\x04"):
+        return Kind("docx", "docx")
+    if re.match(rb'(?:\xef\xbb\xbf)?\s*\{\s*"[^\r\n]*\}\s*(?:[\r\n]|\Z)', head) or re.match(rb'\s*\{"', head):
+        return Kind("jsonl", "jsonl")
+    return _kind_of_content(head, "txt")
+
+
+def _kind_of_content(head: bytes, suffix: str) -> Kind:
+    found = _SHEBANG.match(head)
+    if not found:
+        return Kind("txt", suffix)
+    program = (found[2] if found[1] == b"env" and found[2] else found[1]).decode("ascii", "replace").lower()
+    program = re.sub(r"[\d.]+$", "", program)
+    language = _INTERPRETERS.get(program) or _LANGUAGE_OF.get(program, program)
+    return Kind("code", language, language)

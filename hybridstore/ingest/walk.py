@@ -1,0 +1,208 @@
+"""Finds the files worth reading below folders, and says of each one left out why."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hybridstore.errors import InputError, MissingExtra
+from hybridstore.ingest.kinds import binary_reason, kind_of_name
+
+NEVER = frozenset((".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv"))
+
+_SNIFFED = 8192  # git looks for NUL in as much to tell binary files
+_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")  # UTF-16 text holds NUL bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file or folder that was left out, and the reason in a word or two."""
+
+    path: Path
+    reason: str
+
+
+class _Rules(NamedTuple):
+    """The patterns of one .gitignore and the folder they are relative to."""
+
+    base: str
+    spec: Any
+
+
+def walk(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    hidden: bool = False,
+    follow_links: bool = False,
+    skipped: Callable[[Skipped], None] | None = None,
+) -> Iterator[Path]:
+    """Give the files at and below these paths, absolute, each once, every folder's in the order of their names.
+
+    Below a folder are left out: what a .gitignore there or further up its repository ignores, what `exclude`
+    matches or `include` (if given) does not, hidden files unless `hidden`, links unless `follow_links`, binary
+    files, and always .git, node_modules, __pycache__ and .venv. Patterns are those of .gitignore, relative to the
+    folder. A path that names a file is taken whatever it is. `skipped` is told of everything left out but
+    what is always left out.
+
+    Raises InputError for a path that does not exist, before the first file; MissingExtra without pathspec.
+    """
+    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    roots = [Path(os.path.abspath(path)) for path in given]  # noqa: PTH100 - Path.absolute keeps ".."
+    for root in roots:
+        if not root.exists():
+            raise InputError(f"there is no file or folder {str(root)!r}; nothing was read")
+    if not any(root.is_dir() for root in roots):
+        return _each_once(None, roots)  # files alone need no patterns, nor the package that reads them
+    wanted = _spec(include) if include else None
+    return _each_once(_Walker(wanted, _spec(exclude), hidden, follow_links, skipped or (lambda _: None)), roots)
+
+
+def _each_once(walker: _Walker | None, roots: Sequence[Path]) -> Iterator[Path]:
+    several = len(roots) > 1
+    seen: set[Path] = set()  # of use, and kept, only where paths may overlap
+    for root in roots:
+        for path in walker.below(root) if walker and root.is_dir() else (root,):
+            if several:
+                if path in seen:
+                    continue
+                seen.add(path)
+            yield path
+
+
+def _spec(lines: Iterable[str]) -> Any:
+    try:
+        from pathspec import GitIgnoreSpec
+    except ImportError as error:
+        raise MissingExtra("files", "walking folders", "pathspec") from error
+    try:
+        return GitIgnoreSpec.from_lines(lines)
+    except ValueError as error:
+        raise InputError(f"a pattern cannot be used: {error}; write it as in a .gitignore") from error
+
+
+def _rules_of(folder: str) -> _Rules | None:
+    try:
+        text = Path(folder, ".gitignore").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # mostly there is none; one that cannot be read rules nothing
+        return None
+    lines = []
+    for line in text.splitlines():
+        try:
+            _spec([line])
+        except InputError:  # git passes over a pattern it cannot read
+            continue
+        lines.append(line)
+    return _Rules(folder, _spec(lines))
+
+
+def _verdict(rules: Sequence[_Rules], path: str, *, folder: bool) -> bool:
+    """Say whether a path is ignored: the innermost .gitignore that knows it decides, as in git."""
+    for base, spec in reversed(rules):
+        ignored: bool | None = spec.check_file(_relative(path, base, folder=folder)).include
+        if ignored is not None:
+            return ignored
+    return False
+
+
+def _relative(path: str, base: str, *, folder: bool) -> str:
+    """Give a path below `base` as patterns see it: a folder ends in a slash."""
+    return path[len(base.rstrip(os.sep)) + 1 :].replace(os.sep, "/") + "/" * folder
+
+
+def _rules_above(root: str) -> list[_Rules]:
+    """Give the rules of the folders between the repository's top and `root`; none if they ignore `root` itself."""
+    above: list[str] = []
+    folder = root
+    while not Path(folder, ".git").exists():
+        parent = os.path.dirname(folder)  # noqa: PTH120 - the walk works on strings, for speed
+        if parent == folder:
+            return []
+        above.append(parent)
+        folder = parent
+    rules = [found for parent in reversed(above) if (found := _rules_of(parent))]
+    return [] if _verdict(rules, root, folder=True) else rules
+
+
+@dataclass(frozen=True, slots=True)
+class _Walker:
+    include: Any
+    exclude: Any
+    hidden: bool
+    follow_links: bool
+    skipped: Callable[[Skipped], None]
+
+    def below(self, root: Path) -> Iterator[Path]:
+        """Give the files below one folder."""
+        top = str(root)
+        visited: set[str] = set()  # real folders, so that a loop of links ends
+        pending: list[tuple[str, tuple[_Rules, ...], bool]] = [(top, tuple(_rules_above(top)), True)]
+        while pending:
+            path, rules, is_folder = pending.pop()
+            if not is_folder:
+                yield Path(path)
+                continue
+            if self.follow_links:
+                real = os.path.realpath(path)
+                if real in visited:
+                    continue
+                visited.add(real)
+            own = _rules_of(path)
+            rules = (*rules, own) if own else rules
+            found = [(entry.path, rules, folder) for entry, folder in self._entries(path, rules, top)]
+            pending.extend(reversed(found))
+
+    def _entries(self, folder: str, rules: Sequence[_Rules], top: str) -> Iterator[tuple[os.DirEntry[str], bool]]:
+        try:
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            self.skipped(Skipped(Path(folder), f"cannot be opened ({error.strerror})"))
+            return
+        for entry in entries:
+            if entry.name in NEVER:
+                continue
+            is_folder = entry.is_dir(follow_symlinks=self.follow_links)
+            reason = self._reason(entry, rules, top, folder=is_folder)
+            if reason:
+                self.skipped(Skipped(Path(entry.path), reason))
+            else:
+                yield entry, is_folder
+
+    def _reason(self, entry: os.DirEntry[str], rules: Sequence[_Rules], top: str, *, folder: bool) -> str | None:
+        """Give why an entry is left out, None if it is not."""
+        if entry.is_symlink() and not self.follow_links:
+            return "link"
+        if not self.hidden and entry.name.startswith("."):
+            return "hidden"
+        if _verdict(rules, entry.path, folder=folder):
+            return "ignored"
+        relative = _relative(entry.path, top, folder=folder)
+        if self.exclude.match_file(relative):
+            return "excluded"
+        if not folder and self.include is not None and not self.include.match_file(relative):
+            return "not included"
+        return None if folder else _no_text(entry)
+
+
+def _no_text(entry: os.DirEntry[str]) -> str | None:
+    """Give what kind of binary file this is, by its name or, if that tells nothing, its first bytes."""
+    try:
+        if not stat.S_ISREG(entry.stat().st_mode):
+            return "no regular file"
+    except OSError:
+        return "broken link"
+    reason = binary_reason(entry.name)
+    if reason or kind_of_name(entry.name):
+        return reason
+    try:
+        with open(entry.path, "rb") as stream:  # noqa: PTH123 - the walk works on strings, for speed
+            head = stream.read(_SNIFFED)
+    except OSError:
+        return None  # reading it will say what is wrong
+    return "binary" if b"\0" in head and not head.startswith(_WIDE_MARKS) else None

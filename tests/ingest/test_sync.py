@@ -1,0 +1,223 @@
+"""A sync brings a store in step with files: nothing twice, nothing lost, nothing else touched."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib import import_module
+
+import pytest
+
+from hybridstore.errors import InputError
+from hybridstore.ingest import sync
+from hybridstore.store import open as open_store
+
+SYNC = import_module("hybridstore.ingest.sync")  # the module; the package gives the function of this name
+
+
+@pytest.fixture
+def store(tmp_path):
+    with open_store(tmp_path / "store.db", embedder="none") as opened:
+        yield opened
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = tmp_path / "files"
+    made.mkdir()
+    return made
+
+
+def write(folder, name, text):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def later(path):
+    """Move a file's modification time on, as an editor's next save would."""
+    times = path.stat()
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns + 1_000_000_000))
+
+
+def texts(store):
+    return sorted(document.text for document in store.documents())
+
+
+def test_new_files_are_read_and_found(store, folder):
+    path = write(folder, "a.md", "# Bridges\n\nThe iron bridge is old.")
+    write(folder, "sub/b.txt", "A wooden boat.")
+    report = sync(store, folder)
+    assert (report.read, report.unchanged, report.pruned, report.failed) == (2, 0, 0, ())
+    assert (report.documents.added, report.documents.chunks) == (2, 2)
+    hit = store.search("bridge", mode="keyword")[0]
+    assert (hit.document_id, hit.heading) == (path.as_posix(), "Bridges")
+
+
+def test_an_unchanged_file_is_not_opened_again(store, folder, monkeypatch):
+    path = write(folder, "a.txt", "Words.")
+    sync(store, folder)
+    monkeypatch.setattr(SYNC, "read", lambda _: pytest.fail("it was read"))
+    monkeypatch.setattr(SYNC, "_digest", lambda _: pytest.fail("it was hashed"))
+    report = sync(store, path)
+    assert (report.read, report.unchanged) == (0, 1)
+
+
+def test_a_touched_file_is_unchanged_and_its_record_is_brought_up(store, folder, monkeypatch):
+    path = write(folder, "a.txt", "Words.")
+    sync(store, folder)
+    later(path)
+    report = sync(store, folder)
+    assert (report.read, report.unchanged, report.documents.replaced, report.documents.removed) == (0, 1, 0, 0)
+    assert store.sources()[path.as_posix()].modified_ns == path.stat().st_mtime_ns
+    assert texts(store) == ["Words."]
+
+
+def test_a_changed_file_replaces_its_documents_and_vanished_rows_go(store, folder):
+    path = write(
+        folder, "a.jsonl", '{"id": "1", "text": "one"}\n{"id": "2", "text": "two"}\n{"id": "3", "text": "three"}\n'
+    )
+    other = write(folder, "b.txt", "other")
+    sync(store, folder)
+    path.write_text('{"id": "1", "text": "one"}\n{"id": "3", "text": "drei"}\n')
+    report = sync(store, folder)
+    assert (report.read, report.unchanged) == (1, 1)
+    assert (report.documents.unchanged, report.documents.replaced, report.documents.removed) == (1, 1, 1)
+    assert texts(store) == ["drei", "one", "other"]
+    assert other.as_posix() in store.sources()
+
+
+def test_a_file_emptied_loses_its_documents_and_an_empty_one_is_counted(store, folder):
+    path = write(folder, "a.txt", "Words.")
+    write(folder, "empty.txt", "")
+    assert sync(store, folder).skipped == {"empty": 1}
+    path.write_text("")
+    report = sync(store, folder)
+    assert (report.read, store.count()) == (1, 0)
+
+
+def test_prune_forgets_files_that_are_gone_below_the_paths_and_no_others(store, folder):
+    for name in ("in/a.txt", "in/b.txt", "in-too/c.txt", "out/d.txt"):
+        write(folder, name, name)
+    sync(store, folder)
+    for name in ("in/a.txt", "in-too/c.txt", "out/d.txt"):
+        (folder / name).unlink()
+    assert sync(store, folder / "in").pruned == 0
+    report = sync(store, folder / "in", prune=True, exclude=["b.txt"])
+    assert (report.pruned, report.documents.removed) == (1, 1)
+    assert texts(store) == ["in-too/c.txt", "in/b.txt", "out/d.txt"]
+
+
+def test_prune_leaves_documents_that_came_from_no_file(store, folder):
+    store.add("Said, not read.")
+    write(folder, "a.txt", "Words.")
+    sync(store, folder, prune=True)
+    assert store.count() == 2
+
+
+def test_a_path_that_does_not_exist_is_an_error_before_anything_is_done(store, folder):
+    path = write(folder, "a.txt", "Words.")
+    sync(store, folder)
+    path.unlink()
+    write(folder, "b.txt", "New.")
+    with pytest.raises(InputError, match="gone"):
+        sync(store, [folder, folder / "gone"], prune=True)
+    assert texts(store) == ["Words."]
+
+
+def test_a_file_that_cannot_be_read_is_named_with_its_reason_and_stops_nothing(store, folder):
+    write(folder, "a.txt", "First.")
+    bad = write(folder, "b.jsonl", '{"text": "row one"}\nnot json\n')
+    write(folder, "c.pdf", "not a pdf")
+    write(folder, "d.txt", "Last.")
+    report = sync(store, folder)
+    assert [(path, "line 2 is not JSON" in why) for path, why in report.failed] == [
+        (bad.as_posix(), True),
+        ((folder / "c.pdf").as_posix(), False),
+    ]
+    assert report.read == 2
+    assert texts(store) == ["First.", "Last.", "row one"]
+    assert bad.as_posix() not in store.sources()  # so that the next sync tries again
+
+
+def test_a_file_that_cannot_be_read_any_more_keeps_its_documents(store, folder):
+    path = write(folder, "a.txt", "Words.")
+    sync(store, folder)
+    path.write_bytes(b"\0\0")
+    assert len(sync(store, path, prune=True).failed) == 1
+    assert texts(store) == ["Words."]
+
+
+def test_a_document_the_store_would_refuse_fails_its_file_only(store, folder, monkeypatch):
+    from dataclasses import replace
+
+    from hybridstore.ingest.readers import read
+
+    def spoiled(path):
+        return (replace(one, metadata={"x": float("nan")}) if "a.txt" in path else one for one in read(path))
+
+    monkeypatch.setattr(SYNC, "read", spoiled)
+    write(folder, "a.txt", "Spoiled.")
+    write(folder, "b.txt", "Fine.")
+    report = sync(store, folder)
+    assert (len(report.failed), texts(store)) == (1, ["Fine."])
+
+
+def test_skipped_files_are_counted_by_reason(store, folder):
+    write(folder, "a.png", "x")
+    write(folder, "b.png", "x")
+    write(folder, ".hidden", "x")
+    assert sync(store, folder).skipped == {"image": 2, "hidden": 1}
+
+
+def test_a_name_that_is_not_utf_8_is_reported_in_letters_that_can_be_printed(store, folder):
+    try:
+        with open(os.fsencode(folder) + b"/caf\xe9.txt", "w") as stream:  # noqa: PTH123 - a name Path cannot spell
+            stream.write("Words.")
+    except OSError:
+        pytest.skip("this file system takes only UTF-8 names")
+    ((path, why),) = sync(store, folder).failed
+    assert "not valid UTF-8" in why
+    assert path.encode()
+
+
+def test_progress_counts_files_and_bytes_up_to_their_totals(store, folder):
+    for n in range(5):
+        write(folder, f"{n}.txt", "word " * (n + 1))
+    told = []
+    sync(store, folder, progress=told.append)
+    assert [one.files for one in told] == sorted(one.files for one in told)
+    last = told[-1]
+    assert (last.files, last.bytes, last.chunks) == (5, 75, 5)
+    assert (last.files_total, last.bytes_total) == (5, 75)
+
+
+def test_an_interrupted_sync_keeps_what_was_committed_and_goes_on_from_there(store, folder, monkeypatch):
+    for n in range(40):
+        write(folder, f"{n:02}.txt", f"File {n}. " + "word " * 60_000)
+    seen = []
+
+    def stop(progress):
+        seen.append(progress.files)
+        if progress.files == 30:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sync(store, folder, progress=stop)
+    kept = len(store.sources())
+    assert 0 < kept < 30
+    assert store.count() >= kept
+    report = sync(store, folder)
+    assert (report.unchanged, report.read) == (kept, 40 - kept)
+    assert store.count() == 40
+    assert store.check() == []
+
+
+def test_a_table_of_many_rows_is_streamed_with_signs_of_progress(store, folder):
+    rows = "\n".join(json.dumps({"text": f"row {n}"}) for n in range(1000))
+    write(folder, "a.jsonl", rows)
+    told = []
+    report = sync(store, folder, progress=told.append)
+    assert report.documents.added == 1000
+    assert len(told) > 5
