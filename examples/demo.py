@@ -21,10 +21,10 @@ import hybridstore as hs
 
 QUESTIONS = [
     "how do I compress a file",
-    "run another program and read what it prints",
+    "run a command and capture its output",
     "find the middle value of a list of numbers",
-    "wait until several threads have all reached the same point",
-    "turn a web address into its parts",
+    "split a URL into its components",
+    "make a copy of an object including nested objects",
     "fnmatchcase",  # an identifier: found by name
 ]
 

@@ -1,6 +1,6 @@
 """The documentation of Python's standard library, as this Python carries it: one Document a docstring.
 
-Modules, their public classes, functions and methods, each with its full name as id and title, so that
+Modules, their public classes and functions, each with its full name as id and title, so that
 `gzip.compress` can be found by name and by what it does. Run as a script it writes JSON Lines for
 `hybridstore add`.
 """
@@ -47,7 +47,7 @@ def _import(name: str) -> ModuleType | None:
 
 
 def documents() -> Iterator[hs.Document]:
-    """Give a Document for each public module, class, function and method that has a docstring of its own."""
+    """Give a Document for each public module, class and function that has a docstring of its own."""
     seen: set[int] = set()
     for module in modules():
         yield from _document(module.__name__, "module", module, module.__name__)
@@ -59,9 +59,6 @@ def documents() -> Iterator[hs.Document]:
             full = f"{module.__name__}.{name}"
             if inspect.isclass(value):
                 yield from _document(full, "class", value, module.__name__)
-                for method, inner in sorted(vars(value).items()):
-                    if not method.startswith("_") and callable(inner):
-                        yield from _document(f"{full}.{method}", "method", inner, module.__name__)
             elif inspect.isroutine(value):
                 yield from _document(full, "function", value, module.__name__)
 

@@ -30,11 +30,16 @@ class Embedding:
     dim: int
 
 
+class Outdated(LookupError):  # noqa: N818 - it is caught and mended, never shown
+    """What an entry without chunks said is stored is not stored any more: look again. Nothing was written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A document ready to be written: its id is set, its text is cut, its chunks are embedded (or not).
 
-    `digest` stands for all of the content: an entry whose digest is already stored is not written again.
+    `digest` stands for all of the content: an entry whose digest is already stored is not written again. Whoever
+    knows that it is stored may leave out the chunks.
     `chunk_digests` stand for what was embedded, so that vectors can be reused. `vectors` is float32 (n, dim) of
     unit norm in the chunks' order, or None.
     """
@@ -64,7 +69,10 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One line of the change log: the chunks first..last (inclusive) were "added" or "removed"."""
+    """One line of the change log: the chunks first..last (inclusive) were "added", "removed" or "embedded".
+
+    An added chunk may have its vector from the start; "embedded" ones got theirs later.
+    """
 
     revision: int
     kind: str
@@ -150,7 +158,8 @@ class Backend(Protocol):
 
         `embedding` names the embedder of the entries' vectors; the first one is recorded, another one later
         raises EmbedderMismatch and nothing is written. `finished` maps a source to the ids of all documents it
-        has now: its other documents are removed and its state is recorded.
+        has now: its other documents are removed and its state is recorded. Raises InputError for vectors that
+        do not fit their chunks or the embedding, Outdated for an entry without chunks that is not stored.
         """
         ...
 
@@ -164,16 +173,18 @@ class Backend(Protocol):
 
     # searching
 
-    def match(self, query: KeywordQuery, depth: int, restriction: Restriction) -> Ranking:
-        """Rank the chunks that hold any term or phrase of the query by BM25, at most `depth` of them."""
+    def match(self, query: KeywordQuery, depth: int, restriction: Restriction) -> tuple[Ranking, tuple[Term, ...]]:
+        """Rank the chunks that hold any term or phrase of the query by BM25, at most `depth` of them.
+
+        With the ranking come the facts of the query's tokens, and which of them were used.
+        """
         ...
 
     def nearest(self, vector: NDArray[np.float32], depth: int, restriction: Restriction) -> Ranking:
-        """Rank chunks by exact cosine to a unit vector, at most `depth` of them; empty without vectors."""
-        ...
+        """Rank chunks by exact cosine to a unit vector, at most `depth` of them; empty without vectors.
 
-    def terms(self, tokens: Sequence[str]) -> tuple[Term, ...]:
-        """Say in how many chunks each token occurs and what IDF that gives it."""
+        A zero vector has no direction: nothing is near to it, and it is near to nothing.
+        """
         ...
 
     def holds(self, phrase: tuple[str, ...], restriction: Restriction) -> bool:
@@ -239,7 +250,10 @@ class Backend(Protocol):
         ...
 
     def begin(self, embedding: Embedding) -> None:
-        """Start, or go on with, re-embedding for another embedder; drops what was built for a third one."""
+        """Start, or go on with, re-embedding for another embedder; drops what was built for a third one.
+
+        For the embedder that searches use already, only drop what was being built.
+        """
         ...
 
     def pending(self, limit: int) -> list[Passage]:

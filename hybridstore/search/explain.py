@@ -138,7 +138,7 @@ def _through_legs(
     )
     keyword_rank = vector_rank = None
     if trace.keyword is not None:
-        deep = backend.match(query, _DEEP, restriction)
+        deep, _ = backend.match(query, _DEEP, restriction)
         keyword_rank = _best(deep, chunks)
         where_to = f"at {keyword_rank}" if keyword_rank else f"not among the first {_DEEP}" if len(deep) == _DEEP else ""
         said.append(f"the keyword leg has it {where_to}" if where_to else "it shares no word with the query")

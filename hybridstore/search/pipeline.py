@@ -13,7 +13,7 @@ from hybridstore.analysis import Analyser
 from hybridstore.backends.base import Backend, Restriction
 from hybridstore.errors import EmbedderMismatch, InputError
 from hybridstore.filters import Filter
-from hybridstore.records import Hit, KeywordQuery, Ranking, Trace
+from hybridstore.records import Hit, KeywordQuery, Ranking, Term, Trace
 from hybridstore.search import fusion
 from hybridstore.search.planning import Plan, plan
 
@@ -58,8 +58,9 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
     with backend.snapshot():
         asked, restriction = _satisfiable(backend, asked, request.where, notes)
         keyword_ranking = vector_ranking = None
+        terms: tuple[Term, ...] = ()
         if request.mode != "vector":
-            keyword_ranking = backend.match(asked.keyword, request.depth, restriction)
+            keyword_ranking, terms = backend.match(asked.keyword, request.depth, restriction)
         clock.lap("keyword")
         if embedded is not None:
             _agree(backend, embedded[1])
@@ -69,7 +70,6 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
         clock.lap("vector")
         fused = _fuse(request, keyword_ranking, vector_ranking)
         clock.lap("fuse")
-        terms = backend.terms([*asked.keyword.terms, *{t for phrase in asked.keyword.phrases for t in phrase}])
         hits = _hits(backend, fused, keyword_ranking, vector_ranking, request.limit)
         revision = backend.revision()
         clock.lap("fetch")

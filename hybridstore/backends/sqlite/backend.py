@@ -16,12 +16,15 @@ from hybridstore.backends.base import Change, Embedding, Entry, Passage, Problem
 from hybridstore.backends.sqlite import check, documents, keyword, vector, writing
 from hybridstore.backends.sqlite.connection import Connections, value
 from hybridstore.backends.sqlite.migrations import prepare
+from hybridstore.backends.sqlite.resident.memory import Memory
+from hybridstore.backends.sqlite.resident.postings import score
 from hybridstore.backends.sqlite.revisions import Log, changes
 from hybridstore.backends.sqlite.where import compile_where
 from hybridstore.errors import FileRefused, InputError, NotFound
 from hybridstore.filters import Filter
 from hybridstore.records import AddReport, KeywordQuery, Ranking, Source, Term
 
+MEMORY = 1024 * 2**20  # bytes that the vectors' codes may take, unless the caller says otherwise: 2.7 million of 384
 _SCANNED_AT_ONCE = 200  # documents a scan holds in memory
 
 
@@ -32,17 +35,22 @@ class SQLiteBackend:
     """
 
     def __init__(
-        self, path: str, *, language: str | None = None, busy_timeout: float = 30.0, create: bool = True
+        self, path: str, *, language: str | None = None, busy_timeout: float = 30.0, create: bool = True, memory: int = MEMORY
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="hybridstore-") if path == ":memory:" else None
         self.path = str(Path(self._folder.name) / "memory.db") if self._folder else path
         if language is not None:
             Analyser(language)  # an unknown language is refused before a file is made
         self._connections = Connections(self.path, busy_timeout)
-        prepare(self._connections, language=language, analysis=ANALYSIS_VERSION, create=create)
-        with self._connections.reading() as connection:
-            self._language = str(value(connection, "SELECT value FROM meta WHERE key = 'language'"))
+        try:
+            prepare(self._connections, language=language, analysis=ANALYSIS_VERSION, create=create)
+            with self._connections.reading() as connection:
+                self._language = str(value(connection, "SELECT value FROM meta WHERE key = 'language'"))
+        except BaseException:
+            self.close()
+            raise
         self._analyser = Analyser(self._language)
+        self._memory = Memory(self._analyser, memory)
 
     @property
     def language(self) -> str:
@@ -67,6 +75,8 @@ class SQLiteBackend:
         embedding: Embedding | None = None,
         finished: Mapping[Source, frozenset[str]] | None = None,
     ) -> AddReport:
+        if embedding is not None:
+            _see_that_vectors_fit(entries, embedding)
         with self._connections.atomic() as connection, Log(connection) as log:
             number = None if embedding is None else vector.require(connection, embedding)
             report = writing.put(connection, log, self._analyser, entries, number)
@@ -87,20 +97,44 @@ class SQLiteBackend:
 
     # searching
 
-    def match(self, query: KeywordQuery, depth: int, restriction: Restriction) -> Ranking:
+    def match(self, query: KeywordQuery, depth: int, restriction: Restriction) -> tuple[Ranking, tuple[Term, ...]]:
+        condition, bindings = _condition(restriction)
         with self._connections.reading() as connection:
-            return keyword.match(connection, query, depth, *_condition(restriction))
+            plain = not query.phrases and not any(term.endswith("*") for term in query.terms)
+            if plain and (postings := self._memory.postings(connection)) is not None:
+                allowed = self._memory.allowed(connection, restriction, condition, bindings)
+                return score(connection, postings, query.terms, depth, allowed)
+            tokens = [*query.terms, *(token for phrase in query.phrases for token in phrase)]
+            ranking = keyword.match(connection, query, depth, condition, bindings)
+            return ranking, keyword.terms(connection, tokens)
 
     def nearest(self, vector_: NDArray[np.float32], depth: int, restriction: Restriction) -> Ranking:
+        condition, bindings = _condition(restriction)
         with self._connections.reading() as connection:
-            return vector.nearest(connection, vector_, depth, *_condition(restriction))
-
-    def terms(self, tokens: Sequence[str]) -> tuple[Term, ...]:
-        with self._connections.reading() as connection:
-            return keyword.terms(connection, tokens)
+            active = vector.by_state(connection, "active")
+            if active is None or depth < 1 or not vector_.any():
+                return Ranking(np.empty(0, np.int64), np.empty(0, np.float64))
+            number, embedding = active
+            if vector_.shape != (embedding.dim,):
+                raise InputError(
+                    f"the query vector has shape {vector_.shape}; the file's vectors have {embedding.dim} dimensions"
+                )
+            codes = self._memory.codes(connection)
+            allowed = self._memory.allowed(connection, restriction, condition, bindings) if codes else None
+            count = vector.candidates(depth)
+            while True:
+                if codes is not None:
+                    found = codes.nearest(vector_, count, allowed)
+                else:
+                    found = vector.scan(connection, number, vector_, count, condition, bindings)
+                ranking, proved = vector.rescored(connection, number, vector_, found, depth)
+                if proved or len(found) < count:
+                    return ranking
+                count *= 4
 
     def holds(self, phrase: tuple[str, ...], restriction: Restriction) -> bool:
-        return len(self.match(KeywordQuery(phrases=(phrase,)), 1, restriction)) > 0
+        with self._connections.reading() as connection:
+            return keyword.holds(connection, phrase, *_condition(restriction))
 
     def passages(self, chunks: Sequence[int]) -> list[Passage]:
         with self._connections.reading() as connection:
@@ -213,15 +247,16 @@ class SQLiteBackend:
             building = vector.by_state(connection, "building")
             if building is not None and building[1].fingerprint != embedding.fingerprint:
                 vector.drop(connection, building[0])
-            vector.require(connection, embedding, "building")
+            active = vector.by_state(connection, "active")
+            if active is None or active[1].fingerprint != embedding.fingerprint:
+                vector.require(connection, embedding, "building")
 
     def pending(self, limit: int) -> list[Passage]:
         with self._connections.reading() as connection:
             number = _target(connection)
             if number is None:
                 return []
-            sql = f"SELECT chunk FROM chunks WHERE chunk NOT IN (SELECT chunk FROM vectors_{number}) LIMIT ?"
-            return documents.passages(connection, [chunk for (chunk,) in connection.execute(sql, (limit,))])
+            return documents.passages(connection, vector.missing(connection, number, limit))
 
     def pending_count(self) -> int:
         with self._connections.reading() as connection:
@@ -276,6 +311,15 @@ class SQLiteBackend:
             raise FileRefused(path, "is already there; choose another name, or remove it first")
         with self._connections.translated():
             self._connections.get().execute("VACUUM INTO ?", (path,))
+
+
+def _see_that_vectors_fit(entries: Sequence[Entry], embedding: Embedding) -> None:
+    for entry in entries:
+        if entry.vectors is not None and entry.vectors.shape != (len(entry.chunks), embedding.dim):
+            raise InputError(
+                f"the vectors of document {entry.document.id!r} have the shape {entry.vectors.shape}; for its chunks "
+                f"and {embedding.fingerprint} it must be ({len(entry.chunks)}, {embedding.dim})"
+            )
 
 
 def _target(connection: apsw.Connection) -> int | None:

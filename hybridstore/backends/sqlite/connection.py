@@ -15,7 +15,7 @@ from typing import Any
 import apsw
 import sqlite_vec
 
-from hybridstore.errors import FileBusy, FileDamaged, FileRefused, HybridstoreError
+from hybridstore.errors import FileBusy, FileDamaged, FileRefused, HybridstoreError, InputError
 
 # 1,536-byte vectors fill 4 KiB pages badly, two to a page: against those, 8 KiB gave 1.24 times the ingest rate, 1.2
 # times the keyword speed and a file 11 % smaller; 16 and 32 KiB were no better (benchmarks/page_size.py).
@@ -30,6 +30,9 @@ _PRAGMAS = (
 )
 
 
+_CLOSED = "this store is closed; open it again with hybridstore.open()"
+
+
 class Connections:
     """The connections of one store to one file: one for each thread, each set up alike."""
 
@@ -38,35 +41,58 @@ class Connections:
         self._local = threading.local()
         self._lock = threading.Lock()
         self._open: list[tuple[weakref.ref[threading.Thread], apsw.Connection]] = []
+        self._inherited: list[apsw.Connection] = []
         self._pid = os.getpid()
         self._closed = False
 
     def get(self) -> apsw.Connection:
         """Give this thread's connection, opening it at the first call."""
         if self._pid != os.getpid():
-            # A connection must not be carried across fork(); the child opens its own and leaves ours alone.
-            self._local, self._open, self._pid, self._lock = threading.local(), [], os.getpid(), threading.Lock()
+            self._start_anew_after_fork()
         connection: apsw.Connection | None = getattr(self._local, "connection", None)
         if self._closed:
-            raise HybridstoreError("this store is closed; open it again with hybridstore.open()")
+            raise HybridstoreError(_CLOSED)
         if connection is None:
             connection = connect(self.path, self.busy_timeout)
             with self._lock:
-                for thread, old in self._open:
-                    if thread() is None or not thread().is_alive():  # type: ignore[union-attr]
-                        old.close()
-                self._open = [pair for pair in self._open if (thread := pair[0]()) and thread.is_alive()]
+                ended = [pair for pair in self._open if not ((thread := pair[0]()) and thread.is_alive())]
+                self._open = [pair for pair in self._open if pair not in ended]
                 self._open.append((weakref.ref(threading.current_thread()), connection))
             self._local.connection = connection
+            for _, old in ended:
+                old.close()
         return connection
 
     def close(self) -> None:
-        """Close every thread's connection."""
+        """Close every thread's connection; what other threads are doing is broken off."""
         self._closed = True
+        if self._pid != os.getpid():
+            self._start_anew_after_fork()
         with self._lock:
             for _, connection in self._open:
-                connection.close()
+                while True:
+                    try:
+                        connection.close()
+                        break
+                    except apsw.ThreadingViolationError:  # in the middle of a statement
+                        connection.interrupt()
+                        time.sleep(0.001)
             self._open.clear()
+
+    def _start_anew_after_fork(self) -> None:
+        # A connection must not be used across fork(). Idle ones are closed, or SQLite would believe that this process
+        # holds the locks that its parent holds. One in use, by a thread that was not forked, must stay as it is.
+        inherited = [connection for _, connection in self._open]
+        self._local, self._open, self._pid, self._lock = threading.local(), [], os.getpid(), threading.Lock()
+        for connection in inherited:
+            try:
+                busy = connection.in_transaction
+                if not busy:
+                    connection.close()
+            except apsw.Error:
+                busy = True
+            if busy:
+                self._inherited.append(connection)  # kept, for losing its last reference would close it
 
     @contextmanager
     def atomic(self) -> Iterator[apsw.Connection]:
@@ -95,17 +121,25 @@ class Connections:
             try:
                 yield connection
             finally:
-                connection.execute("COMMIT")
+                if not connection.getautocommit():  # else a grave error has ended it already
+                    connection.execute("COMMIT")
 
     @contextmanager
     def translated(self) -> Iterator[None]:
         """Turn SQLite's errors into ours: the one seam."""
         try:
             yield
-        except apsw.BusyError as error:
+        except (apsw.BusyError, apsw.ProtocolError) as error:
             raise FileBusy(self.path, self.busy_timeout) from error
-        except (apsw.CorruptError, apsw.NotADBError) as error:
+        except (apsw.CorruptError, apsw.NotADBError, apsw.SQLError) as error:
+            # Our statements are constant: one that cannot be run means that a table is not as it was made.
             raise FileDamaged(self.path, str(error)) from error
+        except (apsw.ConnectionClosedError, apsw.CursorClosedError, apsw.InterruptError) as error:
+            raise HybridstoreError(_CLOSED) from error
+        except apsw.TooBigError as error:
+            raise InputError(f"a text is longer than a gigabyte, which SQLite cannot hold ({error}); split it") from error
+        except apsw.CantOpenError as error:
+            raise FileRefused(self.path, _why_not(self.path)) from error
         except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.PermissionsError) as error:
             raise FileRefused(self.path, f"cannot be written ({error}); nothing was changed") from error
 
@@ -116,12 +150,16 @@ def connect(path: str, busy_timeout: float) -> apsw.Connection:
         connection = apsw.Connection(path)
     except apsw.CantOpenError as error:
         raise FileRefused(path, _why_not(path)) from error
-    connection.set_busy_handler(_patience(busy_timeout))
-    connection.enable_load_extension(True)
-    connection.load_extension(sqlite_vec.loadable_path())
-    connection.enable_load_extension(False)
-    for pragma in _PRAGMAS:
-        connection.execute(pragma)
+    try:
+        connection.set_busy_handler(_patience(busy_timeout))
+        connection.enable_load_extension(True)
+        connection.load_extension(sqlite_vec.loadable_path())
+        connection.enable_load_extension(False)
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -91,17 +91,26 @@ def chunk_ids(connection: apsw.Connection, row: int) -> list[int]:
 
 def passages(connection: apsw.Connection, chunks: Sequence[int]) -> list[Passage]:
     """Fetch chunks with their text and their document's facts, in the order asked for; gone ones are left out."""
-    rows = connection.execute(
-        """SELECT chunk, id, coalesce(substr(CAST(text AS BLOB), first_byte + 1, last_byte - first_byte), x''), title, uri, heading,
-                  start, stop, metadata
+    rows: list[Any] = connection.execute(
+        """SELECT document, first_byte, last_byte, chunk, id, title, uri, heading, start, stop, metadata
            FROM chunks JOIN documents USING (document)
-           WHERE chunk IN (SELECT value FROM json_each(?))""",
+           WHERE chunk IN (SELECT value FROM json_each(?)) ORDER BY document""",
         (json.dumps(chunks),),
-    )
-    found = {
-        row[0]: Passage(row[0], row[1], row[2].decode(), *row[3:8], json.loads(row[8]))
-        for row in rows
-    }
+    ).fetchall()
+    found: dict[int, Passage] = {}
+    # Only the span is read: SQL would read the whole text for each of a long document's chunks.
+    texts: apsw.Blob | None = None
+    for document, first, last, chunk, identifier, title, uri, heading, start, stop, metadata in rows:
+        if texts is None:
+            texts = connection.blob_open("main", "documents", "text", document, False)
+        else:
+            texts.reopen(document)
+        # In a damaged file a span may lie anywhere; `check` says so.
+        texts.seek(min(max(first, 0), texts.length()))
+        text = texts.read(max(last - first, 0)).decode(errors="replace")
+        found[chunk] = Passage(chunk, identifier, text, title, uri, heading, start, stop, json.loads(metadata))
+    if texts is not None:
+        texts.close()
     return [found[chunk] for chunk in chunks if chunk in found]
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import apsw
 import numpy as np
+from numpy.typing import NDArray
 
 from hybridstore.analysis import Analyser
 from hybridstore.backends.sqlite.connection import value
@@ -66,28 +68,47 @@ def match(
     return Ranking(found[:, 0].astype(np.int64), -found[:, 1])
 
 
+def holds(connection: apsw.Connection, phrase: Sequence[str], condition: str, bindings: Sequence[object]) -> bool:
+    """Say whether any chunk whose id passes the condition holds the phrase; nothing is ranked."""
+    sql = f"""SELECT 1 FROM keywords WHERE keywords MATCH ? {f"AND rowid IN ({condition})" if condition else ""} LIMIT 1"""
+    return value(connection, sql, (_phrase(phrase), *bindings)) is not None
+
+
 def terms(connection: apsw.Connection, tokens: Sequence[str]) -> tuple[Term, ...]:
     """Look up document frequencies, one index seek for each different token, and the IDF that bm25() gives them.
 
     IDF = ln((N - df + 0.5) / (df + 0.5)), at least 1e-6 (SQLite's fts5_aux.c, after Robertson & Zaragoza 2009).
     """
-    total = indexed(connection)
+    total = averages(connection)[0]
     found = []
     for token, count in Counter(tokens).items():
-        if token.endswith("*"):
-            sql = "SELECT count(*) FROM keywords WHERE keywords MATCH ?"
-            frequency = value(connection, sql, (_phrase([token]),))
-        else:
-            frequency = value(connection, "SELECT doc FROM vocabulary WHERE term = ?", (token,)) or 0
-        idf = max(math.log((total - frequency + 0.5) / (frequency + 0.5)), 1e-6)
-        found.append(Term(token, frequency, idf, count))
+        df = frequency(connection, token)
+        found.append(Term(token, df, max(math.log((total - df + 0.5) / (df + 0.5)), 1e-6), count))
     return tuple(found)
 
 
-def indexed(connection: apsw.Connection) -> int:
-    """Count the chunks in the index without scanning it: FTS5 keeps the number in its averages record."""
+def frequency(connection: apsw.Connection, token: str) -> int:
+    """Count the chunks that hold a token."""
+    if token.endswith("*"):
+        sql = "SELECT count(*) FROM keywords WHERE keywords MATCH ?"
+        return int(value(connection, sql, (_phrase([token]),)))
+    return int(value(connection, "SELECT doc FROM vocabulary WHERE term = ?", (token,)) or 0)
+
+
+def scores(connection: apsw.Connection, token: str) -> NDArray[Any]:
+    """Give "chunk" and "rank" (minus BM25) of every chunk that holds a token, by chunk."""
+    sql = f"SELECT rowid, rank FROM keywords WHERE keywords MATCH ? AND rank MATCH '{_RANK}'"
+    return np.fromiter(connection.execute(sql, (_phrase([token]),)), dtype=[("chunk", np.int64), ("rank", np.float64)])
+
+
+def averages(connection: apsw.Connection) -> tuple[int, float]:
+    """Give how many chunks are indexed and how many tokens they have on average, without scanning.
+
+    FTS5 keeps the row count and each column's total in the first record of its data table.
+    """
     record = value(connection, "SELECT block FROM keywords_data WHERE id = 1")
-    return next(varints(record), 0) if record else 0
+    rows, *totals = varints(record) if record else [0]
+    return rows, (sum(totals) / rows if rows else 0.0)
 
 
 def varints(data: bytes) -> Iterator[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import apsw
 import numpy as np
@@ -11,7 +12,9 @@ import sqlite_vec  # noqa: F401 - vec0 and vec_int8 come from it
 from numpy.typing import NDArray
 
 from hybridstore.backends.base import Embedding
+from hybridstore.backends.sqlite.connection import value
 from hybridstore.backends.sqlite.schema import embedding_tables
+from hybridstore.codecs.int8 import encode
 from hybridstore.errors import EmbedderMismatch, InputError
 from hybridstore.records import Ranking
 
@@ -20,13 +23,6 @@ from hybridstore.records import Ranking
 _RESCORED = 1.5
 _MOST_CANDIDATES = 4096  # vec0's own limit on k
 _FLOAT = np.dtype("<f4")
-
-
-def quantise(vectors: NDArray[np.float32]) -> NDArray[np.int8]:
-    """Scale each vector of (n, dim) to fill -127..127 and round; cosine does not see the scale."""
-    largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0.0)
-    largest[largest == 0.0] = 1.0
-    return np.rint(vectors * (127.0 / largest)).astype(np.int8)
 
 
 def by_state(connection: apsw.Connection, state: str) -> tuple[int, Embedding] | None:
@@ -72,7 +68,7 @@ def drop(connection: apsw.Connection, number: int) -> None:
 
 def write(connection: apsw.Connection, number: int, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
     """Store vectors (n, dim) of unit norm with their codes."""
-    exact = np.ascontiguousarray(vectors, dtype=_FLOAT)
+    exact = np.ascontiguousarray(vectors, dtype=_FLOAT) + _FLOAT.type(0)  # no -0.0: `check` knows zeros by their bytes
     connection.executemany(
         f"INSERT INTO vectors_{number} VALUES (?, ?)",
         [(chunk, exact[n].tobytes()) for n, chunk in enumerate(chunks)],
@@ -81,11 +77,12 @@ def write(connection: apsw.Connection, number: int, chunks: Sequence[int], vecto
 
 
 def write_codes(connection: apsw.Connection, number: int, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
-    """Store the codes alone."""
-    codes = quantise(vectors)
+    """Store the codes alone. A zero vector gets none: its cosine is no number, which would spoil vec0's order."""
+    codes = encode(vectors)
+    coded = np.flatnonzero(codes.any(axis=1)).tolist()
     connection.executemany(
         f"INSERT INTO codes_{number} (rowid, code) VALUES (?, vec_int8(?))",
-        [(chunk, codes[n].tobytes()) for n, chunk in enumerate(chunks)],
+        [(chunks[n], codes[n].tobytes()) for n in coded],
     )
 
 
@@ -96,30 +93,59 @@ def remove(connection: apsw.Connection, chunks: Sequence[int]) -> None:
             connection.executemany(f"DELETE FROM {table} WHERE {key} = ?", [(chunk,) for chunk in chunks])
 
 
-def nearest(
+def candidates(depth: int) -> int:
+    """Say how many candidates to take by code for `depth` wanted by exact cosine."""
+    return int(depth * _RESCORED) + 10
+
+
+def scan(
     connection: apsw.Connection,
+    number: int,
     vector: NDArray[np.float32],
-    depth: int,
+    count: int,
     condition: str,
     bindings: Sequence[object],
 ) -> Ranking:
-    """Rank chunks by exact cosine to the query among those whose id passes the condition ("" for all)."""
-    active = by_state(connection, "active")
-    if active is None or depth < 1:
-        return Ranking(np.empty(0, np.int64), np.empty(0, np.float64))
-    number, embedding = active
-    if vector.shape != (embedding.dim,):
-        raise InputError(f"the query vector has shape {vector.shape}; the file's vectors have {embedding.dim} dimensions")
-    candidates = min(int(depth * _RESCORED), _MOST_CANDIDATES)
+    """Rank the `count` nearest chunks by code among those whose id passes the condition ("" for all), through vec0."""
     rows = connection.execute(
-        f"""SELECT rowid FROM codes_{number} WHERE code MATCH vec_int8(?) AND k = ?
+        f"""SELECT rowid, 1.0 - distance FROM codes_{number} WHERE code MATCH vec_int8(?) AND k = ?
             {f"AND rowid IN ({condition})" if condition else ""}""",
-        (quantise(vector[None, :]).tobytes(), candidates, *bindings),
-    )
-    chunks, exact = fetch(connection, number, embedding.dim, [chunk for (chunk,) in rows])
+        (encode(vector[None, :]).tobytes(), min(count, _MOST_CANDIDATES), *bindings),
+    ).fetchall()
+    found = np.array(rows, dtype=np.float64).reshape(-1, 2)
+    return Ranking(found[:, 0].astype(np.int64), found[:, 1])
+
+
+def rescored(
+    connection: apsw.Connection, number: int, vector: NDArray[np.float32], found: Ranking, depth: int
+) -> tuple[Ranking, bool]:
+    """Rank what was found by code by its exact cosine to a unit vector (dim,); ties go to the smaller id.
+
+    Also say whether nothing that was not found can belong among the `depth` best: the last one found, if its code
+    lied by twice as much as the worst of them did, would still be below these. In tight clusters it would not.
+    """
+    ids, exact = fetch(connection, number, len(vector), found.chunks.tolist())
     scores = (exact @ vector).astype(np.float64)
-    order = np.lexsort((chunks, -scores))[:depth]
-    return Ranking(chunks[order], scores[order])
+    order = np.lexsort((ids, -scores))[:depth]
+    ranking = Ranking(ids[order], scores[order])
+    by_id = np.argsort(found.chunks)
+    rough = found.scores[by_id][np.searchsorted(found.chunks, ids, sorter=by_id)]
+    margin = 2 * float(np.abs(scores - rough).max(initial=0.0))
+    return ranking, len(ids) == 0 or bool(ranking.scores[-1] >= found.scores[-1] + margin)
+
+
+def missing(connection: apsw.Connection, number: int, limit: int) -> list[int]:
+    """Give chunks that have no vector of an embedding, those after its last vector first.
+
+    That is where all of them are while nobody else fills, and looking there first saves going over the rest.
+    """
+    last = value(connection, f"SELECT coalesce(max(chunk), 0) FROM vectors_{number}")
+    sql = "SELECT chunk FROM chunks WHERE chunk > ? ORDER BY chunk LIMIT ?"
+    rows: list[Any] = connection.execute(sql, (last, limit)).fetchall()
+    if not rows:
+        sql = f"SELECT chunk FROM chunks WHERE chunk NOT IN (SELECT chunk FROM vectors_{number}) ORDER BY chunk LIMIT ?"
+        rows = list(connection.execute(sql, (limit,)))
+    return [row[0] for row in rows]
 
 
 def fetch(
@@ -127,6 +153,6 @@ def fetch(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Give the exact vectors of chunks: ids (n,) ascending, vectors (n, dim); chunks without one are left out."""
     sql = f"SELECT chunk, vector FROM vectors_{number} WHERE chunk IN (SELECT value FROM json_each(?)) ORDER BY chunk"
-    rows = connection.execute(sql, (json.dumps(chunks),)).fetchall()
+    rows: list[Any] = connection.execute(sql, (json.dumps(chunks),)).fetchall()
     vectors = np.frombuffer(b"".join(vector for _, vector in rows), dtype=_FLOAT).reshape(-1, dim)
     return np.array([chunk for chunk, _ in rows], dtype=np.int64), vectors

@@ -8,7 +8,7 @@ import apsw
 import numpy as np
 
 from hybridstore.analysis import Analyser
-from hybridstore.backends.base import Entry
+from hybridstore.backends.base import Entry, Outdated
 from hybridstore.backends.sqlite import documents, keyword, vector
 from hybridstore.backends.sqlite.connection import value
 from hybridstore.backends.sqlite.revisions import Log
@@ -46,6 +46,9 @@ def _put_batch(
         if batch[id_].source not in (None, source):
             connection.execute("UPDATE documents SET source = ? WHERE document = ?", (batch[id_].source, row))
     fresh = {id_: entry for id_, entry in batch.items() if id_ not in unchanged}
+    for id_, entry in fresh.items():
+        if not entry.chunks:
+            raise Outdated(id_)
     replaced = [known[id_][0] for id_ in fresh if id_ in known]
     _remove_chunks(connection, log, replaced)
     next_row = documents.next_row(connection)

@@ -1,0 +1,98 @@
+"""The copies in memory, kept at the revision that a reader sees, under one budget."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import apsw
+import numpy as np
+
+from hybridstore.analysis import Analyser
+from hybridstore.backends.base import Restriction
+from hybridstore.backends.sqlite import vector
+from hybridstore.backends.sqlite.connection import value
+from hybridstore.backends.sqlite.resident import codes, postings
+from hybridstore.backends.sqlite.resident.chunks import Ids
+from hybridstore.backends.sqlite.revisions import changes
+
+_ALLOWED_KEPT = 16  # restrictions whose chunk ids are remembered, for one revision
+
+
+class Memory:
+    """What one store keeps in memory, shared by its threads.
+
+    Each method gives a copy of exactly the revision that the connection's transaction reads, or None where there is
+    none to be had: the copy has gone on already, or would not fit into `budget` bytes. The caller then asks SQLite.
+    """
+
+    def __init__(self, analyser: Analyser, budget: int) -> None:
+        self._analyser, self._budget = analyser, budget
+        self._lock = threading.Lock()
+        self._postings: postings.Postings | None = None
+        self._codes: codes.ResidentCodes | None = None
+        self._allowed: OrderedDict[Restriction, Ids] = OrderedDict()
+        self._allowed_at = -1
+
+    def postings(self, connection: apsw.Connection) -> postings.Postings | None:
+        """Give the postings at the connection's revision."""
+        revision = _revision(connection)
+        with self._lock:
+            now = self._postings
+            if now is not None and now.revision > revision:
+                return None
+            if now is None or now.revision < revision:
+                log = None if now is None else changes(connection, now.revision)
+                if now is not None and log is not None:
+                    now = postings.follow(connection, self._analyser, now, revision, log)
+                self._postings = now = now if log is not None and now else postings.load(connection, revision)
+            return now
+
+    def codes(self, connection: apsw.Connection) -> codes.ResidentCodes | None:
+        """Give the codes at the connection's revision."""
+        revision = _revision(connection)
+        with self._lock:
+            now = self._codes
+            if now is not None and now.revision > revision:
+                return None
+            if now is None or now.revision < revision:
+                log = None if now is None else changes(connection, now.revision)
+                if now is not None and log is not None:
+                    now = codes.follow(connection, now, revision, log)
+                self._codes = now = now if log is not None and now else self._load_codes(connection, revision)
+            return now
+
+    def _load_codes(self, connection: apsw.Connection, revision: int) -> codes.ResidentCodes | None:
+        active = vector.by_state(connection, "active")
+        if active is None or codes.size(connection, active[0], active[1].dim) > self._budget:
+            return None
+        return codes.load(connection, revision)
+
+    def allowed(
+        self, connection: apsw.Connection, restriction: Restriction, condition: str, bindings: Sequence[object]
+    ) -> Ids | None:
+        """Give the ids of the chunks that pass a restriction; None where there is none to pass."""
+        if not condition:
+            return None
+        revision = _revision(connection)
+        with self._lock:
+            if self._allowed_at == revision and restriction in self._allowed:
+                self._allowed.move_to_end(restriction)
+                return self._allowed[restriction]
+        rows = connection.execute(condition, tuple(bindings))
+        ids = np.fromiter((chunk for (chunk,) in rows), np.int64)
+        ids.sort()
+        with self._lock:
+            if self._allowed_at < revision:
+                self._allowed.clear()
+                self._allowed_at = revision
+            if self._allowed_at == revision:
+                self._allowed[restriction] = ids
+                while len(self._allowed) > _ALLOWED_KEPT:
+                    self._allowed.popitem(last=False)
+        return ids
+
+
+def _revision(connection: apsw.Connection) -> int:
+    return int(value(connection, "SELECT value FROM meta WHERE key = 'revision'"))

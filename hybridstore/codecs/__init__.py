@@ -1,0 +1,1 @@
+"""How a vector is stored small, and how what is stored is scanned."""
