@@ -1,6 +1,6 @@
 """Which page size suits the file: the same documents and vectors at each, in one run, timed in turn.
 
-    python benchmarks/page_size.py [--documents 20000] [--rounds 3]
+python benchmarks/page_size.py [--documents 20000] [--rounds 3]
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def measure(size: int, documents: list[hs.Document], vectors: np.ndarray) -> dic
             store.add(documents, vectors=vectors)
         ingest = time.perf_counter() - started
         random = np.random.default_rng(1)
-        queries = [(f"w{a} w{b} w{c}", vectors[n]) for n, (a, b, c) in enumerate(random.integers(1, 5_000, (30, 3)))]
+        queries = [
+            (f"w{a} w{b} w{c}", vectors[n]) for n, (a, b, c) in enumerate(random.integers(1, 5_000, (30, 3)))
+        ]
         with hs.open(path) as store:
             laps = [store.search(text, vector=vector).trace.timings for text, vector in queries]
         return {

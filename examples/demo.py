@@ -14,7 +14,14 @@ from pathlib import Path
 
 from python_docs import documents
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 import hybridstore as hs
@@ -41,7 +48,9 @@ def main() -> None:
             for question in QUESTIONS:
                 ask(store, question, console)
             console.rule("explain")
-            console.print(str(store.explain(QUESTIONS[0], limit=3, expect="zlib.compress")), highlight=False, markup=False)
+            console.print(
+                str(store.explain(QUESTIONS[0], limit=3, expect="zlib.compress")), highlight=False, markup=False
+            )
             stats = store.stats()
         console.rule()
         console.print(
@@ -75,7 +84,9 @@ def ask(store: hs.Store, question: str, console: Console) -> None:
     """Search, and show the best hits with their rank in each leg."""
     started = time.perf_counter()
     results = store.search(question, limit=3)
-    table = Table(title=f"{question}   ({(time.perf_counter() - started) * 1000:.0f} ms)", title_justify="left", expand=True)
+    table = Table(
+        title=f"{question}   ({(time.perf_counter() - started) * 1000:.0f} ms)", title_justify="left", expand=True
+    )
     for name, options in {
         "": {"justify": "right", "width": 1},
         "found": {"style": "bold", "ratio": 2},

@@ -21,7 +21,18 @@ from types import ModuleType
 import hybridstore as hs
 
 # They open windows or browsers, print poems, are tests or demonstrations, or are no modules at all.
-SKIPPED = {"antigravity", "this", "idlelib", "turtledemo", "test", "tests", "__main__", "lib2to3", "ensurepip", "msilib"}
+SKIPPED = {
+    "antigravity",
+    "this",
+    "idlelib",
+    "turtledemo",
+    "test",
+    "tests",
+    "__main__",
+    "lib2to3",
+    "ensurepip",
+    "msilib",
+}
 
 
 def modules() -> Iterator[ModuleType]:
@@ -77,5 +88,10 @@ def _document(name: str, kind: str, value: object, module: str) -> Iterator[hs.D
 
 if __name__ == "__main__":
     for document in documents():
-        row = {"id": document.id, "title": document.title, "text": document.text, "metadata": dict(document.metadata)}
+        row = {
+            "id": document.id,
+            "title": document.title,
+            "text": document.text,
+            "metadata": dict(document.metadata),
+        }
         sys.stdout.write(json.dumps(row) + "\n")

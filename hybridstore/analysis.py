@@ -32,21 +32,19 @@ _PAIRED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}ー\p{Thai}\p{Lao}\p{Khmer}
 _CLUSTERED = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")  # a letter and its marks count as one
 _JOIN = r"[-_./\\:@+#&‐‑]{1,3}"
 _WORD = rf"(?:(?![{_PAIRED}])[\p{{L}}\p{{M}}\p{{N}}])+"
-_RAW = regex.compile(
-    rf"[{_PAIRED}][{_PAIRED}\p{{M}}]*|_*{_WORD}(?:{_JOIN}{_WORD})*(?:_+|\+\+|\#)?(?:['’]s\b)?"
-)
+_RAW = regex.compile(rf"[{_PAIRED}][{_PAIRED}\p{{M}}]*|_*{_WORD}(?:{_JOIN}{_WORD})*(?:_+|\+\+|\#)?(?:['’]s\b)?")
 # Text without marks and unspaced scripts (Latin, Greek, Cyrillic) is read by `re`, twice as fast.
 _MARKED = re.compile("[\u0300-\u036f\u0483-\u0489\u0590-\u1dff\u20d0-\u20ff\u2cef-\U0010ffff]")
 _RAW_SIMPLE = re.compile(r"_*[^\W_]+(?:[-_./\\:@+#&‐‑]{1,3}[^\W_]+)*(?:_+|\+\+|\#)?(?:['’]s\b)?")
 _PART = regex.compile(r"[\p{L}\p{M}\p{N}]+")
-_SEGMENT = re.compile(r"[/\\:@]+")
+_SEGMENT = re.compile(r"[/\\:@ ]+")
+# Compatibility forms may hold signs that are no part of a token: `⑴` is `(1)`, and `ﷺ` is four words.
+_UNKEPT = regex.compile(r"[^\p{L}\p{M}\p{N}\-_./\\:@+#&⁄‐‑]+")
 _POSSESSIVE = re.compile(r"['’][sS]$")
 _CAMEL = regex.compile(r"\p{Lu}+(?=\p{Lu}\p{Ll})|\p{Lu}?\p{Ll}+|\p{Lu}+|\p{N}+")
 _HUMP = regex.compile(r"\p{Ll}\p{Lu}|\p{Lu}\p{Lu}\p{Ll}")
 
-_UNDECOMPOSED = str.maketrans(
-    {"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "ı": "i", "ð": "d", "þ": "th"}
-)
+_UNDECOMPOSED = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "ı": "i", "ð": "d", "þ": "th"})
 # Marks that people leave out when they type: Latin, Greek and Cyrillic accents, Hebrew points, Arabic vowels.
 # The vowel signs of Indic scripts are letters to their readers and stay; so does й, a letter of its own.
 _MARKS = re.compile("(?<!\u0438)\u0306|[\u0300-\u0305\u0307-\u036f\u0591-\u05c7\u0640\u064b-\u065f\u0670]")
@@ -116,7 +114,7 @@ class Analyser:
         """Give the tokens that must follow each other for the text to occur as a phrase; () for no words."""
         raws = list(_raw_tokens(text))
         if len(raws) == 1 and raws[0].endswith(("+", "#")):
-            return (_folded(raws[0]),)  # `"C++"`: its words are only `c`
+            return tuple(_folded(_plain(raws[0])).split())  # `"C++"`: its words are only `c`
         tokens: list[str] = []
         for raw in raws[:-1]:
             tokens += self._cache[raw][0].split()
@@ -147,8 +145,8 @@ class Analyser:
     def _expand(self, raw: str) -> tuple[str, str]:
         if _is_paired(raw):
             clusters = _clusters(raw)
-            return " ".join([*map("".join, pairwise(clusters)), clusters[-1]]), ""
-        raw = _POSSESSIVE.sub("", unicodedata.normalize("NFKC", raw))
+            return " ".join([*map("".join, pairwise(clusters)), *clusters[-1:]]), ""
+        raw = _plain(_POSSESSIVE.sub("", raw))
         parts = _PART.findall(raw)
         words = [self._stem(_folded(part)) for part in parts]
         compounds: list[str] = []
@@ -156,7 +154,7 @@ class Analyser:
             compounds = [
                 _folded(piece)
                 for piece in dict.fromkeys([raw, *_SEGMENT.split(raw)])
-                if len(piece) <= _LONGEST and len(piece) > len("".join(_PART.findall(piece)))
+                if len(piece) <= _LONGEST and len(piece) > len("".join(_PART.findall(piece))) and " " not in piece
             ]
         for part in parts:
             if _HUMP.search(part):
@@ -209,8 +207,13 @@ def _folded(word: str) -> str:
     return unicodedata.normalize("NFC", _MARKS.sub("", decomposed))
 
 
+def _plain(raw: str) -> str:
+    """Give the compatibility form; a space stands for what cannot be in a token."""
+    return raw if raw.isascii() else _UNKEPT.sub(" ", unicodedata.normalize("NFKC", raw)).strip()
+
+
 def _clusters(raw: str) -> list[str]:
-    raw = unicodedata.normalize("NFKC", raw)
+    raw = _plain(raw).replace(" ", "")
     return regex.findall(r"\X", raw) if _CLUSTERED.search(raw) else list(raw)
 
 
@@ -224,17 +227,19 @@ def _asked(clusters: list[str]) -> list[str]:
 def _paired_spans(
     raw: str, offset: int, wanted: frozenset[str], prefixes: tuple[str, ...]
 ) -> list[tuple[int, int]]:
-    clusters = regex.findall(r"\X", raw) if _CLUSTERED.search(raw) else list(raw)
-    starts = [offset]
-    for cluster in clusters:
-        starts.append(starts[-1] + len(cluster))
+    # The compatibility form of one cluster may be several, all of which stand where it stands.
+    clusters = [
+        (cluster, offset + match.start(), offset + match.end())
+        for match in regex.finditer(r"\X", raw)
+        for cluster in _clusters(match.group())
+    ]
     marked: list[tuple[int, int]] = []
-    for index, cluster in enumerate(clusters):
-        pair = "".join(clusters[index : index + 2])
-        if pair in wanted:
-            span = (starts[index], starts[min(index + 2, len(clusters))])
+    for index, (cluster, start, end) in enumerate(clusters):
+        following, _, last = clusters[index + 1] if index + 1 < len(clusters) else ("", 0, end)
+        if cluster + following in wanted:
+            span = (start, last)
         elif prefixes and cluster.startswith(prefixes):
-            span = (starts[index], starts[index + 1])
+            span = (start, end)
         else:
             continue
         if marked and marked[-1][1] >= span[0]:

@@ -1,14 +1,14 @@
 """Every error hybridstore raises on purpose, each with what to do about it.
 
-    HybridstoreError
-    ├── InputError            (also ValueError)   an argument, document, vector or filter is not usable
-    ├── NotFound              (also KeyError)     no such document
-    ├── FileRefused                               the file is not ours, newer than we are, or cannot be opened
-    ├── FileDamaged                               SQLite or `check` found the file damaged
-    ├── FileBusy                                  another process kept the file locked too long
-    ├── EmbedderMismatch                          the embedder at hand is not the one the file was filled with
-    ├── ModelUnavailable                          a model's files cannot be found, fetched or trusted
-    └── MissingExtra          (also ImportError)  an optional dependency is not installed
+HybridstoreError
+├── InputError            (also ValueError)   an argument, document, vector or filter is not usable
+├── NotFound              (also KeyError)     no such document
+├── FileRefused                               the file is not ours, newer than we are, or cannot be opened
+├── FileDamaged                               SQLite or `check` found the file damaged
+├── FileBusy                                  another process kept the file locked too long
+├── EmbedderMismatch                          the embedder at hand is not the one the file was filled with
+├── ModelUnavailable                          a model's files cannot be found, fetched or trusted
+└── MissingExtra          (also ImportError)  an optional dependency is not installed
 """
 
 from __future__ import annotations

@@ -76,7 +76,10 @@ class KeywordQuery:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A query term: in how many chunks it occurs, its IDF, how often it counts, whether the keyword leg used it."""
+    """A query term: in how many chunks it occurs, its IDF, how often it counts, whether the keyword leg used it.
+
+    A token that only stands in a phrase is not used by itself.
+    """
 
     text: str
     document_frequency: int

@@ -29,7 +29,9 @@ def test_every_python_block_runs(page, tmp_path, monkeypatch):
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_and_option_named_exists(page):
     lines = [line for block in blocks(page, "console") for line in block.splitlines()]
-    commands = [re.sub(r"^\$ hybridstore(?: --db \S+)? ", "", line) for line in lines if line.startswith("$ hybridstore")]
+    commands = [
+        re.sub(r"^\$ hybridstore(?: --db \S+)? ", "", line) for line in lines if line.startswith("$ hybridstore")
+    ]
     assert commands
     for command in commands:
         words = command.split("  #")[0].split()

@@ -19,13 +19,16 @@ def encode(vectors: NDArray[np.float32]) -> Codes:
     """Give the codes (n, dim) of vectors (n, dim); a zero vector's code is zero."""
     largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0.0)
     largest[largest == 0.0] = 1.0
-    return np.rint(vectors * (127.0 / largest)).astype(np.int8)
+    codes: Codes = np.rint(vectors * (127.0 / largest)).astype(np.int8)
+    return codes
 
 
 def scales(codes: Codes) -> NDArray[np.float32]:
     """Give 1 / norm of each code, (n,) float32; 0 for a zero code, whose cosine is then 0."""
     norms = np.sqrt(np.einsum("ij,ij->i", codes, codes, dtype=np.float32))
-    return np.divide(np.float32(1.0), norms, out=np.zeros(len(codes), np.float32), where=norms > 0)
+    inverse = np.zeros(len(codes), np.float32)
+    np.divide(np.float32(1.0), norms, out=inverse, where=norms > 0)
+    return inverse
 
 
 def scan(codes: Codes, scale: NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float32]:

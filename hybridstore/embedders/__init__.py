@@ -1,0 +1,35 @@
+"""Text to unit vectors: the `Embedder` protocol, and `load`, which finds a model and runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hybridstore.embedders.base import Embedder
+from hybridstore.embedders.catalog import DEFAULT
+
+if TYPE_CHECKING:
+    from hybridstore.embedders.onnx import OnnxEmbedder
+
+__all__ = ["DEFAULT", "Embedder", "load"]
+
+
+def load(
+    name: str | Path = DEFAULT, *, threads: int | None = None, device: str = "auto", cache: Path | None = None
+) -> OnnxEmbedder:
+    """Load an embedder by a name from the catalog, a local folder, or "organisation/name" on the Hugging Face hub.
+
+    Files are looked for as a path, in the cache (`cache`, else $HYBRIDSTORE_CACHE, else
+    ~/.cache/hybridstore/models), in an installed weights package, and last on the hub; every checksum that is
+    known is verified. `threads` None takes the cores this process may use; `device` is "auto", "cpu" or "cuda".
+
+    Raises:
+        ModelUnavailable: there is no such model, or its files cannot be had or trusted.
+        MissingExtra: onnxruntime, tokenizers or huggingface_hub is needed and not installed.
+        InputError: an unknown device, "cuda" where there is none, or fewer threads than one.
+
+    """
+    from hybridstore.embedders.locate import locate
+    from hybridstore.embedders.onnx import OnnxEmbedder
+
+    return OnnxEmbedder(locate(name, cache), threads=threads, device=device)

@@ -25,13 +25,14 @@ _EVERY = 200  # documents of one file between two signs of progress
 
 @dataclass(frozen=True, slots=True)
 class SyncProgress:
-    """How far a sync is: files and bytes done of those found, and the chunks written so far."""
+    """How far a sync is: files and bytes done of those found, chunks embedded, and chunks written for good."""
 
     files: int
     files_total: int
     bytes: int
     bytes_total: int
     chunks: int
+    embedded: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ class _Run:
     files: int = 0
     bytes: int = 0
     chunks: int = 0
+    embedded: int = 0
     read: int = 0
     unchanged: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
@@ -166,13 +168,14 @@ class _Run:
 
     def committed(self, report: AddReport) -> None:
         """Hear from the writer what is in the store by now."""
-        self.chunks = report.chunks
+        self.chunks, self.embedded = report.chunks, report.embedded
         self.tell()
 
     def tell(self) -> None:
         """Report how far this is."""
         if self.progress:
-            self.progress(SyncProgress(self.files, self.files_total, self.bytes, self.bytes_total, self.chunks))
+            done = (self.files, self.files_total, self.bytes, self.bytes_total, self.chunks, self.embedded)
+            self.progress(SyncProgress(*done))
 
 
 def _totals(paths: Iterable[Path]) -> tuple[int, int]:

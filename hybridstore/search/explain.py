@@ -99,7 +99,9 @@ def _leg(hit: Hit) -> str:
     return " + ".join(parts)
 
 
-def _follow(trace: Trace, backend: Backend, analyser: Analyser, document_id: str, where: Filter | None) -> Expected:
+def _follow(
+    trace: Trace, backend: Backend, analyser: Analyser, document_id: str, where: Filter | None
+) -> Expected:
     here = [hit for hit in trace.hits if hit.document_id == document_id]
     if here:
         best = here[0]
@@ -134,17 +136,22 @@ def _through_legs(
 ) -> Expected:
     said = []
     query = KeywordQuery(
-        terms=tuple(text for term in trace.terms if term.used for text in [term.text] * term.count), phrases=restriction.phrases
+        terms=tuple(text for term in trace.terms if term.used for text in [term.text] * term.count),
+        phrases=restriction.phrases,
     )
     keyword_rank = vector_rank = None
     if trace.keyword is not None:
         deep, _ = backend.match(query, _DEEP, restriction)
         keyword_rank = _best(deep, chunks)
-        where_to = f"at {keyword_rank}" if keyword_rank else f"not among the first {_DEEP}" if len(deep) == _DEEP else ""
+        where_to = (
+            f"at {keyword_rank}" if keyword_rank else f"not among the first {_DEEP}" if len(deep) == _DEEP else ""
+        )
         said.append(f"the keyword leg has it {where_to}" if where_to else "it shares no word with the query")
     if trace.vector is not None:
         vector_rank = _best(trace.vector, chunks)
-        said.append(f"the vector leg has it {f'at {vector_rank}' if vector_rank else f'below its first {trace.depth}'}")
+        said.append(
+            f"the vector leg has it {f'at {vector_rank}' if vector_rank else f'below its first {trace.depth}'}"
+        )
     fused = _best(trace.fused, chunks)
     if fused is not None:
         last = trace.hits[-1] if trace.hits else None

@@ -34,7 +34,7 @@ class Request:
     """What a caller asked for, checked.
 
     `embed` gives the query's vector and the fingerprint of what made it (None: the caller), or None where the
-    store has no vectors.
+    store has no vectors or the query no words.
     """
 
     query: str
@@ -52,8 +52,7 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
     notes: list[str] = []
     asked = plan(request.query, analyser)
     clock.lap("plan")
-    wanted = request.mode != "keyword" and asked.text.strip() != ""
-    embedded = request.embed(asked.text) if wanted else None
+    embedded = request.embed(asked.text) if request.mode != "keyword" else None
     clock.lap("embed")
     with backend.snapshot():
         asked, restriction = _satisfiable(backend, asked, request.where, notes)
@@ -65,8 +64,10 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
         if embedded is not None:
             _agree(backend, embedded[1])
             vector_ranking = backend.nearest(embedded[0], request.depth, restriction)
-        elif request.mode == "hybrid":
-            notes.append("The store has no vectors, so only keywords were searched.")
+        elif request.mode != "keyword" and asked.text.strip():
+            why = "has no vectors" if backend.embedding() is None else "was opened without an embedder"
+            what = "only keywords were" if request.mode == "hybrid" else "nothing was"
+            notes.append(f"The store {why}, so {what} searched.")
         clock.lap("vector")
         fused = _fuse(request, keyword_ranking, vector_ranking)
         clock.lap("fuse")
@@ -104,7 +105,9 @@ def checked(query: str, *, limit: int, mode: str, fusion: str, depth: int | None
     if fusion not in FUSIONS:
         raise InputError(f"fusion {fusion!r} is not known; choose one of {', '.join(FUSIONS)}")
     if depth is not None and (not isinstance(depth, int) or depth < limit):
-        raise InputError(f"depth (candidates of each leg) must be a whole number of at least limit = {limit}, not {depth!r}")
+        raise InputError(
+            f"depth (candidates of each leg) must be a whole number of at least limit = {limit}, not {depth!r}"
+        )
     return depth or max(DEPTH, 2 * limit)
 
 

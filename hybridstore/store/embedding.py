@@ -30,7 +30,7 @@ class StoreEmbedder:
         self._loaded: Embedder | None = None
         stored = backend.embedding()
         if stored and wanted is not None and wanted != NONE and str(wanted) != stored.reference:
-            self._check(self._load(wanted), stored)
+            self._current(stored, wanted)
 
     @property
     def follows_file(self) -> bool:
@@ -67,8 +67,8 @@ class StoreEmbedder:
             return None
         if stored.reference == GIVEN and self._wanted is None:
             raise InputError(
-                "this store's vectors were given by its caller, so a query's must be too: pass vector=, open the store "
-                "with the embedder= that made them, or search with mode='keyword'"
+                "this store's vectors were given by its caller, so a query's must be too: pass vector=, search with "
+                "mode='keyword', or let reembed() make other vectors"
             )
         return self._current(stored, self._wanted or stored.reference)
 
@@ -90,22 +90,14 @@ class StoreEmbedder:
         """Give the embedder of a name, or the one given."""
         return wanted if isinstance(wanted, Embedder) else embedders.load(wanted, threads=self._threads)
 
-    def _load(self, wanted: str | Path | Embedder) -> Embedder:
-        with self._lock:
-            self._loaded = self.load(wanted)
-            return self._loaded
-
     def _current(self, stored: Embedding | None, wanted: str | Path | Embedder) -> Embedder:
-        loaded = self._loaded
-        if loaded is not None and (stored is None or loaded.fingerprint == stored.fingerprint):
-            return loaded
-        return self._check(self._load(wanted), stored)
-
-    @staticmethod
-    def _check(embedder: Embedder, stored: Embedding | None) -> Embedder:
-        if stored is not None and embedder.fingerprint != stored.fingerprint:
-            raise EmbedderMismatch(stored.fingerprint, embedder.fingerprint)
-        return embedder
+        with self._lock:  # threads that start together load a model once
+            loaded = self._loaded
+            if loaded is None or (stored is not None and loaded.fingerprint != stored.fingerprint):
+                loaded = self._loaded = self.load(wanted)
+        if stored is not None and loaded.fingerprint != stored.fingerprint:
+            raise EmbedderMismatch(stored.fingerprint, loaded.fingerprint)
+        return loaded
 
 
 def identify(embedder: Embedder) -> Embedding:
@@ -119,7 +111,7 @@ def embedded_text(title: str, heading: str, text: str) -> str:
     return "\n".join(part for part in (title, heading, text) if part)
 
 
-def unit(vectors: object, shape: tuple[int | None, int | None], what: str) -> NDArray[np.float32]:
+def unit(vectors: object, shape: tuple[int | None, ...], what: str) -> NDArray[np.float32]:
     """Check a caller's vectors and give them as float32 of unit norm; zero vectors stay zero.
 
     `shape` holds the wanted lengths, None for any. Raises InputError naming what is wrong.
@@ -128,7 +120,9 @@ def unit(vectors: object, shape: tuple[int | None, int | None], what: str) -> ND
         array = np.asarray(vectors, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise InputError(f"{what} must be an array of numbers: {error}") from error
-    fits = array.ndim == len(shape) and all(want in (None, have) for want, have in zip(shape, array.shape, strict=True))
+    fits = array.ndim == len(shape) and all(
+        want in (None, have) for want, have in zip(shape, array.shape, strict=True)
+    )
     if not fits or array.shape[-1] == 0:
         wanted = ", ".join("any" if length is None else str(length) for length in shape)
         raise InputError(f"{what} must have the shape ({wanted}), not {array.shape}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -71,7 +72,9 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -95,7 +98,11 @@ class Store:
         document, scaled to unit norm; no model runs then. With `vectors` or `chunk=False` a document is one chunk.
         `progress` is called with the report so far. Raises InputError for a document that cannot be stored.
         """
-        many = [documents] if isinstance(documents, str | Document | Mapping) else documents
+        many: Any = [documents] if isinstance(documents, str | Document | Mapping) else documents
+        if isinstance(many, bytes) or not isinstance(many, Iterable):
+            raise InputError(
+                f"documents are texts, Documents, mappings or an iterable of these, not {type(many).__name__}"
+            )
         if vectors is None:
             with self.writer(chunk=chunk, progress=progress) as writer:
                 for document in many:
@@ -116,7 +123,10 @@ class Store:
 
     def remove(self, ids: str | Iterable[str]) -> int:
         """Remove documents by id; give how many there were. Unknown ids are no error."""
-        return self.backend.remove([ids] if isinstance(ids, str) else ids)
+        wanted = [ids] if isinstance(ids, str) else list(ids)
+        if unfit := [each for each in wanted if not isinstance(each, str)]:
+            raise InputError(f"an id is a text, not {unfit[0]!r}")
+        return self.backend.remove(wanted)
 
     # searching
 
@@ -160,7 +170,14 @@ class Store:
         return explain(trace, self.backend, self._analyser, expect=expect, where=filters.parse(where))
 
     def _trace(
-        self, query: str, limit: int, where: Where, mode: str, fusion: str, depth: int | None, vector: ArrayLike | None
+        self,
+        query: str,
+        limit: int,
+        where: Where,
+        mode: str,
+        fusion: str,
+        depth: int | None,
+        vector: ArrayLike | None,
     ) -> Trace:
         depth = checked(query, limit=limit, mode=mode, fusion=fusion, depth=depth)
         request = Request(
@@ -181,7 +198,7 @@ class Store:
             return search(self.backend, self._analyser, request)
 
     def _embed(self, text: str) -> tuple[NDArray[np.float32], str] | None:
-        embedder = self._embedder.for_searching()
+        embedder = self._embedder.for_searching() if text.strip() else None
         return None if embedder is None else (embedder.embed_query(text), embedder.fingerprint)
 
     # reading
@@ -229,27 +246,31 @@ class Store:
         """Give every chunk a vector of another embedder, and switch to it in one step; give how many were made.
 
         Others go on searching with the old one meanwhile. Stopped half-way, the next call goes on from there.
-        `embedder` None makes the vectors that are missing for the file's own. `progress` gets (done, of).
+        `embedder` None goes on with what was begun, else makes the vectors that are missing for the file's own; a
+        name gives up what was begun for another. `progress` gets (done, of).
         """
-        stored = self.backend.embedding()
-        target = self._embedder.for_writing() if embedder is None else self._embedder.load(embedder)
+        begun = self.backend.building() if self._embedder.follows_file else None
+        wanted = begun.reference if embedder is None and begun is not None else embedder
+        target = self._embedder.for_writing() if wanted is None else self._embedder.load(wanted)
         if target is None:
             raise InputError("name the embedder to change to, such as 'all-MiniLM-L6-v2'")
         identity = identify(target)
-        switching = stored is not None and stored.fingerprint != identity.fingerprint
-        if switching or stored is None:
-            self.backend.begin(identity)
         done = 0
         while True:
+            self.backend.begin(identity)
+            total = done + self.backend.pending_count()  # counted once: counting reads every vector's page
             while some := self.backend.pending(_REEMBEDDED_AT_ONCE):
                 texts = [embedded_text(passage.title, passage.heading, passage.text) for passage in some]
                 self.backend.fill(identity, [passage.chunk for passage in some], target.embed_documents(texts))
                 done += len(some)
                 if progress:
-                    progress(done, done + self.backend.pending_count())
-            if not switching and stored is not None:
-                return done
-            if self.backend.switch():
+                    progress(done, max(done, total))
+            with suppress(
+                InputError
+            ):  # nothing is being built: it is the file's own, or another process has switched
+                self.backend.switch()
+            active = self.backend.embedding()
+            if active is not None and active.fingerprint == identity.fingerprint and not self.backend.pending(1):
                 self._embedder.adopt(target)
                 return done
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.base import Backend, Embedding, Entry
+from hybridstore.backends.base import Backend, Embedding, Entry, Outdated
 from hybridstore.chunking import chunk as cut
 from hybridstore.embedders.base import Embedder
-from hybridstore.errors import InputError
+from hybridstore.errors import EmbedderMismatch, InputError
 from hybridstore.records import AddReport, Chunk, Document, Source
-from hybridstore.store.embedding import StoreEmbedder, embedded_text, identify
+from hybridstore.store.embedding import GIVEN, StoreEmbedder, embedded_text, identify
 
 # A commit's worth of text. With a model: about three seconds of embedding on two cores, so that progress is seen
 # and little is lost by Ctrl-C. Without one: enough that a commit's fixed cost disappears.
@@ -32,6 +32,18 @@ _FIELDS = tuple(field.name for field in fields(Document))
 Progress = Callable[[AddReport], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A document on its way: `chunks` None are still to be cut, `vectors` None still to be made if `embed`."""
+
+    document: Document
+    digest: bytes
+    source: str | None
+    chunks: Sequence[Chunk] | None = None
+    vectors: NDArray[np.float32] | None = None
+    embed: bool = True
+
+
 class Writer:
     """Takes documents one by one and commits them in batches; use it as a context manager.
 
@@ -43,10 +55,11 @@ class Writer:
         self, backend: Backend, embedder: StoreEmbedder, *, chunk: bool = True, progress: Progress | None = None
     ) -> None:
         self._backend, self._embedders, self._chunk, self._progress = backend, embedder, chunk, progress
-        self._waiting: dict[str, tuple[Document, bytes, str | None, NDArray[np.float32] | None]] = {}
+        self._waiting: dict[str, _Waiting] = {}
         self._characters = 0
         self._met: dict[str, set[str]] = {}
         self._finished: dict[Source, frozenset[str]] = {}
+        self._brought: Embedding | None = None
         self.report = AddReport()
 
     def add(
@@ -57,14 +70,57 @@ class Writer:
         Documents of a `source` (a `Source.key`) belong together: see `finish`.
         """
         document = checked(document)
-        identifier = str(document.id)
-        if identifier in self._waiting:
-            self.flush()
-        self._waiting[identifier] = (document, self._digest(document, vector), source, vector)
+        digest = content_digest(document, whole=vector is not None or not self._chunk, vector=vector)
+        whole = None if vector is None else (Chunk(0, len(document.text)),)
         if source is not None:
-            self._met.setdefault(source, set()).add(identifier)
-        self._characters += len(document.text) + len(document.title)
-        if self._characters >= self._budget(vector) or len(self._waiting) >= _MOST_DOCUMENTS:
+            self._met.setdefault(source, set()).add(str(document.id))
+        self._wait(_Waiting(document, digest, source, whole, None if vector is None else vector[None, :]))
+
+    def bring(self, embedding: Embedding) -> None:
+        """Say whose vectors `add_cut` brings from now on; EmbedderMismatch where the store's are another's."""
+        mine = self._embedders.identity(embedding.dim)
+        free = self._backend.embedding() is None and mine.reference == GIVEN
+        if not free and mine.fingerprint != embedding.fingerprint:
+            raise EmbedderMismatch(mine.fingerprint, embedding.fingerprint)
+        self._brought = embedding
+
+    def add_cut(
+        self,
+        document: Document,
+        chunks: Sequence[Chunk],
+        vectors: NDArray[np.float32] | None = None,
+        *,
+        whole: bool = False,
+        given: bool = False,
+        source: str | None = None,
+    ) -> None:
+        """Add a document that was cut before, into `chunks` that lie within its text.
+
+        After `bring`, `vectors` (n, dim) of unit norm are the chunks' own, and without them the chunks get none;
+        without `bring` they are embedded as in `add`. `whole` and `given` say that it was added with `chunk=False`
+        or with its vector, so that adding it so again does nothing. `source` is kept and needs no `finish`.
+        """
+        document = checked(document)
+        brought = self._brought is not None
+        own = vectors if brought else None
+        vector = own[0] if given and own is not None else None
+        digest = content_digest(document, whole=whole or given, vector=vector)
+        self._wait(_Waiting(document, digest, source, chunks, own, embed=not brought))
+
+    def _wait(self, waiting: _Waiting) -> None:
+        identifier = str(waiting.document.id)
+        earlier = self._waiting.get(identifier)
+        if (
+            earlier is not None and earlier.digest == waiting.digest
+        ):  # many duplicates would make many small commits
+            self._waiting[identifier] = replace(earlier, source=waiting.source or earlier.source)
+            self.report += AddReport(unchanged=1)
+            return
+        if earlier is not None:
+            self.flush()
+        self._waiting[identifier] = waiting
+        self._characters += len(waiting.document.text) + len(waiting.document.title)
+        if self._characters >= self._budget(waiting) or len(self._waiting) >= _MOST_DOCUMENTS:
             self.flush()
 
     def finish(self, source: Source) -> None:
@@ -72,44 +128,59 @@ class Writer:
         self._finished[source] = frozenset(self._met.pop(source.key, set()))
 
     def flush(self) -> None:
-        """Commit what is waiting."""
+        """Commit what is waiting. Where that fails it goes on waiting, so that no source is finished without it."""
         if not self._waiting and not self._finished:
             return
-        waiting, self._waiting, self._characters = self._waiting, {}, 0
-        known = self._backend.digests(list(waiting))
-        fresh = {id_ for id_, (_, digest, _, _) in waiting.items() if known.get(id_) != digest}
-        embedder = self._embedders.for_writing() if any(waiting[id_][3] is None for id_ in fresh) else None
-        entries: list[Entry] = []
-        for id_, (document, digest, source, vector) in waiting.items():
-            if id_ not in fresh:
-                entries.append(Entry(document, digest, (), (), None, source))
-                continue
-            chunks = self._cut(document, embedder, whole=vector is not None)
-            digests = [_hash(_embedded(document, chunk)) for chunk in chunks]
-            vectors = None if vector is None else vector[None, :]
-            entries.append(Entry(document, digest, chunks, digests, vectors, source))
-        embedded, identity = self._embed(entries, fresh & known.keys(), embedder)
-        given = next((entry.vectors for entry in entries if entry.vectors is not None), None)
-        if identity is None and given is not None:
-            identity = self._embedders.identity(given.shape[1])
-        report = self._backend.put(embedded, embedding=identity, finished=self._finished)
-        self._finished = {}
+        again = self._brought is None and self._embedders.follows_file
+        while True:
+            try:
+                report = self._put(self._waiting)
+                break
+            except Outdated:
+                continue  # another process has removed or changed what we found unchanged
+            except EmbedderMismatch:
+                if not again:
+                    raise
+                again = False  # another process has finished a re-embedding: the file's embedder is another now
+        self._waiting, self._characters, self._finished = {}, 0, {}
         self.report += report
         if self._progress:
             self._progress(self.report)
 
+    def _put(self, waiting: Mapping[str, _Waiting]) -> AddReport:
+        known = self._backend.digests(list(waiting))
+        fresh = {id_ for id_, item in waiting.items() if known.get(id_) != item.digest}
+        lacking = any(waiting[id_].vectors is None and waiting[id_].embed for id_ in fresh)
+        embedder = self._embedders.for_writing() if lacking else None
+        entries: list[Entry] = []
+        for id_, item in waiting.items():
+            if id_ not in fresh:
+                entries.append(Entry(item.document, item.digest, (), (), None, item.source))
+                continue
+            chunks = self._cut(item.document, embedder) if item.chunks is None else item.chunks
+            digests = [_hash(_embedded(item.document, chunk)) for chunk in chunks]
+            entries.append(Entry(item.document, item.digest, chunks, digests, item.vectors, item.source))
+        embedded, identity = self._embed(entries, fresh & known.keys(), embedder)
+        given = next((entry.vectors for entry in entries if entry.vectors is not None), None)
+        if identity is None and given is not None:
+            identity = self._brought or self._embedders.identity(given.shape[1])
+        return self._backend.put(embedded, embedding=identity, finished=self._finished)
+
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if error is None:
             self.flush()
 
-    def _budget(self, vector: NDArray[np.float32] | None) -> int:
-        return _EMBEDDED_CHARACTERS if vector is None and not self._embedders.without else _PLAIN_CHARACTERS
+    def _budget(self, waiting: _Waiting) -> int:
+        embeds = waiting.vectors is None and waiting.embed and not self._embedders.without
+        return _EMBEDDED_CHARACTERS if embeds else _PLAIN_CHARACTERS
 
-    def _cut(self, document: Document, embedder: Embedder | None, *, whole: bool) -> Sequence[Chunk]:
-        if whole or not self._chunk:
+    def _cut(self, document: Document, embedder: Embedder | None) -> Sequence[Chunk]:
+        if not self._chunk:
             return (Chunk(0, len(document.text)),)
         if embedder is None:
             return cut(document.text, format=document.format, max_tokens=_PLAIN_WINDOW)
@@ -157,16 +228,22 @@ class Writer:
         ]
         return filled, identify(embedder)
 
-    def _digest(self, document: Document, vector: NDArray[np.float32] | None) -> bytes:
-        metadata = json.dumps(document.metadata, sort_keys=True)
-        how = "whole" if vector is not None or not self._chunk else "chunks"
-        parts = (document.title, document.uri, document.format, metadata, how, document.text)
-        digest = hashlib.blake2b(digest_size=16)
-        for part in parts:
-            data = part.encode()
-            digest.update(len(data).to_bytes(8, "little") + data)
-        digest.update(b"" if vector is None else vector.tobytes())
-        return digest.digest()
+
+def content_digest(document: Document, *, whole: bool, vector: NDArray[np.float32] | None = None) -> bytes:
+    """Give the 16 bytes that stand for all of a document's content and for how it is kept.
+
+    `whole`: it is one chunk by its caller's wish; `vector`: and the caller gave its vector. Adding a document
+    whose digest is stored under its id does nothing.
+    """
+    metadata = json.dumps(document.metadata, sort_keys=True)
+    how = "whole" if whole else "chunks"
+    parts = (document.title, document.uri, document.format, metadata, how, document.text)
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode()
+        digest.update(len(data).to_bytes(8, "little") + data)
+    digest.update(b"" if vector is None else vector.tobytes())
+    return digest.digest()
 
 
 def document_from(given: object) -> Document:
@@ -219,10 +296,12 @@ def _check_text(value: object, what: str) -> None:
 
 def _as_json(metadata: Mapping[str, Any], name: str) -> dict[str, Any]:
     try:
-        text = json.dumps(dict(metadata), allow_nan=False)
-        text.encode()
-    except (TypeError, ValueError) as error:
-        raise InputError(f"metadata of {name} must be JSON (text, numbers, true/false, null, lists, objects): {error}") from error
+        text = json.dumps(dict(metadata), allow_nan=False, ensure_ascii=False)
+        text.encode()  # a lone surrogate cannot be stored
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"metadata of {name} must be JSON (text, numbers, true/false, null, lists, objects): {error}"
+        ) from error
     copy: dict[str, Any] = json.loads(text)
     return copy
 

@@ -1,0 +1,1 @@
+"""Making models: the only rooms that import torch and transformers."""

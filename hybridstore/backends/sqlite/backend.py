@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from hybridstore.analysis import ANALYSIS_VERSION, Analyser
 from hybridstore.backends.base import Change, Embedding, Entry, Passage, Problem, Restriction, Stats, Stored
 from hybridstore.backends.sqlite import check, documents, keyword, vector, writing
-from hybridstore.backends.sqlite.connection import Connections, value
+from hybridstore.backends.sqlite.connection import Connections, rows, value
 from hybridstore.backends.sqlite.migrations import prepare
 from hybridstore.backends.sqlite.resident.memory import Memory
 from hybridstore.backends.sqlite.resident.postings import score
@@ -24,7 +25,9 @@ from hybridstore.errors import FileRefused, InputError, NotFound
 from hybridstore.filters import Filter
 from hybridstore.records import AddReport, KeywordQuery, Ranking, Source, Term
 
-MEMORY = 1024 * 2**20  # bytes that the vectors' codes may take, unless the caller says otherwise: 2.7 million of 384
+MEMORY = (
+    1024 * 2**20
+)  # bytes that the vectors' codes may take, unless the caller says otherwise: 2.7 million of 384
 _SCANNED_AT_ONCE = 200  # documents a scan holds in memory
 
 
@@ -35,7 +38,13 @@ class SQLiteBackend:
     """
 
     def __init__(
-        self, path: str, *, language: str | None = None, busy_timeout: float = 30.0, create: bool = True, memory: int = MEMORY
+        self,
+        path: str,
+        *,
+        language: str | None = None,
+        busy_timeout: float = 30.0,
+        create: bool = True,
+        memory: int = MEMORY,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="hybridstore-") if path == ":memory:" else None
         self.path = str(Path(self._folder.name) / "memory.db") if self._folder else path
@@ -46,10 +55,11 @@ class SQLiteBackend:
             prepare(self._connections, language=language, analysis=ANALYSIS_VERSION, create=create)
             with self._connections.reading() as connection:
                 self._language = str(value(connection, "SELECT value FROM meta WHERE key = 'language'"))
+            self._analyser = Analyser(self._language)
+            check.follow_analysis(self._connections, self._analyser)
         except BaseException:
             self.close()
             raise
-        self._analyser = Analyser(self._language)
         self._memory = Memory(self._analyser, memory)
 
     @property
@@ -84,8 +94,8 @@ class SQLiteBackend:
 
     def remove(self, ids: Iterable[str]) -> int:
         with self._connections.atomic() as connection, Log(connection) as log:
-            rows = [row for row, _, _ in documents.known(connection, list(ids)).values()]
-            return writing.remove(connection, log, rows)
+            gone = [row for row, _, _ in documents.known(connection, list(ids)).values()]
+            return writing.remove(connection, log, gone)
 
     def remove_sources(self, keys: Iterable[str]) -> int:
         removed = 0
@@ -104,9 +114,11 @@ class SQLiteBackend:
             if plain and (postings := self._memory.postings(connection)) is not None:
                 allowed = self._memory.allowed(connection, restriction, condition, bindings)
                 return score(connection, postings, query.terms, depth, allowed)
-            tokens = [*query.terms, *(token for phrase in query.phrases for token in phrase)]
             ranking = keyword.match(connection, query, depth, condition, bindings)
-            return ranking, keyword.terms(connection, tokens)
+            terms = keyword.terms(connection, query.terms)
+            alone = set(query.terms)
+            bound = [token for phrase in query.phrases for token in phrase if token not in alone]
+            return ranking, (*terms, *(replace(term, used=False) for term in keyword.terms(connection, bound)))
 
     def nearest(self, vector_: NDArray[np.float32], depth: int, restriction: Restriction) -> Ranking:
         condition, bindings = _condition(restriction)
@@ -159,8 +171,7 @@ class SQLiteBackend:
             active = vector.by_state(connection, "active")
             if found is None or active is None:
                 return {}
-            rows = connection.execute("SELECT chunk, digest FROM chunks WHERE document = ?", (found[0],))
-            digests = dict(rows.fetchall())
+            digests = dict(rows(connection, "SELECT chunk, digest FROM chunks WHERE document = ?", (found[0],)))
             chunks, vectors = vector.fetch(connection, active[0], active[1].dim, list(digests))
             return {digests[int(chunk)]: row for chunk, row in zip(chunks, vectors, strict=True)}
 
@@ -187,12 +198,12 @@ class SQLiteBackend:
         while True:
             with self._connections.reading() as connection:
                 paged = f"document > ? AND ({condition})"
-                rows = documents.document_rows(connection, paged, (last, *bindings), _SCANNED_AT_ONCE)
-                page = [self._stored(connection, row, vectors=vectors) for row in rows]
+                found = documents.document_rows(connection, paged, (last, *bindings), _SCANNED_AT_ONCE)
+                page = [self._stored(connection, row, vectors=vectors) for row in found]
             yield from page
-            if len(rows) < _SCANNED_AT_ONCE:
+            if len(found) < _SCANNED_AT_ONCE:
                 return
-            last = rows[-1]
+            last = found[-1]
 
     def count(self) -> int:
         with self._connections.reading() as connection:
@@ -209,7 +220,9 @@ class SQLiteBackend:
                 vectors=value(connection, f"SELECT count(*) FROM vectors_{active[0]}") if active else 0,
                 sources=value(connection, "SELECT count(*) FROM sources"),
                 revision=int(str(facts["revision"])),
-                bytes=sum(Path(self.path + end).stat().st_size for end in ("", "-wal") if Path(self.path + end).exists()),
+                bytes=sum(
+                    Path(self.path + end).stat().st_size for end in ("", "-wal") if Path(self.path + end).exists()
+                ),
                 language=self._language,
                 embedding=active[1] if active else None,
                 building=building[1] if building else None,
@@ -317,8 +330,8 @@ def _see_that_vectors_fit(entries: Sequence[Entry], embedding: Embedding) -> Non
     for entry in entries:
         if entry.vectors is not None and entry.vectors.shape != (len(entry.chunks), embedding.dim):
             raise InputError(
-                f"the vectors of document {entry.document.id!r} have the shape {entry.vectors.shape}; for its chunks "
-                f"and {embedding.fingerprint} it must be ({len(entry.chunks)}, {embedding.dim})"
+                f"the vectors of document {entry.document.id!r} have the shape {entry.vectors.shape}; for its "
+                f"chunks and {embedding.fingerprint} it must be ({len(entry.chunks)}, {embedding.dim})"
             )
 
 

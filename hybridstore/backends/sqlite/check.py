@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -12,8 +13,10 @@ import numpy as np
 from hybridstore.analysis import ANALYSIS_VERSION, Analyser
 from hybridstore.backends.base import Problem
 from hybridstore.backends.sqlite import documents, keyword, vector
-from hybridstore.backends.sqlite.connection import value
+from hybridstore.backends.sqlite.connection import Connections, rows, value
+from hybridstore.backends.sqlite.revisions import Log
 from hybridstore.codecs.int8 import encode
+from hybridstore.errors import FileRefused
 
 _EXAMPLES = 5
 _AT_ONCE = 500  # chunks analysed or vectors read between two statements
@@ -24,12 +27,33 @@ def check(connection: apsw.Connection, analyser: Analyser, *, repair: bool) -> l
     problems = list(_pages(connection))
     problems += _orphans(connection, repair=repair)
     problems += _keywords(connection, analyser, repair=repair)
-    for number, dim in connection.execute("SELECT embedding, dim FROM embeddings").fetchall():
+    for number, dim in rows(connection, "SELECT embedding, dim FROM embeddings"):
         problems += _vectors(connection, number, dim, repair=repair)
     return problems
 
 
+def follow_analysis(connections: Connections, analyser: Analyser) -> None:
+    """Make the keyword index anew in a file of an older analysis; refuse a newer one's."""
+    sql = "SELECT value FROM meta WHERE key = 'analysis'"
+    with connections.reading() as connection:
+        version = value(connection, sql)
+    if version > ANALYSIS_VERSION:
+        raise FileRefused(
+            connections.path,
+            "has keywords of a newer hybridstore, which this one would not find; "
+            "run `pip install --upgrade hybridstore`",
+        )
+    if version < ANALYSIS_VERSION:
+        with connections.atomic() as connection, Log(connection) as log:
+            if value(connection, sql) != ANALYSIS_VERSION:  # nobody else was first
+                _rebuild_keywords(connection, analyser)
+                log.restart()
+
+
 def _pages(connection: apsw.Connection) -> Iterator[Problem]:
+    # FTS5's part of the pragma does not notice by itself that another connection has written since it last looked,
+    # and then calls the index corrupt; any query makes it look.
+    connection.execute("SELECT rowid FROM keywords LIMIT 1").fetchall()
     lines = [line for (line,) in connection.execute("PRAGMA integrity_check")]
     if lines != ["ok"]:
         yield Problem("pages or indexes damaged (SQLite's integrity_check)", len(lines), tuple(lines[:_EXAMPLES]))
@@ -43,7 +67,9 @@ def _found(what: str, rows: Sequence[object], *, repaired: bool) -> list[Problem
 
 def _orphans(connection: apsw.Connection, *, repair: bool) -> list[Problem]:
     childless = _column(connection, "SELECT id FROM documents WHERE document NOT IN (SELECT document FROM chunks)")
-    parentless = _column(connection, "SELECT chunk FROM chunks WHERE document NOT IN (SELECT document FROM documents)")
+    parentless = _column(
+        connection, "SELECT chunk FROM chunks WHERE document NOT IN (SELECT document FROM documents)"
+    )
     sql = """SELECT chunk FROM chunks JOIN documents USING (document)
              WHERE NOT (0 <= first_byte AND first_byte <= last_byte AND last_byte <= octet_length(text))"""
     outside = _column(connection, sql)
@@ -67,7 +93,9 @@ def _keywords(connection: apsw.Connection, analyser: Analyser, *, repair: bool) 
     if lines != ["ok"]:
         if repair:
             _rebuild_keywords(connection, analyser)
-        return [Problem("the keyword index is damaged inside (FTS5's own check)", 1, tuple(lines[:_EXAMPLES]), repair)]
+        return [
+            Problem("the keyword index is damaged inside (FTS5's own check)", 1, tuple(lines[:_EXAMPLES]), repair)
+        ]
     stale = _column(connection, "SELECT id FROM keywords_docsize WHERE id NOT IN (SELECT chunk FROM chunks)")
     missing = _column(connection, "SELECT chunk FROM chunks WHERE chunk NOT IN (SELECT id FROM keywords_docsize)")
     wrong = _wrong_keywords(connection, analyser)
@@ -82,18 +110,36 @@ def _keywords(connection: apsw.Connection, analyser: Analyser, *, repair: bool) 
 
 
 def _wrong_keywords(connection: apsw.Connection, analyser: Analyser) -> list[int]:
-    """Find chunks whose numbers of tokens, column by column, are not those the analyser gives today."""
-    rows = connection.execute("SELECT id, sz FROM keywords_docsize WHERE id IN (SELECT chunk FROM chunks) ORDER BY id")
+    """Find chunks whose tokens, or numbers of them in each column, are not those the analyser gives today."""
+    rows = connection.execute(
+        "SELECT id, sz FROM keywords_docsize WHERE id IN (SELECT chunk FROM chunks) ORDER BY id"
+    )
+    sums = _indexed_sums(connection)
     wrong: list[int] = []
     for some in _batches(rows.fetchall()):
         sizes = {chunk: list(keyword.varints(size)) for chunk, size in some}
         for chunk, *columns in _rows(connection, analyser, list(sizes)):
-            if sizes[chunk] != [len(column.split()) for column in columns]:
+            tokens = [column.split() for column in columns]
+            total = sum(hash((n, *placed)) for n, column in enumerate(tokens) for placed in enumerate(column))
+            if sizes[chunk] != list(map(len, tokens)) or sums.get(chunk, 0) != total:
                 wrong.append(chunk)
     return wrong
 
 
-def _rows(connection: apsw.Connection, analyser: Analyser, chunks: list[int]) -> Iterator[tuple[int, str, str, str, str]]:
+def _indexed_sums(connection: apsw.Connection) -> Mapping[int, int]:
+    """Add up every token of the index, with its column and place in it, by chunk; one walk over all of it."""
+    connection.execute("CREATE VIRTUAL TABLE IF NOT EXISTS temp.tokens USING fts5vocab (main, keywords, instance)")
+    columns = {"title": 0, "heading": 1, "body": 2, "compounds": 3}
+    sums: dict[int, int] = defaultdict(int)
+    instances: Iterable[Any] = connection.execute("SELECT term, doc, col, offset FROM temp.tokens")
+    for term, chunk, column, place in instances:
+        sums[chunk] += hash((columns[column], place, term))
+    return sums
+
+
+def _rows(
+    connection: apsw.Connection, analyser: Analyser, chunks: list[int]
+) -> Iterator[tuple[int, str, str, str, str]]:
     for passage in documents.passages(connection, chunks):
         yield (passage.chunk, *keyword.row(analyser, passage.title, passage.heading, passage.text))
 
@@ -134,7 +180,11 @@ def _vectors(connection: apsw.Connection, number: int, dim: int, *, repair: bool
         *_found("codes without a vector", stale_codes, repaired=repair),
         *_found("vectors without a code", missing_codes, repaired=repair),
         *_found("codes that do not fit their vector", wrong_codes, repaired=repair),
-        *_found("chunks without a vector (`hybridstore reembed` makes them)", absent if state == "active" else [], repaired=False),
+        *_found(
+            "chunks without a vector (`hybridstore reembed` makes them)",
+            absent if state == "active" else [],
+            repaired=False,
+        ),
     ]
 
 
@@ -154,7 +204,9 @@ def _wrong_codes(connection: apsw.Connection, number: int, dim: int) -> list[int
     for some in _batches(connection.execute(sql)):
         exact = np.frombuffer(b"".join(row[1] for row in some), dtype="<f4").reshape(-1, dim)
         codes = np.frombuffer(b"".join(row[2] for row in some), dtype=np.int8).reshape(-1, dim)
-        wrong += [some[n][0] for n in np.flatnonzero((encode(exact) != codes).any(axis=1))]
+        sound = np.isfinite(exact).all(axis=1)  # the others have been told of
+        expected = encode(np.where(sound[:, None], exact, np.float32(0)))
+        wrong += [some[n][0] for n in np.flatnonzero(sound & (expected != codes).any(axis=1))]
     return wrong
 
 

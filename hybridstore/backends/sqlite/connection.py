@@ -80,8 +80,8 @@ class Connections:
             self._open.clear()
 
     def _start_anew_after_fork(self) -> None:
-        # A connection must not be used across fork(). Idle ones are closed, or SQLite would believe that this process
-        # holds the locks that its parent holds. One in use, by a thread that was not forked, must stay as it is.
+        # A connection must not be used across fork(). Idle ones are closed, or SQLite would believe that this
+        # process holds the locks that its parent holds. One in use, by a thread that was not forked, must stay.
         inherited = [connection for _, connection in self._open]
         self._local, self._open, self._pid, self._lock = threading.local(), [], os.getpid(), threading.Lock()
         for connection in inherited:
@@ -137,7 +137,9 @@ class Connections:
         except (apsw.ConnectionClosedError, apsw.CursorClosedError, apsw.InterruptError) as error:
             raise HybridstoreError(_CLOSED) from error
         except apsw.TooBigError as error:
-            raise InputError(f"a text is longer than a gigabyte, which SQLite cannot hold ({error}); split it") from error
+            raise InputError(
+                f"a text is longer than a gigabyte, which SQLite cannot hold ({error}); split it"
+            ) from error
         except apsw.CantOpenError as error:
             raise FileRefused(self.path, _why_not(self.path)) from error
         except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.PermissionsError) as error:
@@ -191,3 +193,8 @@ def value(connection: apsw.Connection, sql: str, bindings: tuple[Any, ...] = ())
     """Give the first column of the first row, or None when there is no row."""
     row = connection.execute(sql, bindings).fetchone()
     return None if row is None else row[0]
+
+
+def rows(connection: apsw.Connection, sql: str, bindings: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Give all rows; a query knows its columns' types, which apsw cannot."""
+    return connection.execute(sql, bindings).fetchall()

@@ -11,7 +11,7 @@ from typing import Any
 import apsw
 
 from hybridstore.backends.base import Entry, Passage
-from hybridstore.backends.sqlite.connection import value
+from hybridstore.backends.sqlite.connection import rows, value
 from hybridstore.records import Chunk, Document, Source
 
 _IDS_AT_ONCE = 500  # ids bound to one statement
@@ -28,7 +28,8 @@ def known(connection: apsw.Connection, ids: Sequence[str]) -> dict[str, tuple[in
     for first in range(0, len(ids), _IDS_AT_ONCE):
         some = json.dumps(ids[first : first + _IDS_AT_ONCE])
         rows = connection.execute(
-            "SELECT id, document, digest, source FROM documents WHERE id IN (SELECT value FROM json_each(?))", (some,)
+            "SELECT id, document, digest, source FROM documents WHERE id IN (SELECT value FROM json_each(?))",
+            (some,),
         )
         found.update({identifier: (row, digest, source) for identifier, row, digest, source in rows})
     return found
@@ -49,7 +50,18 @@ def write(connection: apsw.Connection, placed: Iterable[tuple[int, Entry]]) -> N
              format = excluded.format, source = excluded.source, changed = excluded.changed,
              digest = excluded.digest, metadata = excluded.metadata, text = excluded.text""",
         (
-            (row, d.id, d.title, d.uri, d.format, entry.source, changed, entry.digest, _compact(d.metadata), d.text)
+            (
+                row,
+                d.id,
+                d.title,
+                d.uri,
+                d.format,
+                entry.source,
+                changed,
+                entry.digest,
+                _compact(d.metadata),
+                d.text,
+            )
             for row, entry in placed
             for d in [entry.document]
         ),
@@ -68,7 +80,12 @@ def write_chunks(connection: apsw.Connection, placed: Iterable[tuple[int, int, E
             (first + n, row, n, chunk.start, chunk.end, *offset, chunk.heading, digest)
             for row, first, entry in placed
             for n, (chunk, offset, digest) in enumerate(
-                zip(entry.chunks, _byte_offsets(entry.document.text, entry.chunks), entry.chunk_digests, strict=True)
+                zip(
+                    entry.chunks,
+                    _byte_offsets(entry.document.text, entry.chunks),
+                    entry.chunk_digests,
+                    strict=True,
+                )
             )
         ),
     )
@@ -85,8 +102,8 @@ def _byte_offsets(text: str, chunks: Sequence[Chunk]) -> list[tuple[int, int]]:
 
 def chunk_ids(connection: apsw.Connection, row: int) -> list[int]:
     """Give the ids of a document's chunks, in order."""
-    rows = connection.execute("SELECT chunk FROM chunks WHERE document = ? ORDER BY position", (row,))
-    return [chunk for (chunk,) in rows]
+    chunks = connection.execute("SELECT chunk FROM chunks WHERE document = ? ORDER BY position", (row,))
+    return [chunk for (chunk,) in chunks]
 
 
 def passages(connection: apsw.Connection, chunks: Sequence[int]) -> list[Passage]:
@@ -114,7 +131,9 @@ def passages(connection: apsw.Connection, chunks: Sequence[int]) -> list[Passage
     return [found[chunk] for chunk in chunks if chunk in found]
 
 
-def document_rows(connection: apsw.Connection, condition: str, bindings: Sequence[object], limit: int) -> list[int]:
+def document_rows(
+    connection: apsw.Connection, condition: str, bindings: Sequence[object], limit: int
+) -> list[int]:
     """Give the first rows of documents that pass a condition, in the order they were first added."""
     sql = f"SELECT document FROM documents WHERE {condition} ORDER BY document LIMIT ?"
     return [row for (row,) in connection.execute(sql, (*bindings, limit))]
@@ -122,20 +141,19 @@ def document_rows(connection: apsw.Connection, condition: str, bindings: Sequenc
 
 def read(connection: apsw.Connection, row: int) -> tuple[Document, tuple[Chunk, ...], str | None, str]:
     """Give a document, its chunks, its source, and when it last changed."""
-    identifier, title, uri, form, source, changed, metadata, text = connection.execute(
-        "SELECT id, title, uri, format, source, changed, metadata, text FROM documents WHERE document = ?", (row,)
-    ).fetchone()
-    chunks = connection.execute("SELECT start, stop, heading FROM chunks WHERE document = ? ORDER BY position", (row,))
-    document = Document(
-        id=identifier, text=text, title=title, uri=uri, metadata=json.loads(metadata), format=form
+    sql = "SELECT id, title, uri, format, source, changed, metadata, text FROM documents WHERE document = ?"
+    identifier, title, uri, form, source, changed, metadata, text = rows(connection, sql, (row,))[0]
+    chunks = rows(
+        connection, "SELECT start, stop, heading FROM chunks WHERE document = ? ORDER BY position", (row,)
     )
+    document = Document(id=identifier, text=text, title=title, uri=uri, metadata=json.loads(metadata), format=form)
     return document, tuple(Chunk(*chunk) for chunk in chunks), source, changed
 
 
 def sources(connection: apsw.Connection) -> dict[str, Source]:
     """Give all sources, by key."""
-    rows = connection.execute("SELECT key, digest, size, modified_ns FROM sources ORDER BY key")
-    return {row[0]: Source(*row) for row in rows}
+    stored = connection.execute("SELECT key, digest, size, modified_ns FROM sources ORDER BY key")
+    return {row[0]: Source(*row) for row in stored}
 
 
 def write_sources(connection: apsw.Connection, finished: Iterable[Source]) -> None:
@@ -149,9 +167,9 @@ def write_sources(connection: apsw.Connection, finished: Iterable[Source]) -> No
 
 def of_source(connection: apsw.Connection, key: str) -> dict[str, int]:
     """Give the documents read from a source: their rows by id."""
-    return dict(connection.execute("SELECT id, document FROM documents WHERE source = ?", (key,)).fetchall())
+    return dict(rows(connection, "SELECT id, document FROM documents WHERE source = ?", (key,)))
 
 
 def meta(connection: apsw.Connection) -> Mapping[str, object]:
     """Give the file's own facts."""
-    return dict(connection.execute("SELECT key, value FROM meta").fetchall())
+    return dict(rows(connection, "SELECT key, value FROM meta"))

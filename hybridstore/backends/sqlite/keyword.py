@@ -70,7 +70,8 @@ def match(
 
 def holds(connection: apsw.Connection, phrase: Sequence[str], condition: str, bindings: Sequence[object]) -> bool:
     """Say whether any chunk whose id passes the condition holds the phrase; nothing is ranked."""
-    sql = f"""SELECT 1 FROM keywords WHERE keywords MATCH ? {f"AND rowid IN ({condition})" if condition else ""} LIMIT 1"""
+    among = f"AND +rowid IN ({condition})" if condition else ""
+    sql = f"SELECT 1 FROM keywords WHERE keywords MATCH ? {among} LIMIT 1"
     return value(connection, sql, (_phrase(phrase), *bindings)) is not None
 
 
@@ -98,7 +99,9 @@ def frequency(connection: apsw.Connection, token: str) -> int:
 def scores(connection: apsw.Connection, token: str) -> NDArray[Any]:
     """Give "chunk" and "rank" (minus BM25) of every chunk that holds a token, by chunk."""
     sql = f"SELECT rowid, rank FROM keywords WHERE keywords MATCH ? AND rank MATCH '{_RANK}'"
-    return np.fromiter(connection.execute(sql, (_phrase([token]),)), dtype=[("chunk", np.int64), ("rank", np.float64)])
+    return np.fromiter(
+        connection.execute(sql, (_phrase([token]),)), dtype=[("chunk", np.int64), ("rank", np.float64)]
+    )
 
 
 def averages(connection: apsw.Connection) -> tuple[int, float]:

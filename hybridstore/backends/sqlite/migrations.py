@@ -40,7 +40,10 @@ def prepare(connections: Connections, *, language: str | None, analysis: int, cr
         with connections.translated():
             _switch_to_wal(connections.get(), connections.busy_timeout)
     _refuse_newer(path, version)
-    if version < SCHEMA_VERSION:
+    if version == 0:  # its maker was killed, and SQLite has just rolled back what there was
+        with connections.translated():
+            _create(path, connections.busy_timeout, language or "english", analysis)
+    elif version < SCHEMA_VERSION:
         _migrate(connections)
     with connections.reading() as connection:
         stored = value(connection, "SELECT value FROM meta WHERE key = 'language'")

@@ -43,7 +43,9 @@ class Log:
         """Say that everything changed: the log begins anew after this revision."""
         self._restart = True
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if error is not None or not (self._runs or self._restart):
             return
         sql = "UPDATE meta SET value = value + 1 WHERE key = 'revision' RETURNING value"

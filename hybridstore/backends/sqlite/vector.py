@@ -68,7 +68,9 @@ def drop(connection: apsw.Connection, number: int) -> None:
 
 def write(connection: apsw.Connection, number: int, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
     """Store vectors (n, dim) of unit norm with their codes."""
-    exact = np.ascontiguousarray(vectors, dtype=_FLOAT) + _FLOAT.type(0)  # no -0.0: `check` knows zeros by their bytes
+    exact = np.ascontiguousarray(vectors, dtype=_FLOAT) + _FLOAT.type(
+        0
+    )  # no -0.0: `check` knows zeros by their bytes
     connection.executemany(
         f"INSERT INTO vectors_{number} VALUES (?, ?)",
         [(chunk, exact[n].tobytes()) for n, chunk in enumerate(chunks)],
@@ -76,7 +78,9 @@ def write(connection: apsw.Connection, number: int, chunks: Sequence[int], vecto
     write_codes(connection, number, chunks, exact)
 
 
-def write_codes(connection: apsw.Connection, number: int, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
+def write_codes(
+    connection: apsw.Connection, number: int, chunks: Sequence[int], vectors: NDArray[np.float32]
+) -> None:
     """Store the codes alone. A zero vector gets none: its cosine is no number, which would spoil vec0's order."""
     codes = encode(vectors)
     coded = np.flatnonzero(codes.any(axis=1)).tolist()
@@ -106,7 +110,7 @@ def scan(
     condition: str,
     bindings: Sequence[object],
 ) -> Ranking:
-    """Rank the `count` nearest chunks by code among those whose id passes the condition ("" for all), through vec0."""
+    """Rank the `count` chunks nearest by code, through vec0, among ids that pass the condition ("" for all)."""
     rows = connection.execute(
         f"""SELECT rowid, 1.0 - distance FROM codes_{number} WHERE code MATCH vec_int8(?) AND k = ?
             {f"AND rowid IN ({condition})" if condition else ""}""",
@@ -143,7 +147,8 @@ def missing(connection: apsw.Connection, number: int, limit: int) -> list[int]:
     sql = "SELECT chunk FROM chunks WHERE chunk > ? ORDER BY chunk LIMIT ?"
     rows: list[Any] = connection.execute(sql, (last, limit)).fetchall()
     if not rows:
-        sql = f"SELECT chunk FROM chunks WHERE chunk NOT IN (SELECT chunk FROM vectors_{number}) ORDER BY chunk LIMIT ?"
+        there = f"SELECT chunk FROM vectors_{number}"
+        sql = f"SELECT chunk FROM chunks WHERE chunk NOT IN ({there}) ORDER BY chunk LIMIT ?"
         rows = list(connection.execute(sql, (limit,)))
     return [row[0] for row in rows]
 

@@ -87,7 +87,9 @@ def _keyword_rows(
 def _write_vectors(
     connection: apsw.Connection, number: int | None, placed: Sequence[tuple[int, int, Entry]]
 ) -> None:
-    embedded = [(first, entry.vectors) for _, first, entry in placed if entry.vectors is not None and len(entry.vectors)]
+    embedded = [
+        (first, entry.vectors) for _, first, entry in placed if entry.vectors is not None and len(entry.vectors)
+    ]
     if number is not None and embedded:
         chunks = [id_ for first, vectors in embedded for id_ in range(first, first + len(vectors))]
         vector.write(connection, number, chunks, np.concatenate([vectors for _, vectors in embedded]))

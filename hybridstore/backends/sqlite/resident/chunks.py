@@ -25,10 +25,12 @@ class Chunks:
         if not len(self.ids):
             return np.empty(0, np.intp)
         if self.ids[-1] - self.ids[0] == len(self.ids) - 1:  # no gaps: a place is a subtraction
-            found = wanted - self.ids[0]
-            return found[(found >= 0) & (found < len(self.ids))].astype(np.intp)
+            offsets = wanted - self.ids[0]
+            near: NDArray[np.intp] = offsets[(offsets >= 0) & (offsets < len(self.ids))].astype(np.intp)
+            return near
         found = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
-        return found[self.ids[found] == wanted]
+        here: NDArray[np.intp] = found[self.ids[found] == wanted]
+        return here
 
     def without(self, gone: Ids) -> Chunks:
         """Give the same chunks with some of them dead."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hybridstore.backends.base import Change, Embedding
 from hybridstore.backends.sqlite import vector
+from hybridstore.backends.sqlite.connection import rows, value
 from hybridstore.backends.sqlite.resident.chunks import Chunks, Ids, best
 from hybridstore.codecs import int8
 from hybridstore.records import Ranking
@@ -64,7 +65,7 @@ class ResidentCodes:
 
 def size(connection: apsw.Connection, number: int, dim: int) -> int:
     """Give how many bytes an embedding's codes would take in memory."""
-    blocks = connection.execute(f"SELECT sum(size) FROM codes_{number}_chunks").fetchone()[0] or 0
+    blocks = value(connection, f"SELECT sum(size) FROM codes_{number}_chunks") or 0
     return int(blocks) * (dim + 12)
 
 
@@ -78,13 +79,15 @@ def load(connection: apsw.Connection, revision: int) -> ResidentCodes | None:
     if active is None:
         return None
     number, embedding = active
-    rows = connection.execute(
+    blocks = rows(
+        connection,
         f"""SELECT validity, rowids, vectors FROM codes_{number}_chunks AS c
-            JOIN codes_{number}_vector_chunks00 AS v ON v.rowid = c.chunk_id"""
-    ).fetchall()
-    ids = np.frombuffer(b"".join(row[1] for row in rows), "<i8")
-    used = np.unpackbits(np.frombuffer(b"".join(row[0] for row in rows), np.uint8), bitorder="little").astype(np.bool_)
-    codes = np.frombuffer(b"".join(row[2] for row in rows), np.int8).reshape(-1, embedding.dim)
+            JOIN codes_{number}_vector_chunks00 AS v ON v.rowid = c.chunk_id""",
+    )
+    bits = np.frombuffer(b"".join(block[0] for block in blocks), np.uint8)
+    used = np.unpackbits(bits, bitorder="little").view(np.bool_)
+    ids = np.frombuffer(b"".join(block[1] for block in blocks), "<i8")
+    codes = np.frombuffer(b"".join(block[2] for block in blocks), np.int8).reshape(-1, embedding.dim)
     ids, codes = ids[used], codes[: len(used)][used]
     if np.any(ids[1:] < ids[:-1]):  # places of removed chunks were filled again
         order = np.argsort(ids, kind="stable")
@@ -105,14 +108,14 @@ def follow(
     if filled or active is None or active[0] != old.number or changed > _MOST_CHANGED * len(old.chunks):
         return None
     chunks = old.chunks.without(gone) if len(gone) else old.chunks
-    rows, scales = old.rows, old.scales
+    stored, scales = old.rows, old.scales
     if len(came):
         ids, exact = vector.fetch(connection, old.number, old.embedding.dim, came.tolist())
         directed = exact.any(axis=1)  # a zero vector has no code
         ids, fresh = ids[directed], int8.encode(exact[directed])
-        rows, scales = rows.append(len(chunks), fresh), np.concatenate([scales, int8.scales(fresh)])
+        stored, scales = stored.append(len(chunks), fresh), np.concatenate([scales, int8.scales(fresh)])
         chunks = chunks.with_added(ids)
-    return ResidentCodes(revision, old.number, old.embedding, chunks, rows, scales)
+    return ResidentCodes(revision, old.number, old.embedding, chunks, stored, scales)
 
 
 def _ids(changes: Sequence[Change], kind: str) -> Ids:

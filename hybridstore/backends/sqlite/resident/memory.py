@@ -15,6 +15,8 @@ from hybridstore.backends.sqlite import vector
 from hybridstore.backends.sqlite.connection import value
 from hybridstore.backends.sqlite.resident import codes, postings
 from hybridstore.backends.sqlite.resident.chunks import Ids
+from hybridstore.backends.sqlite.resident.codes import ResidentCodes
+from hybridstore.backends.sqlite.resident.postings import Postings
 from hybridstore.backends.sqlite.revisions import changes
 
 _ALLOWED_KEPT = 16  # restrictions whose chunk ids are remembered, for one revision
@@ -30,12 +32,12 @@ class Memory:
     def __init__(self, analyser: Analyser, budget: int) -> None:
         self._analyser, self._budget = analyser, budget
         self._lock = threading.Lock()
-        self._postings: postings.Postings | None = None
-        self._codes: codes.ResidentCodes | None = None
+        self._postings: Postings | None = None
+        self._codes: ResidentCodes | None = None
         self._allowed: OrderedDict[Restriction, Ids] = OrderedDict()
         self._allowed_at = -1
 
-    def postings(self, connection: apsw.Connection) -> postings.Postings | None:
+    def postings(self, connection: apsw.Connection) -> Postings | None:
         """Give the postings at the connection's revision."""
         revision = _revision(connection)
         with self._lock:
@@ -49,7 +51,7 @@ class Memory:
                 self._postings = now = now if log is not None and now else postings.load(connection, revision)
             return now
 
-    def codes(self, connection: apsw.Connection) -> codes.ResidentCodes | None:
+    def codes(self, connection: apsw.Connection) -> ResidentCodes | None:
         """Give the codes at the connection's revision."""
         revision = _revision(connection)
         with self._lock:
@@ -63,7 +65,7 @@ class Memory:
                 self._codes = now = now if log is not None and now else self._load_codes(connection, revision)
             return now
 
-    def _load_codes(self, connection: apsw.Connection, revision: int) -> codes.ResidentCodes | None:
+    def _load_codes(self, connection: apsw.Connection, revision: int) -> ResidentCodes | None:
         active = vector.by_state(connection, "active")
         if active is None or codes.size(connection, active[0], active[1].dim) > self._budget:
             return None

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from hybridstore.analysis import Analyser
 from hybridstore.backends.base import Change
 from hybridstore.backends.sqlite import documents, keyword
+from hybridstore.backends.sqlite.connection import rows
 from hybridstore.backends.sqlite.resident.chunks import Chunks, Ids, best
 from hybridstore.backends.sqlite.schema import WEIGHTS
 from hybridstore.records import Ranking, Term
@@ -35,8 +36,9 @@ _KEPT_BYTES = 128 * 2**20  # postings kept, least recently used go first
 
 @dataclass(frozen=True, slots=True)
 class _Posting:
-    """Where a term stands: places (df,) ascending, and its weighted frequency at each."""
+    """Where a term stands: places (df,) ascending, its weighted frequency at each, and the revision it was read at."""
 
+    revision: int
     places: NDArray[np.intp]
     weighted: NDArray[np.float32]
 
@@ -55,16 +57,23 @@ class _Terms:
         # Frequencies of tokens too common to be worth reading, as they were at the base; removals are not counted.
         self.common: dict[str, int] = {}
 
-    def get(self, term: str) -> _Posting | None:
+    def get(self, term: str, revision: int) -> _Posting | None:
+        """Give what was read at this revision or before; what was read later lacks chunks that are still there."""
         with self._lock:
-            if term in self._postings:
-                self._postings.move_to_end(term)
-            return self._postings.get(term)
+            found = self._postings.get(term)
+            if found is None or found.revision > revision:
+                return None
+            self._postings.move_to_end(term)
+            return found
 
     def keep(self, term: str, posting: _Posting) -> None:
+        """Keep a posting; the one read at the earlier revision serves more readers."""
         with self._lock:
-            if term in self._postings:
-                return
+            known = self._postings.get(term)
+            if known is not None:
+                if known.revision <= posting.revision:
+                    return
+                self._bytes -= known.bytes
             self._postings[term] = posting
             self._bytes += posting.bytes
             while self._bytes > _KEPT_BYTES and len(self._postings) > 1:
@@ -91,7 +100,9 @@ class Postings:
         """Give k1 · (1 − b + b · length / average length) of every chunk, (n,)."""
         if self._norms is None:
             alive = self.chunks.alive
-            total = float(self.lengths.sum(dtype=np.float64) if alive is None else self.lengths[alive].sum(dtype=np.float64))
+            total = float(
+                self.lengths.sum(dtype=np.float64) if alive is None else self.lengths[alive].sum(dtype=np.float64)
+            )
             average = total / max(self.living(), 1) or 1.0
             self._norms = (K1 * (1 - B + B * self.lengths / average)).astype(np.float32)
         return self._norms
@@ -99,24 +110,25 @@ class Postings:
 
 def load(connection: apsw.Connection, revision: int) -> Postings:
     """Read ids and lengths of all chunks; terms follow when they are asked for."""
-    rows = connection.execute("SELECT id, sz FROM keywords_docsize ORDER BY id").fetchall()
-    ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
-    lengths = _lengths(b"".join(row[1] for row in rows), len(rows))
+    sizes = rows(connection, "SELECT id, sz FROM keywords_docsize ORDER BY id")
+    ids = np.fromiter((row[0] for row in sizes), np.int64, len(sizes))
+    lengths = _lengths(b"".join(row[1] for row in sizes), len(sizes))
     return Postings(revision, Chunks(ids), lengths, len(ids))
 
 
-def _lengths(sizes: bytes, rows: int) -> NDArray[np.float32]:
+def _lengths(sizes: bytes, count: int) -> NDArray[np.float32]:
     """Add up each row's varints, one a column, all rows at once."""
     data = np.frombuffer(sizes, np.uint8)
     ends = np.flatnonzero(data < 0x80)
-    if len(ends) != rows * len(WEIGHTS):
+    if len(ends) != count * len(WEIGHTS):
         raise ValueError("the keyword index's sizes do not fit its columns")
     values = data[ends].astype(np.int64)
     widths = np.diff(ends, prepend=-1)
     for back in range(1, int(widths.max(initial=1))):
         more = widths > back
         values[more] += (data[ends[more] - back] & 0x7F).astype(np.int64) << (7 * back)
-    return values.reshape(rows, len(WEIGHTS)).sum(axis=1).astype(np.float32)
+    lengths: NDArray[np.float32] = values.reshape(count, len(WEIGHTS)).sum(axis=1).astype(np.float32)
+    return lengths
 
 
 def follow(
@@ -130,7 +142,9 @@ def follow(
     if len(came) + len(old.chunks) - old.base > _MOST_ADDED or dead > _MOST_DEAD * (len(old.chunks) + 1):
         return None
     chunks = old.chunks.without(gone) if len(gone) else old.chunks
-    added: dict[str, list[tuple[int, float]]] = defaultdict(list, {term: list(at) for term, at in old.added.items()})
+    added: dict[str, list[tuple[int, float]]] = defaultdict(
+        list, {term: list(at) for term, at in old.added.items()}
+    )
     lengths = []
     passages = documents.passages(connection, came.tolist())
     for place, passage in enumerate(passages, start=len(chunks)):
@@ -188,14 +202,20 @@ def _bought(connection: apsw.Connection, postings: Postings, counts: Mapping[str
     if not any(df for token, df in frequencies.items() if token not in common):
         common = set()
     return tuple(
-        Term(token, df, max(math.log((living - df + 0.5) / (df + 0.5)), _LEAST_IDF), counts[token], token not in common)
+        Term(
+            token,
+            df,
+            max(math.log((living - df + 0.5) / (df + 0.5)), _LEAST_IDF),
+            counts[token],
+            token not in common,
+        )
         for token, df in frequencies.items()
     )
 
 
 def _frequency(connection: apsw.Connection, postings: Postings, token: str) -> int:
     """Count the chunks that hold a token, without reading its postings where they are long and not yet read."""
-    if postings.terms.get(token) is None:
+    if postings.terms.get(token, postings.revision) is None:
         df = postings.terms.common.get(token)
         if df is None:
             df = keyword.frequency(connection, token) - len(postings.added.get(token, ()))
@@ -210,7 +230,7 @@ def _posting(
     connection: apsw.Connection, postings: Postings, token: str
 ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """Give a token's living places and weighted frequencies, from memory or from FTS5."""
-    known = postings.terms.get(token)
+    known = postings.terms.get(token, postings.revision)
     if known is None:
         known = _read(connection, postings, token)
         postings.terms.keep(token, known)
@@ -231,8 +251,8 @@ def _read(connection: apsw.Connection, postings: Postings, token: str) -> _Posti
     The frequency is worked out of the score, one row a chunk where fts5vocab has one an occurrence. Column weights
     are halves or wholes, so rounding to halves gives the exact number back.
     """
-    rows = keyword.scores(connection, token)
-    ids, ranked = rows["chunk"], -rows["rank"]
+    found = keyword.scores(connection, token)
+    ids, ranked = found["chunk"], -found["rank"]
     total, average = keyword.averages(connection)
     idf = max(math.log((total - len(ids) + 0.5) / (len(ids) + 0.5)), _LEAST_IDF) if total else _LEAST_IDF
     base = Chunks(postings.chunks.ids[: postings.base])
@@ -242,5 +262,4 @@ def _read(connection: apsw.Connection, postings: Postings, token: str) -> _Posti
         ranked = ranked[kept]
     norms = K1 * (1 - B + B * postings.lengths[places].astype(np.float64) / average)
     weighted = ranked * norms / (idf * (K1 + 1) - ranked)
-    return _Posting(places, (np.rint(weighted * 2) / 2).astype(np.float32))
-
+    return _Posting(postings.revision, places, (np.rint(weighted * 2) / 2).astype(np.float32))

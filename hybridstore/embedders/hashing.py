@@ -1,0 +1,70 @@
+"""An embedder without a model: for tests, and for seeing a store work before any weights are there."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hybridstore.embedders.pooling import unit
+from hybridstore.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+_WORD = re.compile(r"\w+|[^\w\s]")
+_VERSION = "1"
+
+
+class HashingEmbedder:
+    """Feature hashing of words and of their character trigrams (Weinberger et al., 2009): alike texts come near.
+
+    A word counts 1 and its trigrams 1 together, each with a sign and a place given by its hash; every text also
+    has one feature of its own kind, so that none is zero. Deterministic across machines and versions of Python.
+    """
+
+    def __init__(self, dim: int = 64, *, max_tokens: int = 256) -> None:
+        if dim < 2 or max_tokens < 1:
+            raise InputError(f"dim must be at least 2 and max_tokens at least 1, not {dim} and {max_tokens}")
+        self.dim = dim
+        self.max_tokens = max_tokens
+        digest = hashlib.sha256(f"{_VERSION}:{dim}:{max_tokens}".encode()).hexdigest()[:12]
+        self.fingerprint = f"hashing-{dim}@{digest}"
+
+    def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed passages: (n, dim) float32 of unit norm."""
+        vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
+        for row, text in zip(vectors, texts, strict=True):
+            for place, weight in self._features(text):
+                row[place] += weight
+        return unit(vectors)
+
+    def embed_query(self, text: str) -> NDArray[np.float32]:
+        """Embed one query: (dim,) float32 of unit norm."""
+        vector: NDArray[np.float32] = self.embed_documents([text])[0]
+        return vector
+
+    def token_starts(self, text: str) -> Sequence[int]:
+        """Give where each word or sign begins."""
+        return [match.start() for match in _WORD.finditer(text)]
+
+    def _features(self, text: str) -> Iterator[tuple[int, float]]:
+        # The constant feature is an irrational size, so that signed whole and fractional counts cannot cancel it.
+        yield 0, 0.1 * 2**0.5
+        for match in islice(_WORD.finditer(text), self.max_tokens):
+            word = match.group().casefold()
+            yield self._place("w" + word, 1.0)
+            padded = f"<{word}>"
+            trigrams = [padded[i : i + 3] for i in range(len(padded) - 2)]
+            for trigram in trigrams:
+                yield self._place("t" + trigram, 1.0 / len(trigrams))
+
+    def _place(self, feature: str, weight: float) -> tuple[int, float]:
+        digest = hashlib.blake2b(feature.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        number = int.from_bytes(digest, "little")
+        return (number >> 1) % self.dim, weight if number & 1 else -weight

@@ -1,0 +1,17 @@
+"""Lets the tests of every backend import the one contract beside them."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+for _room in (
+    "contract",
+    "contract_writing",
+    "contract_searching",
+    "contract_following",
+    "contract_embedding",
+    "contract_sharing",
+):
+    pytest.register_assert_rewrite(_room)

@@ -1,0 +1,29 @@
+"""What every backend promises, promise by promise: inherit BackendContract and override `open_backend`.
+
+A backend that lacks a capability overrides its test with one that skips and says why.
+"""
+
+from collections.abc import Callable
+
+import pytest
+from contract_embedding import EmbeddingContract
+from contract_following import FollowingContract
+from contract_searching import SearchingContract
+from contract_sharing import SharingContract
+from contract_writing import WritingContract
+
+from hybridstore.backends.base import Backend
+
+
+class BackendContract(WritingContract, SearchingContract, EmbeddingContract, FollowingContract, SharingContract):
+    """The whole contract of hybridstore.backends.base.Backend."""
+
+    @pytest.fixture
+    def open_backend(self) -> Callable[..., Backend]:
+        """Give a function (name="store") -> Backend; the same name again is another handle on the same store."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def backend(self, open_backend) -> Backend:
+        """Give one empty store."""
+        return open_backend()

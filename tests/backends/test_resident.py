@@ -1,0 +1,201 @@
+"""What is kept in memory says what SQLite would say, at every revision."""
+
+import random
+
+import numpy as np
+import pytest
+from made import ALL, EMBEDDING, entry, units
+
+from hybridstore.backends.base import Restriction
+from hybridstore.backends.sqlite import SQLiteBackend, keyword, vector
+from hybridstore.backends.sqlite.resident import codes, postings
+from hybridstore.backends.sqlite.resident.chunks import Chunks, best
+from hybridstore.codecs import int8
+from hybridstore.filters import parse
+from hybridstore.records import KeywordQuery
+
+DIM = EMBEDDING.dim
+WORDS = [f"w{n}" for n in range(60)]
+
+
+def passage(rng, id_):
+    """Make an entry with words that follow Zipf's law in title, heading and body, compounds among them."""
+    words = [WORDS[min(int(rng.paretovariate(0.7)) - 1, 59)] for _ in range(rng.randint(1, 40))]
+    return entry(
+        id_,
+        " ".join([*words, rng.choice(["foo_bar", "v1.2", "getUserName", ""])]),
+        title=rng.choice(["", "w3 w4", "foo_bar"]),
+        heading=rng.choice(["", "w5"]),
+        metadata={"n": rng.randint(0, 9)},
+    )
+
+
+def with_vectors(entries, rng):
+    made = units(np.random.default_rng(rng.randint(0, 10**6)), len(entries))
+    return [
+        type(one)(one.document, one.digest, one.chunks, one.chunk_digests, made[n : n + 1], one.source)
+        for n, one in enumerate(entries)
+    ]
+
+
+@pytest.fixture
+def backend(tmp_path):
+    backend = SQLiteBackend(str(tmp_path / "resident.db"))
+    yield backend
+    backend.close()
+
+
+def assert_as_fts5(backend, terms, depth=50, restriction=ALL):
+    """Compare what the backend says with FTS5's own ranking, score by score; equal scores may change places."""
+    ours, facts = backend.match(KeywordQuery(tuple(terms)), depth, restriction)
+    with backend._connections.reading() as connection:
+        condition = [] if restriction == ALL else [backend_condition(restriction)]
+        theirs = keyword.match(
+            connection, KeywordQuery(tuple(terms)), depth, *(condition[0] if condition else ("", []))
+        )
+        told = {term.text: term for term in keyword.terms(connection, terms)}
+    assert ours.scores == pytest.approx(theirs.scores, rel=1e-4, abs=1e-5)
+    assert {term.text: term.document_frequency for term in facts} == {t: told[t].document_frequency for t in told}
+    assert {term.text: term.idf for term in facts} == pytest.approx(
+        {text: term.idf for text, term in told.items()}
+    )
+
+
+def backend_condition(restriction):
+    from hybridstore.backends.sqlite.backend import _condition
+
+    return _condition(restriction)
+
+
+def test_postings_score_as_fts5_does_through_writes_of_all_kinds(backend):
+    rng = random.Random(3)
+    backend.put([passage(rng, f"d{n}") for n in range(200)])
+    for step in range(60):
+        assert_as_fts5(backend, rng.choices([*WORDS, "foo_bar", "v1.2", "user", "nowhere"], k=rng.randint(1, 8)))
+        if step % 3 == 0:
+            backend.remove([f"d{rng.randint(0, 260)}" for _ in range(rng.randint(1, 4))])
+        else:
+            backend.put([passage(rng, f"d{rng.randint(0, 260)}") for _ in range(rng.randint(1, 5))])
+
+
+def test_postings_score_as_fts5_does_under_a_filter(backend):
+    rng = random.Random(4)
+    backend.put([passage(rng, f"d{n}") for n in range(300)])
+    for bound in range(10):
+        assert_as_fts5(backend, ["w1", "w2", "w9"], restriction=Restriction(parse({"n": {"$lte": bound}})))
+
+
+def test_a_backend_without_memory_ranks_alike(tmp_path):
+    rng = random.Random(5)
+    roomy = SQLiteBackend(str(tmp_path / "one.db"))
+    tight = SQLiteBackend(str(tmp_path / "one.db"), memory=0)
+    roomy.put(with_vectors([passage(rng, f"d{n}") for n in range(400)], rng), embedding=EMBEDDING)
+    for asked in units(np.random.default_rng(1), 20):
+        for restriction in (ALL, Restriction(parse({"n": 3})), Restriction(parse({"n": {"$gt": 4}}))):
+            ours, theirs = roomy.nearest(asked, 10, restriction), tight.nearest(asked, 10, restriction)
+            assert ours.chunks.tolist() == theirs.chunks.tolist()
+    roomy.close()
+    tight.close()
+
+
+def test_following_the_log_gives_what_loading_anew_gives(tmp_path):
+    rng = random.Random(6)
+    writer = SQLiteBackend(str(tmp_path / "two.db"))
+    reader = SQLiteBackend(str(tmp_path / "two.db"))  # as another process would
+    writer.put(with_vectors([passage(rng, f"d{n}") for n in range(300)], rng), embedding=EMBEDDING)
+    steps_followed = 0
+    for _ in range(40):
+        writer.put(
+            with_vectors([passage(rng, f"d{rng.randint(0, 400)}") for _ in range(3)], rng), embedding=EMBEDDING
+        )
+        writer.remove([f"d{rng.randint(0, 400)}"])
+        with reader._connections.reading() as connection:
+            followed = reader._memory.codes(connection)
+            anew = codes.load(connection, followed.revision)
+            words, words_anew = reader._memory.postings(connection), postings.load(connection, followed.revision)
+        alive = followed.chunks.mask(None)
+        alive = np.ones(len(followed.chunks), bool) if alive is None else alive
+        assert followed.chunks.ids[alive].tolist() == anew.chunks.ids.tolist()
+        assert (followed.rows.first(len(alive))[alive] == anew.rows.first(len(anew.chunks))).all()
+        assert followed.scales[alive] == pytest.approx(anew.scales)
+        kept = words.chunks.mask(None)
+        kept = np.ones(len(words.chunks), bool) if kept is None else kept
+        assert words.chunks.ids[kept].tolist() == words_anew.chunks.ids.tolist()
+        assert words.lengths[kept].tolist() == words_anew.lengths.tolist()
+        steps_followed += len(alive) > alive.sum()
+    assert steps_followed > 20, "hardly anything was followed: the copies were loaded anew"
+    writer.close()
+    reader.close()
+
+
+def test_a_reader_of_an_older_state_is_not_given_a_newer_copy(tmp_path):
+    rng = random.Random(7)
+    backend = SQLiteBackend(str(tmp_path / "three.db"))
+    other = SQLiteBackend(str(tmp_path / "three.db"))
+    backend.put(with_vectors([passage(rng, "a"), passage(rng, "b")], rng), embedding=EMBEDDING)
+    with backend.snapshot():
+        asked = units(np.random.default_rng(0), 1)[0]
+        before = backend.nearest(asked, 10, ALL).chunks.tolist()
+        other.put(with_vectors([passage(rng, "c")], rng), embedding=EMBEDDING)
+        assert len(other.nearest(asked, 10, ALL)) == 3
+        assert backend.nearest(asked, 10, ALL).chunks.tolist() == before
+    assert len(backend.nearest(asked, 10, ALL)) == 3
+    backend.close()
+    other.close()
+
+
+def test_a_very_common_word_is_left_out_of_a_big_store_unless_nothing_else_is_found(backend):
+    backend.put([entry(f"d{n}", f"the {'rare' if n == 7 else 'other'} w{n}") for n in range(1200)])
+    both, facts = backend.match(KeywordQuery(("the", "rare")), 10, ALL)
+    assert [(term.text, term.used) for term in facts] == [("the", False), ("rare", True)]
+    assert facts[0].document_frequency == 1200
+    assert len(both) == 1
+    assert len(backend.match(KeywordQuery(("the",)), 10, ALL)[0]) == 10
+
+
+def test_codes_keep_the_order_of_exact_cosines():
+    rng = np.random.default_rng(8)
+    vectors, asked = units(rng, 5000, 64), units(rng, 30, 64)
+    stored = int8.encode(vectors)
+    for query in asked:
+        exact = vectors @ query
+        assert int8.scan(stored, int8.scales(stored), query) == pytest.approx(exact, abs=0.01)
+        nearest = set(np.argsort(-exact)[:10].tolist())
+        assert nearest <= set(best(int8.scan(stored, int8.scales(stored), query), 25).tolist())
+
+
+def test_a_zero_vector_has_a_zero_code_and_no_likeness():
+    stored = int8.encode(np.zeros((1, 4), np.float32))
+    assert stored.tolist() == [[0, 0, 0, 0]]
+    assert int8.scan(stored, int8.scales(stored), np.array([1, 0, 0, 0], np.float32)).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("count", [1, 3, 50, 5000])
+@pytest.mark.parametrize("size", [0, 1, 10, 1000, 4001])
+def test_best_gives_the_largest_in_order_with_ties_by_place(size, count):
+    scores = np.random.default_rng(size + count).integers(-3, 40, size).astype(np.float32)
+    wanted = np.lexsort((np.arange(size), -scores))
+    assert best(scores, count).tolist() == wanted[:count].tolist()
+    above = [place for place in wanted.tolist() if scores[place] > 0]
+    assert best(scores, count, floor=0.0).tolist() == above[:count]
+
+
+def test_places_with_and_without_gaps():
+    for ids in ([4, 5, 6, 7], [4, 6, 9], []):
+        chunks = Chunks(np.array(ids, np.int64))
+        wanted = np.array([1, 4, 6, 7, 9, 12])
+        assert [ids[place] for place in chunks.places(wanted)] == [id_ for id_ in wanted if id_ in ids]
+
+
+def test_rescoring_gives_exact_cosines(backend):
+    rng = random.Random(9)
+    made = units(np.random.default_rng(9), 100)
+    entries = [passage(rng, f"d{n}") for n in range(100)]
+    entries = [
+        type(e)(e.document, e.digest, e.chunks, e.chunk_digests, made[n : n + 1]) for n, e in enumerate(entries)
+    ]
+    backend.put(entries, embedding=EMBEDDING)
+    asked = units(np.random.default_rng(10), 1)[0]
+    ranking = backend.nearest(asked, 10, ALL)
+    assert ranking.scores == pytest.approx(np.sort(made @ asked)[::-1][:10], abs=1e-6)
+    assert vector.candidates(10) > 10

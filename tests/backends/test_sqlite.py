@@ -1,0 +1,206 @@
+"""The SQLite backend keeps the contract, and its file is what it says it is."""
+
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+import numpy as np
+import pytest
+from contract import BackendContract
+from hypothesis import given
+from hypothesis import strategies as st
+from made import ALL, EMBEDDING, FEW, entry, found, ranked, units
+
+from hybridstore.analysis import Analyser
+from hybridstore.backends.base import Restriction
+from hybridstore.backends.sqlite import SQLiteBackend, check, keyword
+from hybridstore.backends.sqlite.resident.postings import score
+from hybridstore.backends.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
+from hybridstore.errors import FileRefused, HybridstoreError, InputError
+from hybridstore.records import KeywordQuery
+
+
+@pytest.fixture
+def open_backend(tmp_path):
+    opened = []
+
+    def open_(name="store", **options):
+        opened.append(SQLiteBackend(str(tmp_path / f"{name}.db"), **options))
+        return opened[-1]
+
+    yield open_
+    for backend in opened:
+        backend.close()
+
+
+class TestSQLite(BackendContract):
+    @pytest.fixture
+    def open_backend(self, open_backend):
+        return open_backend
+
+
+class TestSQLiteWithoutMemory(BackendContract):
+    """The same where the vectors' codes are too large to be kept in memory, so that sqlite-vec scans them."""
+
+    @pytest.fixture
+    def open_backend(self, open_backend):
+        return lambda name="store": open_backend(name, memory=0)
+
+
+def pragma(path, name: str):
+    with closing(apsw.Connection(str(path))) as connection:
+        return connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+def test_the_file_says_whose_it_is(open_backend, tmp_path):
+    open_backend()
+    header = (tmp_path / "store.db").read_bytes()[:100]
+    assert header[68:72] == b"HYBS" == APPLICATION_ID.to_bytes(4, "big")
+    assert int.from_bytes(header[60:64], "big") == SCHEMA_VERSION
+    assert pragma(tmp_path / "store.db", "journal_mode") == "wal"
+    assert pragma(tmp_path / "store.db", "encoding") == "UTF-8"
+
+
+def test_every_plain_table_is_strict(open_backend, tmp_path):
+    open_backend().put([entry("a", "x", vectors=units(np.random.default_rng(1), 1))], embedding=EMBEDDING)
+    with closing(apsw.Connection(str(tmp_path / "store.db"))) as connection:
+        tables = connection.execute(
+            "SELECT name, strict FROM pragma_table_list WHERE type = 'table' AND schema = 'main'"
+        )
+        loose = {name for name, strict in tables if not strict and not name.startswith(("sqlite_", "codes_"))}
+    assert loose == set()
+
+
+def test_the_standard_librarys_sqlite_can_read_the_documents(open_backend, tmp_path):
+    open_backend().put([entry("a", "The text 🙂")])
+    with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+        assert connection.execute("SELECT id, text FROM documents").fetchall() == [("a", "The text 🙂")]
+
+
+def test_a_language_is_chosen_once(open_backend):
+    open_backend(language="german").put([entry("a", "Häuser")])
+    assert found(open_backend(), "Haus") == ["a"]
+    assert open_backend(language="german").language == "german"
+    with pytest.raises(InputError, match="german"):
+        open_backend(language="english")
+
+
+def test_an_unknown_language_is_refused_before_a_file_is_made(tmp_path):
+    with pytest.raises(InputError, match="klingon"):
+        SQLiteBackend(str(tmp_path / "new.db"), language="klingon")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_in_memory_leaves_nothing_behind():
+    backend = SQLiteBackend(":memory:")
+    backend.put([entry("a", "word")])
+    assert found(backend, "word") == ["a"]
+    folder = backend._folder.name
+    backend.close()
+    with pytest.raises(FileNotFoundError):
+        Path(folder).stat()
+
+
+def test_a_backup_is_a_whole_store(open_backend, tmp_path):
+    backend = open_backend()
+    vectors = units(np.random.default_rng(2), 2)
+    backend.put(
+        [entry("a", "word", vectors=vectors[:1]), entry("b", "word", vectors=vectors[1:])], embedding=EMBEDDING
+    )
+    backend.remove(["b"])
+    backend.backup(str(tmp_path / "copy.db"))
+    copy = open_backend("copy")
+    assert found(copy, "word") == ["a"]
+    assert copy.nearest(vectors[0], 5, ALL).chunks.tolist() == backend.chunks_of("a", ALL)
+    assert copy.check() == []
+    copy.put([entry("c", "word")])
+    assert copy.chunks_of("c", ALL) == [3]  # chunk ids go on where they were
+    assert backend.count() == 1
+
+
+def test_a_backup_never_writes_over_anything(open_backend, tmp_path):
+    backend = open_backend()
+    (tmp_path / "there.txt").write_text("precious")
+    for place in (tmp_path / "there.txt", tmp_path / "no folder" / "copy.db", tmp_path):
+        with pytest.raises(FileRefused):
+            backend.backup(str(place))
+    assert (tmp_path / "there.txt").read_text() == "precious"
+
+
+def test_an_index_of_an_older_analysis_is_made_anew_when_opened(open_backend, tmp_path, monkeypatch):
+    backend = open_backend()
+    backend.put([entry("a", "word")])
+    revision = backend.revision()
+    backend.close()
+    with closing(apsw.Connection(str(tmp_path / "store.db"))) as connection:
+        connection.execute("UPDATE meta SET value = 0 WHERE key = 'analysis'")
+        connection.execute("INSERT INTO keywords (keywords) VALUES ('delete-all')")
+    again = open_backend()
+    assert found(again, "word") == ["a"]
+    assert again.revision() == revision + 1
+    assert again.changes(revision) is None
+    assert again.check() == []
+    monkeypatch.setattr(check, "ANALYSIS_VERSION", 0)
+    with pytest.raises(FileRefused, match="newer"):
+        open_backend()
+
+
+def test_the_idf_is_that_of_bm25(open_backend):
+    """IDF = ln((N - df + 0.5) / (df + 0.5)); a word once in a chunk of average length scores just that."""
+    backend = open_backend()
+    backend.put([entry(f"d{n}", "alpha beta" if n < 2 else "gamma delta") for n in range(10)])
+    (score,) = set(ranked(backend, ("alpha",)).scores.round(5))
+    assert score == pytest.approx(np.log((10 - 2 + 0.5) / (2 + 0.5)), rel=1e-4)
+
+
+@FEW
+@given(st.data())
+def test_postings_in_memory_rank_as_fts5_does(open_backend, data):
+    backend = open_backend("follow")
+    words = st.sampled_from(["apple", "berry", "cherry", "date", "Elder-Berry", "fig", "v1.2"])
+    changes = st.lists(st.tuples(st.integers(0, 30), st.lists(words, max_size=6)), min_size=1, max_size=4)
+    for number, said in data.draw(changes):
+        if said:
+            backend.put([entry(f"d{number}", " ".join(said), title=said[0])])
+        else:
+            backend.remove([f"d{number}"])
+    terms = Analyser("english").terms(" ".join(data.draw(st.lists(words, min_size=1, max_size=4))))
+    barred = data.draw(st.sampled_from([(), (("fig",),)]))
+    limits = Restriction(excluded=barred)
+    ranking, facts = backend.match(KeywordQuery(terms), 100, limits)
+    with backend._connections.reading() as connection:
+        condition = "SELECT rowid FROM keywords WHERE keywords MATCH 'fig'"
+        allowed = f"SELECT chunk FROM chunks WHERE chunk NOT IN ({condition})" if barred else ""
+        expected = keyword.match(connection, KeywordQuery(terms), 100, allowed, ())
+        assert facts == keyword.terms(connection, terms)
+    by_chunk = dict(zip(expected.chunks.tolist(), expected.scores.tolist(), strict=True))
+    assert set(ranking.chunks.tolist()) == set(by_chunk)
+    for chunk, points in zip(ranking.chunks.tolist(), ranking.scores.tolist(), strict=True):
+        assert points == pytest.approx(by_chunk[chunk], rel=1e-4, abs=1e-5)
+
+
+def test_a_closed_store_says_so(open_backend):
+    backend = open_backend()
+    backend.close()
+    for use in (backend.count, backend.stats, lambda: backend.put([]), lambda: backend.remove([]), backend.check):
+        with pytest.raises(HybridstoreError, match=r"hybridstore\.open"):
+            use()
+
+
+def test_a_reader_of_an_earlier_state_is_not_served_later_postings(open_backend):
+    backend = open_backend()
+    backend.put([entry(f"d{n}", "word") for n in range(5)])
+
+    def later() -> None:
+        backend.remove(["d0"])
+        assert len(ranked(backend, ("word",))) == 4
+
+    with backend._connections.reading() as connection:
+        held = backend._memory.postings(connection)
+        thread = threading.Thread(target=later)
+        thread.start()
+        thread.join(30)
+        ranking, (fact,) = score(connection, held, ("word",), 10, None)
+        assert (len(ranking), fact.document_frequency) == (5, 5)

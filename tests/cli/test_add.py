@@ -1,0 +1,128 @@
+"""`add`: files, folders, standard input, and what is told of them."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+import hybridstore as hs
+from hybridstore import embedders
+from hybridstore.cli.app import app
+from hybridstore.errors import MissingExtra
+
+
+@pytest.fixture
+def notes(tmp_path):
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "a.md").write_text("# Onions\n\nOnions keep for months.")
+    (folder / "b.txt").write_text("Leeks do not.")
+    (folder / "c.csv").write_text("id,text,lang\n1,Garlic keeps,en\n2,Knoblauch hält,de\n")
+    return folder
+
+
+def add(path, *arguments, code=0, **options):
+    arguments = ["--db", str(path), "add", *map(str, arguments), "--embedder", "none"]
+    result = CliRunner().invoke(app, arguments, **options)
+    assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+def test_a_folder_becomes_documents_and_the_report_counts_them(tmp_path, notes):
+    said = add(tmp_path / "n.db", notes).stderr
+    assert said.startswith("Read 3 files: 4 documents added, 4 chunks written, in ")
+    with hs.open(tmp_path / "n.db", embedder="none") as store:
+        assert store.count() == 4
+        assert store.search("knoblauch")[0].metadata["lang"] == "de"
+
+
+def test_a_second_run_finds_nothing_to_do(tmp_path, notes):
+    add(tmp_path / "n.db", notes)
+    assert add(tmp_path / "n.db", notes).stderr.startswith("Read 0 files, 3 unchanged: nothing had changed")
+
+
+def test_pruning_removes_the_documents_of_files_that_are_gone(tmp_path, notes):
+    add(tmp_path / "n.db", notes)
+    (notes / "c.csv").unlink()
+    report = json.loads(add(tmp_path / "n.db", notes, "--prune", "--json").stdout)
+    assert (report["pruned"], report["documents"]["removed"], report["unchanged"]) == (1, 2, 2)
+
+
+def test_globs_choose_the_files(tmp_path, notes):
+    globs = ("--include", "*.md", "--include", "*.txt", "--exclude", "b.*")
+    report = json.loads(add(tmp_path / "n.db", notes, *globs, "--json").stdout)
+    assert report["read"] == 1
+    assert report["skipped"] == {"excluded": 1, "not included": 1}
+
+
+def test_every_file_that_could_not_be_read_is_named_with_the_reason(tmp_path, notes):
+    (notes / "broken.json").write_text("{")
+    (notes / "odd.jsonl").write_text('{"text": "one good line"}\nno json\n')
+    said = add(tmp_path / "n.db", notes, "--quiet").stderr
+    assert "2 files could not be read:" in said
+    assert f"  {notes}/broken.json: is not JSON" in said
+    assert f"  {notes}/odd.jsonl: line 2 is not JSON" in said
+
+
+def test_nothing_read_is_exit_code_1(tmp_path):
+    (tmp_path / "broken.json").write_text("{")
+    assert "1 file could not be read" in add(tmp_path / "n.db", tmp_path / "broken.json", code=1).stderr
+
+
+def test_a_path_that_is_not_there_makes_no_store(tmp_path):
+    assert "does not exist" in add(tmp_path / "n.db", tmp_path / "nowhere", code=2).stderr
+    assert not (tmp_path / "n.db").exists()
+
+
+def test_standard_input_is_one_document_with_the_id_and_title_given(tmp_path):
+    add(tmp_path / "n.db", "-", "--id", "tar", "--title", "tar(1)", input="tar packs files")
+    with hs.open(tmp_path / "n.db", embedder="none") as store:
+        document = store.get("tar")
+    assert (document.title, document.text) == ("tar(1)", "tar packs files")
+
+
+def test_standard_input_can_be_a_table(tmp_path):
+    lines = '{"id": "x", "text": "first"}\n{"id": "y", "text": "second"}\n'
+    add(tmp_path / "n.db", "-", "--kind", "jsonl", input=lines)
+    with hs.open(tmp_path / "n.db", embedder="none") as store:
+        assert {document.id for document in store.documents()} == {"x", "y"}
+    assert (
+        "several documents"
+        in add(tmp_path / "m.db", "-", "--kind", "jsonl", "--id", "z", input=lines, code=2).stderr
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [["-", "."], [".", "--id", "x"], [".", "--title", "x"], [".", "--kind", "md"]]
+)
+def test_options_for_standard_input_do_not_mix_with_files(tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    assert "standard input" in add(tmp_path / "n.db", *arguments, code=2, input="x").stderr
+    assert not (tmp_path / "n.db").exists()
+
+
+def test_a_store_begun_without_vectors_goes_on_without(tmp_path, notes):
+    add(tmp_path / "n.db", notes / "a.md")
+    result = CliRunner().invoke(app, ["--db", str(tmp_path / "n.db"), "add", str(notes)])
+    assert result.exit_code == 0, result.output
+    assert "This store has no vectors, so none are made" in result.stderr
+    with hs.open(tmp_path / "n.db", embedder="none") as store:
+        assert (store.stats().documents, store.stats().vectors) == (4, 0)
+
+
+def test_another_language_than_the_stores_is_refused(tmp_path, notes):
+    add(tmp_path / "n.db", notes, "--language", "german")
+    assert (
+        "was made with language='german'" in add(tmp_path / "n.db", notes, "--language", "french", code=1).stderr
+    )
+
+
+def test_without_a_model_the_way_without_is_told(tmp_path, notes, monkeypatch):
+    def fail(*_, **__):
+        raise MissingExtra("cpu", "embedding", "onnxruntime")
+
+    monkeypatch.setattr(embedders, "load", fail)
+    result = CliRunner().invoke(app, ["--db", str(tmp_path / "n.db"), "add", str(notes)])
+    assert result.exit_code == 1
+    assert '"--embedder none"' in result.stderr
+    assert result.stderr.endswith("Error: embedding needs onnxruntime: pip install 'hybridstore[cpu]'\n")

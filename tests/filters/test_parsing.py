@@ -1,0 +1,144 @@
+"""Filters as they are written, in mappings and on the command line; and what is refused."""
+
+import math
+
+import pytest
+
+from hybridstore.errors import InputError
+from hybridstore.filters import (
+    MAX_CONDITIONS,
+    MAX_LEVELS,
+    OPERATORS,
+    Filter,
+    Not,
+    Or,
+    field,
+    from_text,
+    matches,
+    parse,
+)
+
+
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [
+        ({"year": {"$gtee": 1}}, r"\$gte, "),
+        ({"year": {"gte": 1}}, r'\$gte.*"author.name"'),
+        ({"author": {"name": "Ada"}}, '"author.name"'),
+        ({"author": {"$eq": 1, "name": "Ada"}}, "'name'"),
+        ({"year": {}}, "no keys"),
+        ({"$nor": []}, r"\$and, \$or"),
+        ({"$and": {"a": 1}}, "list of filters"),
+        ({"$or": [1]}, "mapping"),
+        ({"$not": 5}, "mapping"),
+        ({"lang": ["en"]}, r"\$in"),
+        ({"lang": {"$eq": {"a": 1}}}, "text, number"),
+        ({"lang": b"en"}, "text, number"),
+        ({"lang": {"$in": "en"}}, "list of values"),
+        ({"lang": {"$in": 5}}, "list of values"),
+        ({"lang": {"$in": [["en"]]}}, "text, number"),
+        ({"a": math.nan}, "JSON number"),
+        ({"a": {"$lt": math.inf}}, "JSON number"),
+        ({"a": 2**63}, r"2\*\*63"),
+        ({"a": {"$in": [-(2**63) - 1]}}, r"2\*\*63"),
+        ({"a": {"$gt": None}}, r"\$exists"),
+        ({"a": {"$prefix": 1}}, "a text"),
+        ({"a": {"$exists": 1}}, "true or false"),
+        ({"a": "\ud800"}, "surrogate"),
+        ({"a\ud800": 1}, "surrogate"),
+        ({"a\0": 1}, "NUL"),
+        ({"a\\b": 1}, "backslash"),
+        ({"a\\": 1}, "backslash"),
+        ({"@date": 1}, "@title"),
+        ({5: 1}, "name is text"),
+        ("year>1", "mapping"),
+        ([("year", 1)], "mapping"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_a_remedy(where, says):
+    with pytest.raises(InputError, match=says):
+        parse(where)
+
+
+def test_every_operator_is_named_when_one_is_unknown():
+    with pytest.raises(InputError) as error:
+        parse({"a": {"$like": 1}})
+    assert all(f"${name}" in str(error.value) for name in OPERATORS)
+
+
+def test_depth_is_bounded():
+    where: dict = {"a": 1}
+    for _ in range(MAX_LEVELS - 1):
+        where = {"$not": where}
+    assert matches(parse(where), {"a": 1}) is (MAX_LEVELS % 2 == 1)
+    built = parse(where)
+    for deeper in ({"$not": where}, Not(built), {"$and": [built]}):
+        with pytest.raises(InputError, match="deep"):
+            parse(deeper)
+    where["$not"] = where
+    with pytest.raises(InputError, match="deep"):
+        parse(where)
+
+
+def test_size_is_bounded_but_not_that_of_a_list():
+    with pytest.raises(InputError, match=r"\$in"):
+        parse({"$or": [{"a": n} for n in range(MAX_CONDITIONS)]})
+    assert matches(parse({"$or": [{"a": n} for n in range(MAX_CONDITIONS - 1)]}), {"a": MAX_CONDITIONS - 2})
+    assert matches(parse({"a": {"$in": range(50_000)}}), {"a": 49_999})
+    shared: Filter = field("a") == 1
+    for _ in range(40):  # 2**40 paths through 40 objects
+        shared = Or((shared, shared))
+    with pytest.raises(InputError, match="large"):
+        parse(shared)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("year>=2020", {"year": {"$gte": 2020}}),
+        (" year <= 2020.5 ", {"year": {"$lte": 2020.5}}),
+        ("year>1", {"year": {"$gt": 1}}),
+        ("year<1", {"year": {"$lt": 1}}),
+        ("lang=en", {"lang": "en"}),
+        ("lang==en", {"lang": "en"}),
+        ('lang="2020"', {"lang": "2020"}),
+        ("lang!=null", {"lang": {"$ne": None}}),
+        ("open=true", {"open": True}),
+        ("title=", {"title": ""}),
+        ("title=a = b?", {"title": "a = b?"}),
+        ("x=NaN", {"x": "NaN"}),
+        ("@title~two words", {"@title": {"$contains": "two words"}}),
+        ("tags~3", {"tags": {"$contains": 3}}),
+        ("version^=3.1", {"version": {"$prefix": "3.1"}}),
+        ('version^="3', {"version": {"$prefix": '"3'}}),
+        ('version^="3"', {"version": {"$prefix": "3"}}),
+        ("author.name=Ada", {"author.name": "Ada"}),
+        ("note?", {"note": {"$exists": True}}),
+        ('{"year": {"$gte": 2020}, "lang": "en"}', {"year": {"$gte": 2020}, "lang": "en"}),
+        ("{}", {"$and": []}),
+    ],
+)
+def test_the_command_line_form_means(text, meant):
+    assert from_text(text) == parse(meant)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "year",
+        "?",
+        "=1",
+        '{"a": 1',
+        '{"a": 1, "a": 2}',
+        '{"a": NaN}',
+        '{"a": ' * 100_000,
+        "a=[1]",
+        "a=1e999",
+        "a>null",
+        '{"a": ' + "1" * 5000 + "}",
+    ],
+)
+def test_a_command_line_form_that_means_nothing_is_refused(text):
+    with pytest.raises(InputError):
+        from_text(text)

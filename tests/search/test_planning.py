@@ -1,0 +1,94 @@
+"""How a person's query is read."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hybridstore.analysis import Analyser
+from hybridstore.search.planning import plan
+
+ENGLISH = Analyser()
+
+
+def read(query: str):
+    understood = plan(query, ENGLISH)
+    return understood.text, understood.phrases, understood.excluded
+
+
+@pytest.mark.parametrize(
+    ("query", "text", "phrases", "excluded"),
+    [
+        ("red planet", "red planet", (), ()),
+        ('"red planet"', "red planet", ("red planet",), ()),
+        ('the "red planet" Mars', "the red planet Mars", ("red planet",), ()),
+        ('"one" "two words"', "one two words", ("one", "two words"), ()),
+        ("“red planet”", "red planet", ("red planet",), ()),
+        ("„roter Planet“", "roter Planet", ("roter Planet",), ()),
+        ("«красная планета»", "красная планета", ("красная планета",), ()),
+        ("planet -red", "planet", (), ("red",)),
+        ('planet -"red giant"', "planet", (), ("red giant",)),
+        ("planet -red -giant", "planet", (), ("red", "giant")),
+        ("well-known planet", "well-known planet", (), ()),
+        ("planet - red", "planet - red", (), ()),
+        ("-5 degrees", "-5 degrees", (), ()),
+        ("below -40", "below -40", (), ()),
+        ("--verbose", "--verbose", (), ()),
+        ("-red", "-red", (), ()),
+        ("-red -blue", "-red -blue", (), ()),
+        ('-"red giant"', '-"red giant"', (), ()),
+        ('"red planet', '"red planet', (), ()),
+        ('red" planet', 'red" planet', (), ()),
+        ('a 5" disk and a 3" disk', 'a 5" disk and a 3" disk', (), ()),
+        ("the dog's bone", "the dog's bone", (), ()),
+        ("'red planet'", "'red planet'", (), ()),
+        ("rock 'n' roll", "rock 'n' roll", (), ()),
+        ('""', '""', (), ()),
+        ('" "', "", (), ()),
+        ('"..."', "...", (), ()),
+        ("", "", (), ()),
+        ("  ", "  ", (), ()),
+    ],
+)
+def test_a_query_is_read_as(query, text, phrases, excluded):
+    understood = read(query)
+    assert understood[1:] == (phrases, excluded)
+    assert understood[0].strip() == text.strip()
+
+
+def test_the_words_of_a_phrase_are_not_searched_for_alone():
+    keyword = plan('the "red planets" Mars', ENGLISH).keyword
+    assert keyword.terms == ("the", "mar")
+    assert keyword.phrases == (("red", "planet"),)
+    assert keyword.excluded == ()
+
+
+def test_only_exclusions_mean_their_words():
+    keyword = plan("-red -blue", ENGLISH).keyword
+    assert (keyword.terms, keyword.excluded) == (("red", "blue"), ())
+
+
+def test_quotes_in_a_long_question_only_quote():
+    short = 'what does it mean that a "red planet" was seen here'  # nine other words
+    long = 'what does it mean that a "red planet" was seen over here today by them'
+    assert plan(short, ENGLISH).phrases == ("red planet",)
+    understood = plan(long, ENGLISH)
+    assert understood.phrases == ()
+    assert {"red", "planet"} <= set(understood.keyword.terms)
+    assert plan(long + " -blue", ENGLISH).excluded == ("blue",)
+
+
+def test_half_characters_are_replaced():
+    understood = plan("red \ud800 planet", ENGLISH)
+    understood.text.encode()
+    assert understood.keyword.terms == ("red", "planet")
+
+
+@given(st.lists(st.sampled_from(['"', "“", "”", "-", " ", "red ", "giant", "\ud800"]) | st.text(max_size=3)))
+def test_a_plan_is_never_larger_than_its_query(pieces):
+    query = "".join(pieces)
+    understood = plan(query, ENGLISH)
+    assert len(understood.text) <= len(query)
+    assert len(understood.phrases) == len(understood.keyword.phrases)
+    assert len(understood.excluded) == len(understood.keyword.excluded)
+    assert all(understood.keyword.phrases + understood.keyword.excluded)
+    assert not any(set(' "') & set(token) for token in understood.keyword.terms)

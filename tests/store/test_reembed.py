@@ -1,0 +1,183 @@
+"""Changing the embedder of a store while it is in use."""
+
+import threading
+import time
+
+import pytest
+
+import hybridstore as hs
+from hybridstore.errors import EmbedderMismatch, InputError
+from hybridstore.store import store as store_module
+
+TEXTS = [f"passage {n} about {word}" for n, word in enumerate(["sun", "moon", "tides", "comets", "waves"] * 4)]
+
+
+@pytest.fixture
+def filled(store):
+    store.add(TEXTS)
+    return store
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch):
+    monkeypatch.setattr(store_module, "_REEMBEDDED_AT_ONCE", 6)
+
+
+class InterruptedHereError(Exception):
+    pass
+
+
+def stop_after(count: int):
+    def progress(done: int, of: int) -> None:
+        assert done <= of
+        if done >= count:
+            raise InterruptedHereError
+
+    return progress
+
+
+def test_every_chunk_gets_a_vector_of_the_other_embedder(filled, counting):
+    other = counting("other", dim=16)
+    told = []
+    assert filled.reembed(other, progress=lambda done, of: told.append((done, of))) == 20
+    assert told == [(6, 20), (12, 20), (18, 20), (20, 20)]
+    assert sorted(other.documents) == sorted(TEXTS)
+    stats = filled.stats()
+    assert (stats.embedding.fingerprint, stats.embedding.dim, stats.vectors, stats.building) == (
+        "other@16",
+        16,
+        20,
+        None,
+    )
+    assert filled.search("moon")[0].vector_rank is not None
+    assert other.queries == ["moon"]
+    assert filled.check() == []
+
+
+def test_the_store_that_changed_it_goes_on_with_the_new_one(filled, counting, path):
+    other = counting("other", dim=16)
+    filled.reembed(other)
+    filled.add("one more text")
+    assert other.documents[-1] == "one more text"
+    with pytest.raises(EmbedderMismatch):
+        hs.open(path, embedder=counting())
+    with hs.open(path, embedder=counting("other", dim=16)) as again:
+        assert len(again.search("moon", mode="vector", limit=30)) == 21
+
+
+def test_an_interrupted_change_goes_on_where_it_stopped(filled, counting):
+    with pytest.raises(InterruptedHereError):
+        filled.reembed(counting("other"), progress=stop_after(12))
+    assert filled.stats().embedding.fingerprint == "counting@32"
+    assert filled.stats().building.fingerprint == "other@32"
+    assert filled.search("moon")[0].vector_rank is not None
+    filled.add("added meanwhile")
+    again = counting("other")
+    assert filled.reembed(again) == 9
+    assert len(again.documents) == 9
+    assert filled.stats().embedding.fingerprint == "other@32"
+    assert filled.check() == []
+
+
+def test_what_was_begun_goes_on_without_being_named(path, counting, monkeypatch, filled):
+    with pytest.raises(InterruptedHereError):
+        filled.reembed(counting("other"), progress=stop_after(6))
+    monkeypatch.setattr("hybridstore.embedders.load", lambda name, **_: counting(name))
+    with hs.open(path) as follower:
+        assert follower.reembed() == 14
+        assert follower.stats().embedding.fingerprint == "other@32"
+
+
+def test_naming_the_old_embedder_gives_the_change_up(filled, counting, embedder):
+    with pytest.raises(InterruptedHereError):
+        filled.reembed(counting("other"), progress=stop_after(6))
+    assert filled.reembed(embedder) == 0
+    assert filled.stats().building is None
+    assert filled.stats().embedding.fingerprint == embedder.fingerprint
+
+
+def test_missing_vectors_of_the_files_own_embedder_are_made(path, filled, embedder):
+    with hs.open(path, embedder="none") as without:
+        without.add(["keywords only", "and another"])
+        with pytest.raises(InputError, match="name the embedder"):
+            without.reembed()
+    assert [problem.count for problem in filled.check()] == [2]
+    assert filled.reembed() == 2
+    assert filled.check() == []
+    assert filled.search("keywords only", mode="vector", limit=1)[0].text == "keywords only"
+    assert filled.reembed() == 0
+
+
+def test_a_store_filled_without_vectors_can_get_them(plain, counting):
+    plain.add(TEXTS)
+    assert plain.reembed(counting()) == 20
+    assert plain.stats().vectors == 20
+    assert plain.search("moon")[0].vector_rank is not None
+
+
+def test_given_vectors_can_be_replaced_by_made_ones(path, counting):
+    with hs.open(path) as store:
+        store.add(["sun", "moon"], vectors=[[1.0, 0.0], [0.0, 1.0]])
+        assert store.reembed(counting()) == 2
+        assert store.search("moon", mode="vector", limit=1)[0].text == "moon"
+
+
+def test_an_empty_store_changes_at_once(store, counting):
+    other = counting("other")
+    assert store.reembed(other) == 0
+    store.add("text")
+    assert other.documents == ["text"]
+
+
+def test_searches_and_writes_go_on_while_it_changes(path, filled, counting, monkeypatch):
+    monkeypatch.setattr("hybridstore.embedders.load", lambda name, **_: counting(name))
+    failures: list[BaseException] = []
+    stop = threading.Event()
+
+    def use(work) -> None:
+        try:
+            with hs.open(path) as follower:
+                while not stop.is_set():
+                    work(follower)
+        except BaseException as error:  # noqa: BLE001 - shown below, in the main thread
+            failures.append(error)
+
+    numbers = iter(range(10**6))
+    threads = [
+        threading.Thread(target=use, args=(lambda s: s.search("moon")[0].vector_rank is not None,)),
+        threading.Thread(target=use, args=(lambda s: s.add(f"more {next(numbers)}"),)),
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        for name in ("second", "third", "fourth"):
+            filled.reembed(counting(name))
+            time.sleep(0.3)  # others get round to noticing, as they would beside a model
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(30)
+    assert failures == []
+    filled.reembed()
+    assert filled.stats().vectors == filled.stats().chunks > 20
+    assert filled.check() == []
+
+
+def test_two_who_change_it_at_once_both_end_well(path, filled, counting):
+    ends: list[int | BaseException] = []
+
+    def change() -> None:
+        try:
+            with hs.open(path, embedder="none") as other:
+                ends.append(other.reembed(counting("other")))
+        except BaseException as error:  # noqa: BLE001 - shown below
+            ends.append(error)
+
+    threads = [threading.Thread(target=change) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert all(isinstance(end, int) for end in ends), ends
+    assert filled.stats().embedding.fingerprint == "other@32"
+    assert filled.check() == []

@@ -1,0 +1,252 @@
+"""Searching a store: arguments, filters in both legs, given vectors, any string at all, many threads at once."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+import hybridstore as hs
+from hybridstore.errors import EmbedderMismatch, InputError
+
+ANIMALS = [
+    hs.Document(
+        id="cat", title="Cats", text="The cat sat on the mat and slept.", metadata={"legs": 4, "wild": False}
+    ),
+    hs.Document(
+        id="lion", title="Lions", text="The lion slept in the high grass.", metadata={"legs": 4, "wild": True}
+    ),
+    hs.Document(
+        id="owl", title="Owls", text="The owl hunts at night; by day it slept.", metadata={"legs": 2, "wild": True}
+    ),
+    hs.Document(id="snake", title="Snakes", text="A snake has no legs. It slept.", metadata={"legs": 0}),
+]
+
+
+@pytest.fixture
+def animals(store):
+    store.add(ANIMALS)
+    return store
+
+
+def found(store, query, **options) -> list[str]:
+    return [hit.document_id for hit in store.search(query, **options)]
+
+
+def test_a_hit_says_where_it_stands_and_why(animals):
+    results = animals.search("the cat sat on the mat", limit=2)
+    hit = results[0]
+    assert len(results) == len(list(results)) == 2
+    assert results[0:2] == (results[0], results[1])
+    assert (hit.document_id, hit.title, hit.rank, hit.metadata) == ("cat", "Cats", 1, {"legs": 4, "wild": False})
+    assert ANIMALS[0].text[hit.start : hit.end] == hit.text
+    assert (hit.keyword_rank, hit.vector_rank) == (1, 1)
+    assert hit.keyword_score > 0
+    assert 0 < hit.vector_score <= 1.000001
+    assert hit.score == pytest.approx(1 / 61 + 1 / 61)
+    assert results.trace.query == "the cat sat on the mat"
+    assert "2 hits" in repr(results)
+
+
+def test_each_mode_asks_its_leg(animals, embedder):
+    query = "lion in the high grass"
+    keyword = animals.search("lion", mode="keyword")
+    assert embedder.queries == []
+    assert [hit.document_id for hit in keyword] == ["lion"]
+    assert keyword[0].vector_rank is None
+    assert keyword[0].vector_score is None
+    vector = animals.search(query, mode="vector")
+    assert len(vector) == 4
+    assert vector[0].document_id == "lion"
+    assert {hit.keyword_rank for hit in vector} == {None}
+    assert vector.trace.keyword is None
+    assert embedder.queries == [query]
+
+
+def test_a_filter_holds_in_every_mode(animals):
+    for mode in ("hybrid", "keyword", "vector"):
+        for where, expected in [
+            ({"legs": 4}, {"cat", "lion"}),
+            (hs.field("legs") < 4, {"owl", "snake"}),
+            ((hs.field("wild") == True) & ~(hs.field("legs") == 2), {"lion"}),  # noqa: E712 - builds a filter
+            ({"wild": {"$exists": False}}, {"snake"}),
+            ({"@title": {"$prefix": "S"}}, {"snake"}),
+            ({"legs": 100}, set()),
+        ]:
+            assert set(found(animals, "slept", mode=mode, where=where)) == expected, (mode, where)
+
+
+def test_a_given_vector_is_the_querys(animals, embedder):
+    vector = embedder.embed_query("owl hunts at night")
+    embedder.queries.clear()
+    results = animals.search("cat", vector=vector * 3, mode="hybrid")
+    assert embedder.queries == []
+    assert {hit.document_id for hit in results if hit.keyword_rank} == {"cat"}
+    assert animals.search("", vector=vector, mode="vector", limit=1)[0].document_id == "owl"
+    assert animals.search("", vector=vector.tolist(), limit=1)[0].document_id == "owl"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"query": 5}, "string"),
+        ({"query": None}, "string"),
+        ({"limit": 0}, "at least 1"),
+        ({"limit": 2.5}, "whole number"),
+        ({"mode": "fuzzy"}, "hybrid, keyword, vector"),
+        ({"fusion": "magic"}, "rrf"),
+        ({"depth": 3}, "at least limit = 10"),
+        ({"depth": "all"}, "whole number"),
+        ({"where": {"legs": {"$near": 1}}}, r"\$gte"),
+        ({"where": "legs=4"}, "mapping"),
+        ({"vector": [1.0, 2.0]}, "32 dimensions"),
+        ({"vector": [[1.0] * 32]}, "shape"),
+        ({"vector": [float("nan")] * 32}, "finite"),
+        ({"vector": "a"}, "array of numbers"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(animals, arguments, says):
+    with pytest.raises(InputError, match=says):
+        animals.search(**{"query": "slept", **arguments})
+    with pytest.raises(InputError, match=says):
+        animals.explain(**{"query": "slept", **arguments})
+
+
+def test_limit_and_depth(animals):
+    assert [len(animals.search("slept", limit=limit)) for limit in (1, 3, 4, 100)] == [1, 3, 4, 4]
+    trace = animals.search("slept", limit=1, depth=2).trace
+    assert (trace.limit, trace.depth, len(trace.keyword), len(trace.vector)) == (1, 2, 2, 2)
+    assert animals.search("slept").trace.depth == 200
+    assert animals.search("slept", limit=300).trace.depth == 600
+
+
+def test_quotes_and_minus_reach_both_legs(animals):
+    assert set(found(animals, '"the cat"')) == {"cat"}
+    assert set(found(animals, "slept -grass -legs")) == {"cat", "owl"}
+    assert set(found(animals, 'slept -"high grass"', mode="vector")) == {"cat", "owl", "snake"}
+
+
+def test_a_phrase_that_is_nowhere_is_searched_as_words_and_it_is_said(animals):
+    results = animals.search('"mat the sat"')
+    assert results[0].document_id == "cat"
+    assert any('"mat the sat"' in note for note in results.trace.notes)
+    within = animals.search('"the cat"', where={"legs": 2})
+    assert [hit.document_id for hit in within] == ["owl"]
+    assert any('"the cat"' in note for note in within.trace.notes)
+
+
+def test_a_store_without_vectors_says_so(plain, path, embedder):
+    plain.add(ANIMALS)
+    results = plain.search("lion")
+    assert [hit.document_id for hit in results] == ["lion"]
+    assert any("no vectors" in note for note in results.trace.notes)
+    nothing = plain.search("lion", mode="vector")
+    assert len(nothing) == 0
+    assert any("nothing was searched" in note for note in nothing.trace.notes)
+    with hs.open(path, embedder=embedder) as full:
+        full.add(ANIMALS)
+    with hs.open(path, embedder="none") as without:
+        notes = without.search("lion").trace.notes
+        assert any("without an embedder" in note for note in notes)
+        assert not without.search("", mode="hybrid").trace.notes
+
+
+def test_an_empty_store_finds_nothing(store, plain):
+    for empty in (store, plain):
+        for mode in ("hybrid", "keyword", "vector"):
+            assert len(empty.search("anything", mode=mode)) == 0
+            assert "Nothing was found" in str(empty.explain("anything", mode=mode))
+
+
+def test_a_store_follows_the_embedder_of_its_file(path, store, monkeypatch, counting):
+    store.add(ANIMALS)
+    loaded = []
+
+    def load(name, *, threads=None):
+        loaded.append((name, threads))
+        return counting(name)
+
+    monkeypatch.setattr("hybridstore.embedders.load", load)
+    with hs.open(path, threads=2) as follower:
+        assert loaded == []  # nothing is loaded until it is needed
+        assert follower.search("cat", mode="keyword")
+        assert loaded == []
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(lambda _: len(follower.search("cat")) == 4, range(16)))
+        assert loaded == [("counting", 2)]
+    monkeypatch.setattr("hybridstore.embedders.load", lambda name, **_: counting("impostor"))
+    with hs.open(path) as fooled, pytest.raises(EmbedderMismatch):
+        fooled.search("cat")
+
+
+ODD = [
+    "", " ", '"', '""', '"""', "'", "*", "-", "--", "- -", "-*", "AND", "OR NOT", "NEAR(a b)", "a AND", "(", "a:b",
+    "title:x", "{a b}", "^a", "a*", '"a*"', "+a", "\0", "a\0b", "\ud800", "\udfff\ud800", "🙂",
+    "👩\u200d🚀", "\u202e", "a" * 5000, '"' * 999, '"a" ' * 300, "-a " * 300, "(" * 500, "%s %d {x}",
+    "SELECT * FROM documents; DROP TABLE x", "\n\t\r\v\f", "٣٫١٤", "ﷺ", "㈀",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "keyword", "vector"])
+@pytest.mark.parametrize("query", ODD)
+def test_any_odd_string_is_a_safe_query(animals, query, mode):
+    assert len(animals.search(query, mode=mode)) <= 4
+    assert str(animals.explain(query, mode=mode, expect="cat"))
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.sampled_from(['"', "-", "*", "cat", "slept ", " ", "(", ")", "NOT ", ":", "\0", "\ud800"])
+        | st.text(max_size=5)
+    )
+)
+@example(["cat"] * 200)
+def test_any_string_is_a_safe_query(animals, pieces):
+    assert len(animals.search("".join(pieces), mode="hybrid")) <= 4
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        " ".join(f"word{n}" for n in range(10_000)) + " cat",
+        '"' + " ".join(f"word{n}" for n in range(10_000)) + '"',
+        " ".join(f'"a{n}"' for n in range(1_000)),
+        " ".join(f"-word{n}" for n in range(10_000)) + " cat",
+        "cat " * 250_000,
+        "é" * 1_000_000,
+        "漢" * 100_000,
+    ],
+    ids=[
+        "10,000 words",
+        "a phrase of 10,000",
+        "1,000 phrases",
+        "10,000 exclusions",
+        "1 MB of words",
+        "1 M letters",
+        "Chinese",
+    ],
+)
+def test_a_very_long_query_is_safe(animals, query):
+    assert len(animals.search(query, mode="keyword")) <= 4
+
+
+def test_threads_search_while_others_add(animals):
+    def add(number: int) -> None:
+        animals.add(
+            [hs.Document(id=f"new{number}-{n}", text=f"the cat number {number} {n} slept") for n in range(5)]
+        )
+
+    def search(_: int) -> int:
+        return len(animals.search("cat slept", limit=50))
+
+    with ThreadPoolExecutor(6) as pool:
+        adding = [pool.submit(add, n) for n in range(6)]
+        sizes = list(pool.map(search, range(30)))
+        for future in adding:
+            future.result(30)
+    assert sizes[0] >= 4
+    assert len(animals.search("cat slept", limit=50)) == 34
+    assert animals.check() == []
+    assert np.all(np.diff(animals.search("cat slept", limit=50).trace.fused.scores) <= 0)
