@@ -54,9 +54,7 @@ def texts(count: int) -> list[str]:
     return made
 
 
-def rivals(
-    threads: int, exports: list[Path]
-) -> dict[str, tuple[Callable[[list[str]], Any], Callable[[str], Any]]]:
+def rivals(threads: int, exports: list[Path]) -> dict[str, tuple[Callable[[list[str]], Any], Callable[[str], Any]]]:
     ours = embedders.load(threads=threads, device="cpu")
     found: dict[str, Any] = {"hybridstore": (ours.embed_documents, ours.embed_query)}
     for folder in exports:

@@ -36,9 +36,7 @@ def measure(size: int, documents: list[hs.Document], vectors: np.ndarray) -> dic
             store.add(documents, vectors=vectors)
         ingest = time.perf_counter() - started
         random = np.random.default_rng(1)
-        queries = [
-            (f"w{a} w{b} w{c}", vectors[n]) for n, (a, b, c) in enumerate(random.integers(1, 5_000, (30, 3)))
-        ]
+        queries = [(f"w{a} w{b} w{c}", vectors[n]) for n, (a, b, c) in enumerate(random.integers(1, 5_000, (30, 3)))]
         with hs.open(path) as store:
             laps = [store.search(text, vector=vector).trace.timings for text, vector in queries]
         return {

@@ -37,6 +37,7 @@ QUESTIONS = [
 
 
 def main() -> None:
+    """Read, add, ask, explain."""
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(folder) / "python.db"

@@ -15,7 +15,7 @@ import pkgutil
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from types import ModuleType
 
 import hybridstore as hs
@@ -78,10 +78,9 @@ def _document(name: str, kind: str, value: object, module: str) -> Iterator[hs.D
     text = inspect.cleandoc(doc) if isinstance(doc := getattr(value, "__doc__", None), str) else ""
     if text.strip():
         signature = ""
-        try:
-            signature = str(inspect.signature(value)) if callable(value) and kind != "module" else ""  # type: ignore[arg-type]
-        except (ValueError, TypeError, AttributeError, NameError):  # many C functions do not tell
-            pass
+        if callable(value) and kind != "module":
+            with suppress(ValueError, TypeError, AttributeError, NameError):  # many C functions do not tell
+                signature = str(inspect.signature(value))
         metadata = {"kind": kind, "module": module, "signature": signature}
         yield hs.Document(id=name, title=name, uri=f"python:{name}", text=text, metadata=metadata)
 

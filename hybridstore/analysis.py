@@ -224,9 +224,7 @@ def _asked(clusters: list[str]) -> list[str]:
     return ["".join(pair) for pair in pairwise(clusters)]
 
 
-def _paired_spans(
-    raw: str, offset: int, wanted: frozenset[str], prefixes: tuple[str, ...]
-) -> list[tuple[int, int]]:
+def _paired_spans(raw: str, offset: int, wanted: frozenset[str], prefixes: tuple[str, ...]) -> list[tuple[int, int]]:
     # The compatibility form of one cluster may be several, all of which stand where it stands.
     clusters = [
         (cluster, offset + match.start(), offset + match.end())

@@ -65,9 +65,10 @@ class EmbedderMismatch(HybridstoreError):  # noqa: N818
 
     def __init__(self, stored: str, given: str) -> None:
         self.stored, self.given = stored, given
+        name = given.partition("@")[0]
         super().__init__(
             f"the file's vectors were made by {stored}, but this store was opened with {given}; open it without "
-            f"embedder= to use the file's own, or run `hybridstore reembed --embedder {given.split('@')[0]}` to change it"
+            f"embedder= to use the file's own, or run `hybridstore reembed --embedder {name}` to change it"
         )
 
 

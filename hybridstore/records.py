@@ -65,8 +65,9 @@ class AddReport:
 class KeywordQuery:
     """A query as the keyword leg reads it: analysed tokens, ready to be matched.
 
-    `terms` are alternatives (any may match, each adds to the score, a repeated one repeatedly); every phrase in `phrases` must occur, as
-    consecutive tokens; no phrase in `excluded` may. A phrase whose last token ends in `*` matches by prefix.
+    `terms` are alternatives (any may match, each adds to the score, a repeated one repeatedly); every phrase in
+    `phrases` must occur, as consecutive tokens; no phrase in `excluded` may. A phrase whose last token
+    ends in `*` matches by prefix.
     """
 
     terms: tuple[str, ...] = ()

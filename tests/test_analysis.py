@@ -192,11 +192,7 @@ def test_every_character_gives_tokens_that_the_index_keeps_whole():
     for code in range(sys.maxunicode + 1):
         sign = chr(code)
         category = unicodedata.category(sign)
-        if (
-            category in ("Cn", "Co", "Cs")
-            or "CJK UNIFIED" in unicodedata.name(sign, "")
-            or 0xAC00 <= code <= 0xD7A3
-        ):
+        if category in ("Cn", "Co", "Cs") or "CJK UNIFIED" in unicodedata.name(sign, "") or 0xAC00 <= code <= 0xD7A3:
             continue
         for text in (sign, f"a{sign}b", f"漢{sign}字"):
             for token in tokens_of(analyser, text):
@@ -207,9 +203,7 @@ def test_every_character_gives_tokens_that_the_index_keeps_whole():
 
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("aé漢字한 -_."), min_size=1, max_size=30)
-)
+@given(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("aé漢字한 -_."), min_size=1, max_size=30))
 def test_every_word_of_a_text_finds_it(store, text):
     store.add(hs.Document(id="any", text=text), chunk=False)
     for word in {text, *text.split()}:

@@ -23,9 +23,7 @@ HEAVY = (
     "bs4",
     "docutils",
 )
-ERRORS = [
-    each for _, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, errors.HybridstoreError)
-]
+ERRORS = [each for _, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, errors.HybridstoreError)]
 
 
 def loaded_after(code: str) -> set[str]:

@@ -13,9 +13,7 @@ _MODIFIERS = (
     r"|const|inline|virtual|override|extern|partial|sealed|open|data|suspend|declare|local)\s+)*"
 )
 # What may follow a name in a definition; it keeps "class that does …" in a comment from being one.
-_AFTER = (
-    r"(?=\s*(?:[(:{<=\[;,!]|$|(?:extends|implements|where|for|struct|interface|is|as|do|begin|with|returns?)\b))"
-)
+_AFTER = r"(?=\s*(?:[(:{<=\[;,!]|$|(?:extends|implements|where|for|struct|interface|is|as|do|begin|with|returns?)\b))"
 _CONTAINER = re.compile(
     _MODIFIERS + r"(?:class|struct|enum(?:\s+class|\s+struct)?|trait|interface|module|namespace|object|protocol"
     r"|extension|defmodule|impl(?:\s*<[^>]*>)?(?:\s+\S+\s+for(?=\s))?)\s+([A-Za-z_$][\w$.:]*)" + _AFTER

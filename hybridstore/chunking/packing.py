@@ -20,9 +20,7 @@ _SHORT = 4
 class Packer:
     """Packs one text; `chunks` gives them. Every offset is looked at a bounded number of times."""
 
-    def __init__(
-        self, text: str, outline: Outline, counter: TokenCounter, *, max_tokens: int, overlap: int
-    ) -> None:
+    def __init__(self, text: str, outline: Outline, counter: TokenCounter, *, max_tokens: int, overlap: int) -> None:
         self._text, self._outline, self._counter = text, outline, counter
         self._limit, self._overlap = max_tokens, overlap
         positions = sorted(outline.cuts)
@@ -84,9 +82,7 @@ class Packer:
             return None
         if left.path == right.path:
             return left.path
-        return self._path_of_both(
-            left.path, right.path, size * _SHORT < self._limit, tokens * _SHORT < self._limit
-        )
+        return self._path_of_both(left.path, right.path, size * _SHORT < self._limit, tokens * _SHORT < self._limit)
 
     def _path_of_both(
         self, left: tuple[str, ...], right: tuple[str, ...], short: bool, short_too: bool
@@ -128,9 +124,7 @@ class Packer:
         """
         first, used = self._counter.before(start), self._counter.before(floor)
         low_index = bisect_right(self._positions, floor)
-        high_index = min(
-            bisect_right(self._counts, first + self._limit), bisect_left(self._positions, end, low_index)
-        )
+        high_index = min(bisect_right(self._counts, first + self._limit), bisect_left(self._positions, end, low_index))
         # A cut before the first token after `floor` would add nothing.
         low_index = max(low_index, bisect_right(self._counts, used, low_index))
         if low_index >= high_index:

@@ -47,9 +47,7 @@ class TokenCounter:
 
     def before_each(self, positions: Sequence[int]) -> list[int]:
         """Give, for each ascending offset, how many tokens start before it."""
-        counts: list[int] = np.searchsorted(
-            self.starts, np.asarray(positions, dtype=np.int64), side="left"
-        ).tolist()
+        counts: list[int] = np.searchsorted(self.starts, np.asarray(positions, dtype=np.int64), side="left").tolist()
         return counts
 
 

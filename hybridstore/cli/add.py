@@ -33,22 +33,16 @@ _AGAIN = "run the same command again to go on from there."
     )
 )
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(exists=True, allow_dash=True))
-@click.option(
-    "--include", multiple=True, metavar="GLOB", help="Only files that match, as in .gitignore; repeatable."
-)
+@click.option("--include", multiple=True, metavar="GLOB", help="Only files that match, as in .gitignore; repeatable.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="No files or folders that match; repeatable.")
 @click.option("--hidden", is_flag=True, help="Hidden files too.")
 @click.option("--follow-links", is_flag=True, help="Follow symbolic links.")
 @click.option("--prune", is_flag=True, help="Remove documents whose files below PATH are gone.")
 @embedder_option('The model of a new store, by name or folder; "none" for keywords alone.')
-@click.option(
-    "--language", metavar="LANG", help="The language a new store stems for, or none; english if not said."
-)
+@click.option("--language", metavar="LANG", help="The language a new store stems for, or none; english if not said.")
 @click.option("--id", "identifier", metavar="ID", help="For standard input: the document's id.")
 @click.option("--title", help="For standard input: the document's title.")
-@click.option(
-    "--kind", metavar="KIND", help="For standard input: txt, md, html, jsonl, csv, ... instead of a guess."
-)
+@click.option("--kind", metavar="KIND", help="For standard input: txt, md, html, jsonl, csv, ... instead of a guess.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no report, but what could not be read.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @pass_target

@@ -98,9 +98,7 @@ def _database(_: Target) -> Iterator[Finding]:
         connection.load_extension(sqlite_vec.loadable_path())
         loaded = str(connection.execute("SELECT vec_version()").fetchall()[0][0])
     except (apsw.Error, AttributeError) as error:
-        yield Finding(
-            "sqlite-vec", False, f"cannot be loaded: {error}", "pip install --force-reinstall sqlite-vec"
-        )
+        yield Finding("sqlite-vec", False, f"cannot be loaded: {error}", "pip install --force-reinstall sqlite-vec")
     else:
         yield Finding("sqlite-vec", True, loaded)
 
@@ -122,9 +120,7 @@ def _runtime(_: Target) -> Iterator[Finding]:
         if shutil.which("nvidia-smi") and "CUDA" not in providers:
             yield Finding("CUDA", None, "there is an NVIDIA GPU, but the runtime installed is for the CPU",
                           "pip uninstall -y onnxruntime; pip install 'hybridstore[gpu]'")  # fmt: skip
-    yield _package(
-        "tokenizers", "tokenizers", "turns text into a model's tokens", "pip install 'hybridstore[cpu]'"
-    )
+    yield _package("tokenizers", "tokenizers", "turns text into a model's tokens", "pip install 'hybridstore[cpu]'")
     yield _package("hub", "huggingface-hub", "fetches models by name", "pip install 'hybridstore[cpu]'")
 
 

@@ -176,9 +176,7 @@ def _indexing(name: str) -> Iterator[Callable[[AddReport], None]]:
 
         def added(report: AddReport) -> None:
             documents = report.added + report.replaced + report.unchanged
-            progress.update(
-                task, description=f"indexing {name}: {documents:,} documents, {report.chunks:,} chunks"
-            )
+            progress.update(task, description=f"indexing {name}: {documents:,} documents, {report.chunks:,} chunks")
 
         yield added
 
@@ -211,9 +209,7 @@ def _print_evaluation(result: Evaluation, seconds: Mapping[str, float]) -> None:
         table.add_row(mode, *numbers, f"{1000 * measured.latency(50):.1f}")
     console = Console(markup=False, emoji=False)  # a folder or an id may look like markup
     console.print(table)
-    console.print(
-        f"n = {result.n} queries; indexed in {seconds['index']:.1f} s, searched in {seconds['search']:.1f} s"
-    )
+    console.print(f"n = {result.n} queries; indexed in {seconds['index']:.1f} s, searched in {seconds['search']:.1f} s")
     for count, what in (
         (len(result.left_out), "judged queries have no relevant document and are left out"),
         (len(result.unknown_queries), "judged queries have no text in queries.jsonl and are left out"),

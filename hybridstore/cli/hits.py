@@ -85,9 +85,7 @@ def _print_head(terminal: Console, hit: Hit) -> None:
     place += [f"characters {hit.start:,}-{hit.end:,}"]
     legs = [("keyword", hit.keyword_rank), ("vector", hit.vector_rank)]
     ranks = ", ".join(f"{leg} {rank}" for leg, rank in legs if rank is not None)
-    terminal.print(
-        _padded(Text(" · ".join([*place, ranks, f"score {hit.score:.4g}"]), style="dim")), soft_wrap=True
-    )
+    terminal.print(_padded(Text(" · ".join([*place, ranks, f"score {hit.score:.4g}"]), style="dim")), soft_wrap=True)
 
 
 def _print_terms(terminal: Console, explanation: Explanation) -> None:
@@ -99,9 +97,7 @@ def _print_terms(terminal: Console, explanation: Explanation) -> None:
     terms = sorted(explanation.terms, key=lambda term: -term.idf)
     for term in terms[:_TERMS_SHOWN]:
         used = "" if term.used else "  (not asked for: too common)"
-        table.add_row(
-            printable(term.text) + used, f"{term.document_frequency:,}", f"{term.idf:.2f}", str(term.count)
-        )
+        table.add_row(printable(term.text) + used, f"{term.document_frequency:,}", f"{term.idf:.2f}", str(term.count))
     terminal.print(table)
     if len(terms) > _TERMS_SHOWN:
         terminal.print(f"and {len(terms) - _TERMS_SHOWN} more", style="dim")

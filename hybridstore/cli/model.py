@@ -55,9 +55,7 @@ def list_(*, as_json: bool) -> None:
         size = f"{card.size:,}"
         table.add_row(card.name, str(card.dim), str(card.max_tokens), _languages(card), size, card.licence, here)
     terminal.print(table)
-    terminal.print(
-        f"\nThe default is {DEFAULT}. Those that are not here are fetched when they are used.", style="dim"
-    )
+    terminal.print(f"\nThe default is {DEFAULT}. Those that are not here are fetched when they are used.", style="dim")
 
 
 @model.command(
@@ -80,9 +78,7 @@ def info(*, name: str, as_json: bool) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     for fact, value in facts.items():
         if value not in (None, "", []):
-            told = (
-                ", ".join(value) if isinstance(value, list) else f"{value!r}" if "prefix" in fact else str(value)
-            )
+            told = ", ".join(value) if isinstance(value, list) else f"{value!r}" if "prefix" in fact else str(value)
             table.add_row(fact.replace("_", " "), printable(told))
     table.columns[0].style = "dim"
     table.columns[1].overflow = "fold"
@@ -98,9 +94,7 @@ def info(*, name: str, as_json: bool) -> None:
 )
 @click.argument("source", metavar="NAME-OR-FOLDER")
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option(
-    "--device", default="cpu", show_default=True, type=click.Choice(("cpu", "cuda")), help="What it is for."
-)
+@click.option("--device", default="cpu", show_default=True, type=click.Choice(("cpu", "cuda")), help="What it is for.")
 @click.option(
     "--precision",
     default="fp32",

@@ -60,9 +60,7 @@ def _facts(target: Target, stats: Stats) -> list[tuple[str, str]]:
         ("made", stats.created),
     ]
     if stats.building is not None:
-        facts.append(
-            ("unfinished", f"a change to {stats.building.fingerprint}; `hybridstore reembed` goes on with it")
-        )
+        facts.append(("unfinished", f"a change to {stats.building.fingerprint}; `hybridstore reembed` goes on with it"))
     return facts
 
 

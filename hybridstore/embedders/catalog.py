@@ -134,9 +134,7 @@ MODELS: tuple[ModelCard, ...] = (
             ModelFile("tokenizer.json"),
             ModelFile("onnx/model.onnx_data"),
             ModelFile("2_Dense/config.json"),
-            ModelFile(
-                "2_Dense/model.safetensors", "b3e7c0e1ef65e39a5ef1ca3bc5e4aef5feafb6e204bd161503145ed062f12c69"
-            ),
+            ModelFile("2_Dense/model.safetensors", "b3e7c0e1ef65e39a5ef1ca3bc5e4aef5feafb6e204bd161503145ed062f12c69"),
         ),
         dense=("2_Dense",),
         size=94,

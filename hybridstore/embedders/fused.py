@@ -50,9 +50,7 @@ def weights(path: Path) -> dict[str, NDArray[np.float32] | NDArray[np.int8]]:
         attention = old + "attention.self."
         values |= {
             new + "qkv": np.concatenate([_float(stored, name) for name in (query, key, value)], axis=1),
-            new + "qkv.bias": np.concatenate(
-                [stored[f"{attention}{part}.bias"] for part in ("query", "key", "value")]
-            ),
+            new + "qkv.bias": np.concatenate([stored[f"{attention}{part}.bias"] for part in ("query", "key", "value")]),
             new + "output": _float(stored, output),
             new + "output.bias": stored[old + "attention.output.dense.bias"],
             new + "output.gamma": stored[old + "attention.output.LayerNorm.weight"],

@@ -89,9 +89,7 @@ def here(card: ModelCard, cache: Path | None = None) -> Located | None:
     store = digests.cache_folder(cache)
     pinned = hub.cached(card.repo, card.revision, store)
     if pinned is not None:
-        return _checked(
-            recipe.of_card(card), pinned.folder, store, reference=card.name, origin="cache", pinned=pinned
-        )
+        return _checked(recipe.of_card(card), pinned.folder, store, reference=card.name, origin="cache", pinned=pinned)
     model = _packaged(card)
     if model is None or card.package is None:
         return None

@@ -49,14 +49,10 @@ class OnnxEmbedder:
         self.max_tokens = located.recipe.max_tokens
         self.threads = threads or _cores()
         vocabulary = located.tokenizer.suffix == ".txt"
-        tokenizer = (
-            wordpiece(located.tokenizer) if vocabulary else from_file(located.tokenizer, located.recipe.name)
-        )
+        tokenizer = wordpiece(located.tokenizer) if vocabulary else from_file(located.tokenizer, located.recipe.name)
         self._tokens = Tokens(tokenizer, self.max_tokens)
         self._session, self.device, self._weights = _open(located, self.threads, device)
-        self._kinds = {
-            each.name: np.int32 if "int32" in each.type else np.int64 for each in self._session.get_inputs()
-        }
+        self._kinds = {each.name: np.int32 if "int32" in each.type else np.int64 for each in self._session.get_inputs()}
         if unknown := set(self._kinds) - _INPUTS:
             raise ModelUnavailable(
                 located.recipe.name, f"its graph wants {', '.join(sorted(unknown))}, which no text has"
@@ -187,9 +183,7 @@ def _open(located: Located, threads: int, device: str) -> tuple[Any, str, Any]:
     try:
         session = ort.InferenceSession(graph, options, providers=providers)
     except Exception as error:  # the runtime's errors have no common base
-        raise ModelUnavailable(
-            located.recipe.name, f"ONNX Runtime cannot open {located.model}: {error}"
-        ) from error
+        raise ModelUnavailable(located.recipe.name, f"ONNX Runtime cannot open {located.model}: {error}") from error
     on_gpu = "CUDAExecutionProvider" in session.get_providers()
     if device == "cuda" and not on_gpu:
         raise InputError(

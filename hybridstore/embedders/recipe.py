@@ -125,9 +125,7 @@ def modules(folder: Path, name: str) -> tuple[str, tuple[str, ...]]:
         elif kind == "Dense":
             dense.append(path)
         elif kind not in ("Transformer", "Normalize"):
-            raise ModelUnavailable(
-                name, f"its module {kind!r} is not supported, only Transformer, Pooling and Dense"
-            )
+            raise ModelUnavailable(name, f"its module {kind!r} is not supported, only Transformer, Pooling and Dense")
     return pooling, tuple(dense)
 
 
@@ -135,9 +133,7 @@ def _pooling(config: dict[str, Any], name: str) -> str:
     chosen = config.get("pooling_mode")  # newer files name the mode, older ones have a switch for each
     if chosen is None:
         switches = {
-            key.removeprefix("pooling_mode_")
-            for key, on in config.items()
-            if key.startswith("pooling_mode_") and on
+            key.removeprefix("pooling_mode_") for key, on in config.items() if key.startswith("pooling_mode_") and on
         }
         chosen = next(iter(switches), "mean") if len(switches) < 2 else "+".join(sorted(switches))
     pooling = {"mean_tokens": "mean", "mean": "mean", "cls_token": "cls", "cls": "cls"}.get(str(chosen))

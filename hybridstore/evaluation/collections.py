@@ -78,8 +78,7 @@ class Collection:
     def queries(self) -> dict[str, Query]:
         """Give all queries by id, in the file's order; the errors are those of `corpus`."""
         return {
-            row["_id"]: Query(row["_id"], row["text"], _metadata(row, where))
-            for where, row in self._rows("queries")
+            row["_id"]: Query(row["_id"], row["text"], _metadata(row, where)) for where, row in self._rows("queries")
         }
 
     def qrels(self, split: str = "test") -> Qrels:

@@ -199,9 +199,7 @@ def _tabbed(identifier: str) -> str:
 
 def _unspaced(identifier: str) -> str:
     if len(identifier.split()) != 1 or identifier != identifier.strip():
-        raise InputError(
-            f"the id {identifier!r} cannot stand in a TREC file, which allows no white space; rename it"
-        )
+        raise InputError(f"the id {identifier!r} cannot stand in a TREC file, which allows no white space; rename it")
     return identifier
 
 

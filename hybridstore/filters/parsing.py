@@ -89,9 +89,7 @@ def to_dict(filter: Filter) -> dict[str, Any]:  # noqa: A002 - the word for it
         case Not(member):
             return {"$not": to_dict(member)}
         case _:
-            return {
-                "$and" if isinstance(filter, And) else "$or": [to_dict(member) for member in members_of(filter)]
-            }
+            return {"$and" if isinstance(filter, And) else "$or": [to_dict(member) for member in members_of(filter)]}
 
 
 def from_text(text: str) -> Filter:

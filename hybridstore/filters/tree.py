@@ -29,9 +29,7 @@ def place_of(name: str) -> str | tuple[str, ...]:
     if name in OWN_FIELDS:
         return name[1:]
     if name.startswith("@"):
-        raise InputError(
-            f"no field {name!r}; there are {', '.join(OWN_FIELDS)}, and metadata so named is \\{name}"
-        )
+        raise InputError(f"no field {name!r}; there are {', '.join(OWN_FIELDS)}, and metadata so named is \\{name}")
     if name.startswith("$"):
         raise InputError(f"{name!r} is not $and, $or or $not; a field so named is written \\{name}")
     if "\0" in name or not _is_utf8(name):  # SQLite compares JSON keys only up to a NUL
@@ -106,9 +104,7 @@ class Comparison(Filter):
         object.__setattr__(self, "kind", kind)
         wanted = {"exists": "boolean", "prefix": "text"}.get(self.operator, kind)
         if kind != wanted:
-            raise InputError(
-                f"{here} takes {'true or false' if wanted == 'boolean' else 'a text'}, not {self.value!r}"
-            )
+            raise InputError(f"{here} takes {'true or false' if wanted == 'boolean' else 'a text'}, not {self.value!r}")
         if self.operator in _ORDERED and kind == "null":
             raise InputError(f"{here}: null has no order; use $eq, $ne or $exists")
 
@@ -187,9 +183,7 @@ def _operand_kind(here: str, value: object) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{here} cannot compare with {value!r}, which no JSON number can be")
     if kind == "number" and isinstance(value, int) and value not in INT64:
-        raise InputError(
-            f"{here} cannot compare with {value!r}: integers go from -2**63 to 2**63 - 1; use a float"
-        )
+        raise InputError(f"{here} cannot compare with {value!r}: integers go from -2**63 to 2**63 - 1; use a float")
     if isinstance(value, str) and not _is_utf8(value):
         raise InputError(f"{here} cannot compare with {value!r}: it holds half a surrogate pair")
     return kind

@@ -71,9 +71,7 @@ def export(
     return done
 
 
-def load(
-    store: Store, file: File | Incoming, *, vectors: bool = True, progress: Progress | None = None
-) -> AddReport:
+def load(store: Store, file: File | Incoming, *, vectors: bool = True, progress: Progress | None = None) -> AddReport:
     """Bring an export's documents into the store, cut as they were, and report as `Store.add` does.
 
     With vectors in the file no model runs, and chunks that had none get none; without them, or with

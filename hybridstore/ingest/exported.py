@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hybridstore.backends.base import Embedding, Stored
 from hybridstore.errors import InputError
 from hybridstore.records import Chunk, Document
-from hybridstore.store.writer import checked, content_digest
+from hybridstore.store.documents import checked, content_digest
 
 VERSION = 1
 
@@ -81,8 +81,7 @@ def read_header(line: bytes, name: str) -> Header:
         header = _header(found) if version <= VERSION else None
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise InputError(
-            f"{name} is no export of a store: its first line is not the header; `hybridstore add` reads "
-            "other files"
+            f"{name} is no export of a store: its first line is not the header; `hybridstore add` reads other files"
         ) from error
     if header is None:
         raise InputError(

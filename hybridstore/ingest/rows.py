@@ -98,9 +98,7 @@ def _document(
 ) -> Document | None:
     """Make a document of one record; None if nothing stands in it. `number` None: the record is the whole file."""
     names = {name.strip().lower(): name for name in reversed(list(record))}  # of equal names the first counts
-    keys = [
-        next((names[name] for name in wanted if name in names), None) for wanted in (_IDS, _TITLES, _TEXTS, _URIS)
-    ]
+    keys = [next((names[name] for name in wanted if name in names), None) for wanted in (_IDS, _TITLES, _TEXTS, _URIS)]
     id_key, title_key, text_key, uri_key = keys
     row_id = _words(record[id_key]) if id_key is not None else ""
     title = _words(record[title_key]) if title_key is not None else ""

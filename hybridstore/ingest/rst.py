@@ -85,8 +85,7 @@ def _list(node: Any, level: int) -> str:
 def _named_list(node: Any, level: int) -> str:
     """Write terms, fields or options: what is named first, then what is said of it."""
     return "\n".join(
-        _item(f"{_line(item.children[0])}: " + "\n".join(_inner(item.children[-1], level)))
-        for item in node.children
+        _item(f"{_line(item.children[0])}: " + "\n".join(_inner(item.children[-1], level))) for item in node.children
     )
 
 

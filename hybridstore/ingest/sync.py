@@ -18,7 +18,7 @@ from hybridstore.ingest.readers import read
 from hybridstore.ingest.walk import Skipped, walk
 from hybridstore.records import AddReport, Document, Source
 from hybridstore.store import Store, Writer
-from hybridstore.store.writer import checked
+from hybridstore.store.documents import checked
 
 _EVERY = 200  # documents of one file between two signs of progress
 

@@ -99,9 +99,7 @@ def _leg(hit: Hit) -> str:
     return " + ".join(parts)
 
 
-def _follow(
-    trace: Trace, backend: Backend, analyser: Analyser, document_id: str, where: Filter | None
-) -> Expected:
+def _follow(trace: Trace, backend: Backend, analyser: Analyser, document_id: str, where: Filter | None) -> Expected:
     here = [hit for hit in trace.hits if hit.document_id == document_id]
     if here:
         best = here[0]
@@ -149,9 +147,7 @@ def _through_legs(
         said.append(f"the keyword leg has it {where_to}" if where_to else "it shares no word with the query")
     if trace.vector is not None:
         vector_rank = _best(trace.vector, chunks)
-        said.append(
-            f"the vector leg has it {f'at {vector_rank}' if vector_rank else f'below its first {trace.depth}'}"
-        )
+        said.append(f"the vector leg has it {f'at {vector_rank}' if vector_rank else f'below its first {trace.depth}'}")
     fused = _best(trace.fused, chunks)
     if fused is not None:
         last = trace.hits[-1] if trace.hits else None

@@ -69,7 +69,7 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
             what = "only keywords were" if request.mode == "hybrid" else "nothing was"
             notes.append(f"The store {why}, so {what} searched.")
         clock.lap("vector")
-        fused = _fuse(request, keyword_ranking, vector_ranking)
+        fused = _fuse(keyword_ranking, vector_ranking)
         clock.lap("fuse")
         hits = _hits(backend, fused, keyword_ranking, vector_ranking, request.limit)
         revision = backend.revision()
@@ -111,10 +111,8 @@ def checked(query: str, *, limit: int, mode: str, fusion: str, depth: int | None
     return depth or max(DEPTH, 2 * limit)
 
 
-def _satisfiable(
-    backend: Backend, asked: Plan, where: Filter | None, notes: list[str]
-) -> tuple[Plan, Restriction]:
-    """Let go of a phrase that occurs nowhere, as web search does: its words are searched for instead, and it is said."""
+def _satisfiable(backend: Backend, asked: Plan, where: Filter | None, notes: list[str]) -> tuple[Plan, Restriction]:
+    """Let go of a phrase that occurs nowhere, as web search does: its words are searched for, and it is said."""
     kept: list[tuple[str, ...]] = []
     loose: list[str] = []
     for said, phrase in zip(asked.phrases, asked.keyword.phrases, strict=True):
@@ -137,7 +135,7 @@ def _agree(backend: Backend, fingerprint: str | None) -> None:
         raise EmbedderMismatch(stored.fingerprint, fingerprint)
 
 
-def _fuse(request: Request, keyword: Ranking | None, vector: Ranking | None) -> Ranking:
+def _fuse(keyword: Ranking | None, vector: Ranking | None) -> Ranking:
     if keyword is None or vector is None:
         return keyword or vector or _EMPTY
     return fusion.rrf(keyword, vector)

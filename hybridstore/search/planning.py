@@ -30,8 +30,8 @@ class Plan:
 def plan(query: str, analyser: Analyser) -> Plan:
     """Read a query: `"quoted words"` must occur as a phrase, `-word` and `-"a phrase"` must not; any string is fine.
 
-    In a question with more than ten other words quotation marks only quote. A minus before a digit is a number's sign, and a query of nothing but exclusions means its words. Characters
-    that cannot be stored (lone surrogates) are replaced.
+    In a question with more than ten other words quotation marks only quote. A minus before a digit is a number's
+    sign, and a query of nothing but exclusions means its words. Lone surrogates are replaced.
     """
     query = query.encode("utf-8", "replace").decode()
     wanted: list[str] = []

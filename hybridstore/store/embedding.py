@@ -14,6 +14,7 @@ from hybridstore.embedders.base import Embedder
 from hybridstore.errors import EmbedderMismatch, InputError
 
 GIVEN = "given"  # the reference of vectors that came from the caller, without an embedder
+_CLOSED = (".", "!", "?", ":", ";", "。", "！", "？")
 NONE = "none"  # what a caller says who wants no embedder at all
 
 
@@ -107,8 +108,9 @@ def identify(embedder: Embedder) -> Embedding:
 
 
 def embedded_text(title: str, heading: str, text: str) -> str:
-    """Give what is embedded for a chunk: where it stands, then what it says."""
-    return "\n".join(part for part in (title, heading, text) if part)
+    """Give what is embedded for a chunk: where it stands, each part a sentence of its own, then what it says."""
+    above = [part if part.endswith(_CLOSED) else f"{part}." for part in (title.strip(), heading.strip()) if part]
+    return "\n".join([*above, text])
 
 
 def unit(vectors: object, shape: tuple[int | None, ...], what: str) -> NDArray[np.float32]:
@@ -120,9 +122,7 @@ def unit(vectors: object, shape: tuple[int | None, ...], what: str) -> NDArray[n
         array = np.asarray(vectors, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise InputError(f"{what} must be an array of numbers: {error}") from error
-    fits = array.ndim == len(shape) and all(
-        want in (None, have) for want, have in zip(shape, array.shape, strict=True)
-    )
+    fits = array.ndim == len(shape) and all(want in (None, have) for want, have in zip(shape, array.shape, strict=True))
     if not fits or array.shape[-1] == 0:
         wanted = ", ".join("any" if length is None else str(length) for length in shape)
         raise InputError(f"{what} must have the shape ({wanted}), not {array.shape}")

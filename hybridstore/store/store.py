@@ -21,8 +21,9 @@ from hybridstore.filters import Filter
 from hybridstore.records import AddReport, Document, Results, Source, Trace
 from hybridstore.search.explain import Explanation, explain
 from hybridstore.search.pipeline import Request, checked, search
+from hybridstore.store.documents import document_from
 from hybridstore.store.embedding import StoreEmbedder, embedded_text, identify, unit
-from hybridstore.store.writer import Progress, Writer, document_from
+from hybridstore.store.writer import Progress, Writer
 
 _REEMBEDDED_AT_ONCE = 256  # chunks embedded between two commits
 
@@ -145,8 +146,8 @@ class Store:
 
         Any text is a valid query; `"quoted words"` must occur as a phrase and `-word` must not occur. `where`
         restricts what is searched, before anything is ranked. `mode` is "hybrid", "keyword" (no model is needed)
-        or "vector". `depth` is how many candidates each leg gives (at least `limit`; default 200). `vector` is the query's
-        embedding (dim,), if the caller has it. Raises InputError for arguments that make no sense.
+        or "vector". `depth` is how many candidates each leg gives (at least `limit`; default 200). `vector`
+        is the query's embedding (dim,), if the caller has it. Raises InputError for arguments that make no sense.
         """
         return Results(self._trace(query, limit, where, mode, fusion, depth, vector))
 
@@ -169,7 +170,7 @@ class Store:
         trace = self._trace(query, limit, where, mode, fusion, depth, vector)
         return explain(trace, self.backend, self._analyser, expect=expect, where=filters.parse(where))
 
-    def _trace(
+    def _trace(  # noqa: PLR0917 - the two public signatures, passed on
         self,
         query: str,
         limit: int,
@@ -265,9 +266,7 @@ class Store:
                 done += len(some)
                 if progress:
                     progress(done, max(done, total))
-            with suppress(
-                InputError
-            ):  # nothing is being built: it is the file's own, or another process has switched
+            with suppress(InputError):  # nothing is being built: it is the file's own, or another process has switched
                 self.backend.switch()
             active = self.backend.embedding()
             if active is not None and active.fingerprint == identity.fingerprint and not self.backend.pending(1):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +13,9 @@ from numpy.typing import NDArray
 from hybridstore.backends.base import Backend, Embedding, Entry, Outdated
 from hybridstore.chunking import chunk as cut
 from hybridstore.embedders.base import Embedder
-from hybridstore.errors import EmbedderMismatch, InputError
+from hybridstore.errors import EmbedderMismatch
 from hybridstore.records import AddReport, Chunk, Document, Source
+from hybridstore.store.documents import checked, content_digest, digest_of
 from hybridstore.store.embedding import GIVEN, StoreEmbedder, embedded_text, identify
 
 # A commit's worth of text. With a model: about three seconds of embedding on two cores, so that progress is seen
@@ -26,8 +25,6 @@ _PLAIN_CHARACTERS = 4_000_000
 _MOST_DOCUMENTS = 2_000
 _EMBEDDED_AT_ONCE = 128  # chunks between two signs of progress
 _PLAIN_WINDOW = 256  # tokens of a chunk in a store without an embedder
-_FORMATS = ("plain", "markdown", "code")
-_FIELDS = tuple(field.name for field in fields(Document))
 
 Progress = Callable[[AddReport], None]
 
@@ -62,12 +59,11 @@ class Writer:
         self._brought: Embedding | None = None
         self.report = AddReport()
 
-    def add(
-        self, document: Document, *, source: str | None = None, vector: NDArray[np.float32] | None = None
-    ) -> None:
-        """Add a document; `vector` (dim,) makes it one chunk with this vector. Raises InputError if it cannot be stored.
+    def add(self, document: Document, *, source: str | None = None, vector: NDArray[np.float32] | None = None) -> None:
+        """Add a document; `vector` (dim,) makes it one chunk with this vector.
 
-        Documents of a `source` (a `Source.key`) belong together: see `finish`.
+        Raises InputError if it cannot be stored. Documents of a `source` (a `Source.key`) belong together: see
+        `finish`.
         """
         document = checked(document)
         digest = content_digest(document, whole=vector is not None or not self._chunk, vector=vector)
@@ -110,9 +106,7 @@ class Writer:
     def _wait(self, waiting: _Waiting) -> None:
         identifier = str(waiting.document.id)
         earlier = self._waiting.get(identifier)
-        if (
-            earlier is not None and earlier.digest == waiting.digest
-        ):  # many duplicates would make many small commits
+        if earlier is not None and earlier.digest == waiting.digest:  # many duplicates would make many small commits
             self._waiting[identifier] = replace(earlier, source=waiting.source or earlier.source)
             self.report += AddReport(unchanged=1)
             return
@@ -158,7 +152,7 @@ class Writer:
                 entries.append(Entry(item.document, item.digest, (), (), None, item.source))
                 continue
             chunks = self._cut(item.document, embedder) if item.chunks is None else item.chunks
-            digests = [_hash(_embedded(item.document, chunk)) for chunk in chunks]
+            digests = [digest_of(_embedded(item.document, chunk)) for chunk in chunks]
             entries.append(Entry(item.document, item.digest, chunks, digests, item.vectors, item.source))
         embedded, identity = self._embed(entries, fresh & known.keys(), embedder)
         given = next((entry.vectors for entry in entries if entry.vectors is not None), None)
@@ -229,86 +223,5 @@ class Writer:
         return filled, identify(embedder)
 
 
-def content_digest(document: Document, *, whole: bool, vector: NDArray[np.float32] | None = None) -> bytes:
-    """Give the 16 bytes that stand for all of a document's content and for how it is kept.
-
-    `whole`: it is one chunk by its caller's wish; `vector`: and the caller gave its vector. Adding a document
-    whose digest is stored under its id does nothing.
-    """
-    metadata = json.dumps(document.metadata, sort_keys=True)
-    how = "whole" if whole else "chunks"
-    parts = (document.title, document.uri, document.format, metadata, how, document.text)
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        data = part.encode()
-        digest.update(len(data).to_bytes(8, "little") + data)
-    digest.update(b"" if vector is None else vector.tobytes())
-    return digest.digest()
-
-
-def document_from(given: object) -> Document:
-    """Make a Document of a text, a mapping with its fields, or a Document; raises InputError for anything else."""
-    if isinstance(given, Document):
-        return given
-    if isinstance(given, str):
-        if not given.strip():
-            raise InputError("an empty text cannot be found again; give it a title, or leave it out")
-        return Document(text=given)
-    if isinstance(given, Mapping):
-        unknown = [str(key) for key in given if key not in _FIELDS]
-        if unknown or "text" not in given:
-            wrong = f"has the unknown fields {', '.join(unknown)}" if unknown else "has no text"
-            raise InputError(f"a document {wrong}; its fields are {', '.join(_FIELDS)} (put others into metadata)")
-        return Document(**given)
-    raise InputError(f"a document is a text, a Document or a mapping, not {type(given).__name__}")
-
-
-def checked(document: Document) -> Document:
-    """See that a document can be stored, and give it an id made from its content if it has none."""
-    name = f"document {document.id!r}" if document.id is not None else "a document without id"
-    for field in ("text", "title", "uri", "format"):
-        _check_text(getattr(document, field), f"{field} of {name}")
-    if document.format not in _FORMATS:
-        raise InputError(f"format of {name} is {document.format!r}; it must be one of {', '.join(_FORMATS)}")
-    if not isinstance(document.metadata, Mapping):
-        raise InputError(f"metadata of {name} must be a mapping, not {type(document.metadata).__name__}")
-    metadata = _as_json(document.metadata, name)
-    if document.id is None:
-        content = "\x00".join((document.title, document.uri, document.text))
-        return replace(document, id=_hash(content).hex(), metadata=metadata)
-    if not document.id:
-        raise InputError("an id must not be empty; leave it out to have one made from the content")
-    _check_text(document.id, f"id {document.id!r}")
-    return replace(document, metadata=metadata)
-
-
-def _check_text(value: object, what: str) -> None:
-    if not isinstance(value, str):
-        raise InputError(f"{what} must be a string, not {type(value).__name__}")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"{what} holds half of a character at position {error.start} (a lone surrogate), which cannot be stored; "
-            "read the file with errors='replace'"
-        ) from error
-
-
-def _as_json(metadata: Mapping[str, Any], name: str) -> dict[str, Any]:
-    try:
-        text = json.dumps(dict(metadata), allow_nan=False, ensure_ascii=False)
-        text.encode()  # a lone surrogate cannot be stored
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(
-            f"metadata of {name} must be JSON (text, numbers, true/false, null, lists, objects): {error}"
-        ) from error
-    copy: dict[str, Any] = json.loads(text)
-    return copy
-
-
 def _embedded(document: Document, chunk: Chunk) -> str:
     return embedded_text(document.title, chunk.heading, document.text[chunk.start : chunk.end])
-
-
-def _hash(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()

@@ -150,9 +150,7 @@ def _refuse(out: Path, device: str, precision: str) -> None:
         except ImportError as error:
             raise MissingExtra("train", "exporting a model", "torch") from error
         if not torch.cuda.is_available():
-            raise InputError(
-                "device='cuda' needs an NVIDIA GPU that PyTorch can use; leave it out to export for CPUs"
-            )
+            raise InputError("device='cuda' needs an NVIDIA GPU that PyTorch can use; leave it out to export for CPUs")
 
 
 def _describe(folder: Path, made: Source, precision: str, dim: int, parity: Parity | None = None) -> None:

@@ -50,9 +50,7 @@ def graph() -> bytes:
 
     def norm(x: str, skip: str, name: str) -> str:
         scales = [weight(f"{name}.gamma", WIDTH), weight(f"{name}.beta", WIDTH), weight(f"{name}.bias", WIDTH)]
-        return node(
-            "SkipLayerNormalization", [x, skip, *scales], f"{name}.normed", domain=MICROSOFT, epsilon=EPSILON
-        )
+        return node("SkipLayerNormalization", [x, skip, *scales], f"{name}.normed", domain=MICROSOFT, epsilon=EPSILON)
 
     words = node("Gather", [weight("words", WORDS, WIDTH, kind=TensorProto.INT8), "input_ids"], "words.codes")
     scale = node("Gather", [weight("words.scale", WORDS, 1), "input_ids"], "words.scales")

@@ -66,9 +66,7 @@ def _largest(model: Any, names: set[str], tokens: Tokens, scratch: Path) -> Mapp
 
     watched = onnx.ModelProto.FromString(model.SerializeToString())
     order = sorted(names)
-    watched.graph.output.extend(
-        helper.make_tensor_value_info(each, onnx.TensorProto.FLOAT, None) for each in order
-    )
+    watched.graph.output.extend(helper.make_tensor_value_info(each, onnx.TensorProto.FLOAT, None) for each in order)
     onnx.save(watched, str(scratch))
     session = ort.InferenceSession(str(scratch), providers=["CPUExecutionProvider"])
     wanted = {each.name: np.int32 if "int32" in each.type else np.int64 for each in session.get_inputs()}

@@ -24,9 +24,7 @@ class EmbeddingContract:
     @pytest.fixture
     def filled(self, backend):
         vectors = units(np.random.default_rng(11), 10)
-        backend.put(
-            [entry(f"d{n}", f"text {n}", vectors=vectors[n : n + 1]) for n in range(10)], embedding=EMBEDDING
-        )
+        backend.put([entry(f"d{n}", f"text {n}", vectors=vectors[n : n + 1]) for n in range(10)], embedding=EMBEDDING)
         return backend
 
     def test_the_first_embedding_is_recorded(self, backend):

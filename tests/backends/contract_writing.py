@@ -247,9 +247,7 @@ class WritingContract:
     def test_stats_say_what_there_is(self, backend):
         assert (backend.stats().documents, backend.stats().chunks, backend.stats().embedding) == (0, 0, None)
         vectors = units(np.random.default_rng(6), 2)
-        backend.put(
-            [entry("a", "one two", spans=[(0, 3), (4, 7)], vectors=vectors, source="A")], embedding=EMBEDDING
-        )
+        backend.put([entry("a", "one two", spans=[(0, 3), (4, 7)], vectors=vectors, source="A")], embedding=EMBEDDING)
         backend.put([], finished={source("A"): frozenset({"a"})})
         stats = backend.stats()
         assert (stats.documents, stats.chunks, stats.vectors, stats.sources) == (1, 2, 2, 1)

@@ -63,9 +63,7 @@ def units(rng: np.random.Generator, count: int, dim: int = DIM) -> np.ndarray:
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def restriction(
-    backend: Backend, where=None, phrases: Iterable[str] = (), excluded: Iterable[str] = ()
-) -> Restriction:
+def restriction(backend: Backend, where=None, phrases: Iterable[str] = (), excluded: Iterable[str] = ()) -> Restriction:
     said = Analyser(backend.language).phrase
     return Restriction(parse(where), tuple(map(said, phrases)), tuple(map(said, excluded)))
 
@@ -74,9 +72,7 @@ def ids_of(backend: Backend, chunks: Iterable[int]) -> list[str]:
     return [passage.document_id for passage in backend.passages([int(chunk) for chunk in chunks])]
 
 
-def found(
-    backend: Backend, text: str = "", *, where=None, phrases=(), excluded=(), depth: int = 1000
-) -> list[str]:
+def found(backend: Backend, text: str = "", *, where=None, phrases=(), excluded=(), depth: int = 1000) -> list[str]:
     """Give the ids of the documents whose chunks the keyword leg finds for words and phrases, best first."""
     limits = restriction(backend, where, phrases, excluded)
     return ids_of(

@@ -31,9 +31,7 @@ def writer(path: Path, name: str, seconds: float) -> subprocess.Popen[str]:
 def committed(output: str) -> set[str]:
     """Give the documents that a writer said it has, less those it said it removed."""
     lines = output.split("\n")[:-1]  # the last may be cut short
-    return {line for line in lines if not line.startswith("-")} - {
-        line[1:] for line in lines if line.startswith("-")
-    }
+    return {line for line in lines if not line.startswith("-")} - {line[1:] for line in lines if line.startswith("-")}
 
 
 def together(path: Path, seconds: float) -> None:

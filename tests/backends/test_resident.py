@@ -10,6 +10,7 @@ from hybridstore.backends.base import Restriction
 from hybridstore.backends.sqlite import SQLiteBackend, keyword, vector
 from hybridstore.backends.sqlite.resident import codes, postings
 from hybridstore.backends.sqlite.resident.chunks import Chunks, best
+from hybridstore.backends.sqlite.where import restricted
 from hybridstore.codecs import int8
 from hybridstore.filters import parse
 from hybridstore.records import KeywordQuery
@@ -56,15 +57,11 @@ def assert_as_fts5(backend, terms, depth=50, restriction=ALL):
         told = {term.text: term for term in keyword.terms(connection, terms)}
     assert ours.scores == pytest.approx(theirs.scores, rel=1e-4, abs=1e-5)
     assert {term.text: term.document_frequency for term in facts} == {t: told[t].document_frequency for t in told}
-    assert {term.text: term.idf for term in facts} == pytest.approx(
-        {text: term.idf for text, term in told.items()}
-    )
+    assert {term.text: term.idf for term in facts} == pytest.approx({text: term.idf for text, term in told.items()})
 
 
 def backend_condition(restriction):
-    from hybridstore.backends.sqlite.backend import _condition
-
-    return _condition(restriction)
+    return restricted(restriction)
 
 
 def test_postings_score_as_fts5_does_through_writes_of_all_kinds(backend):
@@ -105,9 +102,7 @@ def test_following_the_log_gives_what_loading_anew_gives(tmp_path):
     writer.put(with_vectors([passage(rng, f"d{n}") for n in range(300)], rng), embedding=EMBEDDING)
     steps_followed = 0
     for _ in range(40):
-        writer.put(
-            with_vectors([passage(rng, f"d{rng.randint(0, 400)}") for _ in range(3)], rng), embedding=EMBEDDING
-        )
+        writer.put(with_vectors([passage(rng, f"d{rng.randint(0, 400)}") for _ in range(3)], rng), embedding=EMBEDDING)
         writer.remove([f"d{rng.randint(0, 400)}"])
         with reader._connections.reading() as connection:
             followed = reader._memory.codes(connection)
@@ -191,9 +186,7 @@ def test_rescoring_gives_exact_cosines(backend):
     rng = random.Random(9)
     made = units(np.random.default_rng(9), 100)
     entries = [passage(rng, f"d{n}") for n in range(100)]
-    entries = [
-        type(e)(e.document, e.digest, e.chunks, e.chunk_digests, made[n : n + 1]) for n, e in enumerate(entries)
-    ]
+    entries = [type(e)(e.document, e.digest, e.chunks, e.chunk_digests, made[n : n + 1]) for n, e in enumerate(entries)]
     backend.put(entries, embedding=EMBEDDING)
     asked = units(np.random.default_rng(10), 1)[0]
     ranking = backend.nearest(asked, 10, ALL)

@@ -106,9 +106,7 @@ def test_a_store_in_memory_leaves_nothing_behind():
 def test_a_backup_is_a_whole_store(open_backend, tmp_path):
     backend = open_backend()
     vectors = units(np.random.default_rng(2), 2)
-    backend.put(
-        [entry("a", "word", vectors=vectors[:1]), entry("b", "word", vectors=vectors[1:])], embedding=EMBEDDING
-    )
+    backend.put([entry("a", "word", vectors=vectors[:1]), entry("b", "word", vectors=vectors[1:])], embedding=EMBEDDING)
     backend.remove(["b"])
     backend.backup(str(tmp_path / "copy.db"))
     copy = open_backend("copy")

@@ -33,9 +33,7 @@ NUMBERS = [0, 1, -1, 2, 1.0, 0.5, -0.0, 0.1, 2**53, 2**53 + 1, 2.0**53, 2**63 - 
 NUMBERS += [2**63 - 512, 1e308, 5e-324, 0.1 + 0.2, 1e16, 123456789.123456789]
 
 texts = st.sampled_from(TEXTS) | st.text(st.characters(exclude_categories=["Cs"]), max_size=3)
-numbers = (
-    st.sampled_from(NUMBERS) | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
-)
+numbers = st.sampled_from(NUMBERS) | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 scalars = st.none() | st.booleans() | numbers | texts
 stored = st.recursive(
     scalars | st.sampled_from([2**63, 2**64 + 1, -(2**70), 10**400]),
@@ -116,9 +114,7 @@ def test_every_odd_value_against_every_odd_operand():
     rows += [({"a": {"b": 1}}, "", "", ""), ({}, "", "", "")]
     with closing(filled(rows)) as connection:
         for operand in [None, True, False, *NUMBERS, *TEXTS]:
-            signs = (
-                ["eq", "contains"] + ["gt", "lte"] * (operand is not None) + ["prefix"] * isinstance(operand, str)
-            )
+            signs = ["eq", "contains"] + ["gt", "lte"] * (operand is not None) + ["prefix"] * isinstance(operand, str)
             for tree in [Comparison("a", sign, operand) for sign in signs] + [field("a").in_([operand])]:
                 assert kept_by_sql(connection, tree) == kept_in_memory(rows, tree), tree
 

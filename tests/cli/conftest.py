@@ -17,9 +17,7 @@ DOCUMENTS = [
         text="Keys are rotated every ninety days.\n\nError E4012 means the verifier lacks the new key.",
         metadata={"lang": "en", "year": 2024},
     ),
-    hs.Document(
-        id="soup", text="Onion soup takes an hour.", uri="menu.txt", metadata={"lang": "en", "year": 2020}
-    ),
+    hs.Document(id="soup", text="Onion soup takes an hour.", uri="menu.txt", metadata={"lang": "en", "year": 2020}),
     hs.Document(id="suppe", text="Zwiebelsuppe aus München.", metadata={"lang": "de", "year": 2020}),
 ]
 

@@ -87,14 +87,11 @@ def test_standard_input_can_be_a_table(tmp_path):
     with hs.open(tmp_path / "n.db", embedder="none") as store:
         assert {document.id for document in store.documents()} == {"x", "y"}
     assert (
-        "several documents"
-        in add(tmp_path / "m.db", "-", "--kind", "jsonl", "--id", "z", input=lines, code=2).stderr
+        "several documents" in add(tmp_path / "m.db", "-", "--kind", "jsonl", "--id", "z", input=lines, code=2).stderr
     )
 
 
-@pytest.mark.parametrize(
-    "arguments", [["-", "."], [".", "--id", "x"], [".", "--title", "x"], [".", "--kind", "md"]]
-)
+@pytest.mark.parametrize("arguments", [["-", "."], [".", "--id", "x"], [".", "--title", "x"], [".", "--kind", "md"]])
 def test_options_for_standard_input_do_not_mix_with_files(tmp_path, monkeypatch, arguments):
     monkeypatch.chdir(tmp_path)
     assert "standard input" in add(tmp_path / "n.db", *arguments, code=2, input="x").stderr
@@ -112,9 +109,7 @@ def test_a_store_begun_without_vectors_goes_on_without(tmp_path, notes):
 
 def test_another_language_than_the_stores_is_refused(tmp_path, notes):
     add(tmp_path / "n.db", notes, "--language", "german")
-    assert (
-        "was made with language='german'" in add(tmp_path / "n.db", notes, "--language", "french", code=1).stderr
-    )
+    assert "was made with language='german'" in add(tmp_path / "n.db", notes, "--language", "french", code=1).stderr
 
 
 def test_without_a_model_the_way_without_is_told(tmp_path, notes, monkeypatch):

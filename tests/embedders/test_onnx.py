@@ -133,14 +133,10 @@ def test_the_mean_counts_only_what_the_mask_keeps():
 
 
 def test_a_zero_vector_stays_zero_and_others_come_to_unit_length():
-    assert pooling.unit(np.array([[0, 0], [3, 4]], dtype=np.float32)) == pytest.approx(
-        np.array([[0, 0], [0.6, 0.8]])
-    )
+    assert pooling.unit(np.array([[0, 0], [3, 4]], dtype=np.float32)) == pytest.approx(np.array([[0, 0], [0.6, 0.8]]))
 
 
-@pytest.mark.parametrize(
-    ("activation", "wanted"), [("Identity", [3.5, 0.5]), ("Tanh", np.tanh([3.5, 0.5]).tolist())]
-)
+@pytest.mark.parametrize(("activation", "wanted"), [("Identity", [3.5, 0.5]), ("Tanh", np.tanh([3.5, 0.5]).tolist())])
 def test_a_dense_layer_is_read_from_safetensors(tmp_path, activation, wanted):
     header = {
         "__metadata__": {"format": "pt"},

@@ -75,9 +75,7 @@ def test_a_query_without_results_counts_as_zero_and_what_cannot_be_asked_is_left
 
 def test_documents_that_are_the_query_itself_can_be_left_out(tmp_path, write):
     queries = [{"_id": "a", "text": "the same words"}]
-    corpus = [
-        {"_id": name, "text": text} for name, text in (("a", "x"), ("twin", " the same words\n"), ("b", "y"))
-    ]
+    corpus = [{"_id": name, "text": text} for name, text in (("a", "x"), ("twin", " the same words\n"), ("b", "y"))]
     collection = Collection(write(tmp_path / "c", corpus, queries, [("a", "b", 1)]))
     store = ChosenRankings(collection, {"a": ["twin", "a", "b"]})
     with_them = evaluate(store, collection, modes=["keyword"], limit=1)

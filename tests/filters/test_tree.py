@@ -20,9 +20,7 @@ scalars = (
 )
 comparisons = st.one_of(
     st.builds(Comparison, names, st.sampled_from(["eq", "ne", "contains"]), scalars),
-    st.builds(
-        Comparison, names, st.sampled_from(["gt", "gte", "lt", "lte"]), scalars.filter(lambda v: v is not None)
-    ),
+    st.builds(Comparison, names, st.sampled_from(["gt", "gte", "lt", "lte"]), scalars.filter(lambda v: v is not None)),
     st.builds(Comparison, names, st.sampled_from(["in", "nin"]), st.lists(scalars, max_size=3)),
     st.builds(Comparison, names, st.just("prefix"), texts),
     st.builds(Comparison, names, st.just("exists"), st.booleans()),

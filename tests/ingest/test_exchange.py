@@ -17,9 +17,7 @@ from hybridstore.ingest.exchange import export, load, reading
 
 LONG = "\n\n".join(f"Paragraph {n} of the long text is about onions, leeks and garlic." for n in range(60))
 DOCUMENTS = [
-    hs.Document(
-        id="long", title="Long", text=LONG, metadata={"year": 2024, "tags": ["a", "é"], "deep": {"x": None}}
-    ),
+    hs.Document(id="long", title="Long", text=LONG, metadata={"year": 2024, "tags": ["a", "é"], "deep": {"x": None}}),
     hs.Document(id="code", text="def soup():\n    return 'onion'\n", format="code", uri="soup.py"),
     hs.Document(id="日本", text="# 玉ねぎ\n\n玉ねぎのスープ", format="markdown"),
     hs.Document(id="blank", title="Only a title", text=""),

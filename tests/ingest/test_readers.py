@@ -63,8 +63,7 @@ def test_a_file_of_any_bytes_but_nul_gives_back_those_bytes(tmp_path_factory, da
         return
     encodings = ("utf-8", "utf-8-sig", "cp1252", "latin-1", "utf-16")
     assert any(
-        data in (text.encode(name, "ignore"), b"\xfe\xff" + text.encode("utf-16-be", "ignore"))
-        for name in encodings
+        data in (text.encode(name, "ignore"), b"\xfe\xff" + text.encode("utf-16-be", "ignore")) for name in encodings
     )
 
 

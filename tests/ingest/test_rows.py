@@ -46,9 +46,7 @@ def test_a_table_without_a_text_column_is_its_columns_as_lines(tmp_path):
 
 
 def test_csv_of_other_separators_and_ragged_rows_is_read(tmp_path):
-    first, second = read(
-        write(tmp_path, "a.csv", "text;year;year\nWords, and more;2020\n\nMore;2021;2022;extra\n")
-    )
+    first, second = read(write(tmp_path, "a.csv", "text;year;year\nWords, and more;2020\n\nMore;2021;2022;extra\n"))
     assert (first.text, first.metadata["year"]) == ("Words, and more", 2020)
     assert (second.metadata["year_3"], second.metadata["column_4"]) == (2022, "extra")
 

@@ -146,6 +146,4 @@ def test_with_a_phrase_the_ranks_told_are_those_of_the_search(store):
 def test_every_story_can_be_told_in_every_mode(store):
     for mode in ("hybrid", "keyword", "vector"):
         for document in (*ODD, CROWD[0]):
-            assert document.id in str(
-                store.explain("river castle", mode=mode, limit=1, depth=2, expect=document.id)
-            )
+            assert document.id in str(store.explain("river castle", mode=mode, limit=1, depth=2, expect=document.id))

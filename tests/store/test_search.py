@@ -11,12 +11,8 @@ import hybridstore as hs
 from hybridstore.errors import EmbedderMismatch, InputError
 
 ANIMALS = [
-    hs.Document(
-        id="cat", title="Cats", text="The cat sat on the mat and slept.", metadata={"legs": 4, "wild": False}
-    ),
-    hs.Document(
-        id="lion", title="Lions", text="The lion slept in the high grass.", metadata={"legs": 4, "wild": True}
-    ),
+    hs.Document(id="cat", title="Cats", text="The cat sat on the mat and slept.", metadata={"legs": 4, "wild": False}),
+    hs.Document(id="lion", title="Lions", text="The lion slept in the high grass.", metadata={"legs": 4, "wild": True}),
     hs.Document(
         id="owl", title="Owls", text="The owl hunts at night; by day it slept.", metadata={"legs": 2, "wild": True}
     ),
@@ -234,9 +230,7 @@ def test_a_very_long_query_is_safe(animals, query):
 
 def test_threads_search_while_others_add(animals):
     def add(number: int) -> None:
-        animals.add(
-            [hs.Document(id=f"new{number}-{n}", text=f"the cat number {number} {n} slept") for n in range(5)]
-        )
+        animals.add([hs.Document(id=f"new{number}-{n}", text=f"the cat number {number} {n} slept") for n in range(5)])
 
     def search(_: int) -> int:
         return len(animals.search("cat slept", limit=50))

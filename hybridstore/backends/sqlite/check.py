@@ -67,9 +67,7 @@ def _found(what: str, rows: Sequence[object], *, repaired: bool) -> list[Problem
 
 def _orphans(connection: apsw.Connection, *, repair: bool) -> list[Problem]:
     childless = _column(connection, "SELECT id FROM documents WHERE document NOT IN (SELECT document FROM chunks)")
-    parentless = _column(
-        connection, "SELECT chunk FROM chunks WHERE document NOT IN (SELECT document FROM documents)"
-    )
+    parentless = _column(connection, "SELECT chunk FROM chunks WHERE document NOT IN (SELECT document FROM documents)")
     sql = """SELECT chunk FROM chunks JOIN documents USING (document)
              WHERE NOT (0 <= first_byte AND first_byte <= last_byte AND last_byte <= octet_length(text))"""
     outside = _column(connection, sql)
@@ -93,9 +91,7 @@ def _keywords(connection: apsw.Connection, analyser: Analyser, *, repair: bool) 
     if lines != ["ok"]:
         if repair:
             _rebuild_keywords(connection, analyser)
-        return [
-            Problem("the keyword index is damaged inside (FTS5's own check)", 1, tuple(lines[:_EXAMPLES]), repair)
-        ]
+        return [Problem("the keyword index is damaged inside (FTS5's own check)", 1, tuple(lines[:_EXAMPLES]), repair)]
     stale = _column(connection, "SELECT id FROM keywords_docsize WHERE id NOT IN (SELECT chunk FROM chunks)")
     missing = _column(connection, "SELECT chunk FROM chunks WHERE chunk NOT IN (SELECT id FROM keywords_docsize)")
     wrong = _wrong_keywords(connection, analyser)
@@ -111,9 +107,7 @@ def _keywords(connection: apsw.Connection, analyser: Analyser, *, repair: bool) 
 
 def _wrong_keywords(connection: apsw.Connection, analyser: Analyser) -> list[int]:
     """Find chunks whose tokens, or numbers of them in each column, are not those the analyser gives today."""
-    rows = connection.execute(
-        "SELECT id, sz FROM keywords_docsize WHERE id IN (SELECT chunk FROM chunks) ORDER BY id"
-    )
+    rows = connection.execute("SELECT id, sz FROM keywords_docsize WHERE id IN (SELECT chunk FROM chunks) ORDER BY id")
     sums = _indexed_sums(connection)
     wrong: list[int] = []
     for some in _batches(rows.fetchall()):

@@ -131,9 +131,7 @@ def passages(connection: apsw.Connection, chunks: Sequence[int]) -> list[Passage
     return [found[chunk] for chunk in chunks if chunk in found]
 
 
-def document_rows(
-    connection: apsw.Connection, condition: str, bindings: Sequence[object], limit: int
-) -> list[int]:
+def document_rows(connection: apsw.Connection, condition: str, bindings: Sequence[object], limit: int) -> list[int]:
     """Give the first rows of documents that pass a condition, in the order they were first added."""
     sql = f"SELECT document FROM documents WHERE {condition} ORDER BY document LIMIT ?"
     return [row for (row,) in connection.execute(sql, (*bindings, limit))]
@@ -143,9 +141,7 @@ def read(connection: apsw.Connection, row: int) -> tuple[Document, tuple[Chunk, 
     """Give a document, its chunks, its source, and when it last changed."""
     sql = "SELECT id, title, uri, format, source, changed, metadata, text FROM documents WHERE document = ?"
     identifier, title, uri, form, source, changed, metadata, text = rows(connection, sql, (row,))[0]
-    chunks = rows(
-        connection, "SELECT start, stop, heading FROM chunks WHERE document = ? ORDER BY position", (row,)
-    )
+    chunks = rows(connection, "SELECT start, stop, heading FROM chunks WHERE document = ? ORDER BY position", (row,))
     document = Document(id=identifier, text=text, title=title, uri=uri, metadata=json.loads(metadata), format=form)
     return document, tuple(Chunk(*chunk) for chunk in chunks), source, changed
 

@@ -30,9 +30,7 @@ def row(analyser: Analyser, title: str, heading: str, text: str) -> tuple[str, s
 
 def write(connection: apsw.Connection, rows: Iterable[tuple[int, str, str, str, str]]) -> None:
     """Index chunks: (chunk, title, heading, body, compounds)."""
-    connection.executemany(
-        "INSERT INTO keywords (rowid, title, heading, body, compounds) VALUES (?, ?, ?, ?, ?)", rows
-    )
+    connection.executemany("INSERT INTO keywords (rowid, title, heading, body, compounds) VALUES (?, ?, ?, ?, ?)", rows)
 
 
 def remove(connection: apsw.Connection, chunks: Iterable[int]) -> None:
@@ -99,9 +97,7 @@ def frequency(connection: apsw.Connection, token: str) -> int:
 def scores(connection: apsw.Connection, token: str) -> NDArray[Any]:
     """Give "chunk" and "rank" (minus BM25) of every chunk that holds a token, by chunk."""
     sql = f"SELECT rowid, rank FROM keywords WHERE keywords MATCH ? AND rank MATCH '{_RANK}'"
-    return np.fromiter(
-        connection.execute(sql, (_phrase([token]),)), dtype=[("chunk", np.int64), ("rank", np.float64)]
-    )
+    return np.fromiter(connection.execute(sql, (_phrase([token]),)), dtype=[("chunk", np.int64), ("rank", np.float64)])
 
 
 def averages(connection: apsw.Connection) -> tuple[int, float]:

@@ -68,9 +68,7 @@ def drop(connection: apsw.Connection, number: int) -> None:
 
 def write(connection: apsw.Connection, number: int, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
     """Store vectors (n, dim) of unit norm with their codes."""
-    exact = np.ascontiguousarray(vectors, dtype=_FLOAT) + _FLOAT.type(
-        0
-    )  # no -0.0: `check` knows zeros by their bytes
+    exact = np.ascontiguousarray(vectors, dtype=_FLOAT) + _FLOAT.type(0)  # no -0.0: `check` knows zeros by their bytes
     connection.executemany(
         f"INSERT INTO vectors_{number} VALUES (?, ?)",
         [(chunk, exact[n].tobytes()) for n, chunk in enumerate(chunks)],
@@ -78,9 +76,7 @@ def write(connection: apsw.Connection, number: int, chunks: Sequence[int], vecto
     write_codes(connection, number, chunks, exact)
 
 
-def write_codes(
-    connection: apsw.Connection, number: int, chunks: Sequence[int], vectors: NDArray[np.float32]
-) -> None:
+def write_codes(connection: apsw.Connection, number: int, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
     """Store the codes alone. A zero vector gets none: its cosine is no number, which would spoil vec0's order."""
     codes = encode(vectors)
     coded = np.flatnonzero(codes.any(axis=1)).tolist()
@@ -102,7 +98,7 @@ def candidates(depth: int) -> int:
     return int(depth * _RESCORED) + 10
 
 
-def scan(
+def scan(  # noqa: PLR0917 - what to look for, then where
     connection: apsw.Connection,
     number: int,
     vector: NDArray[np.float32],

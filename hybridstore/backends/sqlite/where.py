@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from hybridstore.backends.base import Restriction
+from hybridstore.backends.sqlite import keyword
 from hybridstore.filters import And, Comparison, Filter, Not, Or, kind_of, parse, place_of
 
 Sql = tuple[str, list[object]]
@@ -29,6 +31,23 @@ def compile_where(filter: Filter, *, table: str = "documents") -> Sql:  # noqa: 
     """
     parse(filter)  # for its bounds: they keep the recursion, the depth and the number of values in hand
     return _condition(filter, '"' + table.replace('"', '""') + '"')
+
+
+def restricted(restriction: Restriction) -> tuple[str, list[object]]:
+    """Write a restriction as a SELECT of the chunk ids that pass it; "" when all do."""
+    parts: list[str] = []
+    bindings: list[object] = []
+    if restriction.where is not None:
+        sql, bound = compile_where(restriction.where)
+        parts.append(f"document IN (SELECT document FROM documents WHERE {sql})")
+        bindings += bound
+    if restriction.phrases:
+        parts.append("chunk IN (SELECT rowid FROM keywords WHERE keywords MATCH ?)")
+        bindings.append(keyword.expression(restriction.phrases, "AND"))
+    if restriction.excluded:
+        parts.append("chunk NOT IN (SELECT rowid FROM keywords WHERE keywords MATCH ?)")
+        bindings.append(keyword.expression(restriction.excluded))
+    return (f"SELECT chunk FROM chunks WHERE {' AND '.join(parts)}" if parts else ""), bindings
 
 
 def _condition(node: Filter, table: str) -> Sql:

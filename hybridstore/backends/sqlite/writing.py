@@ -84,9 +84,7 @@ def _keyword_rows(
             yield (id_, *keyword.row(analyser, document.title, chunk.heading, text))
 
 
-def _write_vectors(
-    connection: apsw.Connection, number: int | None, placed: Sequence[tuple[int, int, Entry]]
-) -> None:
+def _write_vectors(connection: apsw.Connection, number: int | None, placed: Sequence[tuple[int, int, Entry]]) -> None:
     embedded = [
         (first, entry.vectors) for _, first, entry in placed if entry.vectors is not None and len(entry.vectors)
     ]

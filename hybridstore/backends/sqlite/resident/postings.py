@@ -142,9 +142,7 @@ def follow(
     if len(came) + len(old.chunks) - old.base > _MOST_ADDED or dead > _MOST_DEAD * (len(old.chunks) + 1):
         return None
     chunks = old.chunks.without(gone) if len(gone) else old.chunks
-    added: dict[str, list[tuple[int, float]]] = defaultdict(
-        list, {term: list(at) for term, at in old.added.items()}
-    )
+    added: dict[str, list[tuple[int, float]]] = defaultdict(list, {term: list(at) for term, at in old.added.items()})
     lengths = []
     passages = documents.passages(connection, came.tolist())
     for place, passage in enumerate(passages, start=len(chunks)):

@@ -1,0 +1,100 @@
+"""A caller's document: made from what was given, seen to be storable, and told apart by what it holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybridstore.errors import InputError
+from hybridstore.records import Document
+
+_FORMATS = ("plain", "markdown", "code")
+_FIELDS = tuple(field.name for field in fields(Document))
+
+
+def document_from(given: object) -> Document:
+    """Make a Document of a text, a mapping with its fields, or a Document; raises InputError for anything else."""
+    if isinstance(given, Document):
+        return given
+    if isinstance(given, str):
+        if not given.strip():
+            raise InputError("an empty text cannot be found again; give it a title, or leave it out")
+        return Document(text=given)
+    if isinstance(given, Mapping):
+        unknown = [str(key) for key in given if key not in _FIELDS]
+        if unknown or "text" not in given:
+            wrong = f"has the unknown fields {', '.join(unknown)}" if unknown else "has no text"
+            raise InputError(f"a document {wrong}; its fields are {', '.join(_FIELDS)} (put others into metadata)")
+        return Document(**given)
+    raise InputError(f"a document is a text, a Document or a mapping, not {type(given).__name__}")
+
+
+def checked(document: Document) -> Document:
+    """See that a document can be stored, and give it an id made from its content if it has none."""
+    name = f"document {document.id!r}" if document.id is not None else "a document without id"
+    for field in ("text", "title", "uri", "format"):
+        _check_text(getattr(document, field), f"{field} of {name}")
+    if document.format not in _FORMATS:
+        raise InputError(f"format of {name} is {document.format!r}; it must be one of {', '.join(_FORMATS)}")
+    if not isinstance(document.metadata, Mapping):
+        raise InputError(f"metadata of {name} must be a mapping, not {type(document.metadata).__name__}")
+    metadata = _as_json(document.metadata, name)
+    if document.id is None:
+        content = f"{document.title}\x00{document.uri}\x00{document.text}"
+        return replace(document, id=digest_of(content).hex(), metadata=metadata)
+    if not document.id:
+        raise InputError("an id must not be empty; leave it out to have one made from the content")
+    _check_text(document.id, f"id {document.id!r}")
+    return replace(document, metadata=metadata)
+
+
+def _check_text(value: object, what: str) -> None:
+    if not isinstance(value, str):
+        raise InputError(f"{what} must be a string, not {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{what} holds half of a character at position {error.start} (a lone surrogate), which cannot be stored; "
+            "read the file with errors='replace'"
+        ) from error
+
+
+def _as_json(metadata: Mapping[str, Any], name: str) -> dict[str, Any]:
+    try:
+        text = json.dumps(dict(metadata), allow_nan=False, ensure_ascii=False)
+        text.encode()  # a lone surrogate cannot be stored
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"metadata of {name} must be JSON (text, numbers, true/false, null, lists, objects): {error}"
+        ) from error
+    copy: dict[str, Any] = json.loads(text)
+    return copy
+
+
+def content_digest(document: Document, *, whole: bool, vector: NDArray[np.float32] | None = None) -> bytes:
+    """Give the 16 bytes that stand for all of a document's content and for how it is kept.
+
+    `whole`: it is one chunk by its caller's wish; `vector`: and the caller gave its vector. Adding a document
+    whose digest is stored under its id does nothing.
+    """
+    metadata = json.dumps(document.metadata, sort_keys=True)
+    how = "whole" if whole else "chunks"
+    parts = (document.title, document.uri, document.format, metadata, how, document.text)
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode()
+        digest.update(len(data).to_bytes(8, "little") + data)
+    digest.update(b"" if vector is None else vector.tobytes())
+    return digest.digest()
+
+
+def digest_of(text: str) -> bytes:
+    """Give the 16 bytes that stand for a text."""
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
