@@ -13,10 +13,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
+from typing import NamedTuple
 
-import regex
 import Stemmer
 
 from hybridstore.errors import InputError
@@ -28,21 +28,52 @@ _LONGEST = 128  # characters of a token; what is longer is data, not a word
 _CACHED_LENGTH = 40  # longer pieces (whole sentences of Chinese) are not worth remembering
 _CACHE_SIZE = 200_000  # pieces remembered per analyser, about 40 MB
 
-_PAIRED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-_CLUSTERED = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")  # a letter and its marks count as one
 _JOIN = r"[-_./\\:@+#&‐‑]{1,3}"
-_WORD = rf"(?:(?![{_PAIRED}])[\p{{L}}\p{{M}}\p{{N}}])+"
-_RAW = regex.compile(rf"[{_PAIRED}][{_PAIRED}\p{{M}}]*|_*{_WORD}(?:{_JOIN}{_WORD})*(?:_+|\+\+|\#)?(?:['’]s\b)?")
-# Text without marks and unspaced scripts (Latin, Greek, Cyrillic) is read by `re`, twice as fast.
+# Text without marks and unspaced scripts (Latin, Greek, Cyrillic) is read by `re`, twice as fast as by `regex`.
 _MARKED = re.compile("[\u0300-\u036f\u0483-\u0489\u0590-\u1dff\u20d0-\u20ff\u2cef-\U0010ffff]")
-_RAW_SIMPLE = re.compile(r"_*[^\W_]+(?:[-_./\\:@+#&‐‑]{1,3}[^\W_]+)*(?:_+|\+\+|\#)?(?:['’]s\b)?")
-_PART = regex.compile(r"[\p{L}\p{M}\p{N}]+")
+_RAW_SIMPLE = re.compile(rf"_*[^\W_]+(?:{_JOIN}[^\W_]+)*(?:_+|\+\+|\#)?(?:['’]s\b)?")
 _SEGMENT = re.compile(r"[/\\:@ ]+")
-# Compatibility forms may hold signs that are no part of a token: `⑴` is `(1)`, and `ﷺ` is four words.
-_UNKEPT = regex.compile(r"[^\p{L}\p{M}\p{N}\-_./\\:@+#&⁄‐‑]+")
 _POSSESSIVE = re.compile(r"['’][sS]$")
-_CAMEL = regex.compile(r"\p{Lu}+(?=\p{Lu}\p{Ll})|\p{Lu}?\p{Ll}+|\p{Lu}+|\p{N}+")
-_HUMP = regex.compile(r"\p{Ll}\p{Lu}|\p{Lu}\p{Lu}\p{Ll}")
+_EDGES = '.,;:()[]{}"!?'  # around a word these are never part of a token
+
+
+class _Inside(NamedTuple):
+    """What is told apart inside a raw token: its words, and the humps of a camel."""
+
+    part: re.Pattern[str]
+    camel: re.Pattern[str]
+    hump: re.Pattern[str]
+
+
+_ASCII = _Inside(
+    re.compile("[A-Za-z0-9]+"),
+    re.compile("[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+"),
+    re.compile("[a-z][A-Z]|[A-Z][A-Z][a-z]"),
+)
+
+
+class _Scripts:
+    """The patterns for all of Unicode. Making them takes 30 ms, so it waits for text that needs them."""
+
+    def __init__(self) -> None:
+        import regex
+
+        paired = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+        word = rf"(?:(?![{paired}])[\p{{L}}\p{{M}}\p{{N}}])+"
+        self.paired = regex.compile(rf"[{paired}]")
+        self.clustered = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")  # a letter and its marks are one
+        self.cluster = regex.compile(r"\X")
+        self.raw = regex.compile(rf"[{paired}][{paired}\p{{M}}]*|_*{word}(?:{_JOIN}{word})*(?:_+|\+\+|\#)?(?:['’]s\b)?")
+        # Compatibility forms may hold signs that are no part of a token: `⑴` is `(1)`, and `ﷺ` is four words.
+        self.unkept = regex.compile(r"[^\p{L}\p{M}\p{N}\-_./\\:@+#&⁄‐‑]+")
+        self.inside = _Inside(
+            regex.compile(r"[\p{L}\p{M}\p{N}]+"),
+            regex.compile(r"\p{Lu}+(?=\p{Lu}\p{Ll})|\p{Lu}?\p{Ll}+|\p{Lu}+|\p{N}+"),
+            regex.compile(r"\p{Ll}\p{Lu}|\p{Lu}\p{Lu}\p{Ll}"),
+        )
+
+
+_scripts = cache(_Scripts)
 
 _UNDECOMPOSED = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "ı": "i", "ð": "d", "þ": "th"})
 # Marks that people leave out when they type: Latin, Greek and Cyrillic accents, Hebrew points, Arabic vowels.
@@ -139,6 +170,9 @@ class Analyser:
         return spans
 
     def _expand_piece(self, piece: str) -> tuple[str, str]:
+        word = piece.strip(_EDGES)
+        if word.isascii() and word.isalpha() and (word.islower() or word[1:].islower()):  # most new pieces are a word
+            return self._stem(word.lower()), ""
         pairs = [self._expand(raw) for raw in _raw_tokens(piece)]
         return " ".join([words for words, _ in pairs]), " ".join([extra for _, extra in pairs if extra])
 
@@ -147,18 +181,19 @@ class Analyser:
             clusters = _clusters(raw)
             return " ".join([*map("".join, pairwise(clusters)), *clusters[-1:]]), ""
         raw = _plain(_POSSESSIVE.sub("", raw))
-        parts = _PART.findall(raw)
+        inside = _ASCII if raw.isascii() else _scripts().inside
+        parts = inside.part.findall(raw)
         words = [self._stem(_folded(part)) for part in parts]
         compounds: list[str] = []
         if len(raw) > sum(map(len, parts)):
             compounds = [
                 _folded(piece)
                 for piece in dict.fromkeys([raw, *_SEGMENT.split(raw)])
-                if len(piece) <= _LONGEST and len(piece) > len("".join(_PART.findall(piece))) and " " not in piece
+                if len(piece) <= _LONGEST and len(piece) > len("".join(inside.part.findall(piece))) and " " not in piece
             ]
         for part in parts:
-            if _HUMP.search(part):
-                compounds += [self._stem(_folded(hump)) for hump in _CAMEL.findall(part) if len(hump) > 2]
+            if inside.hump.search(part):
+                compounds += [self._stem(_folded(hump)) for hump in inside.camel.findall(part) if len(hump) > 2]
         return " ".join(words), " ".join(compounds)
 
     def _stem(self, word: str) -> str:
@@ -175,7 +210,7 @@ class Analyser:
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    return _RAW_SIMPLE if text.isascii() or not _MARKED.search(text) else _RAW
+    return _RAW_SIMPLE if text.isascii() or not _MARKED.search(text) else _scripts().raw
 
 
 def _matches(text: str) -> Iterator[re.Match[str]]:
@@ -188,7 +223,7 @@ def _raw_tokens(text: str) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def _first_is_paired(character: str) -> bool:
-    return regex.match(f"[{_PAIRED}]", character) is not None
+    return _scripts().paired.match(character) is not None
 
 
 def _is_paired(raw: str) -> bool:
@@ -209,12 +244,12 @@ def _folded(word: str) -> str:
 
 def _plain(raw: str) -> str:
     """Give the compatibility form; a space stands for what cannot be in a token."""
-    return raw if raw.isascii() else _UNKEPT.sub(" ", unicodedata.normalize("NFKC", raw)).strip()
+    return raw if raw.isascii() else _scripts().unkept.sub(" ", unicodedata.normalize("NFKC", raw)).strip()
 
 
 def _clusters(raw: str) -> list[str]:
     raw = _plain(raw).replace(" ", "")
-    return regex.findall(r"\X", raw) if _CLUSTERED.search(raw) else list(raw)
+    return _scripts().cluster.findall(raw) if _scripts().clustered.search(raw) else list(raw)
 
 
 def _asked(clusters: list[str]) -> list[str]:
@@ -228,7 +263,7 @@ def _paired_spans(raw: str, offset: int, wanted: frozenset[str], prefixes: tuple
     # The compatibility form of one cluster may be several, all of which stand where it stands.
     clusters = [
         (cluster, offset + match.start(), offset + match.end())
-        for match in regex.finditer(r"\X", raw)
+        for match in _scripts().cluster.finditer(raw)
         for cluster in _clusters(match.group())
     ]
     marked: list[tuple[int, int]] = []

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.backends.base import Backend, Embedding, Entry, Outdated
-from hybridstore.chunking import chunk as cut
 from hybridstore.embedders.base import Embedder
 from hybridstore.errors import EmbedderMismatch
 from hybridstore.records import AddReport, Chunk, Document, Source
@@ -176,6 +175,8 @@ class Writer:
     def _cut(self, document: Document, embedder: Embedder | None) -> Sequence[Chunk]:
         if not self._chunk:
             return (Chunk(0, len(document.text)),)
+        from hybridstore.chunking import chunk as cut  # a search never needs it
+
         if embedder is None:
             return cut(document.text, format=document.format, max_tokens=_PLAIN_WINDOW)
         # The title is embedded with every chunk, so it takes its share of the window; a heading path may take
