@@ -49,8 +49,11 @@ docs: $(READY)  ## Write the generated pages anew
 	$(BIN)/python docs/generate_cli.py
 	$(BIN)/python docs/generate_file_format.py
 
-bench: $(READY)  ## Measure; see benchmarks/README.md
-	$(BIN)/python benchmarks/run.py
+bench: $(READY) .venv-train/.ready  ## Measure, and write benchmarks/README.md anew
+	.venv-train/bin/pip install --quiet sentence-transformers
+	$(BIN)/python benchmarks/store.py --json benchmarks/results/store.json
+	.venv-train/bin/python benchmarks/embedder.py --json benchmarks/results/embedder.json
+	$(BIN)/python benchmarks/tables.py
 
 clean:  ## Remove environments and caches
 	rm -rf $(VENV) .venv-train .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from hybridstore.embedders.locate import Located
 
 DEVICES = ("auto", "cpu", "cuda")
-# Padded tokens of one run. On a CPU small runs stay in its caches: one core embeds 28.6 texts/s with 512, 26.9
-# with 1,024, 23.9 with 2,048 and 18.8 with 4,096 (MiniLM, mixed lengths). A GPU wants to be filled.
-_BUDGET = {"cpu": 512, "cuda": 16_384}
+# Padded tokens of one run. On a CPU small runs stay in its caches, and too small ones leave the second core waiting:
+# two cores embed 65 texts/s with 512, 76 with 1,024, 67 with 2,048 and 55 with 4,096 (MiniLM, mixed lengths; one core
+# 39, 41, 31 and 32). A GPU wants to be filled.
+_BUDGET = {"cpu": 1_024, "cuda": 16_384}
 # Texts tokenized at a time, so that memory does not grow with the input; wide enough to find texts of one length.
 _BLOCK = 1_024
 # Outputs that are already one vector a text. BERT's `pooler_output` is not among them: it is no embedding.
