@@ -90,8 +90,8 @@ def ask(store: hs.Store, question: str, console: Console) -> None:
     )
     for name, options in {
         "": {"justify": "right", "width": 1},
-        "found": {"style": "bold", "ratio": 2},
-        "what it says": {"ratio": 4, "no_wrap": True, "overflow": "ellipsis"},
+        "found": {"style": "bold", "ratio": 1},
+        "what it says": {"ratio": 1, "no_wrap": True, "overflow": "ellipsis"},
         "keyword": {"justify": "right", "width": 7},
         "vector": {"justify": "right", "width": 6},
     }.items():
