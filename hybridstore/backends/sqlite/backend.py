@@ -84,7 +84,7 @@ class SQLiteBackend:
         finished: Mapping[Source, frozenset[str]] | None = None,
     ) -> AddReport:
         if embedding is not None:
-            _see_that_vectors_fit(entries, embedding)
+            writing.see_that_vectors_fit(entries, embedding)
         with self._connections.atomic() as connection, Log(connection) as log:
             number = None if embedding is None else vector.require(connection, embedding)
             report = writing.put(connection, log, self._analyser, entries, number)
@@ -290,12 +290,3 @@ class SQLiteBackend:
             raise FileRefused(path, "is already there; choose another name, or remove it first")
         with self._connections.translated():
             self._connections.get().execute("VACUUM INTO ?", (path,))
-
-
-def _see_that_vectors_fit(entries: Sequence[Entry], embedding: Embedding) -> None:
-    for entry in entries:
-        if entry.vectors is not None and entry.vectors.shape != (len(entry.chunks), embedding.dim):
-            raise InputError(
-                f"the vectors of document {entry.document.id!r} have the shape {entry.vectors.shape}; for its "
-                f"chunks and {embedding.fingerprint} it must be ({len(entry.chunks)}, {embedding.dim})"
-            )

@@ -8,10 +8,11 @@ import apsw
 import numpy as np
 
 from hybridstore.analysis import Analyser
-from hybridstore.backends.base import Entry, Outdated
+from hybridstore.backends.base import Embedding, Entry, Outdated
 from hybridstore.backends.sqlite import documents, keyword, vector
 from hybridstore.backends.sqlite.connection import value
 from hybridstore.backends.sqlite.revisions import Log
+from hybridstore.errors import InputError
 from hybridstore.records import AddReport, Source
 
 
@@ -121,3 +122,13 @@ def _remove_chunks(connection: apsw.Connection, log: Log, rows: Sequence[int]) -
     vector.remove(connection, gone)
     connection.executemany("DELETE FROM chunks WHERE chunk = ?", [(chunk,) for chunk in gone])
     log.note_all("removed", gone)
+
+
+def see_that_vectors_fit(entries: Sequence[Entry], embedding: Embedding) -> None:
+    """Raise InputError unless each entry that brings vectors brings one a chunk, of the right length."""
+    for entry in entries:
+        if entry.vectors is not None and entry.vectors.shape != (len(entry.chunks), embedding.dim):
+            raise InputError(
+                f"the vectors of document {entry.document.id!r} have the shape {entry.vectors.shape}; for its "
+                f"chunks and {embedding.fingerprint} it must be ({len(entry.chunks)}, {embedding.dim})"
+            )

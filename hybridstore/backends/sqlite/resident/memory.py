@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import apsw
 import numpy as np
 
 from hybridstore.analysis import Analyser
-from hybridstore.backends.base import Restriction
+from hybridstore.backends.base import Change, Restriction
 from hybridstore.backends.sqlite import vector
 from hybridstore.backends.sqlite.connection import value
 from hybridstore.backends.sqlite.resident import codes, postings
@@ -20,6 +21,8 @@ from hybridstore.backends.sqlite.resident.postings import Postings
 from hybridstore.backends.sqlite.revisions import changes
 
 _ALLOWED_KEPT = 16  # restrictions whose chunk ids are remembered, for one revision
+
+Copy = TypeVar("Copy", Postings, ResidentCodes)
 
 
 class Memory:
@@ -41,29 +44,29 @@ class Memory:
         """Give the postings at the connection's revision."""
         revision = _revision(connection)
         with self._lock:
-            now = self._postings
-            if now is not None and now.revision > revision:
+            if self._postings is not None and self._postings.revision > revision:
                 return None
-            if now is None or now.revision < revision:
-                log = None if now is None else changes(connection, now.revision)
-                if now is not None and log is not None:
-                    now = postings.follow(connection, self._analyser, now, revision, log)
-                self._postings = now = now if log is not None and now else postings.load(connection, revision)
-            return now
+            self._postings = _brought_to(
+                connection,
+                revision,
+                self._postings,
+                lambda now, log: postings.follow(connection, self._analyser, now, revision, log),
+            ) or postings.load(connection, revision)
+            return self._postings
 
     def codes(self, connection: apsw.Connection) -> ResidentCodes | None:
         """Give the codes at the connection's revision."""
         revision = _revision(connection)
         with self._lock:
-            now = self._codes
-            if now is not None and now.revision > revision:
+            if self._codes is not None and self._codes.revision > revision:
                 return None
-            if now is None or now.revision < revision:
-                log = None if now is None else changes(connection, now.revision)
-                if now is not None and log is not None:
-                    now = codes.follow(connection, now, revision, log)
-                self._codes = now = now if log is not None and now else self._load_codes(connection, revision)
-            return now
+            self._codes = _brought_to(
+                connection,
+                revision,
+                self._codes,
+                lambda now, log: codes.follow(connection, now, revision, log),
+            ) or self._load_codes(connection, revision)
+            return self._codes
 
     def _load_codes(self, connection: apsw.Connection, revision: int) -> ResidentCodes | None:
         active = vector.by_state(connection, "active")
@@ -94,6 +97,16 @@ class Memory:
                 while len(self._allowed) > _ALLOWED_KEPT:
                     self._allowed.popitem(last=False)
         return ids
+
+
+def _brought_to(
+    connection: apsw.Connection, revision: int, now: Copy | None, follow: Callable[[Copy, list[Change]], Copy | None]
+) -> Copy | None:
+    """Give a copy as it is at a later or the same revision; None where it must be loaded anew."""
+    if now is None or now.revision == revision:
+        return now
+    log = changes(connection, now.revision)
+    return None if log is None else follow(now, log)
 
 
 def _revision(connection: apsw.Connection) -> int:
