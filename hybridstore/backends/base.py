@@ -209,6 +209,13 @@ class Backend(Protocol):
         """Give a document's vectors by the digest of what was embedded."""
         ...
 
+    def vectors(self, chunks: Sequence[int]) -> NDArray[np.float32]:
+        """Give the exact vectors of chunks, (n, dim), in the order asked for; zeros where there is none.
+
+        Without an embedding dim is 0.
+        """
+        ...
+
     def get(self, document_id: str) -> Stored:
         """Give a whole document; raises NotFound."""
         ...

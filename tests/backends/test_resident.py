@@ -107,7 +107,7 @@ def test_following_the_log_gives_what_loading_anew_gives(tmp_path):
         with reader._connections.reading() as connection:
             followed = reader._memory.codes(connection)
             anew = codes.load(connection, followed.revision)
-            words, words_anew = reader._memory.postings(connection), postings.load(connection, followed.revision)
+            words, words_anew = reader._memory.postings(connection), postings.load(connection, followed.revision, 2**20)
         alive = followed.chunks.mask(None)
         alive = np.ones(len(followed.chunks), bool) if alive is None else alive
         assert followed.chunks.ids[alive].tolist() == anew.chunks.ids.tolist()

@@ -18,7 +18,7 @@ from hybridstore.backends.sqlite import check, documents, keyword, reembedding, 
 from hybridstore.backends.sqlite.connection import Connections, rows, value
 from hybridstore.backends.sqlite.migrations import prepare
 from hybridstore.backends.sqlite.resident.memory import Memory
-from hybridstore.backends.sqlite.resident.postings import score
+from hybridstore.backends.sqlite.resident.scoring import score
 from hybridstore.backends.sqlite.revisions import Log, changes
 from hybridstore.backends.sqlite.where import compile_where, restricted
 from hybridstore.errors import FileRefused, InputError, NotFound
@@ -172,6 +172,14 @@ class SQLiteBackend:
             digests = dict(rows(connection, "SELECT chunk, digest FROM chunks WHERE document = ?", (found[0],)))
             chunks, vectors = vector.fetch(connection, active[0], active[1].dim, list(digests))
             return {digests[int(chunk)]: row for chunk, row in zip(chunks, vectors, strict=True)}
+
+    def vectors(self, chunks: Sequence[int]) -> NDArray[np.float32]:
+        with self._connections.reading() as connection:
+            if (active := vector.by_state(connection, "active")) is None:
+                return np.zeros((len(chunks), 0), np.float32)
+            known = vector.fetch(connection, active[0], active[1].dim, chunks)
+            rows_, none = dict(zip(known[0].tolist(), known[1], strict=True)), np.zeros(active[1].dim, np.float32)
+            return np.array([rows_.get(chunk, none) for chunk in chunks], np.float32).reshape(-1, active[1].dim)
 
     def get(self, document_id: str) -> Stored:
         with self._connections.reading() as connection:

@@ -13,7 +13,7 @@ import numpy as np
 from hybridstore.analysis import ANALYSIS_VERSION, Analyser
 from hybridstore.backends.base import Problem
 from hybridstore.backends.sqlite import documents, keyword, vector
-from hybridstore.backends.sqlite.connection import Connections, rows, value
+from hybridstore.backends.sqlite.connection import Connections, rows, value, varints
 from hybridstore.backends.sqlite.revisions import Log
 from hybridstore.codecs.int8 import encode
 from hybridstore.errors import FileRefused
@@ -111,7 +111,7 @@ def _wrong_keywords(connection: apsw.Connection, analyser: Analyser) -> list[int
     sums = _indexed_sums(connection)
     wrong: list[int] = []
     for some in _batches(rows.fetchall()):
-        sizes = {chunk: list(keyword.varints(size)) for chunk, size in some}
+        sizes = {chunk: list(varints(size)) for chunk, size in some}
         for chunk, *columns in _rows(connection, analyser, list(sizes)):
             tokens = [column.split() for column in columns]
             total = sum(hash((n, *placed)) for n, column in enumerate(tokens) for placed in enumerate(column))

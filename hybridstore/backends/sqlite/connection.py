@@ -198,3 +198,18 @@ def value(connection: apsw.Connection, sql: str, bindings: tuple[Any, ...] = ())
 def rows(connection: apsw.Connection, sql: str, bindings: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Give all rows; a query knows its columns' types, which apsw cannot."""
     return connection.execute(sql, bindings).fetchall()
+
+
+def varints(data: bytes) -> Iterator[int]:
+    """Read SQLite's variable-length integers (https://sqlite.org/fileformat2.html#varint) one after another."""
+    number = count = 0
+    for byte in data:
+        count += 1
+        if count == 9:  # the ninth byte counts whole
+            yield number << 8 | byte
+        elif byte & 0x80:
+            number = number << 7 | byte & 0x7F
+            continue
+        else:
+            yield number << 7 | byte
+        number = count = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import apsw
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.analysis import Analyser
-from hybridstore.backends.sqlite.connection import value
+from hybridstore.backends.sqlite.connection import value, varints
 from hybridstore.backends.sqlite.schema import WEIGHTS
 from hybridstore.records import KeywordQuery, Ranking, Term
 
@@ -108,18 +108,3 @@ def averages(connection: apsw.Connection) -> tuple[int, float]:
     record = value(connection, "SELECT block FROM keywords_data WHERE id = 1")
     rows, *totals = varints(record) if record else [0]
     return rows, (sum(totals) / rows if rows else 0.0)
-
-
-def varints(data: bytes) -> Iterator[int]:
-    """Read SQLite's variable-length integers (https://sqlite.org/fileformat2.html#varint) one after another."""
-    number = count = 0
-    for byte in data:
-        count += 1
-        if count == 9:  # the ninth byte counts whole
-            yield number << 8 | byte
-        elif byte & 0x80:
-            number = number << 7 | byte & 0x7F
-            continue
-        else:
-            yield number << 7 | byte
-        number = count = 0

@@ -104,7 +104,7 @@ def follow(
     came = came[came > (old.chunks.ids[-1] if len(old.chunks) else 0)]
     active = vector.by_state(connection, "active")
     filled = any(change.kind == "embedded" for change in changes)
-    changed = old.chunks.dead() + len(gone) + len(came)
+    changed = len(old.chunks.gone) + len(gone) + len(came)
     if filled or active is None or active[0] != old.number or changed > _MOST_CHANGED * len(old.chunks):
         return None
     chunks = old.chunks.without(gone) if len(gone) else old.chunks

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import apsw
@@ -17,8 +18,10 @@ from hybridstore.backends.sqlite.connection import value
 from hybridstore.backends.sqlite.resident import codes, postings
 from hybridstore.backends.sqlite.resident.chunks import Ids
 from hybridstore.backends.sqlite.resident.codes import ResidentCodes
+from hybridstore.backends.sqlite.resident.columns import Columns
 from hybridstore.backends.sqlite.resident.postings import Postings
 from hybridstore.backends.sqlite.revisions import changes
+from hybridstore.backends.sqlite.where import restricted
 
 _ALLOWED_KEPT = 16  # restrictions whose chunk ids are remembered, for one revision
 
@@ -37,6 +40,7 @@ class Memory:
         self._lock = threading.Lock()
         self._postings: Postings | None = None
         self._codes: ResidentCodes | None = None
+        self._columns = Columns(budget // 8)
         self._allowed: OrderedDict[Restriction, Ids] = OrderedDict()
         self._allowed_at = -1
 
@@ -51,7 +55,7 @@ class Memory:
                 revision,
                 self._postings,
                 lambda now, log: postings.follow(connection, self._analyser, now, revision, log),
-            ) or postings.load(connection, revision)
+            ) or postings.load(connection, revision, self._budget // 8)
             return self._postings
 
     def codes(self, connection: apsw.Connection) -> ResidentCodes | None:
@@ -85,9 +89,9 @@ class Memory:
             if self._allowed_at == revision and restriction in self._allowed:
                 self._allowed.move_to_end(restriction)
                 return self._allowed[restriction]
-        rows = connection.execute(condition, tuple(bindings))
-        ids = np.fromiter((chunk for (chunk,) in rows), np.int64)
-        ids.sort()
+        ids = self._passing(connection, revision, restriction)
+        if ids is None:
+            ids = _selected(connection, condition, bindings)
         with self._lock:
             if self._allowed_at < revision:
                 self._allowed.clear()
@@ -97,6 +101,21 @@ class Memory:
                 while len(self._allowed) > _ALLOWED_KEPT:
                     self._allowed.popitem(last=False)
         return ids
+
+    def _passing(self, connection: apsw.Connection, revision: int, restriction: Restriction) -> Ids | None:
+        """Give what passes a restriction that has a filter, by the columns; None where they cannot tell."""
+        where = restriction.where
+        ids = None if where is None else self._columns.allowed(connection, revision, where)
+        if ids is None or not (restriction.phrases or restriction.excluded):
+            return ids
+        rest = _selected(connection, *restricted(replace(restriction, where=None)))
+        return np.intersect1d(ids, rest, assume_unique=True)
+
+
+def _selected(connection: apsw.Connection, condition: str, bindings: Sequence[object]) -> Ids:
+    ids = np.fromiter((chunk for (chunk,) in connection.execute(condition, tuple(bindings))), np.int64)
+    ids.sort()
+    return ids
 
 
 def _brought_to(

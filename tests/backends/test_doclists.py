@@ -1,0 +1,122 @@
+"""What is read from FTS5's pages directly is what FTS5 itself says."""
+
+import random
+
+import apsw
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hybridstore.backends.sqlite import doclists
+from hybridstore.backends.sqlite.schema import TABLES, WEIGHTS
+
+COLUMNS = ("title", "heading", "body", "compounds")
+
+
+def index():
+    connection = apsw.Connection(":memory:")
+    connection.execute(TABLES)
+    connection.execute("CREATE VIRTUAL TABLE instances USING fts5vocab (keywords, instance)")
+    return connection
+
+
+def write(connection, rows):
+    connection.execute("BEGIN")
+    connection.executemany("INSERT INTO keywords (rowid, title, heading, body, compounds) VALUES (?, ?, ?, ?, ?)", rows)
+    connection.execute("COMMIT")
+
+
+def expected(connection, token):
+    """Count a token's occurrences by row, weighted by column, one occurrence after another as FTS5 lists them."""
+    found = {}
+    sql = "SELECT doc, col FROM instances WHERE term = ? ORDER BY doc"
+    for row, column in connection.execute(sql, (token,)):
+        found[row] = found.get(row, 0.0) + WEIGHTS[COLUMNS.index(column)]
+    return found
+
+
+def assert_as_fts5(connection, tokens):
+    for token, (ids, weighted) in zip(tokens, doclists.read(connection, tokens), strict=True):
+        assert dict(zip(ids.tolist(), weighted.tolist(), strict=True)) == expected(connection, token), token
+        assert ids.tolist() == sorted(ids.tolist())
+
+
+def passage(rng, words):
+    def text(most):
+        return " ".join(
+            words[min(int(rng.paretovariate(0.6)) - 1, len(words) - 1)] for _ in range(rng.randint(0, most))
+        )
+
+    return text(3), text(2), text(rng.choice([5, 40, 400])), text(3)
+
+
+@pytest.mark.parametrize("gap", [1, 1000, 2**40], ids=["close rows", "rows apart", "rows far apart"])
+def test_lists_over_many_pages_and_segments_are_read_whole(gap):
+    rng, connection = random.Random(gap), index()
+    words = ["a", "ab", "abc", "b" * 90, "日本", "é", *(f"w{n}" for n in range(400))]
+    row = 1
+    for _ in range(6):
+        rows = []
+        for _ in range(300):
+            rows.append((row, *passage(rng, words)))
+            row += rng.randint(1, gap)
+        write(connection, rows)
+    assert len(doclists.segments(connection)) > 1
+    assert_as_fts5(connection, [*words, "nowhere", "", "abd", "zzz"])
+    connection.execute("INSERT INTO keywords (keywords) VALUES ('optimize')")
+    assert len(doclists.segments(connection)) == 1
+    assert_as_fts5(connection, [*words, "nowhere"])
+
+
+def test_deleted_rows_are_gone_and_rows_written_again_are_as_last_written():
+    rng, connection = random.Random(5), index()
+    words = [f"w{n}" for n in range(50)]
+    write(connection, [(row, *passage(rng, words)) for row in range(1, 400)])
+    for _ in range(12):
+        gone = rng.sample(range(1, 400), 20)
+        connection.executemany("DELETE FROM keywords WHERE rowid = ?", [(row,) for row in gone])
+        write(connection, [(row, *passage(rng, words)) for row in gone[:10]])
+        assert_as_fts5(connection, words)
+
+
+def test_a_merge_that_is_half_done_is_read_as_it_stands():
+    rng, connection = random.Random(6), index()
+    words = [f"w{n}" for n in range(300)]
+    for batch in range(8):
+        write(connection, [(batch * 100 + n, *passage(rng, words)) for n in range(1, 100)])
+    for _ in range(30):
+        connection.execute("INSERT INTO keywords (keywords, rank) VALUES ('merge', -2)")
+        assert_as_fts5(connection, rng.sample(words, 40))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(*[st.lists(st.sampled_from(["a", "b", "ab", "é", "日本"]), max_size=6)] * 4), min_size=1, max_size=30
+    )
+)
+def test_any_rows_are_read_as_written(rows):
+    connection = index()
+    write(connection, [(3 * n + 1, *(" ".join(column) for column in row)) for n, row in enumerate(rows)])
+    assert_as_fts5(connection, ["a", "b", "ab", "é", "日本", "c"])
+
+
+def test_a_list_longer_than_asked_for_is_left_out():
+    connection = index()
+    write(connection, [(n, "", "", "long" + (" short" if n == 7 else ""), "") for n in range(1, 500)])
+    long, short, nowhere = doclists.read(connection, ["long", "short", "nowhere"], 100)
+    assert long is None
+    assert short[0].tolist() == [7]
+    assert nowhere[0].tolist() == []
+
+
+def test_a_page_that_makes_no_sense_is_an_error():
+    connection = index()
+    write(connection, [(n, "", "", "word " * 20, "") for n in range(1, 3000)])
+    (segment,) = doclists.segments(connection)
+    page = (segment.number << 37) | 3
+    ((block,),) = connection.execute("SELECT block FROM keywords_data WHERE id = ?", (page,)).fetchall()
+    damaged = block[:-7]
+    connection.execute("UPDATE keywords_data SET block = ? WHERE id = ?", (damaged, page))
+    with pytest.raises(apsw.CorruptError):
+        doclists.read(connection, ["word"])
