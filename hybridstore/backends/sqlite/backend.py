@@ -25,7 +25,7 @@ from hybridstore.errors import FileRefused, InputError, NotFound
 from hybridstore.filters import Filter
 from hybridstore.records import AddReport, KeywordQuery, Ranking, Source, Term
 
-MEMORY = 1024 * 2**20  # bytes that the vectors' codes may take, unless the caller says otherwise: 2.7 million of 384
+MEMORY = 1024  # MiB that copies in memory may take, unless the caller says otherwise
 _SCANNED_AT_ONCE = 200  # documents a scan holds in memory
 
 
@@ -58,7 +58,7 @@ class SQLiteBackend:
         except BaseException:
             self.close()
             raise
-        self._memory = Memory(self._analyser, memory)
+        self._memory = Memory(self._analyser, memory * 2**20)
 
     @property
     def language(self) -> str:
@@ -134,11 +134,11 @@ class SQLiteBackend:
             count = vector.candidates(depth)
             while True:
                 if codes is not None:
-                    found = codes.nearest(vector_, count, allowed)
+                    found, in_order = codes.nearest(vector_, count, allowed)
                 else:
-                    found = vector.scan(connection, number, vector_, count, condition, bindings)
+                    found, in_order = vector.scan(connection, number, vector_, count, condition, bindings), True
                 ranking, proved = vector.rescored(connection, number, vector_, found, depth)
-                if proved or len(found) < count:
+                if proved or not in_order or len(found) < count:
                     return ranking
                 count *= 4
 

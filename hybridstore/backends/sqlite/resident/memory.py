@@ -13,7 +13,6 @@ import numpy as np
 
 from hybridstore.analysis import Analyser
 from hybridstore.backends.base import Change, Restriction
-from hybridstore.backends.sqlite import vector
 from hybridstore.backends.sqlite.connection import value
 from hybridstore.backends.sqlite.resident import codes, postings
 from hybridstore.backends.sqlite.resident.chunks import Ids
@@ -64,19 +63,16 @@ class Memory:
         with self._lock:
             if self._codes is not None and self._codes.revision > revision:
                 return None
+            again = self._codes is not None
             self._codes = _brought_to(
                 connection,
                 revision,
                 self._codes,
                 lambda now, log: codes.follow(connection, now, revision, log),
-            ) or self._load_codes(connection, revision)
+            ) or codes.load(connection, revision, self._budget * 3 // 4)
+            if self._codes is not None and again:  # a process that searches once has no use for a sieve
+                self._codes = self._codes.sieved()
             return self._codes
-
-    def _load_codes(self, connection: apsw.Connection, revision: int) -> ResidentCodes | None:
-        active = vector.by_state(connection, "active")
-        if active is None or codes.size(connection, active[0], active[1].dim) > self._budget:
-            return None
-        return codes.load(connection, revision)
 
     def allowed(
         self, connection: apsw.Connection, restriction: Restriction, condition: str, bindings: Sequence[object]
