@@ -131,16 +131,18 @@ class SQLiteBackend:
                 )
             codes = self._memory.codes(connection)
             allowed = self._memory.allowed(connection, restriction, condition, bindings) if codes else None
-            count = vector.candidates(depth)
+            looked_up = vector.candidates(depth)
             while True:
+                count = max(looked_up, depth)
                 if codes is not None:
                     found, in_order = codes.nearest(vector_, count, allowed)
                 else:
                     found, in_order = vector.scan(connection, number, vector_, count, condition, bindings), True
-                ranking, proved = vector.rescored(connection, number, vector_, found, depth)
-                if proved or not in_order or len(found) < count:
+                exactly = looked_up if in_order else len(found)
+                ranking, proved = vector.rescored(connection, number, vector_, found, depth, exactly)
+                if proved or len(found) <= exactly:
                     return ranking
-                count *= 4
+                looked_up *= 4
 
     def holds(self, phrase: tuple[str, ...], restriction: Restriction) -> bool:
         with self._connections.reading() as connection:

@@ -66,7 +66,7 @@ def _facts(
         if token in known:  # else it is common
             df = postings.chunks.living_among(known[token].places) + late
         else:
-            df = _common(connection, postings, token) + late
+            df = min(_common(connection, postings, token) + late, living)
         facts.append(Term(token, df, max(math.log((living - df + 0.5) / (df + 0.5)), _LEAST_IDF), count))
     return facts
 
