@@ -1,30 +1,40 @@
-"""Write benchmarks/README.md from the committed results.
+"""Write benchmarks/README.md and the plots from the committed results.
 
-python benchmarks/tables.py [--check]
+python benchmarks/tables.py [--check] [--results FOLDER] [--page FILE]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
+import plots
+import speed_tables
+
 HERE = Path(__file__).parent
-PAGE = HERE / "README.md"
 
 METHOD = """
 ## How it was measured
 
-Each table is one run on one machine, rivals in turn, on the same texts, vectors and queries; absolute figures belong
-to that machine, which was shared and had two cores, so read the ratios. Rows where a rival wins stand like the others.
+Figures belong to the machine they were measured on, which was shared and had two cores, so read the ratios. Ratios are
+only formed within one go, in which the rivals took turns. Where a rival wins, its figure stands like the others.
 
-- *Store*: made-up documents of 60 to 240 words drawn by Zipf's law from a large vocabulary, 384-dimensional random
-  vectors, 60 twelve-word queries with their vectors given; each rival in a process of its own, cold queries in five
-  fresh processes, timed from opening to answer, imports included. The naive script is one table, FTS5
-  (`porter unicode61`), vec0 with float32, OR of the words, and reciprocal rank fusion of both top 100. Memory is the
-  process's peak above what it was once the documents and vectors had been made.
+- *Speed*, the passages: `benchmarks/corpus.py` draws them out of stores of real text with real vectors of
+  all-MiniLM-L6-v2, and recombines them where it has not enough: its docstring says how, and what that means. The
+  queries are people's, of 2 to 40 words, drawn evenly from public collections; a made-up corpus can be had without any.
+- *Speed*, the rivals: one file each in `benchmarks/rivals/`, whose docstring says how it was set up. All are given the
+  same texts, vectors, fields and queries' vectors; no model runs. Each search gives ten hits and fetches their texts.
+- *Speed*, the figures: filling, five cold starts, searching, and writing are processes of their own. *Cold* is from
+  opening to the first answer, median of five fresh processes, the file in the system's cache; *with imports* counts
+  from the first line of Python. *First touch* is each query for the first time, *warm* all of them up to three times
+  more. *200 words* are several queries in one, with the mean of their vectors. *Resident* is the process's memory after
+  all searches less that before opening; *its own* leaves out mapped files. Writes are one passage each, durable for
+  the next process; another process writes one every 50 ms. *Recall* is that of ten hits against exact float32 cosine.
+  Filters select passages at random.
 - *Embedder*: 256 texts of mixed length on two threads, five rounds in turn, the best of each; one short query.
 - *Quality*: `hybridstore evaluate` on whole documents, one chunk each, with the default model; n is the number of
   queries. nDCG@10 and recall@100 equal trec_eval's.
@@ -32,24 +42,11 @@ to that machine, which was shared and had two cores, so read the ratios. Rows wh
 ## Run it yourself
 
 ```console
-$ make bench
-$ hybridstore evaluate FOLDER --split test     # a collection in BEIR layout
+$ make bench                                        # 10,000 made-up passages
+$ make bench SIZE=50000 STORES="a.db b.db" QUERIES="folder folder"     # your own stores, and queries in BEIR layout
+$ hybridstore evaluate FOLDER --split test          # quality on a collection in BEIR layout
 ```
 """
-
-
-def store(told: dict[str, Any]) -> list[str]:
-    ours, naive = told["measured"]["hybridstore"], told["measured"]["naive"]
-    lines = [
-        f"## The store, {told['chunks']:,} chunks, against a naive FTS5 + sqlite-vec script",
-        "",
-        "| | hybridstore | naive script | times better |",
-        "|---|---|---|---|",
-    ]
-    for key, mine in ours.items():
-        better = mine / naive[key] if key.endswith("/s") else naive[key] / mine
-        lines.append(f"| {key} | {mine:,.1f} | {naive[key]:,.1f} | {better:.2f} |")
-    return lines
 
 
 def embedder(told: dict[str, Any]) -> list[str]:
@@ -77,19 +74,32 @@ def quality(told: dict[str, Any]) -> list[str]:
     return lines
 
 
-def page() -> str:
+def written(results: Path, page: Path) -> dict[Path, str]:
+    """Give what each generated file must hold."""
+    sizes = speed_tables.load(results)
+    drawn = plots.drawn(sizes)
     parts = ["# Benchmarks", "", "Written by `benchmarks/tables.py` from `results/`; do not edit.", ""]
-    for name, table in (("store", store), ("embedder", embedder), ("quality", quality)):
-        parts += [*table(json.loads((HERE / "results" / f"{name}.json").read_text())), ""]
-    return "\n".join(parts).rstrip() + "\n" + METHOD
+    parts += speed_tables.section(sizes, [os.path.relpath(results / name, page.parent) for name in drawn])
+    for name, table in (("embedder", embedder), ("quality", quality)):
+        file = results / f"{name}.json"
+        if file.exists():
+            parts += [*table(json.loads(file.read_text())), ""]
+    files = {page: "\n".join(parts).rstrip() + "\n" + METHOD}
+    return files | {results / name: plot for name, plot in drawn.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="say whether the page is up to date, and write nothing")
-    if parser.parse_args().check:
-        sys.exit(0 if PAGE.exists() and PAGE.read_text() == page() else "benchmarks/README.md is stale: make bench")
-    PAGE.write_text(page())
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument("--page", type=Path, default=HERE / "README.md")
+    options = parser.parse_args()
+    files = written(options.results, options.page)
+    if options.check:
+        stale = [file.name for file, text in files.items() if not file.exists() or file.read_text() != text]
+        sys.exit(f"stale: {', '.join(stale)}; run benchmarks/tables.py" if stale else 0)
+    for file, text in files.items():
+        file.write_text(text)
 
 
 if __name__ == "__main__":
