@@ -50,10 +50,25 @@ docs: $(READY)  ## Write the generated pages anew
 	$(BIN)/python docs/generate_cli.py
 	$(BIN)/python docs/generate_file_format.py
 
-bench: $(READY) .venv-train/.ready  ## Measure, and write benchmarks/README.md anew
-	$(BIN)/python benchmarks/store.py --json benchmarks/results/store.json
-	.venv-train/bin/python benchmarks/embedder.py --json benchmarks/results/embedder.json
-	$(BIN)/python benchmarks/tables.py
+SIZE ?= 10000
+RESULTS ?= build/bench
+BENCH := .venv-bench/bin/python
+# The rivals stand in an environment of their own; txtai imports PyTorch, which is installed first.
+.venv-bench/.ready: pyproject.toml benchmarks/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --upgrade pip
+	.venv-bench/bin/pip install --quiet torch==2.13.0
+	.venv-bench/bin/pip install --quiet --editable '.[cpu]' --requirement benchmarks/requirements.txt
+	@touch $@
+
+bench: .venv-bench/.ready .venv-train/.ready  ## Measure against the rivals; STORES= and QUERIES= name real text
+	mkdir -p $(RESULTS)
+	$(BENCH) benchmarks/corpus.py $(if $(STORES),$(STORES) --queries $(QUERIES),--made-up) \
+		--size $(SIZE) --out build/corpus-$(SIZE)
+	$(BENCH) benchmarks/speed.py --corpus build/corpus-$(SIZE) --json $(RESULTS)/speed-$(SIZE).json
+	.venv-train/bin/python benchmarks/embedder.py --json $(RESULTS)/embedder.json
+	$(BENCH) benchmarks/tables.py --results $(RESULTS) \
+		--page $(if $(filter benchmarks/results,$(RESULTS)),benchmarks,$(RESULTS))/README.md
 
 clean:  ## Remove environments and caches
-	rm -rf $(VENV) .venv-train .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-train .venv-bench build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
