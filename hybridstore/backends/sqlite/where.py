@@ -64,7 +64,7 @@ def _condition(node: Filter, table: str) -> Sql:
             found = (
                 _own(f"{table}.{place}", asked, value)
                 if isinstance(place, str)
-                else _metadata(f"{table}.metadata", _path(place), asked, value)
+                else _metadata(f"{table}.metadata", path_of(place), asked, value)
             )
             return found if asked == sign else _negated(found)
     raise TypeError(node)  # parse let nothing else through
@@ -83,7 +83,8 @@ def _negated(condition: Sql) -> Sql:
     return f"(NOT {condition[0]})", condition[1]
 
 
-def _path(keys: tuple[str, ...]) -> str:
+def path_of(keys: tuple[str, ...]) -> str:
+    """Write the keys that lead to a value as a JSON path."""
     # A quoted label of a JSON path takes JSON's own escapes.
     return "$" + "".join(f".{json.dumps(key, ensure_ascii=False)}" for key in keys)
 

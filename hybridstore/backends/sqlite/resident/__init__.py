@@ -1,5 +1,5 @@
-"""What is kept in memory so that a query need not ask SQLite: postings of the words asked for, codes of the vectors.
+"""What is kept in memory so that a query need not ask SQLite.
 
-Both are copies. They are made from the file when first needed, follow it through the change log, and are dropped
-whenever following would cost more than making them anew.
+Postings of the words asked for, codes of the vectors, columns of the metadata filtered on. All are copies: made from
+the file when first needed, brought along by the change log, dropped where that would cost more than making them anew.
 """

@@ -6,7 +6,6 @@ they are, and held against the filter one by one, until there are so many that t
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from hybridstore.backends.sqlite.resident.chunks import Ids
 from hybridstore.backends.sqlite.resident.documents import Documents, Place
 from hybridstore.backends.sqlite.resident.values import MISSING, Mask, Values, decoded, encoded
 from hybridstore.backends.sqlite.revisions import changes
+from hybridstore.backends.sqlite.where import path_of
 from hybridstore.filters import And, Comparison, Filter, Not, Or, place_of
 from hybridstore.filters.tree import members_of
 
@@ -124,7 +124,7 @@ def _by_id(node: Filter) -> bool:
 def _read(connection: apsw.Connection, here: Documents, places: Sequence[Place]) -> list[Values]:
     """Read fields in one pass, as JSON: only the distinct texts of it are decoded."""
     terms = [f"json_quote({place})" if isinstance(place, str) else "coalesce(metadata -> ?, '')" for place in places]
-    paths = [_path(place) for place in places if not isinstance(place, str)]
+    paths = [path_of(place) for place in places if not isinstance(place, str)]
     # The empty text, which is no JSON, stands for a field that is missing.
     known: list[dict[str, int]] = [{"": 0} for _ in places]
     parts: list[list[NDArray[np.intp]]] = [[np.empty(0, np.intp)] for _ in places]
@@ -145,8 +145,3 @@ def _read(connection: apsw.Connection, here: Documents, places: Sequence[Place])
         encoded([MISSING, *decoded(list(codes)[1:])], np.concatenate(part)[at])
         for codes, part in zip(known, parts, strict=True)
     ]
-
-
-def _path(keys: tuple[str, ...]) -> str:
-    # A quoted label of a JSON path takes JSON's own escapes.
-    return "$" + "".join(f".{json.dumps(key, ensure_ascii=False)}" for key in keys)

@@ -22,7 +22,7 @@ from hybridstore.backends.sqlite.resident.postings import Postings
 from hybridstore.backends.sqlite.revisions import changes
 from hybridstore.backends.sqlite.where import restricted
 
-_ALLOWED_KEPT = 16  # restrictions whose chunk ids are remembered, for one revision
+_ALLOWED_KEPT = 4  # restrictions whose chunk ids are remembered, for one revision
 
 Copy = TypeVar("Copy", Postings, ResidentCodes)
 
