@@ -26,12 +26,14 @@ ANALYSIS_VERSION = 1
 
 _LONGEST = 128  # characters of a token; what is longer is data, not a word
 _CACHED_LENGTH = 40  # longer pieces (whole sentences of Chinese) are not worth remembering
-_CACHE_SIZE = 200_000  # pieces remembered per analyser, about 40 MB
+_GENERATION = 2**18  # pieces; an analyser remembers two generations of them, each at most about 40 MB
 
 _JOIN = r"[-_./\\:@+#&‐‑]{1,3}"
 # Text without marks and unspaced scripts (Latin, Greek, Cyrillic) is read by `re`, twice as fast as by `regex`.
 _MARKED = re.compile("[\u0300-\u036f\u0483-\u0489\u0590-\u1dff\u20d0-\u20ff\u2cef-\U0010ffff]")
 _RAW_SIMPLE = re.compile(rf"_*[^\W_]+(?:{_JOIN}[^\W_]+)*(?:_+|\+\+|\#)?(?:['’]s\b)?")
+_SOH = "\1"
+_COMPOUNDS = re.compile("\0([^ ]+)")
 _SEGMENT = re.compile(r"[/\\:@ ]+")
 _POSSESSIVE = re.compile(r"['’][sS]$")
 _EDGES = '.,;:()[]{}"!?'  # around a word these are never part of a token
@@ -91,20 +93,35 @@ _SCRIPTS = {
 LANGUAGES = ("none", *sorted(Stemmer.algorithms()))
 
 
-class _Cache(dict[str, tuple[str, str]]):
-    """Pieces of text between spaces and what they became; the common case costs one dictionary look-up."""
+class _Cache(dict[str, str]):
+    """Pieces of text between spaces and what they became; the common case costs one dictionary look-up.
+
+    What a piece became is one string, since reading a pair costs a touch of memory more for every word of a text:
+    its words, and where it has compounds a NUL and these joined by SOH; no token holds either. When a generation is
+    full the one before it is forgotten, so what comes again stays, however many pieces come once.
+    """
 
     def __init__(self, expand: Callable[[str], tuple[str, str]]) -> None:
         super().__init__()
         self._expand = expand
+        self._before: dict[str, str] = {}
 
-    def __missing__(self, piece: str) -> tuple[str, str]:
-        expanded = self._expand(piece)
+    def __missing__(self, piece: str) -> str:
+        expanded = self._before.get(piece)
+        if expanded is None:
+            words, extra = self._expand(piece)
+            expanded = f"{words}\0{extra.replace(' ', _SOH)}" if extra else piece if words == piece else words
         if len(piece) <= _CACHED_LENGTH:
-            if len(self) >= _CACHE_SIZE:
+            if len(self) >= _GENERATION:
+                self._before = dict(self)
                 self.clear()
             self[piece] = expanded
         return expanded
+
+    def pair(self, piece: str) -> tuple[str, str]:
+        """Give (words, compounds) of a piece."""
+        words, _, extra = self[piece].partition("\0")
+        return words, extra.replace(_SOH, " ")
 
 
 class Analyser:
@@ -123,8 +140,10 @@ class Analyser:
     def index(self, text: str) -> tuple[str, str]:
         """Give (words, compounds) of a text, tokens joined by spaces, for the index."""
         # No token holds a space, so a text is read piece by piece, and most pieces were met before.
-        pairs = list(map(self._cache.__getitem__, text.split()))
-        return " ".join([words for words, _ in pairs if words]), " ".join([extra for _, extra in pairs if extra])
+        found = " ".join(filter(None, map(self._cache.__getitem__, text.split())))
+        if "\0" not in found:
+            return found, ""
+        return _COMPOUNDS.sub("", found), " ".join(_COMPOUNDS.findall(found)).replace(_SOH, " ")
 
     def terms(self, text: str) -> tuple[str, ...]:
         """Give the tokens that a query for any word of the text looks for, in order.
@@ -137,7 +156,7 @@ class Analyser:
             if _is_paired(raw):
                 found += _asked(_clusters(raw))
             else:
-                words, extra = self._cache[raw]
+                words, extra = self._cache.pair(raw)
                 found += dict.fromkeys(f"{words} {extra}".split())
         return tuple(found)
 
@@ -148,10 +167,10 @@ class Analyser:
             return tuple(_folded(_plain(raws[0])).split())  # `"C++"`: its words are only `c`
         tokens: list[str] = []
         for raw in raws[:-1]:
-            tokens += self._cache[raw][0].split()
+            tokens += self._cache.pair(raw)[0].split()
         if raws:
             last = raws[-1]
-            tokens += _asked(_clusters(last)) if _is_paired(last) else self._cache[last][0].split()
+            tokens += _asked(_clusters(last)) if _is_paired(last) else self._cache.pair(last)[0].split()
         return tuple(tokens)
 
     def spans(self, text: str, terms: Collection[str]) -> list[tuple[int, int]]:
@@ -164,17 +183,19 @@ class Analyser:
             if _is_paired(raw):
                 spans += _paired_spans(raw, match.start(), wanted, prefixes)
             else:
-                words, extra = self._cache[raw]
+                words, extra = self._cache.pair(raw)
                 if not wanted.isdisjoint(f"{words} {extra}".split()):
                     spans.append(match.span())
         return spans
 
     def _expand_piece(self, piece: str) -> tuple[str, str]:
         word = piece.strip(_EDGES)
-        if word.isascii() and word.isalpha() and (word.islower() or word[1:].islower()):  # most new pieces are a word
-            return self._stem(word.lower()), ""
+        if word.isascii() and word.isalnum():  # most new pieces are a word
+            lower = word.lower()
+            if lower == word or word[1:].islower() or not _ASCII.hump.search(word):
+                return self._stem(lower), ""
         pairs = [self._expand(raw) for raw in _raw_tokens(piece)]
-        return " ".join([words for words, _ in pairs]), " ".join([extra for _, extra in pairs if extra])
+        return " ".join([words for words, _ in pairs if words]), " ".join([extra for _, extra in pairs if extra])
 
     def _expand(self, raw: str) -> tuple[str, str]:
         if _is_paired(raw):

@@ -101,7 +101,7 @@ class Ranking:
 
     def ranks(self) -> dict[int, int]:
         """Give each chunk's rank, counted from 1."""
-        return {int(chunk): rank for rank, chunk in enumerate(self.chunks, start=1)}
+        return dict(zip(self.chunks.tolist(), range(1, len(self) + 1), strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,8 @@ class Hit:
     """A chunk that was found. `start` and `end` are character offsets in the document; ranks count from 1.
 
     `keyword_score` is BM25 (higher is better), `vector_score` the cosine; both are None where that leg did not
-    have the chunk among its candidates.
+    have the chunk among its candidates. `copies` are the documents whose near-identical chunks were folded into this
+    one, best ranked first, its own document where it repeats itself; empty unless `unique` was asked for.
     """
 
     chunk_id: int
@@ -127,6 +128,23 @@ class Hit:
     keyword_score: float | None = None
     vector_rank: int | None = None
     vector_score: float | None = None
+    copies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What was asked of the selection, and what it left out of the `looked` best of the fused ranking.
+
+    `folded` gives for a chunk's id that of the chunk shown in its stead; `capped` are the chunks of documents that had
+    their share already.
+    """
+
+    unique: bool
+    per_document: int | None
+    diversity: float
+    looked: int
+    folded: Mapping[int, int]
+    capped: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +152,8 @@ class Trace:
     """Everything a search did, in the order it did it. `explain` renders it; nothing is computed twice.
 
     `keyword` and `vector` are the legs' full candidate rankings (None where a leg did not run), `fused` the one
-    made from them, `hits` what is shown of it. `timings` are seconds per step. `notes` are sentences for people.
+    made from them, `hits` what is shown of it, `selection` what was left out of that (None where nothing was asked
+    for). `timings` are seconds per step. `notes` are sentences for people.
     """
 
     query: str
@@ -153,6 +172,7 @@ class Trace:
     timings: Mapping[str, float]
     notes: tuple[str, ...] = ()
     revision: int = 0
+    selection: Selection | None = None
 
 
 class Results(Sequence[Hit]):

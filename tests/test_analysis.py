@@ -212,3 +212,23 @@ def test_every_word_of_a_text_finds_it(store, text):
             found = store.search(" ".join(word.split()).lstrip("-"), mode="keyword", where={"@id": "any"})
             assert found or not store._analyser.terms(word.lstrip("-")), (word, terms)
     assert not [problem for problem in store.check() if "keyword" in problem.what]
+
+
+def test_what_is_forgotten_and_met_again_gives_the_same_tokens(monkeypatch):
+    text = "Running foo_bar v1.2.3 (runs) C++ getHTTPResponse 14th it's 東京 " * 2
+    kept = Analyser().index(text)
+    monkeypatch.setattr("hybridstore.analysis._GENERATION", 2)
+    forgetful = Analyser()
+    for n in range(3):
+        assert forgetful.index(text) == kept
+        forgetful.index(f"others{n} between{n} them{n}")
+
+
+@given(
+    st.lists(st.sampled_from(["Word", "words,", "a_b", "c++", "--", "x.y/z", "東京", "(1991)", "camelCase", "it's"]))
+)
+def test_a_text_gives_what_its_pieces_give_one_after_another(pieces):
+    analyser = Analyser()
+    alone = [Analyser().index(piece) for piece in pieces]
+    words, compounds = (" ".join(filter(None, column)) for column in zip(*alone, strict=True)) if alone else ("", "")
+    assert analyser.index(" ".join(pieces)) == (words, compounds)

@@ -41,6 +41,8 @@ def print_explanation(explanation: Explanation) -> None:
     """Print what a search did: the terms, the legs, a table of the hits, and where an expected one was lost."""
     from rich.table import Table
 
+    from hybridstore.search.explain import tell_selection
+
     terminal = console()
     terminal.print(printable(explanation.query), style="bold")
     for note in explanation.notes:
@@ -48,6 +50,8 @@ def print_explanation(explanation: Explanation) -> None:
     if explanation.keyword is not None:
         _print_terms(terminal, explanation)
     terminal.print(_legs(explanation))
+    if explanation.selection is not None:
+        terminal.print(tell_selection(explanation.selection))
     if not explanation.hits:
         terminal.print("Nothing was found.")
     else:
@@ -86,6 +90,9 @@ def _print_head(terminal: Console, hit: Hit) -> None:
     legs = [("keyword", hit.keyword_rank), ("vector", hit.vector_rank)]
     ranks = ", ".join(f"{leg} {rank}" for leg, rank in legs if rank is not None)
     terminal.print(_padded(Text(" · ".join([*place, ranks, f"score {hit.score:.4g}"]), style="dim")), soft_wrap=True)
+    if hit.copies:
+        same = f"the same in {', '.join(map(_line, hit.copies))}"
+        terminal.print(_padded(Text(same, style="dim")), soft_wrap=True)
 
 
 def _print_terms(terminal: Console, explanation: Explanation) -> None:

@@ -85,6 +85,21 @@ def searching_options(command: Command) -> Command:
                 metavar="N",
                 help="Candidates of each leg; 200, or twice the limit if that is more.",
             ),
+            click.option("--unique", is_flag=True, help="Of near-identical passages show the best; name the others."),
+            click.option(
+                "--per-document",
+                type=click.IntRange(1),
+                metavar="N",
+                help="At most N passages of one document.",
+            ),
+            click.option(
+                "--diversity",
+                default=0.0,
+                show_default=True,
+                type=click.FloatRange(0, 1),
+                metavar="X",
+                help="From 0 to 1: what a passage loses for being like those above it.",
+            ),
             json_option,
         )
     ):

@@ -44,6 +44,7 @@ class QueryCommand(click.Command):
         "hybridstore search how do I rotate signing keys",
         "hybridstore search '\"signing keys\" -legacy' --where lang=en --limit 5",
         "hybridstore search E4012 --mode keyword --json",
+        "hybridstore search backup policy --unique --per-document 1",
     ),
 )
 @click.argument("query", metavar="QUERY...", nargs=-1, required=True)
@@ -142,6 +143,7 @@ def _told(trace: Trace) -> dict[str, Any]:
         "timings": dict(trace.timings),
         "notes": list(trace.notes),
         "revision": trace.revision,
+        "selection": None if trace.selection is None else asdict(trace.selection),
     }
 
 

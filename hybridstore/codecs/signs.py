@@ -15,7 +15,7 @@ Planes = NDArray[np.uint64]
 FARTHEST = np.uint16(0xFFFF)  # farther than any distance
 
 _ENCODED_AT_ONCE = 8_192
-_COMPARED_AT_ONCE = 16_384  # so that what is between the steps stays in the processor's cache
+_COMPARED_AT_ONCE = 32_768  # so that what is between the steps stays in the processor's cache
 _SAMPLE = 4_096
 _LOOKED_AT = 32_768  # distances from which is told how near the wanted ones are
 

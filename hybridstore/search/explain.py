@@ -9,7 +9,7 @@ import numpy as np
 from hybridstore.analysis import Analyser
 from hybridstore.backends.base import Backend, Restriction
 from hybridstore.filters import Filter
-from hybridstore.records import Hit, KeywordQuery, Ranking, Trace
+from hybridstore.records import Hit, KeywordQuery, Ranking, Selection, Trace
 
 _DEEP = 4096  # how far down a leg is followed for an expected document; sqlite-vec's limit
 _TERMS_TOLD = 12
@@ -19,7 +19,7 @@ _TERMS_TOLD = 12
 class Expected:
     """Where a document that ought to be found got lost.
 
-    `lost` names the first stage that lost it ("missing", "restricted", "legs", "fusion"), or is None when it is
+    `lost` names the first stage that lost it ("restricted", "legs", "fusion", "selection"), or is None when it is
     among the hits. Ranks are its best chunk's in each leg, followed deeper than the search went.
     """
 
@@ -72,12 +72,26 @@ def _story(trace: Explanation) -> list[str]:
             f"Fused by {trace.fusion}, weights {trace.weights[0]:g} and {trace.weights[1]:g}; "
             f"the legs share {shared} of their top 10."
         )
+    if trace.selection is not None:
+        lines.append(tell_selection(trace.selection))
     lines.append("")
     lines += [line for hit in trace.hits for line in _hit(hit)] or ["Nothing was found."]
     if trace.expected is not None:
         lines += ["", trace.expected.story]
     steps = ", ".join(f"{step} {seconds * 1000:.1f}" for step, seconds in trace.timings.items())
     return [*lines, "", f"Milliseconds: {steps}."]
+
+
+def tell_selection(selection: Selection) -> str:
+    """Tell in a sentence what was asked of the selection and what it left out."""
+    said = []
+    if selection.unique:
+        said.append(f"near-copies folded ({len(selection.folded)})")
+    if selection.per_document is not None:
+        said.append(f"at most {selection.per_document} of a document ({len(selection.capped)} left out)")
+    if selection.diversity:
+        said.append(f"diversity {selection.diversity:g}")
+    return f"Selected from the best {selection.looked}: {', '.join(said)}."
 
 
 def _spread(ranking: Ranking, measure: str) -> str:
@@ -87,7 +101,8 @@ def _spread(ranking: Ranking, measure: str) -> str:
 def _hit(hit: Hit) -> list[str]:
     name = f"{hit.document_id}" + (f"  {hit.title}" if hit.title else "")
     place = f"[{hit.start}:{hit.end}]" + (f" under {hit.heading}" if hit.heading else "")
-    return [f"{hit.rank}. {name}  {place}", f"   score {hit.score:.4f}: {_leg(hit)}"]
+    copies = [f"   the same in {', '.join(hit.copies)}"] if hit.copies else []
+    return [f"{hit.rank}. {name}  {place}", f"   score {hit.score:.4f}: {_leg(hit)}", *copies]
 
 
 def _leg(hit: Hit) -> str:
@@ -106,7 +121,8 @@ def _follow(trace: Trace, backend: Backend, analyser: Analyser, document_id: str
         return Expected(
             document_id=document_id,
             lost=None,
-            story=f"{document_id} was found, at rank {best.rank}: {_leg(best)}.",
+            story=f"{document_id} was found, at rank {best.rank}: {_leg(best)}."
+            + _left_out(trace, backend, document_id),
             rank=best.rank,
             keyword_rank=best.keyword_rank,
             vector_rank=best.vector_rank,
@@ -150,14 +166,11 @@ def _through_legs(
         said.append(f"the vector leg has it {f'at {vector_rank}' if vector_rank else f'below its first {trace.depth}'}")
     fused = _best(trace.fused, chunks)
     if fused is not None:
-        last = trace.hits[-1] if trace.hits else None
-        score = trace.fused.scores[fused - 1]
-        need = f"; the last one shown scored {last.score:.4f}, this {score:.4f}" if last else ""
+        lost, why, remedy = _not_shown(trace, fused)
         return Expected(
             document_id=document_id,
-            lost="fusion",
-            story=f"{document_id} was ranked at {fused}, below the {trace.limit} shown: {'; '.join(said)}{need}. "
-            f"It is shown with limit={fused}.",
+            lost=lost,
+            story=f"{document_id} was ranked at {fused}, {why}: {'; '.join(said)}. {remedy}",
             rank=fused,
             keyword_rank=keyword_rank,
             vector_rank=vector_rank,
@@ -170,6 +183,32 @@ def _through_legs(
         keyword_rank=keyword_rank,
         vector_rank=vector_rank,
     )
+
+
+def _not_shown(trace: Trace, fused: int) -> tuple[str, str, str]:
+    """Say which stage lost the document whose best chunk is the fused ranking's at this rank, why, and the remedy."""
+    selection = trace.selection
+    if selection is not None:
+        into = selection.folded.get(int(trace.fused.chunks[fused - 1]))
+        shown = next((hit for hit in trace.hits if hit.chunk_id == into), None)
+        if shown is not None:
+            why = f"and folded into {shown.document_id} at rank {shown.rank}, which says the same"
+            return "selection", why, "It is shown without unique."
+        if selection.diversity and fused <= trace.limit:
+            why = f"but those shown were chosen for being less alike, with diversity {selection.diversity:g}"
+            return "selection", why, "It is shown without diversity."
+    why = f"below the {len(trace.hits)} shown"
+    if trace.hits and (selection is None or not selection.diversity):
+        why += f", the last of which scored {trace.hits[-1].score:.4f}, this {trace.fused.scores[fused - 1]:.4f}"
+    return "fusion", why, f"It is {'shown' if selection is None else 'reached'} with limit={fused}."
+
+
+def _left_out(trace: Trace, backend: Backend, document_id: str) -> str:
+    """Tell how many more chunks of a document that was found its share kept out."""
+    if trace.selection is None or not trace.selection.capped:
+        return ""
+    more = len(set(trace.selection.capped).intersection(backend.chunks_of(document_id, Restriction())))
+    return f" {more} more of its chunks were left out by per_document={trace.selection.per_document}." if more else ""
 
 
 def _best(ranking: Ranking, chunks: set[int]) -> int | None:

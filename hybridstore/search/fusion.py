@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
+from numpy.typing import NDArray
 
 from hybridstore.records import Ranking
 
@@ -16,10 +19,20 @@ def rrf(keyword: Ranking, vector: Ranking, weights: tuple[float, float] = (1.0, 
     Condorcet and individual rank learning methods", SIGIR 2009.
     """
     chunks = np.concatenate([keyword.chunks, vector.chunks])
-    parts = np.concatenate(
-        [weights[0] / (k + np.arange(1, len(keyword) + 1)), weights[1] / (k + np.arange(1, len(vector) + 1))]
-    )
-    unique, places = np.unique(chunks, return_inverse=True)
-    scores = np.bincount(places, weights=parts, minlength=len(unique)).astype(np.float64)
-    order = np.lexsort((unique, -scores))
-    return Ranking(unique[order], scores[order])
+    parts = np.concatenate([_shares(weights[0], k, len(keyword)), _shares(weights[1], k, len(vector))])
+    order = chunks.argsort(kind="stable")
+    chunks, scores = chunks[order], parts[order]
+    # A chunk stands once in a ranking, so what both have is two neighbours now.
+    twice = np.flatnonzero(chunks[1:] == chunks[:-1])
+    if len(twice):
+        scores[twice] += scores[twice + 1]
+        alone = np.ones(len(chunks), np.bool_)
+        alone[twice + 1] = False
+        chunks, scores = chunks[alone], scores[alone]
+    best = (-scores).argsort(kind="stable")
+    return Ranking(chunks[best], scores[best])
+
+
+@lru_cache(maxsize=8)
+def _shares(weight: float, k: int, count: int) -> NDArray[np.float64]:
+    return np.asarray(weight / (k + np.arange(1.0, count + 1)))

@@ -1,4 +1,4 @@
-"""The way of a query, top to bottom: read it, ask both legs, fuse, fetch what is shown, keep the Trace."""
+"""The way of a query, top to bottom: read it, ask both legs, fuse, select and fetch what is shown, keep the Trace."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from hybridstore.filters import Filter
 from hybridstore.records import Hit, KeywordQuery, Ranking, Term, Trace
 from hybridstore.search import fusion
 from hybridstore.search.planning import Plan, plan
+from hybridstore.search.selection import Chosen, Wanted, choose
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,6 +45,7 @@ class Request:
     depth: int
     where: Filter | None
     embed: Callable[[str], tuple[NDArray[np.float32], str | None] | None]
+    wanted: Wanted
 
 
 def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
@@ -62,7 +64,8 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
             keyword_ranking, terms = backend.match(asked.keyword, request.depth, restriction)
         clock.lap("keyword")
         if embedded is not None:
-            _agree(backend, embedded[1])
+            if embedded[1] is not None:
+                _agree(backend, embedded[1])
             vector_ranking = backend.nearest(embedded[0], request.depth, restriction)
         elif request.mode != "keyword" and asked.text.strip():
             why = "has no vectors" if backend.embedding() is None else "was opened without an embedder"
@@ -71,9 +74,9 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
         clock.lap("vector")
         fused = _fuse(keyword_ranking, vector_ranking)
         clock.lap("fuse")
-        hits = _hits(backend, fused, keyword_ranking, vector_ranking, request.limit)
-        revision = backend.revision()
+        chosen = choose(backend, fused, request.limit, request.wanted)
         clock.lap("fetch")
+        revision = backend.revision()
     return Trace(
         query=request.query,
         mode=request.mode,
@@ -87,10 +90,11 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
         vector=vector_ranking,
         weights=(1.0, 1.0),
         fused=fused,
-        hits=hits,
+        hits=_hits(chosen, keyword_ranking, vector_ranking),
         timings=clock.laps,
         notes=tuple(notes),
         revision=revision,
+        selection=chosen.selection,
     )
 
 
@@ -113,6 +117,8 @@ def checked(query: str, *, limit: int, mode: str, fusion: str, depth: int | None
 
 def _satisfiable(backend: Backend, asked: Plan, where: Filter | None, notes: list[str]) -> tuple[Plan, Restriction]:
     """Let go of a phrase that occurs nowhere, as web search does: its words are searched for, and it is said."""
+    if not asked.phrases:
+        return asked, Restriction(where, (), asked.keyword.excluded)
     kept: list[tuple[str, ...]] = []
     loose: list[str] = []
     for said, phrase in zip(asked.phrases, asked.keyword.phrases, strict=True):
@@ -129,9 +135,9 @@ def _satisfiable(backend: Backend, asked: Plan, where: Filter | None, notes: lis
     return replace(asked, keyword=keyword), Restriction(where, keyword.phrases, keyword.excluded)
 
 
-def _agree(backend: Backend, fingerprint: str | None) -> None:
+def _agree(backend: Backend, fingerprint: str) -> None:
     stored = backend.embedding()
-    if stored is not None and fingerprint is not None and stored.fingerprint != fingerprint:
+    if stored is not None and stored.fingerprint != fingerprint:
         raise EmbedderMismatch(stored.fingerprint, fingerprint)
 
 
@@ -141,13 +147,10 @@ def _fuse(keyword: Ranking | None, vector: Ranking | None) -> Ranking:
     return fusion.rrf(keyword, vector)
 
 
-def _hits(
-    backend: Backend, fused: Ranking, keyword: Ranking | None, vector: Ranking | None, limit: int
-) -> tuple[Hit, ...]:
-    chunks = [int(chunk) for chunk in fused.chunks[:limit]]
+def _hits(chosen: Chosen, keyword: Ranking | None, vector: Ranking | None) -> tuple[Hit, ...]:
     keyword_ranks, vector_ranks = (keyword or _EMPTY).ranks(), (vector or _EMPTY).ranks()
     hits = []
-    for rank, passage in enumerate(backend.passages(chunks), start=1):
+    for rank, (passage, score) in enumerate(zip(chosen.passages, chosen.scores, strict=True), start=1):
         in_keyword, in_vector = keyword_ranks.get(passage.chunk), vector_ranks.get(passage.chunk)
         hits.append(
             Hit(
@@ -160,12 +163,13 @@ def _hits(
                 start=passage.start,
                 end=passage.end,
                 metadata=passage.metadata,
-                score=float(fused.scores[rank - 1]),
+                score=score,
                 rank=rank,
                 keyword_rank=in_keyword,
                 keyword_score=float(keyword.scores[in_keyword - 1]) if keyword and in_keyword else None,
                 vector_rank=in_vector,
                 vector_score=float(vector.scores[in_vector - 1]) if vector and in_vector else None,
+                copies=chosen.copies.get(passage.chunk, ()),
             )
         )
     return tuple(hits)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from hybridstore.errors import InputError
 from hybridstore.records import Document
 
 _FORMATS = ("plain", "markdown", "code")
+_TEXTS = ("text", "title", "uri", "format")
 _FIELDS = tuple(field.name for field in fields(Document))
 
 
@@ -37,24 +38,34 @@ def document_from(given: object) -> Document:
 
 def checked(document: Document) -> Document:
     """See that a document can be stored, and give it an id made from its content if it has none."""
-    name = f"document {document.id!r}" if document.id is not None else "a document without id"
-    for field in ("text", "title", "uri", "format"):
-        _check_text(getattr(document, field), f"{field} of {name}")
+    for field in _TEXTS:
+        _check_text(document, field)
     if document.format not in _FORMATS:
-        raise InputError(f"format of {name} is {document.format!r}; it must be one of {', '.join(_FORMATS)}")
+        raise InputError(f"format of {_name(document)} is {document.format!r}; it must be one of {', '.join(_FORMATS)}")
     if not isinstance(document.metadata, Mapping):
-        raise InputError(f"metadata of {name} must be a mapping, not {type(document.metadata).__name__}")
-    metadata = _as_json(document.metadata, name)
-    if document.id is None:
-        content = f"{document.title}\x00{document.uri}\x00{document.text}"
-        return replace(document, id=digest_of(content).hex(), metadata=metadata)
-    if not document.id:
+        raise InputError(f"metadata of {_name(document)} must be a mapping, not {type(document.metadata).__name__}")
+    metadata = _as_json(document) if document.metadata else {}
+    id_ = document.id
+    if id_ is None:
+        id_ = digest_of(f"{document.title}\x00{document.uri}\x00{document.text}").hex()
+    elif not id_:
         raise InputError("an id must not be empty; leave it out to have one made from the content")
-    _check_text(document.id, f"id {document.id!r}")
-    return replace(document, metadata=metadata)
+    else:
+        _check_text(document, "id")
+    return Document(  # `replace` takes four times as long
+        text=document.text, id=id_, title=document.title, uri=document.uri, metadata=metadata, format=document.format
+    )
 
 
-def _check_text(value: object, what: str) -> None:
+def _name(document: Document) -> str:
+    return f"document {document.id!r}" if document.id is not None else "a document without id"
+
+
+def _check_text(document: Document, field: str) -> None:
+    value: object = getattr(document, field)
+    if isinstance(value, str) and value.isascii():
+        return
+    what = f"id {value!r}" if field == "id" else f"{field} of {_name(document)}"
     if not isinstance(value, str):
         raise InputError(f"{what} must be a string, not {type(value).__name__}")
     try:
@@ -66,13 +77,13 @@ def _check_text(value: object, what: str) -> None:
         ) from error
 
 
-def _as_json(metadata: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _as_json(document: Document) -> dict[str, Any]:
     try:
-        text = json.dumps(dict(metadata), allow_nan=False, ensure_ascii=False)
+        text = json.dumps(dict(document.metadata), allow_nan=False, ensure_ascii=False)
         text.encode()  # a lone surrogate cannot be stored
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(
-            f"metadata of {name} must be JSON (text, numbers, true/false, null, lists, objects): {error}"
+            f"metadata of {_name(document)} must be JSON (text, numbers, true/false, null, lists, objects): {error}"
         ) from error
     copy: dict[str, Any] = json.loads(text)
     return copy
@@ -84,15 +95,15 @@ def content_digest(document: Document, *, whole: bool, vector: NDArray[np.float3
     `whole`: it is one chunk by its caller's wish; `vector`: and the caller gave its vector. Adding a document
     whose digest is stored under its id does nothing.
     """
-    metadata = json.dumps(document.metadata, sort_keys=True)
+    metadata = json.dumps(document.metadata, sort_keys=True) if document.metadata else "{}"
     how = "whole" if whole else "chunks"
-    parts = (document.title, document.uri, document.format, metadata, how, document.text)
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
+    content: list[bytes] = []
+    for part in (document.title, document.uri, document.format, metadata, how, document.text):
         data = part.encode()
-        digest.update(len(data).to_bytes(8, "little") + data)
-    digest.update(b"" if vector is None else vector.tobytes())
-    return digest.digest()
+        content += (len(data).to_bytes(8, "little"), data)
+    if vector is not None:
+        content.append(vector.tobytes())
+    return hashlib.blake2b(b"".join(content), digest_size=16).digest()
 
 
 def digest_of(text: str) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,8 @@ from hybridstore.errors import EmbedderMismatch, InputError
 
 GIVEN = "given"  # the reference of vectors that came from the caller, without an embedder
 _CLOSED = (".", "!", "?", ":", ";", "。", "！", "？")
+_QUERIES_KEPT = 1024  # 1.5 MiB of 384-dimensional vectors
+_LONGEST_KEPT = 4096  # characters; nobody asks a longer one twice, and its text would weigh more than its vector
 NONE = "none"  # what a caller says who wants no embedder at all
 
 
@@ -29,6 +33,7 @@ class StoreEmbedder:
         self._backend, self._wanted, self._threads = backend, wanted, threads
         self._lock = threading.Lock()
         self._loaded: Embedder | None = None
+        self._queries: OrderedDict[tuple[str, str], NDArray[np.float32]] = OrderedDict()
         stored = backend.embedding()
         if stored and wanted is not None and wanted != NONE and str(wanted) != stored.reference:
             self._current(stored, wanted)
@@ -73,6 +78,30 @@ class StoreEmbedder:
             )
         return self._current(stored, self._wanted or stored.reference)
 
+    def query(self, text: str) -> tuple[NDArray[np.float32], str] | None:
+        """Give a query's vector, (dim,), and the fingerprint of its embedder; None where `for_searching` gives none.
+
+        The last 1,024 queries are remembered, so that one asked again costs no model; the vectors are read-only.
+        """
+        embedder = self.for_searching()
+        if embedder is None:
+            return None
+        key = embedder.fingerprint, text
+        with self._lock:
+            known = self._queries.get(key)
+            if known is not None:
+                self._queries.move_to_end(key)
+                return known, key[0]
+        vector = embedder.embed_query(text).copy()
+        vector.setflags(write=False)
+        if len(text) <= _LONGEST_KEPT:
+            with self._lock:
+                if self._loaded is embedder:  # else another thread has changed it meanwhile
+                    self._queries[key] = vector
+                    while len(self._queries) > _QUERIES_KEPT:
+                        self._queries.popitem(last=False)
+        return vector, key[0]
+
     def identity(self, dim: int) -> Embedding:
         """Say whose vectors of this length a caller brings: those of the embedder at hand, or just the caller's."""
         stored = self._backend.embedding()
@@ -83,7 +112,7 @@ class StoreEmbedder:
     def adopt(self, embedder: Embedder) -> None:
         """Use another embedder from now on, after a re-embedding."""
         with self._lock:
-            self._loaded = embedder
+            self._use(embedder)
             if self._wanted is not None:
                 self._wanted = embedder
 
@@ -95,10 +124,15 @@ class StoreEmbedder:
         with self._lock:  # threads that start together load a model once
             loaded = self._loaded
             if loaded is None or (stored is not None and loaded.fingerprint != stored.fingerprint):
-                loaded = self._loaded = self.load(wanted)
+                loaded = self.load(wanted)
+                self._use(loaded)
         if stored is not None and loaded.fingerprint != stored.fingerprint:
             raise EmbedderMismatch(stored.fingerprint, loaded.fingerprint)
         return loaded
+
+    def _use(self, embedder: Embedder) -> None:
+        self._loaded = embedder
+        self._queries.clear()
 
 
 def identify(embedder: Embedder) -> Embedding:
@@ -126,6 +160,8 @@ def unit(vectors: object, shape: tuple[int | None, ...], what: str) -> NDArray[n
     if not fits or array.shape[-1] == 0:
         wanted = ", ".join("any" if length is None else str(length) for length in shape)
         raise InputError(f"{what} must have the shape ({wanted}), not {array.shape}")
+    if array.ndim == 1 and 0.0 < (square := float(array @ array)) < np.inf:  # what matters most for one query's vector
+        return array / np.float32(math.sqrt(square))
     if not np.isfinite(array).all():
         raise InputError(f"{what} must be finite; there are NaN or infinite values")
     norms = np.linalg.norm(array, axis=-1, keepdims=True)

@@ -21,6 +21,7 @@ from hybridstore.filters import Filter
 from hybridstore.records import AddReport, Document, Results, Source, Trace
 from hybridstore.search.explain import Explanation, explain
 from hybridstore.search.pipeline import Request, checked, search
+from hybridstore.search.selection import Wanted
 from hybridstore.store.documents import document_from
 from hybridstore.store.embedding import StoreEmbedder, embedded_text, identify, unit
 from hybridstore.store.writer import Progress, Writer
@@ -38,6 +39,7 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
     language: str | None = None,
     threads: int | None = None,
     busy_timeout: float = 30.0,
+    memory: int = 1024,
     create: bool = True,
 ) -> Store:
     """Open a store's file, making it if it is not there.
@@ -45,14 +47,20 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
     `embedder` None is the file's own (all-MiniLM-L6-v2 in a new file); "none" is no embedder, for keyword search
     alone; else a name from the catalog, a folder, or any Embedder. `language` ("english" in a new file) decides
     about stemming and cannot be changed later. `threads` is for the model. `busy_timeout`, in seconds, is how
-    long to wait for another process that is writing. Nothing is loaded until it is needed.
+    long to wait for another process that is writing. `memory`, in MiB, is how much copies of codes, postings and
+    metadata may take, which make searches fast; with less than they need SQLite is asked, and the answers are the
+    same. Nothing is loaded until it is needed.
 
     Raises FileRefused for a file that is not ours or too new, EmbedderMismatch when the file was filled by
     another embedder than the one named, InputError for a language that is not known or not the file's.
     """
     from hybridstore.backends.sqlite import SQLiteBackend
 
-    backend = SQLiteBackend(os.fspath(path), language=language, busy_timeout=busy_timeout, create=create)
+    if not isinstance(memory, int) or memory < 0:
+        raise InputError(f"memory is a whole number of MiB, not {memory!r}")
+    backend = SQLiteBackend(
+        os.fspath(path), language=language, busy_timeout=busy_timeout, create=create, memory=memory
+    )
     try:
         return Store(backend, embedder=embedder, threads=threads)
     except BaseException:
@@ -141,15 +149,23 @@ class Store:
         fusion: str = "rrf",
         depth: int | None = None,
         vector: ArrayLike | None = None,
+        unique: bool = False,
+        per_document: int | None = None,
+        diversity: float = 0.0,
     ) -> Results:
         """Find the chunks that answer a query best, in the words it uses or in its meaning.
 
         Any text is a valid query; `"quoted words"` must occur as a phrase and `-word` must not occur. `where`
         restricts what is searched, before anything is ranked. `mode` is "hybrid", "keyword" (no model is needed)
         or "vector". `depth` is how many candidates each leg gives (at least `limit`; default 200). `vector`
-        is the query's embedding (dim,), if the caller has it. Raises InputError for arguments that make no sense.
+        is the query's embedding (dim,), if the caller has it.
+
+        `unique` shows one of near-identical chunks, the best, and names the others' documents in its `copies`.
+        `per_document` is the most chunks of one document. `diversity`, from 0 to 1, is how much a chunk loses for
+        being like those above it (at most `limit` of the 5 · `limit` best are chosen so); hits are then no longer in
+        the order of their scores. Raises InputError for arguments that make no sense.
         """
-        return Results(self._trace(query, limit, where, mode, fusion, depth, vector))
+        return Results(self._trace(query, limit, where, mode, fusion, depth, vector, unique, per_document, diversity))
 
     def explain(
         self,
@@ -162,12 +178,15 @@ class Store:
         fusion: str = "rrf",
         depth: int | None = None,
         vector: ArrayLike | None = None,
+        unique: bool = False,
+        per_document: int | None = None,
+        diversity: float = 0.0,
     ) -> Explanation:
         """Search, and tell how the results came about: a Trace whose `str()` is the story.
 
         `expect` is the id of a document that ought to be found: the explanation says where it got lost.
         """
-        trace = self._trace(query, limit, where, mode, fusion, depth, vector)
+        trace = self._trace(query, limit, where, mode, fusion, depth, vector, unique, per_document, diversity)
         return explain(trace, self.backend, self._analyser, expect=expect, where=filters.parse(where))
 
     def _trace(  # noqa: PLR0917 - the two public signatures, passed on
@@ -179,6 +198,9 @@ class Store:
         fusion: str,
         depth: int | None,
         vector: ArrayLike | None,
+        unique: bool,
+        per_document: int | None,
+        diversity: float,
     ) -> Trace:
         depth = checked(query, limit=limit, mode=mode, fusion=fusion, depth=depth)
         request = Request(
@@ -189,6 +211,7 @@ class Store:
             depth=depth,
             where=filters.parse(where),
             embed=self._embed if vector is None else _given(vector),
+            wanted=Wanted(unique, per_document, diversity),
         )
         try:
             return search(self.backend, self._analyser, request)
@@ -199,8 +222,7 @@ class Store:
             return search(self.backend, self._analyser, request)
 
     def _embed(self, text: str) -> tuple[NDArray[np.float32], str] | None:
-        embedder = self._embedder.for_searching() if text.strip() else None
-        return None if embedder is None else (embedder.embed_query(text), embedder.fingerprint)
+        return self._embedder.query(text) if text.strip() else None
 
     # reading
 

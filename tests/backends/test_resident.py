@@ -57,7 +57,7 @@ def assert_as_fts5(backend, terms, depth=50, restriction=ALL):
             connection, KeywordQuery(tuple(terms)), depth, *(condition[0] if condition else ("", []))
         )
         told = {term.text: term for term in keyword.terms(connection, terms)}
-    assert ours.scores == pytest.approx(theirs.scores, rel=1e-4, abs=1e-5)
+    assert ours.scores == pytest.approx(theirs.scores, rel=5e-4, abs=1e-4)
     assert {term.text: term.document_frequency for term in facts} == {t: told[t].document_frequency for t in told}
     assert {term.text: term.idf for term in facts} == pytest.approx({text: term.idf for text, term in told.items()})
 

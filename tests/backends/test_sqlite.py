@@ -176,7 +176,7 @@ def test_postings_in_memory_rank_as_fts5_does(open_backend, data):
     by_chunk = dict(zip(expected.chunks.tolist(), expected.scores.tolist(), strict=True))
     assert set(ranking.chunks.tolist()) == set(by_chunk)
     for chunk, points in zip(ranking.chunks.tolist(), ranking.scores.tolist(), strict=True):
-        assert points == pytest.approx(by_chunk[chunk], rel=1e-4, abs=1e-5)
+        assert points == pytest.approx(by_chunk[chunk], rel=5e-4, abs=1e-4)
 
 
 def test_a_closed_store_says_so(open_backend):

@@ -84,6 +84,20 @@ def test_the_whole_passage_is_shown_when_asked_for(run, db):
     assert "line 19 about leeks" in run("search", "leeks", "--full").stdout
 
 
+def test_of_near_identical_passages_one_is_shown_and_the_others_are_named(run, db):
+    with hs.open(db, embedder="none") as store:
+        store.add(hs.Document(id="soup-copy", text="Onion soup  takes an HOUR."))
+    query = ("search", "onion", "soup")
+    assert len(json.loads(run(*query, "--json").stdout)["hits"]) == 2
+    (hit,) = json.loads(run(*query, "--unique", "--json").stdout)["hits"]
+    assert {hit["document_id"], *hit["copies"]} == {"soup", "soup-copy"}
+    assert f"the same in {hit['copies'][0]}" in run(*query, "--unique").stdout
+    told = run("explain", "onion", "soup", "--unique", "--per-document", 1, "--expect", hit["copies"][0]).stdout
+    assert "near-copies folded (1), at most 1 of a document (0 left out)" in told
+    assert f"folded into {hit['document_id']}" in told
+    assert run("search", "soup", "--diversity", 2, code=2)
+
+
 def test_explain_tells_the_story_and_where_an_expected_document_was_lost(run):
     out = run("explain", "rotated", "keys", "--expect", "suppe").stdout
     assert out.startswith("Query: rotated keys\n")

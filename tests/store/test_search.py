@@ -176,6 +176,42 @@ def test_a_store_follows_the_embedder_of_its_file(path, store, monkeypatch, coun
         fooled.search("cat")
 
 
+def test_a_query_asked_again_is_not_embedded_again(animals, embedder):
+    first = animals.search("a cat", mode="vector")
+    again = animals.search("a cat", mode="vector", where={"legs": 0})
+    assert embedder.queries == ["a cat"]
+    assert again[0].vector_score == {hit.chunk_id: hit.vector_score for hit in first}[again[0].chunk_id]
+    animals.search("a Cat")
+    assert embedder.queries == ["a cat", "a Cat"]
+
+
+def test_the_vectors_of_the_last_queries_are_remembered_and_no_more(animals, embedder, monkeypatch):
+    monkeypatch.setattr("hybridstore.store.embedding._QUERIES_KEPT", 2)
+    for query in ("a", "b", "a", "c", "a", "b"):
+        animals.search(query, mode="vector")
+    assert embedder.queries == ["a", "b", "c", "b"]
+    embedder.queries.clear()
+    for _ in range(2):
+        animals.search("long " * 1000, mode="vector")
+    assert len(embedder.queries) == 2  # too long to be worth remembering
+
+
+def test_another_embedder_embeds_the_same_query_anew(animals, embedder, counting):
+    before = animals.search("cat", mode="vector")
+    other = counting("other", 16)
+    animals.reembed(other)
+    after = animals.search("cat", mode="vector")
+    assert (embedder.queries, other.queries) == (["cat"], ["cat"])
+    assert before[0].document_id == after[0].document_id == "cat"
+
+
+def test_threads_that_ask_the_same_get_the_same_vector(animals, embedder):
+    with ThreadPoolExecutor(8) as pool:
+        scores = set(pool.map(lambda n: animals.search(f"cat {n % 3}", mode="vector")[0].vector_score, range(60)))
+    assert len(scores) <= 3
+    assert len(embedder.queries) < 60
+
+
 ODD = [
     "", " ", '"', '""', '"""', "'", "*", "-", "--", "- -", "-*", "AND", "OR NOT", "NEAR(a b)", "a AND", "(", "a:b",
     "title:x", "{a b}", "^a", "a*", '"a*"', "+a", "\0", "a\0b", "\ud800", "\udfff\ud800", "🙂",

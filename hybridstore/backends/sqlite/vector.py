@@ -135,8 +135,8 @@ def rescored(  # noqa: PLR0917 - where, what for, then of what how much
     looked up, if its code lied by twice as much as the worst of them did, would still be below these. In tight
     clusters it would not.
     """
-    ids, exact = fetch(connection, number, len(vector), found.chunks[:looked_up].tolist())
-    scores = (exact @ vector).astype(np.float64)
+    ids = np.sort(found.chunks[:looked_up])
+    scores = (_exact(connection, number, len(vector), ids.tolist()) @ vector).astype(np.float64)
     by_id = np.argsort(found.chunks[:looked_up])
     rough = found.scores[by_id][np.searchsorted(found.chunks[:looked_up], ids, sorter=by_id)]
     margin = 2 * float(np.abs(scores - rough).max(initial=0.0))
@@ -145,6 +145,17 @@ def rescored(  # noqa: PLR0917 - where, what for, then of what how much
     ids, scores = np.concatenate([ids, found.chunks[looked_up:]]), np.concatenate([scores, found.scores[looked_up:]])
     order = np.lexsort((ids, -scores))[:depth]
     return Ranking(ids[order], scores[order]), proved
+
+
+def _exact(connection: apsw.Connection, number: int, dim: int, chunks: Sequence[int]) -> NDArray[np.float32]:
+    """Give the exact vectors (n, dim) of chunks that all have one; read from blob to blob, in half a query's time."""
+    vectors = np.empty((len(chunks), dim), _FLOAT)
+    if chunks:
+        with connection.blob_open("main", f"vectors_{number}", "vector", chunks[0], False) as blob:
+            for row, chunk in zip(vectors, chunks, strict=True):
+                blob.reopen(chunk)
+                blob.read_into(memoryview(row).cast("B"))
+    return vectors
 
 
 def missing(connection: apsw.Connection, number: int, limit: int) -> list[int]:

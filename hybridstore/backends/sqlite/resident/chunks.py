@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 Ids = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chunks:
     """Ascending chunk ids (n,); the place of a chunk is its index.
 
@@ -32,9 +33,23 @@ class Chunks:
             offsets = wanted - self.ids[0]
             near: NDArray[np.intp] = offsets[(offsets >= 0) & (offsets < len(self.ids))].astype(np.intp)
             return near
+        if (table := self._table) is not None:
+            offsets = wanted - self.ids[0]
+            near = table[offsets[(offsets >= 0) & (offsets < len(table))]].astype(np.intp)
+            return near[near >= 0]
         found = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
         here: NDArray[np.intp] = found[self.ids[found] == wanted]
         return here
+
+    @cached_property
+    def _table(self) -> NDArray[np.int32] | None:
+        """The place of each id from the first to the last, -1 where there is none; None where that were wasteful."""
+        span = int(self.ids[-1] - self.ids[0]) + 1
+        if span > _SPARSE * len(self.ids):
+            return None
+        table = np.full(span, -1, np.int32)
+        table[self.ids - self.ids[0]] = np.arange(len(self.ids), dtype=np.int32)
+        return table
 
     def without(self, gone: Ids) -> Chunks:
         """Give the same chunks with some of them dead."""
@@ -96,4 +111,5 @@ def bound(scores: NDArray[np.float32], count: int) -> float:
     return float(np.partition(tops, columns - count)[columns - count])
 
 
+_SPARSE = 2  # ids from first to last for each that is there, up to which a table of places is worth its memory
 _COLUMNS = 8  # for each wanted score; more columns leave fewer scores to sort, and take longer themselves

@@ -25,7 +25,7 @@ class Part:
     """What a term gives: `factor` times `impacts` at `places` (ascending); no impact is above `most`."""
 
     places: NDArray[np.int32]
-    impacts: NDArray[np.float32]
+    impacts: NDArray[np.uint16]
     factor: float
     most: float
 

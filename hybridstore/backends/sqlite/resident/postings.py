@@ -23,29 +23,30 @@ from hybridstore.backends.sqlite.resident.chunks import Chunks, Ids
 from hybridstore.backends.sqlite.schema import WEIGHTS
 
 K1, B = 1.2, 0.75  # FTS5's own, which cannot be set
+STEPS = 0xFFFF  # of an impact between 0 and 1
 _MOST_ADDED = 300  # chunks analysed to follow the log (0.1 ms each); beyond, starting anew is cheaper
 _MOST_DEAD = 0.2  # share of dead chunks beyond which starting anew is cheaper
 
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """Where a term stands, as read at `revision`: places (df,) ascending, its frequency at each, and its impact.
+    """Where a term stands, as read at `revision`: places (df,) ascending, and its impact at each.
 
-    `halves` is the frequency weighted by column, doubled: column weights are halves. `impacts` are
-    weighted / (weighted + k1 · (1 − b + b · length / average)) with this average; `most` is the largest.
+    An impact is weighted / (weighted + k1 · (1 − b + b · length / average)), with the average length that there was,
+    in steps of 1 / STEPS: a term's part of a score is off by at most IDF · (k1 + 1) / (2 · STEPS). `most` is the
+    largest, as a number.
     """
 
     revision: int
     places: NDArray[np.int32]
-    halves: NDArray[np.uint16]
+    impacts: NDArray[np.uint16]
     average: float
-    impacts: NDArray[np.float32]
     most: float
 
     @property
     def bytes(self) -> int:
         """The memory it takes."""
-        return self.places.nbytes + self.halves.nbytes + self.impacts.nbytes
+        return self.places.nbytes + self.impacts.nbytes
 
 
 class Terms:
@@ -101,13 +102,30 @@ class Postings:
             self._average = float(total) / max(self.chunks.living(), 1) or 1.0
         return self._average
 
-    def impacts(self, places: NDArray[np.int32], weighted: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Give weighted / (weighted + k1 · (1 − b + b · length / average)) for frequencies at places."""
-        below = self.lengths.take(places)
-        below *= np.float32(K1 * B / self.average())
-        below += np.float32(K1 * (1 - B))
-        below += weighted
-        return np.divide(weighted, below, out=below)
+    def impacts(self, places: NDArray[np.int32], weighted: NDArray[np.float32]) -> NDArray[np.uint16]:
+        """Give the impacts of frequencies at places."""
+        share = self._norms(places, self.average())
+        share += weighted
+        np.divide(weighted, share, out=share)
+        share *= STEPS
+        return np.rint(share, out=share).astype(np.uint16)
+
+    def _norms(self, places: NDArray[np.int32], average: float) -> NDArray[np.float32]:
+        norms = self.lengths.take(places)
+        norms *= np.float32(K1 * B / average)
+        norms += np.float32(K1 * (1 - B))
+        return norms
+
+    def _frequencies(self, posting: Posting) -> NDArray[np.float32]:
+        """Work the weighted frequencies out of impacts: they are halves or wholes, so those that matter are exact."""
+        share = np.minimum(posting.impacts, STEPS - 1) * np.float32(1 / STEPS)
+        weighted = self._norms(posting.places, posting.average)
+        weighted *= share
+        weighted /= 1 - share
+        weighted *= 2
+        np.rint(weighted, out=weighted)
+        weighted /= 2
+        return weighted
 
     def late(self, token: str) -> Sequence[tuple[int, float]]:
         """Give the places after the base that hold a token, and its weighted frequency at each."""
@@ -125,7 +143,7 @@ class Postings:
             known = self.terms.get(token, self.revision)
             if known is not None:
                 if known.average != self.average():  # chunks came or went
-                    known = self._weighed(known.revision, known.places, known.halves)
+                    known = self._weighed(known.revision, known.places, self._frequencies(known))
                     self.terms.keep(token, known)
                 found[token] = known
         unread = [token for token in tokens if token not in found]
@@ -137,14 +155,13 @@ class Postings:
             places = base.places(ids)
             if len(places) < len(ids):  # some were added after the base
                 weighted = weighted[np.isin(ids, base.ids)]
-            halves = np.minimum(weighted * 2, np.iinfo(np.uint16).max).astype(np.uint16)
-            found[token] = self._weighed(self.revision, places.astype(np.int32), halves)
+            found[token] = self._weighed(self.revision, places.astype(np.int32), weighted)
             self.terms.keep(token, found[token])
         return found
 
-    def _weighed(self, revision: int, places: NDArray[np.int32], halves: NDArray[np.uint16]) -> Posting:
-        impacts = self.impacts(places, halves * np.float32(0.5))
-        return Posting(revision, places, halves, self.average(), impacts, float(impacts.max(initial=0.0)))
+    def _weighed(self, revision: int, places: NDArray[np.int32], weighted: NDArray[np.float32]) -> Posting:
+        impacts = self.impacts(places, weighted)
+        return Posting(revision, places, impacts, self.average(), float(impacts.max(initial=0)) / STEPS)
 
 
 def load(connection: apsw.Connection, revision: int, budget: int) -> Postings:

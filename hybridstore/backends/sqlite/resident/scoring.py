@@ -19,7 +19,7 @@ import numpy as np
 from hybridstore.backends.sqlite import keyword
 from hybridstore.backends.sqlite.resident.chunks import Ids
 from hybridstore.backends.sqlite.resident.maxscore import Part, top
-from hybridstore.backends.sqlite.resident.postings import K1, Posting, Postings
+from hybridstore.backends.sqlite.resident.postings import K1, STEPS, Posting, Postings
 from hybridstore.records import Ranking, Term
 
 _LEAST_IDF = 1e-6  # what FTS5 gives a term that stands in more than half of the chunks
@@ -27,7 +27,7 @@ _SMALL = 1_000  # chunks; in a smaller store everything is read, as FTS5 would
 _SHORT = 3  # bytes a chunk of the store: a list in the index shorter than that in all is read without asking how many
 _PAGE = 4096
 # Rows bought for a query, rarest terms first; at 50,000 chunks no question comes near it.
-BUDGET = 1_000_000
+BUDGET = 500_000
 
 
 def score(
@@ -105,5 +105,5 @@ def _part(postings: Postings, posting: Posting, term: Term) -> Part:
         late_places = np.array([place for place, _ in late], np.int32)
         late_impacts = postings.impacts(late_places, np.array([count for _, count in late], np.float32))
         places, impacts = np.concatenate([places, late_places]), np.concatenate([impacts, late_impacts])
-        most = max(most, float(late_impacts.max()))
-    return Part(places, impacts, term.count * term.idf * (K1 + 1), most)
+        most = max(most, float(late_impacts.max()) / STEPS)
+    return Part(places, impacts, term.count * term.idf * (K1 + 1) / STEPS, most * STEPS)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hybridstore.backends.sqlite.resident.growing import Growing
 from hybridstore.codecs import int8, signs
 
-_SURE = 2.5  # standard deviations of the neighbours' distances that must lie between their mean and the farthest let in
+_SURE = 2.5  # deviations of the neighbours' distances that must lie between their median and the farthest let through
 _LEAST_DEVIATION = 3.0
 # Of 44,000 sentence vectors and of a million made from them, the ten nearest by float32 were among so many nearest by
 # sign in 99.7 to 100 of 100 cases (docs/experiments.md).
@@ -89,10 +89,12 @@ def trustworthy(neighbours: NDArray[np.uint16], all_through: NDArray[np.uint16])
     """Say whether hardly any true neighbour can have been held back, by the distances of the ten nearest let through.
 
     Were they as far as the last that came through, as many as these might be beyond. A question unlike all that is
-    stored is such a case: its neighbours are near to it by chance. Of a million vectors this trusts the sieve with 92
-    of 100 real questions, finding 99.8 % of their ten nearest, and with 3 of 100 random vectors.
+    stored is such a case: its neighbours are near to it by chance. Of a million vectors this trusts the sieve with 93
+    of 100 real questions, and with none of 40 random vectors; 99.9 and 100 % of their ten nearest are found.
     """
     if not len(neighbours):
         return False
-    margin = float(all_through.max()) - float(neighbours.mean())
-    return margin > _SURE * max(float(neighbours.std()), _LEAST_DEVIATION)
+    middle = float(np.median(neighbours))
+    above = neighbours[neighbours >= middle] - middle  # a copy of the question's own text may lie far below
+    deviation = max(float(np.sqrt(np.mean(above**2))), _LEAST_DEVIATION)
+    return float(all_through.max()) - middle > _SURE * deviation
