@@ -96,9 +96,8 @@ LANGUAGES = ("none", *sorted(Stemmer.algorithms()))
 class _Cache(dict[str, str]):
     """Pieces of text between spaces and what they became; the common case costs one dictionary look-up.
 
-    What a piece became is one string, since reading a pair costs a touch of memory more for every word of a text:
-    its words, and where it has compounds a NUL and these joined by SOH; no token holds either. When a generation is
-    full the one before it is forgotten, so what comes again stays, however many pieces come once.
+    What a piece became is one string, a touch of memory less than a pair: its words, and where it has compounds a NUL
+    and these joined by SOH; no token holds either. When a generation is full the one before it is forgotten.
     """
 
     def __init__(self, expand: Callable[[str], tuple[str, str]]) -> None:
@@ -165,9 +164,7 @@ class Analyser:
         raws = list(_raw_tokens(text))
         if len(raws) == 1 and raws[0].endswith(("+", "#")):
             return tuple(_folded(_plain(raws[0])).split())  # `"C++"`: its words are only `c`
-        tokens: list[str] = []
-        for raw in raws[:-1]:
-            tokens += self._cache.pair(raw)[0].split()
+        tokens = [token for raw in raws[:-1] for token in self._cache.pair(raw)[0].split()]
         if raws:
             last = raws[-1]
             tokens += _asked(_clusters(last)) if _is_paired(last) else self._cache.pair(last)[0].split()

@@ -25,7 +25,7 @@ def encode(vectors: NDArray[np.float32]) -> Codes:
 
 def scales(codes: Codes) -> NDArray[np.float32]:
     """Give 1 / norm of each code, (n,) float32; 0 for a zero code, whose cosine is then 0."""
-    norms = np.sqrt(np.einsum("ij,ij->i", codes, codes, dtype=np.float32))
+    norms = np.sqrt(np.asarray(numkong.dot(codes, codes)).astype(np.float32)) if len(codes) else np.empty(0, np.float32)
     inverse = np.zeros(len(codes), np.float32)
     np.divide(np.float32(1.0), norms, out=inverse, where=norms > 0)
     return inverse

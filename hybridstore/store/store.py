@@ -58,9 +58,7 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
 
     if not isinstance(memory, int) or memory < 0:
         raise InputError(f"memory is a whole number of MiB, not {memory!r}")
-    backend = SQLiteBackend(
-        os.fspath(path), language=language, busy_timeout=busy_timeout, create=create, memory=memory
-    )
+    backend = SQLiteBackend(os.fspath(path), language=language, busy_timeout=busy_timeout, create=create, memory=memory)
     try:
         return Store(backend, embedder=embedder, threads=threads)
     except BaseException:

@@ -21,7 +21,7 @@ from hybridstore.store.embedding import GIVEN, StoreEmbedder, embedded_text, ide
 # and little is lost by Ctrl-C. Without one: enough that a commit's fixed cost disappears.
 _EMBEDDED_CHARACTERS = 120_000
 _PLAIN_CHARACTERS = 4_000_000
-_MOST_DOCUMENTS = 8_000
+_MOST_DOCUMENTS = 2_000
 _EMBEDDED_AT_ONCE = 128  # chunks between two signs of progress
 _PLAIN_WINDOW = 256  # tokens of a chunk in a store without an embedder
 

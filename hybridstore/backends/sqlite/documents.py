@@ -11,7 +11,6 @@ from typing import Any
 import apsw
 
 from hybridstore.backends.base import Entry, Passage
-from hybridstore.backends.sqlite import bulk
 from hybridstore.backends.sqlite.connection import rows, value
 from hybridstore.records import Chunk, Document, Source
 
@@ -44,18 +43,28 @@ def next_row(connection: apsw.Connection) -> int:
 def write(connection: apsw.Connection, placed: Iterable[tuple[int, Entry]]) -> None:
     """Write documents into their rows, over what is there."""
     changed = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    made = ((row, entry.document, entry) for row, entry in placed)
-    bulk.insert(
-        connection,
-        "documents (document, id, title, uri, format, source, changed, digest, metadata, text)",
-        ("integer", "text", "text", "text", "text", "optional", "text", "blob", "text", "text"),
-        (
-            (row, d.id, d.title, d.uri, d.format, entry.source, changed, entry.digest, _compact(d.metadata), d.text)
-            for row, d, entry in made
-        ),
-        """ON CONFLICT (document) DO UPDATE SET title = excluded.title, uri = excluded.uri,
+    connection.executemany(
+        """INSERT INTO documents (document, id, title, uri, format, source, changed, digest, metadata, text)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+           ON CONFLICT (document) DO UPDATE SET title = excluded.title, uri = excluded.uri,
              format = excluded.format, source = excluded.source, changed = excluded.changed,
              digest = excluded.digest, metadata = excluded.metadata, text = excluded.text""",
+        (
+            (
+                row,
+                d.id,
+                d.title,
+                d.uri,
+                d.format,
+                entry.source,
+                changed,
+                entry.digest,
+                _compact(d.metadata),
+                d.text,
+            )
+            for row, entry in placed
+            for d in [entry.document]
+        ),
     )
 
 
@@ -65,10 +74,8 @@ def _compact(metadata: Mapping[str, Any]) -> str:
 
 def write_chunks(connection: apsw.Connection, placed: Iterable[tuple[int, int, Entry]]) -> None:
     """Insert the chunks of entries, each given as (document's row, first chunk id, entry)."""
-    bulk.insert(
-        connection,
-        "chunks",
-        (*["integer"] * 7, "text", "blob"),
+    connection.executemany(
+        "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             (first + n, row, n, chunk.start, chunk.end, *offset, chunk.heading, digest)
             for row, first, entry in placed

@@ -12,18 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.analysis import Analyser
-from hybridstore.backends.sqlite import bulk
 from hybridstore.backends.sqlite.connection import value, varints
 from hybridstore.backends.sqlite.schema import WEIGHTS
 from hybridstore.records import KeywordQuery, Ranking, Term
 
 _RANK = f"bm25({', '.join(map(str, WEIGHTS))})"
-_SEGMENT = 2**25  # bytes of postings in memory; four million characters take half of it
-_KINDS = ("integer", "text", "text", "text", "text")
 # FTS5 flattens a long OR, but its parser and scorer pay for each term; nobody's question has more rare words.
 _MOST_TERMS = 512
-
-Row = tuple[int, str, str, str, str]  # chunk, title, heading, body, compounds
 
 
 def row(analyser: Analyser, title: str, heading: str, text: str) -> tuple[str, str, str, str]:
@@ -33,18 +28,9 @@ def row(analyser: Analyser, title: str, heading: str, text: str) -> tuple[str, s
     return titles[0], headings[0], bodies[0], compounds
 
 
-def expect(connection: apsw.Connection, size: int) -> None:
-    """Prepare for that many characters in one transaction: FTS5 collects as much before it writes a segment.
-
-    FTS5 keeps the setting in the file. With its own, a megabyte, a commit of four became five segments, to be merged.
-    """
-    if size > _SEGMENT // 8 and value(connection, "SELECT v FROM keywords_config WHERE k = 'hashsize'") != _SEGMENT:
-        connection.execute("INSERT INTO keywords (keywords, rank) VALUES ('hashsize', ?)", (_SEGMENT,))
-
-
-def write(connection: apsw.Connection, rows: Iterable[Row]) -> None:
-    """Index chunks."""
-    bulk.insert(connection, "keywords (rowid, title, heading, body, compounds)", _KINDS, rows)
+def write(connection: apsw.Connection, rows: Iterable[tuple[int, str, str, str, str]]) -> None:
+    """Index chunks: (chunk, title, heading, body, compounds)."""
+    connection.executemany("INSERT INTO keywords (rowid, title, heading, body, compounds) VALUES (?, ?, ?, ?, ?)", rows)
 
 
 def remove(connection: apsw.Connection, chunks: Iterable[int]) -> None:

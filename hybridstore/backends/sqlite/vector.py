@@ -71,10 +71,9 @@ def drop(connection: apsw.Connection, number: int) -> None:
 def write(connection: apsw.Connection, number: int, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
     """Store vectors (n, dim) of unit norm with their codes."""
     exact = np.ascontiguousarray(vectors, dtype=_FLOAT) + _FLOAT.type(0)  # no -0.0: `check` knows zeros by their bytes
-    width = exact.itemsize * exact.shape[1]
-    connection.execute(
-        f"INSERT INTO vectors_{number} SELECT value, substr(?, key * {width} + 1, {width}) FROM json_each(?)",
-        (exact.tobytes(), json.dumps(list(chunks))),
+    connection.executemany(
+        f"INSERT INTO vectors_{number} VALUES (?, ?)",
+        [(chunk, exact[n].tobytes()) for n, chunk in enumerate(chunks)],
     )
     write_codes(connection, number, chunks, exact)
 
@@ -82,12 +81,10 @@ def write(connection: apsw.Connection, number: int, chunks: Sequence[int], vecto
 def write_codes(connection: apsw.Connection, number: int, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
     """Store the codes alone. A zero vector gets none: its cosine is no number, which would spoil vec0's order."""
     codes = encode(vectors)
-    coded = np.flatnonzero(codes.any(axis=1))
-    width = codes.shape[1]
-    connection.execute(
-        f"""INSERT INTO codes_{number} (rowid, code)
-            SELECT value, vec_int8(substr(?, key * {width} + 1, {width})) FROM json_each(?)""",
-        (codes[coded].tobytes(), json.dumps([chunks[n] for n in coded.tolist()])),
+    coded = np.flatnonzero(codes.any(axis=1)).tolist()
+    connection.executemany(
+        f"INSERT INTO codes_{number} (rowid, code) VALUES (?, vec_int8(?))",
+        [(chunks[n], codes[n].tobytes()) for n in coded],
     )
 
 
@@ -154,7 +151,7 @@ def _exact(connection: apsw.Connection, number: int, dim: int, chunks: Sequence[
         with connection.blob_open("main", f"vectors_{number}", "vector", chunks[0], False) as blob:
             for row, chunk in zip(vectors, chunks, strict=True):
                 blob.reopen(chunk)
-                blob.read_into(memoryview(row).cast("B"))
+                blob.read_into(row.data.cast("B"))
     return vectors
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 
 import apsw
 import numpy as np
@@ -11,14 +10,10 @@ import numpy as np
 from hybridstore.analysis import Analyser
 from hybridstore.backends.base import Embedding, Entry, Outdated
 from hybridstore.backends.sqlite import documents, keyword, vector
-from hybridstore.backends.sqlite.bulk import ahead
 from hybridstore.backends.sqlite.connection import value
 from hybridstore.backends.sqlite.revisions import Log
 from hybridstore.errors import InputError
 from hybridstore.records import AddReport, Source
-
-_AT_ONCE = 2_000_000  # characters indexed by one statement, before which FTS5 writes out what it has collected
-_MUCH = 500_000  # characters from which a second thread pays
 
 
 def put(
@@ -62,20 +57,15 @@ def _put_batch(
     for id_ in fresh:
         rows[id_] = known[id_][0] if id_ in known else next_row
         next_row += id_ not in known
+    documents.write(connection, ((rows[id_], entry) for id_, entry in fresh.items()))
     first = next_chunk = documents.next_chunk(connection)
     placed: list[tuple[int, int, Entry]] = []  # (document row, first chunk id, entry)
     for id_, entry in fresh.items():
         placed.append((rows[id_], next_chunk, entry))
         next_chunk += len(entry.chunks)
-    size = sum(len(entry.document.text) for entry in fresh.values())
-    keyword.expect(connection, size)
-    read = _keyword_rows(analyser, placed)  # much text is read while SQLite writes
-    with ahead(read) if size >= _MUCH else nullcontext(read) as analysed:
-        documents.write(connection, ((row, entry) for row, _, entry in placed))
-        documents.write_chunks(connection, placed)
-        _write_vectors(connection, number, placed)
-        for some in analysed:
-            keyword.write(connection, some)
+    documents.write_chunks(connection, placed)
+    keyword.write(connection, _keyword_rows(analyser, placed))
+    _write_vectors(connection, number, placed)
     log.note("added", first, next_chunk - 1)
     return AddReport(
         added=len(fresh) - len(replaced),
@@ -85,20 +75,14 @@ def _put_batch(
     )
 
 
-def _keyword_rows(analyser: Analyser, placed: Sequence[tuple[int, int, Entry]]) -> Iterator[list[keyword.Row]]:
-    """Give the chunks' rows of the keyword index, some at a time."""
-    rows: list[keyword.Row] = []
-    size = 0
+def _keyword_rows(
+    analyser: Analyser, placed: Sequence[tuple[int, int, Entry]]
+) -> Iterator[tuple[int, str, str, str, str]]:
     for _, first, entry in placed:
         document = entry.document
         for id_, chunk in enumerate(entry.chunks, start=first):
             text = document.text[chunk.start : chunk.end]
-            rows.append((id_, *keyword.row(analyser, document.title, chunk.heading, text)))
-            size += len(text)
-            if size >= _AT_ONCE:
-                yield rows
-                rows, size = [], 0
-    yield rows
+            yield (id_, *keyword.row(analyser, document.title, chunk.heading, text))
 
 
 def _write_vectors(connection: apsw.Connection, number: int | None, placed: Sequence[tuple[int, int, Entry]]) -> None:

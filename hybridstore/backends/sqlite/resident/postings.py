@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hybridstore.analysis import Analyser
 from hybridstore.backends.base import Change
 from hybridstore.backends.sqlite import doclists, documents, keyword
-from hybridstore.backends.sqlite.connection import rows
+from hybridstore.backends.sqlite.connection import rows, value
 from hybridstore.backends.sqlite.resident.chunks import Chunks, Ids
 from hybridstore.backends.sqlite.schema import WEIGHTS
 
@@ -166,10 +166,17 @@ class Postings:
 
 def load(connection: apsw.Connection, revision: int, budget: int) -> Postings:
     """Read ids and lengths of all chunks; terms follow when they are asked for, within `budget` bytes."""
-    sizes = rows(connection, "SELECT id, sz FROM keywords_docsize ORDER BY id")
-    ids = np.fromiter((row[0] for row in sizes), np.int64, len(sizes))
-    lengths = _lengths(b"".join(row[1] for row in sizes), len(sizes))
-    return Postings(revision, Chunks(ids), lengths, len(ids), Terms(budget))
+    first, last, count = rows(connection, "SELECT min(id), max(id), count(*) FROM keywords_docsize")[0]
+    ordered = "FROM keywords_docsize ORDER BY id"
+    if not count:
+        ids = _NONE
+    elif last - first + 1 == count:
+        ids = np.arange(first, last + 1)
+    else:
+        ids = np.fromstring(value(connection, f"SELECT group_concat(id) FROM (SELECT id {ordered})"), np.int64, sep=",")
+    # One text instead of a row each: a third of the time.
+    sizes = value(connection, f"SELECT group_concat(hex(sz), '') FROM (SELECT sz {ordered})")
+    return Postings(revision, Chunks(ids), _lengths(bytes.fromhex(sizes or ""), count), count, Terms(budget))
 
 
 def _lengths(sizes: bytes, count: int) -> NDArray[np.float32]:
@@ -177,12 +184,12 @@ def _lengths(sizes: bytes, count: int) -> NDArray[np.float32]:
     data = np.frombuffer(sizes, np.uint8)
     ends = np.flatnonzero(data < 0x80)
     if len(ends) != count * len(WEIGHTS):
-        raise ValueError("the keyword index's sizes do not fit its columns")
-    values = data[ends].astype(np.int64)
+        raise apsw.CorruptError("the keyword index's sizes do not fit its columns")
+    values = data[ends].astype(np.int32)
     widths = np.diff(ends, prepend=-1)
     for back in range(1, int(widths.max(initial=1))):
-        more = widths > back
-        values[more] += (data[ends[more] - back] & 0x7F).astype(np.int64) << (7 * back)
+        more = np.flatnonzero(widths > back)
+        values[more] += (data[ends[more] - back] & 0x7F).astype(np.int32) << (7 * back)
     lengths: NDArray[np.float32] = values.reshape(count, len(WEIGHTS)).sum(axis=1).astype(np.float32)
     return lengths
 
