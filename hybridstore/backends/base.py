@@ -183,7 +183,7 @@ class Backend(Protocol):
     def nearest(self, vector: NDArray[np.float32], depth: int, restriction: Restriction) -> Ranking:
         """Rank chunks by cosine to a unit vector, at most `depth` of them; empty without vectors.
 
-        Cosines and order are exact for the first hundred, and within 0.01 for those below.
+        Cosines and order are exact for the first 64, and within 0.01 for those below.
         A zero vector has no direction: nothing is near to it, and it is near to nothing.
         """
         ...

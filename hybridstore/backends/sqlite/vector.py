@@ -20,9 +20,9 @@ from hybridstore.records import Ranking
 
 # So many of the nearest are ranked by exact cosine; a leg's candidates below them keep their code's, which is off by
 # less than 0.005 on sentence vectors and costs no look-up.
-EXACT = 100
+EXACT = 64
 # Codes order chunks almost as the exact vectors do; this many more than are to be exact are looked up.
-_MORE = 30
+_MORE = 16
 _MOST_CANDIDATES = 4096  # vec0's own limit on k
 _FLOAT = np.dtype("<f4")
 

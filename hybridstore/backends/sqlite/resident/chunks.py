@@ -99,16 +99,17 @@ def best(scores: NDArray[np.float32], count: int, floor: float = -np.inf) -> NDA
 
 
 def bound(scores: NDArray[np.float32], count: int) -> float:
-    """Give a number that at least `count` scores reach, hardly more than those; -inf where there are few scores.
+    """Give a number that at least `count` scores reach, hardly more than those; -inf where there are fewer scores.
 
     The scores are laid out in rows under each other: the largest of each column are that many different scores.
     """
-    columns = _COLUMNS * max(count, 1)
-    rows = len(scores) // columns
-    if rows < 2:
+    count = max(count, 1)
+    if len(scores) <= count:
         return -np.inf
-    tops = scores[: rows * columns].reshape(rows, columns).max(axis=0)
-    return float(np.partition(tops, columns - count)[columns - count])
+    columns = _COLUMNS * count
+    rows = len(scores) // columns
+    tops = scores if rows < 2 else scores[: rows * columns].reshape(rows, columns).max(axis=0)
+    return float(np.partition(tops, len(tops) - count)[len(tops) - count])
 
 
 _SPARSE = 2  # ids from first to last for each that is there, up to which a table of places is worth its memory

@@ -19,7 +19,7 @@ from hybridstore.backends.sqlite import vector
 from hybridstore.backends.sqlite.connection import rows, value
 from hybridstore.backends.sqlite.resident.chunks import Chunks, Ids, best
 from hybridstore.backends.sqlite.resident.growing import Growing
-from hybridstore.backends.sqlite.resident.sieve import NEIGHBOURS, POOL, Sieve, trustworthy
+from hybridstore.backends.sqlite.resident.sieve import NEIGHBOURS, POOL, POOL_SHARE, Sieve, trustworthy
 from hybridstore.codecs import int8
 from hybridstore.records import Ranking
 
@@ -60,7 +60,7 @@ class ResidentCodes:
         if allowed is not None and mask is not None and np.count_nonzero(mask) * 4 < len(mask):
             places, mask = np.flatnonzero(mask), None
         if self.sieve is not None and (places is None or len(places) > POOL):
-            pool = max(POOL if self.rows else 2 * POOL, 8 * count)
+            pool = max(POOL, len(self.chunks) // POOL_SHARE, 8 * count) * (1 if self.rows else 2)
             sifted, distances = self.sieve.sift(query, pool, places, mask)
             if self.rows is None:
                 places, mask = sifted, None

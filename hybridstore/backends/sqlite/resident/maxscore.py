@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from hybridstore.backends.sqlite.resident.chunks import best, bound
 
-_LONG = 64  # a list is long that holds more than one in so many chunks; before such a one it pays to look at the scores
+_LONG = 16  # a list is long that holds more than one in so many chunks; before such a one it pays to look at the scores
 _LOOK_UP = 16  # looking up a chunk in a list costs as much as adding so many of the list's rows
+_LOOKED_AT = 16_384
 _ROUNDING = 1e-5  # float32 sums may differ by this share, depending on their order
 
 
@@ -31,27 +32,45 @@ class Part:
 
 
 def top(
-    parts: Sequence[Part], size: int, count: int, mask: NDArray[np.bool_] | None = None
+    parts: Sequence[Part],
+    size: int,
+    count: int,
+    *,
+    mask: NDArray[np.bool_] | None = None,
+    gone: NDArray[np.intp] | None = None,
 ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """Give the places below `size` and the scores of the `count` best, best first, ties by place.
 
-    `mask` (size,) says which places may be found at all; a score of 0 is not found.
+    `mask` (size,) says which places may be found at all, `gone` names a few that may not; a score of 0 is not found.
     """
     parts = sorted(parts, key=lambda part: len(part.places))
     rest = np.append(np.cumsum([part.factor * part.most for part in reversed(parts)])[::-1], 0.0)  # still to come
     scores = np.zeros(size, np.float32)
     for number, part in enumerate(parts):
         if len(part.places) > size // _LONG and rest[0] > 2 * rest[number]:
+            _bury(scores, gone)
             floor = bound(scores, count) * (1 - _ROUNDING) - rest[number]
-            if floor > 0 and np.count_nonzero(scores > floor) * _LOOK_UP < len(part.places):
+            if floor > 0 and _about(scores, floor) * _LOOK_UP < len(part.places):
                 return _among(np.flatnonzero(scores > floor), scores, parts[number:], rest[number + 1 :], count)
         places, impacts = part.places, part.impacts
         if mask is not None:
             kept = mask.take(places)
             places, impacts = places[kept], impacts[kept]
         np.add.at(scores, places, impacts * np.float32(part.factor))
+    _bury(scores, gone)
     found = best(scores, count, floor=0.0)
     return found, scores[found]
+
+
+def _about(scores: NDArray[np.float32], floor: float) -> int:
+    """Count the scores above a floor, about: of so many only some are looked at."""
+    step = max(len(scores) // _LOOKED_AT, 1)
+    return int(np.count_nonzero(scores[::step] > floor)) * step
+
+
+def _bury(scores: NDArray[np.float32], gone: NDArray[np.intp] | None) -> None:
+    if gone is not None:
+        scores[gone] = 0.0
 
 
 def _among(

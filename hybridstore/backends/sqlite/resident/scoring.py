@@ -52,7 +52,8 @@ def score(
     used = [term for term in terms if term.used and term.document_frequency]
     known |= postings.read(connection, [term.text for term in used if term.text not in known])
     parts = [_part(postings, known[term.text], term) for term in used]
-    found, scores = top(parts, len(postings.chunks), depth, postings.chunks.mask(allowed))
+    mask = None if allowed is None else postings.chunks.mask(allowed)
+    found, scores = top(parts, len(postings.chunks), depth, mask=mask, gone=postings.chunks.gone)
     return Ranking(postings.chunks.ids[found], scores.astype(np.float64)), terms
 
 
