@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hybridstore.backends.base import Change
+from hybridstore.backends.sqlite.resident.growing import Growing
 
 Ids = NDArray[np.int64]
 
@@ -21,6 +25,7 @@ class Chunks:
     ids: Ids
     gone: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
     alive: NDArray[np.bool_] | None = None
+    room: Growing | None = field(default=None, repr=False, compare=False)  # the ids, with space behind them
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -33,7 +38,7 @@ class Chunks:
             offsets = wanted - self.ids[0]
             near: NDArray[np.intp] = offsets[(offsets >= 0) & (offsets < len(self.ids))].astype(np.intp)
             return near
-        if (table := self._table) is not None:
+        if len(wanted) > _FEW and (table := self._table) is not None:
             offsets = wanted - self.ids[0]
             near = table[offsets[(offsets >= 0) & (offsets < len(table))]].astype(np.intp)
             return near[near >= 0]
@@ -58,12 +63,13 @@ class Chunks:
             return self
         alive = np.ones(len(self.ids), np.bool_)
         alive[places] = False
-        return Chunks(self.ids, places, alive)
+        return Chunks(self.ids, places, alive, self.room)
 
     def with_added(self, ids: Ids) -> Chunks:
         """Give these chunks and, after them, new ones, whose ids are all larger."""
         alive = None if self.alive is None else np.concatenate([self.alive, np.ones(len(ids), np.bool_)])
-        return Chunks(np.concatenate([self.ids, ids]), self.gone, alive)
+        room = (self.room or Growing(self.ids)).append(len(self.ids), ids)
+        return Chunks(room.first(len(self.ids) + len(ids)), self.gone, alive, room)
 
     def living(self) -> int:
         """Count the living."""
@@ -85,6 +91,20 @@ class Chunks:
         mask = np.zeros(len(self.ids), np.bool_)
         mask[self.places(allowed)] = True
         return mask if self.alive is None else mask & self.alive
+
+
+def came_and_went(changes: Sequence[Change], chunks: Chunks) -> tuple[Ids, Ids]:
+    """Give the ids of the chunks that changes brought and left, beyond those there were, and of those they took."""
+    came, went = (
+        np.concatenate([_NONE, *(np.arange(one.first, one.last + 1) for one in changes if one.kind == kind)])
+        for kind in ("added", "removed")
+    )
+    if len(went) and len(came):
+        came = np.setdiff1d(came, went)
+    return came[came > (chunks.ids[-1] if len(chunks) else 0)], went
+
+
+_NONE: Ids = np.empty(0, np.int64)
 
 
 def best(scores: NDArray[np.float32], count: int, floor: float = -np.inf) -> NDArray[np.intp]:
@@ -112,5 +132,6 @@ def bound(scores: NDArray[np.float32], count: int) -> float:
     return float(np.partition(tops, len(tops) - count)[len(tops) - count])
 
 
+_FEW = 1_000  # ids that are searched for one by one
 _SPARSE = 2  # ids from first to last for each that is there, up to which a table of places is worth its memory
 _COLUMNS = 8  # for each wanted score; more columns leave fewer scores to sort, and take longer themselves

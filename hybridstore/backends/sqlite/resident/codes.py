@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hybridstore.backends.base import Change, Embedding
 from hybridstore.backends.sqlite import vector
 from hybridstore.backends.sqlite.connection import rows, value
-from hybridstore.backends.sqlite.resident.chunks import Chunks, Ids, best
+from hybridstore.backends.sqlite.resident.chunks import Chunks, Ids, best, came_and_went
 from hybridstore.backends.sqlite.resident.growing import Growing
 from hybridstore.backends.sqlite.resident.sieve import NEIGHBOURS, POOL, POOL_SHARE, Sieve, trustworthy
 from hybridstore.codecs import int8
@@ -36,7 +36,7 @@ _MOST_CHANGED = 0.2  # share of chunks added or gone beyond which loading anew i
 class ResidentCodes:
     """The codes of embedding `number` at a revision, in the order of `chunks`.
 
-    `rows` are the int8 codes (n, dim) and `scales` one over their norms (n,); None and () where only the sieve is
+    `rows` are the int8 codes (n, dim) and `scales` one over their norms (n,); None and none where only the sieve is
     kept. `sieve` None: not tried yet, not worth it, or it does not serve.
     """
 
@@ -45,7 +45,7 @@ class ResidentCodes:
     embedding: Embedding
     chunks: Chunks
     rows: Growing | None
-    scales: NDArray[np.float32]
+    scales: Growing
     sieve: Sieve | None = None
     tried: bool = False
 
@@ -83,7 +83,7 @@ class ResidentCodes:
         mask: NDArray[np.bool_] | None,
     ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """Give which of the places are nearest by int8 code, and their cosines."""
-        codes, scales = rows_.first(len(self.chunks)), self.scales
+        codes, scales = rows_.first(len(self.chunks)), self.scales.first(len(self.chunks))
         if places is not None:
             codes, scales = codes.take(places, axis=0), scales.take(places)
         scores = int8.scan(codes, scales, query)
@@ -118,7 +118,8 @@ def load(connection: apsw.Connection, revision: int, budget: int) -> ResidentCod
         ids_, order = _ascending(np.concatenate(ids))
         if order is not None:
             codes = Growing(codes.first(len(ids_))[order])
-        return ResidentCodes(revision, number, embedding, Chunks(ids_), codes, int8.scales(codes.first(len(ids_))))
+        scales = Growing(int8.scales(codes.first(len(ids_))))
+        return ResidentCodes(revision, number, embedding, Chunks(ids_), codes, scales)
     if count * (embedding.dim // 8 + _BESIDE) > budget or count < SIEVED:
         return None
     return _load_signs(connection, revision, number, embedding)
@@ -141,7 +142,7 @@ def _load_signs(connection: apsw.Connection, revision: int, number: int, embeddi
     ids_, order = _ascending(np.concatenate(ids))
     if order is not None:
         sieve = sieve.reordered(order)
-    return ResidentCodes(revision, number, embedding, Chunks(ids_), None, np.empty(0, np.float32), sieve, tried=True)
+    return ResidentCodes(revision, number, embedding, Chunks(ids_), None, _NO_SCALES, sieve, tried=True)
 
 
 def _ascending(ids: Ids) -> tuple[Ids, NDArray[np.intp] | None]:
@@ -173,9 +174,7 @@ def follow(
     connection: apsw.Connection, old: ResidentCodes, revision: int, changes: Sequence[Change]
 ) -> ResidentCodes | None:
     """Give the codes after these changes; None when loading anew is cheaper, or needed."""
-    gone = _ids(changes, "removed")
-    came = np.setdiff1d(_ids(changes, "added"), gone)
-    came = came[came > (old.chunks.ids[-1] if len(old.chunks) else 0)]
+    came, gone = came_and_went(changes, old.chunks)
     active = vector.by_state(connection, "active")
     filled = any(change.kind == "embedded" for change in changes)
     changed = len(old.chunks.gone) + len(gone) + len(came)
@@ -188,16 +187,13 @@ def follow(
         directed = exact.any(axis=1)  # a zero vector has no code
         ids, fresh = ids[directed], int8.encode(exact[directed])
         if stored is not None:
-            stored, scales = stored.append(len(chunks), fresh), np.concatenate([scales, int8.scales(fresh)])
+            stored = stored.append(len(chunks), fresh)
+            scales = scales.append(len(chunks), int8.scales(fresh))
         if sieve is not None:
             sieve = sieve.with_added(fresh)
         chunks = chunks.with_added(ids)
     return ResidentCodes(revision, old.number, old.embedding, chunks, stored, scales, sieve, old.tried)
 
 
-def _ids(changes: Sequence[Change], kind: str) -> Ids:
-    runs = [np.arange(change.first, change.last + 1) for change in changes if change.kind == kind]
-    return np.concatenate([_NONE, *runs])
-
-
 _NONE: Ids = np.empty(0, np.int64)
+_NO_SCALES = Growing(np.empty(0, np.float32))

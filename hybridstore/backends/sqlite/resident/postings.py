@@ -7,8 +7,8 @@ first. Chunks added since stand beside them, as the analyser reads them.
 from __future__ import annotations
 
 import threading
-from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import apsw
@@ -19,11 +19,13 @@ from hybridstore.analysis import Analyser
 from hybridstore.backends.base import Change
 from hybridstore.backends.sqlite import doclists, documents, keyword
 from hybridstore.backends.sqlite.connection import rows, value
-from hybridstore.backends.sqlite.resident.chunks import Chunks, Ids
+from hybridstore.backends.sqlite.resident.chunks import Chunks, came_and_went
+from hybridstore.backends.sqlite.resident.growing import Growing
 from hybridstore.backends.sqlite.schema import WEIGHTS
 
 K1, B = 1.2, 0.75  # FTS5's own, which cannot be set
 STEPS = 0xFFFF  # of an impact between 0 and 1
+_DRIFT = 2e-4  # share by which the average length may change before impacts are worked out again; they change by less
 _MOST_ADDED = 300  # chunks analysed to follow the log (0.1 ms each); beyond, starting anew is cheaper
 _MOST_DEAD = 0.2  # share of dead chunks beyond which starting anew is cheaper
 
@@ -89,18 +91,16 @@ class Postings:
 
     revision: int
     chunks: Chunks
-    lengths: NDArray[np.float32]
+    lengths: Growing  # of the chunks, in tokens
     base: int  # chunks read from FTS5; those after them came through the log and stand in `added`
     terms: Terms
-    added: Mapping[str, list[tuple[int, float]]] = field(default_factory=dict)
-    _average: float | None = None
+    total: float  # length of the living chunks together
+    # Shared with the revisions after this one, which only append: what is beyond this one's chunks is not its own.
+    added: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
 
     def average(self) -> float:
         """Give the average length of the living chunks, in tokens."""
-        if self._average is None:
-            total = self.lengths.sum(dtype=np.float64) - self.lengths[self.chunks.gone].sum(dtype=np.float64)
-            self._average = float(total) / max(self.chunks.living(), 1) or 1.0
-        return self._average
+        return self.total / max(self.chunks.living(), 1) or 1.0
 
     def impacts(self, places: NDArray[np.int32], weighted: NDArray[np.float32]) -> NDArray[np.uint16]:
         """Give the impacts of frequencies at places."""
@@ -111,7 +111,7 @@ class Postings:
         return np.rint(share, out=share).astype(np.uint16)
 
     def _norms(self, places: NDArray[np.int32], average: float) -> NDArray[np.float32]:
-        norms = self.lengths.take(places)
+        norms = self.lengths.first(len(self.chunks)).take(places)
         norms *= np.float32(K1 * B / average)
         norms += np.float32(K1 * (1 - B))
         return norms
@@ -127,9 +127,9 @@ class Postings:
         weighted /= 2
         return weighted
 
-    def late(self, token: str) -> Sequence[tuple[int, float]]:
+    def late(self, token: str) -> list[tuple[int, float]]:
         """Give the places after the base that hold a token, and its weighted frequency at each."""
-        return self.added.get(token, ())
+        return [entry for entry in self.added.get(token, ()) if entry[0] < len(self.chunks)]
 
     def read(
         self, connection: apsw.Connection, tokens: Sequence[str], longest: int | None = None
@@ -142,7 +142,7 @@ class Postings:
         for token in tokens:
             known = self.terms.get(token, self.revision)
             if known is not None:
-                if known.average != self.average():  # chunks came or went
+                if abs(known.average / self.average() - 1) > _DRIFT:  # chunks came or went
                     known = self._weighed(known.revision, known.places, self._frequencies(known))
                     self.terms.keep(token, known)
                 found[token] = known
@@ -169,14 +169,15 @@ def load(connection: apsw.Connection, revision: int, budget: int) -> Postings:
     first, last, count = rows(connection, "SELECT min(id), max(id), count(*) FROM keywords_docsize")[0]
     ordered = "FROM keywords_docsize ORDER BY id"
     if not count:
-        ids = _NONE
+        ids = np.empty(0, np.int64)
     elif last - first + 1 == count:
         ids = np.arange(first, last + 1)
     else:
         ids = np.fromstring(value(connection, f"SELECT group_concat(id) FROM (SELECT id {ordered})"), np.int64, sep=",")
     # One text instead of a row each: a third of the time.
     sizes = value(connection, f"SELECT group_concat(hex(sz), '') FROM (SELECT sz {ordered})")
-    return Postings(revision, Chunks(ids), _lengths(bytes.fromhex(sizes or ""), count), count, Terms(budget))
+    lengths = _lengths(bytes.fromhex(sizes or ""), count)
+    return Postings(revision, Chunks(ids), Growing(lengths), count, Terms(budget), float(lengths.sum(dtype=np.float64)))
 
 
 def _lengths(sizes: bytes, count: int) -> NDArray[np.float32]:
@@ -198,14 +199,16 @@ def follow(
     connection: apsw.Connection, analyser: Analyser, old: Postings, revision: int, changes: Sequence[Change]
 ) -> Postings | None:
     """Give the postings after these changes; None when starting anew is cheaper."""
-    gone = np.concatenate([_NONE, *(_run(change) for change in changes if change.kind == "removed")])
-    came = np.setdiff1d(np.concatenate([_NONE, *(_run(c) for c in changes if c.kind == "added")]), gone)
-    came = came[came > (old.chunks.ids[-1] if len(old.chunks) else 0)]
+    came, gone = came_and_went(changes, old.chunks)
     dead = len(old.chunks.gone) + len(gone)
     if len(came) + len(old.chunks) - old.base > _MOST_ADDED or dead > _MOST_DEAD * (len(old.chunks) + 1):
         return None
-    chunks = old.chunks.without(gone) if len(gone) else old.chunks
-    added: dict[str, list[tuple[int, float]]] = defaultdict(list, {term: list(at) for term, at in old.added.items()})
+    chunks = old.chunks
+    total = old.total
+    if len(gone):
+        chunks = old.chunks.without(gone)
+        newly = np.setdiff1d(chunks.gone, old.chunks.gone, assume_unique=True)
+        total -= float(old.lengths.first(len(old.chunks))[newly].sum(dtype=np.float64))
     lengths = []
     passages = documents.passages(connection, came.tolist())
     for place, passage in enumerate(passages, start=len(chunks)):
@@ -216,14 +219,8 @@ def follow(
             for token in column:
                 weighted[token] += weight  # type: ignore[assignment]  # a Counter may count in halves
         for token, count in weighted.items():
-            added[token].append((place, count))
-    chunks = chunks.with_added(np.array([passage.chunk for passage in passages], np.int64))
-    lengths_now = np.concatenate([old.lengths, np.array(lengths, np.float32)])
-    return Postings(revision, chunks, lengths_now, old.base, old.terms, added)
-
-
-_NONE: Ids = np.empty(0, np.int64)
-
-
-def _run(change: Change) -> Ids:
-    return np.arange(change.first, change.last + 1)
+            old.added.setdefault(token, []).append((place, count))
+    if passages:
+        chunks = chunks.with_added(np.array([passage.chunk for passage in passages], np.int64))
+    lengths_now = old.lengths.append(len(old.chunks), np.array(lengths, np.float32))
+    return Postings(revision, chunks, lengths_now, old.base, old.terms, total + sum(lengths), old.added)
