@@ -178,3 +178,10 @@ def fetch(
     rows: list[Any] = connection.execute(sql, (json.dumps(chunks),)).fetchall()
     vectors = np.frombuffer(b"".join(vector for _, vector in rows), dtype=_FLOAT).reshape(-1, dim)
     return np.array([chunk for chunk, _ in rows], dtype=np.int64), vectors
+
+
+def in_order(connection: apsw.Connection, number: int, dim: int, chunks: Sequence[int]) -> NDArray[np.float32]:
+    """Give the exact vectors of chunks (n, dim) in the order asked for; zeros where there is none."""
+    ids, vectors = fetch(connection, number, dim, chunks)
+    known, none = dict(zip(ids.tolist(), vectors, strict=True)), np.zeros(dim, np.float32)
+    return np.array([known.get(chunk, none) for chunk in chunks], np.float32).reshape(-1, dim)
