@@ -28,7 +28,7 @@ Codes = NDArray[np.int8]
 SIEVED = 32_768  # chunks from which on a sieve is worth its making
 _BLOCK = 1_024  # codes in one of vec0's blobs
 _SAMPLED = 16  # blocks that tell the medians where no more of the int8 codes are kept
-_BESIDE = 32  # bytes a chunk beside its code: its id, its scale, whether it is alive, what is between the steps
+_BESIDE = 12  # bytes a chunk beside its code: its id and its scale
 _MOST_CHANGED = 0.2  # share of chunks added or gone beyond which loading anew is cheaper
 
 

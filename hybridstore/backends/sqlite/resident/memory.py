@@ -22,6 +22,7 @@ from hybridstore.backends.sqlite.resident.postings import Postings
 from hybridstore.backends.sqlite.revisions import changes
 from hybridstore.backends.sqlite.where import restricted
 
+_CODES, _POSTINGS, _COLUMNS = 65, 25, 10  # per cent of the budget
 _ALLOWED_KEPT = 4  # restrictions whose chunk ids are remembered, for one revision
 
 Copy = TypeVar("Copy", Postings, ResidentCodes)
@@ -39,7 +40,7 @@ class Memory:
         self._lock = threading.Lock()
         self._postings: Postings | None = None
         self._codes: ResidentCodes | None = None
-        self._columns = Columns(budget // 8)
+        self._columns = Columns(budget * _COLUMNS // 100)
         self._allowed: OrderedDict[Restriction, Ids] = OrderedDict()
         self._allowed_at = -1
 
@@ -54,7 +55,7 @@ class Memory:
                 revision,
                 self._postings,
                 lambda now, log: postings.follow(connection, self._analyser, now, revision, log),
-            ) or postings.load(connection, revision, self._budget // 8)
+            ) or postings.load(connection, revision, self._budget * _POSTINGS // 100)
             return self._postings
 
     def codes(self, connection: apsw.Connection) -> ResidentCodes | None:
@@ -69,7 +70,7 @@ class Memory:
                 revision,
                 self._codes,
                 lambda now, log: codes.follow(connection, now, revision, log),
-            ) or codes.load(connection, revision, self._budget * 3 // 4)
+            ) or codes.load(connection, revision, self._budget * _CODES // 100)
             if self._codes is not None and again:  # a process that searches once has no use for a sieve
                 self._codes = self._codes.sieved()
             return self._codes

@@ -25,6 +25,7 @@ from hybridstore.backends.sqlite.schema import WEIGHTS
 
 K1, B = 1.2, 0.75  # FTS5's own, which cannot be set
 STEPS = 0xFFFF  # of an impact between 0 and 1
+_EACH = 13  # bytes: a chunk's id, its length, whether it is alive
 _DRIFT = 2e-4  # share by which the average length may change before impacts are worked out again; they change by less
 _MOST_ADDED = 300  # chunks analysed to follow the log (0.1 ms each); beyond, starting anew is cheaper
 _MOST_DEAD = 0.2  # share of dead chunks beyond which starting anew is cheaper
@@ -164,9 +165,14 @@ class Postings:
         return Posting(revision, places, impacts, self.average(), float(impacts.max(initial=0)) / STEPS)
 
 
-def load(connection: apsw.Connection, revision: int, budget: int) -> Postings:
-    """Read ids and lengths of all chunks; terms follow when they are asked for, within `budget` bytes."""
+def load(connection: apsw.Connection, revision: int, budget: int) -> Postings | None:
+    """Read ids and lengths of all chunks; terms follow when they are asked for.
+
+    Ids and lengths may take half of `budget` bytes, the terms a third; None where that does not do.
+    """
     first, last, count = rows(connection, "SELECT min(id), max(id), count(*) FROM keywords_docsize")[0]
+    if count * _EACH > budget // 2:
+        return None
     ordered = "FROM keywords_docsize ORDER BY id"
     if not count:
         ids = np.empty(0, np.int64)
@@ -177,7 +183,7 @@ def load(connection: apsw.Connection, revision: int, budget: int) -> Postings:
     # One text instead of a row each: a third of the time.
     sizes = value(connection, f"SELECT group_concat(hex(sz), '') FROM (SELECT sz {ordered})")
     lengths = _lengths(bytes.fromhex(sizes or ""), count)
-    return Postings(revision, Chunks(ids), Growing(lengths), count, Terms(budget), float(lengths.sum(dtype=np.float64)))
+    return Postings(revision, Chunks(ids), Growing(lengths), count, Terms(budget // 3), float(lengths.sum(dtype=np.float64)))
 
 
 def _lengths(sizes: bytes, count: int) -> NDArray[np.float32]:
