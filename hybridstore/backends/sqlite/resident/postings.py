@@ -183,7 +183,8 @@ def load(connection: apsw.Connection, revision: int, budget: int) -> Postings | 
     # One text instead of a row each: a third of the time.
     sizes = value(connection, f"SELECT group_concat(hex(sz), '') FROM (SELECT sz {ordered})")
     lengths = _lengths(bytes.fromhex(sizes or ""), count)
-    return Postings(revision, Chunks(ids), Growing(lengths), count, Terms(budget // 3), float(lengths.sum(dtype=np.float64)))
+    total = float(lengths.sum(dtype=np.float64))
+    return Postings(revision, Chunks(ids), Growing(lengths), count, Terms(budget // 3), total)
 
 
 def _lengths(sizes: bytes, count: int) -> NDArray[np.float32]:
