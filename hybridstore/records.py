@@ -79,7 +79,7 @@ class KeywordQuery:
 class Term:
     """A query term: in how many chunks it occurs, its IDF, how often it counts, whether the keyword leg used it.
 
-    A token that only stands in a phrase is not used by itself.
+    A token that only stands in a phrase is not used by itself, nor is one so common that it adds little.
     """
 
     text: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from hybridstore.analysis import Analyser
 from hybridstore.backends.base import Backend, Restriction
 from hybridstore.filters import Filter
-from hybridstore.records import Hit, KeywordQuery, Ranking, Selection, Trace
+from hybridstore.records import Hit, KeywordQuery, Ranking, Selection, Term, Trace
 
 _DEEP = 4096  # how far down a leg is followed for an expected document; sqlite-vec's limit
 _TERMS_TOLD = 12
@@ -59,10 +60,10 @@ def _story(trace: Explanation) -> list[str]:
     if trace.excluded:
         lines.append("Must not hold: " + ", ".join(trace.excluded))
     if trace.keyword is not None:
-        told = sorted(trace.terms, key=lambda term: -term.idf)
-        words = [f"{term.text} (in {term.document_frequency}, idf {term.idf:.2f})" for term in told[:_TERMS_TOLD]]
-        more = f" and {len(told) - _TERMS_TOLD} more" if len(told) > _TERMS_TOLD else ""
-        lines.append(f"Terms, rarest first: {', '.join(words) or 'none'}{more}.")
+        lines.append(f"Terms, rarest first: {_terms([term for term in trace.terms if term.used])}.")
+        if unused := [term for term in trace.terms if not term.used]:
+            why = "Only within phrases" if trace.phrases else "So common that they add little, and were left out"
+            lines.append(f"{why}: {_terms(unused)}.")
         lines.append(f"Keyword leg: {len(trace.keyword)} candidates{_spread(trace.keyword, 'BM25')}.")
     if trace.vector is not None:
         lines.append(f"Vector leg: {len(trace.vector)} candidates{_spread(trace.vector, 'cosine')}.")
@@ -80,6 +81,12 @@ def _story(trace: Explanation) -> list[str]:
         lines += ["", trace.expected.story]
     steps = ", ".join(f"{step} {seconds * 1000:.1f}" for step, seconds in trace.timings.items())
     return [*lines, "", f"Milliseconds: {steps}."]
+
+
+def _terms(terms: Sequence[Term]) -> str:
+    told = sorted(terms, key=lambda term: -term.idf)
+    words = [f"{term.text} (in {term.document_frequency}, idf {term.idf:.2f})" for term in told[:_TERMS_TOLD]]
+    return (", ".join(words) or "none") + (f" and {len(told) - _TERMS_TOLD} more" if len(told) > _TERMS_TOLD else "")
 
 
 def tell_selection(selection: Selection) -> str:

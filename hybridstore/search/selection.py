@@ -19,7 +19,7 @@ from hybridstore.backends.base import Backend, Passage
 from hybridstore.errors import InputError
 from hybridstore.records import Ranking, Selection
 
-# What makes near-copies, measured on 20 collections and on made-up edits (docs/experiments.md). By the cosine alone it
+# What makes near-copies, measured on 23 collections and on made-up edits (docs/experiments.md). By the cosine alone it
 # cannot be told: another number, or a "not", leaves it at .995 or more in four of five passages, and passages in a
 # language that the model does not know come to .98. So the words decide, and the cosine says where to look at them;
 # below .97 what has the same words is mostly an erratum, an addendum, or a function's counterpart.
