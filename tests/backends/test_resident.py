@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from made import ALL, EMBEDDING, entry, units
 
-from hybridstore.backends.base import Restriction
+from hybridstore.backends.base import Embedding, Restriction
 from hybridstore.backends.sqlite import SQLiteBackend, keyword, vector
 from hybridstore.backends.sqlite.resident import codes, postings
 from hybridstore.backends.sqlite.resident.chunks import Chunks, best
 from hybridstore.backends.sqlite.resident.growing import Growing
 from hybridstore.backends.sqlite.where import restricted
-from hybridstore.codecs import int8
+from hybridstore.codecs import int8, signs
 from hybridstore.filters import parse
 from hybridstore.records import KeywordQuery
 
@@ -276,3 +276,44 @@ def test_rescoring_gives_exact_cosines(backend):
     ranking = backend.nearest(asked, 10, ALL)
     assert ranking.scores == pytest.approx(np.sort(made @ asked)[::-1][:10], abs=1e-6)
     assert vector.candidates(10) > 10
+
+
+@pytest.mark.parametrize("room", ["codes", "signs"])
+def test_codes_are_loaded_in_the_order_of_the_ids_wherever_vec0_put_them(backend, monkeypatch, room):
+    monkeypatch.setattr(codes, "SIEVED", 1_000)
+    monkeypatch.setattr(codes.Sieve, "serves", lambda *_: True)  # there are too few to tell
+    rng = np.random.default_rng(16)
+    embedding = Embedding("wide@1", "wide", 256)
+    vectors = spread(rng, 2_600)
+
+    def put(first, last):
+        backend.put(
+            [entry(f"d{n}", vectors=vectors[n : n + 1]) for n in range(first, last)],
+            embedding=embedding,
+        )
+
+    put(0, 2_500)
+    backend.remove([f"d{n}" for n in range(700, 760)])
+    put(2_500, 2_600)  # takes the places that were left
+    kept = np.concatenate([vectors[:700], vectors[760:]])
+    with backend._connections.reading() as connection:
+        budget = 2**24 if room == "codes" else 2_600 * (256 // 8 + 12)
+        loaded = codes.load(connection, 1, budget)
+        ids = [chunk for (chunk,) in connection.execute("SELECT chunk FROM chunks ORDER BY chunk")]
+    assert loaded.chunks.ids.tolist() == ids
+    coded = int8.encode(kept)
+    if room == "codes":
+        assert (loaded.rows.first(len(ids)) == coded).all()
+    else:
+        assert loaded.rows is None
+        assert (loaded.sieve.planes.first(len(ids)) == signs.encode(coded, loaded.sieve.above)).all()
+
+
+def test_without_memory_nothing_is_kept(tmp_path):
+    rng = random.Random(7)
+    tight = SQLiteBackend(str(tmp_path / "one.db"), memory=0)
+    tight.put(with_vectors([passage(rng, f"d{n}") for n in range(50)], rng), embedding=EMBEDDING)
+    with tight._connections.reading() as connection:
+        assert tight._memory.postings(connection) is None
+        assert tight._memory.codes(connection) is None
+    tight.close()

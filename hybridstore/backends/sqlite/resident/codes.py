@@ -107,67 +107,66 @@ def load(connection: apsw.Connection, revision: int, budget: int) -> ResidentCod
     if active is None:
         return None
     number, embedding = active
-    count = _BLOCK * int(value(connection, f"SELECT count(*) FROM codes_{number}_chunks"))
-    if count * (embedding.dim + embedding.dim // 8 + _BESIDE) <= budget:
-        codes, ids = Growing(np.empty((0, embedding.dim), np.int8), capacity=count + _BLOCK), [_NONE]
-        read = 0
-        for some, coded in _blocks(connection, number, embedding.dim):
-            codes = codes.append(read, coded)
-            read += len(some)
-            ids.append(some)
-        ids_, order = _ascending(np.concatenate(ids))
-        if order is not None:
-            codes = Growing(codes.first(len(ids_))[order])
-        scales = Growing(int8.scales(codes.first(len(ids_))))
-        return ResidentCodes(revision, number, embedding, Chunks(ids_), codes, scales)
-    if count * (embedding.dim // 8 + _BESIDE) > budget or count < SIEVED:
+    ids, places = _chunks(connection, number)
+    count, dim = len(ids), embedding.dim
+    if count * (dim + dim // 8 + _BESIDE) <= budget:
+        codes = Growing(np.empty((0, dim), np.int8), capacity=count + count // 64 + _BLOCK)
+        codes = codes.append(0, np.broadcast_to(np.int8(0), (count, dim)))
+        for at, coded in _blocks(connection, number, dim, places):
+            codes.first(count)[at] = coded
+        scales = Growing(int8.scales(codes.first(count)))
+        return ResidentCodes(revision, number, embedding, Chunks(ids), codes, scales)
+    if count * (dim // 8 + _BESIDE) > budget or count < SIEVED:
         return None
-    return _load_signs(connection, revision, number, embedding)
-
-
-def _load_signs(connection: apsw.Connection, revision: int, number: int, embedding: Embedding) -> ResidentCodes | None:
-    all_blocks = [
-        block for (block,) in rows(connection, f"SELECT chunk_id FROM codes_{number}_chunks ORDER BY chunk_id")
-    ]
-    spread = all_blocks[:: max(len(all_blocks) // _SAMPLED, 1)]
-    sample = np.concatenate([codes for _, codes in _blocks(connection, number, embedding.dim, spread)])
-    trial = Sieve.of(sample)
-    if not trial.serves(sample):
+    sample = np.concatenate([coded for _, coded in _blocks(connection, number, dim, places, some=_SAMPLED)])
+    sieve = Sieve.of(sample)
+    if not sieve.serves(sample):
         return None
-    sieve = Sieve.of(sample[:0], trial.above, capacity=_BLOCK * len(all_blocks))
-    ids = [_NONE]
-    for some, coded in _blocks(connection, number, embedding.dim):
-        sieve = sieve.with_added(coded)
-        ids.append(some)
-    ids_, order = _ascending(np.concatenate(ids))
-    if order is not None:
-        sieve = sieve.reordered(order)
-    return ResidentCodes(revision, number, embedding, Chunks(ids_), None, _NO_SCALES, sieve, tried=True)
+    sieve = Sieve.room(sieve.above, count)
+    for at, coded in _blocks(connection, number, dim, places):
+        sieve.put(at, coded)
+    return ResidentCodes(revision, number, embedding, Chunks(ids), None, _NO_SCALES, sieve, tried=True)
 
 
-def _ascending(ids: Ids) -> tuple[Ids, NDArray[np.intp] | None]:
-    """Give ids in order, and the order where they were not: places of removed chunks are filled again."""
-    if not np.any(ids[1:] < ids[:-1]):
-        return ids, None
+def _chunks(connection: apsw.Connection, number: int) -> tuple[Ids, NDArray[np.intp]]:
+    """Give the ids of the chunks that have a code, ascending, and where each goes as they stand in the file.
+
+    vec0 keeps 1,024 codes to a blob, with their ids and a bit each for those in use, and fills places again that were
+    left, so the ids need not ascend.
+    """
+    blocks = rows(connection, f"SELECT validity, rowids FROM codes_{number}_chunks ORDER BY chunk_id")
+    ids = np.frombuffer(b"".join(rowids for _, rowids in blocks), "<i8")
+    ids = ids[_used(b"".join(validity for validity, _ in blocks))]
     order = np.argsort(ids, kind="stable")
-    return ids[order], order
+    places = np.empty(len(ids), np.intp)
+    places[order] = np.arange(len(ids))
+    return ids[order], places
+
+
+def _used(validity: bytes) -> NDArray[np.bool_]:
+    return np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little").view(np.bool_)
 
 
 def _blocks(
-    connection: apsw.Connection, number: int, dim: int, blocks: Sequence[int] | None = None
-) -> Iterator[tuple[Ids, Codes]]:
-    """Read the codes block by block, with their ids.
+    connection: apsw.Connection, number: int, dim: int, places: NDArray[np.intp], some: int | None = None
+) -> Iterator[tuple[NDArray[np.intp] | slice, Codes]]:
+    """Read the codes block by block, about ten times as fast as row by row, with where each goes.
 
-    vec0 keeps 1,024 codes to a blob, with their ids and a bit each for those in use; reading the blobs is about
-    ten times as fast as asking vec0 row by row.
+    All blocks, or some spread over all.
     """
-    sql = f"""SELECT validity, rowids, vectors FROM codes_{number}_chunks AS c
-              JOIN codes_{number}_vector_chunks00 AS v ON v.rowid = c.chunk_id
-              {"" if blocks is None else f"WHERE c.chunk_id IN ({', '.join(map(str, blocks))})"} ORDER BY c.chunk_id"""
-    for validity, rowids, vectors in connection.execute(sql):
-        used = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little").view(np.bool_)
-        ids, codes = np.frombuffer(rowids, "<i8"), np.frombuffer(vectors, np.int8).reshape(-1, dim)
-        yield (ids, codes) if used.all() else (ids[used], codes[used])
+    blocks = rows(connection, f"SELECT chunk_id, validity FROM codes_{number}_chunks ORDER BY chunk_id")
+    step = 1 if some is None else max(len(blocks) // some, 1)
+    sql = f"SELECT vectors FROM codes_{number}_vector_chunks00 WHERE rowid = ?"
+    read = 0
+    for n, (block, validity) in enumerate(blocks):
+        used = _used(validity)
+        at = places[read : read + np.count_nonzero(used)]
+        read += len(at)
+        if n % step or not len(at):
+            continue
+        codes = np.frombuffer(value(connection, sql, (block,)), np.int8).reshape(-1, dim)
+        in_row = at[-1] - at[0] == len(at) - 1 and bool(np.all(at[1:] > at[:-1]))
+        yield slice(at[0], at[-1] + 1) if in_row else at, codes if used.all() else codes[used]
 
 
 def follow(

@@ -34,19 +34,26 @@ class Sieve:
     count: int
 
     @classmethod
-    def of(cls, codes: NDArray[np.int8], above: NDArray[np.int8] | None = None, capacity: int = 0) -> Self:
-        """Make the sieve of int8 codes (n, dim), with room for `capacity`."""
-        above = signs.medians(codes) if above is None else above
-        return cls(above, Growing(signs.encode(codes, above), axis=1, capacity=capacity), len(codes))
+    def of(cls, codes: NDArray[np.int8]) -> Self:
+        """Make the sieve of int8 codes (n, dim)."""
+        above = signs.medians(codes)
+        return cls(above, Growing(signs.encode(codes, above), axis=1), len(codes))
+
+    @classmethod
+    def room(cls, above: NDArray[np.int8], count: int) -> Self:
+        """Make a sieve for `count` codes, still to be put into it."""
+        planes = signs.encode(np.empty((0, len(above)), np.int8), above)
+        space = Growing(planes, axis=1, capacity=count + count // 64 + 1024)
+        return cls(above, space.append(0, np.broadcast_to(np.uint64(0), (len(planes), count))), count)
+
+    def put(self, places: NDArray[np.intp] | slice, codes: NDArray[np.int8]) -> None:
+        """Put codes into places that `room` made."""
+        self.planes.first(self.count)[:, places] = signs.encode(codes, self.above)
 
     def with_added(self, codes: NDArray[np.int8]) -> Self:
         """Give the sieve with more codes behind it."""
         planes = self.planes.append(self.count, signs.encode(codes, self.above))
         return replace(self, planes=planes, count=self.count + len(codes))
-
-    def reordered(self, order: NDArray[np.intp]) -> Self:
-        """Give the sieve with its codes in another order."""
-        return replace(self, planes=Growing(self.planes.first(self.count).take(order, axis=1), axis=1))
 
     def sift(
         self,
