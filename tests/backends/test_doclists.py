@@ -6,8 +6,9 @@ import apsw
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made import entry
 
-from hybridstore.backends.sqlite import doclists
+from hybridstore.backends.sqlite import SQLiteBackend, doclists
 from hybridstore.backends.sqlite.schema import TABLES, WEIGHTS
 
 COLUMNS = ("title", "heading", "body", "compounds")
@@ -120,3 +121,13 @@ def test_a_page_that_makes_no_sense_is_an_error():
     connection.execute("UPDATE keywords_data SET block = ? WHERE id = ?", (damaged, page))
     with pytest.raises(apsw.CorruptError):
         doclists.read(connection, ["word"])
+
+
+def test_an_index_in_another_format_is_left_to_fts5(tmp_path):
+    backend = SQLiteBackend(str(tmp_path / "one.db"))
+    backend.put([entry("d1", "word"), entry("d2", "other")])
+    with backend._connections.atomic() as connection:
+        connection.execute("UPDATE keywords_config SET v = 5 WHERE k = 'version'")
+    with backend._connections.reading() as connection:
+        assert backend._memory.postings(connection) is None
+    backend.close()

@@ -100,12 +100,8 @@ class SQLiteBackend:
             return writing.remove(connection, log, gone)
 
     def remove_sources(self, keys: Iterable[str]) -> int:
-        removed = 0
         with self._connections.atomic() as connection, Log(connection) as log:
-            for key in keys:
-                removed += writing.remove(connection, log, list(documents.of_source(connection, key).values()))
-                connection.execute("DELETE FROM sources WHERE key = ?", (key,))
-        return removed
+            return sum(writing.remove_source(connection, log, key) for key in keys)
 
     # searching
 
@@ -230,9 +226,7 @@ class SQLiteBackend:
                 vectors=value(connection, f"SELECT count(*) FROM vectors_{active[0]}") if active else 0,
                 sources=value(connection, "SELECT count(*) FROM sources"),
                 revision=int(str(facts["revision"])),
-                bytes=sum(
-                    Path(self.path + end).stat().st_size for end in ("", "-wal") if Path(self.path + end).exists()
-                ),
+                bytes=sum(path.stat().st_size for path in map(Path, (self.path, f"{self.path}-wal")) if path.exists()),
                 language=self._language,
                 embedding=active[1] if active else None,
                 building=building[1] if building else None,

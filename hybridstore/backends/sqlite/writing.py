@@ -114,6 +114,13 @@ def remove(connection: apsw.Connection, log: Log, rows: Sequence[int]) -> int:
     return len(rows)
 
 
+def remove_source(connection: apsw.Connection, log: Log, key: str) -> int:
+    """Forget a source and remove its documents; give how many."""
+    removed = remove(connection, log, list(documents.of_source(connection, key).values()))
+    connection.execute("DELETE FROM sources WHERE key = ?", (key,))
+    return removed
+
+
 def _remove_chunks(connection: apsw.Connection, log: Log, rows: Sequence[int]) -> None:
     gone: list[int] = []
     for row in rows:
