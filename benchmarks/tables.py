@@ -38,6 +38,7 @@ only formed within one go, in which the rivals took turns. Where a rival wins, i
 - *Embedder*: 256 texts of mixed length on two threads, five rounds in turn, the best of each; one short query.
 - *Quality*: `hybridstore evaluate` on whole documents, one chunk each, with the default model; n is the number of
   queries. nDCG@10 and recall@100 equal trec_eval's.
+- *What speed costs*: `benchmarks/exactness.py`, the first 300 queries of each collection.
 
 ## Run it yourself
 
@@ -74,13 +75,27 @@ def quality(told: dict[str, Any]) -> list[str]:
     return lines
 
 
+def exactness(told: dict[str, Any]) -> list[str]:
+    lines = [
+        "## What speed costs in quality: nDCG@10 as it is, and the difference to SQLite answering everything itself",
+        "",
+        "| collection | n | keyword | vector | hybrid |",
+        "|---|---|---|---|---|",
+    ]
+    for name, row in told.items():
+        legs = [row[leg] for leg in ("keyword", "vector", "hybrid")]
+        cells = [f"{leg['ndcg@10']:.4f} ({leg['difference']:+.4f})" for leg in legs]
+        lines.append(f"| {name} | {row['n']:,} | " + " | ".join(cells) + " |")
+    return lines
+
+
 def written(results: Path, page: Path) -> dict[Path, str]:
     """Give what each generated file must hold."""
     sizes = speed_tables.load(results)
     drawn = plots.drawn(sizes)
     parts = ["# Benchmarks", "", "Written by `benchmarks/tables.py` from `results/`; do not edit.", ""]
     parts += speed_tables.section(sizes, [os.path.relpath(results / name, page.parent) for name in drawn])
-    for name, table in (("embedder", embedder), ("quality", quality)):
+    for name, table in (("embedder", embedder), ("quality", quality), ("exactness", exactness)):
         file = results / f"{name}.json"
         if file.exists():
             parts += [*table(json.loads(file.read_text())), ""]

@@ -168,8 +168,8 @@ class Postings:
 def load(connection: apsw.Connection, revision: int, budget: int) -> Postings | None:
     """Read ids and lengths of all chunks; terms follow when they are asked for.
 
-    Ids and lengths may take half of `budget` bytes, the terms a third; None where that does not do, or the index is in a
-    format that is not read here.
+    Ids and lengths may take half of `budget` bytes, the terms a third; None where that does not do, or where the index
+    is in a format that is not read here.
     """
     first, last, count = rows(connection, "SELECT min(id), max(id), count(*) FROM keywords_docsize")[0]
     if count * _EACH > budget // 2 or not doclists.readable(connection):
