@@ -35,9 +35,10 @@ class Chunks:
         if not len(self.ids):
             return np.empty(0, np.intp)
         if self.ids[-1] - self.ids[0] == len(self.ids) - 1:  # no gaps: a place is a subtraction
-            offsets = wanted - self.ids[0]
-            near: NDArray[np.intp] = offsets[(offsets >= 0) & (offsets < len(self.ids))].astype(np.intp)
-            return near
+            offsets: NDArray[np.intp] = (wanted - self.ids[0]).astype(np.intp, copy=False)
+            if len(wanted) and (offsets.min() < 0 or offsets.max() >= len(self.ids)):
+                offsets = offsets[(offsets >= 0) & (offsets < len(self.ids))]
+            return offsets
         if len(wanted) > _FEW and (table := self._table) is not None:
             offsets = wanted - self.ids[0]
             near = table[offsets[(offsets >= 0) & (offsets < len(table))]].astype(np.intp)

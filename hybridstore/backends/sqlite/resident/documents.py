@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hybridstore.backends.base import Change
 from hybridstore.backends.sqlite.connection import rows
-from hybridstore.backends.sqlite.resident.chunks import Chunks, Ids
+from hybridstore.backends.sqlite.resident.chunks import Chunks, Ids, came_and_went
 from hybridstore.backends.sqlite.resident.values import MISSING, Mask, decoded
 from hybridstore.filters import Filter, matches
 
@@ -118,8 +118,7 @@ def _unless_own(owners: NDArray[np.intp], documents: int) -> NDArray[np.intp] | 
 
 def follow(connection: apsw.Connection, old: Documents, revision: int, changes: Sequence[Change]) -> Documents | None:
     """Give the documents after these changes; None where reading anew is cheaper."""
-    gone = _ids(changes, "removed")
-    came = np.setdiff1d(_ids(changes, "added"), gone)
+    came, gone = came_and_went(changes, old.chunks)
     if len(came) > _MOST_LATE and len(came) > _MOST_ADDED * len(old.chunks):
         return None
     late, places = list(old.late), dict[int, int]()
@@ -142,10 +141,6 @@ def follow(connection: apsw.Connection, old: Documents, revision: int, changes: 
         np.concatenate([old.late_chunks[left], np.array(late_chunks, np.int64)]),
         np.concatenate([old.late_owners[left], np.array(late_owners, np.intp)]),
     )
-
-
-def _ids(changes: Sequence[Change], kind: str) -> Ids:
-    return np.concatenate([_NONE, *(np.arange(one.first, one.last + 1) for one in changes if one.kind == kind)])
 
 
 def pages(

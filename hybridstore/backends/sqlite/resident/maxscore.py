@@ -18,6 +18,7 @@ from hybridstore.backends.sqlite.resident.chunks import best, bound
 _LONG = 16  # a list is long that holds more than one in so many chunks; before such a one it pays to look at the scores
 _LOOK_UP = 16  # looking up a chunk in a list costs as much as adding so many of the list's rows
 _LOOKED_AT = 16_384
+_DENSE = 8  # a filter that lets through more than one in so many is applied to the scores, not to the postings
 _ROUNDING = 1e-5  # float32 sums may differ by this share, depending on their order
 
 
@@ -43,21 +44,24 @@ def top(
 
     `mask` (size,) says which places may be found at all, `gone` names a few that may not; a score of 0 is not found.
     """
+    out = gone if mask is None else mask  # what is done about a place that may not be found: its score is wiped out
+    if mask is not None and np.count_nonzero(mask) * _DENSE < size:
+        out = None  # or it is never added
     parts = sorted(parts, key=lambda part: len(part.places))
     rest = np.append(np.cumsum([part.factor * part.most for part in reversed(parts)])[::-1], 0.0)  # still to come
     scores = np.zeros(size, np.float32)
     for number, part in enumerate(parts):
         if len(part.places) > size // _LONG and rest[0] > 2 * rest[number]:
-            _bury(scores, gone)
+            _wipe(scores, out)
             floor = bound(scores, count) * (1 - _ROUNDING) - rest[number]
             if floor > 0 and _about(scores, floor) * _LOOK_UP < len(part.places):
                 return _among(np.flatnonzero(scores > floor), scores, parts[number:], rest[number + 1 :], count)
         places, impacts = part.places, part.impacts
-        if mask is not None:
+        if mask is not None and out is None:
             kept = mask.take(places)
             places, impacts = places[kept], impacts[kept]
         np.add.at(scores, places, impacts * np.float32(part.factor))
-    _bury(scores, gone)
+    _wipe(scores, out)
     found = best(scores, count, floor=0.0)
     return found, scores[found]
 
@@ -68,9 +72,13 @@ def _about(scores: NDArray[np.float32], floor: float) -> int:
     return int(np.count_nonzero(scores[::step] > floor)) * step
 
 
-def _bury(scores: NDArray[np.float32], gone: NDArray[np.intp] | None) -> None:
-    if gone is not None:
-        scores[gone] = 0.0
+def _wipe(scores: NDArray[np.float32], out: NDArray[np.bool_] | NDArray[np.intp] | None) -> None:
+    if out is None:
+        return
+    if out.dtype == np.bool_:
+        scores *= out
+    else:
+        scores[out] = 0.0
 
 
 def _among(

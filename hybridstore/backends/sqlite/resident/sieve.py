@@ -70,7 +70,7 @@ class Sieve:
         asked = signs.encode(int8.encode(query[None, :]), self.above)
         distances = signs.distances(planes if places is None else planes.take(places, axis=1), asked)
         if mask is not None:
-            distances[~mask] = signs.FARTHEST
+            np.putmask(distances, ~mask, signs.FARTHEST)
         found = signs.nearest(distances, count)
         if mask is not None:
             found = found[mask[found]]
