@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import entry
 
-from hybridstore.backends.sqlite import SQLiteBackend, doclists
+from hybridstore.backends.sqlite import SQLiteBackend, decoding, doclists
 from hybridstore.backends.sqlite.schema import TABLES, WEIGHTS
 
 COLUMNS = ("title", "heading", "body", "compounds")
@@ -52,7 +52,9 @@ def passage(rng, words):
 
 
 @pytest.mark.parametrize("gap", [1, 1000, 2**40], ids=["close rows", "rows apart", "rows far apart"])
-def test_lists_over_many_pages_and_segments_are_read_whole(gap):
+@pytest.mark.parametrize("at_once", [decoding._AT_ONCE, 10_000, 1], ids=["together", "some pages", "page by page"])
+def test_lists_over_many_pages_and_segments_are_read_whole(gap, at_once, monkeypatch):
+    monkeypatch.setattr(decoding, "_AT_ONCE", at_once)
     rng, connection = random.Random(gap), index()
     words = ["a", "ab", "abc", "b" * 90, "日本", "é", *(f"w{n}" for n in range(400))]
     row = 1
