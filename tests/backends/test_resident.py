@@ -317,3 +317,17 @@ def test_without_memory_nothing_is_kept(tmp_path):
         assert tight._memory.postings(connection) is None
         assert tight._memory.codes(connection) is None
     tight.close()
+
+
+def test_words_asked_for_often_stay_when_memory_is_short():
+    def posting(rows):
+        return postings.Posting(1, np.zeros(rows, np.int32), np.zeros(rows, np.uint16), 1.0, 0.5)
+
+    terms = postings.Terms(budget=6 * 100)
+    terms.keep("often", posting(40))
+    for round_ in range(5):
+        assert terms.get("often", 1) is not None, "a word of every question was forgotten"
+        for n in range(4):
+            terms.keep(f"once {round_} {n}", posting(20))
+    assert terms.get("once 0 0", 1) is None
+    assert terms.get("once 4 3", 1) is not None

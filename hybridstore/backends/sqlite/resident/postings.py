@@ -53,11 +53,16 @@ class Posting:
 
 
 class Terms:
-    """Postings by term, least recently used first to go. Shared by successive revisions, and by threads."""
+    """Postings by term, within `budget` bytes. Shared by successive revisions, and by threads.
+
+    The least recently used go first, but one that was used more often gets another turn, with its uses halved: else
+    questions that come round again and again would find that nothing of theirs had stayed, not even common words.
+    """
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self._postings: OrderedDict[str, Posting] = OrderedDict()
+        self._uses: Counter[str] = Counter()
         self._bytes = 0
         self._lock = threading.Lock()
         # Frequencies of tokens too common to be read, as they were at the base; removals are not counted.
@@ -70,6 +75,7 @@ class Terms:
             if found is None or found.revision > revision:
                 return None
             self._postings.move_to_end(term)
+            self._uses[term] += 1
             return found
 
     def keep(self, term: str, posting: Posting) -> None:
@@ -81,9 +87,16 @@ class Terms:
                     return
                 self._bytes -= known.bytes
             self._postings[term] = posting
+            self._uses[term] += 1
             self._bytes += posting.bytes
             while self._bytes > self.budget and self._postings:
-                self._bytes -= self._postings.popitem(last=False)[1].bytes
+                oldest, held = self._postings.popitem(last=False)
+                if self._uses[oldest] > 1:
+                    self._uses[oldest] //= 2
+                    self._postings[oldest] = held
+                else:
+                    del self._uses[oldest]
+                    self._bytes -= held.bytes
 
 
 @dataclass(slots=True)
@@ -168,8 +181,8 @@ class Postings:
 def load(connection: apsw.Connection, revision: int, budget: int) -> Postings | None:
     """Read ids and lengths of all chunks; terms follow when they are asked for.
 
-    Ids and lengths may take half of `budget` bytes, the terms a third; None where that does not do, or where the index
-    is in a format that is not read here.
+    Of `budget` bytes ids and lengths may take half and the terms two fifths. None where that does not do, or where the
+    index is in a format that is not read here.
     """
     first, last, count = rows(connection, "SELECT min(id), max(id), count(*) FROM keywords_docsize")[0]
     if count * _EACH > budget // 2 or not doclists.readable(connection):
@@ -185,7 +198,7 @@ def load(connection: apsw.Connection, revision: int, budget: int) -> Postings | 
     sizes = value(connection, f"SELECT group_concat(hex(sz), '') FROM (SELECT sz {ordered})")
     lengths = _lengths(bytes.fromhex(sizes or ""), count)
     total = float(lengths.sum(dtype=np.float64))
-    return Postings(revision, Chunks(ids), Growing(lengths), count, Terms(budget // 3), total)
+    return Postings(revision, Chunks(ids), Growing(lengths), count, Terms(budget * 2 // 5), total)
 
 
 def _lengths(sizes: bytes, count: int) -> NDArray[np.float32]:
