@@ -38,7 +38,7 @@ only formed within one go, in which the rivals took turns. Where a rival wins, i
 - *Embedder*: 256 texts of mixed length on two threads, five rounds in turn, the best of each; one short query.
 - *Quality*: `hybridstore evaluate` on whole documents, one chunk each, with the default model; n is the number of
   queries. nDCG@10 and recall@100 equal trec_eval's.
-- *What speed costs*: `benchmarks/exactness.py`, the first 300 queries of each collection.
+- *What speed costs*: `benchmarks/exactness.py`, the first 100 to 300 queries of each collection.
 
 ## Run it yourself
 
