@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,31 +63,22 @@ def embedder(told: dict[str, Any]) -> list[str]:
     return lines
 
 
-def quality(told: dict[str, Any]) -> list[str]:
-    lines = [
-        "## Quality of the default model and fusion, nDCG@10 / recall@100",
-        "",
-        "| collection | n | keyword | vector | hybrid |",
-        "|---|---|---|---|---|",
-    ]
+def _legs(title: str, told: dict[str, Any], cell: Callable[[dict[str, float]], str]) -> list[str]:
+    lines = [f"## {title}", "", "| collection | n | keyword | vector | hybrid |", "|---|---|---|---|---|"]
     for name, row in told.items():
-        cells = [f"{row[leg]['ndcg@10']:.4f} / {row[leg]['recall@100']:.4f}" for leg in ("keyword", "vector", "hybrid")]
+        cells = [cell(row[leg]) for leg in ("keyword", "vector", "hybrid")]
         lines.append(f"| {name} | {row['n']:,} | " + " | ".join(cells) + " |")
     return lines
+
+
+def quality(told: dict[str, Any]) -> list[str]:
+    title = "Quality of the default model and fusion, nDCG@10 / recall@100"
+    return _legs(title, told, lambda leg: f"{leg['ndcg@10']:.4f} / {leg['recall@100']:.4f}")
 
 
 def exactness(told: dict[str, Any]) -> list[str]:
-    lines = [
-        "## What speed costs in quality: nDCG@10 as it is, and the difference to SQLite answering everything itself",
-        "",
-        "| collection | n | keyword | vector | hybrid |",
-        "|---|---|---|---|---|",
-    ]
-    for name, row in told.items():
-        legs = [row[leg] for leg in ("keyword", "vector", "hybrid")]
-        cells = [f"{leg['ndcg@10']:.4f} ({leg['difference']:+.4f})" for leg in legs]
-        lines.append(f"| {name} | {row['n']:,} | " + " | ".join(cells) + " |")
-    return lines
+    title = "What speed costs in quality: nDCG@10 as it is, and the difference to SQLite answering everything itself"
+    return _legs(title, told, lambda leg: f"{leg['ndcg@10']:.4f} ({leg['difference']:+.4f})")
 
 
 def written(results: Path, page: Path) -> dict[Path, str]:

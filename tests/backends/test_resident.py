@@ -218,3 +218,20 @@ def test_words_asked_for_often_stay_when_memory_is_short():
             terms.keep(f"once {round_} {n}", posting(20))
     assert terms.get("once 0 0", 1) is None
     assert terms.get("once 4 3", 1) is not None
+
+
+def test_what_was_followed_half_and_is_followed_again_counts_once(backend, monkeypatch):
+    backend.put([entry(f"d{n}", "pump") for n in range(30)])
+    assert_as_fts5(backend, ["pump", "valve"])
+    backend.put([entry("new", "valve pump"), entry("newer", "valve")])
+    analysed, stops = keyword.row, [KeyboardInterrupt]
+
+    def interrupted(analyser, title, heading, text):
+        if text == "valve" and stops:
+            raise stops.pop()
+        return analysed(analyser, title, heading, text)
+
+    monkeypatch.setattr(keyword, "row", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        backend.match(KeywordQuery(("valve",)), 10, ALL)
+    assert_as_fts5(backend, ["pump", "valve"])

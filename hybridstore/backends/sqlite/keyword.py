@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import apsw
 import numpy as np
-from numpy.typing import NDArray
 
 from hybridstore.analysis import Analyser
 from hybridstore.backends.sqlite.connection import value, varints
@@ -78,7 +76,7 @@ def terms(connection: apsw.Connection, tokens: Sequence[str]) -> tuple[Term, ...
 
     IDF = ln((N - df + 0.5) / (df + 0.5)), at least 1e-6 (SQLite's fts5_aux.c, after Robertson & Zaragoza 2009).
     """
-    total = averages(connection)[0]
+    total = indexed(connection)
     found = []
     for token, count in Counter(tokens).items():
         df = frequency(connection, token)
@@ -94,17 +92,7 @@ def frequency(connection: apsw.Connection, token: str) -> int:
     return int(value(connection, "SELECT doc FROM vocabulary WHERE term = ?", (token,)) or 0)
 
 
-def scores(connection: apsw.Connection, token: str) -> NDArray[Any]:
-    """Give "chunk" and "rank" (minus BM25) of every chunk that holds a token, by chunk."""
-    sql = f"SELECT rowid, rank FROM keywords WHERE keywords MATCH ? AND rank MATCH '{_RANK}'"
-    return np.fromiter(connection.execute(sql, (_phrase([token]),)), dtype=[("chunk", np.int64), ("rank", np.float64)])
-
-
-def averages(connection: apsw.Connection) -> tuple[int, float]:
-    """Give how many chunks are indexed and how many tokens they have on average, without scanning.
-
-    FTS5 keeps the row count and each column's total in the first record of its data table.
-    """
+def indexed(connection: apsw.Connection) -> int:
+    """Give how many chunks are indexed, without scanning: FTS5 keeps it in the first record of its data table."""
     record = value(connection, "SELECT block FROM keywords_data WHERE id = 1")
-    rows, *totals = varints(record) if record else [0]
-    return rows, (sum(totals) / rows if rows else 0.0)
+    return next(varints(record)) if record else 0

@@ -230,7 +230,7 @@ def follow(
         chunks = old.chunks.without(gone)
         newly = np.setdiff1d(chunks.gone, old.chunks.gone, assume_unique=True)
         total -= float(old.lengths.first(len(old.chunks))[newly].sum(dtype=np.float64))
-    lengths = []
+    lengths, late = [], list[tuple[str, int, float]]()
     passages = documents.passages(connection, came.tolist())
     for place, passage in enumerate(passages, start=len(chunks)):
         columns = [c.split() for c in keyword.row(analyser, passage.title, passage.heading, passage.text)]
@@ -239,8 +239,9 @@ def follow(
         for weight, column in zip(WEIGHTS, columns, strict=True):
             for token in column:
                 weighted[token] += weight  # type: ignore[assignment]  # a Counter may count in halves
-        for token, count in weighted.items():
-            old.added.setdefault(token, []).append((place, count))
+        late += [(token, place, count) for token, count in weighted.items()]
+    for token, place, count in late:  # all at once: what was read half, and is read again, must not stand here twice
+        old.added.setdefault(token, []).append((place, count))
     if passages:
         chunks = chunks.with_added(np.array([passage.chunk for passage in passages], np.int64))
     lengths_now = old.lengths.append(len(old.chunks), np.array(lengths, np.float32))
