@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, overload
 
+from hybridstore.expressions import Expression
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -67,12 +69,13 @@ class KeywordQuery:
 
     `terms` are alternatives (any may match, each adds to the score, a repeated one repeatedly); every phrase in
     `phrases` must occur, as consecutive tokens; no phrase in `excluded` may. A phrase whose last token
-    ends in `*` matches by prefix.
+    ends in `*` matches by prefix. Every expression in `matching` must hold.
     """
 
     terms: tuple[str, ...] = ()
     phrases: tuple[tuple[str, ...], ...] = ()
     excluded: tuple[tuple[str, ...], ...] = ()
+    matching: tuple[Expression, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,8 @@ class Trace:
 
     `keyword` and `vector` are the legs' full candidate rankings (None where a leg did not run), `fused` the one
     made from them, `hits` what is shown of it, `selection` what was left out of that (None where nothing was asked
-    for). `timings` are seconds per step. `notes` are sentences for people.
+    for). `matching` is what else had to hold of every chunk, part by part. `timings` are seconds per step. `notes` are
+    sentences for people.
     """
 
     query: str
@@ -173,6 +177,8 @@ class Trace:
     notes: tuple[str, ...] = ()
     revision: int = 0
     selection: Selection | None = None
+    syntax: str = "simple"
+    matching: tuple[Expression, ...] = ()
 
 
 class Results(Sequence[Hit]):

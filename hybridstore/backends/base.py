@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from hybridstore.expressions import Expression
 from hybridstore.records import AddReport, Chunk, Document, KeywordQuery, Ranking, Source, Term
 
 if TYPE_CHECKING:
@@ -108,14 +109,15 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Restriction:
-    """Which chunks a query may find at all, in either leg."""
+    """Which chunks a query may find at all, in either leg: those for which all that is told here holds."""
 
     where: Filter | None = None
     phrases: tuple[tuple[str, ...], ...] = ()
     excluded: tuple[tuple[str, ...], ...] = ()
+    matching: tuple[Expression, ...] = ()
 
     def __bool__(self) -> bool:
-        return self.where is not None or bool(self.phrases) or bool(self.excluded)
+        return self.where is not None or bool(self.phrases or self.excluded or self.matching)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,12 +41,15 @@ def print_explanation(explanation: Explanation) -> None:
     """Print what a search did: the terms, the legs, a table of the hits, and where an expected one was lost."""
     from rich.table import Table
 
+    from hybridstore.expressions import tell
     from hybridstore.search.explain import tell_selection
 
     terminal = console()
     terminal.print(printable(explanation.query), style="bold")
     for note in explanation.notes:
         terminal.print(printable(note), style="yellow")
+    if explanation.matching:
+        terminal.print(printable("Must pass: " + "; ".join(map(tell, explanation.matching)) + "."))
     if explanation.keyword is not None:
         _print_terms(terminal, explanation)
     terminal.print(_legs(explanation))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # Written out, for importing the pipeline would load NumPy for every `--help`; a test holds them against it.
 MODES = ("hybrid", "keyword", "vector")
 FUSIONS = ("rrf",)
+SYNTAXES = ("simple", "advanced")
 
 Command = Callable[..., Any]
 
@@ -84,6 +85,13 @@ def searching_options(command: Command) -> Command:
                 type=click.IntRange(1),
                 metavar="N",
                 help="Candidates of each leg; 200, or twice the limit if that is more.",
+            ),
+            click.option(
+                "--syntax",
+                default="simple",
+                show_default=True,
+                type=click.Choice(SYNTAXES),
+                help="How QUERY is read; advanced knows AND, OR, NOT, parentheses and prefix*, and makes all binding.",
             ),
             click.option("--unique", is_flag=True, help="Of near-identical passages show the best; name the others."),
             click.option(

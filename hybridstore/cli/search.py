@@ -44,6 +44,7 @@ class QueryCommand(click.Command):
         "hybridstore search how do I rotate signing keys",
         "hybridstore search '\"signing keys\" -legacy' --where lang=en --limit 5",
         "hybridstore search E4012 --mode keyword --json",
+        "hybridstore search --syntax advanced 'title:keys AND (rotat* OR renew) NOT legacy'",
         "hybridstore search backup policy --unique --per-document 1",
     ),
 )
@@ -56,7 +57,8 @@ def search(
 ) -> None:
     """Find the passages that answer QUERY best, in the words it uses or in its meaning.
 
-    Words in "quotes" must occur as a phrase (the shell wants '"two words"'), -word must not occur.
+    Words in "quotes" must occur as a phrase (the shell wants '"two words"'), title:word and heading:word in the title
+    or heading, -word must not occur.
     """
     with target.open() as store:
         trace = store.search(" ".join(query), where=combined(conditions), **how).trace
@@ -118,14 +120,16 @@ def explain(
 def _nothing(trace: Trace, conditions: Sequence[str]) -> str:
     if conditions:
         return "Nothing was found; perhaps the filter is too narrow: try without --where."
-    if trace.excluded or trace.phrases:
-        return "Nothing was found; perhaps a quoted phrase or an excluded word is too strict."
+    if trace.excluded or trace.phrases or trace.matching:
+        return "Nothing was found; perhaps a quoted phrase, a field or an excluded word is too strict."
     if trace.mode == "keyword" or trace.vector is None:
         return "Nothing was found: no passage holds any of these words."
     return "Nothing was found; `hybridstore info` says what there is."
 
 
 def _told(trace: Trace) -> dict[str, Any]:
+    from hybridstore.expressions import tell
+
     return {
         "query": trace.query,
         "mode": trace.mode,
@@ -144,6 +148,8 @@ def _told(trace: Trace) -> dict[str, Any]:
         "notes": list(trace.notes),
         "revision": trace.revision,
         "selection": None if trace.selection is None else asdict(trace.selection),
+        "syntax": trace.syntax,
+        "matching": [tell(part) for part in trace.matching],
     }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from hybridstore.analysis import Analyser
 from hybridstore.backends.base import Backend, Restriction
+from hybridstore.expressions import tell
 from hybridstore.filters import Filter
 from hybridstore.records import Hit, KeywordQuery, Ranking, Selection, Term, Trace
 
@@ -59,6 +60,8 @@ def _story(trace: Explanation) -> list[str]:
         lines.append("Must hold: " + ", ".join(f'"{phrase}"' for phrase in trace.phrases))
     if trace.excluded:
         lines.append("Must not hold: " + ", ".join(trace.excluded))
+    if trace.matching:
+        lines.append(f"Must pass: {'; '.join(map(tell, trace.matching))}.")
     if trace.keyword is not None:
         lines.append(f"Terms, rarest first: {_terms([term for term in trace.terms if term.used])}.")
         if unused := [term for term in trace.terms if not term.used]:
@@ -138,18 +141,21 @@ def _follow(trace: Trace, backend: Backend, analyser: Analyser, document_id: str
     phrases = tuple(filter(None, (analyser.phrase(phrase) for phrase in trace.phrases)))
     kept = tuple(phrase for phrase in phrases if backend.holds(phrase, Restriction(where=where)))
     excluded = tuple(filter(None, (analyser.phrase(phrase) for phrase in trace.excluded)))
-    restrictions = (
+    restrictions = [
         ("it does not pass the filter", Restriction(where=where)),
         ("no chunk of it that passes holds every quoted phrase", Restriction(where=where, phrases=kept)),
         ("each chunk of it that passes holds an excluded word", Restriction(where, kept, excluded)),
-    )
+    ]
+    for count, part in enumerate(trace.matching, start=1):
+        why = f"of its chunks that pass the rest, each fails at: {tell(part)}"
+        restrictions.append((why, Restriction(where, kept, excluded, trace.matching[:count])))
     chunks: list[int] = []
     for reason, restriction in restrictions:
         chunks = backend.chunks_of(document_id, restriction)
         if not chunks:
             story = f"{document_id} was not searched at all: {reason}."
             return Expected(document_id=document_id, lost="restricted", story=story)
-    return _through_legs(trace, backend, document_id, set(chunks), Restriction(where, kept, excluded))
+    return _through_legs(trace, backend, document_id, set(chunks), restrictions[-1][1])
 
 
 def _through_legs(

@@ -12,11 +12,13 @@ import numpy as np
 from hybridstore.analysis import Analyser
 from hybridstore.backends.base import Backend, Restriction
 from hybridstore.errors import EmbedderMismatch, InputError
+from hybridstore.expressions import Expression, passes_empty, positive, tell
 from hybridstore.filters import Filter
-from hybridstore.records import Hit, KeywordQuery, Ranking, Term, Trace
+from hybridstore.records import Hit, Ranking, Term, Trace
 from hybridstore.search import fusion
 from hybridstore.search.planning import Plan, plan
 from hybridstore.search.selection import Chosen, Wanted, choose
+from hybridstore.search.syntax import SYNTAXES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,18 +48,19 @@ class Request:
     where: Filter | None
     embed: Callable[[str], tuple[NDArray[np.float32], str | None] | None]
     wanted: Wanted
+    syntax: str = "simple"
 
 
 def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
     """Run a request and give the Trace. Everything is read from one state of the store."""
     clock = _Clock()
     notes: list[str] = []
-    asked = plan(request.query, analyser)
+    asked = plan(request.query, analyser, request.syntax)
     clock.lap("plan")
     embedded = request.embed(asked.text) if request.mode != "keyword" else None
     clock.lap("embed")
     with backend.snapshot():
-        asked, restriction = _satisfiable(backend, asked, request.where, notes)
+        asked, restriction = _satisfiable(backend, asked, request, notes)
         keyword_ranking = vector_ranking = None
         terms: tuple[Term, ...] = ()
         if request.mode != "vector":
@@ -95,10 +98,12 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
         notes=tuple(notes),
         revision=revision,
         selection=chosen.selection,
+        syntax=request.syntax,
+        matching=asked.keyword.matching,
     )
 
 
-def checked(query: str, *, limit: int, mode: str, fusion: str, depth: int | None) -> int:
+def checked(query: str, *, limit: int, mode: str, fusion: str, depth: int | None, syntax: str = "simple") -> int:
     """Check a caller's arguments and give the depth to use; raises InputError."""
     if not isinstance(query, str):
         raise InputError(f"a query is a string, not {type(query).__name__}")
@@ -108,6 +113,8 @@ def checked(query: str, *, limit: int, mode: str, fusion: str, depth: int | None
         raise InputError(f"mode {mode!r} is not known; choose one of {', '.join(MODES)}")
     if fusion not in FUSIONS:
         raise InputError(f"fusion {fusion!r} is not known; choose one of {', '.join(FUSIONS)}")
+    if syntax not in SYNTAXES:
+        raise InputError(f"syntax {syntax!r} is not known; choose one of {', '.join(SYNTAXES)}")
     if depth is not None and (not isinstance(depth, int) or depth < limit):
         raise InputError(
             f"depth (candidates of each leg) must be a whole number of at least limit = {limit}, not {depth!r}"
@@ -115,24 +122,34 @@ def checked(query: str, *, limit: int, mode: str, fusion: str, depth: int | None
     return depth or max(DEPTH, 2 * limit)
 
 
-def _satisfiable(backend: Backend, asked: Plan, where: Filter | None, notes: list[str]) -> tuple[Plan, Restriction]:
-    """Let go of a phrase that occurs nowhere, as web search does: its words are searched for, and it is said."""
-    if not asked.phrases:
-        return asked, Restriction(where, (), asked.keyword.excluded)
+def _satisfiable(backend: Backend, asked: Plan, request: Request, notes: list[str]) -> tuple[Plan, Restriction]:
+    """Let go of a phrase that occurs nowhere, as web search does: its words are searched for, and it is said.
+
+    The same goes for words that no field named with them holds; in the advanced syntax nothing is let go.
+    """
+    where, read = request.where, asked.keyword
     kept: list[tuple[str, ...]] = []
     loose: list[str] = []
-    for said, phrase in zip(asked.phrases, asked.keyword.phrases, strict=True):
+    for said, phrase in zip(asked.phrases, read.phrases, strict=True):
         if backend.holds(phrase, Restriction(where=where)):
             kept.append(phrase)
         else:
             loose += phrase
             notes.append(f'No passage holds the phrase "{said}", so its words were searched for instead.')
-    keyword = KeywordQuery(
-        terms=(*asked.keyword.terms, *loose),
-        phrases=tuple(kept),
-        excluded=asked.keyword.excluded,
+    matching = []
+    for each in read.matching:
+        if request.syntax == "advanced" or passes_empty(each) or _passed(backend, each, where):
+            matching.append(each)
+        else:
+            notes.append(f"No passage has {tell(each)}, so it was searched for anywhere.")
+    keyword = replace(read, terms=(*read.terms, *loose), phrases=tuple(kept), matching=tuple(matching))
+    return replace(asked, keyword=keyword), Restriction(where, keyword.phrases, keyword.excluded, keyword.matching)
+
+
+def _passed(backend: Backend, expression: Expression, where: Filter | None) -> bool:
+    return any(
+        backend.holds(words.tokens, Restriction(where, matching=(expression,))) for words in positive(expression)
     )
-    return replace(asked, keyword=keyword), Restriction(where, keyword.phrases, keyword.excluded)
 
 
 def _agree(backend: Backend, fingerprint: str) -> None:

@@ -146,6 +146,7 @@ class Store:
         mode: str = "hybrid",
         fusion: str = "rrf",
         depth: int | None = None,
+        syntax: str = "simple",
         vector: ArrayLike | None = None,
         unique: bool = False,
         per_document: int | None = None,
@@ -153,9 +154,10 @@ class Store:
     ) -> Results:
         """Find the chunks that answer a query best, in the words it uses or in its meaning.
 
-        Any text is a valid query; `"quoted words"` must occur as a phrase and `-word` must not occur. `where`
-        restricts what is searched, before anything is ranked. `mode` is "hybrid", "keyword" (no model is needed)
-        or "vector". `depth` is how many candidates each leg gives (at least `limit`; default 200). `vector`
+        Any text is a valid query; `"quoted words"` must occur as a phrase, `title:word` in the title, and `-word` must
+        not occur. With `syntax` "advanced", AND, OR, NOT, parentheses and `prefix*` are binding, and can be mistaken.
+        `where` restricts what is searched, before anything is ranked. `mode` is "hybrid", "keyword" (no model is
+        needed) or "vector". `depth` is how many candidates each leg gives (at least `limit`; default 200). `vector`
         is the query's embedding (dim,), if the caller has it.
 
         `unique` shows one of near-identical chunks, the best, and names the others' documents in its `copies`.
@@ -163,7 +165,10 @@ class Store:
         being like those above it (at most `limit` of the 5 · `limit` best are chosen so); hits are then no longer in
         the order of their scores. Raises InputError for arguments that make no sense.
         """
-        return Results(self._trace(query, limit, where, mode, fusion, depth, vector, unique, per_document, diversity))
+        wanted = Wanted(unique, per_document, diversity)
+        return Results(
+            self._trace(query, where, vector, wanted, depth, limit=limit, mode=mode, fusion=fusion, syntax=syntax)
+        )
 
     def explain(
         self,
@@ -175,6 +180,7 @@ class Store:
         mode: str = "hybrid",
         fusion: str = "rrf",
         depth: int | None = None,
+        syntax: str = "simple",
         vector: ArrayLike | None = None,
         unique: bool = False,
         per_document: int | None = None,
@@ -184,32 +190,20 @@ class Store:
 
         `expect` is the id of a document that ought to be found: the explanation says where it got lost.
         """
-        trace = self._trace(query, limit, where, mode, fusion, depth, vector, unique, per_document, diversity)
+        wanted = Wanted(unique, per_document, diversity)
+        trace = self._trace(query, where, vector, wanted, depth, limit=limit, mode=mode, fusion=fusion, syntax=syntax)
         return explain(trace, self.backend, self._analyser, expect=expect, where=filters.parse(where))
 
-    def _trace(  # noqa: PLR0917 - the two public signatures, passed on
-        self,
-        query: str,
-        limit: int,
-        where: Where,
-        mode: str,
-        fusion: str,
-        depth: int | None,
-        vector: ArrayLike | None,
-        unique: bool,
-        per_document: int | None,
-        diversity: float,
+    def _trace(
+        self, query: str, where: Where, vector: ArrayLike | None, wanted: Wanted, depth: int | None, **how: Any
     ) -> Trace:
-        depth = checked(query, limit=limit, mode=mode, fusion=fusion, depth=depth)
         request = Request(
             query=query,
-            limit=limit,
-            mode=mode,
-            fusion=fusion,
-            depth=depth,
+            depth=checked(query, depth=depth, **how),
             where=filters.parse(where),
             embed=self._embed if vector is None else _given(vector),
-            wanted=Wanted(unique, per_document, diversity),
+            wanted=wanted,
+            **how,
         )
         try:
             return search(self.backend, self._analyser, request)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybridstore.analysis import Analyser
+from hybridstore.expressions import NotOf, Words
 from hybridstore.search.planning import plan
 
 ENGLISH = Analyser()
@@ -83,7 +84,43 @@ def test_half_characters_are_replaced():
     assert understood.keyword.terms == ("red", "planet")
 
 
-@given(st.lists(st.sampled_from(['"', "“", "”", "-", " ", "red ", "giant", "\ud800"]) | st.text(max_size=3)))
+@pytest.mark.parametrize(
+    ("query", "text", "matching"),
+    [
+        ("title:red planet", "red planet", (Words(("red",), "title"),)),
+        ('planet title:"red giant"', "planet red giant", (Words(("red", "giant"), "title"),)),
+        ("planet heading:red", "planet red", (Words(("red",), "heading"),)),
+        ("Title:red", "red", (Words(("red",), "title"),)),
+        ("planet -title:red", "planet", (NotOf(Words(("red",), "title")),)),
+        ('planet -heading:"red giant"', "planet", (NotOf(Words(("red", "giant"), "heading")),)),
+        ("title:.env", ".env", (Words(("env",), "title"),)),
+        ("title:a-b", "a-b", (Words(("a", "b"), "title"),)),
+        ("title:title:x", "title:x", (Words(("titl", "x"), "title"),)),
+        ("-title:red", "red", ()),  # nothing but exclusions
+        ("title: red", "title: red", ()),
+        ("red title:", "red title:", ()),
+        ("http://x note:abc", "http://x note:abc", ()),
+        ("subtitle:red", "subtitle:red", ()),
+        ("title:://x", "title:://x", ()),
+        ('title:"red', 'title:"red', ()),
+        ('title:"..."', "...", ()),
+        ("red AND (blue OR NOT green*)", "red AND (blue OR NOT green*)", ()),
+    ],
+)
+def test_a_field_binds_the_word_or_phrase_directly_behind_it(query, text, matching):
+    understood = plan(query, ENGLISH)
+    assert (understood.text, understood.keyword.matching) == (text, matching)
+    assert (understood.phrases, understood.keyword.phrases) == ((), ())
+
+
+def test_what_is_asked_of_a_field_is_also_sought():
+    keyword = plan('title:planets "blue giant" heading:"red spots" -title:moon', ENGLISH).keyword
+    assert keyword.terms == ("planet", "red", "spot")
+    assert keyword.phrases == (("blue", "giant"),)
+    assert keyword.excluded == ()
+
+
+@given(st.lists(st.sampled_from(['"', "“", "”", "-", " ", "red ", "giant", "title:", "\ud800"]) | st.text(max_size=3)))
 def test_a_plan_is_never_larger_than_its_query(pieces):
     query = "".join(pieces)
     understood = plan(query, ENGLISH)

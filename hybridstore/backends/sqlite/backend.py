@@ -46,10 +46,10 @@ class SQLiteBackend:
         create: bool = True,
         memory: int = MEMORY,
     ) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="hybridstore-") if path == ":memory:" else None
-        self.path = str(Path(self._folder.name) / "memory.db") if self._folder else path
         if language is not None:
             Analyser(language)  # an unknown language is refused before a file is made
+        self._folder = tempfile.TemporaryDirectory(prefix="hybridstore-") if path == ":memory:" else None
+        self.path = str(Path(self._folder.name) / "memory.db") if self._folder else path
         self._connections = Connections(self.path, busy_timeout)
         try:
             prepare(self._connections, language=language, analysis=ANALYSIS_VERSION, create=create)
@@ -111,7 +111,9 @@ class SQLiteBackend:
             plain = not query.phrases and not any(term.endswith("*") for term in query.terms)
             if plain and (postings := self._memory.postings(connection)) is not None:
                 allowed = self._memory.allowed(connection, restriction, condition, bindings)
-                return score(connection, postings, query.terms, depth, allowed)
+                ranking, terms = score(connection, postings, query.terms, depth, allowed)
+                if not keyword.missed(ranking, terms, depth, restriction.matching, allowed):
+                    return ranking, terms
             ranking = keyword.match(connection, query, depth, condition, bindings)
             terms = keyword.terms(connection, query.terms)
             alone = set(query.terms)

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Sequence
 
 import apsw
 import numpy as np
+from numpy.typing import NDArray
 
 from hybridstore.analysis import Analyser
 from hybridstore.backends.sqlite.connection import value, varints
 from hybridstore.backends.sqlite.schema import WEIGHTS
+from hybridstore.expressions import AllOf, Expression, NotOf, Words, passes_empty
 from hybridstore.records import KeywordQuery, Ranking, Term
 
 _RANK = f"bm25({', '.join(map(str, WEIGHTS))})"
@@ -46,6 +48,32 @@ def _phrase(tokens: Sequence[str]) -> str:
     return f"{quoted} *" if tokens[-1].endswith("*") else quoted
 
 
+def sought(expression: Expression) -> str:
+    """Write an FTS5 query that finds exactly the chunks an expression lets through.
+
+    An empty chunk must not be among them, for what FTS5's NOT takes away from must be named. Parentheses are spent
+    sparingly: its parser takes some thirty, one inside the other.
+    """
+    return _sought(expression, wanted=True)
+
+
+def _sought(expression: Expression, *, wanted: bool) -> str:
+    """Write the expression, or its negation if it is not wanted; whichever it is, no empty chunk passes it."""
+    if isinstance(expression, Words):
+        return f"{expression.field} : {_phrase(expression.tokens)}" if expression.field else _phrase(expression.tokens)
+    if isinstance(expression, NotOf):
+        return _sought(expression.member, wanted=not wanted)
+    # Negated, "all of" is "any of the negations" and the other way round (De Morgan).
+    held = [member for member in expression.members if passes_empty(member) != wanted]
+    if isinstance(expression, AllOf) != wanted:
+        return f"({' OR '.join(_sought(member, wanted=wanted) for member in held)})"
+    barred = [_sought(member, wanted=not wanted) for member in expression.members if member not in held]
+    first, *others = (_sought(member, wanted=wanted) for member in held)
+    if barred:  # NOT binds tighter than AND
+        first += f" NOT {barred[0]}" if len(barred) == 1 else f" NOT ({' OR '.join(barred)})"
+    return f"({' AND '.join([first, *others])})"
+
+
 def match(
     connection: apsw.Connection, query: KeywordQuery, depth: int, condition: str, bindings: Sequence[object]
 ) -> Ranking:
@@ -62,6 +90,20 @@ def match(
     ).fetchall()
     found = np.array(rows, dtype=np.float64).reshape(-1, 2)
     return Ranking(found[:, 0].astype(np.int64), -found[:, 1])
+
+
+def missed(
+    ranking: Ranking,
+    terms: Sequence[Term],
+    depth: int,
+    matching: tuple[Expression, ...],
+    allowed: NDArray[np.int64] | None,
+) -> bool:
+    """Say whether a ranking may lack chunks that expressions let through by words too common to have been scored."""
+    if allowed is None or not matching or passes_empty(AllOf(matching)):
+        return False
+    unused = any(term.document_frequency and not term.used for term in terms)
+    return unused and len(ranking) < min(depth, len(allowed))
 
 
 def holds(connection: apsw.Connection, phrase: Sequence[str], condition: str, bindings: Sequence[object]) -> bool:

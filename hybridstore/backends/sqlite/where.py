@@ -12,6 +12,7 @@ from typing import Any
 
 from hybridstore.backends.base import Restriction
 from hybridstore.backends.sqlite import keyword
+from hybridstore.expressions import AllOf, NotOf, passes_empty
 from hybridstore.filters import And, Comparison, Filter, Not, Or, kind_of, parse, place_of
 
 Sql = tuple[str, list[object]]
@@ -47,6 +48,11 @@ def restricted(restriction: Restriction) -> tuple[str, list[object]]:
     if restriction.excluded:
         parts.append("chunk NOT IN (SELECT rowid FROM keywords WHERE keywords MATCH ?)")
         bindings.append(keyword.expression(restriction.excluded))
+    if restriction.matching:
+        every = AllOf(restriction.matching)
+        barred = passes_empty(every)
+        parts.append(f"chunk {'NOT ' if barred else ''}IN (SELECT rowid FROM keywords WHERE keywords MATCH ?)")
+        bindings.append(keyword.sought(NotOf(every) if barred else every))
     return (f"SELECT chunk FROM chunks WHERE {' AND '.join(parts)}" if parts else ""), bindings
 
 

@@ -103,10 +103,10 @@ class Memory:
         """Give what passes a restriction that has a filter, by the columns; None where they cannot tell."""
         where = restriction.where
         ids = None if where is None else self._columns.allowed(connection, revision, where)
-        if ids is None or not (restriction.phrases or restriction.excluded):
+        words = replace(restriction, where=None)
+        if ids is None or not words:
             return ids
-        rest = _selected(connection, *restricted(replace(restriction, where=None)))
-        return np.intersect1d(ids, rest, assume_unique=True)
+        return np.intersect1d(ids, _selected(connection, *restricted(words)), assume_unique=True)
 
 
 def _selected(connection: apsw.Connection, condition: str, bindings: Sequence[object]) -> Ids:

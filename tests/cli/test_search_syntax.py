@@ -1,0 +1,41 @@
+"""`--syntax`: both ways to write a query, from the command line."""
+
+import json
+
+from hybridstore.cli import options
+from hybridstore.search.syntax import SYNTAXES
+
+
+def ids(run, *arguments):
+    return {hit["document_id"] for hit in json.loads(run("search", *arguments, "--json").stdout)["hits"]}
+
+
+def test_the_offered_syntaxes_are_the_plans():
+    assert options.SYNTAXES == SYNTAXES
+
+
+def test_a_field_and_an_expression_reach_the_search(run):
+    assert ids(run, "title:signing", "soup") == {"keys"}
+    assert ids(run, 'title:"signing keys"') == {"keys"}
+    assert ids(run, "soup", "E4012", "-title:signing") == {"soup"}
+    assert ids(run, "--syntax", "advanced", "(onion OR E4012) -title:signing") == {"soup"}
+
+
+def test_a_mistake_is_shown_below_the_query_and_nothing_is_printed(run):
+    result = run("search", "--syntax", "advanced", "onion AND (soup", code=1)
+    assert result.stdout == ""
+    assert result.stderr == (
+        "Error: the query cannot be read at character 11: this parenthesis is never closed; close it, or put it in "
+        "quotes\n  onion AND (soup\n            ^\n"
+    )
+
+
+def test_an_expression_that_nothing_passes_is_said_kindly(run):
+    assert "too strict" in run("search", "--syntax", "advanced", "onion", "keys").stderr
+
+
+def test_explain_as_json_tells_the_syntax_and_the_restriction(run):
+    told = json.loads(run("explain", "--syntax", "advanced", "soup OR keys", "-title:keys", "--json").stdout)
+    assert told["syntax"] == "advanced"
+    assert told["matching"] == ['"soup" or ("keys" and not "keys" in the title)']
+    assert json.loads(run("explain", "soup", "--json").stdout)["matching"] == []
