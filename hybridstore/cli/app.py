@@ -27,7 +27,8 @@ COMMANDS = {
     "export": ("hybridstore.cli.exchange:export", "Write all documents as lines of JSON."),
     "import": ("hybridstore.cli.exchange:import_", "Read an export into the store."),
     "evaluate": ("hybridstore.cli.evaluate:evaluate", "Measure search on a collection with judgments."),
-    "compare": ("hybridstore.cli.evaluate:compare", "Say whether one run is better than another."),
+    "judge": ("hybridstore.cli.compare:judge", "Measure a run that any system made."),
+    "compare": ("hybridstore.cli.compare:compare", "Say whether one run is better than another."),
     "model": ("hybridstore.cli.model:model", "List, inspect and export embedders."),
     "doctor": ("hybridstore.cli.doctor:doctor", "Say what this machine has and lacks."),
 }

@@ -22,7 +22,7 @@ from hybridstore.evaluation.judgments import Qrels, numbered_lines, read_qrels
 from hybridstore.records import Document
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +71,17 @@ class Collection:
         A line that is no JSON object with `_id` and `text`, and an id that comes twice, are InputErrors with
         the line's number.
         """
-        for where, row in self._rows("corpus"):
+        for where, row in _rows(_plain_or_gzipped(self.path / "corpus.jsonl")):
             title, metadata = _text(row, "title", where), _metadata(row, where)
             yield Document(id=row["_id"], title=title, text=row["text"], metadata=metadata)
 
     def queries(self) -> dict[str, Query]:
         """Give all queries by id, in the file's order; the errors are those of `corpus`."""
-        return {
-            row["_id"]: Query(row["_id"], row["text"], _metadata(row, where)) for where, row in self._rows("queries")
-        }
+        return read_queries(_plain_or_gzipped(self.path / "queries.jsonl"))
+
+    def documents(self, ids: Container[str]) -> dict[str, Document]:
+        """Give the documents with these ids, by id; reads the corpus once and leaves out ids it does not have."""
+        return {document.id: document for document in self.corpus() if document.id in ids}  # type: ignore[misc]
 
     def qrels(self, split: str = "test") -> Qrels:
         """Give the judgments of a split; an unknown one is an InputError that lists those there are."""
@@ -88,9 +90,12 @@ class Collection:
             raise InputError(f"{self.path} has no split {split!r}; splits there are: {there}")
         return read_qrels(_plain_or_gzipped(self.path / "qrels" / f"{split}.tsv"))
 
-    def coverage(self, split: str = "test") -> Coverage:
-        """Count the judged queries and documents that are not in the collection; reads the corpus once."""
-        qrels = self.qrels(split)
+    def coverage(self, qrels: Qrels | None = None) -> Coverage:
+        """Count the judged queries and documents that are not in the collection; reads the corpus once.
+
+        The judgments are those of the split "test" where none are given.
+        """
+        qrels = self.qrels() if qrels is None else qrels
         judged = {document for grades in qrels.grades.values() for document in grades}
         judged.difference_update(document.id or "" for document in self.corpus())
         queries = self.queries()
@@ -99,23 +104,53 @@ class Collection:
             unknown_documents=tuple(sorted(judged)),
         )
 
-    def _rows(self, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        path = _plain_or_gzipped(self.path / f"{name}.jsonl")
-        seen: set[str] = set()
-        for number, line in numbered_lines(path):
-            where = f"{path}, line {number}"
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise InputError(f"{where}: this is not JSON ({error})") from error
-            if not isinstance(row, dict) or isinstance(row.get("_id"), bool | float | dict | list | None):
-                raise InputError(f'{where}: a line is a JSON object with "_id" and "text"; it has no "_id"')
-            row["_id"] = str(row["_id"])  # some collections number their documents
-            row["text"] = _text(row, "text", where) if "text" in row else _missing_text(where, row["_id"])
-            if row["_id"] in seen:
-                raise InputError(f"{where}: the id {row['_id']!r} stands above already; ids must differ")
-            seen.add(row["_id"])
-            yield where, row
+
+def read_queries(path: Path | str) -> dict[str, Query]:
+    """Read queries by id, in the file's order, from a collection's folder, a JSON Lines file or a table.
+
+    A name that ends in `.tsv` or `.txt` (or one of these and `.gz`) is a table of two columns, id and text, parted by
+    a tab, as MS MARCO and TREC have them; every other file is read as `queries.jsonl`. A line that fits neither and
+    an id that comes twice are InputErrors with the line's number.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return Collection(path).queries()
+    if path.name.removesuffix(".gz").endswith((".tsv", ".txt")):
+        return _tabled(path)
+    return {row["_id"]: Query(row["_id"], row["text"], _metadata(row, where)) for where, row in _rows(path)}
+
+
+def _tabled(path: Path) -> dict[str, Query]:
+    queries: dict[str, Query] = {}
+    for number, line in numbered_lines(path):
+        identifier, tab, text = line.partition("\t")
+        if not tab or not identifier.strip():
+            raise InputError(f"{path}, line {number}: a line of a table of queries is an id, a tab and the text")
+        _refuse_again(identifier.strip(), queries, f"{path}, line {number}")
+        queries[identifier.strip()] = Query(identifier.strip(), text.strip())
+    return queries
+
+
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    seen: set[str] = set()
+    for number, line in numbered_lines(path):
+        where = f"{path}, line {number}"
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{where}: this is not JSON ({error})") from error
+        if not isinstance(row, dict) or isinstance(row.get("_id"), bool | float | dict | list | None):
+            raise InputError(f'{where}: a line is a JSON object with "_id" and "text"; it has no "_id"')
+        row["_id"] = str(row["_id"])  # some collections number their documents
+        row["text"] = _text(row, "text", where) if "text" in row else _missing_text(where, row["_id"])
+        _refuse_again(row["_id"], seen, where)
+        seen.add(row["_id"])
+        yield where, row
+
+
+def _refuse_again(identifier: str, seen: Container[str], where: str) -> None:
+    if identifier in seen:
+        raise InputError(f"{where}: the id {identifier!r} stands above already; ids must differ")
 
 
 def _plain_or_gzipped(path: Path) -> Path:

@@ -1,103 +1,25 @@
-"""Run a collection's queries through a store, every mode by itself, and measure what comes back."""
+"""Run a collection's queries through a store, each way of searching by itself, and measure what comes back."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from hybridstore.errors import InputError
 from hybridstore.evaluation.judgments import Qrels, Run
-from hybridstore.evaluation.metrics import Scores, score
+from hybridstore.evaluation.measured import Evaluation, Measured
+from hybridstore.evaluation.metrics import STANDARD, metric, score
+from hybridstore.search.pipeline import FUSIONS, MODES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from hybridstore.evaluation.collections import Collection, Query
-    from hybridstore.records import AddReport
+    from hybridstore.records import AddReport, Hit, Trace
     from hybridstore.store import Store
 
     Progress = Callable[[str, int, int], None]
-    """Told the mode, how many of its queries are done, and of how many."""
-
-MODES = ("hybrid", "keyword", "vector")
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One mode's run, its metrics, and how long each search took, in seconds, in the order of the queries."""
-
-    run: Run
-    scores: Scores
-    seconds: tuple[float, ...]
-
-    def latency(self, percent: float) -> float:
-        """Give a percentile of the time of one search, in seconds; 0 where there was no query."""
-        return float(np.percentile(self.seconds, percent)) if self.seconds else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """What an evaluation found, mode by mode.
-
-    `left_out` are judged queries without any relevant document, `unknown_queries` judged queries that the
-    collection has no text of: neither takes part. `unknown_documents` are judged documents the collection does
-    not have; the relevant ones among them count as not found.
-    """
-
-    collection: str
-    split: str
-    limit: int
-    n: int
-    modes: Mapping[str, Measured]
-    left_out: tuple[str, ...] = ()
-    unknown_queries: tuple[str, ...] = ()
-    unknown_documents: tuple[str, ...] = ()
-
-    def run(self, mode: str) -> Run:
-        """Give the rankings of a mode, in documents."""
-        return self._measured(mode).run
-
-    def values(self, mode: str, metric: str = "ndcg@10") -> Mapping[str, float]:
-        """Give a metric query by query: what `paired_bootstrap` compares."""
-        return self._measured(mode).scores.values[metric]
-
-    def mean(self, mode: str, metric: str = "ndcg@10") -> float:
-        """Give a metric's mean over the queries."""
-        return self._measured(mode).scores.mean(metric)
-
-    def worst(self, mode: str = "hybrid", metric: str = "ndcg@10", count: int = 10) -> tuple[str, ...]:
-        """Give the ids of the queries with the lowest values, lowest first, equals by id."""
-        values = self.values(mode, metric)
-        return tuple(sorted(values, key=lambda query: (values[query], query))[:count])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give everything but the rankings as JSON types; latencies in milliseconds."""
-        result: dict[str, Any] = {
-            "collection": self.collection,
-            "split": self.split,
-            "n": self.n,
-            "limit": self.limit,
-            "left_out": len(self.left_out),
-            "unknown_queries": len(self.unknown_queries),
-            "unknown_documents": len(self.unknown_documents),
-        }
-        for mode, measured in self.modes.items():
-            result[mode] = {
-                **measured.scores.means(),
-                "p50_ms": 1000 * measured.latency(50),
-                "p95_ms": 1000 * measured.latency(95),
-                "no_results": len(measured.scores.empty),
-                "worst": list(self.worst(mode)),
-            }
-        return result
-
-    def _measured(self, mode: str) -> Measured:
-        if mode not in self.modes:
-            raise InputError(f"mode {mode!r} was not evaluated; there is {', '.join(self.modes) or 'none'}")
-        return self.modes[mode]
+    """Told the way of searching, how many of its queries are done, and of how many."""
 
 
 def index(
@@ -114,13 +36,33 @@ def index(
     return store.add(collection.corpus(), chunk=chunk, progress=progress)
 
 
+def ways(modes: Sequence[str] = MODES, fusions: Sequence[str] = ()) -> dict[str, dict[str, str]]:
+    """Give the ways of searching that these modes and fusions make: name → what `Store.search` is told.
+
+    Without fusions there is one "hybrid", with the store's own default; else there is "hybrid (NAME)" for each. An
+    unknown mode or fusion is an InputError.
+    """
+    for known, asked, kind in ((MODES, modes, "mode"), (FUSIONS, fusions, "fusion")):
+        if unknown := [name for name in asked if name not in known]:
+            raise InputError(f"there is no {kind} {unknown[0]!r}; there are {', '.join(known)}")
+    found: dict[str, dict[str, str]] = {}
+    for mode in modes:
+        if mode == "hybrid" and fusions:
+            found |= {f"hybrid ({name})": {"mode": mode, "fusion": name} for name in fusions}
+        else:
+            found[mode] = {"mode": mode}
+    return found
+
+
 def evaluate(
     store: Store,
     collection: Collection,
     *,
     split: str = "test",
+    qrels: Qrels | None = None,
     modes: Sequence[str] = MODES,
-    fusion: str | None = None,
+    fusions: Sequence[str] = (),
+    metrics: Sequence[str] = STANDARD,
     limit: int = 100,
     leave_out_identical: bool = False,
     where_group: str | None = None,
@@ -129,40 +71,50 @@ def evaluate(
 ) -> Evaluation:
     """Search for every judged query in every mode and measure the rankings, `limit` documents deep.
 
-    A document ranks where its best chunk does. `leave_out_identical` drops documents that have the query's id or
-    its text, for collections whose queries are documents. `where_group` names a metadata field: each query then
-    searches only among the documents that share its value. `queries` takes only the first so many, or those with
-    the ids given. The store's own default fusion is used unless `fusion` names another.
+    A document ranks where its best chunk does, with that chunk's score. `qrels` are judgments to use instead of the
+    collection's; `split` is then only their name. Each of `fusions` is measured by itself; without any, hybrid uses
+    the store's default. `leave_out_identical` drops documents that have the query's id or its text, for collections
+    whose queries are documents. `where_group` names a metadata field: each query then searches only among the
+    documents that share its value. `queries` takes only the first so many, or those with the ids given.
 
-    An unknown mode, split or query id, a limit below 1 and a query without the group's field are InputErrors.
+    The time of embedding a query counts in every way of searching that needs it, though a store remembers the vector.
+    Everything but the times is the same whenever it is done. An unknown mode, fusion, metric, split or query id, a
+    limit below 1 and a query without the group's field are InputErrors.
     """
     if limit < 1:
         raise InputError(f"limit must be at least 1, not {limit}")
-    if unknown := [mode for mode in modes if mode not in MODES]:
-        raise InputError(f"there is no mode {unknown[0]!r}; there are {', '.join(MODES)}")
-    qrels, coverage = collection.qrels(split), collection.coverage(split)
+    if not metrics:
+        raise InputError(f"name at least one metric, such as {STANDARD[0]}")
+    for name in metrics:
+        metric(name)  # an unknown one is told before anything is searched
+    asked_ways = ways(modes, fusions)
+    qrels = collection.qrels(split) if qrels is None else qrels
+    coverage = collection.coverage(qrels)
     asked = _chosen(collection.queries(), qrels, queries)
     dropped = _identical(collection, asked) if leave_out_identical else {}
     judged = Qrels({query.id: qrels.of(query.id) for query in asked})
-    measured = {}
-    for mode in modes:
-        options = {"mode": mode} if fusion is None else {"mode": mode, "fusion": fusion}
-        search = _Search(store, options, limit)
-        rankings, seconds = {}, []
+    measured, embedding = {}, dict[str, float]()
+    for name, options in asked_ways.items():
+        search = _Search(store, options, limit, embedding)
+        found: dict[str, tuple[Hit, ...]] = {}
+        seconds = []
         for done, query in enumerate(asked, start=1):
             where = None if where_group is None else _same_group(query, where_group)
-            rankings[query.id], taken = search(query.text, where, dropped.get(query.id, frozenset()))
+            found[query.id], taken = search(query.text, where, dropped.get(query.id, frozenset()))
             seconds.append(taken)
             if progress is not None:
-                progress(mode, done, len(asked))
-        run = Run.from_rankings(rankings)
-        measured[mode] = Measured(run, score(run, judged), tuple(seconds))
+                progress(name, done, len(asked))
+        run = Run.from_ranked({query: [(hit.document_id, hit.score) for hit in hits] for query, hits in found.items()})
+        measured[name] = Measured(run, score(run, judged, metrics), tuple(seconds), search.fusion, _relevance(found))
     return Evaluation(
         collection=collection.name,
         split=split,
         limit=limit,
         n=len(asked),
         modes=measured,
+        judged=judged,
+        texts={query.id: query.text for query in asked},
+        metrics=tuple(dict.fromkeys(metrics)),
         left_out=qrels.unanswerable,
         unknown_queries=coverage.unknown_queries,
         unknown_documents=coverage.unknown_documents,
@@ -173,25 +125,49 @@ class _Search:
     """Searches for documents, not chunks: asks for as many chunks as it takes to fill the limit.
 
     How many chunks make a document is learned on the way, so that nearly every query takes one search; the time
-    given is that of the one search that was enough.
+    given is that of the one search that was enough. `embedding` is text → seconds, shared by all ways of searching:
+    a store remembers a query's vector, and without it only the first way would be seen to pay for the model.
     """
 
-    def __init__(self, store: Store, options: Mapping[str, Any], limit: int) -> None:
-        self.store, self.options, self.limit = store, options, limit
+    def __init__(self, store: Store, options: Mapping[str, Any], limit: int, embedding: dict[str, float]) -> None:
+        self.store, self.options, self.limit, self.embedding = store, options, limit, embedding
         self.factor = 1
+        self.fusion: str | None = None
 
     def __call__(
         self, text: str, where: Mapping[str, Any] | None, dropped: frozenset[str]
-    ) -> tuple[tuple[str, ...], float]:
+    ) -> tuple[tuple[Hit, ...], float]:
         while True:
             asked = (self.limit + len(dropped)) * self.factor
             start = time.perf_counter()
             results = self.store.search(text, limit=asked, where=where, **self.options)
-            taken = time.perf_counter() - start
-            documents = tuple(dict.fromkeys(hit.document_id for hit in results if hit.document_id not in dropped))
-            if len(documents) >= self.limit or len(results) < asked:
-                return documents[: self.limit], taken
+            taken = time.perf_counter() - start + self._remembered(text, results.trace)
+            best: dict[str, Hit] = {}  # the first hit of each document
+            for hit in results:
+                if hit.document_id not in dropped:
+                    best.setdefault(hit.document_id, hit)
+            if len(best) >= self.limit or len(results) < asked:
+                self.fusion = results.trace.fusion
+                return tuple(best.values())[: self.limit], taken
             self.factor *= 2
+
+    def _remembered(self, text: str, trace: Trace) -> float:
+        """Give the seconds that this search saved because the query's vector was known."""
+        if self.options["mode"] == "keyword":
+            return 0.0
+        paid = trace.timings.get("embed", 0.0)
+        self.embedding[text] = max(paid, self.embedding.get(text, 0.0))
+        return self.embedding[text] - paid
+
+
+def _relevance(found: Mapping[str, Sequence[Hit]]) -> dict[str, dict[str, float]]:
+    given = {
+        query: {
+            hit.document_id: relevance for hit in hits if (relevance := getattr(hit, "relevance", None)) is not None
+        }
+        for query, hits in found.items()
+    }
+    return {query: relevance for query, relevance in given.items() if relevance}
 
 
 def _chosen(known: Mapping[str, Query], qrels: Qrels, wanted: int | Iterable[str] | None) -> tuple[Query, ...]:

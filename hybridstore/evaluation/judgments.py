@@ -41,8 +41,8 @@ class Qrels:
 class Run:
     """What a search gave: query id → (document id, score), best first.
 
-    Make one with `from_scores` or `from_rankings`. Both keep the order that trec_eval would read from the
-    scores, so that every tool that reads the run sees the same ranking.
+    Make one with `from_scores`, `from_ranked` or `from_rankings`. All keep the order that trec_eval would read from
+    the scores, so that every tool that reads the run sees the same ranking.
     """
 
     ranked: Mapping[str, Sequence[tuple[str, float]]]
@@ -64,6 +64,22 @@ class Run:
         return cls(ranked)
 
     @classmethod
+    def from_ranked(cls, rankings: Mapping[str, Sequence[tuple[str, float]]]) -> Run:
+        """Keep the order and the scores given, best first.
+
+        Where trec_eval would read another order (a score that, in single precision, is not below the one before
+        it, and ids that do not decide the tie as wanted), the score is lowered to the next C float that is below:
+        by less than a millionth of itself where two tie. A document that stands twice in one ranking and a score
+        that is no number within ±1e38 are InputErrors.
+        """
+        for query, ranked in rankings.items():
+            _refuse_twice(query, [document for document, _ in ranked])
+            for document, score in ranked:
+                if not abs(score) <= 1e38:  # a C float ends at 3.4e38; NaN is not below either
+                    raise InputError(f"query {query!r}: the score of document {document!r} is no number within ±1e38")
+        return cls({query: tuple(_falling(ranked)) for query, ranked in rankings.items()})
+
+    @classmethod
     def from_rankings(cls, rankings: Mapping[str, Sequence[str]]) -> Run:
         """Keep the order given, best first: n documents get the scores n, n - 1, … 1, which cannot tie.
 
@@ -71,9 +87,7 @@ class Run:
         """
         ranked = {}
         for query, documents in rankings.items():
-            if len(set(documents)) < len(documents):
-                twice = next(document for document in documents if documents.count(document) > 1)
-                raise InputError(f"query {query!r}: document {twice!r} stands in its ranking more than once")
+            _refuse_twice(query, documents)
             count = len(documents)
             ranked[query] = tuple((document, float(count - i)) for i, document in enumerate(documents))
         return cls(ranked)
@@ -184,6 +198,22 @@ def _judgment(line: str, path: Path | str, number: int) -> tuple[str, str, str]:
             f"(query, 0, document, grade), this line has {len(columns)}"
         )
     return columns[0], columns[1], columns[2]
+
+
+def _refuse_twice(query: str, documents: Sequence[str]) -> None:
+    if len(set(documents)) < len(documents):
+        twice = next(document for document in documents if documents.count(document) > 1)
+        raise InputError(f"query {query!r}: document {twice!r} stands in its ranking more than once")
+
+
+def _falling(ranked: Sequence[tuple[str, float]]) -> Iterator[tuple[str, float]]:
+    above: tuple[float, str] | None = None
+    for document, score in ranked:
+        kept = score
+        if above is not None and (_single(score), document) >= above:
+            kept = float(np.nextafter(np.float32(above[0]), np.float32(-np.inf)))
+        above = _single(kept), document
+        yield document, kept
 
 
 def _single(score: float) -> float:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     Metric = Callable[[Sequence[str], Mapping[str, int], int | None], float]
 
-STANDARD = ("ndcg@10", "recall@100", "mrr@10", "map", "p@10", "recall@10")
-"""What an evaluation reports."""
+STANDARD = ("ndcg@10", "recall@100", "mrr@10")
+"""What an evaluation reports where nothing else is asked for."""
 
 
 def ndcg(ranked: Sequence[str], grades: Mapping[str, int], k: int | None = None) -> float:
@@ -98,6 +98,12 @@ def metric(name: str) -> Callable[[Sequence[str], Mapping[str, int]], float]:
         )
     measure, k = _METRICS[word], int(cut) if at else None
     return lambda ranked, grades: measure(ranked, grades, k)
+
+
+def heading(name: str) -> str:
+    """Give a metric's name as papers write it: nDCG@10, MRR@10, MAP, P@10, recall@100."""
+    word, at, cut = name.lower().partition("@")
+    return {"ndcg": "nDCG", "map": "MAP", "mrr": "MRR", "p": "P"}.get(word, word) + at + cut
 
 
 def per_query(run: Run, qrels: Qrels, name: str = "ndcg@10") -> dict[str, float]:

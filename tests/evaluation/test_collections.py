@@ -5,7 +5,8 @@ import json
 import pytest
 
 from hybridstore.errors import InputError
-from hybridstore.evaluation.collections import Collection, Query
+from hybridstore.evaluation.collections import Collection, Query, read_queries
+from hybridstore.evaluation.judgments import Qrels
 from hybridstore.records import Document
 
 
@@ -87,3 +88,30 @@ def test_judged_ids_that_do_not_exist_are_counted(folder):
     coverage = Collection(folder).coverage()
     assert coverage.unknown_queries == ("ghost",)
     assert coverage.unknown_documents == ("lost",)
+    assert Collection(folder).coverage(Qrels({"q1": {"bread": 1}})).unknown_documents == ()
+
+
+def test_documents_are_found_by_id(folder):
+    found = Collection(folder).documents({"wine", "nowhere"})
+    assert list(found) == ["wine"]
+    assert found["wine"].title == "Wine"
+
+
+def test_queries_are_read_from_a_folder_a_file_and_a_table(tmp_path, folder, write):
+    expected = Collection(folder).queries()
+    assert read_queries(folder) == expected
+    assert read_queries(folder / "queries.jsonl") == expected
+    assert read_queries(write(tmp_path / "zipped", gzipped=True) / "queries.jsonl.gz") == expected
+    for name in ("topics.tsv", "topics.txt"):
+        (tmp_path / name).write_text("1\twhat is\ttabbed \n 2 \tsecond\n")
+        assert read_queries(tmp_path / name) == {"1": Query("1", "what is\ttabbed"), "2": Query("2", "second")}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [("no tab", "line 2: .* an id, a tab and the text"), ("1\tagain", "line 2: the id '1'"), ("\tx", "line 2")],
+)
+def test_a_broken_line_of_a_table_of_queries_is_an_error_with_its_number(tmp_path, line, words):
+    (tmp_path / "topics.tsv").write_text(f"1\tfirst\n{line}\n")
+    with pytest.raises(InputError, match=words):
+        read_queries(tmp_path / "topics.tsv")

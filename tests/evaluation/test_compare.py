@@ -1,10 +1,11 @@
-"""The paired bootstrap."""
+"""The paired bootstrap, and the queries one by one."""
 
 import numpy as np
 import pytest
 
 from hybridstore.errors import InputError
-from hybridstore.evaluation.compare import paired_bootstrap
+from hybridstore.evaluation.compare import Row, Rows, compared, paired_bootstrap
+from hybridstore.evaluation.judgments import Qrels, Run
 
 
 def values(numbers) -> dict[str, float]:
@@ -85,3 +86,27 @@ def test_nothing_to_compare_and_impossible_settings_are_refused():
     for settings in ({"resamples": 0}, {"confidence": 1.0}, {"confidence": 0.0}):
         with pytest.raises(InputError, match="resamples must be at least 1"):
             paired_bootstrap(values([1]), values([1]), **settings)
+
+
+def test_rows_tell_wins_losses_and_the_worst_in_both_directions():
+    a = {"up": 0.1, "down": 0.9, "same": 0.5, "alike": 0.5, "far": 0.0, "deep": 1.0}
+    b = {"up": 0.3, "down": 0.8, "same": 0.5, "alike": 0.5 + 1e-12, "far": 0.9, "deep": 0.2}
+    rows = Rows.of(a, b)
+    assert [row.query for row in rows.wins()] == ["far", "up"]
+    assert [row.query for row in rows.losses()] == ["deep", "down"]
+    assert [row.query for row in rows.worst(3)] == ["deep", "up", "same"]
+    assert rows.wins(1) == (Row("far", 0.0, 0.9),)
+    assert rows.losses(1)[0].difference == pytest.approx(-0.8)
+    with pytest.raises(InputError, match="stand on one side only"):
+        Rows.of(a, {})
+
+
+def test_two_runs_are_compared_by_each_metric_once():
+    qrels = Qrels({"q1": {"d": 1}, "q2": {"d": 1}, "none": {"d": 0}})
+    a, b = Run.from_rankings({"q1": ["x", "d"], "q2": ["d"]}), Run.from_rankings({"q1": ["d"]})
+    by_rank, by_recall = compared(a, b, qrels, ["mrr@10", "recall@1", "mrr@10"], resamples=50)
+    assert (by_rank.metric, by_recall.metric) == ("mrr@10", "recall@1")
+    assert (by_rank.comparison.mean_a, by_rank.comparison.mean_b) == (0.75, 0.5)
+    assert by_rank.rows.rows == (Row("q1", 0.5, 1.0), Row("q2", 1.0, 0.0))
+    assert by_recall.comparison.ties == 0
+    assert compared(a, b, qrels, ["mrr@10"], resamples=50) == (by_rank,)

@@ -1,13 +1,16 @@
-"""The commands `evaluate` and `compare`."""
+"""The command `evaluate`."""
 
 import json
 
 import pytest
 from click.testing import CliRunner
 
-from hybridstore.cli.evaluate import compare, evaluate
+from hybridstore import __version__
+from hybridstore.cli.compare import compare
+from hybridstore.cli.evaluate import evaluate
+from hybridstore.cli.options import FUSIONS
 from hybridstore.errors import InputError
-from hybridstore.evaluation import Run, read_run, write_run
+from hybridstore.evaluation import read_run
 
 
 def run(command, *arguments):
@@ -74,30 +77,82 @@ def test_only_the_querys_group_is_searched(folder):
     assert found["keyword"]["recall@100"] == pytest.approx((1 / 2 + 0 + 0) / 3)  # bread is in another group
 
 
-@pytest.fixture
-def two_runs(tmp_path):
-    queries = [f"[q{i}]" for i in range(20)]
-    write_run(Run.from_rankings({q: ["wrong", "right"] for q in queries}), tmp_path / "a.run")
-    better = {q: ["right"] if i < 15 else ["wrong", "right"] for i, q in enumerate(queries[:19])}
-    write_run(Run.from_rankings(better), tmp_path / "b.run")
-    (tmp_path / "qrels.txt").write_text("".join(f"{q} 0 right 1\n" for q in queries))
-    return tmp_path / "a.run", tmp_path / "b.run", "--qrels", tmp_path / "qrels.txt", "--metric", "mrr@10"
+def test_judgments_from_elsewhere_take_the_place_of_the_collections(tmp_path, folder):
+    (tmp_path / "mine.txt").write_text("unjudged 0 wine 1\n")
+    found = json.loads(run(evaluate, folder, "--embedder", "none", "--qrels", tmp_path / "mine.txt", "--json").stdout)
+    assert (found["split"], found["n"], found["keyword"]["mrr@10"]) == ("mine.txt", 1, 1)
+    (folder / "qrels" / "test.tsv").unlink()
+    run(evaluate, folder, "--embedder", "none", "--qrels", tmp_path / "mine.txt")
+    with pytest.raises(InputError, match=r"none\.tsv cannot be read"):
+        run(evaluate, folder, "--embedder", "none", "--qrels", tmp_path / "none.tsv")
 
 
-def test_compare_gives_the_interval_and_the_largest_differences(two_runs):
-    found = json.loads(run(compare, *two_runs, "--json").stdout)
-    assert (found["metric"], found["n"], found["wins"], found["losses"], found["ties"]) == ("mrr@10", 20, 15, 1, 4)
-    assert found["difference"] == pytest.approx((15 * 0.5 - 0.5) / 20)
-    assert found["low"] < found["difference"] < found["high"]
-    assert len(found["largest"]) == 10
-    assert found["largest"][0] == {"query": "[q0]", "a": 0.5, "b": 1.0, "difference": 0.5}
-    assert found["no_results"] == {"a": 0, "b": 1}
+def test_the_metrics_asked_for_are_printed(folder):
+    options = (folder, "--embedder", "none", "--metric", "map", "--metric", "p@1")
+    printed = run(evaluate, *options).stdout
+    assert "MAP" in printed
+    assert "nDCG@10" not in printed
+    assert json.loads(run(evaluate, *options, "--json").stdout)["keyword"]["p@1"] == pytest.approx(2 / 3)
+    with pytest.raises(InputError, match="no metric 'best'"):
+        run(evaluate, folder, "--metric", "best")
 
 
-def test_compare_prints_a_verdict(two_runs):
-    printed = run(compare, *two_runs).stdout
-    assert "mrr@10: A 0.5000, B 0.8500, B - A +0.3500" in printed
-    assert "B is better on 15, worse on 1, equal on 4." in printed
-    assert "The difference is more than luck with the queries." in printed
-    assert "[q0]" in printed  # an id that looks like markup
-    assert "B has no results for 1 of the queries" in printed
+def test_every_fusion_named_has_its_row_and_its_run(tmp_path, folder):
+    options = [folder, "--embedder", "none", "--mode", "hybrid", "--mode", "keyword"]
+    for name in FUSIONS:
+        options += ["--fusion", name]
+    found = json.loads(run(evaluate, *options, "--run-out", tmp_path / "runs", "--json").stdout)
+    for name in FUSIONS:
+        assert found[f"hybrid ({name})"]["fusion"] == name
+        assert (tmp_path / "runs" / f"kitchen-test-hybrid-{name}.run").exists()
+    assert found["hybrid"] == found[f"hybrid ({FUSIONS[0]})"]
+    compared = [(each["a"], each["b"], each["metric"], each["n"]) for each in found["differences"]]
+    assert compared == [("keyword", f"hybrid ({name})", "ndcg@10", 3) for name in FUSIONS]
+    printed = run(evaluate, *options).stdout
+    assert f"hybrid ({FUSIONS[-1]})" in printed
+    assert f"nDCG@10, hybrid ({FUSIONS[0]}) - keyword: " in printed
+    assert "it may be luck with the queries" in printed
+
+
+def test_two_evaluations_differ_in_nothing_but_their_times(folder):
+    def without_times(found):
+        del found["seconds"]
+        for mode in ("hybrid", "keyword"):
+            del found[mode]["p50_ms"], found[mode]["p95_ms"]
+        return found
+
+    options = (folder, "--embedder", "none", "--mode", "hybrid", "--mode", "keyword", "--json")
+    first, second = (without_times(json.loads(run(evaluate, *options).stdout)) for _ in range(2))
+    assert first == second
+    assert list(first) == list(second)
+
+
+def test_queries_that_are_documents_can_be_kept_from_finding_themselves(tmp_path, write):
+    """As in ArguAna: each query is an argument of the corpus, and its counter-argument is what is wanted."""
+    arguments = {
+        "pro": "zoos protect rare animals because they breed them",
+        "con": "zoos harm rare animals because they cage them",
+    }
+    corpus = [{"_id": name, "text": text} for name, text in arguments.items()]
+    corpus.append({"_id": "copy", "text": arguments["pro"]})
+    queries = [{"_id": name, "text": text} for name, text in arguments.items()]
+    collection = write(tmp_path / "arguments", corpus, queries, [("pro", "con", 1), ("con", "pro", 1)])
+    options = (collection, "--embedder", "none", "--json", "--run-out", tmp_path / "runs")
+    assert json.loads(run(evaluate, *options).stdout)["keyword"]["mrr@10"] < 0.6  # each finds itself first
+    assert json.loads(run(evaluate, *options, "--leave-out-identical").stdout)["keyword"]["mrr@10"] >= 0.75
+    found = read_run(tmp_path / "runs" / "arguments-test-keyword.run")
+    assert found.documents("pro") == ("con",)  # neither itself nor its copy
+    assert set(found.documents("con")) == {"pro", "copy"}
+
+
+def test_a_report_opens_offline_and_holds_what_was_measured(tmp_path, folder):
+    page = tmp_path / "report.html"
+    options = ("--embedder", "none", "--mode", "hybrid", "--mode", "keyword", "--report", page)
+    told = run(evaluate, folder, *options)
+    assert "report.html" in told.stderr
+    text = page.read_text()
+    for word in ("kitchen, test", "n = 3 queries", __version__, "zeppelin", "hybrid − keyword", "MRR@10"):
+        assert word in text
+    assert "Wine Grapes ferment" in text  # what was expected, by title and text
+    with pytest.raises(InputError, match="cannot be written"):
+        run(evaluate, folder, "--embedder", "none", "--report", tmp_path / "no" / "report.html")

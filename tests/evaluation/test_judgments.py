@@ -97,6 +97,37 @@ def test_a_ranking_keeps_its_order_whatever_the_ids_are():
     assert run.documents("unknown") == ()
 
 
+single = st.floats(width=32, min_value=-(2.0**120), max_value=2.0**120)
+scores = st.one_of(single, st.sampled_from([0.0, 1.0, 1.0 + 1e-9, 1.0 - 1e-9, 1.0 + 1e-7, -1.0, 0.1]))
+
+
+@given(ranking=st.lists(st.tuples(st.text("abz", min_size=1), scores), unique_by=lambda pair: pair[0], min_size=1))
+def test_a_ranking_with_scores_is_read_back_in_its_order_whatever_ties(tmp_path_factory, ranking):
+    run = Run.from_ranked({"q": ranking})
+    assert run.documents("q") == tuple(document for document, _ in ranking)
+    assert Run.from_scores({"q": dict(run.ranked["q"])}) == run
+    write_run(run, tmp_path_factory.mktemp("runs") / "run.txt")
+    assert all(kept <= score for (_, kept), (_, score) in zip(run.ranked["q"], ranking, strict=True))
+
+
+def test_scores_that_tell_the_order_are_kept_and_ties_differ_by_less_than_a_millionth():
+    apart = {"q": [("a", 0.5), ("b", 0.25), ("c", -1.0)]}
+    assert Run.from_ranked(apart).ranked["q"] == tuple(apart["q"])
+    tied = dict(Run.from_ranked({"q": [("a", 0.3), ("b", 0.3), ("c", 0.3)]}).ranked["q"])
+    assert tied["a"] == 0.3
+    assert 0.3 > tied["b"] > tied["c"] > 0.3 * (1 - 1e-6)
+    # ids that fall decide a tie as it was ranked
+    assert Run.from_ranked({"q": [("b", 0.3), ("a", 0.3)]}).ranked["q"] == (("b", 0.3), ("a", 0.3))
+
+
+def test_scores_that_no_run_can_hold_are_refused():
+    for score in (float("nan"), float("inf"), -1e300):
+        with pytest.raises(InputError, match="'d' is no number within"):
+            Run.from_ranked({"q": [("d", score)]})
+    with pytest.raises(InputError, match=r"'q': document 'b' .* more than once"):
+        Run.from_ranked({"q": [("b", 2.0), ("b", 1.0)]})
+
+
 def test_a_document_cannot_stand_twice_in_a_ranking():
     with pytest.raises(InputError, match=r"'q': document 'b' .* more than once"):
         Run.from_rankings({"q": ["a", "b", "c", "b"]})

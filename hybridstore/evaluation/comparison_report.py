@@ -1,0 +1,67 @@
+"""Two runs held against each other, as one page of HTML."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hybridstore.errors import InputError
+from hybridstore.evaluation.metrics import heading
+from hybridstore.evaluation.page import Markup, element, facts, figures, page, section, table
+from hybridstore.evaluation.report import difference_plots, interval, interval_plot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from hybridstore.evaluation.compare import Compared, Row
+
+
+def comparison_report(results: Sequence[Compared], *, about: Mapping[str, str], texts: Mapping[str, str]) -> str:
+    """Give the page, with the queries' texts (id → text) as far as they are there.
+
+    The same arguments give the same bytes. No comparison at all is an InputError.
+    """
+    if not results:
+        raise InputError("nothing was compared, so there is nothing to report; name at least one metric")
+    head = ["metric", "A", "B", "B − A, 95 % interval", "B better / worse / equal"]
+    rows = [
+        [
+            heading(each.metric),
+            f"{each.comparison.mean_a:.4f}",
+            f"{each.comparison.mean_b:.4f}",
+            interval(each.comparison),
+            f"{each.comparison.wins:,} / {each.comparison.losses:,} / {each.comparison.ties:,}",
+        ]
+        for each in results
+    ]
+    plot = interval_plot([(heading(each.metric), each.comparison) for each in results], "B − A")
+    note = "A bar for each query."
+    bars = difference_plots({f"B − A, {heading(each.metric)}": (each.rows, note) for each in results})
+    first = results[0]
+    named = heading(first.metric)
+    return page(
+        "A against B",
+        element("p", f"n = {first.comparison.n:,} queries; the means are taken over them, and so are the intervals."),
+        facts(about),
+        section("Metrics", table(head, rows), figures(plot)),
+        section("Query by query", bars),
+        _listed(f"The greatest gains of B, {named}", first.rows.wins(), texts),
+        _listed(f"The greatest losses of B, {named}", first.rows.losses(), texts),
+        _listed(f"The worst queries of B, {named}", first.rows.worst(), texts),
+    )
+
+
+def _listed(title: str, rows: Sequence[Row], texts: Mapping[str, str]) -> Markup:
+    if not rows:
+        return section(title, element("p", "There are none."))
+    cells = (
+        [
+            row.query,
+            *([element("span", texts.get(row.query, ""), dir="auto")] if texts else []),
+            f"{row.a:.4f}",
+            f"{row.b:.4f}",
+            f"{row.difference:+.4f}",
+        ]
+        for row in rows
+    )
+    head = ["query", *(["text"] if texts else []), "A", "B", "B − A"]
+    return section(title, table(head, cells, texts=len(head) - 3))
