@@ -1,0 +1,233 @@
+"""A store as a search model of MTEB 2: `mteb.evaluate(HybridStoreSearch(), tasks)` runs retrieval tasks through it.
+
+Implements `SearchProtocol` of the package `mteb` (https://github.com/embeddings-benchmark/mteb): `index`, `search` and
+`mteb_model_meta`. The benchmark is Muennighoff et al., "MTEB: Massive Text Embedding Benchmark", EACL 2023.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
+
+import numpy as np
+
+from hybridstore import __version__, embedders
+from hybridstore.analysis import Analyser
+from hybridstore.embedders.base import Embedder
+from hybridstore.errors import InputError, MissingExtra
+from hybridstore.integrations.languages import language_of
+from hybridstore.records import Document
+from hybridstore.store import Store
+from hybridstore.store import open as open_store
+
+if TYPE_CHECKING:
+    import os
+
+    Rows = Iterable[Mapping[str, Any]]
+    """What MTEB hands over: a `datasets.Dataset` of rows."""
+
+_KINDS = {"hybrid": "hybrid", "keyword": "sparse", "vector": "dense"}  # our modes in MTEB's words
+_NO_TEXT = "{} has no text, and a store knows nothing else; choose a task of texts"
+
+
+class HybridStoreSearch:
+    """A store that MTEB fills and searches, task by task. A context manager, though `close` may be left out.
+
+    `path` is a folder that gets one store file for each task, subset and split; another run takes what is there
+    and only embeds what changed. Without it a temporary file is made, and removed with the next task.
+
+    `embedder` is a name, a folder or an Embedder, as for `open` (None: all-MiniLM-L6-v2), and one folder keeps to one
+    embedder. `mode` and `fusion` are those of `Store.search`. `chunk` cuts long documents, which then rank where their
+    best chunk does; otherwise a document is one chunk, as in published figures. `instructions` puts a query's
+    instruction before it, where a task has some. `language` is the keyword index's; None takes each task's own
+    (`languages.language_of`). `memory`, in MiB, and `threads` are those of `open`.
+
+    MTEB asks for the best 1,000 documents, so each leg gives 2,000 candidates, where a search for ten takes 200.
+
+    Raises MissingExtra without the package `mteb`, InputError for options that make no sense or a path that is no
+    folder, and what `embedders.load` raises.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        embedder: str | Path | Embedder | None = None,
+        mode: str = "hybrid",
+        fusion: str | None = None,
+        chunk: bool = False,
+        instructions: bool = False,
+        language: str | None = None,
+        memory: int = 1024,
+        threads: int | None = None,
+    ) -> None:
+        self._chunk, self._instructions, self._language = chunk, instructions, language
+        self._opening: dict[str, Any] = {"memory": memory, "threads": threads}
+        self._searching: dict[str, Any] = {"mode": mode} if fusion is None else {"mode": mode, "fusion": fusion}
+        # An empty store is asked, so that a wrong option is told now and not after an hour of indexing.
+        Analyser(language or "none")
+        with open_store(":memory:", embedder="none", **self._opening) as empty:
+            empty.search("", **self._searching)
+        model = None if mode == "keyword" else _loaded(embedder, threads)
+        self._opening["embedder"] = model or "none"
+        told = {"fusion": fusion, "chunk": chunk, "instructions": instructions, "language": language}
+        self.mteb_model_meta = _model_meta(model, mode, {name: value for name, value in told.items() if value})
+        self._folder = None if path is None else _folder(Path(path))
+        self._store: Store | None = None
+        self._key: tuple[str, ...] = ()
+        self._factor = 1
+        self._opened = ExitStack()
+        weakref.finalize(self, self._opened.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the store at hand, and remove it where it was temporary. The next `index` opens another."""
+        self._store, self._key, self._factor = None, (), 1
+        self._opened.close()
+
+    def index(self, corpus: Rows, *, task_metadata: Any, hf_split: str, hf_subset: str, **_others: object) -> None:
+        """Fill the store of a task's subset and split with its documents: rows with id, text and perhaps title.
+
+        What the store holds already is not embedded again, and what the corpus does not have is removed. What else
+        MTEB tells (`encode_kwargs`, `num_proc`) is for models that it runs itself.
+        """
+        key = (str(task_metadata.name), hf_subset, hf_split)
+        store = self._store
+        if store is None or key != self._key:
+            self.close()
+            language = self._language or language_of(task_metadata.eval_langs, hf_subset)
+            store = self._opened.enter_context(open_store(self._file(key), language=language, **self._opening))
+        self._store, self._key = None, ()  # until all of it is there
+        ids: set[str] = set()
+        store.add(_documents(corpus, ids), chunk=self._chunk)
+        if store.count() > len(ids):
+            store.remove([document.id for document in store.documents() if document.id and document.id not in ids])
+        held = store.stats()
+        if self._opening["embedder"] != "none" and held.vectors < held.chunks:  # an earlier run was mode="keyword"
+            store.reembed()
+        self._store, self._key = store, key
+
+    def search(
+        self,
+        queries: Rows,
+        *,
+        task_metadata: Any,
+        hf_split: str,
+        hf_subset: str,
+        top_k: int,
+        top_ranked: Mapping[str, Sequence[str]] | None = None,
+        **_others: object,
+    ) -> dict[str, dict[str, float]]:
+        """Give each query's best `top_k` documents with their scores: query id → document id → score.
+
+        Scores fall strictly, in single precision too, so that every tool reads the store's own order from them; where
+        two are equal the lower ranked gets the next number below. With `top_ranked` (query id → document ids, of
+        reranking tasks) only these documents are searched, and a query it does not name finds nothing.
+        """
+        key = (str(task_metadata.name), hf_subset, hf_split)
+        if self._store is None or key != self._key:
+            raise InputError(f"{' / '.join(key)} is not what was indexed last; call index for it before search")
+        found = {}
+        for row in queries:
+            candidates = None if top_ranked is None else list(top_ranked.get(row["id"], ()))
+            found[row["id"]] = self._ranked(
+                self._store, _question(row, instructed=self._instructions), top_k, candidates
+            )
+        return found
+
+    def _ranked(self, store: Store, text: str, limit: int, candidates: list[str] | None) -> dict[str, float]:
+        where = None if candidates is None else {"@id": {"$in": candidates}}
+        while True:  # how many chunks make a document is learned on the way
+            asked = limit * self._factor
+            results = store.search(text, limit=asked, where=where, **self._searching)
+            best: dict[str, float] = {}
+            for hit in results:
+                best.setdefault(hit.document_id, hit.score)
+            if len(best) >= limit or len(results) < asked:
+                return falling(dict(list(best.items())[:limit]))
+            self._factor *= 2
+
+    def _file(self, key: tuple[str, ...]) -> Path:
+        folder = self._folder
+        if folder is None:
+            folder = Path(tempfile.mkdtemp(prefix="hybridstore-mteb-"))
+            self._opened.callback(shutil.rmtree, folder, ignore_errors=True)
+        return folder / ("@".join(quote(part, safe=" ") for part in key) + ".db")
+
+
+def falling(scores: Mapping[str, float]) -> dict[str, float]:
+    """Give scores, best first, as numbers that fall strictly in single precision, changing as few as can be.
+
+    trec_eval, and with it MTEB, reads scores as C floats and breaks ties by document id, whatever the order was.
+    """
+    result, last = {}, np.float32(np.inf)
+    for document, score in scores.items():
+        last = min(np.float32(score), np.nextafter(last, np.float32(-np.inf)))
+        result[document] = float(last)
+    return result
+
+
+def _folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path} cannot be the folder of the tasks' stores ({error}); name another one") from error
+    return path
+
+
+def _loaded(embedder: str | Path | Embedder | None, threads: int | None) -> Embedder:
+    if embedder == "none":
+        raise InputError("embedder='none' leaves keywords only; say so with mode='keyword'")
+    if isinstance(embedder, Embedder):
+        return embedder
+    return embedders.load(embedder or embedders.DEFAULT, threads=threads)
+
+
+def _model_meta(model: Embedder | None, mode: str, options: Mapping[str, Any]) -> Any:
+    """Say to MTEB what it measures. Results are kept by name, revision and options, so these tell settings apart."""
+    try:
+        from mteb.models import ModelMeta
+    except ImportError as error:
+        raise MissingExtra("mteb", "evaluating with MTEB", "mteb") from error
+    facts: dict[str, Any] = {"name": f"hybridstore/{mode}", "revision": __version__, "model_type": [_KINDS[mode]]}
+    if model is not None:
+        name, _, digest = model.fingerprint.partition("@")
+        facts["name"] += f"-{name.rpartition('/')[2]}"
+        facts["revision"] += f"-{digest}"
+        facts |= {"embed_dim": model.dim, "max_tokens": model.max_tokens}
+    facts["use_instructions"] = bool(options.get("instructions"))
+    return ModelMeta.create_empty(overwrites={**facts, "experiment_kwargs": dict(options) or None})
+
+
+def _documents(corpus: Rows, ids: set[str]) -> Iterator[Document]:
+    """Give the rows as documents, and put their ids into `ids`."""
+    for row in corpus:
+        if "text" not in row:
+            raise InputError(_NO_TEXT.format(f"document {row['id']!r}"))
+        ids.add(row["id"])
+        yield Document(id=row["id"], title=row.get("title") or "", text=row["text"] or "")
+
+
+def _question(row: Mapping[str, Any], *, instructed: bool) -> str:
+    """Give a query's text; the turns of a conversation one after the other, each after its role if it has one."""
+    text = row.get("text")
+    if text is None:
+        raise InputError(_NO_TEXT.format(f"query {row['id']!r}"))
+    if not isinstance(text, str):
+        text = "; ".join(turn if isinstance(turn, str) else f"{turn['role']}: {turn['content']}" for turn in text)
+    instruction = row.get("instruction") if instructed else None
+    return f"{instruction} {text}" if instruction else text

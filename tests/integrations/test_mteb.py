@@ -1,0 +1,284 @@
+"""The search model of MTEB, without MTEB: what it indexes, finds and refuses."""
+
+import gc
+import sys
+import tempfile
+
+import numpy as np
+import pytest
+
+import hybridstore as hs
+from hybridstore.errors import EmbedderMismatch, InputError, MissingExtra
+from hybridstore.integrations import mteb as adapter
+from hybridstore.integrations.mteb import HybridStoreSearch, falling
+
+CORPUS = [
+    {"id": "bread", "title": "Bread", "text": "Flour, water, salt and yeast; knead and bake."},
+    {"id": "wine", "title": None, "text": "Grapes ferment in a barrel for months."},
+    {"id": "beer", "title": "", "text": "Barley, hops and yeast ferment in a tank."},
+    {"id": "blank", "title": "", "text": ""},
+]
+SHIPS = [{"id": "bread", "text": "A sloop has one mast."}, {"id": "ketch", "text": "A ketch has two masts and yeast."}]
+QUERIES = [{"id": "q1", "text": "what does yeast ferment"}, {"id": "q2", "text": "masts"}]
+
+
+@pytest.fixture
+def cards(monkeypatch):
+    """Have what MTEB would be told kept here, so that it need not be installed."""
+    kept = []
+    monkeypatch.setattr(adapter, "_model_meta", lambda *facts: kept.append(facts))
+    return kept
+
+
+@pytest.fixture
+def make(cards, embedder):
+    """Make search models that are closed at the end."""
+    made = []
+
+    def model(path=None, **options):
+        made.append(HybridStoreSearch(path, **({"embedder": embedder} | options)))
+        return made[-1]
+
+    yield model
+    for each in made:
+        each.close()
+
+
+def test_without_the_package_the_error_says_how_to_install_it(monkeypatch, embedder):
+    for name in ("mteb", "mteb.models"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(MissingExtra, match=r"pip install 'hybridstore\[mteb\]'"):
+        HybridStoreSearch(embedder=embedder)
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "keyword", "vector"])
+def test_a_query_gets_the_documents_that_the_store_finds_in_its_order(make, told, embedder, mode):
+    model = make(mode=mode)
+    model.index(CORPUS, **told())
+    found = model.search(QUERIES, **told(), top_k=3)
+    with hs.open(":memory:", embedder=embedder) as store:
+        store.add([{**row, "title": row["title"] or ""} for row in CORPUS], chunk=False)
+        wanted = {row["id"]: store.search(row["text"], limit=3, mode=mode) for row in QUERIES}
+    for query, hits in wanted.items():
+        assert list(found[query]) == [hit.document_id for hit in hits]
+        assert list(found[query].values()) == pytest.approx([hit.score for hit in hits], rel=1e-5)
+    assert next(iter(found["q1"])) == "beer"
+
+
+def test_scores_fall_strictly_where_trec_eval_reads_them():
+    nearly = {"a": 0.5, "b": 0.5, "c": 0.5 - 1e-9, "d": 0.4, "e": 0.0, "f": 0.0, "g": -0.0}
+    result = falling(nearly)
+    single = np.array(list(result.values()), np.float32)
+    assert list(result) == list(nearly)
+    assert (np.diff(single) < 0).all()
+    assert np.isfinite(single).all()
+    assert list(result.values()) == pytest.approx(list(nearly.values()), abs=2e-7)
+    assert result["a"] == 0.5
+    assert result["d"] == float(np.float32(0.4))
+
+
+def test_alike_documents_keep_the_order_of_the_store(make, told):
+    model = make(mode="keyword")
+    model.index([{"id": name, "text": "the same words"} for name in "adcb"], **told())
+    scores = model.search([{"id": "q", "text": "same"}], **told(), top_k=10)["q"]
+    assert list(scores) == ["a", "d", "c", "b"]  # in the order they were added
+    assert sorted(scores, key=lambda name: (np.float32(scores[name]), name), reverse=True) == list(scores)
+
+
+def test_a_document_ranks_where_its_best_chunk_does(make, told):
+    long = " ".join(f"Sentence number {n} says nothing of note." for n in range(30))
+    corpus = [{"id": "long", "text": f"{long} The osprey dives. {long}"}, {"id": "short", "text": "An osprey, a bird."}]
+    model = make(chunk=True)
+    model.index(corpus, **told())
+    assert model._store.stats().chunks > 20
+    found = model.search([{"id": "q", "text": "nothing of note: sentence"}], **told(), top_k=2)["q"]
+    assert list(found) == ["long", "short"]  # though a dozen chunks of one stand above the other
+    best = model._store.search("nothing of note: sentence", limit=80)
+    assert found["long"] == pytest.approx(best[0].score)
+    assert found["short"] == pytest.approx(next(hit.score for hit in best if hit.document_id == "short"), rel=1e-5)
+    # Deeper searches are what the model has learned now; no more documents come of it.
+    assert len(model.search([{"id": "q", "text": "osprey"}], **told(), top_k=1)["q"]) == 1
+
+
+def test_two_tasks_after_each_other_do_not_mix(make, told):
+    model = make()
+    model.index(CORPUS, **told("Kitchen"))
+    model.index(SHIPS, **told("Ships"))
+    found = model.search([{"id": "q", "text": "yeast"}], **told("Ships"), top_k=10)["q"]
+    assert set(found) == {"bread", "ketch"}
+    assert next(iter(found)) == "ketch"
+    with pytest.raises(InputError, match="Kitchen / default / test is not what was indexed last"):
+        model.search(QUERIES, **told("Kitchen"), top_k=10)
+    with pytest.raises(InputError, match="Ships / default / train"):
+        model.search(QUERIES, **told("Ships", split="train"), top_k=10)
+
+
+def test_searching_before_indexing_is_refused(make, told):
+    with pytest.raises(InputError, match="call index for it before search"):
+        make().search(QUERIES, **told(), top_k=10)
+
+
+def test_an_index_that_failed_is_not_searched(make, told):
+    model = make()
+    model.index(CORPUS, **told())
+    with pytest.raises(InputError, match="'pie' has no text"):
+        model.index([{"id": "pie", "image": b""}], **told())
+    with pytest.raises(InputError, match="before search"):
+        model.search(QUERIES, **told(), top_k=10)
+
+
+@pytest.mark.parametrize("query", [{"id": "q", "image": b""}, {"id": "q", "text": None}], ids=["none", "empty"])
+def test_a_query_without_a_text_is_refused(make, told, query):
+    model = make()
+    model.index(CORPUS, **told())
+    with pytest.raises(InputError, match="query 'q' has no text"):
+        model.search([query], **told(), top_k=10)
+
+
+def test_another_run_embeds_only_what_changed(make, told, tmp_path, remembering):
+    make(tmp_path / "stores").index(CORPUS, **told())
+    embedder = remembering()
+    model = make(tmp_path / "stores", embedder=embedder)
+    model.index(CORPUS, **told())
+    assert embedder.documents == []
+    model.index([CORPUS[0], {**CORPUS[1], "text": "Grapes, pressed."}], **told())
+    assert embedder.documents == ["Grapes, pressed."]
+    assert [document.id for document in model._store.documents()] == ["bread", "wine"]
+    assert model._store.check() == []
+
+
+def test_each_task_subset_and_split_has_a_file_of_its_own(make, told, tmp_path):
+    model = make(tmp_path / "stores")
+    for name, subset, split in (("A", "x", "test"), ("A", "x", "train"), ("A", "y/z", "test"), ("B", "x", "test")):
+        model.index(SHIPS, **told(name, subset, split))
+    files = {file.name for file in (tmp_path / "stores").glob("*.db")}
+    assert files == {"A@x@test.db", "A@x@train.db", "A@y%2Fz@test.db", "B@x@test.db"}
+
+
+def test_a_folder_filled_for_keywords_gets_its_vectors_when_they_are_wanted(make, told, tmp_path, embedder):
+    first = make(tmp_path, mode="keyword", embedder=None)
+    first.index(CORPUS, **told())
+    assert first._store.stats().vectors == 0
+    first.close()
+    second = make(tmp_path, mode="vector")
+    second.index(CORPUS, **told())
+    assert len(second.search(QUERIES, **told(), top_k=10)["q2"]) == len(CORPUS)
+    assert len(embedder.documents) == len(CORPUS)
+
+
+def test_keywords_need_no_embedder(make, told):
+    model = make(mode="keyword", embedder="a model there is not")
+    model.index(CORPUS, **told())
+    assert set(model.search(QUERIES, **told(), top_k=10)["q1"]) == {"beer", "bread", "wine"}
+    assert model.search(QUERIES, **told(), top_k=10)["q2"] == {}
+
+
+def test_a_folder_keeps_to_one_embedder(make, told, tmp_path, remembering):
+    make(tmp_path).index(CORPUS, **told())
+    with pytest.raises(EmbedderMismatch, match="remembering@32"):
+        make(tmp_path, embedder=remembering("other")).index(CORPUS, **told())
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "vector"])
+def test_a_reranking_task_searches_only_among_its_candidates(make, told, mode):
+    model = make(mode=mode)
+    model.index(CORPUS, **told())
+    top_ranked = {"q1": ["wine", "blank", "no such document"], "q2": []}
+    queries = [*QUERIES, {"id": "unnamed", "text": "yeast"}]
+    found = model.search(queries, **told(), top_k=10, top_ranked=top_ranked)
+    assert set(found["q1"]) == {"wine", "blank"}
+    assert next(iter(found["q1"])) == "wine"
+    assert found["q2"] == found["unnamed"] == {}
+
+
+def test_no_more_than_top_k_documents_are_given(make, told):
+    model = make(mode="vector")
+    model.index(CORPUS, **told())
+    assert len(model.search(QUERIES, **told(), top_k=2)["q1"]) == 2
+
+
+def test_instructions_stand_before_the_query_where_they_are_wanted(make, told, embedder):
+    queries = [
+        {"id": "q", "text": "yeast", "instruction": "Find drinks."},
+        {"id": "p", "text": "salt", "instruction": None},
+    ]
+    for wanted in (False, True):
+        model = make(instructions=wanted)
+        model.index(CORPUS, **told())
+        model.search(queries, **told(), top_k=1)
+    assert embedder.queries == ["yeast", "salt", "Find drinks. yeast", "salt"]
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [["wine?", "red"], [{"role": "user", "content": "wine?"}, {"role": "assistant", "content": "red"}]],
+    ids=["texts", "roles"],
+)
+def test_a_conversation_is_asked_turn_after_turn(make, told, embedder, turns):
+    model = make()
+    model.index(CORPUS, **told())
+    model.search([{"id": "q", "text": turns}], **told(), top_k=1)
+    assert embedder.queries == ["wine?; red" if isinstance(turns[0], str) else "user: wine?; assistant: red"]
+
+
+def test_the_keyword_index_has_the_tasks_language_unless_told_otherwise(make, told):
+    model = make()
+    for subset, language in (("de", "german"), ("vi", "none")):
+        model.index(SHIPS, **told(subset=subset, languages={"de": ["deu-Latn"], "vi": ["vie-Latn"]}))
+        assert model._store.stats().language == language
+    model = make(language="swedish")
+    model.index(SHIPS, **told())
+    assert model._store.stats().language == "swedish"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"mode": "telepathy"}, "telepathy"),
+        ({"fusion": "cold"}, "cold"),
+        ({"language": "klingon"}, "klingon"),
+        ({"memory": -1}, "memory"),
+        ({"embedder": "none"}, "mode='keyword'"),
+    ],
+)
+def test_a_wrong_option_is_told_before_anything_is_indexed(make, options, says):
+    with pytest.raises(InputError, match=says):
+        make(**options)
+
+
+def test_a_path_that_is_a_file_is_refused_and_left(make, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"mine\.txt cannot be the folder"):
+        make(tmp_path / "mine.txt")
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_a_temporary_store_goes_with_the_next_task_and_with_the_model(make, told, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    model = make()
+    model.index(CORPUS, **told("A"))
+    before = list(tmp_path.glob("*/*.db"))
+    assert [file.name for file in before] == ["A@default@test.db"]
+    model.index(CORPUS, **told("B"))
+    assert [file.name for file in tmp_path.glob("*/*.db")] == ["B@default@test.db"]
+    with model:
+        pass
+    assert list(tmp_path.iterdir()) == []
+    model.index(CORPUS, **told("B"))  # a closed one opens again
+    assert model.search(QUERIES, **told("B"), top_k=1)["q1"].keys() == {"beer"}
+
+
+def test_a_model_that_nobody_closed_leaves_nothing_behind(cards, told, tmp_path, monkeypatch, embedder):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    model = HybridStoreSearch(embedder=embedder)
+    model.index(CORPUS, **told())
+    assert list(tmp_path.iterdir())
+    del model
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_mteb_is_told_names_the_options_that_are_not_the_usual_ones(make, cards, embedder):
+    make()
+    make(mode="keyword", chunk=True, language="german")
+    assert cards == [(embedder, "hybrid", {}), (None, "keyword", {"chunk": True, "language": "german"})]
