@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint types docs bench clean
+.PHONY: help setup demo test test-slow lint types docs bench quality clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,7 @@ types: $(READY)  ## Static types, strictly
 docs: $(READY)  ## Write the generated pages anew
 	$(BIN)/python docs/generate_cli.py
 	$(BIN)/python docs/generate_file_format.py
+	$(BIN)/python benchmarks/quality/page.py
 
 SIZE ?= 10000
 RESULTS ?= build/bench
@@ -69,6 +70,16 @@ bench: .venv-bench/.ready .venv-train/.ready  ## Measure against the rivals; STO
 	.venv-train/bin/python benchmarks/embedder.py --json $(RESULTS)/embedder.json
 	$(BENCH) benchmarks/tables.py --results $(RESULTS) \
 		--page $(if $(filter benchmarks/results,$(RESULTS)),benchmarks,$(RESULTS))/README.md
+
+# Without STORES the suites stand on text of their own; with them (files that `hybridstore evaluate --keep` made, and the
+# collections' folders in QUERIES) also on real text, and whole collections are measured.
+QUALITY := benchmarks/quality
+quality: $(READY)  ## Ask what a store must not get wrong; STORES= and QUERIES= add real text
+	mkdir -p $(QUALITY)/results
+	$(BIN)/python $(QUALITY)/run.py --json $(QUALITY)/results/suites.json
+	$(if $(STORES),$(BIN)/python $(QUALITY)/over_collections.py --stores $(STORES) --collections $(QUERIES) \
+		--json $(QUALITY)/results/collections.json)
+	$(BIN)/python $(QUALITY)/page.py
 
 clean:  ## Remove environments and caches
 	rm -rf $(VENV) .venv-train .venv-bench build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

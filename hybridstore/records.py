@@ -114,6 +114,8 @@ class Hit:
     `keyword_score` is BM25 (higher is better), `vector_score` the cosine; both are None where that leg did not
     have the chunk among its candidates. `copies` are the documents whose near-identical chunks were folded into this
     one, best ranked first, its own document where it repeats itself; empty unless `unique` was asked for.
+    `relevance`, from 0 to 1, says how likely a question with such evidence has an answer here at all, by what the store
+    measured about itself; None where it measured nothing, or one leg was asked alone.
     """
 
     chunk_id: int
@@ -132,6 +134,35 @@ class Hit:
     vector_rank: int | None = None
     vector_score: float | None = None
     copies: tuple[str, ...] = ()
+    relevance: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What speaks for each candidate of either leg, on scales that all queries of a store share; arrays (n,).
+
+    `chunks` are ascending. `keyword` is how strongly a chunk holds the query's words and `coverage` the share of them
+    it holds, by IDF, both from 0 to 1. `vector` is how many standard deviations its cosine stands above those of chunks
+    at large. `relevance` see Hit; None where the store measured nothing.
+    """
+
+    chunks: NDArray[np.int64]
+    keyword: NDArray[np.float64]
+    coverage: NDArray[np.float64]
+    vector: NDArray[np.float64]
+    relevance: NDArray[np.float64] | None = None
+
+    @property
+    def confidence(self) -> float | None:
+        """The highest relevance of a candidate: how sure it is that the store has an answer at all."""
+        if self.relevance is None:
+            return None
+        return float(self.relevance.max(initial=0.0))
+
+    def at(self, chunk: int) -> int | None:
+        """Give a chunk's place in the arrays; None where it is no candidate."""
+        place = int(self.chunks.searchsorted(chunk))
+        return place if place < len(self.chunks) and self.chunks[place] == chunk else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +208,9 @@ class Trace:
     notes: tuple[str, ...] = ()
     revision: int = 0
     selection: Selection | None = None
+    evidence: Evidence | None = None
+    ignored: tuple[str, ...] = ()
+    power: float | None = None
     syntax: str = "simple"
     matching: tuple[Expression, ...] = ()
 
@@ -188,6 +222,11 @@ class Results(Sequence[Hit]):
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
+
+    @property
+    def confidence(self) -> float | None:
+        """How likely the store has an answer at all, from 0 to 1; below 0.5 it rather has none. None if unknown."""
+        return None if self.trace.evidence is None else self.trace.evidence.confidence
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...

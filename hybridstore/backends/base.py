@@ -9,126 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from hybridstore.expressions import Expression
-from hybridstore.records import AddReport, Chunk, Document, KeywordQuery, Ranking, Source, Term
+from hybridstore.backends.values import (
+    Background,
+    Change,
+    Embedding,
+    Entry,
+    Passage,
+    Problem,
+    Restriction,
+    Stats,
+    Stored,
+)
+from hybridstore.records import AddReport, KeywordQuery, Ranking, Source, Term
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from hybridstore.filters import Filter
-
-
-@dataclass(frozen=True, slots=True)
-class Embedding:
-    """Which embedder made a set of vectors: its fingerprint, how to find it again, the vectors' length."""
-
-    fingerprint: str
-    reference: str
-    dim: int
-
-
-class Outdated(LookupError):  # noqa: N818 - it is caught and mended, never shown
-    """What an entry without chunks said is stored is not stored any more: look again. Nothing was written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A document ready to be written: its id is set, its text is cut, its chunks are embedded (or not).
-
-    `digest` stands for all of the content: an entry whose digest is already stored is not written again. Whoever
-    knows that it is stored may leave out the chunks.
-    `chunk_digests` stand for what was embedded, so that vectors can be reused. `vectors` is float32 (n, dim) of
-    unit norm in the chunks' order, or None.
-    """
-
-    document: Document
-    digest: bytes
-    chunks: Sequence[Chunk]
-    chunk_digests: Sequence[bytes]
-    vectors: NDArray[np.float32] | None = None
-    source: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """A chunk as it is shown: its text and what its document says about it."""
-
-    chunk: int
-    document_id: str
-    text: str
-    title: str
-    uri: str
-    heading: str
-    start: int
-    end: int
-    metadata: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One line of the change log: the chunks first..last (inclusive) were "added", "removed" or "embedded".
-
-    An added chunk may have its vector from the start; "embedded" ones got theirs later.
-    """
-
-    revision: int
-    kind: str
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """What a store holds."""
-
-    documents: int
-    chunks: int
-    vectors: int
-    sources: int
-    revision: int
-    bytes: int
-    language: str
-    embedding: Embedding | None
-    building: Embedding | None = None
-    created: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something `check` found: what is wrong, how often, a few examples, and whether `repair` mends it."""
-
-    what: str
-    count: int
-    examples: tuple[str, ...] = ()
-    repaired: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Restriction:
-    """Which chunks a query may find at all, in either leg: those for which all that is told here holds."""
-
-    where: Filter | None = None
-    phrases: tuple[tuple[str, ...], ...] = ()
-    excluded: tuple[tuple[str, ...], ...] = ()
-    matching: tuple[Expression, ...] = ()
-
-    def __bool__(self) -> bool:
-        return self.where is not None or bool(self.phrases or self.excluded or self.matching)
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A whole document as it is stored, for `get` and `export`."""
-
-    document: Document
-    chunks: tuple[Chunk, ...]
-    source: str | None
-    changed: str
-    vectors: NDArray[np.float32] | None = field(default=None, compare=False)
 
 
 class Backend(Protocol):
@@ -188,6 +88,28 @@ class Backend(Protocol):
         Cosines and order are exact for the first 64, and within 0.01 for those below.
         A zero vector has no direction: nothing is near to it, and it is near to nothing.
         """
+        ...
+
+    def impacts(self, terms: Sequence[Term], chunks: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Give how much each term counts in each chunk, (n, t) from 0 (it is not there) to 1.
+
+        That is BM25's part without IDF and its factor k1 + 1: frequency / (frequency + k1 · (1 - b + b · length)).
+        """
+        ...
+
+    def cosines(self, vector: NDArray[np.float32], chunks: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Give the cosines of different chunks to a unit vector, (n,), within 0.01; NaN for those without a vector."""
+        ...
+
+    def sample(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Give some hundred chunks' ids (n,) and vectors (n, dim), spread over the store, the same at each call.
+
+        Empty without vectors. What it gives depends on what is stored alone.
+        """
+        ...
+
+    def indexed(self) -> int:
+        """Count the chunks."""
         ...
 
     def holds(self, phrase: tuple[str, ...], restriction: Restriction) -> bool:
@@ -257,6 +179,14 @@ class Backend(Protocol):
 
     def building(self) -> Embedding | None:
         """Give the embedder that an unfinished re-embedding is for."""
+        ...
+
+    def background(self) -> Background | None:
+        """Give what was last measured about the vectors that searches use; None where nothing was."""
+        ...
+
+    def remember(self, measured: Background) -> None:
+        """Keep what was measured about the vectors, in place of what was kept before."""
         ...
 
     def begin(self, embedding: Embedding) -> None:

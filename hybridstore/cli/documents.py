@@ -15,7 +15,7 @@ from hybridstore.cli.target import Target, pass_target
 from hybridstore.cli.terminal import console, count, print_json, print_json_list, printable, say
 
 if TYPE_CHECKING:
-    from hybridstore.backends.base import Stored
+    from hybridstore.backends.values import Stored
     from hybridstore.filters import Filter
     from hybridstore.store import Store
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # Written out, for importing the pipeline would load NumPy for every `--help`; a test holds them against it.
 MODES = ("hybrid", "keyword", "vector")
-FUSIONS = ("rrf",)
+FUSIONS = ("adaptive", "rrf", "idf-rrf", "convex")
 SYNTAXES = ("simple", "advanced")
 
 Command = Callable[..., Any]
@@ -75,7 +75,7 @@ def searching_options(command: Command) -> Command:
             ),
             click.option(
                 "--fusion",
-                default="rrf",
+                default="adaptive",
                 show_default=True,
                 type=click.Choice(FUSIONS),
                 help="How hybrid makes one ranking of its legs' two.",
@@ -92,6 +92,12 @@ def searching_options(command: Command) -> Command:
                 show_default=True,
                 type=click.Choice(SYNTAXES),
                 help="How QUERY is read; advanced knows AND, OR, NOT, parentheses and prefix*, and makes all binding.",
+            ),
+            click.option(
+                "--min-relevance",
+                type=click.FloatRange(0, 1),
+                metavar="X",
+                help="From 0 to 1: leave out what is less relevant; 0.5 tells best whether there is an answer at all.",
             ),
             click.option("--unique", is_flag=True, help="Of near-identical passages show the best; name the others."),
             click.option(

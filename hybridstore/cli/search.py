@@ -14,8 +14,9 @@ from hybridstore.cli.target import Target, pass_target
 from hybridstore.cli.terminal import count, print_json, say
 
 if TYPE_CHECKING:
-    from hybridstore.records import Ranking, Trace
+    from hybridstore.records import Evidence, Hit, Ranking, Trace
 
+_SEARCH = ("query", "mode", "fusion", "confidence", "hits", "timings", "notes")  # what `search --json` gives
 # `-word` leaves a word out, so what looks like short options is part of the query and there are none, not even -h.
 _AS_WORDS: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 
@@ -61,11 +62,12 @@ def search(
     or heading, -word must not occur.
     """
     with target.open() as store:
-        trace = store.search(" ".join(query), where=combined(conditions), **how).trace
+        results = store.search(" ".join(query), where=combined(conditions), **how)
+        trace, confidence = results.trace, results.confidence
         language = store.backend.language
     if as_json:
         told = _told(trace)
-        print_json({name: told[name] for name in ("query", "mode", "fusion", "hits", "timings", "notes")})
+        print_json({name: told[name] for name in _SEARCH})
         return
     for note in trace.notes:
         say(note)
@@ -73,7 +75,10 @@ def search(
         say(_nothing(trace, conditions))
         return
     from hybridstore.cli.hits import print_hits
+    from hybridstore.search.telling import ANSWERED
 
+    if confidence is not None and confidence < ANSWERED:
+        say(f"Probably nothing here answers this (confidence {confidence:.2f}); the closest passages:")
     print_hits(trace, language, full=full)
     say(f"{count(len(trace.hits), 'result')} in {1000 * sum(trace.timings.values()):.0f} ms")
 
@@ -102,13 +107,14 @@ def explain(
 ) -> None:
     """Search, and tell how the results came about: what each leg found, and how the two were joined.
 
-    With --json, everything the search did, both legs' rankings included.
+    With --json, everything the search did, both legs' rankings included, and the evidence for each hit.
     """
     with target.open() as store:
         explanation = store.explain(" ".join(query), expect=expect, where=combined(conditions), **how)
     if as_json:
         expected = None if explanation.expected is None else asdict(explanation.expected)
-        print_json(_told(explanation) | {"expected": expected})
+        alone = {leg: list(documents) for leg, documents in explanation.alone.items()}
+        print_json(_told(explanation) | {"alone": alone, "expected": expected})
     elif sys.stdout.isatty():
         from hybridstore.cli.hits import print_explanation
 
@@ -118,6 +124,8 @@ def explain(
 
 
 def _nothing(trace: Trace, conditions: Sequence[str]) -> str:
+    if len(trace.fused):
+        return "Whatever was found is less relevant than asked for; a lower --min-relevance shows it."
     if conditions:
         return "Nothing was found; perhaps the filter is too narrow: try without --where."
     if trace.excluded or trace.phrases or trace.matching:
@@ -130,6 +138,7 @@ def _nothing(trace: Trace, conditions: Sequence[str]) -> str:
 def _told(trace: Trace) -> dict[str, Any]:
     from hybridstore.expressions import tell
 
+    evidence = trace.evidence
     return {
         "query": trace.query,
         "mode": trace.mode,
@@ -142,6 +151,10 @@ def _told(trace: Trace) -> dict[str, Any]:
         "keyword": _ranking(trace.keyword),
         "vector": _ranking(trace.vector),
         "weights": list(trace.weights),
+        "power": trace.power,
+        "ignored": list(trace.ignored),
+        "confidence": None if evidence is None else evidence.confidence,
+        "evidence": None if evidence is None else [_evidence(evidence, hit) for hit in trace.hits],
         "fused": _ranking(trace.fused),
         "hits": [asdict(hit) for hit in trace.hits],
         "timings": dict(trace.timings),
@@ -151,6 +164,14 @@ def _told(trace: Trace) -> dict[str, Any]:
         "syntax": trace.syntax,
         "matching": [tell(part) for part in trace.matching],
     }
+
+
+def _evidence(evidence: Evidence, hit: Hit) -> dict[str, float | None]:
+    """Tell the evidence for one hit; that for all candidates would be thousands of numbers more."""
+    place = evidence.at(hit.chunk_id)
+    parts = ("keyword", "coverage", "vector")
+    told = {part: None if place is None else float(getattr(evidence, part)[place]) for part in parts}
+    return {"chunk_id": hit.chunk_id, **told, "relevance": hit.relevance}
 
 
 def _ranking(ranking: Ranking | None) -> dict[str, list[float]] | None:

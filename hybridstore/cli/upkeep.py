@@ -14,7 +14,7 @@ from hybridstore.cli.target import Target, pass_target
 from hybridstore.cli.terminal import console, count, print_json, printable, say
 
 if TYPE_CHECKING:
-    from hybridstore.backends.base import Problem, Stats
+    from hybridstore.backends.values import Problem, Stats
     from hybridstore.store import Store
 
 
@@ -59,6 +59,8 @@ def _facts(target: Target, stats: Stats) -> list[tuple[str, str]]:
         ("revision", f"{stats.revision:,}"),
         ("made", stats.created),
     ]
+    if stats.background is not None:
+        facts.insert(7, ("power", f"{stats.background.power:.1f}; how far its vectors set a chunk apart, usually 4"))
     if stats.building is not None:
         facts.append(("unfinished", f"a change to {stats.building.fingerprint}; `hybridstore reembed` goes on with it"))
     return facts

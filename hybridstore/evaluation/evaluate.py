@@ -9,7 +9,7 @@ from hybridstore.errors import InputError
 from hybridstore.evaluation.judgments import Qrels, Run
 from hybridstore.evaluation.measured import Evaluation, Measured
 from hybridstore.evaluation.metrics import STANDARD, metric, score
-from hybridstore.search.pipeline import FUSIONS, MODES
+from hybridstore.search.request import FUSIONS, MODES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -59,7 +59,8 @@ def export(
     backend = store.backend
     with _writing(file) as stream, backend.snapshot():
         total = backend.count() if wanted is None else sum(1 for _ in backend.scan(wanted))
-        stream.write(header_line(Header(backend.language, backend.embedding(), total, vectors)))
+        background = backend.background() if vectors and wanted is None else None
+        stream.write(header_line(Header(backend.language, backend.embedding(), total, vectors, background)))
         done = 0
         documents = backend.scan(wanted, vectors=vectors)
         while page := list(islice(documents, _AT_ONCE)):
@@ -106,6 +107,10 @@ def load(store: Store, file: File | Incoming, *, vectors: bool = True, progress:
         except InputError:
             writer.flush()
             raise
+    measured, active = header.background, store.backend.embedding()
+    known = store.backend.background() is not None
+    if measured is not None and not known and active is not None and active.fingerprint == measured.fingerprint:
+        store.backend.remember(measured)  # no model runs here that could measure it
     return writer.report
 
 

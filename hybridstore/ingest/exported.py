@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.base import Embedding, Stored
+from hybridstore.backends.values import Background, Embedding, Stored
 from hybridstore.errors import InputError
 from hybridstore.records import Chunk, Document
 from hybridstore.store.documents import checked, content_digest
@@ -25,12 +26,16 @@ _UNIT = 1e-3  # how far from 1 a vector's norm may be: float16 in between keeps 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """An export's first line: whose vectors the store had, how many documents follow, and if vectors do."""
+    """An export's first line: whose vectors the store had, how many documents follow, and if vectors do.
+
+    `background` is what the store measured about its vectors, where these follow.
+    """
 
     language: str
     embedding: Embedding | None
     documents: int
     vectors: bool = False
+    background: Background | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,22 @@ def _header(found: Mapping[str, Any]) -> Header:
     embedding = None
     if owner is not None:
         embedding = Embedding(str(owner["fingerprint"]), str(owner["reference"]), int(owner["dim"]))
-    return Header(str(found["language"]), embedding, int(found["documents"]), bool(found.get("vectors")))
+    measured = found.get("background")
+    background = None
+    if measured is not None:
+        background = Background(
+            fingerprint=str(measured["fingerprint"]),
+            chunks=int(measured["chunks"]),
+            **{name: _finite(measured[name]) for name in ("power", "chance", "spread")},
+        )
+    vectors = bool(found.get("vectors"))
+    return Header(str(found["language"]), embedding, int(found["documents"]), vectors, background)
+
+
+def _finite(number: object) -> float:
+    if not isinstance(number, int | float) or not math.isfinite(number):
+        raise ValueError(number)
+    return float(number)
 
 
 def read_row(line: bytes, header: Header) -> Row:

@@ -1,42 +1,41 @@
-"""A Trace in words: why each hit is where it is, and where an expected document got lost."""
+"""A Trace that tells itself: why each hit is where it is, and where an expected document got lost."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-
-import numpy as np
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 
 from hybridstore.analysis import Analyser
-from hybridstore.backends.base import Backend, Restriction
+from hybridstore.backends.base import Backend
 from hybridstore.expressions import tell
-from hybridstore.filters import Filter
-from hybridstore.records import Hit, KeywordQuery, Ranking, Selection, Term, Trace
+from hybridstore.records import Hit, Ranking, Trace
+from hybridstore.search.following import Expected, follow
+from hybridstore.search.remedies import Asked
+from hybridstore.search.telling import (
+    tell_alone,
+    tell_confidence,
+    tell_parts,
+    tell_ranks,
+    tell_selection,
+    tell_spread,
+    tell_terms,
+    tell_threshold,
+    tell_weights,
+)
 
-_DEEP = 4096  # how far down a leg is followed for an expected document; sqlite-vec's limit
-_TERMS_TOLD = 12
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
-    """Where a document that ought to be found got lost.
-
-    `lost` names the first stage that lost it ("restricted", "legs", "fusion", "selection"), or is None when it is
-    among the hits. Ranks are its best chunk's in each leg, followed deeper than the search went.
-    """
-
-    document_id: str
-    lost: str | None
-    story: str
-    rank: int | None = None
-    keyword_rank: int | None = None
-    vector_rank: int | None = None
+_LOOKED, _ALONE = 10, 3  # of a leg's ranking, so many chunks are looked at for so many documents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation(Trace):
-    """A search's Trace that can tell itself: `str()` is the story; `expected` is about the document asked for."""
+    """A search's Trace that can tell itself: `str()` is the story.
 
+    `alone` gives for each of two legs the ids of the documents it would have put first, at most three, best first.
+    `min_relevance` is what was asked for; `expected` is about the document asked for.
+    """
+
+    alone: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    min_relevance: float | None = None
     expected: Expected | None = None
 
     def __str__(self) -> str:
@@ -44,12 +43,23 @@ class Explanation(Trace):
 
 
 def explain(
-    trace: Trace, backend: Backend, analyser: Analyser, *, expect: str | None = None, where: Filter | None = None
+    trace: Trace, backend: Backend, analyser: Analyser, asked: Asked, *, expect: str | None = None
 ) -> Explanation:
     """Make a Trace tell itself, and follow an expected document through it; raises NotFound for an unknown id."""
-    values = {field.name: getattr(trace, field.name) for field in fields(Trace)}
-    expected = None if expect is None else _follow(trace, backend, analyser, expect, where)
-    return Explanation(**values, expected=expected)
+    values = {each.name: getattr(trace, each.name) for each in fields(Trace)}
+    legs = {"keyword": trace.keyword, "vector": trace.vector}
+    both = {leg: _documents(backend, ranking) for leg, ranking in legs.items() if ranking is not None}
+    return Explanation(
+        **values,
+        alone=both if len(both) == len(legs) else {},
+        min_relevance=asked.min_relevance,
+        expected=None if expect is None else follow(trace, backend, analyser, asked, expect),
+    )
+
+
+def _documents(backend: Backend, ranking: Ranking) -> tuple[str, ...]:
+    passages = backend.passages(ranking.chunks[:_LOOKED].tolist())
+    return tuple(dict.fromkeys(passage.document_id for passage in passages))[:_ALONE]
 
 
 def _story(trace: Explanation) -> list[str]:
@@ -62,168 +72,32 @@ def _story(trace: Explanation) -> list[str]:
         lines.append("Must not hold: " + ", ".join(trace.excluded))
     if trace.matching:
         lines.append(f"Must pass: {'; '.join(map(tell, trace.matching))}.")
+    lines += tell_terms(trace)
     if trace.keyword is not None:
-        lines.append(f"Terms, rarest first: {_terms([term for term in trace.terms if term.used])}.")
-        if unused := [term for term in trace.terms if not term.used]:
-            why = "Only within phrases" if trace.phrases else "So common that they add little, and were left out"
-            lines.append(f"{why}: {_terms(unused)}.")
-        lines.append(f"Keyword leg: {len(trace.keyword)} candidates{_spread(trace.keyword, 'BM25')}.")
+        lines.append(f"Keyword leg: {tell_spread(trace.keyword, 'BM25')}.")
     if trace.vector is not None:
-        lines.append(f"Vector leg: {len(trace.vector)} candidates{_spread(trace.vector, 'cosine')}.")
-    if trace.keyword is not None and trace.vector is not None:
-        shared = len(np.intersect1d(trace.keyword.chunks[:10], trace.vector.chunks[:10]))
-        lines.append(
-            f"Fused by {trace.fusion}, weights {trace.weights[0]:g} and {trace.weights[1]:g}; "
-            f"the legs share {shared} of their top 10."
-        )
+        lines.append(f"Vector leg: {tell_spread(trace.vector, 'cosine')}.")
+    lines += tell_weights(trace)
+    lines += tell_alone(trace.alone, trace.hits)
+    lines += tell_threshold(trace, trace.min_relevance)
     if trace.selection is not None:
         lines.append(tell_selection(trace.selection))
+    if confidence := tell_confidence(trace.evidence):
+        lines.append(confidence)
     lines.append("")
-    lines += [line for hit in trace.hits for line in _hit(hit)] or ["Nothing was found."]
+    lines += [line for hit in trace.hits for line in _hit(trace, hit)] or ["Nothing was found."]
     if trace.expected is not None:
         lines += ["", trace.expected.story]
     steps = ", ".join(f"{step} {seconds * 1000:.1f}" for step, seconds in trace.timings.items())
     return [*lines, "", f"Milliseconds: {steps}."]
 
 
-def _terms(terms: Sequence[Term]) -> str:
-    told = sorted(terms, key=lambda term: -term.idf)
-    words = [f"{term.text} (in {term.document_frequency}, idf {term.idf:.2f})" for term in told[:_TERMS_TOLD]]
-    return (", ".join(words) or "none") + (f" and {len(told) - _TERMS_TOLD} more" if len(told) > _TERMS_TOLD else "")
-
-
-def tell_selection(selection: Selection) -> str:
-    """Tell in a sentence what was asked of the selection and what it left out."""
-    said = []
-    if selection.unique:
-        said.append(f"near-copies folded ({len(selection.folded)})")
-    if selection.per_document is not None:
-        said.append(f"at most {selection.per_document} of a document ({len(selection.capped)} left out)")
-    if selection.diversity:
-        said.append(f"diversity {selection.diversity:g}")
-    return f"Selected from the best {selection.looked}: {', '.join(said)}."
-
-
-def _spread(ranking: Ranking, measure: str) -> str:
-    return f", {measure} {ranking.scores[0]:.3f} down to {ranking.scores[-1]:.3f}" if len(ranking) else ""
-
-
-def _hit(hit: Hit) -> list[str]:
-    name = f"{hit.document_id}" + (f"  {hit.title}" if hit.title else "")
+def _hit(trace: Trace, hit: Hit) -> list[str]:
+    name = f"{hit.document_id}" + (f"  {hit.title}" if hit.title not in {"", hit.document_id} else "")
     place = f"[{hit.start}:{hit.end}]" + (f" under {hit.heading}" if hit.heading else "")
+    parts, ranks = tell_parts(trace, hit.chunk_id), tell_ranks(hit)
+    told = [f"   score {hit.score:.3f} = {parts}", f"   {ranks}"] if parts else [f"   score {hit.score:.4f}: {ranks}"]
+    if hit.relevance is not None:
+        told[-1] += f"; relevance {hit.relevance:.2f}"
     copies = [f"   the same in {', '.join(hit.copies)}"] if hit.copies else []
-    return [f"{hit.rank}. {name}  {place}", f"   score {hit.score:.4f}: {_leg(hit)}", *copies]
-
-
-def _leg(hit: Hit) -> str:
-    parts = []
-    if hit.keyword_rank is not None:
-        parts.append(f"keyword rank {hit.keyword_rank} (BM25 {hit.keyword_score:.3f})")
-    if hit.vector_rank is not None:
-        parts.append(f"vector rank {hit.vector_rank} (cosine {hit.vector_score:.3f})")
-    return " + ".join(parts)
-
-
-def _follow(trace: Trace, backend: Backend, analyser: Analyser, document_id: str, where: Filter | None) -> Expected:
-    here = [hit for hit in trace.hits if hit.document_id == document_id]
-    if here:
-        best = here[0]
-        return Expected(
-            document_id=document_id,
-            lost=None,
-            story=f"{document_id} was found, at rank {best.rank}: {_leg(best)}."
-            + _left_out(trace, backend, document_id),
-            rank=best.rank,
-            keyword_rank=best.keyword_rank,
-            vector_rank=best.vector_rank,
-        )
-    backend.get(document_id)  # raises NotFound, with what to do
-    phrases = tuple(filter(None, (analyser.phrase(phrase) for phrase in trace.phrases)))
-    kept = tuple(phrase for phrase in phrases if backend.holds(phrase, Restriction(where=where)))
-    excluded = tuple(filter(None, (analyser.phrase(phrase) for phrase in trace.excluded)))
-    restrictions = [
-        ("it does not pass the filter", Restriction(where=where)),
-        ("no chunk of it that passes holds every quoted phrase", Restriction(where=where, phrases=kept)),
-        ("each chunk of it that passes holds an excluded word", Restriction(where, kept, excluded)),
-    ]
-    for count, part in enumerate(trace.matching, start=1):
-        why = f"of its chunks that pass the rest, each fails at: {tell(part)}"
-        restrictions.append((why, Restriction(where, kept, excluded, trace.matching[:count])))
-    chunks: list[int] = []
-    for reason, restriction in restrictions:
-        chunks = backend.chunks_of(document_id, restriction)
-        if not chunks:
-            story = f"{document_id} was not searched at all: {reason}."
-            return Expected(document_id=document_id, lost="restricted", story=story)
-    return _through_legs(trace, backend, document_id, set(chunks), restrictions[-1][1])
-
-
-def _through_legs(
-    trace: Trace, backend: Backend, document_id: str, chunks: set[int], restriction: Restriction
-) -> Expected:
-    said = []
-    query = KeywordQuery(
-        terms=tuple(text for term in trace.terms if term.used for text in [term.text] * term.count),
-        phrases=restriction.phrases,
-    )
-    keyword_rank = vector_rank = None
-    if trace.keyword is not None:
-        deep, _ = backend.match(query, _DEEP, restriction)
-        keyword_rank = _best(deep, chunks)
-        where_to = (
-            f"at {keyword_rank}" if keyword_rank else f"not among the first {_DEEP}" if len(deep) == _DEEP else ""
-        )
-        said.append(f"the keyword leg has it {where_to}" if where_to else "it shares no word with the query")
-    if trace.vector is not None:
-        vector_rank = _best(trace.vector, chunks)
-        said.append(f"the vector leg has it {f'at {vector_rank}' if vector_rank else f'below its first {trace.depth}'}")
-    fused = _best(trace.fused, chunks)
-    if fused is not None:
-        lost, why, remedy = _not_shown(trace, fused)
-        return Expected(
-            document_id=document_id,
-            lost=lost,
-            story=f"{document_id} was ranked at {fused}, {why}: {'; '.join(said)}. {remedy}",
-            rank=fused,
-            keyword_rank=keyword_rank,
-            vector_rank=vector_rank,
-        )
-    remedy = f" It becomes a candidate with depth={keyword_rank}." if keyword_rank else ""
-    return Expected(
-        document_id=document_id,
-        lost="legs",
-        story=f"{document_id} was no candidate: {'; '.join(said)}.{remedy}",
-        keyword_rank=keyword_rank,
-        vector_rank=vector_rank,
-    )
-
-
-def _not_shown(trace: Trace, fused: int) -> tuple[str, str, str]:
-    """Say which stage lost the document whose best chunk is the fused ranking's at this rank, why, and the remedy."""
-    selection = trace.selection
-    if selection is not None:
-        into = selection.folded.get(int(trace.fused.chunks[fused - 1]))
-        shown = next((hit for hit in trace.hits if hit.chunk_id == into), None)
-        if shown is not None:
-            why = f"and folded into {shown.document_id} at rank {shown.rank}, which says the same"
-            return "selection", why, "It is shown without unique."
-        if selection.diversity and fused <= trace.limit:
-            why = f"but those shown were chosen for being less alike, with diversity {selection.diversity:g}"
-            return "selection", why, "It is shown without diversity."
-    why = f"below the {len(trace.hits)} shown"
-    if trace.hits and (selection is None or not selection.diversity):
-        why += f", the last of which scored {trace.hits[-1].score:.4f}, this {trace.fused.scores[fused - 1]:.4f}"
-    return "fusion", why, f"It is {'shown' if selection is None else 'reached'} with limit={fused}."
-
-
-def _left_out(trace: Trace, backend: Backend, document_id: str) -> str:
-    """Tell how many more chunks of a document that was found its share kept out."""
-    if trace.selection is None or not trace.selection.capped:
-        return ""
-    more = len(set(trace.selection.capped).intersection(backend.chunks_of(document_id, Restriction())))
-    return f" {more} more of its chunks were left out by per_document={trace.selection.per_document}." if more else ""
-
-
-def _best(ranking: Ranking, chunks: set[int]) -> int | None:
-    places = np.flatnonzero(np.isin(ranking.chunks, list(chunks)))
-    return int(places[0]) + 1 if len(places) else None
+    return [f"{hit.rank}. {name}  {place}", *told, *copies]

@@ -3,52 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import numpy as np
 
 from hybridstore.analysis import Analyser
-from hybridstore.backends.base import Backend, Restriction
-from hybridstore.errors import EmbedderMismatch, InputError
+from hybridstore.backends.base import Backend
+from hybridstore.backends.values import Restriction
+from hybridstore.errors import EmbedderMismatch
 from hybridstore.expressions import Expression, passes_empty, positive, tell
 from hybridstore.filters import Filter
-from hybridstore.records import Hit, Ranking, Term, Trace
-from hybridstore.search import fusion
+from hybridstore.records import Evidence, Hit, Ranking, Term, Trace
 from hybridstore.search.planning import Plan, plan
-from hybridstore.search.selection import Chosen, Wanted, choose
-from hybridstore.search.syntax import SYNTAXES
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-MODES = ("hybrid", "keyword", "vector")
-FUSIONS = ("rrf",)
-# Candidates a leg, at least. Between 50 and 1,000 the fused quality moves by 0.013 nDCG@10 on eleven collections;
-# beyond 200 the scan's cost grows faster than that.
-DEPTH = 200
+from hybridstore.search.request import Request
+from hybridstore.search.selection import Chosen, choose
+from hybridstore.search.strategies import Found, fuse, relevant
 
 _EMPTY = Ranking(np.empty(0, np.int64), np.empty(0, np.float64))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What a caller asked for, checked.
-
-    `embed` gives the query's vector and the fingerprint of what made it (None: the caller), or None where the
-    store has no vectors or the query no words.
-    """
-
-    query: str
-    limit: int
-    mode: str
-    fusion: str
-    depth: int
-    where: Filter | None
-    embed: Callable[[str], tuple[NDArray[np.float32], str | None] | None]
-    wanted: Wanted
-    syntax: str = "simple"
 
 
 def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
@@ -64,20 +35,21 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
         keyword_ranking = vector_ranking = None
         terms: tuple[Term, ...] = ()
         if request.mode != "vector":
-            keyword_ranking, terms = backend.match(asked.keyword, request.depth, restriction)
+            keyword_ranking, terms = backend.match(asked.keyword, request.candidates, restriction)
         clock.lap("keyword")
         if embedded is not None:
             if embedded[1] is not None:
                 _agree(backend, embedded[1])
-            vector_ranking = backend.nearest(embedded[0], request.depth, restriction)
+            vector_ranking = backend.nearest(embedded[0], request.candidates, restriction)
         elif request.mode != "keyword" and asked.text.strip():
             why = "has no vectors" if backend.embedding() is None else "was opened without an embedder"
             what = "only keywords were" if request.mode == "hybrid" else "nothing was"
             notes.append(f"The store {why}, so {what} searched.")
         clock.lap("vector")
-        fused = _fuse(keyword_ranking, vector_ranking)
+        found = Found(asked.text, keyword_ranking, vector_ranking, terms, embedded[0] if embedded else None)
+        fused = fuse(backend, request, found)
         clock.lap("fuse")
-        chosen = choose(backend, fused, request.limit, request.wanted)
+        chosen = choose(backend, relevant(fused, request.min_relevance, notes), request.limit, request.wanted)
         clock.lap("fetch")
         revision = backend.revision()
     return Trace(
@@ -85,41 +57,25 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
         mode=request.mode,
         fusion=request.fusion,
         limit=request.limit,
-        depth=request.depth,
+        depth=request.candidates,
         terms=terms,
         phrases=asked.phrases,
         excluded=asked.excluded,
         keyword=keyword_ranking,
         vector=vector_ranking,
-        weights=(1.0, 1.0),
-        fused=fused,
-        hits=_hits(chosen, keyword_ranking, vector_ranking),
+        weights=fused.weights,
+        fused=fused.ranking,
+        hits=_hits(chosen, keyword_ranking, vector_ranking, fused.evidence),
         timings=clock.laps,
         notes=tuple(notes),
         revision=revision,
         selection=chosen.selection,
+        evidence=fused.evidence,
+        ignored=asked.ignored,
+        power=fused.power,
         syntax=request.syntax,
         matching=asked.keyword.matching,
     )
-
-
-def checked(query: str, *, limit: int, mode: str, fusion: str, depth: int | None, syntax: str = "simple") -> int:
-    """Check a caller's arguments and give the depth to use; raises InputError."""
-    if not isinstance(query, str):
-        raise InputError(f"a query is a string, not {type(query).__name__}")
-    if not isinstance(limit, int) or limit < 1:
-        raise InputError(f"limit must be a whole number of at least 1, not {limit!r}")
-    if mode not in MODES:
-        raise InputError(f"mode {mode!r} is not known; choose one of {', '.join(MODES)}")
-    if fusion not in FUSIONS:
-        raise InputError(f"fusion {fusion!r} is not known; choose one of {', '.join(FUSIONS)}")
-    if syntax not in SYNTAXES:
-        raise InputError(f"syntax {syntax!r} is not known; choose one of {', '.join(SYNTAXES)}")
-    if depth is not None and (not isinstance(depth, int) or depth < limit):
-        raise InputError(
-            f"depth (candidates of each leg) must be a whole number of at least limit = {limit}, not {depth!r}"
-        )
-    return depth or max(DEPTH, 2 * limit)
 
 
 def _satisfiable(backend: Backend, asked: Plan, request: Request, notes: list[str]) -> tuple[Plan, Restriction]:
@@ -158,13 +114,9 @@ def _agree(backend: Backend, fingerprint: str) -> None:
         raise EmbedderMismatch(stored.fingerprint, fingerprint)
 
 
-def _fuse(keyword: Ranking | None, vector: Ranking | None) -> Ranking:
-    if keyword is None or vector is None:
-        return keyword or vector or _EMPTY
-    return fusion.rrf(keyword, vector)
-
-
-def _hits(chosen: Chosen, keyword: Ranking | None, vector: Ranking | None) -> tuple[Hit, ...]:
+def _hits(
+    chosen: Chosen, keyword: Ranking | None, vector: Ranking | None, evidence: Evidence | None
+) -> tuple[Hit, ...]:
     keyword_ranks, vector_ranks = (keyword or _EMPTY).ranks(), (vector or _EMPTY).ranks()
     hits = []
     for rank, (passage, score) in enumerate(zip(chosen.passages, chosen.scores, strict=True), start=1):
@@ -187,9 +139,16 @@ def _hits(chosen: Chosen, keyword: Ranking | None, vector: Ranking | None) -> tu
                 vector_rank=in_vector,
                 vector_score=float(vector.scores[in_vector - 1]) if vector and in_vector else None,
                 copies=chosen.copies.get(passage.chunk, ()),
+                relevance=_relevance(evidence, passage.chunk),
             )
         )
     return tuple(hits)
+
+
+def _relevance(evidence: Evidence | None, chunk: int) -> float | None:
+    if evidence is None or evidence.relevance is None or (place := evidence.at(chunk)) is None:
+        return None
+    return float(evidence.relevance[place])
 
 
 class _Clock:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hybridstore.analysis import Analyser
 from hybridstore.expressions import AllOf, NotOf, positive
 from hybridstore.records import KeywordQuery
+from hybridstore.search.stopwords import grammatical
 from hybridstore.search.syntax import CLOSING, FIELD, OPENING, read, words
 
 # A quoted phrase, or a word, either of them perhaps led by a minus and by a field. An opening quote that is never
@@ -25,12 +26,14 @@ class Plan:
     """A query, understood.
 
     `text` is for the embedder: the query without exclusions, quotation marks, operators and the names of fields.
+    `ignored` are words that only carry its grammar, as they stand in it; the keyword leg does not look for them.
     """
 
     text: str
     keyword: KeywordQuery
     phrases: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
 
 def plan(query: str, analyser: Analyser, syntax: str = "simple") -> Plan:
@@ -73,9 +76,10 @@ def _simple(query: str, analyser: Analyser) -> Plan:
     unwanted = [(text, analyser.phrase(text)) for name, text in barred if not name]
     inside = [words(text, name, analyser) for name, text in required]
     outside = [words(text, name, analyser) for name, text in barred if name]
-    loose = [piece for piece in wanted if piece not in phrases]
+    loose = " ".join(piece for piece in wanted if piece not in phrases).split()
+    ignored = grammatical(loose, analyser.language, alone=not phrases)
     keyword = KeywordQuery(
-        terms=analyser.terms(" ".join(loose)),
+        terms=analyser.terms(" ".join(word for word in loose if word not in ignored)),
         phrases=tuple(tokens for _, tokens in told if tokens),
         excluded=tuple(tokens for _, tokens in unwanted if tokens),
         matching=(*(each for each in inside if each), *(NotOf(each) for each in outside if each)),
@@ -85,6 +89,7 @@ def _simple(query: str, analyser: Analyser) -> Plan:
         keyword=keyword,
         phrases=tuple(phrase for phrase, tokens in told if tokens),
         excluded=tuple(text for text, tokens in unwanted if tokens),
+        ignored=tuple(dict.fromkeys(ignored)),
     )
 
 

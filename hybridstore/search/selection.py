@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.base import Backend, Passage
+from hybridstore.backends.base import Backend
+from hybridstore.backends.values import Passage
 from hybridstore.errors import InputError
 from hybridstore.records import Ranking, Selection
 

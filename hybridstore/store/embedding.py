@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore import embedders
-from hybridstore.backends.base import Backend, Embedding
+from hybridstore.backends.base import Backend
+from hybridstore.backends.values import Embedding
 from hybridstore.embedders.base import Embedder
 from hybridstore.errors import EmbedderMismatch, InputError
 

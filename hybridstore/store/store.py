@@ -7,28 +7,31 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hybridstore import filters
 from hybridstore.analysis import Analyser
-from hybridstore.backends.base import Backend, Problem, Stats
+from hybridstore.backends.base import Backend
+from hybridstore.backends.values import Problem, Stats
 from hybridstore.embedders.base import Embedder
 from hybridstore.errors import EmbedderMismatch, InputError
-from hybridstore.filters import Filter
 from hybridstore.records import AddReport, Document, Results, Source, Trace
 from hybridstore.search.explain import Explanation, explain
-from hybridstore.search.pipeline import Request, checked, search
+from hybridstore.search.pipeline import search
+from hybridstore.search.remedies import Asked
+from hybridstore.search.request import Request
 from hybridstore.search.selection import Wanted
+from hybridstore.store import background
 from hybridstore.store.documents import document_from
 from hybridstore.store.embedding import StoreEmbedder, embedded_text, identify, unit
+from hybridstore.store.options import Options, Where
 from hybridstore.store.writer import Progress, Writer
 
 _REEMBEDDED_AT_ONCE = 256  # chunks embedded between two commits
 
-Where = Mapping[str, Any] | Filter | None
 Addable = str | Document | Mapping[str, Any]
 
 
@@ -144,9 +147,10 @@ class Store:
         limit: int = 10,
         where: Where = None,
         mode: str = "hybrid",
-        fusion: str = "rrf",
+        fusion: str = "adaptive",
         depth: int | None = None,
         syntax: str = "simple",
+        min_relevance: float | None = None,
         vector: ArrayLike | None = None,
         unique: bool = False,
         per_document: int | None = None,
@@ -160,58 +164,48 @@ class Store:
         needed) or "vector". `depth` is how many candidates each leg gives (at least `limit`; default 200). `vector`
         is the query's embedding (dim,), if the caller has it.
 
+        `fusion` "adaptive" goes by what speaks for each candidate in both legs, weighted by what the store measured
+        about its vectors; its scores lie in [0, 1] and compare across a store's queries. "rrf", "idf-rrf" and "convex"
+        are there to be compared with. `min_relevance` leaves out what is less relevant (`Hit.relevance`): 0.5 is what
+        tells best a question that the store can answer from one that it cannot.
+
         `unique` shows one of near-identical chunks, the best, and names the others' documents in its `copies`.
         `per_document` is the most chunks of one document. `diversity`, from 0 to 1, is how much a chunk loses for
         being like those above it (at most `limit` of the 5 · `limit` best are chosen so); hits are then no longer in
         the order of their scores. Raises InputError for arguments that make no sense.
         """
-        wanted = Wanted(unique, per_document, diversity)
-        return Results(
-            self._trace(query, where, vector, wanted, depth, limit=limit, mode=mode, fusion=fusion, syntax=syntax)
-        )
-
-    def explain(
-        self,
-        query: str,
-        *,
-        expect: str | None = None,
-        limit: int = 10,
-        where: Where = None,
-        mode: str = "hybrid",
-        fusion: str = "rrf",
-        depth: int | None = None,
-        syntax: str = "simple",
-        vector: ArrayLike | None = None,
-        unique: bool = False,
-        per_document: int | None = None,
-        diversity: float = 0.0,
-    ) -> Explanation:
-        """Search, and tell how the results came about: a Trace whose `str()` is the story.
-
-        `expect` is the id of a document that ought to be found: the explanation says where it got lost.
-        """
-        wanted = Wanted(unique, per_document, diversity)
-        trace = self._trace(query, where, vector, wanted, depth, limit=limit, mode=mode, fusion=fusion, syntax=syntax)
-        return explain(trace, self.backend, self._analyser, expect=expect, where=filters.parse(where))
-
-    def _trace(
-        self, query: str, where: Where, vector: ArrayLike | None, wanted: Wanted, depth: int | None, **how: Any
-    ) -> Trace:
         request = Request(
             query=query,
-            depth=checked(query, depth=depth, **how),
+            limit=limit,
+            mode=mode,
+            fusion=fusion,
+            depth=depth,
             where=filters.parse(where),
             embed=self._embed if vector is None else _given(vector),
-            wanted=wanted,
-            **how,
+            wanted=Wanted(unique, per_document, diversity),
+            syntax=syntax,
+            min_relevance=min_relevance,
         )
         try:
-            return search(self.backend, self._analyser, request)
+            return Results(search(self.backend, self._analyser, request))
         except EmbedderMismatch:
             if vector is not None or not self._embedder.follows_file:
                 raise
             # Another process finished a re-embedding between our embedding the query and our reading the file.
-            return search(self.backend, self._analyser, request)
+            return Results(search(self.backend, self._analyser, request))
+
+    def explain(self, query: str, *, expect: str | None = None, **options: Unpack[Options]) -> Explanation:
+        """Search, and tell how the results came about: a Trace whose `str()` is the story.
+
+        `expect` is the id of a document that ought to be found: the explanation says where it got lost, and what
+        would bring it back. The other arguments are those of `search`.
+        """
+
+        def again(**changes: Unpack[Options]) -> Trace:
+            return self.search(query, **(options | changes)).trace
+
+        where, depth, least = filters.parse(options.get("where")), options.get("depth"), options.get("min_relevance")
+        return explain(again(), self.backend, self._analyser, Asked(where, depth, least, again), expect=expect)
 
     def _embed(self, text: str) -> tuple[NDArray[np.float32], str] | None:
         return self._embedder.query(text) if text.strip() else None
@@ -285,6 +279,7 @@ class Store:
             active = self.backend.embedding()
             if active is not None and active.fingerprint == identity.fingerprint and not self.backend.pending(1):
                 self._embedder.adopt(target)
+                background.settle(self.backend, target)
                 return done
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
@@ -10,10 +11,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.base import Backend, Embedding, Entry, Outdated
+from hybridstore.backends.base import Backend
+from hybridstore.backends.values import Embedding, Entry, Outdated
 from hybridstore.embedders.base import Embedder
 from hybridstore.errors import EmbedderMismatch
 from hybridstore.records import AddReport, Chunk, Document, Source
+from hybridstore.store import background
 from hybridstore.store.documents import checked, content_digest, digest_of
 from hybridstore.store.embedding import GIVEN, StoreEmbedder, embedded_text, identify
 
@@ -167,6 +170,10 @@ class Writer:
     ) -> None:
         if error is None:
             self.flush()
+            if self.report.embedded and background.due(self._backend):
+                with suppress(EmbedderMismatch):  # another process has switched since: it is not for us to measure
+                    if embedder := self._embedders.for_writing():
+                        background.settle(self._backend, embedder)
 
     def _budget(self, waiting: _Waiting) -> int:
         embeds = waiting.vectors is None and waiting.embed and not self._embedders.without

@@ -79,8 +79,8 @@ def vector_of(text: str) -> np.ndarray:
 
 def main(path: str) -> None:
     """Write the file, with a document replaced, one removed, a source, and a re-embedding begun."""
-    from hybridstore.backends.base import Embedding, Entry
     from hybridstore.backends.sqlite import SQLiteBackend
+    from hybridstore.backends.values import Embedding, Entry
     from hybridstore.records import Chunk, Document, Source
 
     def entry(id_: str, title: str, text: str, metadata: dict[str, object], source: str | None = None) -> Entry:

@@ -12,6 +12,8 @@ for _room in (
     "contract_searching",
     "contract_following",
     "contract_embedding",
+    "contract_evidence",
+    "contract_sampling",
     "contract_sharing",
 ):
     pytest.register_assert_rewrite(_room)

@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 import pytest
 from contract_embedding import EmbeddingContract
+from contract_evidence import EvidenceContract
 from contract_following import FollowingContract
+from contract_sampling import SamplingContract
 from contract_searching import SearchingContract
 from contract_sharing import SharingContract
 from contract_writing import WritingContract
@@ -15,7 +17,15 @@ from contract_writing import WritingContract
 from hybridstore.backends.base import Backend
 
 
-class BackendContract(WritingContract, SearchingContract, EmbeddingContract, FollowingContract, SharingContract):
+class BackendContract(
+    WritingContract,
+    SearchingContract,
+    EvidenceContract,
+    SamplingContract,
+    EmbeddingContract,
+    FollowingContract,
+    SharingContract,
+):
     """The whole contract of hybridstore.backends.base.Backend."""
 
     @pytest.fixture

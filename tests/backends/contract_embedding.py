@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from made import ALL, EMBEDDING, OTHER, entry, near, units
 
-from hybridstore.backends.base import Backend, Embedding
+from hybridstore.backends.base import Backend
+from hybridstore.backends.values import Embedding
 from hybridstore.errors import EmbedderMismatch, InputError
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from made import ALL, DIM, EMBEDDING, FEW, entry, found, near, ranked, restriction, units
 
 from hybridstore.analysis import Analyser
-from hybridstore.backends.base import Restriction
+from hybridstore.backends.values import Restriction
 from hybridstore.errors import InputError
 from hybridstore.records import KeywordQuery
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made import ALL, EMBEDDING, FEW, OTHER, all_chunks, entry, found, near, ranked, source, texts, units
 
-from hybridstore.backends.base import Embedding
+from hybridstore.backends.values import Embedding
 from hybridstore.errors import EmbedderMismatch, InputError, NotFound
 from hybridstore.filters import parse
 from hybridstore.records import AddReport

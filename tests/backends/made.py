@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from hybridstore.analysis import Analyser
-from hybridstore.backends.base import Backend, Embedding, Entry, Restriction
+from hybridstore.backends.base import Backend
+from hybridstore.backends.values import Embedding, Entry, Restriction
 from hybridstore.filters import parse
 from hybridstore.records import Chunk, Document, KeywordQuery, Ranking, Source
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from made import EMBEDDING, entry, units
 
-from hybridstore.backends.base import Embedding
 from hybridstore.backends.sqlite import SQLiteBackend
 from hybridstore.backends.sqlite.resident import codes
 from hybridstore.backends.sqlite.resident.chunks import Chunks
 from hybridstore.backends.sqlite.resident.growing import Growing
+from hybridstore.backends.values import Embedding
 from hybridstore.codecs import int8, signs
 
 

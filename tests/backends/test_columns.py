@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from made import entry, ranked, restriction
 from test_where import NUMBERS, TEXTS, documents, scalars, stored, texts, trees
 
-from hybridstore.backends.base import Restriction
 from hybridstore.backends.sqlite import SQLiteBackend
 from hybridstore.backends.sqlite.connection import value
 from hybridstore.backends.sqlite.resident import documents as room
@@ -20,6 +19,7 @@ from hybridstore.backends.sqlite.resident.columns import Columns
 from hybridstore.backends.sqlite.resident.texts import pack
 from hybridstore.backends.sqlite.resident.values import MISSING, encoded
 from hybridstore.backends.sqlite.where import restricted
+from hybridstore.backends.values import Restriction
 from hybridstore.filters import Comparison, field, matches
 
 ROOMY = 2**30

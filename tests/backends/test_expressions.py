@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from made import EMBEDDING, entry, ids_of, units
 
-from hybridstore.backends.base import Restriction
 from hybridstore.backends.sqlite import SQLiteBackend
+from hybridstore.backends.values import Restriction
 from hybridstore.expressions import AllOf, AnyOf, NotOf, Words, levels, passes_empty
 from hybridstore.filters import parse
 from hybridstore.records import KeywordQuery

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from made import entry, found, near
 
-from hybridstore.backends.base import Embedding
 from hybridstore.backends.sqlite import SQLiteBackend, migrations
 from hybridstore.backends.sqlite.schema import SCHEMA_VERSION
+from hybridstore.backends.values import Embedding
 from hybridstore.errors import FileRefused
 
 ARCHIVE = Path(__file__).parent.parent / "archive"

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from made import ALL, EMBEDDING, entry, units
 
-from hybridstore.backends.base import Restriction
 from hybridstore.backends.sqlite import SQLiteBackend, keyword, vector
 from hybridstore.backends.sqlite.resident import codes, postings
 from hybridstore.backends.sqlite.resident.chunks import Chunks, best
 from hybridstore.backends.sqlite.where import restricted
+from hybridstore.backends.values import Restriction
 from hybridstore.codecs import int8
 from hybridstore.filters import parse
 from hybridstore.records import KeywordQuery

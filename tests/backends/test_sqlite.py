@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from made import ALL, EMBEDDING, FEW, entry, found, ranked, units
 
 from hybridstore.analysis import Analyser
-from hybridstore.backends.base import Restriction
 from hybridstore.backends.sqlite import SQLiteBackend, check, keyword
 from hybridstore.backends.sqlite.resident.scoring import score
 from hybridstore.backends.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
+from hybridstore.backends.values import Restriction
 from hybridstore.errors import FileRefused, HybridstoreError, InputError
 from hybridstore.records import KeywordQuery
 

@@ -13,7 +13,7 @@ from hybridstore import errors
 from hybridstore.cli import options
 from hybridstore.cli.app import COMMANDS, app
 from hybridstore.cli.target import Target
-from hybridstore.search.pipeline import FUSIONS, MODES
+from hybridstore.search.request import FUSIONS, MODES
 
 HEAVY = ("numpy", "onnxruntime", "torch", "apsw", "rich", "hybridstore.store")
 

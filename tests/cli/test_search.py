@@ -9,8 +9,12 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import hybridstore as hs
+from hybridstore import embedders
 from hybridstore.analysis import Analyser
+from hybridstore.cli.hits import print_explanation
 from hybridstore.cli.snippet import MATCH, densest, snippet
+from hybridstore.embedders.hashing import HashingEmbedder
+from hybridstore.search.telling import ANSWERED
 
 CONSOLE = Console(width=60)
 
@@ -28,7 +32,8 @@ def test_search_prints_rank_title_place_legs_and_text(run):
 
 def test_search_as_json_has_every_field_of_a_hit(run):
     found = json.loads(run("search", "soup", "--json").stdout)
-    assert found.keys() == {"query", "mode", "fusion", "hits", "timings", "notes"}
+    assert found.keys() == {"query", "mode", "fusion", "confidence", "hits", "timings", "notes"}
+    assert found["confidence"] is None
     assert found["query"] == "soup"
     assert found["hits"][0].keys() == {field.name for field in fields(hs.Hit)}
     assert found["hits"][0]["document_id"] == "soup"
@@ -101,7 +106,7 @@ def test_of_near_identical_passages_one_is_shown_and_the_others_are_named(run, d
 def test_explain_tells_the_story_and_where_an_expected_document_was_lost(run):
     out = run("explain", "rotated", "keys", "--expect", "suppe").stdout
     assert out.startswith("Query: rotated keys\n")
-    assert "suppe was no candidate: it shares no word with the query." in out.replace("the keyword leg has", "")
+    assert "suppe was no candidate: it holds no word that was looked for." in out
 
 
 def test_explain_as_json_holds_both_rankings(run, db):
@@ -114,6 +119,112 @@ def test_explain_as_json_holds_both_rankings(run, db):
     assert found["expected"]["lost"] is None
     missing = {field.name for field in fields(hs.Trace)} - found.keys()
     assert missing == set()
+
+
+@pytest.fixture
+def measured(run, db, monkeypatch):
+    """Run a command on a store with vectors that it has measured."""
+    monkeypatch.setattr(embedders, "load", lambda *_, **__: HashingEmbedder(64))
+    with hs.open(db, embedder=HashingEmbedder(64)) as store:
+        store.add([hs.Document(id=f"c{n}", text=f"the river flows past stone number {n}") for n in range(30)])
+        store.reembed()
+    return run
+
+
+def test_hits_carry_their_relevance_and_results_their_confidence(measured):
+    found = json.loads(measured("search", "onion", "soup", "--json").stdout)
+    relevance = [hit["relevance"] for hit in found["hits"]]
+    assert found["confidence"] == max(relevance)
+    out = measured("search", "onion", "soup").stdout
+    assert f" · score {found['hits'][0]['score']:.4g} · relevance {relevance[0]:.2f}" in out
+    assert "relevance" not in measured("search", "onion", "soup", "--mode", "keyword").stdout
+
+
+def test_what_the_store_probably_cannot_answer_is_said_beside_the_hits(measured):
+    nonsense = json.loads(measured("search", "quixotic zzyzx", "--json").stdout)
+    assert nonsense["confidence"] < ANSWERED == 0.5
+    result = measured("search", "quixotic zzyzx")
+    said = f"Probably nothing here answers this (confidence {nonsense['confidence']:.2f}); the closest passages:\n"
+    assert result.stderr.startswith(said)
+    assert "Probably" not in result.stdout
+    assert "Probably" not in measured("search", "onion", "soup", "takes").stderr
+
+
+def test_a_least_relevance_leaves_out_what_is_below_it(measured):
+    found = json.loads(measured("search", "onion", "soup", "--limit", 40, "--json").stdout)["hits"]
+    kept = json.loads(measured("search", "onion", "soup", "--limit", 40, "--min-relevance", 0.5, "--json").stdout)[
+        "hits"
+    ]
+    assert 0 < len(kept) < len(found)
+    assert {hit["chunk_id"] for hit in kept} == {hit["chunk_id"] for hit in found if hit["relevance"] >= 0.5}
+    nothing = measured("search", "quixotic", "zzyzx", "--min-relevance", 0.99)
+    assert nothing.stdout == ""
+    assert "a lower --min-relevance shows it" in nothing.stderr
+
+
+def test_a_least_relevance_that_cannot_be_had_is_a_sentence(run, measured):
+    assert (
+        "it needs mode='hybrid', not 'keyword'"
+        in measured("search", "soup", "--mode", "keyword", "--min-relevance", 0.5, code=1).stderr
+    )
+    assert measured("search", "soup", "--min-relevance", 2, code=2)
+
+
+def test_a_least_relevance_in_a_store_of_keywords_alone_is_a_sentence(run):
+    said = run("search", "soup", "--min-relevance", 0.5, code=1).stderr
+    assert "min_relevance" in said
+    assert "hybridstore reembed" in said
+    assert "Traceback" not in said
+
+
+def test_explain_as_json_gives_the_evidence_of_the_hits_and_of_nothing_else(measured, db):
+    found = json.loads(measured("explain", "how", "is", "onion", "soup", "made", "--limit", 2, "--json").stdout)
+    with hs.open(db, embedder=HashingEmbedder(64)) as store:
+        explanation = store.explain("how is onion soup made", limit=2)
+    evidence = explanation.evidence
+    assert [each["chunk_id"] for each in found["evidence"]] == [hit["chunk_id"] for hit in found["hits"]]
+    for told in found["evidence"]:
+        place = evidence.at(told["chunk_id"])
+        assert told["coverage"] == evidence.coverage[place]
+        score = explanation.weights[0] * told["keyword"] + explanation.weights[1] * told["vector"] / 12
+        assert score == pytest.approx(explanation.fused.scores[explanation.fused.chunks == told["chunk_id"]][0])
+    assert found["power"] == explanation.power > 0
+    assert found["ignored"] == ["how", "is"]
+    assert found["confidence"] == evidence.confidence
+    assert found["alone"] == {leg: list(ids) for leg, ids in explanation.alone.items()}
+    expected = json.loads(measured("explain", "onion", "--limit", 1, "--expect", "keys", "--json").stdout)["expected"]
+    assert expected["lost"] == "fusion"
+    assert {"limit": expected["rank"]} in expected["remedies"]
+
+
+@pytest.mark.parametrize("columns", ["70", "120"])
+def test_on_a_terminal_an_explanation_is_a_table_of_what_makes_the_scores(measured, db, columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", columns)
+    with hs.open(db, embedder=HashingEmbedder(64)) as store:
+        explanation = store.explain("where is the onion zebra soup", limit=2, expect="keys", min_relevance=0.1)
+    print_explanation(explanation)
+    out = " ".join(capsys.readouterr().out.split())
+    keyword, vector = explanation.weights
+    assert f"score = {keyword:.3f} × words + {vector:.3f} × meaning" in out
+    assert "zebra (in no passage)" in out
+    assert "Ignored, for they only carry the grammar: where, is, the." in out
+    assert "The vector leg alone: 1. " in out
+    assert "and left out: " in out
+    assert f"answer: {explanation.evidence.confidence:.2f}" in out or "answers this" in out
+    assert " ".join(explanation.expected.story.split()) in out
+    assert ("cosine words" in out) == (columns == "120")
+    place = explanation.evidence.at(explanation.hits[0].chunk_id)
+    assert f" {explanation.evidence.keyword[place]:.2f} {explanation.evidence.vector[place] / 12:.2f} " in out
+
+
+def test_on_a_terminal_other_fusions_are_told_without_parts(measured, db, capsys):
+    with hs.open(db, embedder=HashingEmbedder(64)) as store:
+        print_explanation(store.explain("onion soup", fusion="rrf", limit=2))
+        print_explanation(store.explain("onion soup", mode="keyword"))
+    out = capsys.readouterr().out
+    assert "Fused by rrf, weights 1 and 1" in out
+    assert "words" not in out
+    assert "relevance" not in out
 
 
 def test_a_snippet_shows_the_lines_with_most_different_words():

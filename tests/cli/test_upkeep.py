@@ -85,7 +85,9 @@ def test_repair_says_why_missing_vectors_could_not_be_made(run, db, hashing, mon
 
 def test_reembed_gives_every_chunk_a_vector_and_changes_the_embedder(run, hashing):
     for name, dim in (("hashing-64", 64), ("hashing-32", 32)):
-        assert f"3 vectors made in 0.0 s; the store's embedder is {name}@" in run("reembed", "--embedder", name).stderr
+        told = run("reembed", "--embedder", name).stderr
+        assert "3 vectors made in" in told
+        assert f"the store's embedder is {name}@" in told
         embedding = json.loads(run("info", "--json").stdout)["embedding"]
         assert (embedding["reference"], embedding["dim"]) == (name, dim)
     hits = json.loads(run("search", "onion soup", "--json").stdout)["hits"]

@@ -4,6 +4,7 @@ import base64
 import gzip
 import io
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -72,6 +73,7 @@ def test_with_vectors_everything_is_the_same_and_no_model_runs(store, tmp_path):
         assert (report.added, report.embedded) == (4, 0)
         assert everything(other) == everything(store)
         assert other.stats().embedding.fingerprint == store.stats().embedding.fingerprint
+        assert other.backend.background() == store.backend.background()
         for query in ("onion garlic", "スープ", "soup()", '"long text"'):
             assert found(other, query) == found(store, query)
         assert other.check() == []
@@ -148,7 +150,10 @@ def test_the_header_says_which_store_it_was(store):
         "embedding": {"fingerprint": embedding.fingerprint, "reference": embedding.reference, "dim": 64},
         "documents": 4,
         "vectors": False,
+        "background": None,
     }
+    measured = json.loads(lines(store, vectors=True)[0])["background"]
+    assert measured == asdict(store.backend.background())
 
 
 def test_vectors_of_another_embedder_are_refused_before_anything_is_written(store, tmp_path):

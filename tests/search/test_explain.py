@@ -1,12 +1,13 @@
-"""A search told: what it did, why each hit is where it is, and where an expected document got lost."""
+"""A search told: what it did, and why each hit is where it is."""
 
 import dataclasses
+import re
 
+import numpy as np
 import pytest
 
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
-from hybridstore.errors import NotFound
 from hybridstore.records import Trace
 
 CROWD = [hs.Document(id=f"c{n}", text=f"the river flows past stone number {n}") for n in range(40)]
@@ -35,7 +36,10 @@ def test_the_story_tells_the_search(store):
         "castl (in 1, idf ",
         "Keyword leg: 1 candidates, BM25 ",
         "Vector leg: 1 candidates, cosine ",
-        "Fused by rrf, weights 1 and 1; the legs share 1 of their top 10.",
+        "Fused by adaptive: the keyword leg weighs ",
+        "the legs share 1 of their top 10.",
+        "The keyword leg alone: 1. castle *.",
+        "The vector leg alone: 1. castle *. (* is shown here, too)",
         "1. castle  A castle  [0:28]",
         "keyword rank 1 (BM25 ",
         "vector rank 1 (cosine ",
@@ -67,83 +71,83 @@ def test_many_terms_are_summed_up(store):
     assert "and 8 more" in story
 
 
-def expect(store, query, document_id, **options):
-    return store.explain(query, expect=document_id, **options).expected
+def test_a_fused_score_is_told_as_the_sum_that_it_is(store):
+    explanation = store.explain("castle by the river", limit=5)
+    told = re.findall(r"score (\S+) = (\S+) × (\S+) \(.*?\) \+ (\S+) × (\S+) \(", str(explanation))
+    assert len(told) == 5
+    for hit, numbers in zip(explanation.hits, told, strict=True):
+        score, keyword_weight, keyword, vector_weight, vector = map(float, numbers)
+        assert score == pytest.approx(hit.score, abs=0.0006)
+        assert keyword_weight * keyword + vector_weight * vector == pytest.approx(hit.score, abs=0.002)
 
 
-def test_a_document_that_was_found(store):
-    expected = expect(store, "castle", "castle")
-    assert (expected.lost, expected.rank) == (None, 1)
-    assert "at rank 1" in expected.story
+def test_other_fusions_and_single_legs_tell_their_ranks_as_before(store):
+    story = str(store.explain("castle by the river", fusion="rrf", limit=1))
+    assert "Fused by rrf, weights 1 and 1; the legs share" in story
+    assert re.search(r"\n   score 0\.03\d\d: keyword rank \d+ \(BM25 \S+\) \+ vector rank \d+ \(cosine \S+\)\n", story)
+    assert "Fused by" not in str(store.explain("castle by the river", mode="vector"))
+    assert "Fused by convex, weights 0.5 and 0.5" in str(store.explain("castle", fusion="convex"))
 
 
-def test_an_unknown_document(store):
-    with pytest.raises(NotFound, match="nobody"):
-        store.explain("castle", expect="nobody")
+def test_relevance_and_confidence_are_told_where_they_are_known(store):
+    explanation = store.explain("castle by the river", limit=2)
+    confidence = explanation.evidence.confidence
+    assert f"answer: {confidence:.2f}." in str(explanation)
+    assert f"; relevance {explanation.hits[0].relevance:.2f}" in str(explanation)
+    alone = str(store.explain("castle by the river", mode="keyword"))
+    assert "answer" not in alone
+    assert "relevance" not in alone
 
 
-def test_a_document_the_filter_kept_out(store):
-    expected = expect(store, "castle", "castle", where={"lang": "de"})
-    assert expected.lost == "restricted"
-    assert "does not pass the filter" in expected.story
+def test_what_is_not_relevant_enough_is_counted(store):
+    explanation = store.explain("quantum chromodynamics", min_relevance=0.5)
+    relevance = explanation.evidence.relevance
+    below = int((relevance < 0.5).sum())
+    assert 0 < below < len(relevance)
+    assert f"Less relevant than 0.5, and left out: {below} of {len(relevance)} candidates." in str(explanation)
 
 
-def test_a_document_without_the_phrase(store):
-    expected = expect(store, '"the river"', "burg")
-    assert expected.lost == "restricted"
-    assert "quoted phrase" in expected.story
+def test_a_leg_alone_is_told_by_the_documents_it_would_put_first(store):
+    for query in ("castle by the river", "eine Burg", "number 7"):
+        alone = store.explain(query).alone
+        for leg in ("keyword", "vector"):
+            first = dict.fromkeys(hit.document_id for hit in store.search(query, mode=leg))
+            assert alone[leg] == tuple(first)[:3], (query, leg)
+    assert store.explain("castle", mode="vector").alone == {}
 
 
-def test_a_document_with_an_excluded_word(store):
-    expected = expect(store, "castle -river", "castle")
-    assert expected.lost == "restricted"
-    assert "excluded word" in expected.story
+def test_a_document_of_many_chunks_is_named_once(tmp_path):
+    with hs.open(tmp_path / "long.db", embedder=HashingEmbedder(64)) as store:
+        store.add(hs.Document(id="long", text="\n\n".join(f"Turbine {n}. " + "word " * 200 for n in range(5))))
+        store.add(hs.Document(id="short", text="A turbine spins"))
+        assert sorted(store.explain("turbine").alone["keyword"]) == ["long", "short"]
 
 
-def test_a_phrase_that_is_nowhere_keeps_nobody_out(store):
-    assert expect(store, '"river the castle"', "castle", limit=50).lost is None
+def test_a_title_that_is_the_id_is_told_once(tmp_path):
+    with hs.open(tmp_path / "ids.db", embedder="none") as store:
+        store.add(hs.Document(id="zlib", title="zlib", text="compress"))
+        assert "1. zlib  [0:8]" in str(store.explain("zlib"))
 
 
-def test_a_document_below_the_limit(store):
-    expected = expect(store, "river stone", "castle", limit=3)
-    assert expected.lost == "fusion"
-    assert expected.rank > 3
-    assert f"limit={expected.rank}" in expected.story
-    rank = expected.rank
-    assert store.search("river stone", limit=rank, depth=200)[rank - 1].document_id == "castle"
+def test_a_store_without_vectors_tells_its_only_leg(tmp_path):
+    with hs.open(tmp_path / "plain.db", embedder="none") as store:
+        store.add([hs.Document(id=f"p{n}", text=f"pump number{n}") for n in range(9)])
+        story = str(store.explain("pump number3"))
+    assert "score 0." in story
+    assert "keyword rank 1 (BM25 " in story
+    assert "Fused by" not in story
 
 
-def test_a_document_below_the_depth(store):
-    expected = expect(store, "river stone", "castle", mode="keyword", limit=2, depth=2)
-    assert expected.lost == "legs"
-    assert f"depth={expected.keyword_rank}" in expected.story
-    deeper = store.explain("river stone", expect="castle", mode="keyword", limit=2, depth=expected.keyword_rank)
-    assert deeper.expected.lost == "fusion"
+def test_vectors_of_unknown_worth_are_said_to_be(tmp_path):
+    with hs.open(tmp_path / "own.db", embedder="none") as store:
+        store.add([{"id": f"n{n}", "text": f"thing {n}"} for n in range(8)], vectors=np.eye(8))
+        explanation = store.explain("thing 3", vector=np.eye(8)[3])
+    assert explanation.power is None
+    assert "vectors are worth is unknown" in str(explanation)
+    assert "answer" not in str(explanation)
 
 
-def test_a_document_that_shares_no_word(store):
-    expected = expect(store, "river stone", "far", mode="keyword")
-    assert expected.lost == "legs"
-    assert "shares no word" in expected.story
-    assert expected.keyword_rank is None
-
-
-def test_a_document_that_is_far_in_meaning(store):
-    expected = expect(store, "river stone", "far", mode="vector", limit=2, depth=5)
-    assert expected.lost == "legs"
-    assert "below its first 5" in expected.story
-
-
-def test_with_a_phrase_the_ranks_told_are_those_of_the_search(store):
-    """The words of a phrase must not be searched for alone when a document is followed deeper."""
-    store.add([hs.Document(id=f"x{n}", text="the river " * (n + 1) + "stone " * (20 - n)) for n in range(20)])
-    ranking = store.search('"the river" stone', mode="keyword", limit=100, depth=200)
-    last = ranking[len(ranking) - 1]
-    followed = expect(store, '"the river" stone', last.document_id, mode="keyword", limit=1, depth=1)
-    assert followed.keyword_rank == last.rank
-
-
-def test_every_story_can_be_told_in_every_mode(store):
-    for mode in ("hybrid", "keyword", "vector"):
-        for document in (*ODD, CROWD[0]):
-            assert document.id in str(store.explain("river castle", mode=mode, limit=1, depth=2, expect=document.id))
+def test_words_of_grammar_and_words_that_are_nowhere_are_told(store):
+    story = str(store.explain("where is the castle of zebras"))
+    assert "In no passage: zebra." in story
+    assert "Ignored, for they only carry the grammar: where, is, the, of." in story

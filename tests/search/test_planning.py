@@ -58,7 +58,7 @@ def test_a_query_is_read_as(query, text, phrases, excluded):
 
 def test_the_words_of_a_phrase_are_not_searched_for_alone():
     keyword = plan('the "red planets" Mars', ENGLISH).keyword
-    assert keyword.terms == ("the", "mar")
+    assert keyword.terms == ("mar",)
     assert keyword.phrases == (("red", "planet"),)
     assert keyword.excluded == ()
 
@@ -129,3 +129,45 @@ def test_a_plan_is_never_larger_than_its_query(pieces):
     assert len(understood.excluded) == len(understood.keyword.excluded)
     assert all(understood.keyword.phrases + understood.keyword.excluded)
     assert not any(set(' "') & set(token) for token in understood.keyword.terms)
+
+
+@pytest.mark.parametrize(
+    ("query", "terms", "ignored"),
+    [
+        ("how do I change the inlet valve?", ("chang", "inlet", "valv"), ("how", "do", "I", "the")),
+        ("the the valve", ("valv",), ("the",)),
+        ("what is this", ("what", "is", "this"), ()),
+        ("what does WHO say", ("who", "say"), ("what", "does")),
+        ("valve -the", ("valv",), ()),
+    ],
+)
+def test_words_that_only_carry_a_questions_grammar_are_not_searched_for(query, terms, ignored):
+    understood = plan(query, ENGLISH)
+    assert (understood.keyword.terms, understood.ignored) == (terms, ignored)
+
+
+def test_the_embedder_gets_the_question_with_its_grammar():
+    assert plan("how do I change the valve", ENGLISH).text == "how do I change the valve"
+
+
+def test_phrases_fields_and_exclusions_keep_words_of_grammar():
+    understood = plan('what did "the valve of the pump" cost title:of -"to be"', ENGLISH)
+    assert understood.keyword.phrases == (("the", "valv", "of", "the", "pump"),)
+    assert understood.keyword.excluded == (("to", "be"),)
+    assert understood.keyword.matching == (Words(("of",), "title"),)
+    assert understood.keyword.terms == ("cost",)
+    assert understood.ignored == ("what", "did", "of")
+    quoted = plan('"to be or not to be"', ENGLISH)
+    assert (quoted.keyword.phrases, quoted.ignored) == ((("to", "be", "or", "not", "to", "be"),), ())
+
+
+def test_the_advanced_syntax_searches_for_what_it_is_told():
+    understood = plan("how AND the AND valve", ENGLISH, "advanced")
+    assert understood.keyword.terms == ("how", "the", "valv")
+    assert understood.ignored == ()
+
+
+def test_a_language_without_a_list_keeps_all_words():
+    understood = plan("how do I change the valve", Analyser("none"))
+    assert understood.keyword.terms == ("how", "do", "i", "change", "the", "valve")
+    assert understood.ignored == ()

@@ -1,4 +1,4 @@
-"""How much a store may keep in memory, and what that changes: nothing but the time."""
+"""How much a store may keep in memory, and what that changes: the time, and scores by less than anyone can see."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,10 @@ def test_less_memory_gives_the_same_answers(tmp_path):
                 asked = {"query": texts[n], "vector": vectors[n + 20], "where": {"n": {"$lt": 40 + n}}}
                 ours, theirs = store.search(**asked), tight.search(**asked)
                 assert [hit.document_id for hit in ours] == [hit.document_id for hit in theirs]
-                assert [hit.score for hit in ours] == pytest.approx([hit.score for hit in theirs])
+                assert [hit.score for hit in ours] == pytest.approx(
+                    [hit.score for hit in theirs],
+                    rel=1e-4,  # impacts in memory are steps of 1 / 65,535
+                )
 
 
 @pytest.mark.parametrize("memory", [-1, 0.5, "much"])

@@ -7,7 +7,6 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -15,15 +14,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.analysis import ANALYSIS_VERSION, Analyser
-from hybridstore.backends.base import Change, Embedding, Entry, Passage, Problem, Restriction, Stats, Stored
-from hybridstore.backends.sqlite import check, documents, keyword, reembedding, vector, writing
+from hybridstore.backends.sqlite import background, check, documents, keyword, legs, reembedding, vector, writing
 from hybridstore.backends.sqlite.connection import Connections, rows, value
 from hybridstore.backends.sqlite.migrations import prepare
 from hybridstore.backends.sqlite.resident.memory import Memory
-from hybridstore.backends.sqlite.resident.scoring import score
 from hybridstore.backends.sqlite.revisions import Log, changes
 from hybridstore.backends.sqlite.where import compile_where, restricted
-from hybridstore.errors import FileRefused, InputError, NotFound
+from hybridstore.backends.values import (
+    Background,
+    Change,
+    Embedding,
+    Entry,
+    Passage,
+    Problem,
+    Restriction,
+    Stats,
+    Stored,
+)
+from hybridstore.errors import FileRefused, NotFound
 from hybridstore.filters import Filter
 from hybridstore.records import AddReport, KeywordQuery, Ranking, Source, Term
 
@@ -106,45 +114,29 @@ class SQLiteBackend:
     # searching
 
     def match(self, query: KeywordQuery, depth: int, restriction: Restriction) -> tuple[Ranking, tuple[Term, ...]]:
-        condition, bindings = restricted(restriction)
         with self._turns, self._connections.reading() as connection:
-            plain = not query.phrases and not any(term.endswith("*") for term in query.terms)
-            if plain and (postings := self._memory.postings(connection)) is not None:
-                allowed = self._memory.allowed(connection, restriction, condition, bindings)
-                ranking, terms = score(connection, postings, query.terms, depth, allowed)
-                if not keyword.missed(ranking, terms, depth, restriction.matching, allowed):
-                    return ranking, terms
-            ranking = keyword.match(connection, query, depth, condition, bindings)
-            terms = keyword.terms(connection, query.terms)
-            alone = set(query.terms)
-            bound = [token for phrase in query.phrases for token in phrase if token not in alone]
-            return ranking, (*terms, *(replace(term, used=False) for term in keyword.terms(connection, bound)))
+            return legs.match(connection, self._memory, query, depth, restriction)
 
-    def nearest(self, vector_: NDArray[np.float32], depth: int, restriction: Restriction) -> Ranking:
-        condition, bindings = restricted(restriction)
+    def nearest(self, vector: NDArray[np.float32], depth: int, restriction: Restriction) -> Ranking:
         with self._turns, self._connections.reading() as connection:
-            active = vector.by_state(connection, "active")
-            if active is None or depth < 1 or not vector_.any():
-                return Ranking(np.empty(0, np.int64), np.empty(0, np.float64))
-            number, embedding = active
-            if vector_.shape != (embedding.dim,):
-                raise InputError(
-                    f"the query vector has shape {vector_.shape}; the file's vectors have {embedding.dim} dimensions"
-                )
-            codes = self._memory.codes(connection)
-            allowed = self._memory.allowed(connection, restriction, condition, bindings) if codes else None
-            looked_up = vector.candidates(depth)
-            while True:
-                count = max(looked_up, depth)
-                if codes is not None:
-                    found, in_order = codes.nearest(vector_, count, allowed)
-                else:
-                    found, in_order = vector.scan(connection, number, vector_, count, condition, bindings), True
-                exactly = looked_up if in_order else len(found)
-                ranking, proved = vector.rescored(connection, number, vector_, found, depth, exactly)
-                if proved or len(found) <= exactly:
-                    return ranking
-                looked_up *= 4
+            return legs.nearest(connection, self._memory, vector, depth, restriction)
+
+    def impacts(self, terms: Sequence[Term], chunks: NDArray[np.int64]) -> NDArray[np.float32]:
+        with self._connections.reading() as connection:
+            return legs.impacts(connection, self._memory, terms, chunks)
+
+    def cosines(self, vector: NDArray[np.float32], chunks: NDArray[np.int64]) -> NDArray[np.float64]:
+        with self._connections.reading() as connection:
+            return legs.cosines(connection, self._memory, vector, chunks)
+
+    def sample(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        with self._connections.reading() as connection:
+            sample = self._memory.sample(connection)
+        return sample.chunks, sample.vectors
+
+    def indexed(self) -> int:
+        with self._connections.reading() as connection:
+            return keyword.indexed(connection)
 
     def holds(self, phrase: tuple[str, ...], restriction: Restriction) -> bool:
         with self._connections.reading() as connection:
@@ -233,6 +225,7 @@ class SQLiteBackend:
                 embedding=active[1] if active else None,
                 building=building[1] if building else None,
                 created=str(facts["created"]),
+                background=background.read(connection),
             )
 
     def sources(self) -> dict[str, Source]:
@@ -260,6 +253,14 @@ class SQLiteBackend:
         with self._connections.reading() as connection:
             building = vector.by_state(connection, "building")
         return building[1] if building else None
+
+    def background(self) -> Background | None:
+        with self._connections.reading() as connection:
+            return background.read(connection)
+
+    def remember(self, measured: Background) -> None:
+        with self._connections.atomic() as connection:
+            background.write(connection, measured)
 
     def begin(self, embedding: Embedding) -> None:
         with self._connections.atomic() as connection:

@@ -11,10 +11,10 @@ import apsw
 import numpy as np
 
 from hybridstore.analysis import ANALYSIS_VERSION, Analyser
-from hybridstore.backends.base import Problem
 from hybridstore.backends.sqlite import documents, keyword, vector
 from hybridstore.backends.sqlite.connection import Connections, rows, value, varints
 from hybridstore.backends.sqlite.revisions import Log
+from hybridstore.backends.values import Problem
 from hybridstore.codecs.int8 import encode
 from hybridstore.errors import FileRefused
 

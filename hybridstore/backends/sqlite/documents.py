@@ -10,8 +10,8 @@ from typing import Any
 
 import apsw
 
-from hybridstore.backends.base import Entry, Passage
 from hybridstore.backends.sqlite.connection import rows, value
+from hybridstore.backends.values import Entry, Passage
 from hybridstore.records import Chunk, Document, Source
 
 _IDS_AT_ONCE = 500  # ids bound to one statement

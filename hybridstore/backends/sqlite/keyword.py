@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import apsw
 import numpy as np
@@ -19,6 +20,7 @@ from hybridstore.records import KeywordQuery, Ranking, Term
 _RANK = f"bm25({', '.join(map(str, WEIGHTS))})"
 # FTS5 flattens a long OR, but its parser and scorer pay for each term; nobody's question has more rare words.
 _MOST_TERMS = 512
+_MOST_IMPACT = 2.2  # bm25()'s k1 + 1: what a term without end would give, times its IDF
 
 
 def row(analyser: Analyser, title: str, heading: str, text: str) -> tuple[str, str, str, str]:
@@ -90,6 +92,18 @@ def match(
     ).fetchall()
     found = np.array(rows, dtype=np.float64).reshape(-1, 2)
     return Ranking(found[:, 0].astype(np.int64), -found[:, 1])
+
+
+def impacts(connection: apsw.Connection, term: Term, chunks: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Give a term's impact in each of the chunks, (n,) from 0 to 1: its bm25() by itself, without IDF and k1 + 1."""
+    rows: list[Any] = connection.execute(
+        f"""SELECT rowid, rank FROM keywords WHERE keywords MATCH ? AND rank MATCH '{_RANK}'
+            AND +rowid IN (SELECT value FROM json_each(?))""",
+        (_phrase([term.text]), str(chunks.tolist())),
+    ).fetchall()
+    found: dict[object, float] = dict(rows)
+    whole = -term.idf * _MOST_IMPACT
+    return np.array([found.get(chunk, 0.0) / whole for chunk in chunks.tolist()], np.float32)
 
 
 def missed(

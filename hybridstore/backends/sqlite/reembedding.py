@@ -8,10 +8,10 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.base import Embedding, Passage
 from hybridstore.backends.sqlite import documents, vector
 from hybridstore.backends.sqlite.connection import value
 from hybridstore.backends.sqlite.revisions import Log
+from hybridstore.backends.values import Embedding, Passage
 from hybridstore.errors import InputError
 
 

@@ -8,8 +8,8 @@ from typing import Self
 
 import apsw
 
-from hybridstore.backends.base import Change
 from hybridstore.backends.sqlite.connection import value
+from hybridstore.backends.values import Change
 
 # Lines kept. A follower further behind starts anew, which costs it a load of the whole index.
 KEPT = 10_000

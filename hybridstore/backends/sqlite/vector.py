@@ -11,9 +11,9 @@ import numpy as np
 import sqlite_vec  # noqa: F401 - vec0 and vec_int8 come from it
 from numpy.typing import NDArray
 
-from hybridstore.backends.base import Embedding
 from hybridstore.backends.sqlite.connection import value
 from hybridstore.backends.sqlite.schema import embedding_tables
+from hybridstore.backends.values import Embedding
 from hybridstore.codecs.int8 import encode
 from hybridstore.errors import EmbedderMismatch, InputError
 from hybridstore.records import Ranking

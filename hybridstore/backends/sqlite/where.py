@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hybridstore.backends.base import Restriction
 from hybridstore.backends.sqlite import keyword
+from hybridstore.backends.values import Restriction
 from hybridstore.expressions import AllOf, NotOf, passes_empty
 from hybridstore.filters import And, Comparison, Filter, Not, Or, kind_of, parse, place_of
 

@@ -8,10 +8,10 @@ import apsw
 import numpy as np
 
 from hybridstore.analysis import Analyser
-from hybridstore.backends.base import Embedding, Entry, Outdated
 from hybridstore.backends.sqlite import documents, keyword, vector
 from hybridstore.backends.sqlite.connection import value
 from hybridstore.backends.sqlite.revisions import Log
+from hybridstore.backends.values import Embedding, Entry, Outdated
 from hybridstore.errors import InputError
 from hybridstore.records import AddReport, Source
 

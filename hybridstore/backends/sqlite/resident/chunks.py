@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.base import Change
 from hybridstore.backends.sqlite.resident.growing import Growing
+from hybridstore.backends.values import Change
 
 Ids = NDArray[np.int64]
 

@@ -14,12 +14,12 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.base import Change, Embedding
 from hybridstore.backends.sqlite import vector
 from hybridstore.backends.sqlite.connection import rows, value
 from hybridstore.backends.sqlite.resident.chunks import Chunks, Ids, best, came_and_went
 from hybridstore.backends.sqlite.resident.growing import Growing
 from hybridstore.backends.sqlite.resident.sieve import NEIGHBOURS, POOL, POOL_SHARE, Sieve, trustworthy
+from hybridstore.backends.values import Change, Embedding
 from hybridstore.codecs import int8
 from hybridstore.records import Ranking
 
@@ -73,6 +73,15 @@ class ResidentCodes:
             return Ranking(self.chunks.ids[places], np.zeros(len(places))), False
         found, scores = self._scored(self.rows, query, count, places, mask)
         return Ranking(self.chunks.ids[found if places is None else places[found]], scores), True
+
+    def cosines(self, query: NDArray[np.float32], chunks: Ids) -> tuple[Ids, NDArray[np.float64]]:
+        """Give those of the chunks that have a code, and their codes' cosines to a unit vector; `rows` must be kept."""
+        if self.rows is None:
+            raise TypeError("there are no codes to compare")
+        places = self.chunks.places(chunks)
+        codes = self.rows.first(len(self.chunks)).take(places, axis=0)
+        scores = int8.scan(codes, self.scales.first(len(self.chunks)).take(places), query)
+        return self.chunks.ids[places], scores.astype(np.float64)
 
     def _scored(
         self,

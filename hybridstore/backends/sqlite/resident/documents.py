@@ -11,10 +11,10 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.base import Change
 from hybridstore.backends.sqlite.connection import rows
 from hybridstore.backends.sqlite.resident.chunks import Chunks, Ids, came_and_went
 from hybridstore.backends.sqlite.resident.values import MISSING, Mask, decoded
+from hybridstore.backends.values import Change
 from hybridstore.filters import Filter, matches
 
 _PAGE = 4096  # rows that SQLite gives as one text a column: a row each would take twice as long

@@ -12,7 +12,8 @@ import apsw
 import numpy as np
 
 from hybridstore.analysis import Analyser
-from hybridstore.backends.base import Change, Restriction
+from hybridstore.backends.sqlite import background
+from hybridstore.backends.sqlite.background import Sample
 from hybridstore.backends.sqlite.connection import value
 from hybridstore.backends.sqlite.resident import codes, postings
 from hybridstore.backends.sqlite.resident.chunks import Ids
@@ -21,6 +22,7 @@ from hybridstore.backends.sqlite.resident.columns import Columns
 from hybridstore.backends.sqlite.resident.postings import Postings
 from hybridstore.backends.sqlite.revisions import changes
 from hybridstore.backends.sqlite.where import restricted
+from hybridstore.backends.values import Change, Restriction
 
 _CODES, _POSTINGS, _COLUMNS = 65, 25, 10  # per cent of the budget
 _ALLOWED_KEPT = 4  # restrictions whose chunk ids are remembered, for one revision
@@ -40,6 +42,7 @@ class Memory:
         self._lock = threading.Lock()
         self._postings: Postings | None = None
         self._codes: ResidentCodes | None = None
+        self._sample: Sample | None = None
         self._columns = Columns(budget * _COLUMNS // 100)
         self._allowed: OrderedDict[Restriction, Ids] = OrderedDict()
         self._allowed_at = -1
@@ -58,8 +61,8 @@ class Memory:
             ) or postings.load(connection, revision, self._budget * _POSTINGS // 100)
             return self._postings
 
-    def codes(self, connection: apsw.Connection) -> ResidentCodes | None:
-        """Give the codes at the connection's revision."""
+    def codes(self, connection: apsw.Connection, *, scanned: bool = True) -> ResidentCodes | None:
+        """Give the codes at the connection's revision; `scanned` says that all of them are to be compared."""
         revision = _revision(connection)
         with self._lock:
             if self._codes is not None and self._codes.revision > revision:
@@ -71,9 +74,20 @@ class Memory:
                 self._codes,
                 lambda now, log: codes.follow(connection, now, revision, log),
             ) or codes.load(connection, revision, self._budget * _CODES // 100)
-            if self._codes is not None and again:  # a process that searches once has no use for a sieve
+            if self._codes is not None and again and scanned:  # a process that searches once has no use for a sieve
                 self._codes = self._codes.sieved()
             return self._codes
+
+    def sample(self, connection: apsw.Connection) -> Sample:
+        """Give a sample of the vectors at the connection's revision; at 256 vectors it stands outside the budget."""
+        revision = _revision(connection)
+        with self._lock:
+            before = self._sample
+        if before is None or before.revision != revision:
+            before = background.sample(connection, revision, before)
+            with self._lock:
+                self._sample = before
+        return before
 
     def allowed(
         self, connection: apsw.Connection, restriction: Restriction, condition: str, bindings: Sequence[object]

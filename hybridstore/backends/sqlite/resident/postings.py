@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.analysis import Analyser
-from hybridstore.backends.base import Change
 from hybridstore.backends.sqlite import doclists, documents, keyword
 from hybridstore.backends.sqlite.connection import rows, value
 from hybridstore.backends.sqlite.resident.chunks import Chunks, came_and_went
 from hybridstore.backends.sqlite.resident.growing import Growing
 from hybridstore.backends.sqlite.schema import WEIGHTS
+from hybridstore.backends.values import Change
 
 K1, B = 1.2, 0.75  # FTS5's own, which cannot be set
 STEPS = 0xFFFF  # of an impact between 0 and 1

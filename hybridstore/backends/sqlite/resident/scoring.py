@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import apsw
 import numpy as np
+from numpy.typing import NDArray
 
 from hybridstore.backends.sqlite import keyword
 from hybridstore.backends.sqlite.resident.chunks import Ids
@@ -101,10 +102,28 @@ def _bought(facts: list[Term], living: int, depth: int, budget: int) -> tuple[Te
 
 
 def _part(postings: Postings, posting: Posting, term: Term) -> Part:
-    places, impacts, most = posting.places, posting.impacts, posting.most
-    if late := postings.late(term.text):
+    places, impacts_, most = _listed(postings, posting, term.text)
+    return Part(places, impacts_, term.count * term.idf * (K1 + 1) / STEPS, most * STEPS)
+
+
+def _listed(postings: Postings, posting: Posting, token: str) -> tuple[NDArray[np.int32], NDArray[np.uint16], float]:
+    """Give a token's places and impacts, those that were added since included, and the largest impact."""
+    places, impacts_, most = posting.places, posting.impacts, posting.most
+    if late := postings.late(token):
         late_places = np.array([place for place, _ in late], np.int32)
         late_impacts = postings.impacts(late_places, np.array([count for _, count in late], np.float32))
-        places, impacts = np.concatenate([places, late_places]), np.concatenate([impacts, late_impacts])
+        places, impacts_ = np.concatenate([places, late_places]), np.concatenate([impacts_, late_impacts])
         most = max(most, float(late_impacts.max()) / STEPS)
-    return Part(places, impacts, term.count * term.idf * (K1 + 1) / STEPS, most * STEPS)
+    return places, impacts_, most
+
+
+def impacts(connection: apsw.Connection, postings: Postings, token: str, chunks: Ids) -> NDArray[np.float32]:
+    """Give a token's impact in each of the chunks, (n,) from 0 to 1; all of them must be there."""
+    places, steps, _ = _listed(postings, postings.read(connection, [token])[token], token)
+    if not len(places):
+        return np.zeros(len(chunks), np.float32)
+    wanted = postings.chunks.places(chunks).astype(np.int32)
+    at = places.searchsorted(wanted)
+    at[at == len(places)] = 0
+    found: NDArray[np.float32] = np.where(places[at] == wanted, steps[at] * np.float32(1 / STEPS), np.float32(0))
+    return found

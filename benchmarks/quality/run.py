@@ -1,0 +1,117 @@
+"""Suites of known items and of robustness: every case with what was expected and what was found.
+
+    python benchmarks/quality/run.py [--suite NAME]... [--stores FILE.db...] [--collections FOLDER...] [--json OUT]
+
+Without stores and collections the suites stand on made-up passages. A store is one that `hybridstore evaluate --keep`
+made; a folder of the same name gives its questions. A folder without a store is indexed first. Files given are copied,
+never written to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import grounds
+from abstaining import abstention
+from attributes import SUITES as ATTRIBUTES
+from cases import Suite
+from floods import SUITES as FLOODS
+from foreign import SUITES as FOREIGN
+from judging import judged
+from longer import SUITES as LONGER
+from misspelt import SUITES as MISSPELT
+from named import SUITES as NAMED
+from odd import SUITES as ODD
+from operators import SUITES as OPERATORS
+from page import suites_page
+from sizes import SUITES as SIZES
+
+import hybridstore as hs
+from hybridstore.errors import HybridstoreError
+
+SUITES: dict[str, Suite] = {
+    suite.name: suite
+    for suite in (*NAMED, *MISSPELT, *OPERATORS, *LONGER, *ATTRIBUTES, *ODD, *FLOODS, *SIZES, *FOREIGN)
+}
+ABSTENTION = "abstention"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    names = [*SUITES, ABSTENTION]
+    parser.add_argument("--suite", action="append", choices=names, help="may be given again; all of them otherwise")
+    parser.add_argument("--stores", nargs="+", type=Path, default=[], metavar="FILE")
+    parser.add_argument("--collections", nargs="+", type=Path, default=[], metavar="FOLDER")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2, help="for the model")
+    parser.add_argument("--embedder", help="a catalogued model or a folder; the default model otherwise")
+    parser.add_argument("--all-cases", action="store_true", help="tell every case, not only some of each kind")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="the Markdown goes beside it, as OUT.md")
+    options = parser.parse_args(arguments)
+    for path in (*options.stores, *options.collections):
+        if not path.exists():
+            parser.error(f"{path} is not there")
+    wanted = options.suite or names
+    how = {"threads": options.threads} | ({"embedder": options.embedder} if options.embedder else {})
+    try:
+        with tempfile.TemporaryDirectory(prefix="quality-") as folder:
+            told = run(wanted, _grounds(options, Path(folder), how), seed=options.seed, all_cases=options.all_cases)
+    except HybridstoreError as error:
+        sys.exit(str(error))
+    if options.json:
+        options.json.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        options.json.with_suffix(".md").write_text("\n".join(suites_page(told)) + "\n", encoding="utf-8")
+    else:
+        print("\n".join(suites_page(told)))
+
+
+def run(wanted: list[str], stood_on: list[grounds.Ground], *, seed: int, all_cases: bool = False) -> dict[str, Any]:
+    """Run suites on each ground, those with text of their own once, and tell it all as JSON."""
+    suites: dict[str, dict[str, Any]] = {}
+    for name in wanted:
+        if name == ABSTENTION:
+            continue
+        suite = SUITES[name]
+        for ground in stood_on[:1] if suite.own else stood_on:
+            started = time.perf_counter()
+            found = judged(suite, ground, seed=seed, all_cases=all_cases)
+            where = grounds.MADE_UP if suite.own else ground.name
+            suites.setdefault(name, {})[where] = found
+            print(
+                f"{name}, {where}: {_line(found)}, {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True
+            )
+    told: dict[str, Any] = {
+        "hybridstore": hs.__version__,
+        "seed": seed,
+        "suites": suites,
+    }
+    if ABSTENTION in wanted and sum(bool(ground.asked) for ground in stood_on) > 1:
+        told[ABSTENTION] = abstention(stood_on, seed)
+    return told
+
+
+def _grounds(options: argparse.Namespace, folder: Path, how: dict[str, Any]) -> list[grounds.Ground]:
+    by_name = {path.resolve().name: path for path in options.collections}
+    stores = [grounds.of_store(path, folder, by_name.pop(path.stem, None), **how) for path in options.stores]
+    indexed = [grounds.of_collection(path, folder, **how) for path in by_name.values()]
+    return [*stores, *indexed] or [grounds.made_up(folder, **how)]
+
+
+def _line(found: dict[str, Any]) -> str:
+    if not found["n"]:
+        return "no case in this text"
+    means = ", ".join(f"{way} {row['passed']:.2f}" for way, row in found["strategies"].items())
+    failed = sum(not claim["passed"] for claim in found["claims"])
+    return f"n {found['n']}, passed {means}; {failed} of {len(found['claims'])} claims fail"
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    main()

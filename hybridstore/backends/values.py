@@ -1,0 +1,142 @@
+"""The values that travel between the store and a backend: what is written, what is shown, what is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hybridstore.expressions import Expression
+from hybridstore.records import Chunk, Document
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hybridstore.filters import Filter
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """Which embedder made a set of vectors: its fingerprint, how to find it again, the vectors' length."""
+
+    fingerprint: str
+    reference: str
+    dim: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Background:
+    """What a store measured about its own vectors, without any judgment; what it was measured with.
+
+    `power` says how well the vectors tell chunks apart: asked with eight words of its own, a chunk's cosine stands so
+    many standard deviations above those of other chunks. `chance` is the best cosine that a question from anywhere
+    finds here, on average, and `spread` one standard deviation of a question's cosines. `chunks` counts what there was.
+    """
+
+    fingerprint: str
+    chunks: int
+    power: float
+    chance: float
+    spread: float
+
+
+class Outdated(LookupError):  # noqa: N818 - it is caught and mended, never shown
+    """What an entry without chunks said is stored is not stored any more: look again. Nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A document ready to be written: its id is set, its text is cut, its chunks are embedded (or not).
+
+    `digest` stands for all of the content: an entry whose digest is already stored is not written again. Whoever
+    knows that it is stored may leave out the chunks.
+    `chunk_digests` stand for what was embedded, so that vectors can be reused. `vectors` is float32 (n, dim) of
+    unit norm in the chunks' order, or None.
+    """
+
+    document: Document
+    digest: bytes
+    chunks: Sequence[Chunk]
+    chunk_digests: Sequence[bytes]
+    vectors: NDArray[np.float32] | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk as it is shown: its text and what its document says about it."""
+
+    chunk: int
+    document_id: str
+    text: str
+    title: str
+    uri: str
+    heading: str
+    start: int
+    end: int
+    metadata: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of the change log: the chunks first..last (inclusive) were "added", "removed" or "embedded".
+
+    An added chunk may have its vector from the start; "embedded" ones got theirs later.
+    """
+
+    revision: int
+    kind: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a store holds."""
+
+    documents: int
+    chunks: int
+    vectors: int
+    sources: int
+    revision: int
+    bytes: int
+    language: str
+    embedding: Embedding | None
+    building: Embedding | None = None
+    created: str = ""
+    background: Background | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something `check` found: what is wrong, how often, a few examples, and whether `repair` mends it."""
+
+    what: str
+    count: int
+    examples: tuple[str, ...] = ()
+    repaired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Restriction:
+    """Which chunks a query may find at all, in either leg: those for which all that is told here holds."""
+
+    where: Filter | None = None
+    phrases: tuple[tuple[str, ...], ...] = ()
+    excluded: tuple[tuple[str, ...], ...] = ()
+    matching: tuple[Expression, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.where is not None or bool(self.phrases or self.excluded or self.matching)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A whole document as it is stored, for `get` and `export`."""
+
+    document: Document
+    chunks: tuple[Chunk, ...]
+    source: str | None
+    changed: str
+    vectors: NDArray[np.float32] | None = field(default=None, compare=False)

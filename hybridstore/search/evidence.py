@@ -1,0 +1,106 @@
+"""What speaks for each candidate, from both legs, on scales that all queries of a store share.
+
+A leg's own ranking lacks what only the other one found. Here every candidate gets both: how much of the query's words
+it holds, and how far its cosine stands above those of chunks at large.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybridstore.backends.base import Backend
+from hybridstore.backends.values import Background
+from hybridstore.records import Evidence, Ranking, Term
+
+_COVERED = 0.3  # what holding all words of a query is worth beside BM25
+_RARER = 1.25  # exponent of IDF: what one rare word is worth beside several common ones
+_NO_WORDS = 0.5  # nats that a query must weigh before its words count: one of stop words alone has next to none
+_LEAST_IDF = 1e-5  # BM25's IDF is below it for words in more than half of the chunks
+# A question's cosines to chunks at large, before any were seen: mean and standard deviation of sentence embedders, and
+# how many seen ones that is worth. Only stores of a few dozen chunks feel it.
+_MEAN, _SEEN_MEAN = 0.1, 4
+_DEVIATION, _SEEN_DEVIATION = 0.1, 16
+# Logistic calibration on sixteen collections' own questions against those of the others (docs/experiments.md).
+_HALF, _SLOPE, _WORDS = 2.4, 1.35, 3.0
+
+
+def gather(
+    backend: Backend,
+    keyword: Ranking,
+    vector: Ranking,
+    terms: Sequence[Term],
+    query: NDArray[np.float32] | None,
+) -> Evidence:
+    """Collect the evidence for every candidate of either leg; `query` is the query's vector (dim,), None without."""
+    chunks = np.union1d(keyword.chunks, vector.chunks)
+    held, covered = _words(backend, terms, chunks)
+    deviations, relevance = np.zeros(len(chunks)), None
+    if query is not None and len(chunks):
+        cosines = _cosines(backend, vector, query, chunks)
+        mean, deviation = at_large(backend.sample()[1] @ query)
+        deviations = np.nan_to_num((cosines - mean) / deviation)
+        if (background := backend.background()) is not None:
+            relevance = _relevance(cosines, covered, background)
+    return Evidence(chunks=chunks, keyword=held, coverage=covered, vector=deviations, relevance=relevance)
+
+
+def at_large(cosines: NDArray[np.float32]) -> tuple[float, float]:
+    """Give mean and standard deviation of a question's cosines to a sample (n,); if n is low, nearer the usual."""
+    count = len(cosines)
+    if not count:
+        return _MEAN, _DEVIATION
+    mean = (count * float(cosines.mean()) + _SEEN_MEAN * _MEAN) / (count + _SEEN_MEAN)
+    variance = (count * float(cosines.var()) + _SEEN_DEVIATION * _DEVIATION**2) / (count + _SEEN_DEVIATION)
+    return mean, variance**0.5
+
+
+def _words(
+    backend: Backend, terms: Sequence[Term], chunks: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give how strongly each chunk holds the query's words, and the share of them it holds, both (n,) from 0 to 1.
+
+    With s = Σ count · weight · impact: s / √(the best s · the most it could be), of which three thirteenths are the
+    share. The geometric mean of best and most keeps a weak best match weak without leaving long questions nothing. A
+    word that is in no chunk counts into the most, so that a typo takes weight from the words. A word's weight grows
+    faster than its IDF, ln(1 + (N - df + 0.5) / (df + 0.5)), which is above 0 for any word (Lucene's BM25; Robertson &
+    Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009).
+    """
+    total = backend.indexed()
+    asked = [term for term in terms if term.used or term.idf > _LEAST_IDF]
+    idf = np.array(
+        [math.log1p((total - each.document_frequency + 0.5) / (each.document_frequency + 0.5)) for each in asked]
+    )
+    rarest = math.log1p(max(total, 1))
+    weight = rarest * (idf / rarest) ** _RARER
+    counted = weight * np.array([term.count for term in asked])
+    found = [n for n, term in enumerate(asked) if term.document_frequency]
+    if not found or not len(chunks):
+        return np.zeros(len(chunks)), np.zeros(len(chunks))
+    impacts = backend.impacts([asked[n] for n in found], chunks)
+    sums = impacts @ counted[found]
+    covered = (impacts > 0) @ weight[found] / (weight.sum() + _NO_WORDS)
+    held = sums / np.sqrt(max(float(sums.max()), 1e-12) * (counted.sum() + _NO_WORDS))
+    return (held + _COVERED * covered) / (1 + _COVERED), covered
+
+
+def _cosines(
+    backend: Backend, vector: Ranking, query: NDArray[np.float32], chunks: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    cosines = np.full(len(chunks), np.nan)
+    cosines[chunks.searchsorted(vector.chunks)] = vector.scores
+    unknown = np.flatnonzero(np.isnan(cosines))
+    cosines[unknown] = backend.cosines(query, chunks[unknown])
+    return cosines
+
+
+def _relevance(
+    cosines: NDArray[np.float64], covered: NDArray[np.float64], background: Background
+) -> NDArray[np.float64]:
+    """Give the probability, (n,), that a question with such evidence was put to a store that can answer it."""
+    above = np.nan_to_num((cosines - background.chance) / background.spread)
+    evidence: NDArray[np.float64] = 1 / (1 + np.exp(-_SLOPE * (above + _WORDS * covered - _HALF)))
+    return evidence

@@ -1,0 +1,144 @@
+"""What a store finds out about itself, without judgments: how well its vectors tell chunks apart, and what chance is.
+
+It asks two kinds of questions whose answers it knows. Eight words out of a chunk ought to lead back to it: how far its
+cosine stands above the others' is the vectors' power. Questions from anywhere ought to find nothing: the best cosine
+they find is chance. This happens when text has been embedded, and again whenever the store has doubled or halved.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybridstore.backends.base import Backend
+from hybridstore.backends.values import Background, Restriction
+from hybridstore.embedders.base import Embedder
+from hybridstore.search.evidence import at_large
+
+_ASKED = 64  # chunks asked for: the power is then known to a fifth of a deviation
+_WORDS = 8  # of a chunk at most, as many as a short question has
+_UNSPACED, _CHARACTERS = 20, 24  # characters a word beyond which a text has no spaces; as many of it are taken then
+_SHARE = (
+    4  # no more than one word in so many: half a sentence leads back to the sentence whatever the vectors are worth
+)
+_FEWEST = 3
+_USUAL, _SEEN = 4.0, 8  # power before anything was asked, and how many answers that is worth
+_CHANGED = 2  # times as many chunks, or one in so many left: measured anew
+
+# Short, and of as many fields of life as there are lines, so that a store is about few of them.
+_ANYTHING = (
+    "how do I bake sourdough bread at home",
+    "who won the football world cup",
+    "what is the capital of Australia",
+    "best exercises for lower back pain",
+    "how does a car engine work",
+    "symptoms of vitamin D deficiency",
+    "how to write a cover letter",
+    "what causes thunder and lightning",
+    "history of the Roman empire",
+    "cheap flights to Tokyo in spring",
+    "how to train a puppy not to bite",
+    "what is the interest rate on a mortgage",
+    "how do vaccines protect against disease",
+    "sort a list of numbers in a program",
+    "rules of chess for beginners",
+    "why is the sky blue",
+    "how to grow tomatoes on a balcony",
+    "who painted the Mona Lisa",
+    "what does a trade union do",
+    "how are laws passed in parliament",
+    "the best guitar chords for a love song",
+    "how to remove a stain from a carpet",
+    "difference between a virus and a bacterium",
+    "what time does the museum open",
+    "effects of climate change on oceans",
+    "how to reset a forgotten password",
+    "novels about the second world war",
+    "how is steel produced",
+    "when should I plant tulip bulbs",
+    "tax return deadline for small companies",
+    "how far away is the moon",
+    "what is the meaning of a dream about water",
+)
+
+_asked: dict[str, list[NDArray[np.float32]]] = {}  # by fingerprint
+
+
+def due(backend: Backend) -> bool:
+    """Say whether the store has changed so much since it was last measured that it should be measured anew."""
+    known, chunks = backend.background(), backend.indexed()
+    return known is None or not known.chunks / _CHANGED < chunks < known.chunks * _CHANGED
+
+
+def settle(backend: Backend, embedder: Embedder) -> None:
+    """Measure the store and keep what was found; another process's vectors in between are not ours to judge."""
+    measured = measure(backend, embedder)
+    if measured is not None and _made_by(backend, embedder):
+        backend.remember(measured)
+
+
+def measure(backend: Backend, embedder: Embedder) -> Background | None:
+    """Measure the vectors that searches use; None where there are none, or they are another embedder's."""
+    with backend.snapshot():
+        if not _made_by(backend, embedder):
+            return None
+        chunks, vectors = backend.sample()
+        count = backend.indexed()
+        step = max(len(chunks) // _ASKED, 1)
+        passages = backend.passages(chunks[::step][:_ASKED].tolist())
+    fragments = {passage.chunk: _fragment(passage.text, passage.chunk) for passage in passages}
+    powers, spreads = [], []
+    for place, chunk in enumerate(chunks.tolist()):
+        if fragments.get(chunk):
+            cosines = vectors @ embedder.embed_query(fragments[chunk])
+            mean, deviation = at_large(np.delete(cosines, place))  # it is no chunk like others, and would widen them
+            powers.append((float(cosines[place]) - mean) / deviation)
+            spreads.append(deviation)
+    questions = _questions(embedder)
+    with backend.snapshot():
+        if not _made_by(backend, embedder):  # another process has switched while the model ran
+            return None
+        best = [backend.nearest(vector, 1, Restriction()).scores for vector in questions]
+    found = [float(scores[0]) for scores in best if len(scores)]
+    if not powers or not found:
+        return None
+    return Background(
+        fingerprint=embedder.fingerprint,
+        chunks=count,
+        power=(sum(powers) + _SEEN * _USUAL) / (len(powers) + _SEEN),
+        chance=sum(found) / len(found),
+        spread=sum(spreads) / len(spreads),
+    )
+
+
+def _made_by(backend: Backend, embedder: Embedder) -> bool:
+    active = backend.embedding()
+    return active is not None and active.fingerprint == embedder.fingerprint
+
+
+def _fragment(text: str, chunk: int) -> str:
+    """Give some words of a text in a row; which ones is the chunk's number's to say."""
+    words = text.split()
+    if not words:
+        return ""
+    if len(text) / len(words) > _UNSPACED:
+        count = min(_CHARACTERS, max(len(text) // _SHARE, _FEWEST))
+        first = _somewhere(chunk, len(text) - count)
+        return text[first : first + count]
+    count = min(_WORDS, max(len(words) // _SHARE, _FEWEST))
+    first = _somewhere(chunk, len(words) - count)
+    return " ".join(words[first : first + count])
+
+
+def _somewhere(chunk: int, last: int) -> int:
+    return chunk * 2_654_435_761 % 2**32 % (last + 1) if last > 0 else 0  # Knuth's multiplicative hash
+
+
+def _questions(embedder: Embedder) -> list[NDArray[np.float32]]:
+    """Give the general questions' vectors; those of the last embedder are remembered, for stores that grow slowly."""
+    vectors = _asked.get(embedder.fingerprint)
+    if vectors is None:
+        vectors = [embedder.embed_query(question) for question in _ANYTHING]
+        _asked.clear()
+        _asked[embedder.fingerprint] = vectors
+    return vectors

@@ -1,0 +1,249 @@
+"""What speaks for each candidate: every formula against the same worked out from the texts and vectors themselves."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import hybridstore as hs
+from hybridstore.analysis import Analyser
+from hybridstore.backends.values import Background, Restriction
+from hybridstore.embedders.hashing import HashingEmbedder
+from hybridstore.records import Evidence, KeywordQuery, Ranking, Term
+from hybridstore.search.evidence import at_large, gather
+
+K1, B = 1.2, 0.75
+TITLE, HEADING, BODY, COMPOUND = 1.5, 1.0, 1.0, 0.5
+PARTS = ("valve", "pump", "pressure", "inlet", "paint", "green", "bar", "hall", "of", "the")
+NONE = Ranking(np.empty(0, np.int64), np.empty(0))
+ANALYSER = Analyser("english")
+
+
+def documents(first: int, last: int) -> list[hs.Document]:
+    rng = np.random.default_rng(first)
+    return [
+        hs.Document(
+            id=f"d{n}",
+            title=" ".join(rng.choice(PARTS, int(rng.integers(0, 3)))),
+            text=" ".join(["the", *rng.choice(PARTS, int(rng.integers(1, 12))), f"part-{n % 9}"]),
+        )
+        for n in range(first, last)
+    ]
+
+
+@pytest.fixture(params=[1024, 0], ids=["in memory", "from SQLite"])
+def store(tmp_path, request):
+    with hs.open(tmp_path / "one.db", embedder=HashingEmbedder(), memory=request.param) as store:
+        store.add(documents(0, 40))
+        yield store
+
+
+def counted(store) -> dict[int, tuple[dict[str, float], int]]:
+    """Give each chunk's weighted frequencies by token, and its length in tokens."""
+    found = {}
+    for document in store.documents():
+        (chunk,) = store.backend.chunks_of(document.id, Restriction())
+        titles, bodies = ANALYSER.index(document.title), ANALYSER.index(document.text)
+        columns = ((titles[0], TITLE), (bodies[0], BODY), (f"{titles[1]} {bodies[1]}", COMPOUND))
+        frequencies: dict[str, float] = {}
+        for column, weight in columns:
+            for token in column.split():
+                frequencies[token] = frequencies.get(token, 0.0) + weight
+        found[chunk] = frequencies, sum(len(column.split()) for column, _ in columns)
+    return found
+
+
+def by_hand(store, tokens: tuple[str, ...], chunks: list[int]) -> tuple[list[float], list[float]]:
+    """Give keyword evidence and coverage, from the texts alone."""
+    known = counted(store)
+    average = sum(length for _, length in known.values()) / len(known)
+    rarest = math.log(1 + len(known))
+    weights = {}
+    for token in tokens:
+        df = sum(token in frequencies for frequencies, _ in known.values())
+        idf = math.log(1 + (len(known) - df + 0.5) / (df + 0.5))
+        weights[token] = rarest * (idf / rarest) ** 1.25
+    most = sum(weights[token] for token in tokens) + 0.5
+    sums, shares = [], []
+    for chunk in chunks:
+        frequencies, length = known[chunk]
+        norm = K1 * (1 - B + B * length / average)
+        sums.append(sum(weights[t] * frequencies[t] / (frequencies[t] + norm) for t in tokens if t in frequencies))
+        shares.append(sum(weights[t] for t in weights if t in frequencies) / (sum(weights.values()) + 0.5))
+    best = max(sums, default=0.0) or 1.0
+    held = [(each / math.sqrt(best * most) + 0.3 * share) / 1.3 for each, share in zip(sums, shares, strict=True)]
+    return held, shares
+
+
+def gathered(store, query: str) -> Evidence:
+    evidence = store.search(query).trace.evidence
+    assert evidence is not None
+    return evidence
+
+
+def assert_by_hand(store, query: str) -> None:
+    evidence = gathered(store, query)
+    asked = [term for term in store.search(query).trace.terms if term.used or term.idf > 1e-5]
+    tokens = tuple(token for term in asked for token in [term.text] * term.count)
+    held, shares = by_hand(store, tokens, evidence.chunks.tolist())
+    assert evidence.keyword == pytest.approx(held, abs=5e-4)
+    assert evidence.coverage == pytest.approx(shares, abs=1e-6)
+
+
+QUERIES = [
+    "inlet valve",
+    "valve",
+    "pump pump pressure",
+    "part-3 green hall",
+    "zeppelin valve",
+    "zeppelin",
+    "of the",
+    '"part-3" hall',
+]
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_how_strongly_a_chunk_holds_the_querys_words_is_the_formula(store, query):
+    assert_by_hand(store, query)
+
+
+def test_it_is_the_formula_after_chunks_were_added_and_removed(store):
+    for query in QUERIES:
+        gathered(store, query)  # whatever is kept in memory is there now
+    store.add(documents(40, 48))
+    store.remove(["d3", "d41"])
+    store.add(hs.Document(id="d7", text="zeppelin zeppelin hall"))
+    for query in QUERIES:
+        assert_by_hand(store, query)
+
+
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from([*PARTS, "zeppelin", "part-1", "part-2"]), min_size=1, max_size=12).map(" ".join))
+def test_it_is_the_formula_for_any_words(store, query):
+    assert_by_hand(store, query)
+    evidence = gathered(store, query)
+    for part in (evidence.keyword, evidence.coverage):
+        assert ((part >= 0) & (part <= 1)).all()
+
+
+def test_every_candidate_of_either_leg_has_evidence_of_both(store):
+    trace = store.search("inlet valve", limit=5, depth=6).trace
+    assert trace.evidence.chunks.tolist() == sorted({*trace.keyword.chunks.tolist(), *trace.vector.chunks.tolist()})
+    assert {len(part) for part in (trace.evidence.keyword, trace.evidence.coverage, trace.evidence.vector)} == {
+        len(trace.evidence.chunks)
+    }
+    whole = gathered(store, "inlet valve")
+    for chunk, place in ((chunk, whole.at(chunk)) for chunk in trace.evidence.chunks.tolist()):
+        assert trace.evidence.vector[trace.evidence.at(chunk)] == pytest.approx(whole.vector[place], abs=0.1)
+    assert whole.at(10**9) is None
+    assert whole.at(0) is None
+
+
+def test_a_word_that_is_nowhere_takes_weight_from_the_others(store):
+    with_it, without = gathered(store, "inlet valve zeppelin"), gathered(store, "inlet valve")
+    for chunk, points in zip(without.chunks.tolist(), without.keyword.tolist(), strict=True):
+        assert with_it.keyword[with_it.at(chunk)] < points or points == 0
+    assert with_it.coverage.max() < without.coverage.max() / 2
+    assert not gathered(store, "zeppelin").keyword.any()
+
+
+def test_words_that_are_everywhere_weigh_next_to_nothing(store):
+    common, rare = gathered(store, "the"), gathered(store, "part-3")
+    assert 0 < common.keyword.max() < 0.1
+    assert common.coverage.max() < 0.05
+    assert rare.keyword.max() > 0.6
+    beside = gathered(store, "the part-3")
+    assert abs(beside.keyword.max() - rare.keyword.max()) < 0.1
+
+
+def test_a_chunk_that_holds_more_of_the_words_has_more_evidence(tmp_path):
+    with hs.open(tmp_path / "one.db", embedder=HashingEmbedder()) as store:
+        store.add([f"filler number {n} stands here" for n in range(20)])
+        store.add([hs.Document(id=text, text=text) for text in ("inlet valve here", "valve hall here", "green hall x")])
+        parts = gathered(store, "inlet valve")
+        both, one, none = (
+            parts.keyword[parts.at(store.backend.chunks_of(each, Restriction())[0])]
+            for each in ("inlet valve here", "valve hall here", "green hall x")
+        )
+    assert both > one > none == 0
+
+
+def test_a_deviation_is_how_far_a_cosine_stands_above_those_of_the_sample(store):
+    query = "inlet valve pressure"
+    evidence = gathered(store, query)
+    vector = HashingEmbedder().embed_query(query)
+    sample = store.backend.sample()[1] @ vector
+    n = len(sample)
+    mean = (sample.sum() + 4 * 0.1) / (n + 4)
+    deviation = math.sqrt((n * sample.var() + 16 * 0.1**2) / (n + 16))
+    cosines = store.backend.vectors(evidence.chunks.tolist()) @ vector
+    assert evidence.vector == pytest.approx((cosines - mean) / deviation, abs=0.05)
+
+
+def test_relevance_is_the_logistic_formula(store):
+    measured = store.backend.background()
+    query = "inlet valve pressure"
+    evidence = gathered(store, query)
+    cosines = store.backend.vectors(evidence.chunks.tolist()) @ HashingEmbedder().embed_query(query)
+    above = (cosines - measured.chance) / measured.spread
+    logits = 1.35 * (above + 3.0 * evidence.coverage - 2.4)
+    assert evidence.relevance == pytest.approx(1 / (1 + np.exp(-logits)), abs=0.02)
+    assert evidence.confidence == evidence.relevance.max()
+
+
+def test_a_chunk_without_a_vector_is_like_any_other(tmp_path):
+    with hs.open(tmp_path / "one.db", embedder=HashingEmbedder()) as store:
+        store.add(documents(0, 20))
+        with hs.open(tmp_path / "one.db", embedder="none") as plain:
+            plain.add(hs.Document(id="bare", text="inlet valve"))
+        evidence = gathered(store, "inlet valve")
+        place = evidence.at(store.backend.chunks_of("bare", Restriction())[0])
+        assert evidence.vector[place] == 0.0
+        assert evidence.keyword[place] == evidence.keyword.max()
+        assert evidence.coverage[place] > 0.5
+        coverage = float(evidence.coverage[place])
+        assert evidence.relevance[place] == pytest.approx(1 / (1 + math.exp(-1.35 * (3 * coverage - 2.4))))
+
+
+def test_without_a_query_vector_words_alone_speak(store):
+    keyword, terms = store.backend.match(KeywordQuery(("valv",)), 10, Restriction())
+    evidence = gather(store.backend, keyword, NONE, terms, None)
+    assert evidence.keyword.max() > 0
+    assert not evidence.vector.any()
+    assert evidence.relevance is evidence.confidence is None
+
+
+def test_nothing_found_is_no_evidence(store):
+    query = HashingEmbedder().embed_query("valve")
+    for terms in ((), (Term("zeppelin", 0, 5.0),)):
+        evidence = gather(store.backend, NONE, NONE, terms, query)
+        assert {len(part) for part in (evidence.chunks, evidence.keyword, evidence.coverage, evidence.vector)} == {0}
+
+
+def test_there_is_no_relevance_before_the_store_was_measured(store):
+    store.backend.remember(Background(fingerprint="another", chunks=1, power=4.0, chance=0.2, spread=0.1))
+    assert gathered(store, "valve").relevance is None
+    assert store.search("valve")[0].relevance is None
+
+
+def test_where_there_are_no_cosines_the_usual_ones_are_taken():
+    assert at_large(np.empty(0, np.float32)) == (0.1, 0.1)
+    mean, deviation = at_large(np.array([0.5], np.float32))
+    assert mean == pytest.approx((0.5 + 0.4) / 5)
+    assert deviation == pytest.approx(math.sqrt(16 * 0.01 / 17))
+
+
+def test_many_cosines_speak_for_themselves():
+    cosines = np.random.default_rng(3).normal(0.3, 0.05, 256).astype(np.float32)
+    mean, deviation = at_large(cosines)
+    assert mean == pytest.approx(cosines.mean(), abs=0.005)
+    assert deviation == pytest.approx(cosines.std(), abs=0.005)
+
+
+@given(st.lists(st.floats(-1, 1, width=32), max_size=40))
+def test_the_deviation_is_never_zero(cosines):
+    mean, deviation = at_large(np.array(cosines, np.float32))
+    assert deviation > 0.01
+    assert -1 <= mean <= 1

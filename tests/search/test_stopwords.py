@@ -1,0 +1,79 @@
+"""Which words of a query only carry its grammar."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hybridstore.search.stopwords import grammatical
+
+
+def ignored(query: str, language: str = "english") -> list[str]:
+    return list(grammatical(query.split(), language))
+
+
+@pytest.mark.parametrize(
+    ("query", "language", "words"),
+    [
+        ("how do I change the inlet valve", "english", ["how", "do", "I", "the"]),
+        ("How do the valves work?", "english", ["How", "do", "the"]),
+        ("inlet valve", "english", []),
+        ("wie wechsle ich das Ventil", "german", ["wie", "ich", "das"]),
+        ("Über welche Ventile läuft das Öl", "german", ["Über", "welche", "das"]),
+        ("quelle est la pression de la pompe", "french", ["quelle", "est", "la", "de", "la"]),
+        ("¿cuál es la presión de la bomba?", "spanish", ["¿cuál", "es", "la", "de", "la"]),
+        ("the valve", "german", []),
+    ],
+)
+def test_a_question_has_words_that_only_carry_its_grammar(query, language, words):
+    assert ignored(query, language) == words
+
+
+@pytest.mark.parametrize("query", ["who", "to be or not to be", "The Who", "it's how?", "WHAT IS THIS", ""])
+def test_a_query_of_nothing_else_keeps_them_all(query):
+    assert ignored(query) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("what does the WHO recommend", ["what", "does", "the"]),
+        ("IT department", []),
+        ("when did IT move", ["when", "did"]),
+        ("US and UK rates", ["and"]),
+        ("WHO 2019", []),  # figures have no case, so nothing here is shouted
+        ("A valve", ["A"]),  # one letter is a beginning, not a name
+    ],
+)
+def test_a_word_in_capitals_is_a_name(query, words):
+    assert ignored(query) == words
+
+
+def test_where_all_is_in_capitals_they_say_nothing():
+    assert ignored("HOW DO I CHANGE THE VALVE") == ["HOW", "DO", "I", "THE"]
+    assert ignored("WAS IST DAS VENTIL 7", "german") == ["WAS", "IST", "DAS"]
+
+
+def test_signs_around_a_word_do_not_hide_it():
+    assert ignored("valve, (the) 'of' “what”? …and:") == ["(the)", "'of'", "“what”?", "…and:"]
+    assert ignored("the-valve of/off valve") == []  # inside a word they make another word
+
+
+def test_apostrophes_may_be_curved():
+    assert ignored("what’s the valve's pressure") == ["what’s", "the"]
+    assert ignored("where's Anna’s valve, don’t know") == ["where's", "don’t"]
+
+
+@pytest.mark.parametrize("language", ["none", "finnish", "klingon", ""])
+def test_a_language_without_a_list_ignores_nothing(language):
+    assert ignored("how do I change the valve der die das", language) == []
+
+
+@given(
+    st.lists(st.sampled_from(["the", "THE", "Valve", "IT", "what's", "7", "(of)", "étude", "ß"]) | st.text(max_size=4)),
+    st.sampled_from(["english", "german", "french", "spanish", "none"]),
+)
+def test_what_is_ignored_stands_in_the_query_in_its_order_and_something_stays(words, language):
+    found = grammatical(words, language)
+    rest = iter(words)
+    assert all(word in rest for word in found)
+    assert len(found) < len(words) or not words
