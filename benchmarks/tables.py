@@ -37,8 +37,6 @@ only formed within one go, in which the rivals took turns. Where a rival wins, i
   the next process; another process writes one every 50 ms. *Recall* is that of ten hits against exact float32 cosine.
   Filters select passages at random.
 - *Embedder*: 256 texts of mixed length on two threads, five rounds in turn, the best of each; one short query.
-- *Quality*: `hybridstore evaluate` on whole documents, one chunk each, with the default model; n is the number of
-  queries. nDCG@10 and recall@100 equal trec_eval's.
 - *What speed costs*: `benchmarks/exactness.py`, the first 100 to 300 queries of each collection.
 
 ## Run it yourself
@@ -71,11 +69,6 @@ def _legs(title: str, told: dict[str, Any], cell: Callable[[dict[str, float]], s
     return lines
 
 
-def quality(told: dict[str, Any]) -> list[str]:
-    title = "Quality of the default model and fusion, nDCG@10 / recall@100"
-    return _legs(title, told, lambda leg: f"{leg['ndcg@10']:.4f} / {leg['recall@100']:.4f}")
-
-
 def exactness(told: dict[str, Any]) -> list[str]:
     title = "What speed costs in quality: nDCG@10 as it is, and the difference to SQLite answering everything itself"
     return _legs(title, told, lambda leg: f"{leg['ndcg@10']:.4f} ({leg['difference']:+.4f})")
@@ -85,9 +78,10 @@ def written(results: Path, page: Path) -> dict[Path, str]:
     """Give what each generated file must hold."""
     sizes = speed_tables.load(results)
     drawn = plots.drawn(sizes)
-    parts = ["# Benchmarks", "", "Written by `benchmarks/tables.py` from `results/`; do not edit.", ""]
+    parts = ["# Benchmarks", "", "Written by `benchmarks/tables.py` from `results/`; do not edit."]
+    parts += ["How well searches find, and what they must not get wrong, is told [elsewhere](../docs/quality.md).", ""]
     parts += speed_tables.section(sizes, [os.path.relpath(results / name, page.parent) for name in drawn])
-    for name, table in (("embedder", embedder), ("quality", quality), ("exactness", exactness)):
+    for name, table in (("embedder", embedder), ("exactness", exactness)):
         file = results / f"{name}.json"
         if file.exists():
             parts += [*table(json.loads(file.read_text())), ""]

@@ -28,7 +28,9 @@ _MEASURES = {"passed": "passed", "mrr": "MRR@10", "recall": "in place", "value":
 
 def suites_page(told: dict[str, Any]) -> list[str]:
     """Tell a result of run.py: an overview, then each suite's table, claims and cases."""
-    lines = [f"## Known items and robustness: {', '.join(_grounds(told))}", "", *_overview(told["suites"])]
+    lines = ["## Abstention: questions put to the wrong store"]
+    if told["suites"]:
+        lines = [f"## Known items and robustness: {', '.join(_grounds(told))}", "", *_overview(told["suites"])]
     for name, by_ground in told["suites"].items():
         for ground, found in by_ground.items():
             lines += [
@@ -40,7 +42,7 @@ def suites_page(told: dict[str, Any]) -> list[str]:
                 *_suite(found),
             ]
     if "abstention" in told:
-        lines += ["", "### abstention", "", *_abstention(told["abstention"])]
+        lines += [*(["", "### abstention"] if told["suites"] else []), "", *_abstention(told["abstention"])]
     return [*lines, "", f"hybridstore {told['hybridstore']}, seed {told['seed']}."]
 
 

@@ -7,6 +7,7 @@ it holds, and how far its cosine stands above those of chunks at large.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +19,9 @@ from hybridstore.records import Evidence, Ranking, Term
 
 _COVERED = 0.3  # what holding all words of a query is worth beside BM25
 _RARER = 1.25  # exponent of IDF: what one rare word is worth beside several common ones
+# Whoever types a part number or a function's name means it: a digit beside something else, or an underscore.
+_IDENTIFIER = re.compile(r"_|\d[^\d.,]|[^\d.,]\d")
+_MEANT = 2.0  # times an identifier's weight
 _NO_WORDS = 0.5  # nats that a query must weigh before its words count: one of stop words alone has next to none
 _LEAST_IDF = 1e-5  # BM25's IDF is below it for words in more than half of the chunks
 # A question's cosines to chunks at large, before any were seen: mean and standard deviation of sentence embedders, and
@@ -67,7 +71,7 @@ def _words(
     share. The geometric mean of best and most keeps a weak best match weak without leaving long questions nothing. A
     word that is in no chunk counts into the most, so that a typo takes weight from the words. A word's weight grows
     faster than its IDF, ln(1 + (N - df + 0.5) / (df + 0.5)), which is above 0 for any word (Lucene's BM25; Robertson &
-    Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009).
+    Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009), and an identifier's counts twice.
     """
     total = backend.indexed()
     asked = [term for term in terms if term.used or term.idf > _LEAST_IDF]
@@ -76,6 +80,7 @@ def _words(
     )
     rarest = math.log1p(max(total, 1))
     weight = rarest * (idf / rarest) ** _RARER
+    weight *= np.array([_MEANT if _IDENTIFIER.search(term.text) else 1.0 for term in asked])
     counted = weight * np.array([term.count for term in asked])
     found = [n for n, term in enumerate(asked) if term.document_frequency]
     if not found or not len(chunks):

@@ -1,6 +1,7 @@
 """What speaks for each candidate: every formula against the same worked out from the texts and vectors themselves."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -64,7 +65,8 @@ def by_hand(store, tokens: tuple[str, ...], chunks: list[int]) -> tuple[list[flo
     for token in tokens:
         df = sum(token in frequencies for frequencies, _ in known.values())
         idf = math.log(1 + (len(known) - df + 0.5) / (df + 0.5))
-        weights[token] = rarest * (idf / rarest) ** 1.25
+        mixed = any(a.isdigit() != b.isdigit() and not {a, b} & set(".,") for a, b in pairwise(token))
+        weights[token] = rarest * (idf / rarest) ** 1.25 * (2 if mixed or "_" in token else 1)
     most = sum(weights[token] for token in tokens) + 0.5
     sums, shares = [], []
     for chunk in chunks:
@@ -156,6 +158,17 @@ def test_words_that_are_everywhere_weigh_next_to_nothing(store):
     assert rare.keyword.max() > 0.6
     beside = gathered(store, "the part-3")
     assert abs(beside.keyword.max() - rare.keyword.max()) < 0.1
+
+
+def test_an_identifier_weighs_twice_as_much_as_a_word_as_rare(tmp_path):
+    with hs.open(tmp_path / "one.db", embedder=HashingEmbedder()) as store:
+        store.add([f"filler number {n} stands here" for n in range(20)])
+        store.add([hs.Document(id=text, text=f"{text} beside others") for text in ("zeppelin", "e4012x")])
+        parts = gathered(store, "zeppelin e4012x")
+        word, named = (
+            parts.coverage[parts.at(store.backend.chunks_of(each, Restriction())[0])] for each in ("zeppelin", "e4012x")
+        )
+    assert named == pytest.approx(2 * word)
 
 
 def test_a_chunk_that_holds_more_of_the_words_has_more_evidence(tmp_path):
