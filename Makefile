@@ -76,7 +76,9 @@ bench: .venv-bench/.ready .venv-train/.ready  ## Measure against the rivals; STO
 QUALITY := benchmarks/quality
 quality: $(READY)  ## Ask what a store must not get wrong; STORES= and QUERIES= add real text
 	mkdir -p $(QUALITY)/results
-	$(BIN)/python $(QUALITY)/run.py --json $(QUALITY)/results/suites.json
+	$(BIN)/python $(QUALITY)/run.py --json $(QUALITY)/results/suites-made-up.json
+	$(if $(STORES),$(BIN)/python $(QUALITY)/run.py --no-texts --stores $(STORES) --collections $(QUERIES) \
+		--json $(QUALITY)/results/suites-collections.json)
 	$(if $(STORES),$(BIN)/python $(QUALITY)/over_collections.py --stores $(STORES) --collections $(QUERIES) \
 		--json $(QUALITY)/results/collections.json)
 	$(BIN)/python $(QUALITY)/page.py

@@ -123,6 +123,8 @@ def _suite(found: dict[str, Any]) -> list[str]:
         lines += ["", *_table(["should hold", "found", ""], told)]
     rrf = "hybrid (rrf)"
     ways = list(dict.fromkeys(way for way in (default, rrf) if way in found["strategies"]))
+    if "cases" not in found:
+        return lines
     cases = [
         [
             case["kind"],

@@ -53,6 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=2, help="for the model")
     parser.add_argument("--embedder", help="a catalogued model or a folder; the default model otherwise")
     parser.add_argument("--all-cases", action="store_true", help="tell every case, not only some of each kind")
+    parser.add_argument("--no-texts", action="store_true", help="tell no case: a collection may not be ours to quote")
     parser.add_argument("--json", type=Path, metavar="OUT", help="the Markdown goes beside it, as OUT.md")
     options = parser.parse_args(arguments)
     for path in (*options.stores, *options.collections):
@@ -65,6 +66,10 @@ def main(arguments: list[str] | None = None) -> None:
             told = run(wanted, _grounds(options, Path(folder), how), seed=options.seed, all_cases=options.all_cases)
     except HybridstoreError as error:
         sys.exit(str(error))
+    if options.no_texts:
+        for by_ground in told["suites"].values():
+            for found in by_ground.values():
+                found.pop("cases", None)
     if options.json:
         options.json.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         options.json.with_suffix(".md").write_text("\n".join(suites_page(told)) + "\n", encoding="utf-8")
