@@ -22,7 +22,6 @@ _RARER = 1.25  # exponent of IDF: what one rare word is worth beside several com
 # Whoever types a part number or a function's name means it: a digit beside something else, or an underscore.
 _IDENTIFIER = re.compile(r"_|\d[^\d.,]|[^\d.,]\d")
 _MEANT = 2.0  # times an identifier's weight
-_ANSWERED = 16  # words, the weightiest, that a passage is expected to hold at most, however long the question
 _NO_WORDS = 0.5  # nats that a query must weigh before its words count: one of stop words alone has next to none
 _LEAST_IDF = 1e-5  # BM25's IDF is below it for words in more than half of the chunks
 # A question's cosines to chunks at large, before any were seen: mean and standard deviation of sentence embedders, and
@@ -70,8 +69,7 @@ def _words(
 
     With s = Σ count · weight · impact: s / √(the best s · the most it could be), of which three thirteenths are the
     share. The geometric mean of best and most keeps a weak best match weak without leaving long questions nothing. A
-    word that is in no chunk counts into the most, so that a typo takes weight from the words; of a question of two
-    hundred words only the sixteen weightiest do, for no passage is to answer all of them. A word's weight grows
+    word that is in no chunk counts into the most, so that a typo takes weight from the words. A word's weight grows
     faster than its IDF, ln(1 + (N - df + 0.5) / (df + 0.5)), which is above 0 for any word (Lucene's BM25; Robertson &
     Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009), and an identifier's counts twice.
     """
@@ -89,16 +87,9 @@ def _words(
         return np.zeros(len(chunks)), np.zeros(len(chunks))
     impacts = backend.impacts([asked[n] for n in found], chunks)
     sums = impacts @ counted[found]
-    best = max(float(sums.max()), 1e-12)
-    held = sums / np.sqrt(best * max(_expected(counted), best))
-    shares = (impacts > 0) @ weight[found]
-    covered = shares / max(_expected(weight), float(shares.max()))
+    covered = (impacts > 0) @ weight[found] / (weight.sum() + _NO_WORDS)
+    held = sums / np.sqrt(max(float(sums.max()), 1e-12) * (counted.sum() + _NO_WORDS))
     return (held + _COVERED * covered) / (1 + _COVERED), covered
-
-
-def _expected(weights: NDArray[np.float64]) -> float:
-    """Give the weight that a passage might hold of a query at most; some hold more of a long one."""
-    return float(np.sort(weights)[-_ANSWERED:].sum()) + _NO_WORDS
 
 
 def _cosines(
