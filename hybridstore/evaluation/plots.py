@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 WIDTH = 400
 _LEFT, _RIGHT, _TOP = 44, 394, 10
+_NOTHING = 1e-9  # a difference as small as this is none
 _SINGLE = 400  # bars drawn one by one, each with its name; more are thinner than a pixel and drawn as one outline
 
 
@@ -47,7 +48,8 @@ def differences(rows: Sequence[tuple[str, float]], reach: float = 1.0) -> Markup
 
 def intervals(rows: Sequence[tuple[str, float, float, float]]) -> Markup:
     """Draw differences with their intervals: (name, difference, low, high), one under the other."""
-    widest = max((abs(end) for row in rows for end in row[1:]), default=0.0) or 0.01
+    widest = max((abs(end) for row in rows for end in row[1:]), default=0.0)
+    widest = widest if widest > _NOTHING else 0.01
     step = _step(widest)
     reach = step * math.ceil(widest / step)
     bottom, middle, half = 44 * len(rows), WIDTH / 2, WIDTH / 2 - 40

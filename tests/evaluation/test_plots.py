@@ -4,7 +4,7 @@ import re
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hybridstore.evaluation import plots
@@ -88,6 +88,7 @@ def test_intervals_lie_around_their_dots_and_their_colour_says_whether_they_leav
 
 
 @given(ends=st.lists(st.floats(-1, 1), min_size=3, max_size=3))
+@example(ends=[0.0, 0.0, 5e-324])
 def test_any_interval_lies_in_the_picture_between_few_marks(ends):
     low, difference, high = sorted(ends)
     drawing = plots.intervals([("name", difference, low, high)])
