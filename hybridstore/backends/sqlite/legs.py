@@ -42,13 +42,13 @@ def impacts(
 ) -> NDArray[np.float32]:
     """Give how much each term counts in each chunk, (n, t); see the protocol."""
     postings = memory.postings(connection)
-    columns = []
-    for term in terms:
-        if postings is None or term.text.endswith("*"):
-            columns.append(keyword.impacts(connection, term, chunks))
-        else:
-            columns.append(scoring.impacts(connection, postings, term.text, chunks))
-    return np.stack(columns, axis=1) if columns else np.empty((len(chunks), 0), np.float32)
+    found = np.zeros((len(chunks), len(terms)), np.float32)
+    whole = [n for n, term in enumerate(terms) if postings is not None and not term.text.endswith("*")]
+    if postings is not None and whole:
+        found[:, whole] = scoring.impacts(connection, postings, [terms[n].text for n in whole], chunks)
+    for column in set(range(len(terms))).difference(whole):
+        found[:, column] = keyword.impacts(connection, terms[column], chunks)
+    return found
 
 
 def nearest(

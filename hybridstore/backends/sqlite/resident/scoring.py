@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import apsw
@@ -117,13 +117,16 @@ def _listed(postings: Postings, posting: Posting, token: str) -> tuple[NDArray[n
     return places, impacts_, most
 
 
-def impacts(connection: apsw.Connection, postings: Postings, token: str, chunks: Ids) -> NDArray[np.float32]:
-    """Give a token's impact in each of the chunks, (n,) from 0 to 1; all of them must be there."""
-    places, steps, _ = _listed(postings, postings.read(connection, [token])[token], token)
-    if not len(places):
-        return np.zeros(len(chunks), np.float32)
+def impacts(connection: apsw.Connection, postings: Postings, tokens: Sequence[str], chunks: Ids) -> NDArray[np.float32]:
+    """Give the tokens' impacts in each of the chunks, (n, t) from 0 to 1; all of the chunks must be there."""
+    found = np.zeros((len(chunks), len(tokens)), np.float32)
     wanted = postings.chunks.places(chunks).astype(np.int32)
-    at = places.searchsorted(wanted)
-    at[at == len(places)] = 0
-    found: NDArray[np.float32] = np.where(places[at] == wanted, steps[at] * np.float32(1 / STEPS), np.float32(0))
+    known = postings.read(connection, tokens)
+    for column, token in enumerate(tokens):
+        places, steps, _ = _listed(postings, known[token], token)
+        if len(places):
+            at = np.minimum(places.searchsorted(wanted), len(places) - 1)
+            here = (places[at] == wanted).nonzero()[0]
+            found[here, column] = steps[at[here]]
+    found *= np.float32(1 / STEPS)
     return found
