@@ -8,11 +8,10 @@ import numpy as np
 
 from hybridstore.records import Evidence, Hit, Ranking, Selection, Term, Trace
 from hybridstore.search.fusion import IDENTICAL
-from hybridstore.search.weighting import by_power
+from hybridstore.search.weighting import USUAL_POWER, by_power
 
 ANSWERED = 0.5  # confidence from which on it is likelier that the store has an answer than that it has none
 SURE = 0.8
-USUAL_POWER = 4.0  # the power at which `by_power` weighs as if nothing had been measured
 _TOLD = 12  # terms or words of a kind
 
 

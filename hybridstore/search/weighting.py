@@ -9,7 +9,7 @@ from hybridstore.records import Term
 
 # What a store's vectors are worth beside its words: at a power of 4 the vector leg weighs 0.64. On sixteen collections
 # of people's questions the best weight lies between 0.25 and 0.8 and follows the power (docs/experiments.md).
-_POWER = 4.0
+USUAL_POWER = 4.0
 _KEYWORD, _VECTOR = 0.429, 0.768
 _STEEPNESS = 2
 _LEAST, _MOST = 0.05, 1.6  # of the power over 4: no leg is trusted blindly, none is silenced
@@ -26,7 +26,7 @@ def by_power(power: float | None) -> Weights:
     A leg that separates nothing (another language, half-read texts, lists of unrelated things) hardly counts, one that
     knows every passage by a fragment counts most. The same for all queries of a store, so that scores compare.
     """
-    trust = 1.0 if power is None else min(max(power / _POWER, _LEAST), _MOST) ** _STEEPNESS
+    trust = 1.0 if power is None else min(max(power / USUAL_POWER, _LEAST), _MOST) ** _STEEPNESS
     vector = _VECTOR * trust
     return _KEYWORD / (_KEYWORD + vector), vector / (_KEYWORD + vector)
 

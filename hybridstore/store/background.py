@@ -14,6 +14,7 @@ from hybridstore.backends.base import Backend
 from hybridstore.backends.values import Background, Restriction
 from hybridstore.embedders.base import Embedder
 from hybridstore.search.evidence import at_large
+from hybridstore.search.weighting import USUAL_POWER
 
 _ASKED = 64  # chunks asked for: the power is then known to a fifth of a deviation
 _WORDS = 8  # of a chunk at most, as many as a short question has
@@ -22,7 +23,7 @@ _SHARE = (
     4  # no more than one word in so many: half a sentence leads back to the sentence whatever the vectors are worth
 )
 _FEWEST = 3
-_USUAL, _SEEN = 4.0, 8  # power before anything was asked, and how many answers that is worth
+_SEEN = 8  # answers that the usual power is worth, before anything was asked
 _CHANGED = 2  # times as many chunks, or one in so many left: measured anew
 
 # Short, and of as many fields of life as there are lines, so that a store is about few of them.
@@ -105,7 +106,7 @@ def measure(backend: Backend, embedder: Embedder) -> Background | None:
     return Background(
         fingerprint=embedder.fingerprint,
         chunks=count,
-        power=(sum(powers) + _SEEN * _USUAL) / (len(powers) + _SEEN),
+        power=(sum(powers) + _SEEN * USUAL_POWER) / (len(powers) + _SEEN),
         chance=sum(found) / len(found),
         spread=sum(spreads) / len(spreads),
     )

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hybridstore.records import Evidence, Term
-from hybridstore.search.telling import USUAL_POWER, tell_confidence, tell_parts, tell_terms, tell_weights
-from hybridstore.search.weighting import by_power
+from hybridstore.search.telling import tell_confidence, tell_parts, tell_terms, tell_weights
+from hybridstore.search.weighting import USUAL_POWER, by_power
 
 
 def evidence(relevance=None, **parts):
