@@ -162,9 +162,7 @@ class _Search:
 
 def _relevance(found: Mapping[str, Sequence[Hit]]) -> dict[str, dict[str, float]]:
     given = {
-        query: {
-            hit.document_id: relevance for hit in hits if (relevance := getattr(hit, "relevance", None)) is not None
-        }
+        query: {hit.document_id: hit.relevance for hit in hits if hit.relevance is not None}
         for query, hits in found.items()
     }
     return {query: relevance for query, relevance in given.items() if relevance}

@@ -32,14 +32,18 @@ _DEVIATION, _SEEN_DEVIATION = 0.1, 16
 _HALF, _SLOPE, _WORDS = 2.4, 1.35, 3.0
 
 
-def gather(
+def gather(  # noqa: PLR0917 - all that the legs found out
     backend: Backend,
     keyword: Ranking,
     vector: Ranking,
     terms: Sequence[Term],
     query: NDArray[np.float32] | None,
+    background: Background | None,
 ) -> Evidence:
-    """Collect the evidence for every candidate of either leg; `query` is the query's vector (dim,), None without."""
+    """Collect the evidence for every candidate of either leg; `query` is the query's vector (dim,), None without.
+
+    `background` is what the store measured about its vectors; without it there is no relevance.
+    """
     chunks = np.union1d(keyword.chunks, vector.chunks)
     held, covered = _words(backend, terms, chunks)
     deviations, relevance = np.zeros(len(chunks)), None
@@ -47,7 +51,7 @@ def gather(
         cosines = _cosines(backend, vector, query, chunks)
         mean, deviation = at_large(backend.sample()[1] @ query)
         deviations = np.nan_to_num((cosines - mean) / deviation)
-        if (background := backend.background()) is not None:
+        if background is not None:
             relevance = _relevance(cosines, covered, background)
     return Evidence(chunks=chunks, keyword=held, coverage=covered, vector=deviations, relevance=relevance)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-import numpy as np
-
 from hybridstore.analysis import Analyser
 from hybridstore.backends.base import Backend
 from hybridstore.backends.values import Restriction
@@ -17,9 +15,7 @@ from hybridstore.records import Evidence, Hit, Ranking, Term, Trace
 from hybridstore.search.planning import Plan, plan
 from hybridstore.search.request import Request
 from hybridstore.search.selection import Chosen, choose
-from hybridstore.search.strategies import Found, fuse, relevant
-
-_EMPTY = Ranking(np.empty(0, np.int64), np.empty(0, np.float64))
+from hybridstore.search.strategies import EMPTY, Found, fuse, relevant
 
 
 def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
@@ -117,7 +113,7 @@ def _agree(backend: Backend, fingerprint: str) -> None:
 def _hits(
     chosen: Chosen, keyword: Ranking | None, vector: Ranking | None, evidence: Evidence | None
 ) -> tuple[Hit, ...]:
-    keyword_ranks, vector_ranks = (keyword or _EMPTY).ranks(), (vector or _EMPTY).ranks()
+    keyword_ranks, vector_ranks = (keyword or EMPTY).ranks(), (vector or EMPTY).ranks()
     hits = []
     for rank, (passage, score) in enumerate(zip(chosen.passages, chosen.scores, strict=True), start=1):
         in_keyword, in_vector = keyword_ranks.get(passage.chunk), vector_ranks.get(passage.chunk)

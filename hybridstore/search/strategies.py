@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hybridstore.backends.base import Backend
+from hybridstore.backends.values import K1
 from hybridstore.errors import InputError
 from hybridstore.records import Evidence, Ranking, Term
 from hybridstore.search import fusion, weighting
@@ -18,8 +19,7 @@ from hybridstore.search.weighting import Weights
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_MOST_IMPACT = 2.2  # BM25's k1 + 1: what a term without end would give, times its IDF
-_EMPTY = Ranking(np.empty(0, np.int64), np.empty(0, np.float64))
+EMPTY = Ranking(np.empty(0, np.int64), np.empty(0, np.float64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,14 @@ def fuse(backend: Backend, request: Request, found: Found) -> Fused:
     """Make one ranking of two, or give the only one."""
     keyword, vector = found.keyword, found.vector
     if request.mode != "hybrid":
-        return Fused(keyword or vector or _EMPTY, (float(keyword is not None), float(vector is not None)))
+        return Fused(keyword or vector or EMPTY, (float(keyword is not None), float(vector is not None)))
     if keyword is None or vector is None or not len(vector):
-        return _words_alone(request, keyword or _EMPTY, found.terms)
-    evidence = None
+        return _words_alone(request, keyword or EMPTY, found.terms)
+    evidence = background = None
     if request.fusion == "adaptive" or request.min_relevance is not None:
-        evidence = gather(backend, keyword, vector, found.terms, found.query)
-    if request.fusion == "adaptive" and evidence is not None:
         background = backend.background()
+        evidence = gather(backend, keyword, vector, found.terms, found.query, background)
+    if request.fusion == "adaptive" and evidence is not None:
         power = None if background is None else background.power
         weights = weighting.by_power(power)
         return Fused(fusion.adaptive(evidence, weights), weights, evidence, power)
@@ -71,7 +71,7 @@ def fuse(backend: Backend, request: Request, found: Found) -> Fused:
 def _words_alone(request: Request, keyword: Ranking, terms: tuple[Term, ...]) -> Fused:
     """Give the keyword leg's order; for "adaptive" its scores as shares of √(the best · the most there could be)."""
     if request.fusion == "adaptive" and len(keyword):
-        most = sum(term.idf * term.count for term in terms) * _MOST_IMPACT
+        most = sum(term.idf * term.count for term in terms) * (K1 + 1)  # were each term without end
         keyword = fusion.alone(keyword, (float(keyword.scores[0]) * most) ** 0.5)
     return Fused(keyword, (1.0, 0.0))
 

@@ -10,20 +10,6 @@ import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.records import Trace
 
-CROWD = [hs.Document(id=f"c{n}", text=f"the river flows past stone number {n}") for n in range(40)]
-ODD = [
-    hs.Document(id="castle", title="A castle", text="a castle stands by the river", metadata={"lang": "en"}),
-    hs.Document(id="burg", text="eine Burg", metadata={"lang": "de"}),
-    hs.Document(id="far", text="quantum chromodynamics"),
-]
-
-
-@pytest.fixture
-def store(tmp_path):
-    with hs.open(tmp_path / "store.db", embedder=HashingEmbedder(64)) as store:
-        store.add(CROWD + ODD)
-        yield store
-
 
 def test_the_story_tells_the_search(store):
     explanation = store.explain('castle -stone "the river"')

@@ -14,20 +14,6 @@ from hybridstore.search.following import follow
 from hybridstore.search.fusion import adaptive
 from hybridstore.search.remedies import Asked
 
-CROWD = [hs.Document(id=f"c{n}", text=f"the river flows past stone number {n}") for n in range(40)]
-ODD = [
-    hs.Document(id="castle", title="A castle", text="a castle stands by the river", metadata={"lang": "en"}),
-    hs.Document(id="burg", text="eine Burg", metadata={"lang": "de"}),
-    hs.Document(id="far", text="quantum chromodynamics"),
-]
-
-
-@pytest.fixture
-def store(tmp_path):
-    with hs.open(tmp_path / "store.db", embedder=HashingEmbedder(64)) as store:
-        store.add(CROWD + ODD)
-        yield store
-
 
 def shows(store, query, document_id, **options):
     return document_id in [hit.document_id for hit in store.search(query, **options)]
@@ -89,8 +75,8 @@ def test_a_document_below_the_limit_enters_with_the_limit_that_is_told_and_no_lo
     assert not shows(store, "river stone", "castle", limit=expected.rank - 1, fusion=fusion)
 
 
-def test_a_limit_above_the_depth_comes_with_the_depth_it_needs(store):
-    lost = [expect(store, "castle flows past number 7", document.id, limit=3, depth=3) for document in (*CROWD, ODD[0])]
+def test_a_limit_above_the_depth_comes_with_the_depth_it_needs(store, crowd, odd):
+    lost = [expect(store, "castle flows past number 7", document.id, limit=3, depth=3) for document in (*crowd, odd[0])]
     deeper = [each.remedies[0] for each in lost if each.lost == "fusion" and each.rank > 3]
     assert any("depth" in remedy for remedy in deeper)
 
@@ -239,8 +225,8 @@ def test_an_id_with_braces_is_an_id(store):
     assert expect(store, "river stone", "{a}{}", limit=1).story.startswith("{a}{} was ranked at")
 
 
-def test_every_story_can_be_told_in_every_mode(store):
+def test_every_story_can_be_told_in_every_mode(store, crowd, odd):
     for mode in ("hybrid", "keyword", "vector"):
-        for document in (*ODD, CROWD[0]):
+        for document in (*odd, crowd[0]):
             expected = expect(store, "river castle", document.id, mode=mode, limit=1, depth=2)
             assert document.id in expected.story

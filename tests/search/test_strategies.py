@@ -172,4 +172,4 @@ def test_relevance_that_nobody_knows_is_an_error_that_says_what_to_do():
     words = Fused(Ranking(np.array([1], np.int64), np.ones(1)), (1.0, 0.0))
     with pytest.raises(InputError, match="only keywords could be searched here: open the store with its embedder"):
         relevant(words, 0.5, [])
-    assert len(relevant(Fused(strategies._EMPTY, (1.0, 0.0)), 0.5, [])) == 0
+    assert len(relevant(Fused(strategies.EMPTY, (1.0, 0.0)), 0.5, [])) == 0

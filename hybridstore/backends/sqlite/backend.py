@@ -147,11 +147,8 @@ class SQLiteBackend:
             return documents.passages(connection, chunks)
 
     def chunks_of(self, document_id: str, restriction: Restriction) -> list[int]:
-        condition, bindings = restricted(restriction)
-        sql = f"""SELECT chunk FROM chunks JOIN documents USING (document) WHERE id = ?
-                  {f"AND chunk IN ({condition})" if condition else ""} ORDER BY position"""
         with self._connections.reading() as connection:
-            return [chunk for (chunk,) in connection.execute(sql, (document_id, *bindings))]
+            return documents.chunks_of(connection, document_id, *restricted(restriction))
 
     # reading
 

@@ -106,6 +106,13 @@ def chunk_ids(connection: apsw.Connection, row: int) -> list[int]:
     return [chunk for (chunk,) in chunks]
 
 
+def chunks_of(connection: apsw.Connection, document_id: str, condition: str, bindings: Sequence[object]) -> list[int]:
+    """Give the ids of a document's chunks that pass the condition ("" for all), in order."""
+    sql = f"""SELECT chunk FROM chunks JOIN documents USING (document) WHERE id = ?
+              {f"AND chunk IN ({condition})" if condition else ""} ORDER BY position"""
+    return [chunk for (chunk,) in connection.execute(sql, (document_id, *bindings))]
+
+
 def passages(connection: apsw.Connection, chunks: Sequence[int]) -> list[Passage]:
     """Fetch chunks with their text and their document's facts, in the order asked for; gone ones are left out."""
     rows: list[Any] = connection.execute(

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from hybridstore.analysis import Analyser
 from hybridstore.backends.sqlite.connection import value, varints
 from hybridstore.backends.sqlite.schema import WEIGHTS
+from hybridstore.backends.values import K1
 from hybridstore.expressions import AllOf, Expression, NotOf, Words, passes_empty
 from hybridstore.records import KeywordQuery, Ranking, Term
 
 _RANK = f"bm25({', '.join(map(str, WEIGHTS))})"
 # FTS5 flattens a long OR, but its parser and scorer pay for each term; nobody's question has more rare words.
 _MOST_TERMS = 512
-_MOST_IMPACT = 2.2  # bm25()'s k1 + 1: what a term without end would give, times its IDF
 
 
 def row(analyser: Analyser, title: str, heading: str, text: str) -> tuple[str, str, str, str]:
@@ -102,7 +102,7 @@ def impacts(connection: apsw.Connection, term: Term, chunks: NDArray[np.int64]) 
         (_phrase([term.text]), str(chunks.tolist())),
     ).fetchall()
     found: dict[object, float] = dict(rows)
-    whole = -term.idf * _MOST_IMPACT
+    whole = -term.idf * (K1 + 1)  # what a term without end would give
     return np.array([found.get(chunk, 0.0) / whole for chunk in chunks.tolist()], np.float32)
 
 

@@ -21,9 +21,8 @@ from hybridstore.backends.sqlite.connection import rows, value
 from hybridstore.backends.sqlite.resident.chunks import Chunks, came_and_went
 from hybridstore.backends.sqlite.resident.growing import Growing
 from hybridstore.backends.sqlite.schema import WEIGHTS
-from hybridstore.backends.values import Change
+from hybridstore.backends.values import K1, B, Change
 
-K1, B = 1.2, 0.75  # FTS5's own, which cannot be set
 STEPS = 0xFFFF  # of an impact between 0 and 1
 _EACH = 13  # bytes: a chunk's id, its length, whether it is alive
 _DRIFT = 2e-4  # share by which the average length may change before impacts are worked out again; they change by less

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from hybridstore.backends.sqlite import keyword
 from hybridstore.backends.sqlite.resident.chunks import Ids
 from hybridstore.backends.sqlite.resident.maxscore import Part, top
-from hybridstore.backends.sqlite.resident.postings import K1, STEPS, Posting, Postings
+from hybridstore.backends.sqlite.resident.postings import STEPS, Posting, Postings
+from hybridstore.backends.values import K1
 from hybridstore.records import Ranking, Term
 
 _LEAST_IDF = 1e-6  # what FTS5 gives a term that stands in more than half of the chunks
