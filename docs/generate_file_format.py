@@ -53,8 +53,9 @@ For row N of `embeddings`, whose vectors have `dim` components (here {dim}):
 ```
 
 A vector is `dim` little-endian float32 numbers of unit norm. Its code is the vector scaled so that its largest
-component is 127 or -127, rounded; codes are compared by cosine. A zero vector has no code. While a re-embedding is
-under way there are two sets; searches use the one that is `active`.
+component is 127 or -127, rounded; codes are compared by cosine. A zero vector has no code. Searches use the set whose
+row is `active`. While a re-embedding is under way there is one that is `building`; one that was active may be `kept`,
+to be gone back to: it loses the vectors of chunks that go and gets none of those that come.
 """
 
 CLOSING = """
@@ -64,7 +65,7 @@ CLOSING = """
 |---|---|
 | `language` | what words are stemmed as; chosen when the file is made |
 | `analysis` | version of the analysis that made the keywords, now {analysis}; older ones are remade on opening |
-| `revision` | number of the last change to any chunk |
+| `revision` | number of the last change to any chunk, or to which model is active |
 | `log_start` | `changes` tells of every revision after this one |
 | `created` | when, in UTC |
 
@@ -76,6 +77,9 @@ CLOSING = """
 - `documents.digest` stands for all of a document's content; `chunks.digest` for what is embedded of it: title,
   heading and text.
 - `changes` keeps the last {kept:,} lines.
+- The active row of `models` is for vectors of the active embedding: its `target` is that one's `fingerprint`.
+- What names a chunk goes with it: `feedback`, `triples` by `positive` and `origin`, `negatives`. Where a text of
+  `asked`, `feedback` or `triples` is deleted, its bytes are overwritten (`PRAGMA secure_delete`).
 - All tables change together, in one transaction. `hybridstore check` holds them against each other.
 """
 

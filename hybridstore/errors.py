@@ -2,7 +2,7 @@
 
 HybridstoreError
 ├── InputError            (also ValueError)   an argument, document, vector or filter is not usable
-├── NotFound              (also KeyError)     no such document
+├── NotFound              (also KeyError)     no such document, chunk or model
 ├── FileRefused                               the file is not ours, newer than we are, or cannot be opened
 ├── FileDamaged                               SQLite or `check` found the file damaged
 ├── FileBusy                                  another process kept the file locked too long
@@ -23,11 +23,13 @@ class InputError(HybridstoreError, ValueError):
 
 
 class NotFound(HybridstoreError, KeyError):  # noqa: N818 - reads as a sentence: raise NotFound
-    """No document has this id."""
+    """No document has this id, or nothing else of the kind that `reason` names."""
 
-    def __init__(self, document_id: str) -> None:
+    def __init__(self, document_id: str, reason: str | None = None) -> None:
         self.document_id = document_id
-        super().__init__(f"no document has the id {document_id!r}; `hybridstore list` shows the ids there are")
+        super().__init__(
+            reason or f"no document has the id {document_id!r}; `hybridstore list` shows the ids there are"
+        )
 
     def __str__(self) -> str:  # KeyError would show the repr
         return str(self.args[0])

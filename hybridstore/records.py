@@ -187,8 +187,9 @@ class Trace:
 
     `keyword` and `vector` are the legs' full candidate rankings (None where a leg did not run), `fused` the one
     made from them, `hits` what is shown of it, `selection` what was left out of that (None where nothing was asked
-    for). `matching` is what else had to hold of every chunk, part by part. `timings` are seconds per step. `notes` are
-    sentences for people.
+    for). `matching` is what else had to hold of every chunk, part by part. `model` is the number of the version that
+    turned the question's vector before it was compared, None where it was compared as its embedder gave it. `timings`
+    are seconds per step. `notes` are sentences for people.
     """
 
     query: str
@@ -213,6 +214,7 @@ class Trace:
     power: float | None = None
     syntax: str = "simple"
     matching: tuple[Expression, ...] = ()
+    model: int | None = None
 
 
 class Results(Sequence[Hit]):

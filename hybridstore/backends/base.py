@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
+from hybridstore.backends.learning import Learning
 from hybridstore.backends.values import (
     Background,
     Change,
@@ -37,6 +38,11 @@ class Backend(Protocol):
     @property
     def language(self) -> str:
         """The language the keyword index was made for."""
+        ...
+
+    @property
+    def learning(self) -> Learning:
+        """Where questions, triples and the models made of them are kept, beside the chunks they name."""
         ...
 
     def close(self) -> None:
@@ -164,7 +170,7 @@ class Backend(Protocol):
     # following changes
 
     def revision(self) -> int:
-        """Give the number of the last change; every committed write that changed anything adds one."""
+        """Give the number of the last change; every committed write that changed chunks or answers adds one."""
         ...
 
     def changes(self, since: int) -> list[Change] | None:
@@ -208,8 +214,27 @@ class Backend(Protocol):
         """Store vectors for chunks of the embedding being built (or the active one); gone chunks are skipped."""
         ...
 
-    def switch(self) -> bool:
-        """Make the embedding being built the one searches use, in one step; False while chunks are pending."""
+    def switch(self, *, keep: bool = False, promote: int | None = None) -> bool:
+        """Make the embedding being built the one searches use, in one step; False while chunks are pending.
+
+        With `keep` the one before stays, in place of an older one that was kept. In the same step an active model that
+        is for other vectors is retired, and model number `promote` becomes active, as by `Learning.promote`.
+        """
+        ...
+
+    def kept(self) -> Embedding | None:
+        """Give the embedder whose vectors were kept by a switch; removed chunks lose theirs, new ones get none."""
+        ...
+
+    def restore(self) -> bool:
+        """Take the kept vectors up again as those being built, in place of others; False where none are kept.
+
+        `begin` for the kept embedder does the same. `pending`, `fill` and `switch` then finish it.
+        """
+        ...
+
+    def forget_kept(self) -> bool:
+        """Drop the kept vectors; False where none are kept."""
         ...
 
     # keeping
@@ -218,7 +243,7 @@ class Backend(Protocol):
         """Hold documents, chunks, keywords and vectors against each other, both ways; [] when all is well.
 
         With `repair`, mend what can be derived: keywords from text, codes from vectors; drop what belongs to
-        nothing. Missing vectors are left to `pending` and `fill`.
+        nothing, learning that names it too. Missing vectors are left to `pending` and `fill`.
         """
         ...
 

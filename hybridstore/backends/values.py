@@ -96,7 +96,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What a store holds."""
+    """What a store holds. `kept` is the embedding that can be gone back to, `model` the active version's number."""
 
     documents: int
     chunks: int
@@ -109,6 +109,9 @@ class Stats:
     building: Embedding | None = None
     created: str = ""
     background: Background | None = None
+    kept: Embedding | None = None
+    model: int | None = None
+    triples: int = 0
 
 
 @dataclass(frozen=True, slots=True)

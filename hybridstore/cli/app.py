@@ -26,6 +26,7 @@ COMMANDS = {
     "backup": ("hybridstore.cli.upkeep:backup", "Write a copy while others go on."),
     "export": ("hybridstore.cli.exchange:export", "Write all documents as lines of JSON."),
     "import": ("hybridstore.cli.exchange:import_", "Read an export into the store."),
+    "harvest": ("hybridstore.cli.harvest:harvest", "Make triples to learn from, where the legs disagree."),
     "evaluate": ("hybridstore.cli.evaluate:evaluate", "Measure search on a collection with judgments."),
     "judge": ("hybridstore.cli.compare:judge", "Measure a run that any system made."),
     "compare": ("hybridstore.cli.compare:compare", "Say whether one run is better than another."),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hybridstore.records import Evidence, Hit, Ranking, Trace
 
 _SEARCH = ("query", "mode", "fusion", "confidence", "hits", "timings", "notes")  # what `search --json` gives
+LOGGING = "HYBRIDSTORE_LOG_QUERIES"
 # `-word` leaves a word out, so what looks like short options is part of the query and there are none, not even -h.
 _AS_WORDS: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 
@@ -52,16 +53,31 @@ class QueryCommand(click.Command):
 @click.argument("query", metavar="QUERY...", nargs=-1, required=True)
 @searching_options
 @click.option("--full", is_flag=True, help="Show whole passages instead of the best lines.")
+@click.option(
+    "--log",
+    is_flag=True,
+    envvar=LOGGING,
+    show_envvar=True,
+    help="Keep the question in the store, to learn from; it leaves this machine with the file only.",
+)
 @pass_target
 def search(
-    target: Target, /, *, query: Sequence[str], conditions: Sequence[str], as_json: bool, full: bool, **how: Any
+    target: Target,
+    /,
+    *,
+    query: Sequence[str],
+    conditions: Sequence[str],
+    as_json: bool,
+    full: bool,
+    log: bool,
+    **how: Any,
 ) -> None:
     """Find the passages that answer QUERY best, in the words it uses or in its meaning.
 
     Words in "quotes" must occur as a phrase (the shell wants '"two words"'), title:word and heading:word in the title
     or heading, -word must not occur.
     """
-    with target.open() as store:
+    with target.open(log_queries=log) as store:
         results = store.search(" ".join(query), where=combined(conditions), **how)
         trace, confidence = results.trace, results.confidence
         language = store.backend.language
@@ -160,6 +176,7 @@ def _told(trace: Trace) -> dict[str, Any]:
         "timings": dict(trace.timings),
         "notes": list(trace.notes),
         "revision": trace.revision,
+        "model": trace.model,
         "selection": None if trace.selection is None else asdict(trace.selection),
         "syntax": trace.syntax,
         "matching": [tell(part) for part in trace.matching],

@@ -24,7 +24,14 @@ class Target:
     path: str
     kept: str = "Nothing was changed."
 
-    def open(self, *, create: bool = False, embedder: str | None = None, language: str | None = None) -> Store:
+    def open(
+        self,
+        *,
+        create: bool = False,
+        embedder: str | None = None,
+        language: str | None = None,
+        log_queries: bool = False,
+    ) -> Store:
         """Open it as `hybridstore.open` does; a file that is not there is an error unless `create`."""
         from hybridstore.store import open as open_store
 
@@ -34,7 +41,7 @@ class Target:
                 f"there is no such store; make it with `hybridstore --db {self.path} add FILE-OR-FOLDER`, "
                 f"or say with --db (or {VARIABLE}) which one you mean",
             )
-        return open_store(self.path, embedder=embedder, language=language, create=create)
+        return open_store(self.path, embedder=embedder, language=language, create=create, log_queries=log_queries)
 
 
 pass_target = click.make_pass_decorator(Target)

@@ -61,6 +61,12 @@ def _facts(target: Target, stats: Stats) -> list[tuple[str, str]]:
     ]
     if stats.background is not None:
         facts.insert(7, ("power", f"{stats.background.power:.1f}; how far its vectors set a chunk apart, usually 4"))
+    if stats.model is not None:
+        facts.append(("model", f"number {stats.model} turns questions; `hybridstore model history` tells of it"))
+    if stats.triples:
+        facts.append(("triples", f"{stats.triples:,} to learn from"))
+    if stats.kept is not None:
+        facts.append(("kept", f"the vectors of {stats.kept.fingerprint}, to go back to"))
     if stats.building is not None:
         facts.append(("unfinished", f"a change to {stats.building.fingerprint}; `hybridstore reembed` goes on with it"))
     return facts

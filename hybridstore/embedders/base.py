@@ -48,3 +48,12 @@ class Embedder(Protocol):
         The chunker counts with it: the tokens of text[a:b] are those that start in [a, b).
         """
         ...
+
+
+@runtime_checkable
+class ManyQueries(Protocol):
+    """What an embedder may offer besides: many queries at once, which one by one would take longer."""
+
+    def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed queries: (n, dim) float32 of unit norm, in the order given; n = 0 gives (0, dim)."""
+        ...

@@ -80,6 +80,10 @@ class OnnxEmbedder:
         vector: NDArray[np.float32] = self._embed([text], self._recipe.query_prefix)[0]
         return vector
 
+    def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed many queries at once: (n, dim) float32 of unit norm, in the order given."""
+        return self._embed(texts, self._recipe.query_prefix)
+
     def embed_plain(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts without either prefix: (n, dim) float32 of unit norm."""
         return self._embed(texts, "")

@@ -14,6 +14,7 @@ from hybridstore.search.remedies import Asked
 from hybridstore.search.telling import (
     tell_alone,
     tell_confidence,
+    tell_model,
     tell_parts,
     tell_ranks,
     tell_selection,
@@ -77,6 +78,7 @@ def _story(trace: Explanation) -> list[str]:
         lines.append(f"Keyword leg: {tell_spread(trace.keyword, 'BM25')}.")
     if trace.vector is not None:
         lines.append(f"Vector leg: {tell_spread(trace.vector, 'cosine')}.")
+    lines += tell_model(trace)
     lines += tell_weights(trace)
     lines += tell_alone(trace.alone, trace.hits)
     lines += tell_threshold(trace, trace.min_relevance)

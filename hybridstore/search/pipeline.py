@@ -8,7 +8,6 @@ from dataclasses import replace
 from hybridstore.analysis import Analyser
 from hybridstore.backends.base import Backend
 from hybridstore.backends.values import Restriction
-from hybridstore.errors import EmbedderMismatch
 from hybridstore.expressions import Expression, passes_empty, positive, tell
 from hybridstore.filters import Filter
 from hybridstore.records import Evidence, Hit, Ranking, Term, Trace
@@ -16,6 +15,7 @@ from hybridstore.search.planning import Plan, plan
 from hybridstore.search.request import Request
 from hybridstore.search.selection import Chosen, choose
 from hybridstore.search.strategies import EMPTY, Found, fuse, relevant
+from hybridstore.search.transforms import turned
 
 
 def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
@@ -28,21 +28,20 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
     clock.lap("embed")
     with backend.snapshot():
         asked, restriction = _satisfiable(backend, asked, request, notes)
-        keyword_ranking = vector_ranking = None
+        keyword_ranking = vector_ranking = vector = model = None
         terms: tuple[Term, ...] = ()
         if request.mode != "vector":
             keyword_ranking, terms = backend.match(asked.keyword, request.candidates, restriction)
         clock.lap("keyword")
         if embedded is not None:
-            if embedded[1] is not None:
-                _agree(backend, embedded[1])
-            vector_ranking = backend.nearest(embedded[0], request.candidates, restriction)
+            vector, model = turned(backend, *embedded)
+            vector_ranking = backend.nearest(vector, request.candidates, restriction)
         elif request.mode != "keyword" and asked.text.strip():
             why = "has no vectors" if backend.embedding() is None else "was opened without an embedder"
             what = "only keywords were" if request.mode == "hybrid" else "nothing was"
             notes.append(f"The store {why}, so {what} searched.")
         clock.lap("vector")
-        found = Found(asked.text, keyword_ranking, vector_ranking, terms, embedded[0] if embedded else None)
+        found = Found(asked.text, keyword_ranking, vector_ranking, terms, vector)
         fused = fuse(backend, request, found)
         clock.lap("fuse")
         chosen = choose(backend, relevant(fused, request.min_relevance, notes), request.limit, request.wanted)
@@ -71,6 +70,7 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
         power=fused.power,
         syntax=request.syntax,
         matching=asked.keyword.matching,
+        model=model,
     )
 
 
@@ -102,12 +102,6 @@ def _passed(backend: Backend, expression: Expression, where: Filter | None) -> b
     return any(
         backend.holds(words.tokens, Restriction(where, matching=(expression,))) for words in positive(expression)
     )
-
-
-def _agree(backend: Backend, fingerprint: str) -> None:
-    stored = backend.embedding()
-    if stored is not None and stored.fingerprint != fingerprint:
-        raise EmbedderMismatch(stored.fingerprint, fingerprint)
 
 
 def _hits(

@@ -55,6 +55,13 @@ def tell_weights(trace: Trace) -> list[str]:
     return [f"Fused by adaptive: the keyword leg weighs {keyword:.2f}, the vector leg {vector:.2f}; {together}.", why]
 
 
+def tell_model(trace: Trace) -> list[str]:
+    """Tell which version of the store's model turned the question's vector; [] where none did."""
+    if trace.model is None:
+        return []
+    return [f"The question's vector was turned by version {trace.model} of this store's model before it was compared."]
+
+
 def tell_confidence(evidence: Evidence | None) -> str | None:
     """Tell how likely the store has an answer at all; None where that is unknown."""
     confidence = None if evidence is None else evidence.confidence

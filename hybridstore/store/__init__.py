@@ -1,6 +1,7 @@
 """The store: one file of documents, searched by word and by meaning."""
 
-from hybridstore.store.store import Store, open  # noqa: A004 - `hybridstore.open`, as `gzip.open`
+from hybridstore.store.opening import open  # noqa: A004 - `hybridstore.open`, as `gzip.open`
+from hybridstore.store.store import Store
 from hybridstore.store.writer import Writer
 
 __all__ = ["Store", "Writer", "open"]

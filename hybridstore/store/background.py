@@ -2,17 +2,23 @@
 
 It asks two kinds of questions whose answers it knows. Eight words out of a chunk ought to lead back to it: how far its
 cosine stands above the others' is the vectors' power. Questions from anywhere ought to find nothing: the best cosine
-they find is chance. This happens when text has been embedded, and again whenever the store has doubled or halved.
+they find is chance. This happens when text has been embedded, and again whenever the store has doubled or halved or
+another model stands between its questions and its vectors: whatever turns a question turns these.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.backends.base import Backend
+from hybridstore.backends.learning import Model
 from hybridstore.backends.values import Background, Restriction
 from hybridstore.embedders.base import Embedder
+from hybridstore.errors import EmbedderMismatch
+from hybridstore.search import transforms
 from hybridstore.search.evidence import at_large
 from hybridstore.search.weighting import USUAL_POWER
 
@@ -72,16 +78,23 @@ def due(backend: Backend) -> bool:
 
 
 def settle(backend: Backend, embedder: Embedder) -> None:
-    """Measure the store and keep what was found; another process's vectors in between are not ours to judge."""
+    """Measure the store and keep what was found; another process's vectors in between are not ours to judge.
+
+    `embedder` is that of the questions. Whoever has changed the active model calls this.
+    """
     measured = measure(backend, embedder)
-    if measured is not None and _made_by(backend, embedder):
+    if measured is not None and (way := _way(backend, embedder)) and way.stored == measured.fingerprint:
         backend.remember(measured)
 
 
 def measure(backend: Backend, embedder: Embedder) -> Background | None:
-    """Measure the vectors that searches use; None where there are none, or they are another embedder's."""
+    """Measure the vectors that searches use, by questions of the embedder that searches' questions have.
+
+    None where there are no vectors, or searches' questions are another embedder's.
+    """
     with backend.snapshot():
-        if not _made_by(backend, embedder):
+        way = _way(backend, embedder)
+        if way is None:
             return None
         chunks, vectors = backend.sample()
         count = backend.indexed()
@@ -91,20 +104,21 @@ def measure(backend: Backend, embedder: Embedder) -> Background | None:
     powers, spreads = [], []
     for place, chunk in enumerate(chunks.tolist()):
         if fragments.get(chunk):
-            cosines = vectors @ embedder.embed_query(fragments[chunk])
+            cosines = vectors @ way.turned(embedder.embed_query(fragments[chunk]))
             mean, deviation = at_large(np.delete(cosines, place))  # it is no chunk like others, and would widen them
             powers.append((float(cosines[place]) - mean) / deviation)
             spreads.append(deviation)
-    questions = _questions(embedder)
+    questions = [way.turned(vector) for vector in _questions(embedder)]
     with backend.snapshot():
-        if not _made_by(backend, embedder):  # another process has switched while the model ran
-            return None
+        again = _way(backend, embedder)
+        if again is None or (again.stored, again.number) != (way.stored, way.number):
+            return None  # another process has switched while the model ran
         best = [backend.nearest(vector, 1, Restriction()).scores for vector in questions]
     found = [float(scores[0]) for scores in best if len(scores)]
     if not powers or not found:
         return None
     return Background(
-        fingerprint=embedder.fingerprint,
+        fingerprint=way.stored,
         chunks=count,
         power=(sum(powers) + _SEEN * USUAL_POWER) / (len(powers) + _SEEN),
         chance=sum(found) / len(found),
@@ -112,9 +126,32 @@ def measure(backend: Backend, embedder: Embedder) -> Background | None:
     )
 
 
-def _made_by(backend: Backend, embedder: Embedder) -> bool:
-    active = backend.embedding()
-    return active is not None and active.fingerprint == embedder.fingerprint
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How an embedder's questions reach the vectors of the fingerprint `stored`: by a version of the model, or none."""
+
+    stored: str
+    model: Model | None
+
+    @property
+    def number(self) -> int | None:
+        return None if self.model is None else self.model.number
+
+    def turned(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        return vector if self.model is None else transforms.read(self.model)(vector)
+
+
+def _way(backend: Backend, embedder: Embedder) -> _Way | None:
+    """Give the way that a search's questions take; None where they are not this embedder's."""
+    stored, active = backend.embedding(), backend.learning.model()
+    if stored is None:
+        return None
+    try:
+        model = transforms.applying(active, stored, embedder.fingerprint)
+    except EmbedderMismatch:
+        return None
+    drifted = active is not None and active.kind == "drift" and active.target == stored.fingerprint
+    return None if drifted and model is None else _Way(stored.fingerprint, model)
 
 
 def _fragment(text: str, chunk: int) -> str:

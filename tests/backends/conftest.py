@@ -14,6 +14,9 @@ for _room in (
     "contract_embedding",
     "contract_evidence",
     "contract_sampling",
+    "contract_keeping",
+    "contract_learning",
+    "learning_process",
     "contract_sharing",
 ):
     pytest.register_assert_rewrite(_room)

@@ -9,6 +9,8 @@ import pytest
 from contract_embedding import EmbeddingContract
 from contract_evidence import EvidenceContract
 from contract_following import FollowingContract
+from contract_keeping import KeepingContract
+from contract_learning import LearningContract
 from contract_sampling import SamplingContract
 from contract_searching import SearchingContract
 from contract_sharing import SharingContract
@@ -23,6 +25,8 @@ class BackendContract(
     EvidenceContract,
     SamplingContract,
     EmbeddingContract,
+    KeepingContract,
+    LearningContract,
     FollowingContract,
     SharingContract,
 ):

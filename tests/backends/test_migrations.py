@@ -1,6 +1,7 @@
 """Files of every earlier version still open, and end with the schema that a fresh file has."""
 
 import importlib.util
+import re
 import shutil
 from contextlib import closing
 from pathlib import Path
@@ -33,8 +34,12 @@ def archived(request, tmp_path):
 
 
 def schema_of(path: str) -> set[tuple[str, ...]]:
+    """Give the schema, an embedding's tables named by its state, since numbers are never used twice."""
     with closing(apsw.Connection(path)) as connection:
-        return set(connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema"))
+        states = dict(connection.execute("SELECT embedding, state FROM embeddings"))
+        rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema").fetchall()
+    number = re.compile(r"(vectors|codes)_(\d+)")
+    return {tuple(number.sub(lambda n: f"{n[1]}_{states[int(n[2])]}", str(part)) for part in row) for row in rows}
 
 
 def test_there_is_an_archived_file_of_every_version():
@@ -45,9 +50,44 @@ def test_there_is_an_archived_file_of_every_version():
 def test_an_old_file_ends_with_the_schema_of_a_fresh_one(archived, tmp_path):
     fresh = str(tmp_path / "fresh.db")
     with closing(SQLiteBackend(fresh)) as backend:
-        backend.put([entry("a", vectors=np.eye(16, dtype=np.float32)[:1])], embedding=archived.embedding())
+        for embedding in filter(None, (archived.kept(), archived.embedding())):
+            backend.begin(embedding)
+            backend.switch(keep=True)
         backend.begin(archived.building())
     assert schema_of(archived.path) == schema_of(fresh)
+
+
+def test_an_old_file_uses_no_number_of_an_embedding_twice(archived):
+    used = [number for (number,) in numbers_of(archived)]
+    archived.begin(Embedding("third@1", "third", 3))
+    (new,) = {number for (number,) in numbers_of(archived)} - set(used)
+    assert new > max(used)
+
+
+def test_a_file_of_version_2_remembers_what_it_learned(tmp_path):
+    path = tmp_path / "v2.db"
+    shutil.copy(ARCHIVE / "v2.db", path)
+    with closing(SQLiteBackend(str(path), create=False)) as backend:
+        learning = backend.learning
+        model = learning.model()
+        assert (model.number, model.kind, model.weights) == (3, "adapter", bytes(range(256)) * 40)
+        assert [each.state for each in learning.models()] == ["retired", "refused", "active"]
+        first, second = learning.triples()
+        assert [each.excluded for each in first.negatives] == [None, "margin"]
+        assert second.origin == second.positive
+        assert learning.asked()[0].query == first.query == "why are there tides"
+        assert learning.asked()[0].times == 2
+        assert [(each.document_id, each.used) for each in learning.feedback()] == [("tides", True), ("broth", False)]
+        assert backend.kept() == Embedding("kept@1", "kept", 4)
+        assert backend.restore()
+        assert backend.switch()
+        assert backend.embedding().fingerprint == "kept@1"
+        assert learning.model() is None  # it was for other vectors
+
+
+def numbers_of(backend) -> list[tuple[int]]:
+    with closing(apsw.Connection(backend.path)) as connection:
+        return connection.execute("SELECT embedding FROM embeddings").fetchall()
 
 
 def test_an_old_file_holds_what_it_held(archived):

@@ -269,3 +269,11 @@ def test_the_densest_stretch_lies_in_the_text_and_holds_a_match(text, size):
     assert 0 <= start <= end <= len(text)
     assert end - start == min(size, len(text))
     assert not spans or size < 2 or "a" in text[start:end]
+
+
+def test_a_question_is_kept_only_where_that_is_asked_for(run, db):
+    run("search", "onion", "--mode", "keyword")
+    run("search", "soup", "onion", "--mode", "keyword", "--log")
+    run("search", "keys", "--mode", "keyword", env={"HYBRIDSTORE_LOG_QUERIES": "1"})
+    with hs.open(db) as store:
+        assert [each.query for each in store.asked()] == ["keys", "soup onion"]

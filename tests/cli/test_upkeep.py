@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 import hybridstore as hs
 from hybridstore import embedders
+from hybridstore.backends.learning import Model, Triple
 from hybridstore.cli import doctor
 from hybridstore.cli.app import app
 from hybridstore.embedders.catalog import MODELS
@@ -146,3 +147,20 @@ def test_the_reference_page_is_what_the_commands_say(process):
     checked = process("--check", code=[str(root / "docs" / "generate_cli.py")])
     _, said = checked.communicate(timeout=60)
     assert checked.returncode == 0, said
+
+
+def test_info_tells_what_was_learned_and_what_can_be_gone_back_to(run, db, hashing):
+    run("reembed", "--embedder", "hashing-64", "--quiet")
+    with hs.open(db) as store:
+        store.reembed("hashing-32", keep=True)
+        learning, vectors = store.backend.learning, store.stats().embedding.fingerprint
+        made = Model(kind="embedder", source=vectors, target=vectors, reference="hashing-32")
+        learning.promote(learning.propose(made))
+        chunk = store.search("soup", mode="keyword")[0].chunk_id
+        learning.keep_triples([Triple(query="soup", kind="log", positive=chunk, score=1.0)])
+    found = json.loads(run("info", "--json").stdout)
+    assert (found["kept"]["dim"], found["model"], found["triples"]) == (64, 1, 1)
+    printed = run("info").stdout
+    assert f"the vectors of {found['kept']['fingerprint']}" in printed
+    assert "model       number 1" in printed
+    assert "triples     1" in printed

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from contextlib import nullcontext
 from importlib import import_module
 from types import SimpleNamespace
 
@@ -51,6 +52,8 @@ class ChosenRankings:
     def __init__(self, collection, chunks, relevance=None):
         text = {query.text: query.id for query in collection.queries().values()}
         self.chunks, self.ids, self.asked, self.relevance = chunks, text, [], relevance
+
+    unlogged = staticmethod(nullcontext)
 
     def search(self, query, *, limit=10, where=None, mode="hybrid", fusion="usual"):
         self.asked.append(SimpleNamespace(query=query, limit=limit, where=where, mode=mode, fusion=fusion))

@@ -6,8 +6,9 @@ import time
 import pytest
 
 import hybridstore as hs
+from hybridstore.backends.learning import Model
 from hybridstore.errors import EmbedderMismatch, InputError
-from hybridstore.store import store as store_module
+from hybridstore.store import reembedding
 
 TEXTS = [f"passage {n} about {word}" for n, word in enumerate(["sun", "moon", "tides", "comets", "waves"] * 4)]
 
@@ -20,7 +21,7 @@ def filled(store):
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
-    monkeypatch.setattr(store_module, "_REEMBEDDED_AT_ONCE", 6)
+    monkeypatch.setattr(reembedding, "_AT_ONCE", 6)
 
 
 class InterruptedHereError(Exception):
@@ -182,3 +183,50 @@ def test_two_who_change_it_at_once_both_end_well(path, filled, counting):
     assert all(isinstance(end, int) for end in ends), ends
     assert filled.stats().embedding.fingerprint == "other@32"
     assert filled.check() == []
+
+
+def tuned(store, embedder) -> int:
+    """Propose a model that stands for a change to this embedder; give its number."""
+    name = embedder.fingerprint
+    return store.backend.learning.propose(
+        Model(kind="embedder", source=name, target=name, reference=embedder.reference)
+    )
+
+
+def test_vectors_that_were_kept_are_gone_back_to_at_once(filled, embedder, counting):
+    other = counting("other")
+    assert filled.reembed(other, keep=True) == 20
+    assert filled.stats().kept.fingerprint == embedder.fingerprint
+    filled.add("a passage that came later")
+    assert filled.reembed(embedder, keep=True) == 1
+    assert filled.stats().embedding.fingerprint == embedder.fingerprint
+    assert filled.stats().kept.fingerprint == other.fingerprint
+    assert filled.search("passage that came later")[0].text == "a passage that came later"
+    assert filled.check() == []
+
+
+def test_a_model_is_promoted_with_its_vectors(filled, counting):
+    other = counting("other")
+    number = tuned(filled, other)
+    with pytest.raises(InterruptedHereError):
+        filled.reembed(other, keep=True, promote=number, progress=stop_after(6))
+    assert (filled.stats().model, filled.stats().kept) == (None, None)
+    assert filled.reembed(other, keep=True, promote=number) == 14
+    assert filled.stats().model == number
+    assert filled.search("moon")[0].vector_rank is not None
+
+
+def test_a_model_is_promoted_where_its_vectors_are_there_already(filled, counting):
+    other = counting("other")
+    filled.reembed(other)
+    number = tuned(filled, other)
+    assert filled.reembed(other, promote=number) == 0
+    assert filled.stats().model == number
+
+
+def test_a_model_for_other_vectors_is_refused_before_any_is_made(filled, counting):
+    other = counting("other")
+    for number in (tuned(filled, counting("third")), 99):
+        with pytest.raises(InputError, match="other@32"):
+            filled.reembed(other, promote=number)
+    assert (other.documents, filled.stats().building) == ([], None)

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from hybridstore.analysis import ANALYSIS_VERSION, Analyser
 from hybridstore.backends.sqlite import background, check, documents, keyword, legs, reembedding, vector, writing
 from hybridstore.backends.sqlite.connection import Connections, rows, value
+from hybridstore.backends.sqlite.learning import SQLiteLearning
 from hybridstore.backends.sqlite.migrations import prepare
 from hybridstore.backends.sqlite.resident.memory import Memory
 from hybridstore.backends.sqlite.revisions import Log, changes
+from hybridstore.backends.sqlite.stats import stats
 from hybridstore.backends.sqlite.where import compile_where, restricted
 from hybridstore.backends.values import (
     Background,
@@ -71,6 +73,7 @@ class SQLiteBackend:
         # Threads that take turns at each of a leg's short array operations get a third less done than a few alone.
         self._turns = threading.BoundedSemaphore(max(os.cpu_count() or 2, 2))
         self._memory = Memory(self._analyser, memory * 2**20)
+        self.learning = SQLiteLearning(self._connections)
 
     @property
     def language(self) -> str:
@@ -208,22 +211,7 @@ class SQLiteBackend:
 
     def stats(self) -> Stats:
         with self._connections.reading() as connection:
-            active = vector.by_state(connection, "active")
-            building = vector.by_state(connection, "building")
-            facts = documents.meta(connection)
-            return Stats(
-                documents=value(connection, "SELECT count(*) FROM documents"),
-                chunks=value(connection, "SELECT count(*) FROM chunks"),
-                vectors=value(connection, f"SELECT count(*) FROM vectors_{active[0]}") if active else 0,
-                sources=value(connection, "SELECT count(*) FROM sources"),
-                revision=int(str(facts["revision"])),
-                bytes=sum(path.stat().st_size for path in map(Path, (self.path, f"{self.path}-wal")) if path.exists()),
-                language=self._language,
-                embedding=active[1] if active else None,
-                building=building[1] if building else None,
-                created=str(facts["created"]),
-                background=background.read(connection),
-            )
+            return stats(connection, self.path)
 
     def sources(self) -> dict[str, Source]:
         with self._connections.reading() as connection:
@@ -242,14 +230,10 @@ class SQLiteBackend:
     # embeddings
 
     def embedding(self) -> Embedding | None:
-        with self._connections.reading() as connection:
-            active = vector.by_state(connection, "active")
-        return active[1] if active else None
+        return self._in_state("active")
 
     def building(self) -> Embedding | None:
-        with self._connections.reading() as connection:
-            building = vector.by_state(connection, "building")
-        return building[1] if building else None
+        return self._in_state("building")
 
     def background(self) -> Background | None:
         with self._connections.reading() as connection:
@@ -275,9 +259,25 @@ class SQLiteBackend:
         with self._connections.atomic() as connection, Log(connection) as log:
             reembedding.fill(connection, log, embedding, chunks, vectors)
 
-    def switch(self) -> bool:
+    def switch(self, *, keep: bool = False, promote: int | None = None) -> bool:
         with self._connections.atomic() as connection, Log(connection) as log:
-            return reembedding.switch(connection, log)
+            return reembedding.switch(connection, log, keep=keep, promote=promote)
+
+    def kept(self) -> Embedding | None:
+        return self._in_state("kept")
+
+    def _in_state(self, state: str) -> Embedding | None:
+        with self._connections.reading() as connection:
+            found = vector.by_state(connection, state)
+        return found[1] if found else None
+
+    def restore(self) -> bool:
+        with self._connections.atomic() as connection:
+            return reembedding.restore(connection)
+
+    def forget_kept(self) -> bool:
+        with self._connections.atomic() as connection:
+            return reembedding.forget_kept(connection)
 
     # keeping
 

@@ -13,6 +13,7 @@ import numpy as np
 from hybridstore.analysis import ANALYSIS_VERSION, Analyser
 from hybridstore.backends.sqlite import documents, keyword, vector
 from hybridstore.backends.sqlite.connection import Connections, rows, value, varints
+from hybridstore.backends.sqlite.learning import dangling
 from hybridstore.backends.sqlite.revisions import Log
 from hybridstore.backends.values import Problem
 from hybridstore.codecs.int8 import encode
@@ -29,6 +30,7 @@ def check(connection: apsw.Connection, analyser: Analyser, *, repair: bool) -> l
     problems += _keywords(connection, analyser, repair=repair)
     for number, dim in rows(connection, "SELECT embedding, dim FROM embeddings"):
         problems += _vectors(connection, number, dim, repair=repair)
+    problems += dangling.check(connection, repair=repair)
     return problems
 
 

@@ -13,11 +13,8 @@ from pathlib import Path
 import apsw
 
 from hybridstore.backends.sqlite.connection import PAGE_SIZE, Connections, connect, value
-from hybridstore.backends.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES
+from hybridstore.backends.sqlite.schema import APPLICATION_ID, LEARNING, SCHEMA_VERSION, TABLES
 from hybridstore.errors import FileRefused, InputError
-
-# version -> what takes a file of that version to the next
-MIGRATIONS: Mapping[int, Callable[[apsw.Connection], None]] = {}
 
 _HEADER = 100  # bytes of SQLite's file header
 
@@ -91,6 +88,33 @@ def _migrate(connections: Connections) -> None:
                 continue
             MIGRATIONS[version](connection)
             connection.execute(f"PRAGMA user_version = {version + 1}")
+
+
+def _learn(connection: apsw.Connection) -> None:
+    """1 -> 2: the tables of learning; an embedding may be kept."""
+    # SQLite cannot change a CHECK. The old table is renamed, not the new one, whose text would then differ from a fresh
+    # file's; the renamed one takes its row of sqlite_sequence with it.
+    last = value(connection, "SELECT seq FROM sqlite_sequence WHERE name = 'embeddings'")
+    connection.execute("ALTER TABLE embeddings RENAME TO embeddings_1")
+    connection.execute(
+        """CREATE TABLE embeddings (
+    embedding INTEGER PRIMARY KEY AUTOINCREMENT,
+    fingerprint TEXT NOT NULL,
+    reference TEXT NOT NULL,
+    dim INTEGER NOT NULL,
+    state TEXT NOT NULL UNIQUE CHECK (state IN ('active', 'building', 'kept'))
+) STRICT"""
+    )
+    connection.execute("INSERT INTO embeddings SELECT * FROM embeddings_1 ORDER BY embedding")
+    connection.execute("DROP TABLE embeddings_1")
+    if last is not None:  # no number is used twice, those of embeddings that are gone neither
+        connection.execute("DELETE FROM sqlite_sequence WHERE name = 'embeddings'")
+        connection.execute("INSERT INTO sqlite_sequence VALUES ('embeddings', ?)", (last,))
+    connection.execute(LEARNING)
+
+
+# version -> what takes a file of that version to the next
+MIGRATIONS: Mapping[int, Callable[[apsw.Connection], None]] = {1: _learn}
 
 
 def _create(path: str, busy_timeout: float, language: str, analysis: int) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hybridstore.backends.sqlite import documents, vector
 from hybridstore.backends.sqlite.connection import value
+from hybridstore.backends.sqlite.learning import models
 from hybridstore.backends.sqlite.revisions import Log
 from hybridstore.backends.values import Embedding, Passage
 from hybridstore.errors import InputError
@@ -20,9 +21,33 @@ def begin(connection: apsw.Connection, embedding: Embedding) -> None:
     building = vector.by_state(connection, "building")
     if building is not None and building[1].fingerprint != embedding.fingerprint:
         vector.drop(connection, building[0])
-    active = vector.by_state(connection, "active")
-    if active is None or active[1].fingerprint != embedding.fingerprint:
-        vector.require(connection, embedding, "building")
+        building = None
+    active, kept = vector.by_state(connection, "active"), vector.by_state(connection, "kept")
+    if active is not None and active[1].fingerprint == embedding.fingerprint:
+        return
+    if building is None and kept is not None and kept[1].fingerprint == embedding.fingerprint:
+        restore(connection)
+    vector.require(connection, embedding, "building")
+
+
+def restore(connection: apsw.Connection) -> bool:
+    """Take the kept embedding up again as the one being built, in place of another; False where none is kept."""
+    kept = vector.by_state(connection, "kept")
+    if kept is None:
+        return False
+    building = vector.by_state(connection, "building")
+    if building is not None:
+        vector.drop(connection, building[0])
+    _put_into(connection, kept[0], "building")
+    return True
+
+
+def forget_kept(connection: apsw.Connection) -> bool:
+    """Drop the kept embedding; False where none is kept."""
+    kept = vector.by_state(connection, "kept")
+    if kept is not None:
+        vector.drop(connection, kept[0])
+    return kept is not None
 
 
 def pending(connection: apsw.Connection, limit: int) -> list[Passage]:
@@ -55,19 +80,33 @@ def fill(
         log.note_all("embedded", [chunks[n] for n in kept])
 
 
-def switch(connection: apsw.Connection, log: Log) -> bool:
-    """Make the embedding being built the active one; False while chunks are pending."""
+def switch(connection: apsw.Connection, log: Log, *, keep: bool = False, promote: int | None = None) -> bool:
+    """Make the embedding being built the active one; False while chunks are pending.
+
+    With `keep` the one before is kept, in place of an older one. An active model for other vectors is retired; model
+    number `promote` becomes active, or raises as `Learning.promote` does.
+    """
     if pending_count(connection):
         return False
     building = vector.by_state(connection, "building")
     if building is None:
         raise InputError("no re-embedding is under way; run `hybridstore reembed`")
     active = vector.by_state(connection, "active")
-    if active is not None:
+    if active is not None and keep:
+        forget_kept(connection)
+        _put_into(connection, active[0], "kept")
+    elif active is not None:
         vector.drop(connection, active[0])
-    connection.execute("UPDATE embeddings SET state = 'active' WHERE embedding = ?", (building[0],))
+    _put_into(connection, building[0], "active")
+    if promote is not None:
+        models.promote(connection, promote)
+    models.retire_others(connection, building[1].fingerprint)
     log.restart()  # every vector is another now: followers begin anew
     return True
+
+
+def _put_into(connection: apsw.Connection, number: int, state: str) -> None:
+    connection.execute("UPDATE embeddings SET state = ? WHERE embedding = ?", (state, number))
 
 
 def _target(connection: apsw.Connection) -> int | None:

@@ -21,7 +21,7 @@ class Log:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._runs: list[tuple[str, int, int]] = []
-        self._restart = False
+        self._restart = self._advance = False
 
     def __enter__(self) -> Self:
         return self
@@ -43,10 +43,14 @@ class Log:
         """Say that everything changed: the log begins anew after this revision."""
         self._restart = True
 
+    def advance(self) -> None:
+        """Say that answers changed and no chunk did: there is a new revision, and nothing to follow."""
+        self._advance = True
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None or not (self._runs or self._restart):
+        if error is not None or not (self._runs or self._restart or self._advance):
             return
         sql = "UPDATE meta SET value = value + 1 WHERE key = 'revision' RETURNING value"
         revision = value(self._connection, sql)

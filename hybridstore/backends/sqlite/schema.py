@@ -7,7 +7,7 @@ the vectors' length; everything else is made with the file.
 from __future__ import annotations
 
 APPLICATION_ID = 0x48594253  # "HYBS", at byte 68 of the file
-SCHEMA_VERSION = 1  # `PRAGMA user_version`
+SCHEMA_VERSION = 2  # `PRAGMA user_version`
 
 # FTS5 reads tokens that the analyser made, so its own tokenizer must only split at spaces: `ascii` takes every
 # non-ASCII character as part of a token, and these are the ASCII characters that compounds keep.
@@ -16,6 +16,71 @@ TOKENIZER = "ascii tokenchars '-_./\\:@+#&'"
 # BM25 weights of title, heading, body, compounds: 1.5 for titles gained .002 to .007 nDCG@10 on collections that have
 # them and 2.0 lost as much on one (docs/experiments.md); a compound repeats what its words already say.
 WEIGHTS = (1.5, 1.0, 1.0, 0.5)
+
+# Migration 1 makes these too: whoever changes them leaves it a copy of what stood here.
+LEARNING = """
+-- Versions of what stands between a question and the vectors searched; at most one is active, and while none is, the
+-- embedder is asked as it is. AUTOINCREMENT: a number is never used twice, so a copy in memory can trust it. `report`
+-- is what was measured about it, `previous` the version that was active before. `weights` come last, as long texts do.
+CREATE TABLE models (
+    model INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL CHECK (kind IN ('adapter', 'drift', 'embedder')),
+    source TEXT NOT NULL,
+    target TEXT NOT NULL,
+    reference TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('candidate', 'refused', 'active', 'retired')),
+    made TEXT NOT NULL,
+    previous INTEGER,
+    report TEXT NOT NULL CHECK (json_type(report) = 'object'),
+    weights BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX models_active ON models (state) WHERE state = 'active';
+
+-- A question, a chunk that answers it, and the chunk its words were taken from, if it was not a person who asked.
+CREATE TABLE triples (
+    triple INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    positive INTEGER NOT NULL,
+    origin INTEGER,
+    score REAL NOT NULL,
+    disagreed INTEGER NOT NULL CHECK (disagreed IN (0, 1)),
+    promoted INTEGER NOT NULL CHECK (promoted IN (0, 1)),
+    query TEXT NOT NULL
+) STRICT;
+CREATE INDEX triples_positive ON triples (positive);
+CREATE INDEX triples_origin ON triples (origin) WHERE origin IS NOT NULL;
+
+-- Chunks that only look as if they answered a triple's question: the leg that ranked them high, their fused score, and
+-- which guard doubted that they do not answer it.
+CREATE TABLE negatives (
+    triple INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    chunk INTEGER NOT NULL,
+    leg TEXT NOT NULL CHECK (leg IN ('keyword', 'vector')),
+    score REAL NOT NULL,
+    excluded TEXT,
+    PRIMARY KEY (triple, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX negatives_chunk ON negatives (chunk);
+
+-- What people asked, if the store was told to keep it: how often, and when last.
+CREATE TABLE asked (
+    query TEXT PRIMARY KEY,
+    times INTEGER NOT NULL,
+    last TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What callers said about hits: whether a chunk was of use for a question. No index holds the text, so that it stands
+-- in one place only.
+CREATE TABLE feedback (
+    feedback INTEGER PRIMARY KEY,
+    chunk INTEGER NOT NULL,
+    used INTEGER NOT NULL CHECK (used IN (0, 1)),
+    told TEXT NOT NULL,
+    query TEXT NOT NULL
+) STRICT;
+CREATE INDEX feedback_chunk ON feedback (chunk);
+"""
 
 TABLES = f"""
 -- One row a fact about the file: format settings and the revision counter.
@@ -61,13 +126,14 @@ CREATE VIRTUAL TABLE keywords USING fts5 (
 );
 CREATE VIRTUAL TABLE vocabulary USING fts5vocab (keywords, row);
 
--- Which embedder made which vectors. One row is active; another may be building.
+-- Which embedder made which vectors. One row is active; another may be building, and one that was active may be kept,
+-- so that what replaced it can be undone.
 CREATE TABLE embeddings (
     embedding INTEGER PRIMARY KEY AUTOINCREMENT,
     fingerprint TEXT NOT NULL,
     reference TEXT NOT NULL,
     dim INTEGER NOT NULL,
-    state TEXT NOT NULL UNIQUE CHECK (state IN ('active', 'building'))
+    state TEXT NOT NULL UNIQUE CHECK (state IN ('active', 'building', 'kept'))
 ) STRICT;
 
 -- Files whose documents were read to the end, as they were then.
@@ -86,7 +152,7 @@ CREATE TABLE changes (
     last INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX changes_revision ON changes (revision);
-"""
+{LEARNING}"""
 
 
 def embedding_tables(embedding: int, dim: int) -> tuple[str, str]:

@@ -28,7 +28,7 @@ _FLOAT = np.dtype("<f4")
 
 
 def by_state(connection: apsw.Connection, state: str) -> tuple[int, Embedding] | None:
-    """Give the "active" or "building" embedding with its number."""
+    """Give the "active", "building" or "kept" embedding with its number."""
     sql = "SELECT embedding, fingerprint, reference, dim FROM embeddings WHERE state = ?"
     row = connection.execute(sql, (state,)).fetchone()
     return None if row is None else (row[0], Embedding(*row[1:]))

@@ -10,6 +10,7 @@ import numpy as np
 from hybridstore.analysis import Analyser
 from hybridstore.backends.sqlite import documents, keyword, vector
 from hybridstore.backends.sqlite.connection import value
+from hybridstore.backends.sqlite.learning.erasing import forget_chunks
 from hybridstore.backends.sqlite.revisions import Log
 from hybridstore.backends.values import Embedding, Entry, Outdated
 from hybridstore.errors import InputError
@@ -127,6 +128,7 @@ def _remove_chunks(connection: apsw.Connection, log: Log, rows: Sequence[int]) -
         gone += documents.chunk_ids(connection, row)
     keyword.remove(connection, gone)
     vector.remove(connection, gone)
+    forget_chunks(connection, gone)
     connection.executemany("DELETE FROM chunks WHERE chunk = ?", [(chunk,) for chunk in gone])
     log.note_all("removed", gone)
 

@@ -1,0 +1,100 @@
+# ruff: noqa: D102 - the protocol says what each method promises
+"""The Learning protocol for SQLite: each method one transaction, told in the rooms beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from hybridstore.backends.learning import Asked, Feedback, Model, Triple
+from hybridstore.backends.sqlite.connection import Connections
+from hybridstore.backends.sqlite.learning import models, questions, triples
+from hybridstore.backends.sqlite.revisions import Log
+
+_READ_AT_ONCE = 200  # triples held in memory while they are given
+
+
+class SQLiteLearning:
+    """What one store's file has learned; the active version stays in memory, for searches ask for it every time."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._active: Model | None = None
+
+    # models
+
+    def model(self) -> Model | None:
+        with self._connections.reading() as connection:
+            now = models.active(connection)
+            if now is None:
+                return None
+            number, previous = now
+            known = self._active
+            if known is None or known.number != number:  # weights never change under a number
+                known = models.read(connection, number)
+            elif known.previous != previous:
+                known = replace(known, previous=previous)
+            self._active = known
+            return known
+
+    def models(self) -> list[Model]:
+        with self._connections.reading() as connection:
+            return models.listed(connection)
+
+    def propose(self, model: Model) -> int:
+        with self._connections.atomic() as connection:
+            return models.propose(connection, model)
+
+    def promote(self, number: int | None) -> Model | None:
+        with self._connections.atomic() as connection, Log(connection) as log:
+            if models.promote(connection, number):
+                log.advance()
+            return None if number is None else models.read(connection, number)
+
+    # triples
+
+    def keep_triples(self, kept: Sequence[Triple]) -> None:
+        triples.see_that_they_fit(kept)
+        with self._connections.atomic() as connection:
+            triples.keep(connection, kept)
+
+    def triples(self, *, kind: str | None = None, limit: int | None = None) -> Iterator[Triple]:
+        last, left = 0, limit
+        while left is None or left > 0:
+            wanted = _READ_AT_ONCE if left is None else min(left, _READ_AT_ONCE)
+            with self._connections.reading() as connection:
+                page = triples.page(connection, kind, last, wanted)
+            yield from page
+            if len(page) < wanted:
+                return
+            last, left = page[-1].number, None if left is None else left - len(page)
+
+    def count_triples(self) -> int:
+        with self._connections.reading() as connection:
+            return triples.count(connection)
+
+    def drop_triples(self) -> int:
+        with self._connections.atomic() as connection:
+            return triples.drop(connection)
+
+    # what people asked, and what they said about the answers
+
+    def note_asked(self, queries: Sequence[str]) -> None:
+        with self._connections.atomic() as connection:
+            questions.note(connection, queries)
+
+    def asked(self) -> list[Asked]:
+        with self._connections.reading() as connection:
+            return questions.asked(connection)
+
+    def forget_asked(self, queries: Sequence[str] | None = None) -> int:
+        with self._connections.atomic() as connection:
+            return questions.forget(connection, queries)
+
+    def note_feedback(self, query: str, chunk: int, *, used: bool) -> None:
+        with self._connections.atomic() as connection:
+            questions.note_feedback(connection, query, chunk, used=used)
+
+    def feedback(self) -> list[Feedback]:
+        with self._connections.reading() as connection:
+            return questions.feedback(connection)

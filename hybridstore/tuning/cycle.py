@@ -1,0 +1,207 @@
+"""One turn of learning, on one page: questions, an adapter, the gate, and the change over or the refusal."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hybridstore.backends.learning import Model
+from hybridstore.errors import InputError
+from hybridstore.search import transforms
+from hybridstore.tuning import adapter, gate, lessons, probes
+from hybridstore.tuning.adapter import AdapterSettings
+from hybridstore.tuning.gate import Verdict
+from hybridstore.tuning.lessons import Item
+from hybridstore.tuning.versions import promote
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hybridstore.search.transforms import Adapter
+    from hybridstore.store import Store
+
+PROBES = 1_000  # questions of the gate: about ten seconds before and after
+_EXAMPLES = 6
+_PEOPLE = 0.25  # share that people's questions have of the lessons, repeated if they are few
+_REPEATED = 8  # times at most
+
+Progress = Callable[[str, int, int], None]
+"""Gets the step's name, how much of it is done, and of how much."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A question of the gate, and the documents it finds first before and after; `answer` is the one it is about."""
+
+    kind: str
+    query: str
+    answer: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneReport:
+    """What came of a turn: the version's number, whether it is active now, the gate's verdict, and what it cost.
+
+    `questions` counts by kind what was trained on; `seconds` are those of each step.
+    """
+
+    number: int
+    promoted: bool
+    verdict: Verdict
+    questions: Mapping[str, int]
+    settings: Mapping[str, Any]
+    seconds: Mapping[str, float]
+    examples: Sequence[Example] = ()
+
+    def told(self) -> dict[str, Any]:
+        """Give it as JSON's types."""
+        return asdict(self)
+
+
+def tune(
+    store: Store,
+    *,
+    settings: AdapterSettings | None = None,
+    most: int = lessons.MOST,
+    asked: int = PROBES,
+    change: bool = True,
+    progress: Progress | None = None,
+) -> TuneReport:
+    """Train an adapter on questions made of the store's text and on its triples; promote it if the gate lets it in.
+
+    `most` questions are made of the text, about `asked` of the gate. With `change` False an accepted version stays a
+    candidate. One that is refused is kept in the history with the reason. The store is searched and written meanwhile
+    as ever; only the last step changes answers, at once.
+
+    Raises InputError where there is nothing to learn from, no embedder, or questions come from another embedder than
+    the vectors.
+    """
+    settings = settings or AdapterSettings()
+    told = progress or (lambda *_: None)
+    clock = _Clock()
+    searched, embedder = store.backend.embedding(), store.embedder()
+    if searched is None or embedder is None:
+        raise InputError("this store has no vectors to learn for; `hybridstore reembed --embedder NAME` makes them")
+    if embedder.fingerprint != searched.fingerprint:
+        raise InputError(
+            "this store's questions come from another embedder than its vectors; run `hybridstore reembed "
+            f"--embedder {getattr(embedder, 'reference', embedder.fingerprint)}` first, then tune"
+        )
+    told("Making questions", 0, 1)
+    items = lessons.collect(store, most=most, seed=settings.seed)
+    trained, held = _parted(items, asked, settings.seed)
+    clock.lap("questions")
+    texts = [item.text for item in (*trained, *held)]
+    vectors = lessons.embed(store, texts, progress=lambda done, of: told("Embedding questions", done, of))
+    clock.lap("embedding")
+    made = _trained(store, trained, vectors[: len(trained)], embedder.fingerprint, settings, told)
+    clock.lap("training")
+    examined = probes.make(
+        store, held, vectors[len(trained) :], progress=lambda done, of: told("Reading what is alike", done, of)
+    )
+    candidate = Model(
+        kind="adapter",
+        source=embedder.fingerprint,
+        target=searched.fingerprint,
+        reference=searched.reference,
+        weights=transforms.write(made),
+    )
+    now = store.backend.learning.model()
+    before = probes.values(store, examined, now, progress=lambda done, of: told("Asking as it is", done, of))
+    after = probes.values(store, examined, candidate, progress=lambda done, of: told("Asking as it would be", done, of))
+    verdict = gate.decide(examined, before, after)
+    clock.lap("gate")
+    report = TuneReport(
+        number=0,
+        promoted=False,
+        verdict=verdict,
+        questions=dict(Counter(item.kind for item in trained)),
+        settings=asdict(settings),
+        seconds=clock.laps,
+        examples=_examples(store, held, vectors[len(trained) :], before, after, now, candidate),
+    )
+    state = "candidate" if verdict.accepted else "refused"
+    number = store.backend.learning.propose(replace(candidate, state=state, report=_kept(report)))
+    if verdict.accepted and change:
+        promote(store, number)
+        clock.lap("promotion")
+    return replace(report, number=number, promoted=verdict.accepted and change)
+
+
+def _parted(items: Sequence[Item], asked: int, seed: int) -> tuple[list[Item], list[Item]]:
+    """Give what is trained on and what is asked at the gate: people's questions first, then of all kinds alike."""
+    trained = [item for item in items if not item.held_out]
+    held = [item for item in items if item.held_out]
+    random.Random(seed).shuffle(held)  # noqa: S311 - no secret
+    held.sort(key=lambda item: item.origin is not None)
+    people = [item for item in trained if item.origin is None]
+    if people:
+        wanted = _PEOPLE / (1 - _PEOPLE) * (len(trained) - len(people)) / len(people)
+        trained += people * (min(max(round(wanted), 1), _REPEATED) - 1)
+    return trained, held[:asked]
+
+
+def _trained(  # noqa: PLR0917 - what a training needs
+    store: Store,
+    items: Sequence[Item],
+    vectors: NDArray[np.float32],
+    fingerprint: str,
+    settings: AdapterSettings,
+    told: Progress,
+) -> Adapter:
+    learned = lessons.lessons(store, items, vectors)
+    return adapter.train(
+        learned, fingerprint, settings=settings, progress=lambda done, of, *_: told("Training the adapter", done, of)
+    )
+
+
+def _examples(  # noqa: PLR0917
+    store: Store,
+    held: Sequence[Item],
+    vectors: NDArray[np.float32],
+    before: Mapping[str, Sequence[float]],
+    after: Mapping[str, Sequence[float]],
+    now: Model | None,
+    candidate: Model,
+) -> tuple[Example, ...]:
+    """Give the questions that gain most and those that lose most, by whether they find their document."""
+    gains = np.array(after["find"]) - np.array(before["find"])
+    order = (-gains).argsort(kind="stable")
+    half = _EXAMPLES // 2
+    chosen = [n for n in order[:half].tolist() if gains[n] > 0] + [n for n in order[-half:].tolist() if gains[n] < 0]
+    return tuple(
+        Example(
+            kind=held[n].kind,
+            query=held[n].text,
+            answer=held[n].documents[0],
+            before=probes.found(store, held[n].text, vectors[n], now),
+            after=probes.found(store, held[n].text, vectors[n], candidate),
+        )
+        for n in chosen
+    )
+
+
+def _kept(report: TuneReport) -> dict[str, Any]:
+    """Give what the history keeps: no texts, for these go when their documents do."""
+    told = report.told()
+    del told["examples"], told["number"], told["promoted"]
+    return {**told, "seconds": {step: round(seconds, 2) for step, seconds in report.seconds.items()}}
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, step: str) -> None:
+        now = time.perf_counter()
+        self.laps[step] = now - self._last
+        self._last = now

@@ -1,0 +1,208 @@
+"""Any OpenAI-compatible endpoint, asked to write questions for passages or to judge whether a passage answers.
+
+Texts of the store leave this machine here and nowhere else, and only where a caller names an endpoint. The wire is that
+of "chat completions" (POST URL/chat/completions), which OpenAI, vLLM, llama.cpp, Ollama and LM Studio all speak.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email.message import Message
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from hybridstore.backends.values import Restriction
+from hybridstore.errors import InputError, ModelUnavailable
+from hybridstore.tuning.guards import Candidate, Verdict
+from hybridstore.tuning.queries import Question
+
+if TYPE_CHECKING:
+    from hybridstore.records import Trace
+    from hybridstore.store import Store
+
+KEY_VARIABLE = "OPENAI_API_KEY"
+_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})  # what a server says that may do better later
+_LONGEST_PAUSE = 60.0  # seconds, whatever the server asks for
+_LONGEST_TEXT = 6000  # characters of a passage that are sent
+_LONGEST_REPLY = 2**22  # bytes
+_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_ASK = """Write {count} different questions that a person might type into a search box and that the passage below \
+answers. Each must make sense to somebody who has not seen the passage, use other words than it where that is natural, \
+and be in the passage's language. Reply with a JSON list of strings and nothing else.
+
+Passage:
+{text}"""
+_JUDGE = """Question: {question}
+
+Passage A: {positive}
+
+Passage B: {candidate}
+
+Does passage B answer the question? Reply with one word: "no" if it does not; "answers" if it does, even in part; \
+"better" if it does, and more directly than passage A."""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirected POST would lose its body, and take the key to a host nobody named."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An endpoint and the model to ask there.
+
+    `url` is what stands before /chat/completions, such as http://localhost:11434/v1. `key` None takes OPENAI_API_KEY
+    from the environment, if it is set. `timeout` is in seconds for each attempt; `attempts` are made with growing
+    pauses (`pause`, twice that, …, or what the server asks for). Raises InputError for a URL that is none.
+    """
+
+    url: str
+    model: str
+    key: str | None = field(default=None, repr=False)
+    timeout: float = 60.0
+    attempts: int = 5
+    pause: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Raise InputError, saying what would do."""
+        try:
+            parts = urllib.parse.urlsplit(self.url)
+            host = parts.hostname
+        except ValueError:
+            host = None
+        if not host or parts.scheme not in ("http", "https"):
+            raise InputError(f"an endpoint is a URL such as http://localhost:11434/v1, not {self.url!r}")
+        if not self.model:
+            raise InputError("name the endpoint's model, such as --model llama3.2")
+
+    def complete(self, prompt: str) -> str:
+        """Put one prompt to the model and give its reply.
+
+        Raises ModelUnavailable for an endpoint that cannot be reached, refuses, or replies in another format.
+        """
+        body = {"model": self.model, "messages": [{"role": "user", "content": prompt}], "temperature": 0.0}
+        said = self._posted(json.dumps(body).encode())
+        try:
+            content = json.loads(said)["choices"][0]["message"]["content"]
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            self._fail(
+                "it does not reply as chat completions do; does its OpenAI-compatible part have this URL?", error
+            )
+        if not isinstance(content, str):
+            self._fail("its reply has no text")
+        return content
+
+    def _posted(self, body: bytes) -> bytes:
+        request = urllib.request.Request(f"{self.url.rstrip('/')}/chat/completions", data=body, method="POST")  # noqa: S310 - checked above
+        request.add_header("Content-Type", "application/json")
+        key = os.environ.get(KEY_VARIABLE) if self.key is None else self.key
+        if key:
+            request.add_header("Authorization", f"Bearer {key}")
+        handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
+        if urllib.parse.urlsplit(self.url).hostname in _LOCAL:
+            handlers.append(urllib.request.ProxyHandler({}))  # no proxy can reach this machine from inside
+        opener = urllib.request.build_opener(*handlers)
+        for attempt in range(1, self.attempts + 1):
+            asked_to_wait = None
+            try:
+                with opener.open(request, timeout=self.timeout) as response:
+                    read: bytes = response.read(_LONGEST_REPLY)
+                    return read
+            except urllib.error.HTTPError as error:
+                with error:
+                    if error.code not in _AGAIN or attempt == self.attempts:
+                        self._fail(_told(error), error)
+                    asked_to_wait = _retry_after(error.headers)
+            except (OSError, ValueError) as error:  # URLError, a timeout, a broken connection; a broken status line
+                if attempt == self.attempts:
+                    reason = getattr(error, "reason", error)
+                    self._fail(f"it cannot be reached ({reason}); is it running?", error)
+            time.sleep(min(asked_to_wait or self.pause * 2 ** (attempt - 1), _LONGEST_PAUSE))
+        raise InputError(f"attempts must be at least 1, not {self.attempts}")
+
+    def _fail(self, reason: str, cause: Exception | None = None) -> NoReturn:
+        raise ModelUnavailable(self.model, f"at {self.url}: {reason}") from cause
+
+
+def from_endpoint(store: Store, endpoint: Endpoint, *, most: int, each: int = 2, seed: int = 0) -> Iterator[Question]:
+    """Let an endpoint write questions, `each` for a chunk, one chunk a document, spread over the store.
+
+    A chunk for which the reply holds no question gives none. Raises ModelUnavailable as `Endpoint.complete` does.
+    """
+    if most < 1 or each < 1:
+        raise InputError(f"most and each must be at least 1, not {most} and {each}")
+    backend, rng = store.backend, random.Random(seed)  # noqa: S311 - no secret
+    wanted = set(rng.sample(range(backend.count()), min(backend.count(), -(-most // each))))
+    with backend.snapshot():  # not held while the endpoint thinks
+        ids = [stored.document.id for place, stored in enumerate(backend.scan()) if place in wanted]
+    rng.shuffle(ids)
+    given = 0
+    for document_id in ids:
+        chunks = backend.chunks_of(str(document_id), Restriction())
+        for passage in backend.passages(rng.sample(chunks, 1)) if chunks else ():
+            text = "\n".join(filter(None, (passage.title, passage.heading, passage.text)))[:_LONGEST_TEXT]
+            count = min(each, most - given)
+            for question in islice(_questions(endpoint.complete(_ASK.format(count=count, text=text))), count):
+                yield Question(question, "endpoint", passage.chunk, passage.chunk)
+                given += 1
+        if given >= most:
+            return
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointJudge:
+    """A judge at an endpoint. A reply that is none of the three words counts as "answers": what is doubtful goes."""
+
+    endpoint: Endpoint
+
+    def __call__(self, trace: Trace, positive: Candidate, candidate: Candidate) -> Verdict:
+        """Ask the endpoint; see `guards.Judge`."""
+        reply = self.endpoint.complete(
+            _JUDGE.format(
+                question=trace.query, positive=positive.text[:_LONGEST_TEXT], candidate=candidate.text[:_LONGEST_TEXT]
+            )
+        )
+        words = re.findall(r"better|answers|no\b", reply.lower())
+        found: Verdict = words[-1] if words else "answers"
+        return found
+
+
+def _questions(reply: str) -> list[str]:
+    """Read a JSON list of strings out of a reply, whatever stands around it; else its lines, without their numbers."""
+    start, end = reply.find("["), reply.rfind("]")
+    try:
+        listed = json.loads(reply[start : end + 1])
+    except ValueError:
+        listed = [re.sub(r"^\s*(?:[-*•]|\d+[.)])\s*", "", line) for line in reply.splitlines() if "?" in line]
+    found = [" ".join(text.split()) for text in listed if isinstance(text, str)] if isinstance(listed, list) else []
+    return [text for text in dict.fromkeys(found) if text]
+
+
+def _told(error: urllib.error.HTTPError) -> str:
+    """Say what a server that refused said, and what might help."""
+    try:
+        said: Any = json.loads(error.read(_LONGEST_REPLY))
+        message = said["error"]["message"] if isinstance(said["error"], dict) else said["error"]
+    except (OSError, ValueError, KeyError, TypeError):
+        message = error.reason
+    remedy = {401: f"; set {KEY_VARIABLE}", 403: f"; set {KEY_VARIABLE}", 404: "; check its URL and the model's name"}
+    return f"it answered {error.code} ({message}){remedy.get(error.code, '')}"
+
+
+def _retry_after(headers: Message) -> float | None:
+    try:
+        return max(float(headers.get("Retry-After", "")), 0.0)
+    except ValueError:
+        return None

@@ -1,0 +1,180 @@
+"""Questions with known answers, put to the store as it is and as it would be with another version of its model.
+
+They are cut from documents that nothing was trained on. So that they are no easier than people's questions, which use
+other words than the passages that answer them, the keyword leg gets to see half of their words, drawn by lot, and
+the vector leg all of them. Two things are asked of the answers: that the document it was cut from is among them (find),
+and that the documents most like that one in words, by its own text, are (kin): the keyword leg judges there what
+the vector leg does, which nobody trained it for.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from hybridstore.analysis import Analyser
+from hybridstore.backends.base import Backend
+from hybridstore.backends.learning import Model
+from hybridstore.search.pipeline import search
+from hybridstore.search.request import Request
+from hybridstore.search.selection import Wanted
+from hybridstore.tuning.fragments import spaced
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hybridstore.store import Store
+    from hybridstore.tuning.lessons import Item
+
+TASKS = ("find", "kin")
+DEPTH = 10  # answers that count, as in nDCG@10
+_SHOWN = 0.5  # chance of a word to be shown to the keyword leg
+_TOLD = 5  # documents named of an example
+_KIN = 30  # documents most like the question's own
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A question of a `kind`: `text` is what the keyword leg sees, `vector` (d,) stands for the whole of it.
+
+    `answers` are the documents that answer it, `kin` those most like the one it was cut from, none if a person asked.
+    """
+
+    kind: str
+    text: str
+    vector: NDArray[np.float32]
+    answers: frozenset[str]
+    kin: frozenset[str] = frozenset()
+
+    @property
+    def unit(self) -> str:
+        """What stands or falls together with this probe: the document that it is about."""
+        return min(self.answers)
+
+
+def make(
+    store: Store,
+    items: Sequence[Item],
+    vectors: NDArray[np.float32],
+    *,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Probe]:
+    """Make a probe of each question and its vector (n, d). What a person asked is asked in that person's words."""
+    rng = random.Random(seed)  # noqa: S311 - no secret
+    known: dict[int, frozenset[str]] = {}
+    probes = []
+    for done, (item, vector) in enumerate(zip(items, vectors, strict=True), start=1):
+        answers = frozenset(item.documents)
+        if item.origin is None:
+            probes.append(Probe(item.kind, item.text, vector, answers))
+            continue
+        if item.origin not in known:
+            known[item.origin] = _kin(store, item.origin, answers)
+        probes.append(Probe(item.kind, _some(item.text, rng), vector, answers, known[item.origin]))
+        if progress and done % 20 == 0:
+            progress(done, len(items))
+    return probes
+
+
+def values(
+    store: Store,
+    probes: Sequence[Probe],
+    model: Model | None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, list[float]]:
+    """Search every probe with a version of the store's model (None: the plain embedder) and give each task's nDCG@10.
+
+    All goes the way that people's questions go; nothing in the file is touched.
+    """
+    backend = cast("Backend", _Supposed(store.backend, model))
+    analyser = Analyser(store.backend.language)
+    found: dict[str, list[float]] = {task: [] for task in TASKS}
+    for done, probe in enumerate(probes, start=1):
+        documents = _documents(backend, analyser, probe.text, probe.vector, DEPTH + len(probe.answers))
+        found["find"].append(_ndcg(documents, probe.answers))
+        others = [document for document in documents if document not in probe.answers]
+        found["kin"].append(_ndcg(others, probe.kin) if probe.kin else math.nan)
+        if progress and (done % 20 == 0 or done == len(probes)):
+            progress(done, len(probes))
+    return found
+
+
+def found(store: Store, text: str, vector: NDArray[np.float32], model: Model | None) -> tuple[str, ...]:
+    """Give the documents that a question finds first, five at most, with a version of the store's model."""
+    backend = cast("Backend", _Supposed(store.backend, model))
+    return tuple(_documents(backend, Analyser(store.backend.language), text, vector, _TOLD))
+
+
+class _Supposed:
+    """A backend as it would be if another version of the model were active."""
+
+    def __init__(self, backend: Backend, model: Model | None) -> None:
+        self._backend, self._model = backend, model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    @property
+    def learning(self) -> _Supposed:
+        return self
+
+    def model(self) -> Model | None:
+        return self._model
+
+
+def _documents(
+    backend: Backend, analyser: Analyser, text: str, vector: NDArray[np.float32] | None, limit: int
+) -> list[str]:
+    """Give the different documents that a question finds, best first; with words alone where there is no vector."""
+    request = Request(
+        query=text,
+        limit=limit,
+        mode="keyword" if vector is None else "hybrid",
+        fusion="adaptive",
+        where=None,
+        embed=lambda _: None if vector is None else (vector, None),
+        wanted=Wanted(unique=False, per_document=1, diversity=0.0),
+    )
+    return [hit.document_id for hit in search(backend, analyser, request).hits]
+
+
+def _kin(store: Store, chunk: int, answers: frozenset[str]) -> frozenset[str]:
+    text = " ".join(passage.text for passage in store.backend.passages([chunk]))
+    found = _documents(store.backend, Analyser(store.backend.language), text, None, _KIN + len(answers))
+    return frozenset([each for each in found if each not in answers][:_KIN])
+
+
+def _some(text: str, rng: random.Random) -> str:
+    """Give some of a question's words, each by even chance, at least one; half of a text without spaces."""
+    if not spaced(text):
+        half = max(len(text) // 2, 1)
+        first = rng.randrange(len(text) - half + 1)
+        return text[first : first + half]
+    words = text.split()
+    shown = [word for word in words if rng.random() < _SHOWN]
+    return " ".join(shown or [rng.choice(words)])
+
+
+def _ndcg(documents: Sequence[str], relevant: frozenset[str]) -> float:
+    """Give nDCG@10 where all relevant documents are equally so."""
+    gains = [1 / math.log2(2 + place) for place in range(DEPTH)]
+    found = sum(gain for gain, document in zip(gains, documents, strict=False) if document in relevant)
+    return found / sum(gains[: len(relevant)])
+
+
+def by_document(
+    probes: Sequence[Probe], found: Mapping[str, Sequence[float]], *, kind: str | None = None, task: str | None = None
+) -> dict[str, float]:
+    """Give each document's mean over its probes and tasks, or those of one kind and one task."""
+    sums: dict[str, list[float]] = {}
+    for place, probe in enumerate(probes):
+        if kind in (None, probe.kind):
+            values = (found[each][place] for each in (TASKS if task is None else (task,)))
+            sums.setdefault(probe.unit, []).extend(value for value in values if not math.isnan(value))
+    return {document: sum(each) / len(each) for document, each in sums.items() if each}

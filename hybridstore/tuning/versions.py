@@ -1,0 +1,52 @@
+"""The versions of a store's model: take one, take it back, whatever kind it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hybridstore.backends.learning import Model
+from hybridstore.errors import InputError, NotFound
+from hybridstore.store import Store
+from hybridstore.tuning import promotion
+
+Progress = Callable[[int, int], None]
+"""Gets chunks embedded, and of how many; versions that change no vectors need none."""
+
+
+def promote(store: Store, number: int | None, *, progress: Progress | None = None) -> Model | None:
+    """Make a version the one that searches use, and measure the store with it; None is the plain embedder.
+
+    A version that is another embedder gets its vectors first, beside those that are searched. Raises NotFound for an
+    unknown number, InputError for a version made for other vectors than those searched, ModelUnavailable for an
+    embedder that is not to be had any more.
+    """
+    learning = store.backend.learning
+    known = {model.number: model for model in learning.models()}
+    if number is not None and number not in known:
+        raise NotFound(f"version {number}", "there is no such version; `hybridstore model history` lists them")
+    if number is not None and known[number].kind == "embedder":
+        store.reembed(known[number].reference, keep=True, promote=number, progress=progress)
+        return learning.model()
+    active = learning.model()
+    if number is None and active is not None and active.kind == "embedder":
+        raise InputError(
+            "the vectors stored are those of this version's embedder; `hybridstore model rollback` goes back from it"
+        )
+    now = learning.promote(number)
+    store.settle()
+    return now
+
+
+def rollback(store: Store, *, progress: Progress | None = None) -> Model | None:
+    """Go back to the version that was active before; give it, None for the plain embedder.
+
+    Raises InputError where no version is active, and what `promote` raises.
+    """
+    active = store.backend.learning.model()
+    if active is None:
+        raise InputError(
+            "no version is active, so there is nothing to go back from; `hybridstore model history` lists what there is"
+        )
+    if active.kind == "embedder":
+        return promotion.rollback(store, progress=progress)
+    return promote(store, active.previous, progress=progress)

@@ -1,0 +1,141 @@
+"""The contract of an embedding that is kept when another takes its place, so that it can be gone back to at once."""
+
+import numpy as np
+import pytest
+from contract_embedding import fill_some, other_vectors
+from made import ALL, EMBEDDING, OTHER, entry, near, units
+
+from hybridstore.backends.base import Backend
+from hybridstore.backends.learning import Model
+from hybridstore.backends.values import Embedding
+from hybridstore.errors import InputError, NotFound
+
+VECTORS = units(np.random.default_rng(21), 10)
+THIRD = Embedding("third@1", "third", 3)
+
+
+def change_to(backend: Backend, embedding: Embedding, **how) -> bool:
+    backend.begin(embedding)
+    while some := backend.pending(100):
+        made = units(np.random.default_rng(5), len(some), embedding.dim)
+        backend.fill(embedding, [passage.chunk for passage in some], made)
+    return backend.switch(**how)
+
+
+def propose(backend: Backend, target: Embedding = EMBEDDING, kind: str = "adapter") -> int:
+    made = Model(kind=kind, source=target.fingerprint, target=target.fingerprint, reference=target.reference)
+    return backend.learning.propose(made)
+
+
+class KeepingContract:
+    @pytest.fixture
+    def searched(self, backend):
+        backend.put([entry(f"d{n}", f"text {n}", vectors=VECTORS[n : n + 1]) for n in range(10)], embedding=EMBEDDING)
+        return backend
+
+    @pytest.fixture
+    def changed(self, searched):
+        """Give a store of OTHER that has kept EMBEDDING."""
+        searched.begin(OTHER)
+        while fill_some(searched, 4):
+            pass
+        assert searched.switch(keep=True) is True
+        return searched
+
+    def test_a_switch_keeps_what_was_only_when_told_to(self, searched):
+        assert searched.kept() is None
+        assert change_to(searched, OTHER)
+        assert (searched.embedding(), searched.kept()) == (OTHER, None)
+        assert change_to(searched, THIRD, keep=True)
+        assert (searched.embedding(), searched.kept(), searched.stats().kept) == (THIRD, OTHER, OTHER)
+        assert searched.check() == []
+
+    def test_searches_know_nothing_of_what_is_kept(self, changed):
+        passage = changed.passages(changed.chunks_of("d3", ALL))[0]
+        assert near(changed, other_vectors([passage])[0], 1) == ["d3"]
+        with pytest.raises(InputError):
+            changed.nearest(VECTORS[0], 5, ALL)
+        assert changed.stats().vectors == 10
+        assert changed.check() == []
+
+    def test_what_is_kept_comes_back_at_once(self, changed):
+        assert changed.restore() is True
+        assert (changed.embedding(), changed.building(), changed.kept()) == (OTHER, EMBEDDING, None)
+        assert changed.pending_count() == 0
+        assert changed.switch() is True
+        assert changed.embedding() == EMBEDDING
+        assert near(changed, VECTORS[3], 1) == ["d3"]
+        assert changed.check() == []
+
+    def test_beginning_for_the_kept_embedder_takes_it_up_again(self, changed):
+        changed.begin(EMBEDDING)
+        assert (changed.building(), changed.kept(), changed.pending_count()) == (EMBEDDING, None, 0)
+        assert changed.switch(keep=True) is True
+        assert (changed.embedding(), changed.kept()) == (EMBEDDING, OTHER)
+
+    def test_beginning_for_the_kept_embedder_with_another_length_is_refused(self, changed):
+        with pytest.raises(InputError):
+            changed.begin(Embedding(EMBEDDING.fingerprint, EMBEDDING.reference, 99))
+        assert changed.kept() == EMBEDDING
+
+    def test_what_came_and_went_meanwhile_is_told(self, changed):
+        new = units(np.random.default_rng(22), 1, OTHER.dim)
+        changed.remove(["d0"])
+        changed.put([entry("new", "new text", vectors=new)], embedding=OTHER)
+        assert changed.check() == []
+        assert changed.restore() is True
+        assert changed.switch() is False
+        (passage,) = changed.pending(10)
+        assert passage.document_id == "new"
+        changed.fill(EMBEDDING, [passage.chunk], VECTORS[:1])
+        assert changed.switch() is True
+        assert near(changed, VECTORS[0], 1) == ["new"]
+        assert changed.stats().vectors == changed.stats().chunks == 10
+        assert changed.check() == []
+
+    def test_an_older_one_that_was_kept_makes_room(self, changed):
+        assert change_to(changed, THIRD, keep=True)
+        assert (changed.embedding(), changed.kept()) == (THIRD, OTHER)
+        assert change_to(changed, EMBEDDING)
+        assert (changed.embedding(), changed.kept()) == (EMBEDDING, OTHER)
+        assert changed.check() == []
+
+    def test_restoring_gives_up_what_was_being_built(self, changed):
+        changed.begin(THIRD)
+        assert changed.restore() is True
+        assert (changed.building(), changed.kept()) == (EMBEDDING, None)
+
+    def test_what_is_kept_can_be_forgotten(self, changed):
+        assert changed.forget_kept() is True
+        assert changed.kept() is None
+        assert changed.forget_kept() is False
+        assert changed.restore() is False
+        assert changed.check() == []
+
+    def test_a_switch_retires_a_model_for_other_vectors(self, searched):
+        number = propose(searched)
+        searched.learning.promote(number)
+        assert change_to(searched, OTHER, keep=True)
+        assert searched.learning.model() is None
+        assert searched.learning.models()[0].state == "retired"
+        assert change_to(searched, EMBEDDING)
+        assert searched.learning.model() is None  # it comes back only when it is promoted
+        assert searched.learning.promote(number).number == number
+
+    def test_a_switch_promotes_in_the_same_step(self, searched):
+        adapter, tuned = propose(searched), propose(searched, OTHER, "embedder")
+        searched.learning.promote(adapter)
+        assert change_to(searched, OTHER, keep=True, promote=tuned)
+        model = searched.learning.model()
+        assert (model.number, model.previous) == (tuned, adapter)
+        assert [each.state for each in searched.learning.models()] == ["retired", "active"]
+
+    def test_a_switch_that_cannot_promote_changes_nothing(self, searched):
+        adapter = propose(searched)
+        before = searched.revision()
+        with pytest.raises(InputError):
+            change_to(searched, OTHER, promote=adapter)
+        with pytest.raises(NotFound):
+            searched.switch(promote=99)
+        assert (searched.embedding(), searched.building(), searched.revision()) == (EMBEDDING, OTHER, before)
+        assert searched.switch() is True

@@ -1,0 +1,287 @@
+"""Searches of a store that has learned: its questions are turned, or come from a newer embedder."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import hybridstore as hs
+from hybridstore.backends.learning import Model
+from hybridstore.errors import EmbedderMismatch, InputError, ModelUnavailable
+from hybridstore.search.transforms import Adapter, Affine, write
+from hybridstore.store.background import measure, settle
+
+DIM = 32
+
+
+def turning(first, second, fingerprint):
+    """Give an adapter that turns one direction into another."""
+    down = first[:, None].astype(np.float32)
+    return Adapter(fingerprint, down, (second - first)[None].astype(np.float32))
+
+
+def promoted(store, transform, reference="any", **facts):
+    kind = "adapter" if transform.source == transform.target else "drift"
+    version = Model(
+        kind=kind,
+        source=transform.source,
+        target=transform.target,
+        reference=reference,
+        weights=write(transform),
+        **facts,
+    )
+    number = store.backend.learning.propose(version)
+    store.backend.learning.promote(number)
+    return number
+
+
+def rotation(rows, columns, seed=3):
+    square = np.random.default_rng(seed).standard_normal((max(rows, columns),) * 2)
+    return np.linalg.qr(square)[0][:rows, :columns].astype(np.float32)
+
+
+@pytest.fixture
+def filled(store, texts):
+    store.add([hs.Document(id=name, text=text) for name, text in texts.items()])
+    return store
+
+
+@pytest.fixture
+def adapted(filled, embedder, texts):
+    """Give a store whose adapter answers one question with another text than the embedder would."""
+    question, answer = embedder.embed_documents([texts["lamp"], texts["rust"]])
+    promoted(filled, turning(question, answer, embedder.fingerprint))
+    return filled
+
+
+def newer(counting, dim=48):
+    """Give an embedder whose vectors are the old one's, rotated into a longer space."""
+    turned, old = rotation(DIM, dim), counting()
+
+    class Newer(counting):
+        def embed_documents(self, texts):
+            self.documents += texts
+            return old.embed_documents(texts) @ turned
+
+        def embed_query(self, text):
+            self.queries.append(text)
+            return old.embed_query(text) @ turned
+
+    made = Newer("newer", dim)
+    return made, Affine(made.fingerprint, f"counting@{DIM}", turned.T.copy(), np.zeros(DIM, np.float32))
+
+
+@pytest.fixture
+def drifted(filled, counting, monkeypatch):
+    """Give a store whose questions come from a newer embedder, which loads by its name, and that embedder."""
+    made, transform = newer(counting)
+    monkeypatch.setattr("hybridstore.embedders.load", lambda name, **_: {"newer": made, "counting": counting()}[name])
+    promoted(filled, transform, reference="newer")
+    return filled, made
+
+
+def nearest(store, query, **options):
+    return store.search(query, mode="vector", limit=1, **options)[0].document_id
+
+
+def test_an_adapter_turns_questions_and_is_named(filled, embedder, texts):
+    before = filled.search(texts["lamp"], mode="vector").trace
+    assert before.model is None
+    number = promoted(filled, turning(*embedder.embed_documents([texts["lamp"], texts["rust"]]), embedder.fingerprint))
+    after = filled.search(texts["lamp"], mode="vector")
+    assert (after[0].document_id, after[0].vector_score) == ("rust", pytest.approx(1.0, abs=1e-5))
+    assert after.trace.model == number == 1
+    assert filled.search(texts["rust"]).trace.model == number
+    assert filled.search(texts["lamp"], mode="keyword").trace.model is None
+
+
+def test_the_plain_embedder_comes_back_with_the_promotion_of_none(adapted, texts):
+    assert nearest(adapted, texts["lamp"]) == "rust"
+    adapted.backend.learning.promote(None)
+    assert nearest(adapted, texts["lamp"]) == "lamp"
+
+
+def test_evidence_goes_by_the_turned_question(adapted, texts):
+    results = adapted.search(texts["lamp"])
+    rust = next(hit.chunk_id for hit in results if hit.document_id == "rust")
+    evidence = results.trace.evidence
+    assert evidence.vector[evidence.at(rust)] == evidence.vector.max() > 4
+
+
+def test_an_adapter_turns_vectors_that_callers_bring(adapted, embedder, texts):
+    vector = embedder.embed_documents([texts["lamp"]])[0]
+    assert nearest(adapted, "", vector=vector) == "rust"
+    assert not adapted.search("", vector=np.zeros(DIM), mode="vector")
+    with pytest.raises(InputError, match=r"has shape \(7,\); 32 dimensions"):
+        adapted.search("", vector=np.ones(7))
+
+
+def test_an_explanation_says_which_version_turned_the_question(adapted, texts):
+    told = "The question's vector was turned by version 1 of this store's model before it was compared."
+    assert told in str(adapted.explain(texts["lamp"])).splitlines()
+    adapted.backend.learning.promote(None)
+    assert "version" not in str(adapted.explain(texts["lamp"]))
+
+
+def test_an_adapter_of_other_vectors_does_not_apply(adapted, counting, texts):
+    adapted.reembed(counting("other"))
+    assert nearest(adapted, texts["lamp"]) == "lamp"
+    assert adapted.search(texts["lamp"]).trace.model is None
+
+
+def test_what_is_measured_goes_by_the_turned_questions(adapted, embedder):
+    before = adapted.backend.background()
+    settle(adapted.backend, embedder)
+    after = adapted.backend.background()
+    assert after.fingerprint == before.fingerprint
+    assert after.power != before.power
+    assert after.chance != before.chance
+    adapted.backend.learning.promote(None)
+    settle(adapted.backend, embedder)
+    assert adapted.backend.background() == before  # the general questions are remembered unturned
+
+
+def test_damaged_weights_are_told_with_a_remedy(filled, embedder):
+    model = Model(kind="adapter", source=embedder.fingerprint, target=embedder.fingerprint, reference="c", weights=b"?")
+    learning = filled.backend.learning
+    learning.promote(learning.propose(model))
+    with pytest.raises(ModelUnavailable, match="hybridstore model rollback"):
+        filled.search("lamp")
+    assert filled.search("lamp", mode="keyword")
+
+
+def test_questions_come_from_the_newer_embedder_and_documents_do_not(drifted, texts, embedder):
+    store, made = drifted
+    results = store.search(texts["helmet"], mode="vector")
+    assert (results[0].document_id, results[0].vector_score) == ("helmet", pytest.approx(1.0, abs=1e-5))
+    assert results.trace.model == 1
+    assert made.queries == [texts["helmet"]]
+    store.add("Tubeless tyres need new milk every spring.")
+    assert embedder.documents[-1] == "Tubeless tyres need new milk every spring."
+    assert nearest(store, embedder.documents[-1]) != "helmet"
+    assert made.documents == []
+
+
+def test_a_drifted_file_loads_both_embedders_by_name(drifted, path, texts):
+    _, made = drifted
+    with hs.open(path) as store:
+        assert nearest(store, texts["lock"]) == "lock"
+        store.add(hs.Document(id="pump", text="A pump stands in the hall."))
+        assert nearest(store, "A pump stands in the hall.") == "pump"
+    assert made.queries == [texts["lock"], "A pump stands in the hall."]
+
+
+def test_a_drifted_file_opens_with_either_embedder_and_with_no_third(drifted, path, counting, texts):
+    _, made = drifted
+    for given in (made, counting()):
+        with hs.open(path, embedder=given) as store:
+            assert nearest(store, texts["lock"]) == "lock"
+    with pytest.raises(EmbedderMismatch):
+        hs.open(path, embedder=counting("third"))
+
+
+def test_a_callers_vectors_are_taken_for_the_documents_embedder(drifted, embedder, texts):
+    store, _ = drifted
+    vector = embedder.embed_documents([texts["tour"]])[0]
+    results = store.search("", vector=vector, mode="vector")
+    assert (results[0].document_id, results.trace.model) == ("tour", None)
+
+
+def test_a_name_that_is_another_embedder_by_now_is_refused(drifted, path, counting, monkeypatch):
+    other = counting("newer", 48)
+    other.fingerprint = "newer@another"
+    monkeypatch.setattr("hybridstore.embedders.load", lambda *_, **__: other)
+    with (
+        hs.open(path) as store,
+        pytest.raises(ModelUnavailable, match=r"newer@48, and what goes by that name here is newer@another"),
+    ):
+        store.search("lamp")
+
+
+def test_documents_are_added_where_the_questions_embedder_is_not_to_be_had(filled, path, counting, embedder):
+    _, transform = newer(counting)
+    promoted(filled, transform, reference="no-such-model")
+    with hs.open(path, embedder=embedder) as store:
+        store.add([f"another text, the {n}th of many" for n in range(30)])
+        with pytest.raises(ModelUnavailable, match="no-such-model"):
+            store.search("text")
+        assert store.search("another", mode="keyword")
+        assert store.stats().vectors == store.stats().chunks
+
+
+def test_a_query_embedder_that_is_handed_in_is_not_loaded(filled, counting, texts):
+    made, transform = newer(counting)
+    promoted(filled, transform, reference="nowhere to be found")
+    filled._embedder.adopt_query(made)
+    assert nearest(filled, texts["lock"]) == "lock"
+
+
+def test_going_back_from_a_newer_embedder_needs_no_second_look(drifted, embedder, texts):
+    store, made = drifted
+    assert nearest(store, texts["lock"]) == "lock"
+    store.backend.learning.promote(None)
+    assert nearest(store, texts["lock"]) == "lock"
+    assert (made.queries, embedder.queries[-1]) == ([texts["lock"]], texts["lock"])
+
+
+def test_reembedding_to_the_newer_embedder_ends_the_drift(drifted, texts):
+    store, made = drifted
+    store.reembed(made)
+    assert store.backend.learning.model() is None
+    results = store.search(texts["lock"], mode="vector")
+    assert (results[0].document_id, results.trace.model) == ("lock", None)
+    assert store.backend.background() == measure(store.backend, made)
+
+
+def test_a_newer_embedder_at_hand_is_used_when_another_process_has_reembedded_for_it(filled, path, counting, texts):
+    made, transform = newer(counting)  # no name would find it
+    promoted(filled, transform)
+    with hs.open(path, embedder=made) as store:
+        assert nearest(store, texts["lock"]) == "lock"
+        filled.reembed(made)
+        assert nearest(store, texts["tour"]) == "tour"
+        store.add("one more")
+    assert made.documents[-1] == "one more"
+
+
+def test_a_model_that_is_switched_after_the_question_was_embedded_is_noticed(filled, counting, texts):
+    made, transform = newer(counting)
+    promoted(filled, transform)
+    filled._embedder.adopt_query(made)
+    learning, embed = filled.backend.learning, made.embed_query
+
+    def slowly(text):
+        other = threading.Thread(target=learning.promote, args=(None,))
+        other.start()
+        other.join()
+        return embed(text)
+
+    made.embed_query = slowly
+    results = filled.search(texts["lock"], mode="vector")
+    assert (results[0].document_id, results.trace.model) == ("lock", None)
+
+
+def test_a_drifted_store_is_measured_by_the_questions_it_gets(drifted, embedder):
+    store, made = drifted
+    before = store.backend.background()
+    assert measure(store.backend, embedder) is None  # nobody's questions come from it
+    known = measure(store.backend, made)
+    assert known.fingerprint == embedder.fingerprint
+    assert (known.power, known.chance) == (pytest.approx(before.power), pytest.approx(before.chance))
+    asked = len(made.queries)
+    store.add([f"another text, the {n}th of many" for n in range(30)])  # it has doubled
+    assert len(made.queries) > asked
+    assert store.backend.background() == measure(store.backend, made) != before
+
+
+def test_vectors_that_callers_gave_can_be_asked_with_words_by_a_way_to_them(tmp_path, counting, texts):
+    made, transform = newer(counting)
+    given = counting().embed_documents(list(texts.values()))
+    with hs.open(tmp_path / "given.db") as store:
+        store.add([hs.Document(id=name, text=text) for name, text in texts.items()], vectors=given)
+        with pytest.raises(InputError, match="given by its caller"):
+            store.search("lock", mode="vector")
+        stored = store.stats().embedding.fingerprint
+        promoted(store, Affine(made.fingerprint, stored, transform.matrix, transform.offset))
+        store._embedder.adopt_query(made)
+        assert nearest(store, texts["lock"]) == "lock"
