@@ -36,6 +36,11 @@ class Backend(Protocol):
     """One place where chunks live. Methods may be called from any thread; each is atomic by itself."""
 
     @property
+    def path(self) -> str:
+        """Where the file lies; copies of it and models made for it are put beside it."""
+        ...
+
+    @property
     def language(self) -> str:
         """The language the keyword index was made for."""
         ...

@@ -27,10 +27,11 @@ COMMANDS = {
     "export": ("hybridstore.cli.exchange:export", "Write all documents as lines of JSON."),
     "import": ("hybridstore.cli.exchange:import_", "Read an export into the store."),
     "harvest": ("hybridstore.cli.harvest:harvest", "Make triples to learn from, where the legs disagree."),
+    "tune": ("hybridstore.cli.tune:tune", "Learn from the store's text and questions, if it helps."),
     "evaluate": ("hybridstore.cli.evaluate:evaluate", "Measure search on a collection with judgments."),
     "judge": ("hybridstore.cli.compare:judge", "Measure a run that any system made."),
     "compare": ("hybridstore.cli.compare:compare", "Say whether one run is better than another."),
-    "model": ("hybridstore.cli.model:model", "List, inspect and export embedders."),
+    "model": ("hybridstore.cli.model:model", "Embedders, and the versions that the store has learned."),
     "doctor": ("hybridstore.cli.doctor:doctor", "Say what this machine has and lacks."),
 }
 

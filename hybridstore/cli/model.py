@@ -1,4 +1,4 @@
-"""`model list`, `model info` and `model export`: embedders, and what makes them from transformers encoders."""
+"""`model`: embedders that are known, and what makes them from transformers encoders; a store's versions beside them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hybridstore.cli import versions
 from hybridstore.cli.options import examples, json_option
 from hybridstore.cli.terminal import console, print_json, printable, say
 
@@ -15,13 +16,15 @@ if TYPE_CHECKING:
 
 
 @click.group(
+    commands=(versions.history, versions.promote, versions.rollback, versions.drift),
     epilog=examples(
         "hybridstore model list",
         "hybridstore model export ./my-encoder ./my-encoder-onnx --precision int8",
-    )
+        "hybridstore model history",
+    ),
 )
 def model() -> None:
-    """List, inspect and export embedders."""
+    """List, inspect and export embedders; promote what the store has learned, and take it back."""
 
 
 @model.command(

@@ -87,13 +87,29 @@ class StoreEmbedder:
         if stored is None or self._wanted == NONE:
             return None
         if (drift := self._drift(stored)) is not None:
-            return self._newer(drift)
+            return self.newer(drift)
         if stored.reference == GIVEN and self._wanted is None:
             raise InputError(
                 "this store's vectors were given by its caller, so a query's must be too: pass vector=, search with "
                 "mode='keyword', or let reembed() make other vectors"
             )
         return self._current(stored, self._wanted or stored.reference)
+
+    def newer(self, drift: Model) -> Embedder:
+        """Give the embedder that a drift model's questions come from; raises ModelUnavailable where there is none."""
+        with self._lock:
+            asking = self._asking
+            if asking is None or asking.fingerprint != drift.source:
+                asking = self.load(drift.reference)
+                if asking.fingerprint != drift.source:
+                    raise ModelUnavailable(
+                        drift.reference,
+                        f"this store's questions are embedded by {drift.source}, and what goes by that name here is "
+                        f"{asking.fingerprint}; open the store with embedder= that one, or run `hybridstore model "
+                        "rollback` to search with the embedder of its documents",
+                    )
+                self._asking = asking
+            return asking
 
     def query(self, text: str) -> tuple[NDArray[np.float32], str] | None:
         """Give a query's vector, (dim,), and the fingerprint of its embedder; None where `for_searching` gives none.
@@ -162,22 +178,6 @@ class StoreEmbedder:
         """Give the active model if it turns another embedder's questions towards the vectors stored."""
         model = self._backend.learning.model()
         return model if model is not None and model.kind == "drift" and model.target == stored.fingerprint else None
-
-    def _newer(self, drift: Model) -> Embedder:
-        """Give the embedder that a drift model's questions come from."""
-        with self._lock:
-            asking = self._asking
-            if asking is None or asking.fingerprint != drift.source:
-                asking = self.load(drift.reference)
-                if asking.fingerprint != drift.source:
-                    raise ModelUnavailable(
-                        drift.reference,
-                        f"this store's questions are embedded by {drift.source}, and what goes by that name here is "
-                        f"{asking.fingerprint}; open the store with embedder= that one, or run `hybridstore model "
-                        "rollback` to search with the embedder of its documents",
-                    )
-                self._asking = asking
-            return asking
 
     def _use(self, embedder: Embedder) -> None:
         self._loaded = embedder

@@ -34,29 +34,32 @@ class AdapterSettings:
     """How an adapter is trained. The defaults serve every store; what others did is in docs/experiments.md.
 
     `temperature` divides the cosines in the softmax. `anchor` is what a question loses for leaving its place, beside a
-    loss of ln(passages): more is safer and gains less. `passages` is how many a question is told apart from at a step.
+    loss of ln(passages): more is safer and gains less. `soft` is the share of the labels that the fused ranking gives.
+    `passages` is how many a question is told apart from at a step, drawn by lot beside its batch's answers.
     """
 
     rank: int = 64
-    epochs: int = 8
+    epochs: int = 4
     batch: int = 256
     rate: float = 2e-3
     temperature: float = 0.05
-    anchor: float = 3.0
-    passages: int = 2048
+    anchor: float = 2.0
+    soft: float = 0.5
+    passages: int = 1024
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Raise InputError, saying what would do."""
-        whole = ("rank", "epochs", "batch", "passages")
-        for name in whole:
+        for name, least in (("rank", 1), ("epochs", 1), ("batch", 1), ("passages", 1), ("seed", 0)):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise InputError(f"{name} must be a whole number of at least {least}, not {value!r}")
         for name in ("rate", "temperature"):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 < value < float("inf"):
                 raise InputError(f"{name} must be a number above 0, not {value!r}")
+        if not isinstance(self.soft, int | float) or not 0 <= self.soft <= 1:
+            raise InputError(f"soft must be a share from 0 to 1, not {self.soft!r}")
         if not isinstance(self.anchor, int | float) or not 0 <= self.anchor < float("inf"):
             raise InputError(f"anchor must be a number of at least 0, not {self.anchor!r}")
 
@@ -65,22 +68,28 @@ class AdapterSettings:
 class Lessons:
     """What an adapter is trained on: questions (n, d), passages (m, d), and which passage answers which question.
 
-    `answers` (n,) are rows of `passages`. `ignored` (k, 2) are pairs of a question's row and a passage's that are not
-    told apart, because the passage may answer it as well.
+    `answers` (n,) are rows of `passages`. `documents` (m,) number the passages' documents: a question is not told apart
+    from other passages of its answer's document, nor from those of `ignored` (k, 2), pairs of a question's row and a
+    passage's, because these may answer it as well. `taught` (n, k) are the passages that a teacher names for each
+    question, -1 for none, and `shares` (n, k) how much of the answer each is, together at most 1.
     """
 
     questions: NDArray[np.float32]
     passages: NDArray[np.float32]
     answers: NDArray[np.int64]
+    documents: NDArray[np.int64]
     ignored: NDArray[np.int64]
+    taught: NDArray[np.int64] | None = None
+    shares: NDArray[np.float32] | None = None
 
 
 def train(lessons: Lessons, source: str, *, settings: AdapterSettings, progress: Progress | None = None) -> Adapter:
     """Train an adapter for the embedder with the fingerprint `source`; the same every time on one machine.
 
-    The loss is the softmax over passages of cosine / temperature (InfoNCE: van den Oord, Li & Vinyals,
-    "Representation Learning with Contrastive Predictive Coding", 2018), plus anchor · (1 - cosine to where the question
-    was). Raises InputError without questions.
+    The loss is the cross-entropy of the softmax over passages of cosine / temperature (InfoNCE: van den Oord, Li &
+    Vinyals, "Representation Learning with Contrastive Predictive Coding", 2018) with the answer, or in the share `soft`
+    with what the teacher names, plus anchor · (1 - cosine to where the question was). Raises InputError without
+    questions.
     """
     count, dim = lessons.questions.shape
     if not count:
@@ -113,7 +122,10 @@ def _shown(lessons: Lessons, rows: NDArray[np.int64], most: int, rng: np.random.
     """Give the passages, ascending, that a batch is told apart from: its own answers and others."""
     if len(lessons.passages) <= most:
         return np.arange(len(lessons.passages))
-    return np.union1d(lessons.answers[rows], rng.integers(len(lessons.passages), size=most))
+    shown = np.union1d(lessons.answers[rows], rng.integers(len(lessons.passages), size=most))
+    if lessons.taught is not None:
+        shown = np.union1d(shown, lessons.taught[rows])
+    return shown[shown >= 0]
 
 
 def _by_question(ignored: NDArray[np.int64], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -139,38 +151,56 @@ def _step(  # noqa: PLR0917 - what one step needs
     norms = np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), _TINY)
     after = moved / norms
     logits = (after @ passages.T) / settings.temperature
-    answers = shown.searchsorted(lessons.answers[rows])
-    _leave_out(logits, rows, shown, ignored, answers)
+    every, answers = np.arange(len(rows)), shown.searchsorted(lessons.answers[rows])
+    alike = lessons.documents[shown] == lessons.documents[lessons.answers[rows], None]
+    _mark(alike, rows, shown, ignored)
+    alike[every, answers] = False
+    logits[alike] = -np.inf
     logits -= logits.max(axis=1, keepdims=True)
     shares = np.exp(logits)
     shares /= shares.sum(axis=1, keepdims=True)
-    every = np.arange(len(rows))
-    loss = -float(np.log(np.maximum(shares[every, answers], _TINY)).mean())
+    wanted = _wanted(lessons, rows, shown, answers, alike, settings.soft)
+    loss = -float((wanted * np.log(np.maximum(shares, _TINY))).sum(axis=1).mean())
     loss += settings.anchor * float(1 - (after * before).sum(axis=1).mean())
-    shares[every, answers] -= 1
+    shares -= wanted
     # Backwards: through the softmax, the norm, and the two matrices.
     of_after = (shares @ passages) / settings.temperature - settings.anchor * before
     of_moved = (of_after - after * (of_after * after).sum(axis=1, keepdims=True)) / norms / len(rows)
     return loss, [before.T @ (of_moved @ up.T), inside.T @ of_moved]
 
 
-def _leave_out(
-    logits: NDArray[np.float32],
+def _wanted(  # noqa: PLR0917
+    lessons: Lessons,
+    rows: NDArray[np.int64],
+    shown: NDArray[np.int64],
+    answers: NDArray[np.int64],
+    alike: NDArray[np.bool_],
+    soft: float,
+) -> NDArray[np.float32]:
+    """Give what each shown passage ought to have of the softmax, (batch, shown): rows add up to 1."""
+    wanted = np.zeros((len(rows), len(shown)), np.float32)
+    if lessons.taught is not None and lessons.shares is not None and soft:
+        taught, shares = lessons.taught[rows], lessons.shares[rows]
+        at = np.minimum(shown.searchsorted(taught), len(shown) - 1)
+        question = np.broadcast_to(np.arange(len(rows))[:, None], taught.shape)
+        here = (taught >= 0) & (shown[at] == taught) & ~alike[question, at]
+        wanted[question[here], at[here]] = soft * shares[here]
+    wanted[np.arange(len(rows)), answers] += 1 - wanted.sum(axis=1)
+    return wanted
+
+
+def _mark(
+    alike: NDArray[np.bool_],
     rows: NDArray[np.int64],
     shown: NDArray[np.int64],
     ignored: tuple[NDArray[np.int64], NDArray[np.int64]],
-    answers: NDArray[np.int64],
 ) -> None:
-    """Make what is ignored count as nothing in the softmax."""
+    """Mark, in (batch, shown), the passages that a question ignores."""
     passages, starts = ignored
-    if not len(passages):
-        return
-    for place, row in enumerate(rows.tolist()):
-        left = passages[starts[row] : starts[row + 1]]
-        if len(left):
-            at = shown.searchsorted(left)
-            at = at[(at < len(shown)) & (shown[np.minimum(at, len(shown) - 1)] == left)]
-            logits[place, at[at != answers[place]]] = -np.inf
+    for place in np.flatnonzero(starts[rows + 1] > starts[rows]).tolist():
+        left = passages[starts[rows[place]] : starts[rows[place] + 1]]
+        at = np.minimum(shown.searchsorted(left), len(shown) - 1)
+        alike[place, at[shown[at] == left]] = True
 
 
 class _Adam:

@@ -7,32 +7,42 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from hybridstore.backends.learning import Model
 from hybridstore.errors import InputError
 from hybridstore.search import transforms
+from hybridstore.store.embedding import GIVEN
 from hybridstore.tuning import adapter, gate, lessons, probes
 from hybridstore.tuning.adapter import AdapterSettings
 from hybridstore.tuning.gate import Verdict
 from hybridstore.tuning.lessons import Item
+from hybridstore.tuning.teaching import teach
 from hybridstore.tuning.versions import promote
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hybridstore.backends.values import Embedding
+    from hybridstore.embedders.base import Embedder
     from hybridstore.search.transforms import Adapter
     from hybridstore.store import Store
 
 PROBES = 1_000  # questions of the gate: about ten seconds before and after
+PROMOTING = "Changing over"  # the step after which questions are answered by the new version
 _EXAMPLES = 6
-_PEOPLE = 0.25  # share that people's questions have of the lessons, repeated if they are few
+_PEOPLE = 0.4  # share that people's questions have of the lessons, repeated if they are few
 _REPEATED = 8  # times at most
 
-Progress = Callable[[str, int, int], None]
-"""Gets the step's name, how much of it is done, and of how much."""
+
+class Progress(Protocol):
+    """Gets the step's name, how much of it is done, of how much, and in words what else there is to say, or ""."""
+
+    def __call__(self, step: str, done: int, of: int, words: str = "", /) -> None:
+        """Show it; called often, in the order of the steps."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,23 +91,18 @@ def tune(
     candidate. One that is refused is kept in the history with the reason. The store is searched and written meanwhile
     as ever; only the last step changes answers, at once.
 
-    Raises InputError where there is nothing to learn from, no embedder, or questions come from another embedder than
-    the vectors.
+    Raises InputError where there is nothing to learn from, no embedder, questions come from another embedder than the
+    vectors, or another process changes these meanwhile.
     """
     settings = settings or AdapterSettings()
+    if asked < 1:
+        raise InputError(f"asked, the questions of the gate, must be at least 1, not {asked}")
     told = progress or (lambda *_: None)
-    clock = _Clock()
-    searched, embedder = store.backend.embedding(), store.embedder()
-    if searched is None or embedder is None:
-        raise InputError("this store has no vectors to learn for; `hybridstore reembed --embedder NAME` makes them")
-    if embedder.fingerprint != searched.fingerprint:
-        raise InputError(
-            "this store's questions come from another embedder than its vectors; run `hybridstore reembed "
-            f"--embedder {getattr(embedder, 'reference', embedder.fingerprint)}` first, then tune"
-        )
+    clock = Clock()
+    searched, embedder = embedding_of(store)
     told("Making questions", 0, 1)
     items = lessons.collect(store, most=most, seed=settings.seed)
-    trained, held = _parted(items, asked, settings.seed)
+    trained, held = parted(items, asked, settings.seed)
     clock.lap("questions")
     texts = [item.text for item in (*trained, *held)]
     vectors = lessons.embed(store, texts, progress=lambda done, of: told("Embedding questions", done, of))
@@ -114,29 +119,67 @@ def tune(
         reference=searched.reference,
         weights=transforms.write(made),
     )
-    now = store.backend.learning.model()
-    before = probes.values(store, examined, now, progress=lambda done, of: told("Asking as it is", done, of))
     after = probes.values(store, examined, candidate, progress=lambda done, of: told("Asking as it would be", done, of))
+    while True:
+        now = store.backend.learning.model()
+        before = probes.values(store, examined, now, progress=lambda done, of: told("Asking as it is", done, of))
+        if store.backend.learning.model() == now:  # else another process has promoted one: that is to be beaten
+            break
+    _see_that_they_stand(store, searched.fingerprint)
     verdict = gate.decide(examined, before, after)
     clock.lap("gate")
     report = TuneReport(
         number=0,
         promoted=False,
         verdict=verdict,
-        questions=dict(Counter(item.kind for item in trained)),
+        questions=dict(Counter(item.kind for item in dict.fromkeys(trained))),  # people's are trained on several times
         settings=asdict(settings),
         seconds=clock.laps,
-        examples=_examples(store, held, vectors[len(trained) :], before, after, now, candidate),
+        examples=examples(
+            held,
+            before,
+            after,
+            lambda n: probes.found(store, held[n].text, vectors[len(trained) + n], now),
+            lambda n: probes.found(store, held[n].text, vectors[len(trained) + n], candidate),
+        ),
     )
     state = "candidate" if verdict.accepted else "refused"
-    number = store.backend.learning.propose(replace(candidate, state=state, report=_kept(report)))
+    number = store.backend.learning.propose(replace(candidate, state=state, report=kept(report)))
     if verdict.accepted and change:
+        told(PROMOTING, 0, 1)
         promote(store, number)
         clock.lap("promotion")
     return replace(report, number=number, promoted=verdict.accepted and change)
 
 
-def _parted(items: Sequence[Item], asked: int, seed: int) -> tuple[list[Item], list[Item]]:
+def embedding_of(store: Store) -> tuple[Embedding, Embedder]:
+    """Give whose vectors are searched, and that embedder; raises InputError where questions are not embedded by it."""
+    searched = store.backend.embedding()
+    if searched is None:
+        raise InputError("this store has no vectors to learn for; `hybridstore reembed --embedder NAME` makes them")
+    if searched.reference == GIVEN:
+        raise InputError(
+            "this store's vectors were given by its caller, and no question can be embedded to fit them; `hybridstore "
+            "reembed --embedder NAME` makes others"
+        )
+    embedder = store.embedder()
+    if embedder is None:
+        raise InputError("this store was opened without an embedder; open it without embedder='none' to tune it")
+    if embedder.fingerprint != searched.fingerprint:
+        raise InputError(
+            "this store's questions come from another embedder than its vectors; run `hybridstore reembed "
+            f"--embedder {getattr(embedder, 'reference', embedder.fingerprint)}` first, then tune"
+        )
+    return searched, embedder
+
+
+def _see_that_they_stand(store: Store, fingerprint: str) -> None:
+    now = store.backend.embedding()
+    if now is None or now.fingerprint != fingerprint:
+        raise InputError("another process has changed this store's vectors meanwhile; nothing was changed, tune again")
+
+
+def parted(items: Sequence[Item], asked: int, seed: int) -> tuple[list[Item], list[Item]]:
     """Give what is trained on and what is asked at the gate: people's questions first, then of all kinds alike."""
     trained = [item for item in items if not item.held_out]
     held = [item for item in items if item.held_out]
@@ -157,22 +200,39 @@ def _trained(  # noqa: PLR0917 - what a training needs
     settings: AdapterSettings,
     told: Progress,
 ) -> Adapter:
-    learned = lessons.lessons(store, items, vectors)
+    places = {item: place for place, item in enumerate(items)}  # people's questions come several times
+    once = list(places)
+    taught = None
+    if settings.soft:
+        found = teach(
+            store,
+            [item.text for item in once],
+            vectors[list(places.values())],
+            progress=lambda done, of: told("Asking the teacher", done, of),
+        )
+        again = {item: place for place, item in enumerate(once)}
+        taught = found.of([again[item] for item in items])
+    learned = lessons.lessons(store, items, vectors, taught)
+    _see_that_they_stand(store, fingerprint)
     return adapter.train(
-        learned, fingerprint, settings=settings, progress=lambda done, of, *_: told("Training the adapter", done, of)
+        learned,
+        fingerprint,
+        settings=settings,
+        progress=lambda done, of, loss, _: told("Training the adapter", done, of, f"loss {loss:.3f}"),
     )
 
 
-def _examples(  # noqa: PLR0917
-    store: Store,
+def examples(
     held: Sequence[Item],
-    vectors: NDArray[np.float32],
     before: Mapping[str, Sequence[float]],
     after: Mapping[str, Sequence[float]],
-    now: Model | None,
-    candidate: Model,
+    found_before: Callable[[int], tuple[str, ...]],
+    found_after: Callable[[int], tuple[str, ...]],
 ) -> tuple[Example, ...]:
-    """Give the questions that gain most and those that lose most, by whether they find their document."""
+    """Give the questions that gain most and those that lose most, by whether they find their document.
+
+    The last two give the documents that a question, by its place, finds first.
+    """
     gains = np.array(after["find"]) - np.array(before["find"])
     order = (-gains).argsort(kind="stable")
     half = _EXAMPLES // 2
@@ -182,26 +242,29 @@ def _examples(  # noqa: PLR0917
             kind=held[n].kind,
             query=held[n].text,
             answer=held[n].documents[0],
-            before=probes.found(store, held[n].text, vectors[n], now),
-            after=probes.found(store, held[n].text, vectors[n], candidate),
+            before=found_before(n),
+            after=found_after(n),
         )
         for n in chosen
     )
 
 
-def _kept(report: TuneReport) -> dict[str, Any]:
+def kept(report: TuneReport) -> dict[str, Any]:
     """Give what the history keeps: no texts, for these go when their documents do."""
     told = report.told()
     del told["examples"], told["number"], told["promoted"]
     return {**told, "seconds": {step: round(seconds, 2) for step, seconds in report.seconds.items()}}
 
 
-class _Clock:
+class Clock:
+    """Measures steps: `laps` are their seconds, by name."""
+
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
         self._last = time.perf_counter()
 
     def lap(self, step: str) -> None:
+        """End a step, and begin the next."""
         now = time.perf_counter()
         self.laps[step] = now - self._last
         self._last = now

@@ -12,7 +12,11 @@ from hybridstore.tuning.probes import TASKS, Probe, by_document
 FEWEST = 20  # documents, for an interval that means anything
 _FEWEST_OF_A_KIND = 10
 _RESAMPLES = 2_000
-_TOLD = {"find": "finding the document itself", "kin": "finding the documents most like it"}
+TOLD = {
+    "find": "finding the document asked about",
+    "words": "finding the documents most like it by words",
+    "both": "finding the documents most like it by words and meaning",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +24,8 @@ class Verdict:
     """Whether a version is let in, and why.
 
     `overall`, and that of each kind of question and each task, compares before (a) and after (b), document by document.
-    `reason` is a sentence for people. None where there were too few documents to tell.
+    `reason` is a sentence for people. Where there were too few documents to tell, `overall` is None, and `kinds` and
+    `tasks` are empty. `questions` counts those asked.
     """
 
     accepted: bool
@@ -74,7 +79,7 @@ def _judged(overall: Comparison, kinds: Mapping[str, Comparison], tasks: Mapping
         return False, f"{told}, but questions of the kind {worse[0]} lose {each.difference:+.4f} ({_interval(each)})"
     if worse := [task for task, each in tasks.items() if each.high < 0]:
         each = tasks[worse[0]]
-        return False, f"{told}, but it loses at {_TOLD[worse[0]]}: {each.difference:+.4f} ({_interval(each)})"
+        return False, f"{told}, but it loses at {TOLD[worse[0]]}: {each.difference:+.4f} ({_interval(each)})"
     return True, told
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hybridstore.store import Store
+    from hybridstore.tuning.teaching import Taught
 
-MOST = 10_000  # questions made out of the store's own text: about 25 s of embedding on two cores
+MOST = 5_000  # questions made out of the store's own text; twice as many gain no more (docs/experiments.md)
 _HELD_OUT = 5  # one document in so many
 _AT_ONCE = 500  # passages read, questions embedded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A question of a `kind` and the chunks that answer it, the best known first, with their documents.
+    """A question of a `kind`, the chunks that answer it, the best known first, and all documents known to answer it.
 
     `origin` is the chunk that its words were cut from, None where a person asked. `ignored` are chunks that may answer
     it as well, for all that is known; `negatives` are chunks that do not.
@@ -102,7 +103,18 @@ def collect(store: Store, *, most: int = MOST, seed: int = 0) -> list[Item]:
             "there is nothing to learn from: no question can be made of this store's text, and there are no triples; "
             "add documents, or run `hybridstore harvest` with questions of your own"
         )
-    return items
+    return _with_all_documents(items)
+
+
+def _with_all_documents(items: Sequence[Item]) -> list[Item]:
+    """Add the documents that answer the same words in an item of another kind, behind its own."""
+    answering: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    for item in items:
+        answering[item.text.casefold()].update(dict.fromkeys(item.documents))
+    return [
+        replace(item, documents=tuple(dict.fromkeys((*item.documents, *answering[item.text.casefold()]))))
+        for item in items
+    ]
 
 
 def documents_of(store: Store, chunks: Iterable[int]) -> dict[int, str]:
@@ -117,49 +129,75 @@ def documents_of(store: Store, chunks: Iterable[int]) -> dict[int, str]:
 def embed(
     store: Store, texts: Sequence[str], *, progress: Callable[[int, int], None] | None = None
 ) -> NDArray[np.float32]:
-    """Embed questions by the store's plain embedder, (n, d); raises InputError for a store without one."""
+    """Embed questions by the store's plain embedder, (n, d), those that come again only once.
+
+    Raises InputError for a store without one.
+    """
     embedder = store.embedder()
     if embedder is None:
         raise InputError("this store has no vectors to learn for; `hybridstore reembed --embedder NAME` makes them")
-    vectors = np.empty((len(texts), embedder.dim), np.float32)
-    for first in range(0, len(texts), _AT_ONCE):
-        some = texts[first : first + _AT_ONCE]
+    places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+    different = list(places)
+    vectors = np.empty((len(different), embedder.dim), np.float32)
+    for first in range(0, len(different), _AT_ONCE):
+        some = different[first : first + _AT_ONCE]
         if isinstance(embedder, ManyQueries):
             vectors[first : first + len(some)] = embedder.embed_queries(some)
         else:
             vectors[first : first + len(some)] = [embedder.embed_query(text) for text in some]
         if progress:
-            progress(first + len(some), len(texts))
-    return vectors
+            progress(first + len(some), len(different))
+    return vectors[[places[text] for text in texts]]
 
 
-def lessons(store: Store, items: Sequence[Item], vectors: NDArray[np.float32]) -> Lessons:
+def lessons(store: Store, items: Sequence[Item], vectors: NDArray[np.float32], taught: Taught | None = None) -> Lessons:
     """Put questions and their vectors (n, d) together with the passages that they are to be told apart from.
 
-    A question with several answers comes once for each. Passages are all answers and negatives; of the documents that
-    answer a question no passage but the answer itself is held against it.
+    `taught` is what the teacher says about each. A question with several answers comes once for each. Passages are all
+    answers, negatives and what the teacher names, as far as they have a vector; of the documents that answer a question
+    no passage but the answer itself is held against it.
     """
-    pool = sorted({chunk for item in items for chunk in (*item.answers, *item.negatives)})
-    documents = documents_of(store, pool)
-    pool = [chunk for chunk in pool if chunk in documents and not held_out(documents[chunk])]
+    chunks = {chunk for item in items for chunk in (*item.answers, *item.negatives)}
+    if taught is not None:
+        chunks.update(np.unique(taught.chunks[taught.chunks >= 0]).tolist())
+    with store.backend.snapshot():
+        documents = documents_of(store, chunks)
+        pool = [chunk for chunk in sorted(chunks) if chunk in documents and not held_out(documents[chunk])]
+        passages = store.backend.vectors(pool)
+    there = passages.any(axis=1)
+    pool, passages = [pool[row] for row in np.flatnonzero(there)], passages[there]
     rows = {chunk: row for row, chunk in enumerate(pool)}
     of_document: defaultdict[str, list[int]] = defaultdict(list)
-    for chunk in pool:
-        of_document[documents[chunk]].append(rows[chunk])
+    for chunk, row in rows.items():
+        of_document[documents[chunk]].append(row)
     asked: list[int] = []
     answers: list[int] = []
     ignored: list[tuple[int, int]] = []
     for place, item in enumerate(items):
-        alike = {row for document in item.documents for row in of_document.get(document, ())}
-        alike.update(rows[chunk] for chunk in item.ignored if chunk in rows)
+        doubted = {rows[chunk] for chunk in item.ignored if chunk in rows}
         for chunk in item.answers:
             if chunk in rows:
-                ignored += [(len(asked), row) for row in alike if row != rows[chunk]]
+                others = (
+                    row for each in item.documents if each != documents[chunk] for row in of_document.get(each, ())
+                )
+                ignored += [(len(asked), row) for row in doubted.union(others)]
                 asked.append(place)
                 answers.append(rows[chunk])
+    numbers = {document: number for number, document in enumerate(of_document)}
     return Lessons(
         questions=vectors[asked],
-        passages=store.backend.vectors(pool),
+        passages=passages,
         answers=np.array(answers, np.int64),
+        documents=np.array([numbers[documents[chunk]] for chunk in pool], np.int64),
         ignored=np.array(ignored, np.int64).reshape(-1, 2),
+        taught=None if taught is None else _rows(taught.chunks[asked], pool),
+        shares=None if taught is None else taught.shares[asked],
     )
+
+
+def _rows(chunks: NDArray[np.int64], pool: Sequence[int]) -> NDArray[np.int64]:
+    """Give the chunks' places in the pool, -1 for those that are not there."""
+    if not pool:
+        return np.full_like(chunks, -1)
+    places = np.minimum(np.searchsorted(pool, chunks), len(pool) - 1)
+    return np.where(np.asarray(pool)[places] == chunks, places, -1)

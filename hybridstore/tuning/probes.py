@@ -2,9 +2,10 @@
 
 They are cut from documents that nothing was trained on. So that they are no easier than people's questions, which use
 other words than the passages that answer them, the keyword leg gets to see half of their words, drawn by lot, and
-the vector leg all of them. Two things are asked of the answers: that the document it was cut from is among them (find),
-and that the documents most like that one in words, by its own text, are (kin): the keyword leg judges there what
-the vector leg does, which nobody trained it for.
+the vector leg all of them. Three things are asked of the answers: that the document it was cut from is among them
+("find"), and that those are that its own whole text finds, by words ("words"), and as a search finds them by words and
+meaning without what was learned ("both"). The first of the two asks whether the vectors come nearer to what the keyword
+leg knows, which they were not trained for; the second whether they keep what they knew themselves.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakKeyDictionary
 
 from hybridstore.analysis import Analyser
 from hybridstore.backends.base import Backend
@@ -21,34 +23,38 @@ from hybridstore.backends.learning import Model
 from hybridstore.search.pipeline import search
 from hybridstore.search.request import Request
 from hybridstore.search.selection import Wanted
-from hybridstore.tuning.fragments import spaced
+from hybridstore.store import background
+from hybridstore.tuning.fragments import cleaned, spaced
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hybridstore.backends.values import Background
     from hybridstore.store import Store
     from hybridstore.tuning.lessons import Item
 
-TASKS = ("find", "kin")
+TASKS = ("find", "words", "both")
 DEPTH = 10  # answers that count, as in nDCG@10
 _SHOWN = 0.5  # chance of a word to be shown to the keyword leg
 _TOLD = 5  # documents named of an example
-_KIN = 30  # documents most like the question's own
+# Documents most like the question's own. Words find them coarsely, so more of them count.
+_KIN = {"words": 30, "both": 10}
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
     """A question of a `kind`: `text` is what the keyword leg sees, `vector` (d,) stands for the whole of it.
 
-    `answers` are the documents that answer it, `kin` those most like the one it was cut from, none if a person asked.
+    `answers` are the documents that answer it, `kin` those most like the one it was cut from, for the tasks "words" and
+    "both"; empty if a person asked.
     """
 
     kind: str
     text: str
     vector: NDArray[np.float32]
     answers: frozenset[str]
-    kin: frozenset[str] = frozenset()
+    kin: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def unit(self) -> str:
@@ -66,17 +72,17 @@ def make(
 ) -> list[Probe]:
     """Make a probe of each question and its vector (n, d). What a person asked is asked in that person's words."""
     rng = random.Random(seed)  # noqa: S311 - no secret
-    known: dict[int, frozenset[str]] = {}
+    known: dict[int, dict[str, frozenset[str]]] = {}
     probes = []
     for done, (item, vector) in enumerate(zip(items, vectors, strict=True), start=1):
         answers = frozenset(item.documents)
         if item.origin is None:
             probes.append(Probe(item.kind, item.text, vector, answers))
-            continue
-        if item.origin not in known:
-            known[item.origin] = _kin(store, item.origin, answers)
-        probes.append(Probe(item.kind, _some(item.text, rng), vector, answers, known[item.origin]))
-        if progress and done % 20 == 0:
+        else:
+            if item.origin not in known:
+                known[item.origin] = _kin(store, item.origin, answers)
+            probes.append(Probe(item.kind, _some(item.text, rng), vector, answers, known[item.origin]))
+        if progress and (done % 20 == 0 or done == len(items)):
             progress(done, len(items))
     return probes
 
@@ -92,14 +98,14 @@ def values(
 
     All goes the way that people's questions go; nothing in the file is touched.
     """
-    backend = cast("Backend", _Supposed(store.backend, model))
-    analyser = Analyser(store.backend.language)
+    backend, analyser = supposed(store, model), Analyser(store.backend.language)
     found: dict[str, list[float]] = {task: [] for task in TASKS}
     for done, probe in enumerate(probes, start=1):
         documents = _documents(backend, analyser, probe.text, probe.vector, DEPTH + len(probe.answers))
         found["find"].append(_ndcg(documents, probe.answers))
         others = [document for document in documents if document not in probe.answers]
-        found["kin"].append(_ndcg(others, probe.kin) if probe.kin else math.nan)
+        for task in _KIN:
+            found[task].append(_ndcg(others, probe.kin[task]) if probe.kin.get(task) else math.nan)
         if progress and (done % 20 == 0 or done == len(probes)):
             progress(done, len(probes))
     return found
@@ -107,15 +113,51 @@ def values(
 
 def found(store: Store, text: str, vector: NDArray[np.float32], model: Model | None) -> tuple[str, ...]:
     """Give the documents that a question finds first, five at most, with a version of the store's model."""
-    backend = cast("Backend", _Supposed(store.backend, model))
-    return tuple(_documents(backend, Analyser(store.backend.language), text, vector, _TOLD))
+    return tuple(_documents(supposed(store, model), Analyser(store.backend.language), text, vector, _TOLD))
+
+
+def request(
+    text: str,
+    vector: NDArray[np.float32] | None,
+    *,
+    limit: int,
+    depth: int | None = None,
+    per_document: int | None = None,
+) -> Request:
+    """Give the search of a question with its own vector, not yet turned; with words alone where there is none."""
+    return Request(
+        query=text,
+        limit=limit,
+        mode="keyword" if vector is None else "hybrid",
+        fusion="adaptive",
+        where=None,
+        embed=lambda _: None if vector is None else (vector, None),
+        wanted=Wanted(unique=False, per_document=per_document, diversity=0.0),
+        depth=depth,
+    )
+
+
+# What was measured of each store with the last two versions: by its revision, and the version's weights.
+_measured: WeakKeyDictionary[Store, dict[tuple[int, bytes], Background | None]] = WeakKeyDictionary()
+
+
+def supposed(store: Store, model: Model | None) -> Backend:
+    """Give the store's backend as if a version were active, and measured with it as whoever promotes it does."""
+    known, key = _measured.get(store, {}), (store.backend.revision(), model.weights if model else b"")
+    if key not in known:
+        embedder = store.embedder()
+        asked = cast("Backend", _Supposed(store.backend, model, None))
+        last = list(known.items())[-1:]
+        known = {**dict(last), key: background.measure(asked, embedder) if embedder else None}
+        _measured[store] = known  # never changed in place: other threads may be reading it
+    return cast("Backend", _Supposed(store.backend, model, known[key]))
 
 
 class _Supposed:
-    """A backend as it would be if another version of the model were active."""
+    """A backend as it would be if another version of the model were active; `measured` None leaves what is known."""
 
-    def __init__(self, backend: Backend, model: Model | None) -> None:
-        self._backend, self._model = backend, model
+    def __init__(self, backend: Backend, model: Model | None, measured: Background | None) -> None:
+        self._backend, self._model, self._measured = backend, model, measured
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backend, name)
@@ -127,27 +169,28 @@ class _Supposed:
     def model(self) -> Model | None:
         return self._model
 
+    def background(self) -> Background | None:
+        return self._measured or self._backend.background()
+
 
 def _documents(
     backend: Backend, analyser: Analyser, text: str, vector: NDArray[np.float32] | None, limit: int
 ) -> list[str]:
     """Give the different documents that a question finds, best first; with words alone where there is no vector."""
-    request = Request(
-        query=text,
-        limit=limit,
-        mode="keyword" if vector is None else "hybrid",
-        fusion="adaptive",
-        where=None,
-        embed=lambda _: None if vector is None else (vector, None),
-        wanted=Wanted(unique=False, per_document=1, diversity=0.0),
-    )
-    return [hit.document_id for hit in search(backend, analyser, request).hits]
+    asked = request(text, vector, limit=limit, per_document=1)
+    return [hit.document_id for hit in search(backend, analyser, asked).hits]
 
 
-def _kin(store: Store, chunk: int, answers: frozenset[str]) -> frozenset[str]:
-    text = " ".join(passage.text for passage in store.backend.passages([chunk]))
-    found = _documents(store.backend, Analyser(store.backend.language), text, None, _KIN + len(answers))
-    return frozenset([each for each in found if each not in answers][:_KIN])
+def _kin(store: Store, chunk: int, answers: frozenset[str]) -> dict[str, frozenset[str]]:
+    """Give the documents that a chunk's own text finds, other than its own."""
+    backend, analyser = supposed(store, None), Analyser(store.backend.language)
+    text = cleaned(" ".join(passage.text for passage in backend.passages([chunk])))
+    kin = {}
+    for task, count in _KIN.items():
+        vector = backend.vectors([chunk])[0] if task == "both" else None
+        documents = _documents(backend, analyser, text, vector, count + len(answers))
+        kin[task] = frozenset([each for each in documents if each not in answers][:count])
+    return kin
 
 
 def _some(text: str, rng: random.Random) -> str:

@@ -21,7 +21,7 @@ from hybridstore.store.embedding import GIVEN, identify
 
 # Called with (chunks embedded, of how many).
 Progress = Callable[[int, int], None]
-_BEFORE = "before"  # in a version's report: the embedding that it took the place of
+BEFORE = "before"  # in a version's report: the embedding that it took the place of
 
 
 def promote_embedder(
@@ -99,7 +99,7 @@ def _proposed(learning: Learning, identity: Embedding, before: Embedding | None,
     """Give the version of an unfinished promotion that this one goes on with, or propose one."""
     for model in reversed(learning.models()):
         if (model.kind, model.state, model.target) == ("embedder", "candidate", identity.fingerprint):
-            known = model.report.get(_BEFORE)
+            known = model.report.get(BEFORE)
             if before is None or before.fingerprint == identity.fingerprint or known == asdict(before):
                 return model
     model = Model(
@@ -107,13 +107,13 @@ def _proposed(learning: Learning, identity: Embedding, before: Embedding | None,
         source=identity.fingerprint,
         target=identity.fingerprint,
         reference=identity.reference,
-        report={**report, _BEFORE: before and asdict(before)},
+        report={**report, BEFORE: before and asdict(before)},
     )
     return replace(model, number=learning.propose(model))
 
 
 def _before(store: Store, active: Model) -> Embedding:
-    known = active.report.get(_BEFORE)
+    known = active.report.get(BEFORE)
     before = Embedding(**known) if known else store.backend.kept()
     if before is None or before.fingerprint == active.target:
         raise InputError("there were no other vectors before these; `hybridstore reembed` changes to any embedder")

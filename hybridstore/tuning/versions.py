@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from hybridstore.backends.learning import Model
-from hybridstore.errors import InputError, NotFound
+from hybridstore.errors import InputError, ModelUnavailable, NotFound
+from hybridstore.search import transforms
 from hybridstore.store import Store
 from hybridstore.tuning import promotion
 
@@ -18,22 +20,27 @@ def promote(store: Store, number: int | None, *, progress: Progress | None = Non
 
     A version that is another embedder gets its vectors first, beside those that are searched. Raises NotFound for an
     unknown number, InputError for a version made for other vectors than those searched, ModelUnavailable for an
-    embedder that is not to be had any more.
+    embedder that is not to be had any more, and nothing has changed then; for weights that are damaged it has.
     """
-    learning = store.backend.learning
+    learning, searched = store.backend.learning, store.backend.embedding()
     known = {model.number: model for model in learning.models()}
     if number is not None and number not in known:
         raise NotFound(f"version {number}", "there is no such version; `hybridstore model history` lists them")
-    if number is not None and known[number].kind == "embedder":
-        store.reembed(known[number].reference, keep=True, promote=number, progress=progress)
-        return learning.model()
-    active = learning.model()
-    if number is None and active is not None and active.kind == "embedder":
+    version, active = None if number is None else known[number], learning.model()
+    if version is None and active is not None and active.kind == "embedder":
         raise InputError(
             "the vectors stored are those of this version's embedder; `hybridstore model rollback` goes back from it"
         )
+    if version is not None and version.kind == "embedder" and (not searched or searched.fingerprint != version.target):
+        store.reembed(version.reference, keep=True, promote=number, progress=progress)
+        return learning.model()
+    if version is not None and version.kind == "drift":
+        store._embedder.newer(version)  # noqa: SLF001 - questions could not be asked if it is not to be had
     now = learning.promote(number)
-    store.settle()
+    if now is not None and now.weights:
+        transforms.read(now)  # raises where they are damaged, saying how to go back
+    with suppress(InputError, ModelUnavailable):  # back at vectors whose embedder is not here: nothing to measure with
+        store.settle()
     return now
 
 

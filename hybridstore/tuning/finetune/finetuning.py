@@ -83,8 +83,7 @@ def finetune(
 
     """
     options, say = options or Options(), say or (lambda _: None)
-    device = _device(options)
-    export.refuse(out, "cuda" if options.precision == "fp16" else "cpu", options.precision)
+    device = see_that_it_can(base, out, options)
     listed = list(examples)
     if len(listed) < 2:
         raise InputError(f"an encoder learns from many examples, not from {len(listed)}; harvest some first")
@@ -134,7 +133,8 @@ def next_folder(store: str | os.PathLike[str]) -> Path:
     return folder / str(max(taken, default=0) + 1)
 
 
-def _device(options: Options) -> str:
+def see_that_it_can(base: str | Path, out: Path, options: Options) -> str:
+    """Raise, before any work, what `finetune` would raise for these; give the device, "cpu" or "cuda"."""
     try:
         import torch
         import transformers  # noqa: F401 - what is missing is said before anything is read
@@ -143,6 +143,8 @@ def _device(options: Options) -> str:
     there = torch.cuda.is_available()
     if options.device == "cuda" and not there:
         raise InputError("device='cuda' needs an NVIDIA GPU that PyTorch can use; device='auto' takes one if there is")
+    export.refuse(out, "cuda" if options.precision == "fp16" else "cpu", options.precision)
+    encoder.find(base)
     return "cuda" if there and options.device != "cpu" else "cpu"
 
 

@@ -1,0 +1,26 @@
+"""The process in test_full.py that is killed: tunes the encoder, promotes it and goes back, until then."""
+
+import sys
+import time
+
+import turning
+
+import hybridstore as hs
+from hybridstore.store import reembedding
+from hybridstore.tuning import shadow, versions
+from hybridstore.tuning.full import tune_full
+
+reembedding._AT_ONCE = shadow._AT_ONCE = 10
+turning.stand_in(setattr, turning.GOOD, slowly=0.05)
+with hs.open(sys.argv[1]) as store:
+    while True:
+        for step in ("Training the encoder", "Asking as it is", "Changing over"):
+
+            def told(name, done, of, words="", step=step):
+                if name == step:
+                    sys.stdout.write(f"{name}\n")
+                    sys.stdout.flush()
+                    time.sleep(0.02)
+
+            tune_full(store, asked=40, progress=told)
+            versions.rollback(store)
