@@ -119,11 +119,14 @@ def tune(
         reference=searched.reference,
         weights=transforms.write(made),
     )
-    after = probes.values(store, examined, candidate, progress=lambda done, of: told("Asking as it would be", done, of))
     while True:
         now = store.backend.learning.model()
         before = probes.values(store, examined, now, progress=lambda done, of: told("Asking as it is", done, of))
-        if store.backend.learning.model() == now:  # else another process has promoted one: that is to be beaten
+        # After, not before: documents that are removed meanwhile speak against the new one.
+        after = probes.values(
+            store, examined, candidate, progress=lambda done, of: told("Asking as it would be", done, of)
+        )
+        if store.backend.learning.model() == now:  # else another process has promoted one, which is to be beaten
             break
     _see_that_they_stand(store, searched.fingerprint)
     verdict = gate.decide(examined, before, after)

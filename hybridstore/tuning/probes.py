@@ -3,7 +3,7 @@
 They are cut from documents that nothing was trained on. So that they are no easier than people's questions, which use
 other words than the passages that answer them, the keyword leg gets to see half of their words, drawn by lot, and
 the vector leg all of them. Three things are asked of the answers: that the document it was cut from is among them
-("find"), and that those are that its own whole text finds, by words ("words"), and as a search finds them by words and
+("find"), and that those are that its own text finds, by words ("words"), and as a search finds them by words and
 meaning without what was learned ("both"). The first of the two asks whether the vectors come nearer to what the keyword
 leg knows, which they were not trained for; the second whether they keep what they knew themselves.
 """
@@ -24,7 +24,7 @@ from hybridstore.search.pipeline import search
 from hybridstore.search.request import Request
 from hybridstore.search.selection import Wanted
 from hybridstore.store import background
-from hybridstore.tuning.fragments import cleaned, spaced
+from hybridstore.tuning.fragments import cleaned, content_words, spaced
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +40,7 @@ _SHOWN = 0.5  # chance of a word to be shown to the keyword leg
 _TOLD = 5  # documents named of an example
 # Documents most like the question's own. Words find them coarsely, so more of them count.
 _KIN = {"words": 30, "both": 10}
+_WORDS = 40  # of a document, by which those like it are found: all of a long one's take seconds, and find the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,13 +185,21 @@ def _documents(
 def _kin(store: Store, chunk: int, answers: frozenset[str]) -> dict[str, frozenset[str]]:
     """Give the documents that a chunk's own text finds, other than its own."""
     backend, analyser = supposed(store, None), Analyser(store.backend.language)
-    text = cleaned(" ".join(passage.text for passage in backend.passages([chunk])))
+    text = _gist(" ".join(passage.text for passage in backend.passages([chunk])), store.backend.language)
     kin = {}
     for task, count in _KIN.items():
         vector = backend.vectors([chunk])[0] if task == "both" else None
         documents = _documents(backend, analyser, text, vector, count + len(answers))
         kin[task] = frozenset([each for each in documents if each not in answers][:count])
     return kin
+
+
+def _gist(text: str, language: str) -> str:
+    """Give at most so many of a text's words as say what it is about, spread evenly over it."""
+    if not spaced(text):
+        return cleaned(text)[: 2 * _WORDS]
+    words = content_words(text, language)
+    return " ".join(words[:: -(-len(words) // _WORDS)] if words else text.split()[:_WORDS])
 
 
 def _some(text: str, rng: random.Random) -> str:

@@ -116,7 +116,8 @@ def test_killed_while_it_learns_it_goes_on_and_the_store_goes_there_and_back(pat
         plain, begun, before = store.stats().embedding, right(store), vectors(store)
         ordinary = [hit.text for hit in store.search("how often is it inspected", mode="vector")]
         said = []
-        report = tune_full(store, options=OPTIONS, say=said.append)
+        report = tune_full(store, asked=100, options=OPTIONS, say=said.append)
+        print("SECONDS", report.seconds, report.verdict.reason)
         assert report.promoted, report.verdict.reason
         assert dict(report.questions).keys() == {"labelled"}
         assert said
@@ -150,7 +151,8 @@ def test_taught_wrong_answers_it_is_refused_and_not_a_byte_of_the_vectors_change
             [replace(each, positive=chunk, negatives=()) for each, chunk in zip(free, shuffled, strict=True)]
         )
         before, answers = vectors(store), [hit.score for hit in store.search("who knows it")]
-        report = tune_full(store, options=OPTIONS)
+        report = tune_full(store, asked=100, options=OPTIONS)
+        print("SECONDS", report.seconds, report.verdict.reason)
         assert not report.promoted
         assert [model.state for model in learning.models()] == ["refused"]
         assert vectors(store).tobytes() == before.tobytes()
@@ -176,7 +178,7 @@ def main():
         sys.stdout.flush()
 
     with hs.open(sys.argv[1], threads=2) as store:
-        tune_full(store, options=OPTIONS, progress=told)
+        tune_full(store, asked=100, options=OPTIONS, progress=told)
 
 
 if __name__ == "__main__":

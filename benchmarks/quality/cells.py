@@ -1,0 +1,26 @@
+"""What a page is made of: tables, whose cells stay in their rows, intervals, and whether something passed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = ["| " + " | ".join(map(cell, head)) + " |", "|" + "---|" * len(head)]
+    return lines + ["| " + " | ".join(map(cell, row)) + " |" for row in rows]
+
+
+def cell(text: str) -> str:
+    """Give a cell that stays in its row: no line ends, no bars, nothing unprintable."""
+    kept = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+    return " ".join(kept.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def interval(found: Mapping[str, float]) -> str:
+    """Give a difference with its interval, bold where that leaves 0 out."""
+    told = f"{found['difference']:+.4f} ({found['low']:+.4f} to {found['high']:+.4f})"
+    return f"**{told}**" if found["low"] > 0 or found["high"] < 0 else told
+
+
+def mark(passed: bool) -> str:
+    return "pass" if passed else "**fail**"
