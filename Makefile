@@ -72,15 +72,20 @@ bench: .venv-bench/.ready .venv-train/.ready  ## Measure against the rivals; STO
 		--page $(if $(filter benchmarks/results,$(RESULTS)),benchmarks,$(RESULTS))/README.md
 
 # Without STORES the suites stand on text of their own; with them (files that `hybridstore evaluate --keep` made, and the
-# collections' folders in QUERIES) also on real text, and whole collections are measured.
+# collections' folders in QUERIES) also on real text, and whole collections, what harvests give and what tuning is worth
+# are measured. LABELS (collection=split) are judgments to learn from, MODELS embedders to change to (see drift.py).
 QUALITY := benchmarks/quality
+REAL := --stores $(STORES) --collections $(QUERIES)
 quality: $(READY)  ## Ask what a store must not get wrong; STORES= and QUERIES= add real text
 	mkdir -p $(QUALITY)/results
 	$(BIN)/python $(QUALITY)/run.py --json $(QUALITY)/results/suites-made-up.json
-	$(if $(STORES),$(BIN)/python $(QUALITY)/run.py --no-texts --stores $(STORES) --collections $(QUERIES) \
-		--json $(QUALITY)/results/suites-collections.json)
-	$(if $(STORES),$(BIN)/python $(QUALITY)/over_collections.py --stores $(STORES) --collections $(QUERIES) \
-		--json $(QUALITY)/results/collections.json)
+	$(if $(STORES),$(BIN)/python $(QUALITY)/run.py --no-texts $(REAL) --json $(QUALITY)/results/suites-collections.json)
+	$(if $(STORES),$(BIN)/python $(QUALITY)/over_collections.py $(REAL) --json $(QUALITY)/results/collections.json)
+	$(if $(STORES),$(BIN)/python $(QUALITY)/harvest.py $(REAL) --json $(QUALITY)/results/harvest.json)
+	$(if $(STORES),$(BIN)/python $(QUALITY)/learning.py $(REAL) $(LABELS:%=--labels %) \
+		--json $(QUALITY)/results/learning.json)
+	$(if $(and $(STORES),$(MODELS)),$(BIN)/python $(QUALITY)/drift.py $(REAL) --models $(MODELS) \
+		--json $(QUALITY)/results/drift.json)
 	$(BIN)/python $(QUALITY)/page.py
 
 clean:  ## Remove environments and caches

@@ -57,16 +57,22 @@ def test_guards_are_compared_on_one_search_a_question(harbour, monkeypatch):
     assert both["share"] == pytest.approx(both["relevant"] / max(both["negatives"], 1), abs=1e-5)
 
 
-def test_the_table_has_a_row_for_each_collection_and_one_for_all(harbour):
+def test_the_page_has_a_row_for_each_collection_and_one_for_all(harbour):
     import harvest
+    from told_harvest import harvest_page
 
     store, collection = harbour
     row = harvest.measured(store, collection, queries=4, made=3, seed=0)
-    told = {"collections": {"harbour": row, "quay": row}, "macro": harvest.summed_up({"harbour": row, "quay": row})}
-    lines = harvest.table(told).splitlines()
-    assert [line.split(" | ")[0] for line in lines[2:]] == ["| harbour", "| quay", "| mean"]
+    told = {
+        **dict.fromkeys(("hybridstore", "embedder", "seed", "margin", "queries", "made"), 0),
+        "collections": {"harbour": row, "quay": row},
+        "macro": harvest.summed_up({"harbour": row, "quay": row}),
+    }
+    lines = [line for line in harvest_page(told) if line.startswith("|")]
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| harbour", "| quay", "| mean of the collections"]
     assert len({line.count("|") for line in lines}) == 1
     assert told["macro"]["share"]["both"] == row["guards"]["both"]["share"]
+    assert [line.count(f"| {row['guards']['both']['share']:.2%} |") > 0 for line in lines[2:]] == [True] * 3
 
 
 def test_the_results_that_are_kept_hold_no_texts_and_halve_the_false_negatives():

@@ -85,7 +85,7 @@ def test_the_mean_of_collections_weighs_each_alike_and_its_interval_holds_it():
 
 def test_collections_are_measured_told_and_shown(tmp_path):
     import over_collections
-    from page import collections_page
+    from told_collections import collections_page
 
     from hybridstore.evaluation import Collection, index
 
@@ -155,9 +155,16 @@ def test_the_command_says_what_is_not_there(tmp_path):
 
 
 def test_a_cell_stays_in_its_row():
-    from page import _cell
+    from cells import cell
 
-    assert _cell("a|b\nc <d>\ud800".replace("\ud800", "\x00")) == r"a\|b\nc &lt;d>\x00"
+    assert cell("a|b\nc <d>\ud800".replace("\ud800", "\x00")) == r"a\|b\nc &lt;d>\x00"
+
+
+def test_a_page_of_no_results_is_its_head(tmp_path):
+    from page import written
+
+    assert written(tmp_path).count("#") == 2  # the heading, and the guide's anchor
+    assert "# Quality" in written(tmp_path)
 
 
 def test_the_committed_page_follows_the_committed_results():

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from grounds import of_store, split_of
+from told_harvest import harvest_page
 
 import hybridstore as hs
 from hybridstore.evaluation import Collection, Qrels
@@ -33,18 +34,6 @@ GUARDS = {
     "both": {"settings": Settings(), "judged": True},
 }
 _EVERYTHING = 10**9
-_COLUMNS = (
-    "questions",
-    "disagreed",
-    "triples",
-    "positive right",
-    "false, no guard",
-    "margin",
-    "judge",
-    "both",
-    "negatives each",
-    "triples per 1,000 chunks",
-)
 
 
 class Searched:
@@ -159,30 +148,6 @@ def summed_up(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def table(told: dict[str, Any]) -> str:
-    """Give the table of all collections as Markdown."""
-    lines = [
-        "| collection | " + " | ".join(_COLUMNS) + " |",
-        "|---|" + "---:|" * len(_COLUMNS),
-    ]
-    for name, row in told["collections"].items():
-        log, guards = row["log"], row["guards"]
-        shares = " | ".join(f"{guards[guard]['share']:.2%}" for guard in GUARDS)
-        each = f"{guards['no guard']['each']:.1f} → {guards['both']['each']:.1f}"
-        lines.append(
-            f"| {name} | {log['questions']} | {log['disagreement']:.0%} | {log['triples']} "
-            f"| {log['positives_right']:.0%} | {shares} | {each} | {row['corpus']['triples_per_1000_chunks']:,} |"
-        )
-    macro = told["macro"]
-    shares = " | ".join(f"{macro['share'][guard]:.2%}" for guard in GUARDS)
-    each = f"{macro['each']['no guard']:.1f} → {macro['each']['both']:.1f}"
-    lines.append(
-        f"| mean | | {macro['disagreement']:.0%} | | {macro['positives_right']:.0%} | {shares} | {each} "
-        f"| {macro['triples_per_1000_chunks']:,} |"
-    )
-    return "\n".join(lines)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--stores", nargs="+", type=Path, required=True, metavar="FILE")
@@ -225,7 +190,7 @@ def main() -> None:
         }
         options.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
         print(f"{path.stem}: {time.perf_counter() - started:.0f} s", flush=True)
-    print(table(told))
+    print("\n".join(harvest_page(told)))
 
 
 if __name__ == "__main__":

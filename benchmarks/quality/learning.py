@@ -16,8 +16,8 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,25 +27,57 @@ from over_collections import macro_bootstrap
 
 import hybridstore as hs
 from hybridstore.errors import HybridstoreError
-from hybridstore.evaluation import Collection, evaluate, paired_bootstrap
+from hybridstore.evaluation import Collection, Qrels, evaluate, paired_bootstrap
 from hybridstore.evaluation.compare import Comparison
+from hybridstore.evaluation.metrics import mean
 from hybridstore.tuning import cycle, harvest, known, versions
 from hybridstore.tuning.adapter import AdapterSettings
+from hybridstore.tuning.cycle import TuneReport
 
 METRIC = "nDCG@10"
 Values = Mapping[str, float]
+"""Query id → nDCG@10."""
 
 
-def learned(
-    store: hs.Store, collection: Collection, split: str, *, queries: int | None, group: str | None, before: Values
-) -> tuple[dict[str, Any], Values]:
-    """Tune, measure with the version made; give what to tell, and the values query by query."""
+@dataclass(frozen=True, slots=True)
+class People:
+    """A collection's judged questions: all or the first so many, each searched within its metadata field `group`."""
+
+    collection: Collection
+    queries: int | None = None
+    group: str | None = None
+
+    @property
+    def split(self) -> str:
+        return split_of(self.collection)
+
+    def ask(self, store: hs.Store) -> Values:
+        """Give the nDCG@10 of each."""
+        found = evaluate(
+            store,
+            self.collection,
+            split=self.split,
+            modes=("hybrid",),
+            metrics=(METRIC,),
+            queries=self.queries,
+            where_group=self.group,
+        )
+        return dict(found.values("hybrid", METRIC))
+
+
+def tuned(store: hs.Store) -> tuple[TuneReport, float]:
+    """Tune, and have the new version answer, whatever the gate said; give the report, and the seconds it took."""
     began = time.perf_counter()
     report = cycle.tune(store, change=False)
     seconds = time.perf_counter() - began
     versions.promote(store, report.number)
-    after = values(store, collection, split, queries, group)
-    verdict = report.verdict
+    return report, seconds
+
+
+def learned(store: hs.Store, people: People, before: Values) -> tuple[dict[str, Any], Values]:
+    """Tune by the store's text and ask again; give what to tell, and the values query by query."""
+    report, seconds = tuned(store)
+    after, verdict = people.ask(store), report.verdict
     told = {
         "chunks": store.backend.indexed(),
         "accepted": verdict.accepted,
@@ -60,28 +92,14 @@ def learned(
     return told, after
 
 
-def values(store: hs.Store, collection: Collection, split: str, queries: int | None, group: str | None) -> Values:
-    """Give the nDCG@10 of each judged question."""
-    found = evaluate(store, collection, split=split, modes=("hybrid",), queries=queries, where_group=group)
-    return dict(found.values("hybrid", "ndcg@10"))
-
-
-def rounded(comparison: Comparison) -> dict[str, Any]:
-    """Give a comparison as JSON."""
-    return {name: round(each, 5) for name, each in asdict(comparison).items()}
-
-
-def labelled(store: hs.Store, collection: Collection, learn: str, split: str, before: Values) -> dict[str, Any]:
-    """Tune with one split's judgments and measure on another's questions: all, and those of documents never learned."""
+def labelled(store: hs.Store, people: People, learn: str, before: Values) -> dict[str, Any]:
+    """Tune with the judgments of the split `learn`, too, and ask people's questions again, by group."""
+    collection = people.collection
     asked = list(known.from_labelled(store, collection.path, split=learn))
     harvest.keep(store, harvest.harvest(store, asked), replace=True)
-    report = cycle.tune(store, change=False)
-    versions.promote(store, report.number)
-    after = values(store, collection, split, None, None)
-    learning, judged = collection.qrels(learn), collection.qrels(split)
-    met = {document for query in learning.answerable for document, grade in learning.of(query).items() if grade > 0}
-    unseen = [q for q in before if not any(each in met for each, grade in judged.of(q).items() if grade > 0)]
-    groups = {"all": list(before), "unseen documents": unseen, "seen documents": [q for q in before if q not in unseen]}
+    report, _ = tuned(store)
+    after = people.ask(store)
+    parted = groups(before, collection.qrels(learn), collection.qrels(people.split))
     return {
         "learned_from": learn,
         "labels": len(asked),
@@ -89,23 +107,44 @@ def labelled(store: hs.Store, collection: Collection, learn: str, split: str, be
         "reason": report.verdict.reason,
         "groups": {
             name: rounded(paired_bootstrap({q: before[q] for q in some}, {q: after[q] for q in some}))
-            for name, some in groups.items()
+            for name, some in parted.items()
             if some
         },
     }
 
 
+def groups(queries: Iterable[str], learning: Qrels, judged: Qrels) -> dict[str, list[str]]:
+    """Part queries by whether a document relevant to them was relevant to a query learned from."""
+    met = {document for query in learning.answerable for document in _relevant(learning, query)}
+    asked = list(queries)
+    seen = {query for query in asked if not met.isdisjoint(_relevant(judged, query))}
+    return {
+        "all": asked,
+        "unseen documents": [query for query in asked if query not in seen],
+        "seen documents": [query for query in asked if query in seen],
+    }
+
+
+def _relevant(qrels: Qrels, query: str) -> list[str]:
+    return [document for document, grade in qrels.of(query).items() if grade > 0]
+
+
+def rounded(comparison: Comparison) -> dict[str, Any]:
+    """Give a comparison as JSON."""
+    return {name: round(each, 5) for name, each in asdict(comparison).items()}
+
+
 def summed_up(rows: Mapping[str, Any], found: Mapping[str, tuple[Values, Values]], seed: int) -> dict[str, Any]:
     """Tell the mean over collections: with the gate, and if every version had been let in."""
-    gated, all_in = [], []
+    gated, ungated = [], []
     for name, (before, after) in found.items():
         differences = np.array([after[query] - before[query] for query in sorted(before)])
-        all_in.append(differences)
+        ungated.append(differences)
         gated.append(differences if rows[name]["accepted"] else np.zeros_like(differences))
     return {
-        "before": round(float(np.mean([np.mean(list(before.values())) for before, _ in found.values()])), 5),
+        "before": round(mean(mean(before.values()) for before, _ in found.values()), 5),
         "gated": macro_bootstrap(gated, seed=seed),
-        "ungated": macro_bootstrap(all_in, seed=seed),
+        "ungated": macro_bootstrap(ungated, seed=seed),
         "worst": min((float(each.mean()), name) for each, name in zip(gated, found, strict=True)),
     }
 
@@ -114,43 +153,44 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--stores", nargs="+", type=Path, required=True, metavar="FILE")
     parser.add_argument("--collections", nargs="+", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--labels", action="append", default=[], metavar="NAME=SPLIT")
-    parser.add_argument("--group", action="append", default=[], metavar="NAME=FIELD")
+    parser.add_argument(
+        "--labels", action="append", default=[], metavar="NAME=SPLIT", help="tune NAME also with judgments of SPLIT"
+    )
+    parser.add_argument("--group", action="append", default=[], metavar="NAME=FIELD", help="as over_collections.py's")
     parser.add_argument("--queries", type=int, help="only the first so many of each collection")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the resamples")
     parser.add_argument("--threads", type=int, default=2, help="for the model")
     parser.add_argument("--json", type=Path, required=True, metavar="OUT")
     options = parser.parse_args()
     folders = {folder.resolve().name: folder for folder in options.collections}
-    labels = dict(each.split("=", 1) for each in options.labels)
-    groups = dict(each.split("=", 1) for each in options.group)
+    labels, grouped = (dict(each.split("=", 1) for each in some) for some in (options.labels, options.group))
     rows: dict[str, Any] = {}
     found: dict[str, tuple[Values, Values]] = {}
     with_labels: dict[str, Any] = {}
+    embedders: dict[str, None] = {}
     for path in options.stores:
         if path.stem not in folders or not path.exists():
             parser.error(f"{path} is not there, or no folder of --collections is called {path.stem}")
     for path in options.stores:
-        name, collection = path.stem, Collection(folders[path.stem])
-        split = split_of(collection)
+        name = path.stem
+        people = People(Collection(folders[name]), options.queries, grouped.get(name))
         try:
             with tempfile.TemporaryDirectory(prefix="quality-") as temporary:
                 ground = of_store(path, Path(temporary), threads=options.threads)
                 with hs.open(ground.file, create=False, **ground.options) as store:
-                    before = values(store, collection, split, options.queries, groups.get(name))
-                    rows[name], after = learned(
-                        store, collection, split, queries=options.queries, group=groups.get(name), before=before
-                    )
+                    stored = store.stats().embedding
+                    embedders["none" if stored is None else stored.fingerprint] = None
+                    before = people.ask(store)
+                    rows[name], after = learned(store, people, before)
                     found[name] = before, after
-                    embedder = store.stats().embedding
                     if name in labels:
                         versions.promote(store, None)
-                        with_labels[name] = labelled(store, collection, labels[name], split, before)
+                        with_labels[name] = labelled(store, people, labels[name], before)
         except HybridstoreError as error:
             sys.exit(f"{name}: {error}")
         told = {
             "hybridstore": hs.__version__,
-            "embedder": "none" if embedder is None else embedder.fingerprint,
+            "embedder": ", ".join(embedders),
             "metric": METRIC,
             "seed": options.seed,
             "queries": options.queries,

@@ -20,26 +20,31 @@ _DIRECTIONS = {"to": "to {new}", "back": "from {new} back"}
 
 def drift_page(told: dict[str, Any]) -> list[str]:
     """Tell a result of drift.py: a table for each model and direction."""
+    about = (
+        f"{told['metric']} of a store whose vectors are one embedder's (old) and whose questions come from another "
+        "(new): as they are, mapped by what some of the store's chunks say in both, and after the whole store was "
+        "embedded anew; from the stores' own embedder to another, and back. The keyword leg knows nothing of it. "
+        "Where the two are of different lengths, questions as they are stand at random places. Agreement is the "
+        "share of a held-out chunk's ten nearest that the map keeps, by which a store judges it without judgments. "
+        "The kind of map and the size of its sample were chosen on these same collections."
+    )
     lines = [
         "## Another embedder's questions over old vectors",
         "",
-        f"{told['metric']} of a store whose vectors are one embedder's (old) and whose questions come from another "
-        "(new): as they are, mapped by what some of the store's chunks say in both, and after the whole store was "
-        "embedded anew. The keyword leg knows nothing of it. Agreement: the share of a held-out chunk's ten nearest "
-        "that the map keeps; a map that keeps too few is refused, and its questions are then asked by words alone. The "
-        "kind of map and the size of the sample were chosen looking at some of these collections.",
+        about,
     ]
     for new, model in told["models"].items():
         for direction, says in _DIRECTIONS.items():
             rows = {name: row[direction] for name, row in model["collections"].items()}
             heading = says.format(new=f"{new.partition('@')[0]} ({model['dim']} dimensions)")
-            lines += ["", f"### {heading}", "", *_table(rows)]
-    return [*lines, "", f"hybridstore {told['hybridstore']}, {_versions(told)}, seed {told['seed']}."]
+            lines += ["", f"### {heading}", "", *_shown(rows)]
+    made = f"hybridstore {told['hybridstore']}, {', '.join(told['models'])}"
+    return [*lines, "", f"{made}; maps of about {told['sample']:,} chunks, seed {told['seed']}."]
 
 
-def _table(rows: dict[str, dict[str, Any]]) -> list[str]:
+def _shown(rows: dict[str, dict[str, Any]]) -> list[str]:
     head = ["collection", "n", "keyword", *(f"{leg}: {says}" for leg in _LEGS for says in _WAYS.values()), "agreement"]
-    shown = [
+    found = [
         [
             name,
             f"{row['old over old']['n']:,}",
@@ -49,7 +54,7 @@ def _table(rows: dict[str, dict[str, Any]]) -> list[str]:
         ]
         for name, row in rows.items()
     ]
-    shown.append(
+    found.append(
         [
             "mean of the collections",
             f"{sum(row['old over old']['n'] for row in rows.values()):,}",
@@ -58,8 +63,4 @@ def _table(rows: dict[str, dict[str, Any]]) -> list[str]:
             f"{mean(row['map']['agreement'] for row in rows.values()):.2f}",
         ]
     )
-    return table(head, shown)
-
-
-def _versions(told: dict[str, Any]) -> str:
-    return ", ".join((*told["models"], f"maps of {told['sample']:,} chunks"))
+    return table(head, found)

@@ -15,9 +15,9 @@ _COLUMNS = (
     "triples",
     "positive right",
     "false: no guard",
-    "margin",
-    "judge",
-    "both",
+    "false: margin",
+    "false: judge",
+    "false: both",
     "negatives left",
     "triples per 1,000 chunks",
 )
@@ -41,22 +41,25 @@ def harvest_page(told: dict[str, Any]) -> list[str]:
         ]
     )
     kept = {guard: share for guard, share in macro["left"].items() if guard != _WITHOUT}
+    about = (
+        f"The first {told['queries']} questions of each collection's people at most, as if its log held them. No "
+        "judgment is used to harvest; all are used to count. A negative that the judges found relevant is a false "
+        "one: its share of all negatives is told with no guard, with each, and with both. The guards' thresholds "
+        f"(the margin's is {told['margin']:g}) were chosen on these same collections, so that what they keep out is "
+        "told too well, if anything. Judges have not read everything: more negatives are false than are counted. "
+        "Negatives left are those of a triple, with no guard → with both."
+    )
     return [
         "## Harvest: where the legs disagree, and what the guards keep out",
         "",
-        f"The first {told['queries']} questions of each collection's people at most, as if its log held them. No "
-        "judgment is used to harvest; all are used to count. A negative that the judges found relevant is a false one: "
-        "its share of all negatives, with no guard, with each, and with both. The guards' thresholds (margin "
-        f"{told['margin']:g}) were chosen on these collections, so what they keep out is told too well, if anything. "
-        "Judges have not read everything, so that more negatives are false than are counted. Negatives left: of a "
-        "triple, with no guard → with both.",
+        about,
         "",
         *table(_COLUMNS, rows),
         "",
-        "Of the share of false negatives, there is left: "
-        + ", ".join(f"{share:.0%} ({guard})" for guard, share in kept.items())
-        + ". Triples per 1,000 chunks are those of a store that nobody has asked yet: of "
-        f"{told['made']} questions at most made out of its own text, as many more as could be made.",
+        "Of the mean share of false negatives is left: "
+        + ", ".join(f"{share:.0%} with {_named(guard)}" for guard, share in kept.items())
+        + ". Triples per 1,000 chunks are those of a store that nobody has asked yet, by questions made out of its own "
+        f"text: reckoned from {told['made']} of them at most.",
         "",
         f"hybridstore {told['hybridstore']}, {told['embedder']}, seed {told['seed']}.",
     ]
@@ -75,6 +78,10 @@ def _row(name: str, row: dict[str, Any]) -> list[str]:
         _left(guards[_WITHOUT]["each"], guards[_BOTH]["each"]),
         f"{row['corpus']['triples_per_1000_chunks']:,}",
     ]
+
+
+def _named(guard: str) -> str:
+    return guard if guard == _BOTH else f"the {guard}"
 
 
 def _left(without: float, both: float) -> str:

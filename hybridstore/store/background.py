@@ -104,7 +104,7 @@ def measure(backend: Backend, embedder: Embedder) -> Background | None:
     powers, spreads = [], []
     for place, chunk in enumerate(chunks.tolist()):
         if fragments.get(chunk):
-            cosines = vectors @ way.turned(embedder.embed_query(fragments[chunk]))
+            cosines = vectors @ way.unlearned(embedder.embed_query(fragments[chunk]))
             mean, deviation = at_large(np.delete(cosines, place))  # it is no chunk like others, and would widen them
             powers.append((float(cosines[place]) - mean) / deviation)
             spreads.append(deviation)
@@ -139,6 +139,13 @@ class _Way:
 
     def turned(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
         return vector if self.model is None else transforms.read(self.model)(vector)
+
+    def unlearned(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Give a fragment's vector as it is compared, without an adapter: that was trained on such fragments.
+
+        By its own measure an adapter always has more power, and vectors trusted so cost SciFact 0.01 nDCG@10.
+        """
+        return vector if self.model is None or self.model.kind == "adapter" else self.turned(vector)
 
 
 def _way(backend: Backend, embedder: Embedder) -> _Way | None:

@@ -7,6 +7,7 @@ characters, three of them to a word.
 
 from __future__ import annotations
 
+import math
 import random
 import re
 import unicodedata
@@ -19,7 +20,7 @@ FEWEST_WORDS = 24  # of a text that pieces are taken from
 _SHORTEST, _LONGEST = 5, 12  # words of a crop
 _SENTENCE = 4, 40  # words of a sentence worth asking with
 _CHARACTERS = 3  # that say about as much as a word
-_RARE = 8  # the words of a text that keywords are drawn from
+_RARE = 10  # the words of a text that keywords are drawn from
 
 # Thai, Lao, Burmese, Khmer, kana and Han, whose words nothing stands between.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
@@ -85,15 +86,16 @@ def content_words(text: str, language: str) -> list[str]:
 
 
 def keywords(text: str, count: int, idf: Mapping[str, float], language: str, rng: random.Random) -> list[str] | None:
-    """Give `count` of the text's eight rarest words, by IDF times √ how often they stand in it, in its order.
+    """Give `count` of the text's ten weightiest words, by IDF · (1 + ln frequency), in its order.
 
-    None where it has no four to choose from, or no spaces.
+    None where it has no four with an `idf` to choose from, or no spaces.
     """
     if not spaced(text) or len(text.split()) < FEWEST_WORDS:
         return None
     lower = text.lower()
     words = content_words(text, language)
-    best = sorted(words, key=lambda word: (-idf.get(word, 0.0) * lower.count(word) ** 0.5, word))[:_RARE]
+    weight = {word: idf[word] * (1 + math.log(max(lower.count(word), 1))) for word in words if word in idf}
+    best = sorted(weight, key=lambda word: (-weight[word], word))[:_RARE]
     if len(best) < 4:
         return None
     drawn = set(rng.sample(best, count))

@@ -199,7 +199,7 @@ def _gist(text: str, language: str) -> str:
     if not spaced(text):
         return cleaned(text)[: 2 * _WORDS]
     words = content_words(text, language)
-    return " ".join(words[:: -(-len(words) // _WORDS)] if words else text.split()[:_WORDS])
+    return " ".join(words[:: -(-len(words) // _WORDS)] if words else cleaned(text).split()[:_WORDS])
 
 
 def _some(text: str, rng: random.Random) -> str:

@@ -161,7 +161,8 @@ def _read(store: Store, most: int, seed: int, kinds: tuple[str, ...]) -> _Read:
         for chunk in document.chunks:
             frequency.update(fragments.content_words(chunk.text, backend.language))
     chunks = sum(len(document.chunks) for document in documents)
-    idf = {word: math.log1p((chunks - df + 0.5) / (df + 0.5)) for word, df in frequency.items()}
+    # A word of one chunk alone is a name or a slip more often than a subject that somebody asks about.
+    idf = {word: math.log1p((chunks - df + 0.5) / (df + 0.5)) for word, df in frequency.items() if df > 1}
     random.Random(seed).shuffle(documents)  # noqa: S311
     return _Read(documents, names, idf, backend.language)
 

@@ -129,12 +129,12 @@ def test_an_adapter_of_other_vectors_does_not_apply(adapted, counting, texts):
     assert adapted.search(texts["lamp"]).trace.model is None
 
 
-def test_what_is_measured_goes_by_the_turned_questions(adapted, embedder):
+def test_chance_goes_by_the_turned_questions_and_power_by_plain_ones(adapted, embedder):
     before = adapted.backend.background()
     settle(adapted.backend, embedder)
     after = adapted.backend.background()
     assert after.fingerprint == before.fingerprint
-    assert after.power != before.power
+    assert after.power == before.power
     assert after.chance != before.chance
     adapted.backend.learning.promote(None)
     settle(adapted.backend, embedder)

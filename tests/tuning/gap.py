@@ -25,7 +25,7 @@ WRITTEN = ["".join(_DICE.choice("bdfgklmnprstvz") + _DICE.choice("aeiou") for _ 
 PAIRS = list(itertools.combinations(range(len(ASKED)), 2))
 EMBEDDER = HashingEmbedder(64)
 # None of these are the defaults, which may change.
-SETTINGS = AdapterSettings(rank=24, epochs=30, batch=64, rate=0.01, temperature=0.05, anchor=0.1, seed=0)
+SETTINGS = AdapterSettings(rank=24, epochs=30, batch=64, rate=0.01, temperature=0.05, anchor=0.1, soft=0.5, seed=0)
 
 
 def name(pair):

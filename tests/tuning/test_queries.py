@@ -128,8 +128,14 @@ def test_templates_are_for_english_text_alone(tmp_path):
     ):
         path = tmp_path / f"{language}-{some}.db"
         with hs.open(path, embedder="none", language=language) as store:
-            store.add(hs.Document(id="a", text=text))
+            store.add([hs.Document(id="a", text=text), hs.Document(id="b", text=f"{text} Und: and.")])
             assert bool(texts(store, kinds=("template",))) == some
+
+
+def test_words_of_one_chunk_alone_are_no_keywords(store):
+    asked = " ".join(texts(store, kinds=("keywords", "template")))
+    assert "foreman" in asked
+    assert not any(part in asked.split() for part in PARTS)
 
 
 # Pieces of text

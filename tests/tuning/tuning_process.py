@@ -1,6 +1,7 @@
-"""The processes of test_cycle.py: `answers FILE` says what a store answers, `loop FILE` tunes it and goes back for ever.
+"""The processes of test_cycle.py: `answers FILE` says what a store answers, `loop FILE` tunes it and goes back.
 
-The second one is killed. It learns the same each time, so that there are only the answers before and those after.
+The second does so until it is killed. It learns the same each time, so that there are only the answers
+before and those after.
 """
 
 import hashlib
