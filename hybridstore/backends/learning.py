@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from hybridstore.backends.values import Background
+
 KINDS = ("adapter", "drift", "embedder")
 STATES = ("candidate", "refused", "active", "retired")
 
@@ -110,17 +112,21 @@ class Learning(Protocol):
         """Give all versions, oldest first, without their weights."""
         ...
 
+    def version(self, number: int) -> Model:
+        """Give a version with its weights; raises NotFound."""
+        ...
+
     def propose(self, model: Model) -> int:
         """Keep a version as a "candidate" or "refused" one; give its number."""
         ...
 
-    def promote(self, number: int | None) -> Model | None:
+    def promote(self, number: int | None, *, measured: Background | None = None) -> Model | None:
         """Make a version the active one, in one step, and retire the one before; None is the plain embedder. Give it.
 
         Its `previous` is then the one before; going back to that one leaves its own `previous` as it was, so that going
         back once more goes further back. Raises NotFound for an unknown number, InputError where its `target` is not
         the embedder of the vectors searched. A number of the kind "embedder" is only noted as active: whoever re-embeds
-        promotes it in step with the switch.
+        promotes it in step with the switch. `measured` is what searches go by from then on, written in the same step.
         """
         ...
 

@@ -83,11 +83,15 @@ class StoreEmbedder:
         Raises InputError where the file's vectors came from its caller, so that a query's must too, unless the active
         model knows a way from some embedder to them; ModelUnavailable where that embedder is not to be had.
         """
+        return self.for_questions(self._backend.learning.model())
+
+    def for_questions(self, model: Model | None) -> Embedder | None:
+        """Give the embedder that queries would have if this version of the model were active; as `for_searching`."""
         stored = self._backend.embedding()
         if stored is None or self._wanted == NONE:
             return None
-        if (drift := self._drift(stored)) is not None:
-            return self.newer(drift)
+        if model is not None and model.kind == "drift" and model.target == stored.fingerprint:
+            return self.newer(model)
         if stored.reference == GIVEN and self._wanted is None:
             raise InputError(
                 "this store's vectors were given by its caller, so a query's must be too: pass vector=, search with "

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from hybridstore import filters
 from hybridstore.analysis import Analyser
 from hybridstore.backends.base import Backend
-from hybridstore.backends.learning import Asked
+from hybridstore.backends.learning import Asked, Model
 from hybridstore.backends.values import Problem, Stats
 from hybridstore.embedders.base import Embedder
 from hybridstore.errors import EmbedderMismatch, InputError
@@ -31,6 +31,7 @@ from hybridstore.store.documents import document_from
 from hybridstore.store.embedding import StoreEmbedder, unit
 from hybridstore.store.options import Options, Where
 from hybridstore.store.reembedding import reembed
+from hybridstore.store.supposing import Supposing
 from hybridstore.store.writer import Progress, Writer
 
 Addable = str | Document | Mapping[str, Any]
@@ -51,6 +52,7 @@ class Store:
         self._asking = Asking(backend.learning, kept=log_queries)
         self._analyser = Analyser(backend.language)
         self._embedder = StoreEmbedder(backend, embedder, threads)
+        self._supposing = Supposing(backend, self._embedder)
 
     def __enter__(self) -> Self:
         return self
@@ -272,6 +274,10 @@ class Store:
     def embedder(self) -> Embedder | None:
         """Give the embedder of questions, loaded; None in a store without vectors, or opened without an embedder."""
         return self._embedder.for_searching()
+
+    def supposed(self, model: Model | None) -> Backend:
+        """Give the backend as if this version of the model were active (None: the plain embedder), measured with it."""
+        return self._supposing.backend(model)
 
     def settle(self) -> None:
         """Measure anew what `fusion="adaptive"` and `min_relevance` go by, after a change of the active model."""

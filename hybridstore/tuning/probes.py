@@ -14,8 +14,7 @@ import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING
 
 from hybridstore.analysis import Analyser
 from hybridstore.backends.base import Backend
@@ -23,14 +22,12 @@ from hybridstore.backends.learning import Model
 from hybridstore.search.pipeline import search
 from hybridstore.search.request import Request
 from hybridstore.search.selection import Wanted
-from hybridstore.store import background
 from hybridstore.tuning.fragments import cleaned, content_words, spaced
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hybridstore.backends.values import Background
     from hybridstore.store import Store
     from hybridstore.tuning.lessons import Item
 
@@ -99,7 +96,7 @@ def values(
 
     All goes the way that people's questions go; nothing in the file is touched.
     """
-    backend, analyser = supposed(store, model), Analyser(store.backend.language)
+    backend, analyser = store.supposed(model), Analyser(store.backend.language)
     found: dict[str, list[float]] = {task: [] for task in TASKS}
     for done, probe in enumerate(probes, start=1):
         documents = _documents(backend, analyser, probe.text, probe.vector, DEPTH + len(probe.answers))
@@ -114,7 +111,7 @@ def values(
 
 def found(store: Store, text: str, vector: NDArray[np.float32], model: Model | None) -> tuple[str, ...]:
     """Give the documents that a question finds first, five at most, with a version of the store's model."""
-    return tuple(_documents(supposed(store, model), Analyser(store.backend.language), text, vector, _TOLD))
+    return tuple(_documents(store.supposed(model), Analyser(store.backend.language), text, vector, _TOLD))
 
 
 def request(
@@ -138,42 +135,6 @@ def request(
     )
 
 
-# What was measured of each store with the last two versions: by its revision, and the version's weights.
-_measured: WeakKeyDictionary[Store, dict[tuple[int, bytes], Background | None]] = WeakKeyDictionary()
-
-
-def supposed(store: Store, model: Model | None) -> Backend:
-    """Give the store's backend as if a version were active, and measured with it as whoever promotes it does."""
-    known, key = _measured.get(store, {}), (store.backend.revision(), model.weights if model else b"")
-    if key not in known:
-        embedder = store.embedder()
-        asked = cast("Backend", _Supposed(store.backend, model, None))
-        last = list(known.items())[-1:]
-        known = {**dict(last), key: background.measure(asked, embedder) if embedder else None}
-        _measured[store] = known  # never changed in place: other threads may be reading it
-    return cast("Backend", _Supposed(store.backend, model, known[key]))
-
-
-class _Supposed:
-    """A backend as it would be if another version of the model were active; `measured` None leaves what is known."""
-
-    def __init__(self, backend: Backend, model: Model | None, measured: Background | None) -> None:
-        self._backend, self._model, self._measured = backend, model, measured
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._backend, name)
-
-    @property
-    def learning(self) -> _Supposed:
-        return self
-
-    def model(self) -> Model | None:
-        return self._model
-
-    def background(self) -> Background | None:
-        return self._measured or self._backend.background()
-
-
 def _documents(
     backend: Backend, analyser: Analyser, text: str, vector: NDArray[np.float32] | None, limit: int
 ) -> list[str]:
@@ -184,7 +145,7 @@ def _documents(
 
 def _kin(store: Store, chunk: int, answers: frozenset[str]) -> dict[str, frozenset[str]]:
     """Give the documents that a chunk's own text finds, other than its own."""
-    backend, analyser = supposed(store, None), Analyser(store.backend.language)
+    backend, analyser = store.supposed(None), Analyser(store.backend.language)
     text = _gist(" ".join(passage.text for passage in backend.passages([chunk])), store.backend.language)
     kin = {}
     for task, count in _KIN.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 
 from hybridstore.backends.learning import Model
 from hybridstore.errors import InputError, ModelUnavailable, NotFound
@@ -20,7 +19,7 @@ def promote(store: Store, number: int | None, *, progress: Progress | None = Non
 
     A version that is another embedder gets its vectors first, beside those that are searched. Raises NotFound for an
     unknown number, InputError for a version made for other vectors than those searched, ModelUnavailable for an
-    embedder that is not to be had any more, and nothing has changed then; for weights that are damaged it has.
+    embedder that is not to be had any more and for damaged weights; nothing has changed then.
     """
     learning, searched = store.backend.learning, store.backend.embedding()
     known = {model.number: model for model in learning.models()}
@@ -34,14 +33,17 @@ def promote(store: Store, number: int | None, *, progress: Progress | None = Non
     if version is not None and version.kind == "embedder" and (not searched or searched.fingerprint != version.target):
         store.reembed(version.reference, keep=True, promote=number, progress=progress)
         return learning.model()
-    if version is not None and version.kind == "drift":
-        store._embedder.newer(version)  # noqa: SLF001 - questions could not be asked if it is not to be had
-    now = learning.promote(number)
-    if now is not None and now.weights:
-        transforms.read(now)  # raises where they are damaged, saying how to go back
-    with suppress(InputError, ModelUnavailable):  # back at vectors whose embedder is not here: nothing to measure with
-        store.settle()
-    return now
+    wanted = None if number is None else learning.version(number)
+    if wanted is not None and wanted.weights:
+        transforms.read(wanted)
+    measured = None
+    try:
+        measured = store.supposed(wanted).background()
+    except (InputError, ModelUnavailable):
+        if wanted is not None and wanted.kind == "drift":
+            raise
+        # Back at vectors whose embedder is not here: there is nothing to measure with.
+    return learning.promote(number, measured=measured)
 
 
 def rollback(store: Store, *, progress: Progress | None = None) -> Model | None:

@@ -330,7 +330,14 @@ class StoppedHereError(Exception):
     pass
 
 
-@pytest.mark.parametrize("step", ["Harvesting", "Asking as it is", "Embedding a copy of the store", cycle.PROMOTING])
+@pytest.mark.parametrize(
+    "step",
+    [
+        *(pytest.param(step, marks=pytest.mark.slow) for step in ("Harvesting", "Asking as it is")),
+        "Embedding a copy of the store",
+        cycle.PROMOTING,
+    ],
+)
 def test_stopped_anywhere_it_leaves_the_store_as_it_was_and_no_copy(store, step):
     before = answers(store)
     if step == "Harvesting":
@@ -384,13 +391,13 @@ def test_killed_anywhere_the_store_answers_as_before_or_as_after(path, monkeypat
             process.send_signal(signal.SIGKILL)
             process.wait()
             process.stdout.close()
+            assert kills or any(name.startswith(".notes.db-shadow-") for name in beside(store))  # killed within a turn
             changed = store.stats().embedding.fingerprint == GOOD.fingerprint
             store.settle()  # what comes after the change, and was perhaps not reached
             assert answers(store) == (after if changed else before)
             assert store.check() == []
             if changed:
                 versions.rollback(store)
-        assert any(name.startswith(".notes.db-shadow-") for name in beside(store))
         assert tune(store).promoted
         assert not any(name.startswith(".") for name in beside(store))
         named = {Path(model.reference).name for model in store.backend.learning.models()}

@@ -17,7 +17,7 @@ from hybridstore.search import transforms
 from hybridstore.search.pipeline import search
 from hybridstore.tuning import probes, versions
 from hybridstore.tuning.lessons import Item
-from hybridstore.tuning.probes import TASKS, Probe, found, make, supposed, values
+from hybridstore.tuning.probes import TASKS, Probe, found, make, values
 
 SOME = PAIRS[::4]
 
@@ -61,9 +61,9 @@ def test_supposing_a_version_gives_what_promoting_it_gives_and_touches_nothing(s
         versions.promote(store, learning.propose(version(random_adapter(seed=active))))
     candidate = version(random_adapter(seed=1, size=3.0))
     before = state(store, tmp_path)
-    plain = [hits(supposed(store, None), pair) for pair in SOME]
-    as_it_is = [hits(supposed(store, learning.model()), pair) for pair in SOME]
-    as_it_would_be = [hits(supposed(store, candidate), pair) for pair in SOME]
+    plain = [hits(store.supposed(None), pair) for pair in SOME]
+    as_it_is = [hits(store.supposed(learning.model()), pair) for pair in SOME]
+    as_it_would_be = [hits(store.supposed(candidate), pair) for pair in SOME]
     assert state(store, tmp_path) == before
     assert as_it_is == [store.search(question(pair)).trace.hits for pair in SOME]
     assert (plain == as_it_is) == (active is None)

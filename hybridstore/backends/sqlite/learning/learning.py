@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from hybridstore.backends.learning import Asked, Feedback, Model, Triple
+from hybridstore.backends.sqlite import background
 from hybridstore.backends.sqlite.connection import Connections
 from hybridstore.backends.sqlite.learning import models, questions, triples
 from hybridstore.backends.sqlite.revisions import Log
+from hybridstore.backends.values import Background
 
 _READ_AT_ONCE = 200  # triples held in memory while they are given
 
@@ -45,10 +47,16 @@ class SQLiteLearning:
         with self._connections.atomic() as connection:
             return models.propose(connection, model)
 
-    def promote(self, number: int | None) -> Model | None:
+    def version(self, number: int) -> Model:
+        with self._connections.reading() as connection:
+            return models.read(connection, number)
+
+    def promote(self, number: int | None, *, measured: Background | None = None) -> Model | None:
         with self._connections.atomic() as connection, Log(connection) as log:
             if models.promote(connection, number):
                 log.advance()
+                if measured is not None:
+                    background.write(connection, measured)
             return None if number is None else models.read(connection, number)
 
     # triples

@@ -97,7 +97,7 @@ def promote(connection: apsw.Connection, number: int | None) -> bool:
     """Make a version the active one and retire the one before; False where it is active already.
 
     Going back to the version that the active one names as `previous` leaves that one's own `previous` as it was, so
-    that going back again goes further back.
+    that going back again goes further back; where that would lead round in a ring, the ring is opened.
     """
     before = active(connection)
     if number == (before[0] if before else None):
@@ -116,7 +116,18 @@ def promote(connection: apsw.Connection, number: int | None) -> bool:
         connection.execute("UPDATE models SET state = 'active' WHERE model = ?", (number,))
         if before is None or before[1] != number:
             connection.execute("UPDATE models SET previous = ? WHERE model = ?", (before and before[0], number))
+        elif before[0] in _before(connection, number):
+            connection.execute("UPDATE models SET previous = NULL WHERE model = ?", (before[0],))
     return True
+
+
+def _before(connection: apsw.Connection, number: int) -> set[int]:
+    """Give the versions that going back from this one, again and again, comes to."""
+    sql = """WITH RECURSIVE back(model) AS (
+                 SELECT previous FROM models WHERE model = ?
+                 UNION SELECT previous FROM models JOIN back USING (model))
+             SELECT model FROM back WHERE model IS NOT NULL"""
+    return {model for (model,) in connection.execute(sql, (number,))}
 
 
 def retire_others(connection: apsw.Connection, fingerprint: str) -> None:
