@@ -275,7 +275,7 @@ def test_a_version_whose_weights_are_damaged_is_refused_and_can_be_gone_back_fro
 
 
 def test_going_back_never_goes_round_in_a_ring(store):
-    first, second, third = adapters(store, 3)
+    first, second, third = adapters(store, 1, 2, 3)
     for number in (first, second, third, first):
         promote(store, number)
     assert [getattr(rollback(store), "number", None) for _ in range(4)] == [third, second, first, None]
