@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 PROBES = 1_000  # questions of the gate: about ten seconds before and after
 PROMOTING = "Changing over"  # the step after which questions are answered by the new version
-_EXAMPLES = 6
+_EXAMPLES = 6  # half of them gains, half losses
+_LOOKED_AT = 12  # questions of each, to find so many
 _PEOPLE = 0.4  # share that people's questions have of the lessons, repeated if they are few
 _REPEATED = 8  # times at most
 
@@ -234,22 +235,22 @@ def examples(
 ) -> tuple[Example, ...]:
     """Give the questions that gain most and those that lose most, by whether they find their document.
 
-    The last two give the documents that a question, by its place, finds first.
+    The last two give the documents that a question, by its place, finds first; shown are questions where, asked in all
+    their words, these differ.
     """
     gains = np.array(after["find"]) - np.array(before["find"])
-    order = (-gains).argsort(kind="stable")
-    half = _EXAMPLES // 2
-    chosen = [n for n in order[:half].tolist() if gains[n] > 0] + [n for n in order[-half:].tolist() if gains[n] < 0]
-    return tuple(
-        Example(
-            kind=held[n].kind,
-            query=held[n].text,
-            answer=held[n].documents[0],
-            before=found_before(n),
-            after=found_after(n),
-        )
-        for n in chosen
-    )
+    order = (-gains).argsort(kind="stable").tolist()
+    won, lost = [n for n in order if gains[n] > 0], [n for n in reversed(order) if gains[n] < 0]
+    shown: list[Example] = []
+    for places in (won, lost):
+        first = len(shown)
+        for n in places[:_LOOKED_AT]:
+            was, now = found_before(n), found_after(n)
+            if was != now and len(shown) - first < _EXAMPLES // 2:
+                shown.append(
+                    Example(kind=held[n].kind, query=held[n].text, answer=held[n].documents[0], before=was, after=now)
+                )
+    return tuple(shown)
 
 
 def kept(report: TuneReport) -> dict[str, Any]:
