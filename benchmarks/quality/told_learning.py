@@ -27,8 +27,9 @@ def learning_page(told: dict[str, Any]) -> list[str]:
     about = (
         f"{told['metric']} of people's questions, hybrid, before and after a tuning with the defaults. It learned "
         "from questions made out of the store's own text; no question of people and no judgment was seen, neither by "
-        "it nor by the gate that let the new version in or refused it. The adapter's few settings were chosen "
-        "looking at the sixteen English collections above, so that what is gained on these is told too well, if "
+        "it nor by the gate that let the new version in or refused it. The adapter's few settings, and what the gate "
+        "asks, were chosen looking at the sixteen English collections above, so that what is gained on these is told "
+        "too well, if "
         f"anything; other collections were not looked at.{asked}"
     )
     read = (
