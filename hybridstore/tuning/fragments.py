@@ -12,10 +12,13 @@ import random
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from hybridstore.search.stopwords import grammatical
 from hybridstore.search.syntax import FIELD
 
+# Texts whose pieces are remembered: every document gives one question before any gives a second.
+_REMEMBERED = 512
 FEWEST_WORDS = 24  # of a text that pieces are taken from
 _SHORTEST, _LONGEST = 5, 12  # words of a crop
 _SENTENCE = 4, 40  # words of a sentence worth asking with
@@ -36,11 +39,13 @@ def cleaned(text: str) -> str:
     return _SIGNED.sub("", " ".join(_QUOTES.sub(" ", text).split())).strip(" ,;:-–—·•")
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def spaced(text: str) -> bool:
     """Say whether a text puts spaces between its words: most of it is in a script that does."""
     return 2 * len(_UNSPACED.findall(text)) <= len("".join(text.split()))
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def length(text: str) -> int:
     """Give the words of a text; one for three characters where it has no spaces."""
     return len(text.split()) if spaced(text) else len("".join(text.split())) // _CHARACTERS
@@ -78,11 +83,12 @@ def crop(text: str, rng: random.Random) -> str | None:
     return cleaned(joint.join(words[first : first + count])) or None
 
 
-def content_words(text: str, language: str) -> list[str]:
+@lru_cache(maxsize=_REMEMBERED)
+def content_words(text: str, language: str) -> tuple[str, ...]:
     """Give the different words of a text, in lower case and in its order, without those that are only grammar."""
     words = list(dict.fromkeys(word.lower() for word in _WORD.findall(text) if len(word) > 2))
     grammar = set(grammatical(words, language, alone=False))
-    return [word for word in words if word not in grammar]
+    return tuple(word for word in words if word not in grammar)
 
 
 def keywords(text: str, count: int, idf: Mapping[str, float], language: str, rng: random.Random) -> list[str] | None:
@@ -102,8 +108,9 @@ def keywords(text: str, count: int, idf: Mapping[str, float], language: str, rng
     return [word for word in words if word in drawn]
 
 
-def _sentences(text: str) -> list[str]:
-    return [each for piece in _ENDS.split(text) if (each := cleaned(piece))]
+@lru_cache(maxsize=_REMEMBERED)
+def _sentences(text: str) -> tuple[str, ...]:
+    return tuple(each for piece in _ENDS.split(text) if (each := cleaned(piece)))
 
 
 def _fits(piece: str, text: str) -> bool:

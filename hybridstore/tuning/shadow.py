@@ -6,6 +6,7 @@ process that is killed leaves that folder behind; the next one finds that nobody
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -39,17 +40,16 @@ def workplace(store: Store, *, making: Path | None = None) -> Iterator[Path]:
     """
     file = Path(store.backend.path).absolute()
     prefix = f".{file.name}-shadow-"
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=file.parent))
-    lock = _locked(folder)
-    try:
+    with _alone(file.parent):
         for other in sorted(file.parent.glob(f"{prefix}*")):
-            if other == folder or not (other / _LOCK).exists():
-                continue
             if _held(other):
                 raise InputError(
                     f"another process is trying an embedder on a copy of this store, in {other}; wait until it is done"
                 )
             _clear(store, other)
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=file.parent))
+        lock = _locked(folder)
+    try:
         if making is not None:
             (folder / _MADE).write_text(str(making), encoding="utf-8")
         yield folder
@@ -96,13 +96,25 @@ def _text(passage: Passage) -> str:
     return embedded_text(passage.title, passage.heading, passage.text)
 
 
-def _locked(folder: Path) -> IO[bytes]:
-    """Lock a folder for as long as this process lives; its lock is seen when it holds."""
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder where workplaces lie for a moment, so that none that is seen is only half made."""
     if sys.platform == "win32":
-        return (folder / _LOCK).open("wb")
-    file = (folder / f"{_LOCK}.new").open("wb")
-    fcntl.flock(file, fcntl.LOCK_EX)
-    (folder / f"{_LOCK}.new").rename(folder / _LOCK)
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(folder: Path) -> IO[bytes]:
+    """Lock a workplace for as long as this process lives."""
+    file = (folder / _LOCK).open("wb")
+    if sys.platform != "win32":
+        fcntl.flock(file, fcntl.LOCK_EX)
     return file
 
 
@@ -113,7 +125,7 @@ def _held(folder: Path) -> bool:
         else:
             with (folder / _LOCK).open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:  # its process has just ended
+    except FileNotFoundError:  # its process has ended, or was killed before it was locked
         return False
     except (BlockingIOError, PermissionError):
         return True
