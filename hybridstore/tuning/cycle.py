@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 PROBES = 1_000  # questions of the gate: about ten seconds before and after
 PROMOTING = "Changing over"  # the step after which questions are answered by the new version
+_EXAMINED = 500  # documents at the gate: its interval is then a few thousandths wide
 _EXAMPLES = 6  # half of them gains, half losses
 _LOOKED_AT = 12  # questions of each, to find so many
 _PEOPLE = 0.4  # share that people's questions have of the lessons, repeated if they are few
@@ -193,7 +194,13 @@ def parted(items: Sequence[Item], asked: int, seed: int) -> tuple[list[Item], li
     if people:
         wanted = _PEOPLE / (1 - _PEOPLE) * (len(trained) - len(people)) / len(people)
         trained += people * (min(max(round(wanted), 1), _REPEATED) - 1)
-    return trained, held[:asked]
+    documents: set[str] = set()
+    examined = []
+    for item in held:  # what is read of a document for the gate costs more than one more question about it
+        if len(documents) < _EXAMINED or item.documents[0] in documents:
+            documents.add(item.documents[0])
+            examined.append(item)
+    return trained, examined[:asked]
 
 
 def _trained(  # noqa: PLR0917 - what a training needs
