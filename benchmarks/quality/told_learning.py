@@ -48,6 +48,7 @@ def learning_page(told: dict[str, Any]) -> list[str]:
         read,
         *(_labels(told) if told["labels"] else ()),
         "",
+        *([told["note"], ""] if "note" in told else ()),
         f"hybridstore {told['hybridstore']}, {told['embedder']}, seed {told['seed']}; "
         + ", ".join(f"{setting} {value:g}" for setting, value in told["settings"].items() if setting != "seed")
         + ".",
