@@ -20,7 +20,7 @@ from hybridstore.search.transforms import turned
 
 def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
     """Run a request and give the Trace. Everything is read from one state of the store."""
-    clock = _Clock()
+    clock = Clock()
     notes: list[str] = []
     asked = plan(request.query, analyser, request.syntax)
     clock.lap("plan")
@@ -141,12 +141,15 @@ def _relevance(evidence: Evidence | None, chunk: int) -> float | None:
     return float(evidence.relevance[place])
 
 
-class _Clock:
+class Clock:
+    """Measures steps: `laps` are their seconds, by name."""
+
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
         self._last = time.perf_counter()
 
     def lap(self, step: str) -> None:
+        """End a step, and begin the next."""
         now = time.perf_counter()
         self.laps[step] = now - self._last
         self._last = now

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +13,7 @@ import numpy as np
 from hybridstore.backends.learning import Model
 from hybridstore.errors import InputError
 from hybridstore.search import transforms
+from hybridstore.search.pipeline import Clock
 from hybridstore.store.embedding import GIVEN
 from hybridstore.tuning import adapter, gate, lessons, probes
 from hybridstore.tuning.adapter import AdapterSettings
@@ -250,13 +250,15 @@ def examples(
     won, lost = [n for n in order if gains[n] > 0], [n for n in reversed(order) if gains[n] < 0]
     shown: list[Example] = []
     for places in (won, lost):
-        first = len(shown)
+        wanted = len(shown) + _EXAMPLES // 2
         for n in places[:_LOOKED_AT]:
             was, now = found_before(n), found_after(n)
-            if was != now and len(shown) - first < _EXAMPLES // 2:
+            if was != now:
                 shown.append(
                     Example(kind=held[n].kind, query=held[n].text, answer=held[n].documents[0], before=was, after=now)
                 )
+            if len(shown) == wanted:
+                break
     return tuple(shown)
 
 
@@ -265,17 +267,3 @@ def kept(report: TuneReport) -> dict[str, Any]:
     told = report.told()
     del told["examples"], told["number"], told["promoted"]
     return {**told, "seconds": {step: round(seconds, 2) for step, seconds in report.seconds.items()}}
-
-
-class Clock:
-    """Measures steps: `laps` are their seconds, by name."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, step: str) -> None:
-        """End a step, and begin the next."""
-        now = time.perf_counter()
-        self.laps[step] = now - self._last
-        self._last = now

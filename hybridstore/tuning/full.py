@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from hybridstore.backends.learning import Model, Triple
 from hybridstore.errors import InputError
+from hybridstore.search.pipeline import Clock
 from hybridstore.store.embedding import identify
 from hybridstore.tuning import cycle, gate, lessons, probes, promotion, queries, shadow
-from hybridstore.tuning.cycle import Clock, Progress, TuneReport
+from hybridstore.tuning.cycle import Progress, TuneReport
 from hybridstore.tuning.finetune import Options, finetune, from_triples, next_folder, see_that_it_can
 from hybridstore.tuning.gate import Verdict
 from hybridstore.tuning.harvest import harvest

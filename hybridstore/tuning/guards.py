@@ -7,12 +7,11 @@ says, or holds the question's words close together, answers too. Measured in doc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from hybridstore.analysis import Analyser
-from hybridstore.errors import InputError
 from hybridstore.records import Trace
 from hybridstore.search.evidence import at_large
 
@@ -104,37 +103,3 @@ def proximity(tokens: Sequence[str], idf: Mapping[str, float], width: int = _CLO
             first += 1
         best = max(best, sum(idf[each] for each in held))
     return best / total if total else 0.0
-
-
-T = TypeVar("T")
-
-
-def batches(items: Sequence[T], size: int, documents: Sequence[str], *, order: Sequence[int]) -> Iterator[list[T]]:
-    """Cut items into batches of at most `size`, no two of one batch with the same positive document.
-
-    In a batch every other positive is a negative, which another passage of one's own document must not be.
-    `documents` are the items' positive documents, `order` the order in which to take items, a permutation. An item
-    whose document is in the batch already waits for the next one; every item comes once, and batches are full while
-    there are enough different documents. Raises InputError for lengths that do not fit.
-    """
-    if size < 1 or len(documents) != len(items) or sorted(order) != list(range(len(items))):
-        raise InputError(
-            f"batches needs a size of at least 1 (it is {size}), a document for each of the {len(items)} items "
-            f"({len(documents)} are given) and an order that names each once"
-        )
-    waiting = list(order)
-    while waiting:
-        batch: list[int] = []
-        taken: set[str] = set()
-        left: list[int] = []
-        for place, item in enumerate(waiting):
-            if len(batch) == size:
-                left += waiting[place:]
-                break
-            if documents[item] in taken:
-                left.append(item)
-            else:
-                taken.add(documents[item])
-                batch.append(item)
-        waiting = left
-        yield [items[item] for item in batch]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from hybridstore.analysis import Analyser
 from hybridstore.backends.base import Backend
 from hybridstore.backends.learning import Model
+from hybridstore.evaluation.metrics import ndcg
 from hybridstore.search.pipeline import search
 from hybridstore.search.request import Request
 from hybridstore.search.selection import Wanted
@@ -176,9 +177,7 @@ def _some(text: str, rng: random.Random) -> str:
 
 def _ndcg(documents: Sequence[str], relevant: frozenset[str]) -> float:
     """Give nDCG@10 where all relevant documents are equally so."""
-    gains = [1 / math.log2(2 + place) for place in range(DEPTH)]
-    found = sum(gain for gain, document in zip(gains, documents, strict=False) if document in relevant)
-    return found / sum(gains[: len(relevant)])
+    return ndcg(documents, dict.fromkeys(relevant, 1), DEPTH)
 
 
 def by_document(

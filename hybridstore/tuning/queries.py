@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,9 +20,6 @@ from hybridstore.errors import InputError
 from hybridstore.tuning import fragments
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from hybridstore.backends.values import Stored
     from hybridstore.store import Store
 
@@ -112,21 +109,6 @@ def from_corpus(store: Store, *, most: int, seed: int = 0, kinds: Sequence[str] 
                 yield question
                 if len(seen) == most:
                     return
-
-
-def embed(store: Store, questions: Iterable[Question]) -> NDArray[np.float32]:
-    """Embed questions by the embedder of the store's vectors, whatever was learned since: (n, dim) of unit norm.
-
-    Raises InputError for a store without vectors or without an embedder.
-    """
-    import numpy as np
-
-    # The embedder of the vectors, which searches have no way to ask for; a newer one may stand in for it there.
-    embedder = store._embedder.for_writing() if store.backend.embedding() else None  # noqa: SLF001
-    if embedder is None:
-        raise InputError("this store has no vectors, so its questions need none; `hybridstore reembed` makes them")
-    vectors = [embedder.embed_query(question.text) for question in questions]
-    return np.stack(vectors) if vectors else np.empty((0, embedder.dim), np.float32)
 
 
 def _next(document: _Document, read: _Read, seen: set[str]) -> Question | None:

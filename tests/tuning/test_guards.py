@@ -1,6 +1,4 @@
-"""What keeps answers from being taken for negatives, and batches without two passages of one document."""
-
-import random
+"""What keeps answers from being taken for negatives."""
 
 import numpy as np
 import pytest
@@ -8,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybridstore.analysis import Analyser
-from hybridstore.errors import InputError
 from hybridstore.records import Ranking, Term, Trace
-from hybridstore.tuning.guards import Candidate, LexicalJudge, batches, proximity, too_near
+from hybridstore.tuning.guards import Candidate, LexicalJudge, proximity, too_near
 
 
 def trace(query, **idf):
@@ -104,27 +101,3 @@ def test_proximity_is_that_of_the_best_of_all_windows(tokens, width):
     windows = [set(tokens[start : start + width]) for start in range(max(len(tokens), 1))]
     best = max(sum(idf[word] for word in window if word in idf) for window in windows)
     assert proximity(tokens, idf, width) == pytest.approx(best / 7)
-
-
-@given(st.lists(st.sampled_from("abcdef"), max_size=40), st.integers(1, 8), st.randoms(use_true_random=False))
-def test_no_batch_holds_a_document_twice_and_every_item_comes_once(documents, size, rng):
-    order = rng.sample(range(len(documents)), len(documents))
-    found = list(batches(range(len(documents)), size, documents, order=order))
-    for batch in found:
-        assert 1 <= len(batch) <= size
-        assert len({documents[item] for item in batch}) == len(batch)
-    assert sorted(item for batch in found for item in batch) == list(range(len(documents)))
-
-
-def test_batches_of_different_documents_are_full_and_keep_the_order():
-    order = random.Random(3).sample(range(10), 10)
-    found = list(batches(range(10), 4, [str(n) for n in range(10)], order=order))
-    assert [item for batch in found for item in batch] == order
-    assert [len(batch) for batch in found] == [4, 4, 2]
-
-
-@pytest.mark.parametrize("wrong", [{"size": 0}, {"documents": ["a"]}, {"order": [0, 0]}, {"order": [1, 2]}])
-def test_batches_that_cannot_be_made_are_an_input_error(wrong):
-    fits = {"items": ["x", "y"], "size": 2, "documents": ["a", "b"], "order": [0, 1]}
-    with pytest.raises(InputError):
-        list(batches(**fits | wrong))

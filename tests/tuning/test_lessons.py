@@ -279,3 +279,14 @@ def test_a_labelled_question_of_the_made_up_store_is_its_pair(tmp_path):
         items = collect(store, most=0)
         assert [(item.text, item.documents) for item in items] == [(question(pair), (name(pair),)) for pair in PAIRS]
         assert all(item.origin is None for item in items)
+
+
+def test_questions_are_embedded_as_questions_in_their_order(written):
+    asked, embedder = ["a worn valve", "the foreman's desk"], written.embedder()
+    assert np.array_equal(embed(written, asked), np.stack([embedder.embed_query(text) for text in asked]))
+    assert embed(written, []).shape == (0, embedder.dim)
+
+
+def test_a_store_without_vectors_embeds_no_questions(tmp_path):
+    with hs.open(tmp_path / "plain.db", embedder="none") as store, pytest.raises(InputError, match="no vectors"):
+        embed(store, [])

@@ -4,14 +4,13 @@ import random
 import unicodedata
 from collections import Counter
 
-import numpy as np
 import pytest
 
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import InputError
 from hybridstore.tuning import fragments
-from hybridstore.tuning.queries import KINDS, Question, embed, from_corpus
+from hybridstore.tuning.queries import KINDS, from_corpus
 
 PARTS = ("valve", "gasket", "flange", "bearing", "piston", "rotor", "stator", "bushing", "sprocket", "spindle")
 
@@ -187,18 +186,3 @@ def test_keywords_are_rare_words_in_their_order_without_grammar():
 )
 def test_what_a_search_reads_as_an_instruction_is_left_out(text, clean):
     assert fragments.cleaned(text) == clean
-
-
-# Vectors
-
-
-def test_questions_are_embedded_as_questions_in_their_order(store):
-    asked = [Question("a worn valve", "log"), Question("the foreman's desk", "log")]
-    expected = np.stack([HashingEmbedder().embed_query(question.text) for question in asked])
-    assert np.array_equal(embed(store, asked), expected)
-    assert embed(store, []).shape == (0, 64)
-
-
-def test_a_store_without_vectors_embeds_no_questions(tmp_path):
-    with hs.open(tmp_path / "plain.db", embedder="none") as store, pytest.raises(InputError, match="no vectors"):
-        embed(store, [])
