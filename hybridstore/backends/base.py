@@ -66,13 +66,17 @@ class Backend(Protocol):
         *,
         embedding: Embedding | None = None,
         finished: Mapping[Source, frozenset[str]] | None = None,
+        removing: Sequence[str] = (),
     ) -> AddReport:
         """Write entries, all or none, replacing documents of the same id.
 
         `embedding` names the embedder of the entries' vectors; the first one is recorded, another one later
         raises EmbedderMismatch and nothing is written. `finished` maps a source to the ids of all documents it
         has now: its other documents are removed and its state is recorded. Raises InputError for vectors that
-        do not fit their chunks or the embedding, Outdated for an entry without chunks that is not stored.
+        do not fit their chunks or the embedding, Outdated for an entry without chunks that is not stored, Conflict for
+        one that finds something else than it `replaces`: conditions are held against what is stored at the moment of
+        the write, the entries before in this call included. Documents named by `removing` are removed in the same step,
+        unknown ones being no error; InputError for one that an entry writes.
         """
         ...
 

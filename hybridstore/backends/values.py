@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from enum import Enum
+from typing import TYPE_CHECKING, Final
 
 from hybridstore.expressions import Expression
 from hybridstore.records import Chunk, Document
@@ -48,6 +49,34 @@ class Outdated(LookupError):  # noqa: N818 - it is caught and mended, never show
     """What an entry without chunks said is stored is not stored any more: look again. Nothing was written."""
 
 
+class Conflict(LookupError):  # noqa: N818 - it is caught and mended, never shown
+    """What is stored under an id is not what an entry `replaces`: read it again, then decide. Nothing was written.
+
+    `stored` is the content digest that is there, None where nothing is; `replaces` the one that was to be there.
+    """
+
+    def __init__(self, document_id: str, replaces: bytes | None, stored: bytes | None) -> None:
+        self.document_id, self.replaces, self.stored = document_id, replaces, stored
+        expected, there = ("nothing" if each is None else each.hex() for each in (replaces, stored))
+        super().__init__(f"{document_id!r} was to replace {expected}, but {there} is stored")
+
+
+class Whatever(Enum):
+    """The type of ANYTHING alone, so that None can mean that nothing is stored."""
+
+    ANYTHING = "anything"
+
+
+ANYTHING: Final = Whatever.ANYTHING
+"""An entry that replaces this is written whatever is stored under its id."""
+
+
+def see_that_it_replaces(document_id: str, replaces: bytes | Whatever | None, stored: bytes | None) -> None:
+    """Raise Conflict unless the content digest that is stored (None: nothing is) is the one that is to be replaced."""
+    if replaces is not ANYTHING and replaces != stored:
+        raise Conflict(document_id, replaces, stored)
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A document ready to be written: its id is set, its text is cut, its chunks are embedded (or not).
@@ -55,7 +84,8 @@ class Entry:
     `digest` stands for all of the content: an entry whose digest is already stored is not written again. Whoever
     knows that it is stored may leave out the chunks.
     `chunk_digests` stand for what was embedded, so that vectors can be reused. `vectors` is float32 (n, dim) of
-    unit norm in the chunks' order, or None.
+    unit norm in the chunks' order, or None. `replaces` is the digest that must be stored under its id when it is
+    written, None if nothing may be; anything may by default.
     """
 
     document: Document
@@ -64,6 +94,7 @@ class Entry:
     chunk_digests: Sequence[bytes]
     vectors: NDArray[np.float32] | None = None
     source: str | None = None
+    replaces: bytes | Whatever | None = ANYTHING
 
 
 @dataclass(frozen=True, slots=True)

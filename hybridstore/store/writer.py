@@ -12,7 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.backends.base import Backend
-from hybridstore.backends.values import Embedding, Entry, Outdated
+from hybridstore.backends.values import (
+    ANYTHING,
+    Conflict,
+    Embedding,
+    Entry,
+    Outdated,
+    Whatever,
+    see_that_it_replaces,
+)
 from hybridstore.embedders.base import Embedder
 from hybridstore.errors import EmbedderMismatch, ModelUnavailable
 from hybridstore.records import AddReport, Chunk, Document, Source
@@ -41,6 +49,7 @@ class _Waiting:
     chunks: Sequence[Chunk] | None = None
     vectors: NDArray[np.float32] | None = None
     embed: bool = True
+    replaces: bytes | Whatever | None = ANYTHING
 
 
 class Writer:
@@ -58,21 +67,31 @@ class Writer:
         self._characters = 0
         self._met: dict[str, set[str]] = {}
         self._finished: dict[Source, frozenset[str]] = {}
+        self._dropped: set[str] = set()  # sources that lost documents on their way
         self._brought: Embedding | None = None
         self.report = AddReport()
 
-    def add(self, document: Document, *, source: str | None = None, vector: NDArray[np.float32] | None = None) -> None:
+    def add(
+        self,
+        document: Document,
+        *,
+        source: str | None = None,
+        vector: NDArray[np.float32] | None = None,
+        replaces: bytes | Whatever | None = ANYTHING,
+    ) -> None:
         """Add a document; `vector` (dim,) makes it one chunk with this vector.
 
         Raises InputError if it cannot be stored. Documents of a `source` (a `Source.key`) belong together: see
-        `finish`.
+        `finish`. `replaces` is the content digest that must be stored under its id when it is committed (as
+        `Backend.digests` gives it), None if nothing may be; see `flush`.
         """
         document = checked(document)
         digest = content_digest(document, whole=vector is not None or not self._chunk, vector=vector)
         whole = None if vector is None else (Chunk(0, len(document.text)),)
         if source is not None:
             self._met.setdefault(source, set()).add(str(document.id))
-        self._wait(_Waiting(document, digest, source, whole, None if vector is None else vector[None, :]))
+        given = None if vector is None else vector[None, :]
+        self._wait(_Waiting(document, digest, source, whole, given, replaces=replaces))
 
     def bring(self, embedding: Embedding) -> None:
         """Say whose vectors `add_cut` brings from now on; EmbedderMismatch where the store's are another's."""
@@ -108,7 +127,8 @@ class Writer:
     def _wait(self, waiting: _Waiting) -> None:
         identifier = str(waiting.document.id)
         earlier = self._waiting.get(identifier)
-        if earlier is not None and earlier.digest == waiting.digest:  # many duplicates would make many small commits
+        # Many duplicates would make many small commits; but a condition is about what was committed before.
+        if earlier is not None and earlier.digest == waiting.digest and waiting.replaces is ANYTHING:
             self._waiting[identifier] = replace(earlier, source=waiting.source or earlier.source)
             self.report += AddReport(unchanged=1)
             return
@@ -120,11 +140,20 @@ class Writer:
             self.flush()
 
     def finish(self, source: Source) -> None:
-        """Say that all documents of a source were added: its vanished ones go with the next commit."""
+        """Say that all documents of a source were added: its vanished ones go with the next commit.
+
+        A source that lost documents to a Conflict is not finished, and is read again when it is next met.
+        """
+        if source.key in self._dropped:
+            return
         self._finished[source] = frozenset(self._met.pop(source.key, set()))
 
     def flush(self) -> None:
-        """Commit what is waiting. Where that fails it goes on waiting, so that no source is finished without it."""
+        """Commit what is waiting. Where that fails it goes on waiting, so that no source is finished without it.
+
+        But Conflict, where a document finds something else than it `replaces`, drops all that was waiting, for it would
+        be raised again and again. `add` and leaving the block commit too, and raise it as well.
+        """
         if not self._waiting and not self._finished:
             return
         again = self._brought is None and self._embedders.follows_file
@@ -138,6 +167,10 @@ class Writer:
                 if not again:
                     raise
                 again = False  # another process has finished a re-embedding: the file's embedder is another now
+            except Conflict:
+                self._dropped |= {*self._met, *(source.key for source in self._finished)}
+                self._waiting, self._characters, self._finished = {}, 0, {}
+                raise
         self._waiting, self._characters, self._finished = {}, 0, {}
         self.report += report
         if self._progress:
@@ -145,17 +178,20 @@ class Writer:
 
     def _put(self, waiting: Mapping[str, _Waiting]) -> AddReport:
         known = self._backend.digests(list(waiting))
+        for id_, item in waiting.items():  # looked at again when it is written; here it saves embedding in vain
+            see_that_it_replaces(id_, item.replaces, known.get(id_))
         fresh = {id_ for id_, item in waiting.items() if known.get(id_) != item.digest}
         lacking = any(waiting[id_].vectors is None and waiting[id_].embed for id_ in fresh)
         embedder = self._embedders.for_writing() if lacking else None
         entries: list[Entry] = []
         for id_, item in waiting.items():
             if id_ not in fresh:
-                entries.append(Entry(item.document, item.digest, (), (), None, item.source))
+                entries.append(Entry(item.document, item.digest, (), (), None, item.source, item.replaces))
                 continue
             chunks = self._cut(item.document, embedder) if item.chunks is None else item.chunks
             digests = [digest_of(_embedded(item.document, chunk)) for chunk in chunks]
-            entries.append(Entry(item.document, item.digest, chunks, digests, item.vectors, item.source))
+            own = item.vectors
+            entries.append(Entry(item.document, item.digest, chunks, digests, own, item.source, item.replaces))
         embedded, identity = self._embed(entries, fresh & known.keys(), embedder)
         given = next((entry.vectors for entry in entries if entry.vectors is not None), None)
         if identity is None and given is not None:

@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 for _room in (
     "contract",
+    "contract_conditions",
     "contract_writing",
     "contract_searching",
     "contract_following",

@@ -6,6 +6,7 @@ A backend that lacks a capability overrides its test with one that skips and say
 from collections.abc import Callable
 
 import pytest
+from contract_conditions import ConditionsContract
 from contract_embedding import EmbeddingContract
 from contract_evidence import EvidenceContract
 from contract_following import FollowingContract
@@ -21,6 +22,7 @@ from hybridstore.backends.base import Backend
 
 class BackendContract(
     WritingContract,
+    ConditionsContract,
     SearchingContract,
     EvidenceContract,
     SamplingContract,

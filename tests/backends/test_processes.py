@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from contract_conditions import add_one
 from made import ALL, EMBEDDING, all_chunks, entry, found, ranked, units
 
 from hybridstore.backends.sqlite import SQLiteBackend
@@ -114,6 +115,30 @@ def test_many_processes_make_one_file_at_once(tmp_path, attempt):
     with closing(SQLiteBackend(path)) as backend:
         assert {stored.document.id for stored in backend.scan()} == {f"p{n}" for n in range(8)}
         assert backend.check() == []
+
+
+def count_up(path: str, start, conflicts) -> None:
+    with closing(SQLiteBackend(path)) as backend:
+        start.wait(30)
+        lost = sum(add_one(backend, "counter") for _ in range(30))
+    with conflicts.get_lock():
+        conflicts.value += lost
+
+
+def test_processes_that_race_lose_no_change(tmp_path):
+    context = multiprocessing.get_context("fork")
+    path, start, conflicts = str(tmp_path / "store.db"), context.Event(), context.Value("i", 0)
+    processes = [context.Process(target=count_up, args=(path, start, conflicts)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    start.set()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 3
+    with closing(SQLiteBackend(path)) as backend:
+        assert backend.get("counter").document.text == "90"
+        assert backend.check() == []
+    assert conflicts.value > 0  # else nothing was proved
 
 
 def add_in_child(backend: SQLiteBackend, name: str) -> None:

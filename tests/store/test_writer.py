@@ -3,6 +3,7 @@
 import pytest
 
 import hybridstore as hs
+from hybridstore.backends.values import Conflict
 from hybridstore.errors import FileBusy
 from hybridstore.records import Source
 
@@ -69,3 +70,66 @@ def test_leaving_by_an_error_drops_what_was_not_committed(store):
     with pytest.raises(RuntimeError):
         broken_off()
     assert store.count() == 0
+
+
+def test_a_document_is_written_only_over_what_it_replaces(store):
+    with store.writer() as writer:
+        writer.add(hs.Document(id="a", text="one"), replaces=None)
+    (one,) = store.backend.digests(["a"]).values()
+    with store.writer() as writer:
+        writer.add(hs.Document(id="a", text="two"), replaces=one)
+    assert writer.report.replaced == 1
+
+    def late() -> None:
+        with store.writer() as writer:
+            writer.add(hs.Document(id="b", text="never written"))
+            writer.add(hs.Document(id="a", text="three"), replaces=one)
+
+    with pytest.raises(Conflict) as error:
+        late()
+    assert (error.value.document_id, error.value.replaces) == ("a", one)
+    assert [(document.id, document.text) for document in store.documents()] == [("a", "two")]
+
+
+def test_a_conflict_at_the_commit_reaches_the_caller(store, path, monkeypatch):
+    store.add({"id": "a", "text": "one"})
+    (one,) = store.backend.digests(["a"]).values()
+    put = store.backend.put
+
+    def after_another(entries, **options):
+        monkeypatch.undo()
+        with hs.open(path, embedder="none") as other:
+            other.add({"id": "a", "text": "theirs"})
+        return put(entries, **options)
+
+    monkeypatch.setattr(store.backend, "put", after_another)
+    writer = store.writer()
+    writer.add(hs.Document(id="a", text="ours"), replaces=one)
+    with pytest.raises(Conflict):
+        writer.flush()
+    assert store.get("a").text == "theirs"
+
+
+def test_what_a_conflict_dropped_is_not_taken_for_read(store):
+    store.add({"id": "a", "text": "there"})
+    writer = store.writer()
+    writer.add(hs.Document(id="b", text="dropped"), source="/a.txt")
+    writer.add(hs.Document(id="a", text="not written"), replaces=None)
+    with pytest.raises(Conflict):
+        writer.flush()
+    writer.finish(SOURCE)
+    writer.add(hs.Document(id="c", text="written"))
+    writer.flush()
+    assert (store.sources(), [document.id for document in store.documents()]) == ({}, ["a", "c"])
+
+
+def test_one_writer_holds_conditions_against_what_it_wrote_itself(store):
+    with store.writer() as writer:
+        writer.add(hs.Document(id="a", text="one"))
+        writer.add(hs.Document(id="a", text="one"))
+        assert store.count() == 0  # the same content twice is one document that waits
+        writer.add(hs.Document(id="a", text="one"), replaces=None)
+        assert store.count() == 1
+        with pytest.raises(Conflict):
+            writer.flush()
+    assert (store.get("a").text, writer.report.added) == ("one", 1)

@@ -97,18 +97,20 @@ class SQLiteBackend:
         *,
         embedding: Embedding | None = None,
         finished: Mapping[Source, frozenset[str]] | None = None,
+        removing: Sequence[str] = (),
     ) -> AddReport:
+        writing.see_that_none_is_removed(entries, removing)
         if embedding is not None:
             writing.see_that_vectors_fit(entries, embedding)
         with self._connections.atomic() as connection, Log(connection) as log:
             number = None if embedding is None else vector.require(connection, embedding)
             report = writing.put(connection, log, self._analyser, entries, number)
-            return report + AddReport(removed=writing.finish(connection, log, finished or {}))
+            removed = writing.finish(connection, log, finished or {}) + writing.remove_ids(connection, log, removing)
+            return report + AddReport(removed=removed)
 
     def remove(self, ids: Iterable[str]) -> int:
         with self._connections.atomic() as connection, Log(connection) as log:
-            gone = [row for row, _, _ in documents.known(connection, list(ids)).values()]
-            return writing.remove(connection, log, gone)
+            return writing.remove_ids(connection, log, list(ids))
 
     def remove_sources(self, keys: Iterable[str]) -> int:
         with self._connections.atomic() as connection, Log(connection) as log:

@@ -12,7 +12,7 @@ from hybridstore.backends.sqlite import documents, keyword, vector
 from hybridstore.backends.sqlite.connection import value
 from hybridstore.backends.sqlite.learning.erasing import forget_chunks
 from hybridstore.backends.sqlite.revisions import Log
-from hybridstore.backends.values import Embedding, Entry, Outdated
+from hybridstore.backends.values import Embedding, Entry, Outdated, see_that_it_replaces
 from hybridstore.errors import InputError
 from hybridstore.records import AddReport, Source
 
@@ -42,6 +42,8 @@ def _put_batch(
     connection: apsw.Connection, log: Log, analyser: Analyser, batch: Mapping[str, Entry], number: int | None
 ) -> AddReport:
     known = documents.known(connection, list(batch))
+    for id_, entry in batch.items():
+        see_that_it_replaces(id_, entry.replaces, known[id_][1] if id_ in known else None)
     unchanged = {id_ for id_, (_, digest, _) in known.items() if digest == batch[id_].digest}
     for id_ in unchanged:
         row, _, source = known[id_]
@@ -105,6 +107,11 @@ def finish(connection: apsw.Connection, log: Log, finished: Mapping[Source, froz
     return removed
 
 
+def remove_ids(connection: apsw.Connection, log: Log, ids: Sequence[str]) -> int:
+    """Remove documents by id; give how many there were."""
+    return remove(connection, log, [row for row, _, _ in documents.known(connection, ids).values()])
+
+
 def remove(connection: apsw.Connection, log: Log, rows: Sequence[int]) -> int:
     """Remove documents by row; give how many."""
     _remove_chunks(connection, log, rows)
@@ -131,6 +138,12 @@ def _remove_chunks(connection: apsw.Connection, log: Log, rows: Sequence[int]) -
     forget_chunks(connection, gone)
     connection.executemany("DELETE FROM chunks WHERE chunk = ?", [(chunk,) for chunk in gone])
     log.note_all("removed", gone)
+
+
+def see_that_none_is_removed(entries: Sequence[Entry], removing: Sequence[str]) -> None:
+    """Raise InputError where an entry writes a document that is to be removed in the same step."""
+    if both := {entry.document.id for entry in entries} & set(removing):
+        raise InputError(f"the document {min(map(str, both))!r} is to be written and removed at once; do one of them")
 
 
 def see_that_vectors_fit(entries: Sequence[Entry], embedding: Embedding) -> None:

@@ -1,0 +1,98 @@
+"""The contract of writing on a condition: a document is replaced only if it still is what was read."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from made import ALL, entry, found, source
+
+from hybridstore.backends.base import Backend
+from hybridstore.backends.values import Conflict
+from hybridstore.errors import InputError
+from hybridstore.records import AddReport
+
+
+def state(backend: Backend) -> tuple:
+    return backend.revision(), [(stored, backend.chunks_of(stored.document.id, ALL)) for stored in backend.scan()]
+
+
+def add_one(backend: Backend, id_: str) -> int:
+    """Count one more in a document's text, however often another was faster; give how often it was."""
+    conflicts = 0
+    while True:
+        digest = backend.digests([id_]).get(id_)
+        number = int(backend.get(id_).document.text) + 1 if digest else 1
+        try:
+            backend.put([replace(entry(id_, str(number)), replaces=digest)])
+        except Conflict:
+            conflicts += 1
+        else:
+            return conflicts
+
+
+class ConditionsContract:
+    def test_a_document_is_replaced_while_it_is_what_was_read(self, backend):
+        old, new = entry("a", "old words"), entry("a", "new words")
+        assert backend.put([replace(old, replaces=None)]) == AddReport(added=1, chunks=1)
+        assert backend.put([replace(new, replaces=old.digest)]) == AddReport(replaced=1, chunks=1)
+        assert (found(backend, "old"), found(backend, "new")) == ([], ["a"])
+
+    @pytest.mark.parametrize(("there", "replaces"), [("old", "other"), ("old", None), (None, "old")])
+    def test_a_document_that_is_something_else_is_left_with_the_whole_batch(self, backend, there, replaces):
+        backend.put([entry("kept", "as it was"), *([entry("a", there)] if there else [])])
+        before = state(backend)
+        replaced = replaces and entry("a", replaces).digest
+        with pytest.raises(Conflict) as error:
+            backend.put(
+                [entry("first", "lost"), replace(entry("a", "new"), replaces=replaced), entry("last", "lost")],
+                finished={source("A"): frozenset()},
+                removing=["kept"],
+            )
+        stored = entry("a", there).digest if there else None
+        assert (error.value.document_id, error.value.replaces, error.value.stored) == ("a", replaced, stored)
+        assert state(backend) == before
+        assert backend.sources() == {}
+
+    def test_the_condition_is_held_against_the_same_content_too(self, backend):
+        same = entry("a", "same")
+        backend.put([same])
+        assert backend.put([replace(same, replaces=same.digest)]) == AddReport(unchanged=1)
+        assert backend.put([replace(same, chunks=(), chunk_digests=(), replaces=same.digest)]) == AddReport(unchanged=1)
+        for without in ({}, {"chunks": (), "chunk_digests": ()}):
+            with pytest.raises(Conflict):
+                backend.put([replace(same, replaces=None, **without)])
+
+    def test_the_condition_sees_what_the_same_call_has_written(self, backend):
+        one, two = entry("a", "one"), entry("a", "two")
+        assert backend.put([replace(one, replaces=None), replace(two, replaces=one.digest)]) == AddReport(
+            added=1, replaced=1, chunks=2
+        )
+        with pytest.raises(Conflict):
+            backend.put([replace(one, replaces=two.digest), replace(two, replaces=two.digest)])
+        assert backend.get("a").document.text == "two"
+
+    def test_documents_are_written_and_others_removed_in_one_step(self, backend):
+        backend.put([entry("a", "x", source="A"), entry("b", "y")], finished={source("A"): frozenset({"a"})})
+        before = backend.revision()
+        report = backend.put([entry("c", "z")], removing=["a", "a", "unknown"])
+        assert report == AddReport(added=1, removed=1, chunks=1)
+        assert [stored.document.id for stored in backend.scan()] == ["b", "c"]
+        assert (backend.revision(), backend.sources()) == (before + 1, {})
+        assert backend.put([], removing=["b"]) == AddReport(removed=1)
+        assert backend.check() == []
+
+    def test_a_document_cannot_be_written_and_removed_at_once(self, backend):
+        with pytest.raises(InputError, match="'a'"):
+            backend.put([entry("a", "x")], removing=["b", "a"])
+        assert backend.count() == 0
+
+    def test_threads_that_race_lose_no_change(self, open_backend):
+        handles = [open_backend(), open_backend()]
+
+        def work(number: int) -> int:
+            return sum(add_one(handles[number % 2], "counter") for _ in range(25))
+
+        with ThreadPoolExecutor(4) as pool:
+            conflicts = sum(pool.map(work, range(4)))
+        assert handles[0].get("counter").document.text == "100"
+        assert conflicts > 0  # else nothing was proved
