@@ -84,6 +84,10 @@ class Backend(Protocol):
         """Remove documents with their chunks, keywords and vectors; give how many there were."""
         ...
 
+    def remove_where(self, where: Filter) -> int:
+        """Remove the documents that pass the filter at this moment, as `remove` does; give how many there were."""
+        ...
+
     def remove_sources(self, keys: Iterable[str]) -> int:
         """Forget sources and remove all their documents; give how many documents there were."""
         ...
@@ -162,6 +166,10 @@ class Backend(Protocol):
 
     def scan(self, where: Filter | None = None, *, vectors: bool = False) -> Iterator[Stored]:
         """Give all documents that pass the filter in the order they were first added, a few at a time."""
+        ...
+
+    def ids(self, where: Filter | None = None) -> list[str]:
+        """Give the ids of all documents that pass the filter, in the order they were first added."""
         ...
 
     def count(self) -> int:

@@ -99,6 +99,23 @@ class WritingContract:
             backend.get("d1")
         assert backend.check() == []
 
+    def test_what_a_filter_lets_pass_is_removed_and_nothing_else(self, backend):
+        backend.put([entry(f"d{n}", f"shared word{n}", metadata={"n": n}) for n in range(5)])
+        assert backend.remove_where(parse({"n": {"$gte": 3}})) == 2
+        assert backend.remove_where(parse({"n": {"$gte": 3}})) == 0
+        assert backend.remove_where(parse({"@id": {"$in": ["d0", "d3"]}})) == 1
+        assert sorted(found(backend, "shared")) == ["d1", "d2"]
+        assert backend.count() == 2
+        assert backend.check() == []
+
+    def test_ids_come_in_the_order_first_added(self, backend):
+        assert backend.ids() == []
+        backend.put([entry(name, "text", metadata={"n": n}) for n, name in enumerate("dacb")])
+        backend.put([entry("d", "changed", metadata={"n": 0})])
+        assert backend.ids() == ["d", "a", "c", "b"]
+        assert backend.ids(parse({"n": {"$gte": 2}})) == ["c", "b"]
+        assert backend.ids(parse({"@id": {"$prefix": "a"}})) == ["a"]
+
     def test_a_chunk_id_is_never_used_again(self, backend):
         used = set()
         for text in ("one", "two", "three"):

@@ -112,6 +112,11 @@ class SQLiteBackend:
         with self._connections.atomic() as connection, Log(connection) as log:
             return writing.remove_ids(connection, log, list(ids))
 
+    def remove_where(self, where: Filter) -> int:
+        condition, bindings = compile_where(where)
+        with self._connections.atomic() as connection, Log(connection) as log:
+            return writing.remove(connection, log, documents.document_rows(connection, condition, bindings))
+
     def remove_sources(self, keys: Iterable[str]) -> int:
         with self._connections.atomic() as connection, Log(connection) as log:
             return sum(writing.remove_source(connection, log, key) for key in keys)
@@ -206,6 +211,11 @@ class SQLiteBackend:
             if len(found) < _SCANNED_AT_ONCE:
                 return
             last = found[-1]
+
+    def ids(self, where: Filter | None = None) -> list[str]:
+        condition, bindings = ("true", []) if where is None else compile_where(where)
+        with self._connections.reading() as connection:
+            return documents.ids(connection, condition, bindings)
 
     def count(self) -> int:
         with self._connections.reading() as connection:

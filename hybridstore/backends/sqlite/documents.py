@@ -138,10 +138,18 @@ def passages(connection: apsw.Connection, chunks: Sequence[int]) -> list[Passage
     return [found[chunk] for chunk in chunks if chunk in found]
 
 
-def document_rows(connection: apsw.Connection, condition: str, bindings: Sequence[object], limit: int) -> list[int]:
-    """Give the first rows of documents that pass a condition, in the order they were first added."""
+def document_rows(
+    connection: apsw.Connection, condition: str, bindings: Sequence[object], limit: int = -1
+) -> list[int]:
+    """Give the first rows of documents that pass a condition (-1: all), in the order they were first added."""
     sql = f"SELECT document FROM documents WHERE {condition} ORDER BY document LIMIT ?"
     return [row for (row,) in connection.execute(sql, (*bindings, limit))]
+
+
+def ids(connection: apsw.Connection, condition: str, bindings: Sequence[object]) -> list[str]:
+    """Give the ids of documents that pass a condition, in the order they were first added."""
+    found = connection.execute(f"SELECT id FROM documents WHERE {condition} ORDER BY document", tuple(bindings))
+    return [identifier for (identifier,) in found]
 
 
 def read(connection: apsw.Connection, row: int) -> tuple[Document, tuple[Chunk, ...], str | None, str]:
