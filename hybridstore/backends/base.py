@@ -143,6 +143,14 @@ class Backend(Protocol):
         """Give the ids of a document's chunks within the restriction, in order; [] when there are none."""
         ...
 
+    def documents_of(self, chunks: Sequence[int]) -> list[str]:
+        """Give the id of each chunk's document, in the order asked for; gone chunks are left out."""
+        ...
+
+    def chunks_among(self, ids: Sequence[str], restriction: Restriction) -> dict[str, list[int]]:
+        """Give the chunks within the restriction of those of the documents that have any, each document's in order."""
+        ...
+
     # reading
 
     def digests(self, ids: Sequence[str]) -> dict[str, bytes]:

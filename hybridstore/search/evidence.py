@@ -36,7 +36,7 @@ def gather(  # noqa: PLR0917 - all that the legs found out
     backend: Backend,
     keyword: Ranking,
     vector: Ranking,
-    terms: Sequence[Term],
+    words: Words,
     query: NDArray[np.float32] | None,
     background: Background | None,
 ) -> Evidence:
@@ -45,14 +45,14 @@ def gather(  # noqa: PLR0917 - all that the legs found out
     `background` is what the store measured about its vectors; without it there is no relevance.
     """
     chunks = np.union1d(keyword.chunks, vector.chunks)
-    held, covered = _words(backend, terms, chunks)
+    held, covered = words.held(chunks)
     deviations, relevance = np.zeros(len(chunks)), None
     if query is not None and len(chunks):
         cosines = _cosines(backend, vector, query, chunks)
         mean, deviation = at_large(backend.sample()[1] @ query)
         deviations = np.nan_to_num((cosines - mean) / deviation)
         if background is not None:
-            relevance = _relevance(cosines, covered, background)
+            relevance = relevance_of(cosines, covered, background)
     return Evidence(chunks=chunks, keyword=held, coverage=covered, vector=deviations, relevance=relevance)
 
 
@@ -66,10 +66,8 @@ def at_large(cosines: NDArray[np.float32]) -> tuple[float, float]:
     return mean, variance**0.5
 
 
-def _words(
-    backend: Backend, terms: Sequence[Term], chunks: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give how strongly each chunk holds the query's words, and the share of them it holds, both (n,) from 0 to 1.
+class Words:
+    """How strongly chunks hold a query's words, measured by the best of the candidates it was made with.
 
     With s = Σ count · weight · impact: s / √(the best s · the most it could be), of which three thirteenths are the
     share. The geometric mean of best and most keeps a weak best match weak without leaving long questions nothing. A
@@ -77,23 +75,35 @@ def _words(
     faster than its IDF, ln(1 + (N - df + 0.5) / (df + 0.5)), which is above 0 for any word (Lucene's BM25; Robertson &
     Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009), and an identifier's counts twice.
     """
-    total = backend.indexed()
-    asked = [term for term in terms if term.used or term.idf > _LEAST_IDF]
-    idf = np.array(
-        [math.log1p((total - each.document_frequency + 0.5) / (each.document_frequency + 0.5)) for each in asked]
-    )
-    rarest = math.log1p(max(total, 1))
-    weight = rarest * (idf / rarest) ** _RARER
-    weight *= np.array([_MEANT if _IDENTIFIER.search(term.text) else 1.0 for term in asked])
-    counted = weight * np.array([term.count for term in asked])
-    found = [n for n, term in enumerate(asked) if term.document_frequency]
-    if not found or not len(chunks):
-        return np.zeros(len(chunks)), np.zeros(len(chunks))
-    impacts = backend.impacts([asked[n] for n in found], chunks)
-    sums = impacts @ counted[found]
-    covered = (impacts > 0) @ weight[found] / (weight.sum() + _NO_WORDS)
-    held = sums / np.sqrt(max(float(sums.max()), 1e-12) * (counted.sum() + _NO_WORDS))
-    return (held + _COVERED * covered) / (1 + _COVERED), covered
+
+    def __init__(self, backend: Backend, terms: Sequence[Term]) -> None:
+        self._backend = backend
+        total = backend.indexed()
+        asked = [term for term in terms if term.used or term.idf > _LEAST_IDF]
+        idf = np.array(
+            [math.log1p((total - each.document_frequency + 0.5) / (each.document_frequency + 0.5)) for each in asked]
+        )
+        rarest = math.log1p(max(total, 1))
+        weight = rarest * (idf / rarest) ** _RARER
+        weight *= np.array([_MEANT if _IDENTIFIER.search(term.text) else 1.0 for term in asked])
+        counted = weight * np.array([term.count for term in asked])
+        found = [n for n, term in enumerate(asked) if term.document_frequency]
+        self._found = [asked[n] for n in found]
+        self._weight, self._counted = weight[found], counted[found]
+        self._all, self._most, self._best = weight.sum() + _NO_WORDS, counted.sum() + _NO_WORDS, 0.0
+
+    def held(self, chunks: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Give how strongly each chunk holds the words, and the share of them it holds, both (n,) from 0 to 1.
+
+        The best is the best of all chunks it was asked about so far, so ask about the candidates first.
+        """
+        if not self._found or not len(chunks):
+            return np.zeros(len(chunks)), np.zeros(len(chunks))
+        impacts = self._backend.impacts(self._found, chunks)
+        sums = impacts @ self._counted
+        self._best = max(self._best, float(sums.max()), 1e-12)
+        covered = (impacts > 0) @ self._weight / self._all
+        return (sums / np.sqrt(self._best * self._most) + _COVERED * covered) / (1 + _COVERED), covered
 
 
 def _cosines(
@@ -106,7 +116,7 @@ def _cosines(
     return cosines
 
 
-def _relevance(
+def relevance_of(
     cosines: NDArray[np.float64], covered: NDArray[np.float64], background: Background
 ) -> NDArray[np.float64]:
     """Give the probability, (n,), that a question with such evidence was put to a store that can answer it."""

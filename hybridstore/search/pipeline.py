@@ -41,7 +41,7 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
             what = "only keywords were" if request.mode == "hybrid" else "nothing was"
             notes.append(f"The store {why}, so {what} searched.")
         clock.lap("vector")
-        found = Found(asked.text, keyword_ranking, vector_ranking, terms, vector)
+        found = Found(asked.text, keyword_ranking, vector_ranking, terms, vector, restriction)
         fused = fuse(backend, request, found)
         clock.lap("fuse")
         chosen = choose(backend, relevant(fused, request.min_relevance, notes), request.limit, request.wanted)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hybridstore.errors import InputError
 from hybridstore.filters import Filter
 from hybridstore.search.selection import Wanted
+from hybridstore.search.surroundings import Around
 from hybridstore.search.syntax import SYNTAXES
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Request:
     depth: int | None = None
     syntax: str = "simple"
     min_relevance: float | None = None
+    around: Around | None = None
 
     def __post_init__(self) -> None:
         """Raise InputError, saying what would do."""
@@ -61,6 +63,8 @@ class Request:
             raise InputError(f"min_relevance must be a number from 0 to 1, not {least!r}")
         if least is not None and self.mode != "hybrid":
             raise InputError(f"min_relevance goes by what both legs say: it needs mode='hybrid', not {self.mode!r}")
+        if self.around is not None and (self.mode, self.fusion) != ("hybrid", "adaptive"):
+            raise InputError("around goes by what speaks for each chunk: it needs mode='hybrid' and fusion='adaptive'")
 
     @property
     def candidates(self) -> int:

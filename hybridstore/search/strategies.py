@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hybridstore.backends.base import Backend
-from hybridstore.backends.values import K1
+from hybridstore.backends.values import K1, Restriction
 from hybridstore.errors import InputError
 from hybridstore.records import Evidence, Ranking, Term
-from hybridstore.search import fusion, weighting
-from hybridstore.search.evidence import gather
+from hybridstore.search import fusion, surroundings, weighting
+from hybridstore.search.evidence import Words, gather
 from hybridstore.search.request import Request
 from hybridstore.search.weighting import Weights
 
@@ -24,13 +24,17 @@ EMPTY = Ranking(np.empty(0, np.int64), np.empty(0, np.float64))
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What both legs found for a query's `text`; None for a leg that was not asked. `query` is its vector (dim,)."""
+    """What both legs found for a query's `text` within a restriction; None for a leg that was not asked.
+
+    `query` is the text's vector (dim,).
+    """
 
     text: str
     keyword: Ranking | None
     vector: Ranking | None
     terms: tuple[Term, ...]
     query: NDArray[np.float32] | None
+    restriction: Restriction = field(default_factory=Restriction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +57,16 @@ def fuse(backend: Backend, request: Request, found: Found) -> Fused:
     evidence = background = None
     if request.fusion == "adaptive" or request.min_relevance is not None:
         background = backend.background()
-        evidence = gather(backend, keyword, vector, found.terms, found.query, background)
+        words = Words(backend, found.terms)
+        evidence = gather(backend, keyword, vector, words, found.query, background)
     if request.fusion == "adaptive" and evidence is not None:
         power = None if background is None else background.power
         weights = weighting.by_power(power)
+        if request.around is not None and found.query is not None:
+            best = fusion.adaptive(evidence, weights).chunks
+            evidence = surroundings.read(
+                backend, evidence, best, words, found.query, background, request.around, found.restriction
+            )
         return Fused(fusion.adaptive(evidence, weights), weights, evidence, power)
     if request.fusion == "convex":
         weights = (0.5, 0.5)

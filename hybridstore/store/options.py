@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 from numpy.typing import ArrayLike
 
 from hybridstore.filters import Filter
+from hybridstore.search.surroundings import Around
 
 Where = Mapping[str, Any] | Filter | None
 
@@ -26,3 +27,4 @@ class Options(TypedDict, total=False):
     unique: bool
     per_document: int | None
     diversity: float
+    around: Around | None

@@ -25,6 +25,7 @@ from hybridstore.search.explain import Explanation, explain
 from hybridstore.search.pipeline import search
 from hybridstore.search.request import Request
 from hybridstore.search.selection import Wanted
+from hybridstore.search.surroundings import Around
 from hybridstore.store import background
 from hybridstore.store.asking import Asking
 from hybridstore.store.documents import document_from
@@ -133,6 +134,7 @@ class Store:
         unique: bool = False,
         per_document: int | None = None,
         diversity: float = 0.0,
+        around: Around | None = None,
     ) -> Results:
         """Find the chunks that answer a query best, in the words it uses or in its meaning.
 
@@ -150,7 +152,11 @@ class Store:
         `unique` shows one of near-identical chunks, the best, and names the others' documents in its `copies`.
         `per_document` is the most chunks of one document. `diversity`, from 0 to 1, is how much a chunk loses for
         being like those above it (at most `limit` of the 5 · `limit` best are chosen so); hits are then no longer in
-        the order of their scores. Raises InputError for arguments that make no sense.
+        the order of their scores.
+
+        `around` gives for a document's id the ids of those it stands among in a conversation, two to either side, in
+        order and itself included, or nothing: a chunk is then judged in the light of its neighbours. Raises InputError
+        for arguments that make no sense.
         """
         request = Request(
             query=query,
@@ -163,6 +169,7 @@ class Store:
             wanted=Wanted(unique, per_document, diversity),
             syntax=syntax,
             min_relevance=min_relevance,
+            around=around,
         )
         try:
             trace = search(self.backend, self._analyser, request)

@@ -160,6 +160,14 @@ class SQLiteBackend:
         with self._connections.reading() as connection:
             return documents.chunks_of(connection, document_id, *restricted(restriction))
 
+    def documents_of(self, chunks: Sequence[int]) -> list[str]:
+        with self._connections.reading() as connection:
+            return documents.documents_of(connection, chunks)
+
+    def chunks_among(self, ids: Sequence[str], restriction: Restriction) -> dict[str, list[int]]:
+        with self._connections.reading() as connection:
+            return legs.chunks_among(connection, self._memory, ids, restriction)
+
     # reading
 
     def digests(self, ids: Sequence[str]) -> dict[str, bytes]:

@@ -113,6 +113,21 @@ def chunks_of(connection: apsw.Connection, document_id: str, condition: str, bin
     return [chunk for (chunk,) in connection.execute(sql, (document_id, *bindings))]
 
 
+def documents_of(connection: apsw.Connection, chunks: Sequence[int]) -> list[str]:
+    """Give the id of each chunk's document, in the order asked for; gone chunks are left out."""
+    sql = """SELECT chunk, id FROM chunks JOIN documents USING (document)
+             WHERE chunk IN (SELECT value FROM json_each(?))"""
+    owners = dict(rows(connection, sql, (json.dumps(chunks),)))
+    return [owners[chunk] for chunk in chunks if chunk in owners]
+
+
+def chunks_among(connection: apsw.Connection, ids: Sequence[str]) -> list[tuple[str, int]]:
+    """Give (id, chunk) of all chunks of these documents, each document's in order."""
+    sql = """SELECT id, chunk FROM documents JOIN chunks USING (document)
+             WHERE id IN (SELECT value FROM json_each(?)) ORDER BY document, position"""
+    return rows(connection, sql, (json.dumps(ids),))
+
+
 def passages(connection: apsw.Connection, chunks: Sequence[int]) -> list[Passage]:
     """Fetch chunks with their text and their document's facts, in the order asked for; gone ones are left out."""
     rows: list[Any] = connection.execute(

@@ -9,7 +9,7 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.sqlite import keyword, vector
+from hybridstore.backends.sqlite import documents, keyword, vector
 from hybridstore.backends.sqlite.resident import scoring
 from hybridstore.backends.sqlite.resident.memory import Memory
 from hybridstore.backends.sqlite.where import restricted
@@ -78,6 +78,21 @@ def nearest(
         if proved or len(found) <= exactly:
             return ranking
         looked_up *= 4
+
+
+def chunks_among(
+    connection: apsw.Connection, memory: Memory, ids: Sequence[str], restriction: Restriction
+) -> dict[str, list[int]]:
+    """Give the chunks of documents that pass the restriction, by document."""
+    found = documents.chunks_among(connection, ids)
+    allowed = memory.allowed(connection, restriction, *restricted(restriction))
+    if allowed is not None:
+        passing = np.isin(np.array([chunk for _, chunk in found], np.int64), allowed, assume_unique=True)
+        found = [pair for pair, passes in zip(found, passing.tolist(), strict=True) if passes]
+    among: dict[str, list[int]] = {}
+    for id_, chunk in found:
+        among.setdefault(id_, []).append(chunk)
+    return among
 
 
 def cosines(
