@@ -227,6 +227,7 @@ def test_the_authors_protocol_knows_what_the_user_said_alone(tmp_path):
     assert question.evidence_turns == ("q1/answer_1_1",)
     assert question.evidence_sessions == ("q1/answer_1",)
     assert dataset.unused == {conversations.UNPROVEN: 1}
+    assert dataset.name == "data, the user's turns"
 
 
 def test_a_session_that_stands_twice_in_a_history_is_one_session_of_differing_turns(tmp_path):

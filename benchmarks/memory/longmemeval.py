@@ -8,7 +8,8 @@ its history.
 There are two protocols. As the data set's description has it, all turns are remembered, the sessions named in
 `answer_session_ids` are a question's evidence and the turns marked `has_answer` are those within them. The authors' own
 retrieval script is stricter and easier at once: it only indexes what the user said, and takes for evidence only what
-the user's own turns are marked for; questions that are answered by what the assistant said are left out.
+the user's own turns are marked for. Questions that only the assistant's turns answer are left out then: the script's
+first version counted them, with a recall_all of 1 whatever was found.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def read(rows: list[Any], name: str, *, user_only: bool = False) -> Dataset:
             continue
         questions.append(question)
     return Dataset(
-        name=name,
+        name=f"{name}, the user's turns" if user_only else name,
         layout="LongMemEval",
         protocol=_USER if user_only else _ALL,
         conversations=tuple(conversations.values()),

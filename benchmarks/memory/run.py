@@ -58,7 +58,7 @@ def measured(dataset: Dataset, options: argparse.Namespace) -> dict[str, Any]:
     with ExitStack() as stack:
         folder = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="memory-")))
         # What a store holds decides about the words' weights, so that each selection has stores of its own.
-        folder = folder / re.sub(r"\W+", "-", f"{dataset.name}{'-user' * options.user_only}-{options.limit or 'all'}")
+        folder = folder / re.sub(r"\W+", "-", f"{dataset.name}-{options.limit or 'all'}")
         folder.mkdir(parents=True, exist_ok=True)
         for name in names:
             kind = named(name)

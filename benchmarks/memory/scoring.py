@@ -3,6 +3,9 @@
 `ranked` are ids, best first, each once; `evidence` are those that hold the answer, at least one. LongMemEval's authors
 report recall_any, recall_all and their nDCG (`src/retrieval/eval_utils.py` of their repository), LoCoMo's the plain
 recall of turns (`task_eval/evaluation.py`).
+
+Sessions are counted once each here. LoCoMo's script weighs a session by how many turns of the evidence it holds, and
+LongMemEval's nDCG of sessions out of ranked turns counts each turn of a session anew; its recalls are the same as here.
 """
 
 from __future__ import annotations
