@@ -1,0 +1,102 @@
+"""The retriever: a component that finds a pipeline's Documents by words and by meaning."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Self
+
+from haystack import Document, component, default_from_dict, default_to_dict
+from haystack.document_stores.types import FilterPolicy, apply_filter_policy
+
+from hybridstore.errors import InputError
+from hybridstore.integrations.haystack.store import HybridStoreDocumentStore
+
+
+@component
+class HybridStoreRetriever:
+    """Finds the `top_k` Documents of a HybridStoreDocumentStore that answer a query best, with its own embedder.
+
+    `mode`, `fusion`, `min_relevance`, `unique` and `diversity` are those of `Store.search`; `passages` gives the parts
+    that were found instead of the Documents (`HybridStoreDocumentStore.search`), `return_embedding` their embeddings.
+    `filters` are replaced by those of a run, or with FilterPolicy.MERGE joined to them. Raises InputError for another
+    document store and a `top_k` below 1.
+    """
+
+    def __init__(
+        self,
+        document_store: HybridStoreDocumentStore,
+        *,
+        filters: dict[str, Any] | None = None,
+        top_k: int = 10,
+        mode: str = "hybrid",
+        fusion: str = "adaptive",
+        min_relevance: float | None = None,
+        unique: bool = False,
+        diversity: float = 0.0,
+        passages: bool = False,
+        return_embedding: bool = False,
+        filter_policy: str | FilterPolicy = FilterPolicy.REPLACE,
+    ) -> None:
+        if not isinstance(document_store, HybridStoreDocumentStore):
+            raise InputError(f"document_store is a HybridStoreDocumentStore, not {type(document_store).__name__}")
+        if top_k < 1:
+            raise InputError(f"top_k must be a whole number of at least 1, not {top_k!r}")
+        self.document_store, self.filters, self.top_k = document_store, filters, top_k
+        self.filter_policy = FilterPolicy.from_str(filter_policy) if isinstance(filter_policy, str) else filter_policy
+        self._options: dict[str, Any] = {
+            "mode": mode,
+            "fusion": fusion,
+            "min_relevance": min_relevance,
+            "unique": unique,
+            "diversity": diversity,
+            "passages": passages,
+            "return_embedding": return_embedding,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give what `from_dict` makes it from, its document store within."""
+        return default_to_dict(
+            self,
+            document_store=self.document_store,
+            filters=self.filters,
+            top_k=self.top_k,
+            filter_policy=self.filter_policy.value,
+            **self._options,
+        )
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Make it of what `to_dict` gave."""
+        made: Self = default_from_dict(cls, data)
+        return made
+
+    @component.output_types(documents=list[Document])
+    def run(
+        self,
+        query: str,
+        query_embedding: list[float] | None = None,
+        filters: dict[str, Any] | None = None,
+        top_k: int | None = None,
+    ) -> dict[str, list[Document]]:
+        """Give {"documents": […]}, best first, each with its score.
+
+        `query_embedding` is for stores whose vectors the Documents brought; the others embed the query. Raises
+        FilterError for filters that are not understood, InputError for a query that has no vector and needs one.
+        """
+        told = apply_filter_policy(self.filter_policy, self.filters, filters)
+        limit = self.top_k if top_k is None else top_k
+        found = self.document_store.search(
+            query, filters=told, top_k=limit, query_embedding=query_embedding, **self._options
+        )
+        return {"documents": found}
+
+    @component.output_types(documents=list[Document])
+    async def run_async(
+        self,
+        query: str,
+        query_embedding: list[float] | None = None,
+        filters: dict[str, Any] | None = None,
+        top_k: int | None = None,
+    ) -> dict[str, list[Document]]:
+        """As `run`, in a thread."""
+        return await asyncio.to_thread(self.run, query, query_embedding, filters, top_k)

@@ -1,0 +1,512 @@
+"""A store in Haystack, beyond Haystack's own suites: fidelity, vectors, filters, the retriever, pipelines."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from haystack import AsyncPipeline, Document, Pipeline
+from haystack.components.builders import PromptBuilder
+from haystack.components.writers import DocumentWriter
+from haystack.core.errors import DeserializationError, SerializationError
+from haystack.dataclasses import ByteStream, SparseEmbedding
+from haystack.document_stores.errors import DuplicateDocumentError
+from haystack.document_stores.in_memory import InMemoryDocumentStore
+from haystack.document_stores.types import DuplicatePolicy
+from haystack.errors import FilterError
+from haystack.utils.filters import document_matches_filter
+
+import hybridstore as hs
+from hybridstore.embedders.hashing import HashingEmbedder
+from hybridstore.errors import InputError
+from hybridstore.integrations.haystack import HybridStoreDocumentStore, HybridStoreRetriever
+
+TEXTS = {
+    "beer": "Barley, hops and yeast ferment in a tank.",
+    "wine": "Grapes ferment in a barrel for months.",
+    "sloop": "A sloop has one mast.",
+    "ketch": "A ketch has two masts.",
+}
+AXES = dict(zip(TEXTS, np.eye(4).tolist(), strict=True))
+
+
+def made(name, **fields):
+    return Document(id=name, content=TEXTS.get(name), **fields)
+
+
+def ids(documents):
+    return [document.id for document in documents]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return str(tmp_path / "store.db")
+
+
+@pytest.fixture
+def documents(path, remembering):
+    """Give a document store that embeds, and remembers what it embedded."""
+    embedder = remembering(dim=64)
+    with HybridStoreDocumentStore(path, embedder=embedder) as store:
+        store.embedded = embedder.documents
+        yield store
+
+
+@pytest.fixture
+def brought(tmp_path):
+    """Give a document store of four Documents that brought vectors at right angles to each other."""
+    with HybridStoreDocumentStore(tmp_path / "brought.db") as store:
+        store.write_documents([made(name, embedding=AXES[name]) for name in TEXTS])
+        yield store
+
+
+def test_without_the_package_the_error_says_how_to_install_it():
+    code = "import sys; sys.modules['haystack'] = None; import hybridstore.integrations.haystack"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "MissingExtra" in ran.stderr
+    assert "pip install 'hybridstore[haystack]'" in ran.stderr
+
+
+# what was written comes back
+
+EVERY_KIND = [
+    Document(id="none"),
+    Document(id="empty", content=""),
+    Document(id="blob", blob=ByteStream(b"\x00\xff", meta={"a": [1]}, mime_type="image/png")),
+    Document(id="bare blob", content="both", blob=ByteStream(b"")),
+    Document(id="score", content="x", score=0.25),
+    Document(id="no score", content="x", score=0.0),
+    Document(id="exact", content="x", embedding=[0.1, 1 / 3]),
+    Document(id="short", content="x", embedding=[0.5, -2.0]),
+    Document(id="zero", content="x", embedding=[0.0, 0.0]),
+    Document(id="sparse", content="x", sparse_embedding=SparseEmbedding(indices=[1, 5], values=[0.1, 0.2])),
+    Document(id="meta", content="x", meta={"n": 1, "f": 1.0, "b": True, "null": None, "l": [1, {"d": "2020-01-01"}]}),
+    Document(
+        id="nested", content="x", meta={"a": {"date": "2020-01-01", "b": {"c": {}}}, "odd.key": "2020-01-01T00:00Z"}
+    ),
+]
+
+
+@pytest.mark.parametrize("embedder", [None, "none", HashingEmbedder(2)], ids=["file's", "none", "own"])
+def test_documents_of_every_kind_come_back_equal(path, embedder):
+    with HybridStoreDocumentStore(path, embedder=embedder) as store:
+        assert store.write_documents(EVERY_KIND) == len(EVERY_KIND)
+        assert store.filter_documents() == EVERY_KIND
+        store.close()
+        assert store.filter_documents() == EVERY_KIND  # it opens again
+        again = store.filter_documents({"field": "id", "operator": "in", "value": ["score", "exact"]})
+        assert again == [each for each in EVERY_KIND if each.id in ("score", "exact")]
+        assert store.store.check() == []
+
+
+def test_an_embedding_that_a_model_made_is_kept_in_four_bytes_a_number(brought):
+    single = np.random.default_rng(1).normal(size=4).astype(np.float32)
+    brought.write_documents(
+        [Document(id="short", embedding=single.tolist()), Document(id="long", embedding=[1 / 3] * 4)]
+    )
+    kept = {each.id: each.metadata["_haystack"]["embedding"] for each in brought.store.documents() if not each.text}
+    assert len(kept["short"]) < len(kept["long"])
+    assert brought.filter_documents({"field": "id", "operator": "==", "value": "short"})[0].embedding == single.tolist()
+
+
+def test_a_file_filled_from_haystack_reads_like_any_other(documents):
+    documents.write_documents([made("beer", meta={"kind": "drink"})])
+    assert documents.store.get("beer") == hs.Document(id="beer", text=TEXTS["beer"], metadata={"kind": "drink"})
+
+
+def test_documents_that_haystack_did_not_write_are_documents_too(documents):
+    documents.store.add([hs.Document(id="d", text="Hops.", title="On hops", uri="h.md", metadata={"kind": "plant"})])
+    (found,) = documents.filter_documents({"field": "meta.kind", "operator": "==", "value": "plant"})
+    assert found == Document(id="d", content="Hops.", meta={"kind": "plant", "title": "On hops", "uri": "h.md"})
+    assert documents.update_by_filter({"field": "kind", "operator": "==", "value": "plant"}, {"kind": "herb"}) == 1
+    assert documents.store.get("d") == hs.Document(
+        id="d", text="Hops.", title="On hops", uri="h.md", metadata={"kind": "herb"}
+    )
+    assert documents.embedded == ["On hops.\nHops."]
+
+
+# writing
+
+
+def test_a_write_that_fails_writes_nothing(documents):
+    documents.write_documents([made("beer")])
+    for unfit, error, says in [
+        ([made("wine"), made("beer")], DuplicateDocumentError, "OVERWRITE"),
+        ([made("wine"), made("wine")], DuplicateDocumentError, "'wine'"),
+        ([made("wine"), made("sloop", embedding=[1.0])], InputError, "1 dimensions, and the store's vectors 64"),
+        ([made("wine", embedding=[1.0]), made("sloop", embedding=[1.0, 0.0])], InputError, "different lengths: 1, 2"),
+        ([made("wine"), made("sloop", meta={"when": datetime.now(UTC)})], InputError, "must be JSON"),
+        ([made("wine"), made("sloop", meta={"_haystack": 1})], InputError, "rename it"),
+        ([made("wine"), made("sloop", embedding=[float("nan")] * 64)], InputError, "finite"),
+    ]:
+        with pytest.raises(error, match=says):
+            documents.write_documents(unfit)
+        assert ids(documents.filter_documents()) == ["beer"]
+
+
+def test_policies_decide_about_ids_that_are_there(documents):
+    documents.write_documents([made("beer"), made("wine")])
+    newer = [Document(id="beer", content="Stout."), made("sloop"), made("sloop")]
+    assert documents.write_documents(newer, DuplicatePolicy.SKIP) == 1
+    assert documents.store.get("beer").text == TEXTS["beer"]
+    assert documents.write_documents(newer, DuplicatePolicy.OVERWRITE) == 3
+    assert [each.content for each in documents.filter_documents()][0] == "Stout."
+    assert ids(documents.filter_documents()) == ["beer", "wine", "sloop"]
+    assert documents.write_documents([]) == 0
+
+
+def test_what_has_nothing_to_embed_gets_no_vector(documents):
+    documents.write_documents(
+        [made("beer"), Document(id="blank"), Document(id="picture", blob=ByteStream(b"x")), made("wine")]
+    )
+    assert documents.embedded == [TEXTS["beer"], TEXTS["wine"]]
+    assert ids(documents.filter_documents()) == ["beer", "blank", "picture", "wine"]
+    assert set(ids(documents.search("a drink", mode="vector"))) == {"beer", "wine"}
+
+
+# deleting and updating
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        None,
+        {},
+        {"operator": "AND", "conditions": []},
+        {"operator": "NOT", "conditions": [{"operator": "OR", "conditions": []}]},
+    ],
+)
+def test_a_change_that_names_nothing_changes_nothing(brought, nothing):
+    before = brought.filter_documents()
+    with pytest.raises(FilterError, match="delete_all_documents"):
+        brought.delete_by_filter(nothing)
+    with pytest.raises(FilterError, match="names nothing"):
+        brought.update_by_filter(nothing, {"a": 1})
+    brought.delete_documents([])
+    assert brought.filter_documents() == before
+
+
+def test_an_update_embeds_nothing_and_keeps_every_vector(documents):
+    documents.write_documents(
+        [made("beer", meta={"n": 1}), made("wine", embedding=[1.0] * 64, meta={"n": 1}), made("sloop")]
+    )
+    documents.write_documents([Document(id="long", content="The osprey dives. " * 40, meta={"n": 1})])
+    chunks = documents.store.stats().chunks
+    assert chunks > 10
+    vectors = {each.document.id: each.vectors for each in documents.store.backend.scan(vectors=True)}
+    documents.embedded.clear()
+    meta = {"n": 2, "date": "2020-01-01T00:00:00+02:00"}
+    assert documents.update_by_filter({"field": "n", "operator": "==", "value": 1}, meta) == 3
+    assert documents.embedded == []
+    assert documents.store.stats().chunks == documents.store.stats().vectors == chunks
+    for each in documents.store.backend.scan(vectors=True):
+        np.testing.assert_array_equal(each.vectors, vectors[each.document.id])
+    assert [each.meta for each in documents.filter_documents()] == [meta, meta, {}, meta]
+    wine = documents.filter_documents({"field": "id", "operator": "==", "value": "wine"})
+    assert wine == [made("wine", embedding=[1.0] * 64, meta=meta)]
+    before = {"field": "meta.date", "operator": "<", "value": "2020-01-01T00:00:00+00:00"}
+    assert documents.count_documents_by_filter(before) == 3
+    with pytest.raises(InputError, match="rename it"):
+        documents.update_by_filter(before, {"_haystack": {}})
+    # Written again as it is now it is the same document.
+    documents.write_documents(documents.filter_documents(), DuplicatePolicy.OVERWRITE)
+    assert documents.embedded == []
+
+
+def test_an_update_in_a_store_without_vectors(path):
+    with HybridStoreDocumentStore(path, embedder="none") as store:
+        store.write_documents([made("beer"), made("wine")])
+        assert store.update_by_filter({"field": "id", "operator": "==", "value": "wine"}, {"red": True}) == 1
+        assert store.filter_documents() == [made("beer"), made("wine", meta={"red": True})]
+        assert ids(store.search("grapes", top_k=1)) == ["wine"]
+
+
+# filters
+
+METAS = [
+    {"n": 1, "s": "a", "d": "2020-01-01"},
+    {"n": 1.5, "s": "b", "d": "2020-01-01T00:00:00"},
+    {"n": -3, "s": "", "d": "2020-01-01T01:00:00+02:00"},
+    {"n": None, "s": "2020", "d": "2019-12-31T23:00:00Z"},
+    {"s": "A", "d": "2020-01-02T00:00:00-05:00", "deep": {"n": 1, "d": "2021-05-05"}},
+    {"n": 10**6, "s": "2020-01-01", "d": None, "deep": {"n": None}},
+    {"deep": None},
+    {"deep": {"n": 2, "d": "2021-05-05T00:00:00.000001"}, "@odd$\\": 1},
+]
+DAYS = ["2020-01-01", "2020-01-01T00:00:00Z", "2020-01-01T00:00:00+02:00", "2019-12-31 23:00:00"]
+CONDITIONS = [
+    *(
+        (name, sign, value)
+        for name in ("n", "meta.n", "meta.deep.n")
+        for sign in ("==", "!=")
+        for value in (1, 1.5, None)
+    ),
+    *(("meta.n", sign, value) for sign in (">", ">=", "<", "<=") for value in (1, -3.5, None)),
+    *(("meta.d", sign, day) for sign in ("==", "!=", ">", ">=", "<", "<=") for day in DAYS),
+    *(("meta.d", sign, datetime(2020, 1, 1, tzinfo=UTC)) for sign in ("==", ">", "<=")),
+    *(("meta.deep.d", sign, "2021-05-05") for sign in ("==", "!=", ">", ">=")),
+    *(("meta.s", sign, ["a", "2020-01-01", None]) for sign in ("in", "not in")),
+    *(("meta.d", sign, [*DAYS[2:], 5]) for sign in ("in", "not in")),
+    *(("meta.n", sign, []) for sign in ("in", "not in")),
+    ("meta.s", "==", "A"),
+    ("meta.@odd$\\", "==", 1),
+    ("meta.nowhere.at.all", "==", None),
+    ("id", "==", "3"),
+    ("id", "in", ["3", "4", "x"]),
+    ("id", "!=", "3"),
+]
+
+
+@pytest.fixture(scope="module")
+def filed(tmp_path_factory):
+    path = tmp_path_factory.mktemp("filters") / "store.db"
+    with HybridStoreDocumentStore(path, embedder="none") as store:
+        store.write_documents([Document(id=str(n), meta=meta) for n, meta in enumerate(METAS)])
+        yield store
+
+
+def reference(condition):
+    """Give the ids that Haystack itself keeps; where it would fail for one Document, that one is not kept."""
+    kept = []
+    for n, meta in enumerate(METAS):
+        try:
+            if document_matches_filter(condition, Document(id=str(n), meta=meta)):
+                kept.append(str(n))
+        except FilterError:
+            continue
+    return kept
+
+
+@pytest.mark.parametrize(("name", "sign", "value"), CONDITIONS)
+def test_a_comparison_keeps_what_haystack_itself_keeps(filed, name, sign, value):
+    condition = {"field": name, "operator": sign, "value": value}
+    assert ids(filed.filter_documents(condition)) == reference(condition)
+    for group in ("AND", "OR", "NOT"):
+        joined = {"operator": group, "conditions": [condition, {"field": "s", "operator": "!=", "value": "a"}]}
+        assert ids(filed.filter_documents(joined)) == reference(joined)
+
+
+@pytest.mark.parametrize(
+    ("condition", "says"),
+    [
+        ({"field": "content", "operator": "==", "value": "x"}, "'content'"),
+        ({"field": 5, "operator": "==", "value": "x"}, "by 5"),
+        ({"field": "n", "operator": "=", "value": 1}, "'=' compares nothing"),
+        ({"field": "n", "operator": [], "value": 1}, "compares nothing"),
+        ({"operator": "XOR", "conditions": []}, "'XOR' joins no conditions"),
+        ({"operator": "AND", "conditions": {}}, "a list of filters"),
+        ({"operator": "AND", "conditions": ["n"]}, "a dictionary"),
+        (["n"], "a dictionary"),
+        ({"field": "n", "operator": "==", "value": [1]}, r"\$in"),
+        ({"field": "n", "operator": ">", "value": "2020-13-01"}, "no order"),
+        ({"field": "id", "operator": ">", "value": "2020-01-01"}, "no order"),
+        ({"field": "n", "operator": "in", "value": "abc"}, "takes a list"),
+        ({"field": "n", "operator": "==", "value": 2**70}, r"2\*\*63"),
+    ],
+)
+def test_a_filter_that_is_not_understood_is_told(filed, condition, says):
+    for ask in (filed.filter_documents, filed.delete_by_filter, lambda told: filed.search("x", filters=told)):
+        with pytest.raises(FilterError, match=says):
+            ask(condition)
+    assert filed.count_documents() == len(METAS)
+
+
+def test_a_filter_that_holds_itself_is_refused(filed):
+    endless = {"operator": "NOT", "conditions": []}
+    endless["conditions"].append(endless)
+    with pytest.raises(FilterError, match="nested too deep"):
+        filed.filter_documents(endless)
+
+
+# what stands in meta
+
+
+def test_what_stands_in_meta_is_told_as_haystack_tells_it(filed):
+    theirs = InMemoryDocumentStore()
+    theirs.write_documents([Document(id=str(n), meta=meta) for n, meta in enumerate(METAS)])
+    for name in ("s", "d", "n", "nowhere"):
+        asked = {"metadata_field": f"meta.{name}", "size": 3, "from_": 1, "search_term": "0"}
+        assert filed.get_metadata_field_unique_values(**asked) == theirs.get_metadata_field_unique_values(**asked)
+        assert filed.get_metadata_field_min_max(name) == theirs.get_metadata_field_min_max(name)
+    counted = {"filters": {}, "metadata_fields": ["meta.s", "deep", "n"]}
+    assert filed.count_unique_metadata_by_filter(**counted) == theirs.count_unique_metadata_by_filter(**counted)
+    fields = filed.get_metadata_fields_info()
+    assert fields.keys() == theirs.get_metadata_fields_info().keys()
+    assert fields["n"] == {"type": "float"}  # whole numbers and others
+    assert filed.get_metadata_field_min_max("deep.n") == {"min": 1, "max": 2}
+
+
+def test_values_of_two_kinds_have_no_least(documents):
+    documents.write_documents([Document(id="1", meta={"a": 1, "b": True}), Document(id="2", meta={"a": "1", "b": "x"})])
+    assert documents.get_metadata_field_min_max("a") == {"min": None, "max": None}
+    assert documents.get_metadata_fields_info() == {"a": {"type": "keyword"}, "b": {"type": "keyword"}}
+
+
+# searching
+
+
+def test_the_stores_embedder_answers_a_question(documents):
+    documents.write_documents(
+        [made(name, meta={"kind": "drink" if name in ("beer", "wine") else "ship"}) for name in TEXTS]
+    )
+    found = HybridStoreRetriever(documents, top_k=2).run("a sloop has a mast")["documents"]
+    hits = documents.store.search("a sloop has a mast", limit=2)
+    assert ids(found) == [hit.document_id for hit in hits]
+    assert [each.score for each in found] == [hit.score for hit in hits]
+    assert replace(found[0], score=None) == made("sloop", meta={"kind": "ship"})
+    drinks = {"field": "meta.kind", "operator": "==", "value": "drink"}
+    assert set(ids(HybridStoreRetriever(documents).run("mast", filters=drinks)["documents"])) == {"beer", "wine"}
+
+
+def test_a_long_document_is_found_by_its_part_and_given_whole(documents):
+    text = "Sentence after sentence of no note. " * 10 + "The osprey dives. " + "Nothing more of note here. " * 10
+    documents.write_documents([Document(id="long", content=text, meta={"a": 1}), made("beer")])
+    assert documents.store.stats().chunks > 5
+    found = documents.search("note osprey sentence")
+    assert [(each.id, each.content) for each in found] == [("long", text), ("beer", TEXTS["beer"])]
+    part = documents.search("osprey dives", passages=True, top_k=1)[0]
+    assert "osprey dives" in part.content
+    assert part.content == text[part.meta["start"] : part.meta["end"]]
+    assert (part.meta["a"], part.meta["document_id"]) == (1, "long")
+    several = HybridStoreRetriever(documents, passages=True, top_k=4).run("note osprey sentence")["documents"]
+    assert len(set(ids(several))) == 4
+
+
+def test_documents_are_kept_whole_where_that_is_wanted(path, remembering):
+    with HybridStoreDocumentStore(path, embedder=remembering(), chunk=False) as store:
+        store.write_documents([Document(id="long", content="The osprey dives. " * 40)])
+        assert store.store.stats().chunks == 1
+        store.update_by_filter({"field": "id", "operator": "==", "value": "long"}, {"a": 1})
+        store.write_documents(store.filter_documents(), DuplicatePolicy.OVERWRITE)
+        assert store.store.stats().revision == 2  # the last write changed nothing
+
+
+def test_brought_vectors_are_searched_with_a_brought_question(brought):
+    retriever = HybridStoreRetriever(brought, mode="vector", top_k=1, return_embedding=True)
+    (found,) = retriever.run("anything", query_embedding=[0.1, 0.0, 2.0, 0.0])["documents"]
+    assert found == made("sloop", embedding=AXES["sloop"], score=found.score)
+    assert found.score == pytest.approx(2 / (4.01**0.5), abs=1e-6)
+    assert (
+        HybridStoreRetriever(brought, top_k=1).run("x", query_embedding=AXES["beer"])["documents"][0].embedding is None
+    )
+    with pytest.raises(InputError, match="vector="):
+        retriever.run("anything")
+    with pytest.raises(InputError, match="4 dimensions"):
+        retriever.run("anything", query_embedding=[1.0])
+    words = HybridStoreRetriever(brought, mode="keyword", top_k=1)
+    assert ids(words.run("two masts of a ketch")["documents"]) == ["ketch"]
+
+
+def test_documents_without_vectors_among_others_with_are_found_by_their_words(brought):
+    brought.write_documents(
+        [Document(id="loom", content="A loom weaves.")]
+    )  # also into a file that has vectors already
+    assert brought.store.stats().vectors == 4
+    assert "loom" not in ids(brought.search("a loom", mode="vector", query_embedding=[1.0] * 4))
+    assert "loom" in ids(brought.search("a loom", query_embedding=[1.0] * 4))
+
+
+def test_a_file_keeps_to_the_vectors_it_has(path, brought, remembering):
+    with HybridStoreDocumentStore(path, embedder=remembering(dim=4)) as store:
+        store.write_documents([made("beer")])
+        store.write_documents([made("wine", embedding=AXES["wine"])])  # the embedder's own, by the caller's word
+        assert store.store.stats().embedding.fingerprint == "remembering@4"
+        assert store.store.stats().vectors == 2
+    with pytest.raises(InputError, match="4"):
+        brought.write_documents([Document(id="x", content="x", embedding=[1.0])])
+
+
+def test_a_retrievers_filters_are_replaced_or_joined(brought):
+    brought.update_by_filter({"field": "id", "operator": "in", "value": ["beer", "wine"]}, {"kind": "drink"})
+    drinks = {"field": "meta.kind", "operator": "==", "value": "drink"}
+    not_beer = {"field": "id", "operator": "!=", "value": "beer"}
+    asked = {"query": "x", "query_embedding": [1.0] * 4, "filters": not_beer}
+    replaces = HybridStoreRetriever(brought, filters=drinks)
+    joins = HybridStoreRetriever(brought, filters=drinks, filter_policy="merge")
+    assert set(ids(replaces.run("x", query_embedding=[1.0] * 4)["documents"])) == {"beer", "wine"}
+    assert set(ids(replaces.run(**asked)["documents"])) == {"wine", "sloop", "ketch"}
+    assert set(ids(joins.run(**asked)["documents"])) == {"wine"}
+
+
+def test_a_retriever_says_what_it_cannot_do(brought):
+    with pytest.raises(InputError, match="not InMemoryDocumentStore"):
+        HybridStoreRetriever(InMemoryDocumentStore())
+    with pytest.raises(InputError, match="at least 1"):
+        HybridStoreRetriever(brought, top_k=0)
+    retriever = HybridStoreRetriever(brought, mode="keyword")
+    assert retriever.run("mast", top_k=0) == {"documents": []}
+    with pytest.raises(InputError, match="at least 1"):
+        retriever.run("mast", top_k=-1)
+    with pytest.raises(InputError, match="telepathy"):
+        HybridStoreRetriever(brought, mode="telepathy").run("mast")
+
+
+# in pipelines
+
+
+def question_pipeline(documents):
+    pipeline = Pipeline()
+    pipeline.add_component("retriever", HybridStoreRetriever(documents, mode="keyword", top_k=1, filter_policy="merge"))
+    template = "{% for d in documents %}{{ d.content }}{% endfor %} {{ question }}"
+    pipeline.add_component("prompt", PromptBuilder(template, required_variables="*"))
+    pipeline.connect("retriever.documents", "prompt.documents")
+    return pipeline
+
+
+def test_a_pipeline_writes_and_answers_and_goes_to_yaml_and_back(path):
+    documents = HybridStoreDocumentStore(path, embedder="none", language="german", chunk=False)
+    writing = Pipeline()
+    writing.add_component("writer", DocumentWriter(documents, policy=DuplicatePolicy.SKIP))
+    assert writing.run({"writer": {"documents": [made(name) for name in TEXTS]}}) == {
+        "writer": {"documents_written": 4}
+    }
+    asked = {"retriever": {"query": "zwei masts, ketch"}, "prompt": {"question": "How many?"}}
+    pipeline = question_pipeline(documents)
+    answer = pipeline.run(asked)
+    assert answer == {"prompt": {"prompt": "A ketch has two masts. How many?"}}
+    documents.close()
+    text = pipeline.dumps()
+    with pytest.raises(DeserializationError, match="allow"):
+        Pipeline.loads(text)
+    again = Pipeline.loads(text, allowed_modules=["hybridstore.*"])
+    assert again.to_dict() == pipeline.to_dict()
+    assert again.run(asked) == answer
+    store = again.get_component("retriever").document_store
+    assert store.store.stats().language == "german"
+    store.close()
+    rewriting = Pipeline.loads(writing.dumps(), allowed_modules=["hybridstore.*"])
+    assert rewriting.to_dict() == writing.to_dict()
+
+
+async def test_a_pipeline_runs_asynchronously(path):
+    with HybridStoreDocumentStore(path, embedder="none") as documents:
+        await documents.write_documents_async([made(name) for name in TEXTS])
+        pipeline = AsyncPipeline()
+        pipeline.add_component("retriever", HybridStoreRetriever(documents, mode="keyword", top_k=1))
+        found = await pipeline.run_async({"retriever": {"query": "grapes in a barrel"}})
+        assert ids(found["retriever"]["documents"]) == ["wine"]
+        assert ids(await documents.search_async("grapes", top_k=1)) == ["wine"]
+        assert HybridStoreDocumentStore.search_async.__name__ == "search_async"
+
+
+def test_an_embedder_that_has_no_name_cannot_be_written_down(path, tmp_path):
+    with pytest.raises(SerializationError, match="HashingEmbedder"):
+        HybridStoreRetriever(HybridStoreDocumentStore(path, embedder=HashingEmbedder(8))).to_dict()
+    told = HybridStoreDocumentStore(path, embedder=tmp_path).to_dict()
+    assert told["init_parameters"]["embedder"] == str(tmp_path)
+    assert HybridStoreDocumentStore.from_dict(told).to_dict() == told
+
+
+def test_nothing_is_opened_before_it_is_needed(path, tmp_path):
+    HybridStoreRetriever(HybridStoreDocumentStore(path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_with_the_default_model_a_question_finds_what_means_the_same(path):
+    with HybridStoreDocumentStore(path) as documents:
+        documents.write_documents([made(name) for name in TEXTS])
+        assert documents.store.stats().embedding.dim == 384
+        found = HybridStoreRetriever(documents, top_k=1).run("alcohol made of fruit")["documents"]
+        assert ids(found) == ["wine"]
