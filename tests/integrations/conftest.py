@@ -1,10 +1,13 @@
 """Tasks as MTEB describes them, and an embedder that remembers what it embedded."""
 
+import os
 from types import SimpleNamespace
 
 import pytest
 
 from hybridstore.embedders.hashing import HashingEmbedder
+
+os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"  # read when haystack is imported; tests tell nobody anything
 
 
 class RememberingEmbedder(HashingEmbedder):

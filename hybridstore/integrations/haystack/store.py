@@ -111,7 +111,7 @@ class HybridStoreDocumentStore(MetaFacts):
         """Write Documents; give how many. Without a policy, one whose id is there already fails.
 
         Raises DuplicateDocumentError then, and InputError (a ValueError) for what is no Document, meta that is no
-        JSON, and embeddings that do not fit each other or the store; nothing is written for any of them.
+        JSON, and embeddings that do not fit each other or the vectors there are, all before anything is written.
         """
         given: object = documents
         if isinstance(given, str) or not isinstance(given, Iterable):
