@@ -19,6 +19,7 @@ from hybridstore.backends.values import (
     Entry,
     Passage,
     Problem,
+    Purged,
     Restriction,
     Stats,
     Stored,
@@ -86,6 +87,21 @@ class Backend(Protocol):
 
     def remove_where(self, where: Filter) -> int:
         """Remove the documents that pass the filter at this moment, as `remove` does; give how many there were."""
+        ...
+
+    def purge(self, ids: Iterable[str], *, verify: bool = True) -> Purged:
+        """Remove documents so that none of their bytes is left in the file or beside it, and look whether that is so.
+
+        Gone are their text, facts, keywords and vectors of every embedding, learning that names them, and the bytes
+        that earlier versions of them, and all that was removed before, left in the file. Questions go that hold what no
+        other document holds: a word, an id, a title, twelve bytes in a row of theirs. The file is written anew, so it
+        takes as long as that, and others wait to write meanwhile. Ids that name nothing are told of, and looked for; no
+        ids at all purge nothing, and finish what a purge before could not. Never is it said to be clean while somebody
+        still reads what was there before, or a copy that was made for learning holds it.
+
+        Raises InputError for an empty id, and within `snapshot`. What file systems, backups and exports keep, and what
+        models have learned, is beyond its reach.
+        """
         ...
 
     def remove_sources(self, keys: Iterable[str]) -> int:

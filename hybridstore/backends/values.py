@@ -156,6 +156,46 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Residue:
+    """A place where something of a purged document still stands: the file, of what it is, its first byte there.
+
+    `what` is "text", "title", "uri", "id", "metadata", "heading", "source", "digest", "vector", "code" or "keyword".
+    `offset` is None for a word that the keyword index holds, which may write it in parts.
+    """
+
+    file: str
+    what: str
+    offset: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purged:
+    """What a purge did, and what a look at the files' bytes found afterwards.
+
+    `documents`, `chunks` and `questions` are how many went, `missing` the ids that named nothing. `clean` is True where
+    the file was written anew, its write-ahead log emptied and nothing found, None where nobody looked; `wal_clean`
+    tells of the log alone. `needles` pieces were looked for in the `files` (name, bytes); `excluded` of them were
+    found, but what is left in the store holds them too, and `unsearched` others are too short, or too plain, to tell
+    anything. `residues` are the first hundred places of each kind in each file. `remedy` says what is to be done, ""
+    where nothing is.
+    """
+
+    documents: int
+    chunks: int
+    questions: int = 0
+    missing: tuple[str, ...] = ()
+    clean: bool | None = None
+    wal_clean: bool = False
+    needles: int = 0
+    excluded: int = 0
+    unsearched: int = 0
+    files: tuple[tuple[str, int], ...] = ()
+    residues: tuple[Residue, ...] = ()
+    remedy: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Restriction:
     """Which chunks a query may find at all, in either leg: those for which all that is told here holds."""
 

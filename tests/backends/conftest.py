@@ -16,6 +16,7 @@ for _room in (
     "contract_evidence",
     "contract_sampling",
     "contract_keeping",
+    "contract_purging",
     "contract_learning",
     "learning_process",
     "contract_sharing",

@@ -12,6 +12,7 @@ from contract_evidence import EvidenceContract
 from contract_following import FollowingContract
 from contract_keeping import KeepingContract
 from contract_learning import LearningContract
+from contract_purging import PurgingContract
 from contract_sampling import SamplingContract
 from contract_searching import SearchingContract
 from contract_sharing import SharingContract
@@ -28,6 +29,7 @@ class BackendContract(
     SamplingContract,
     EmbeddingContract,
     KeepingContract,
+    PurgingContract,
     LearningContract,
     FollowingContract,
     SharingContract,

@@ -133,3 +133,25 @@ def test_an_index_in_another_format_is_left_to_fts5(tmp_path):
     with backend._connections.reading() as connection:
         assert backend._memory.postings(connection) is None
     backend.close()
+
+
+def test_all_terms_are_read_those_of_deleted_rows_too():
+    rng, connection = random.Random(3), index()
+    words = ["a", "ab", "abc", "b" * 90, "日本", "é", *(f"w{n}" for n in range(3000))]
+    for first in range(1, 1200, 100):
+        write(connection, [(row, *passage(rng, words)) for row in range(first, first + 100)])
+    write(
+        connection, [(5000, "", "", "gone goes going", ""), *((row, *passage(rng, words)) for row in range(2000, 2100))]
+    )
+
+    def known():
+        return {term.encode() for (term,) in connection.execute("SELECT term FROM vocabulary")}
+
+    terms = list(doclists.terms(connection))
+    assert set(terms) == known() >= {b"gone", b"w1"}
+    connection.execute("DELETE FROM keywords WHERE rowid = 5000")
+    assert b"gone" in set(doclists.terms(connection)) >= known()
+    connection.execute("INSERT INTO keywords (keywords) VALUES ('optimize')")
+    terms = list(doclists.terms(connection))
+    assert (set(terms), len(terms)) == (known(), len(set(terms)))
+    assert b"gone" not in terms

@@ -18,6 +18,7 @@ from hybridstore.backends.sqlite import background, check, documents, keyword, l
 from hybridstore.backends.sqlite.connection import Connections, rows, value
 from hybridstore.backends.sqlite.learning import SQLiteLearning
 from hybridstore.backends.sqlite.migrations import prepare
+from hybridstore.backends.sqlite.purging import Purging
 from hybridstore.backends.sqlite.resident.memory import Memory
 from hybridstore.backends.sqlite.revisions import Log, changes
 from hybridstore.backends.sqlite.stats import stats
@@ -29,6 +30,7 @@ from hybridstore.backends.values import (
     Entry,
     Passage,
     Problem,
+    Purged,
     Restriction,
     Stats,
     Stored,
@@ -74,6 +76,7 @@ class SQLiteBackend:
         self._turns = threading.BoundedSemaphore(max(os.cpu_count() or 2, 2))
         self._memory = Memory(self._analyser, memory * 2**20)
         self.learning = SQLiteLearning(self._connections)
+        self._purging = Purging(self._connections, self._analyser)
 
     @property
     def language(self) -> str:
@@ -116,6 +119,9 @@ class SQLiteBackend:
         condition, bindings = compile_where(where)
         with self._connections.atomic() as connection, Log(connection) as log:
             return writing.remove(connection, log, documents.document_rows(connection, condition, bindings))
+
+    def purge(self, ids: Iterable[str], *, verify: bool = True) -> Purged:
+        return self._purging.purge(list(ids), verify=verify)
 
     def remove_sources(self, keys: Iterable[str]) -> int:
         with self._connections.atomic() as connection, Log(connection) as log:

@@ -45,6 +45,22 @@ class Segment:
     tombstone_pages: int
 
 
+def terms(connection: apsw.Connection) -> Iterator[bytes]:
+    """Give every term that stands on any page, those of deleted rows too, without what begins each; not in order."""
+    # The pages of tombstones have larger ids, those of indexes of doclists the bit below the segment's number set.
+    sql = f"SELECT id, block FROM keywords_data WHERE id BETWEEN {1 << _SEGMENT} AND {(_TOMBSTONES << _SEGMENT) - 1}"
+    for id_, page in connection.execute(sql):
+        if id_ >> (_SEGMENT - 1) & 1:
+            continue
+        offset, term = 0, b""
+        for step in varints(page[int.from_bytes(page[2:4]) :]):
+            kept, at = (0, step) if offset == 0 else _varint(page, offset + step)
+            length, at = _varint(page, at)
+            term = term[:kept] + page[at : at + length]
+            offset += step
+            yield term.removeprefix(_MAIN)
+
+
 def readable(connection: apsw.Connection) -> bool:
     """Say whether the index is in the format that is read here."""
     return bool(value(connection, "SELECT v FROM keywords_config WHERE k = 'version'") == VERSION)
