@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -34,6 +34,14 @@ def document_from(given: object) -> Document:
             raise InputError(f"a document {wrong}; its fields are {', '.join(_FIELDS)} (put others into metadata)")
         return Document(**given)
     raise InputError(f"a document is a text, a Document or a mapping, not {type(given).__name__}")
+
+
+def ids_from(given: str | Iterable[str]) -> list[str]:
+    """Give one id, or some, as a list; raises InputError for what is no text."""
+    wanted = [given] if isinstance(given, str) else list(given)
+    if unfit := [each for each in wanted if not isinstance(each, str)]:
+        raise InputError(f"an id is a text, not {unfit[0]!r}")
+    return wanted
 
 
 def checked(document: Document) -> Document:

@@ -16,7 +16,7 @@ from hybridstore import filters
 from hybridstore.analysis import Analyser
 from hybridstore.backends.base import Backend
 from hybridstore.backends.learning import Asked, Model
-from hybridstore.backends.values import Problem, Stats
+from hybridstore.backends.values import Problem, Purged, Stats
 from hybridstore.embedders.base import Embedder
 from hybridstore.errors import EmbedderMismatch, InputError
 from hybridstore.records import AddReport, Document, Hit, Results, Source, Trace
@@ -28,7 +28,7 @@ from hybridstore.search.selection import Wanted
 from hybridstore.search.surroundings import Around
 from hybridstore.store import background
 from hybridstore.store.asking import Asking
-from hybridstore.store.documents import document_from
+from hybridstore.store.documents import document_from, ids_from
 from hybridstore.store.embedding import StoreEmbedder, unit
 from hybridstore.store.options import Options, Where
 from hybridstore.store.reembedding import reembed
@@ -112,10 +112,21 @@ class Store:
 
     def remove(self, ids: str | Iterable[str]) -> int:
         """Remove documents by id; give how many there were. Unknown ids are no error."""
-        wanted = [ids] if isinstance(ids, str) else list(ids)
-        if unfit := [each for each in wanted if not isinstance(each, str)]:
-            raise InputError(f"an id is a text, not {unfit[0]!r}")
-        return self.backend.remove(wanted)
+        return self.backend.remove(ids_from(ids))
+
+    def purge(self, ids: str | Iterable[str], *, verify: bool = True) -> Purged:
+        """Remove documents so that none of their bytes is left in the file, and look through the file whether any is.
+
+        Gone are a document's text and all that was made of it, the bytes that earlier versions left behind, feedback
+        and triples about it, and questions that hold a word, or twelve bytes in a row, of it that no document holds any
+        more. The file is written anew: others can read meanwhile, but not write. `clean` in what it gives is False
+        while another process still reads the file as it was, or a copy made for tuning holds it; `remedy` says what to
+        do, and `purge([])` finishes it. `verify=False` does not look. Raises InputError for an empty id.
+
+        Not touched are backups, exports, blocks that the file system let go of, and models tuned on the documents.
+        """
+        self._asking.flush()  # a question that waits may hold the document's words
+        return self.backend.purge(ids_from(ids), verify=verify)
 
     # searching
 
