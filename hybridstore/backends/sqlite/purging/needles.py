@@ -2,7 +2,7 @@
 
 Longer ones are looked for as windows of twelve bytes, at many places of them, since SQLite spreads a long row over
 pages and a page may be written over in part. A window is told by a hash of 64 bits, after a table of bits has sorted
-out nearly all places; by chance alone, one in 10^12 files would hold a hash that is none of its bytes.
+out nearly all places: half a million needles in a gigabyte meet a hash that is none of theirs once in 30,000 times.
 """
 
 from __future__ import annotations
