@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -29,7 +30,7 @@ from hybridstore.store.embedding import GIVEN, unit
 from hybridstore.store.options import Options, Where
 
 try:
-    from langchain_core.callbacks.manager import CallbackManagerForRetrieverRun
+    from langchain_core.callbacks.manager import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
     from langchain_core.documents import Document
     from langchain_core.embeddings import Embeddings
     from langchain_core.retrievers import BaseRetriever
@@ -37,6 +38,8 @@ try:
     from langchain_core.vectorstores import VectorStore
 except ImportError as error:
     raise MissingExtra("langchain", "the store in LangChain", "langchain-core") from error
+
+_Scored = list[tuple[Document, float]]
 
 _TOLD = tuple(field.name for field in fields(Hit) if field.name not in ("document_id", "text", "metadata"))
 _OPTIONS = Options.__annotations__.keys() - {"limit"}
@@ -175,33 +178,28 @@ class HybridStoreVectorStore(VectorStore):
         """Find the `k` documents that answer a query best, by word and by meaning."""
         return [_document(hit) for hit in self._search(query, k, kwargs)]
 
-    def similarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> list[tuple[Document, float]]:
+    def similarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> _Scored:
         """Find documents with their scores, higher is better: with the usual fusion from 0 to 1 (see `Hit.score`)."""
         return [(_document(hit), hit.score) for hit in self._search(query, k, kwargs)]
 
     def similarity_search_by_vector(self, embedding: list[float], k: int = 4, **kwargs: Any) -> list[Document]:
         """Find the documents nearest to a vector; words play no part."""
-        return [_document(hit) for hit in self._search("", k, kwargs, embedding)]
+        return self.similarity_search("", k, **{"mode": "vector", "vector": embedding, **kwargs})
 
-    def _similarity_search_with_relevance_scores(
-        self, query: str, k: int = 4, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
+    def _similarity_search_with_relevance_scores(self, query: str, k: int = 4, **kwargs: Any) -> _Scored:
         """Give `Hit.relevance`, of which 0.5 tells best what is answered here from what is not.
 
         Where the store has not measured its vectors (they come from `embedding`) it is the score; with mode="vector"
         the cosine, or 0 below that.
         """
-        mode = kwargs.get("mode", self._mode)
-        if mode == "keyword":
+        if kwargs.get("mode", self._mode) == "keyword":
             raise InputError("the scores of keywords alone have no upper bound; ask for relevance in another mode")
-        hits = self._search(query, k, kwargs)
-        return [
-            (_document(hit), min(max(hit.score, 0.0), 1.0) if hit.relevance is None else hit.relevance) for hit in hits
+        relevance = [
+            (hit, hit.score if hit.relevance is None else hit.relevance) for hit in self._search(query, k, kwargs)
         ]
+        return [(_document(hit), min(max(score, 0.0), 1.0)) for hit, score in relevance]
 
-    async def _asimilarity_search_with_relevance_scores(
-        self, query: str, k: int = 4, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
+    async def _asimilarity_search_with_relevance_scores(self, query: str, k: int = 4, **kwargs: Any) -> _Scored:
         return await run_in_executor(None, self._similarity_search_with_relevance_scores, query, k, **kwargs)
 
     def max_marginal_relevance_search(
@@ -211,17 +209,9 @@ class HybridStoreVectorStore(VectorStore):
 
         `lambda_mult`, from 0 to 1, is how much the first counts: 1 - `diversity` of `Store.search`.
         """
-        return self._diverse(self._search(query, max(k, fetch_k), kwargs), k, lambda_mult)
-
-    def max_marginal_relevance_search_by_vector(
-        self, embedding: list[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
-    ) -> list[Document]:
-        """Choose `k` of the `fetch_k` nearest to a vector so that they are unlike each other."""
-        return self._diverse(self._search("", max(k, fetch_k), kwargs, embedding), k, lambda_mult)
-
-    def _diverse(self, hits: Sequence[Hit], k: int, lambda_mult: float) -> list[Document]:
-        if not 0.0 <= lambda_mult <= 1.0:
-            raise InputError(f"lambda_mult must be a number from 0 to 1, not {lambda_mult!r}")
+        if k < 1 or not 0.0 <= lambda_mult <= 1.0:
+            raise InputError(f"k must be at least 1 and lambda_mult from 0 to 1, not {k!r} and {lambda_mult!r}")
+        hits = self._search(query, max(k, fetch_k), kwargs)
         candidates = Candidates(
             scores=np.array([hit.score for hit in hits]),
             vectors=self.store.backend.vectors([hit.chunk_id for hit in hits]),
@@ -231,12 +221,16 @@ class HybridStoreVectorStore(VectorStore):
         chosen = select(candidates, k, Wanted(diversity=1.0 - lambda_mult))
         return [_document(hits[place]) for place in chosen.shown]
 
-    def _search(
-        self, query: str, k: int, told: Mapping[str, Any], vector: Sequence[float] | None = None
-    ) -> Sequence[Hit]:
+    def max_marginal_relevance_search_by_vector(
+        self, embedding: list[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
+    ) -> list[Document]:
+        """Choose `k` of the `fetch_k` nearest to a vector so that they are unlike each other."""
+        by_vector = {"mode": "vector", "vector": embedding, **kwargs}
+        return self.max_marginal_relevance_search("", k, fetch_k, lambda_mult, **by_vector)
+
+    def _search(self, query: str, k: int, told: Mapping[str, Any]) -> Sequence[Hit]:
         named = {("where" if name == "filter" else name): value for name, value in told.items()}
-        mode = self._mode if vector is None else "vector"
-        return _found(self.store, self._embedding, query, k, {"mode": mode, "vector": vector, **named})
+        return _found(self.store, self._embedding, query, k, {"mode": self._mode, **named})
 
 
 class HybridStoreRetriever(BaseRetriever):
@@ -247,7 +241,7 @@ class HybridStoreRetriever(BaseRetriever):
 
     A document's id is that of the document the passage is from, and its metadata are that document's. Under the key
     "hybridstore" stand the Hit's other fields: score, rank, relevance, the ranks and scores of both legs, chunk_id,
-    title, uri, heading, start, end and copies.
+    title, uri, heading, start, end and copies. What makes no sense is a pydantic ValidationError at once.
     """
 
     store: Store
@@ -266,21 +260,26 @@ class HybridStoreRetriever(BaseRetriever):
     def model_post_init(self, _context: Any, /) -> None:
         """Raise InputError for what makes no sense, before the first query."""
         _see_that_they_belong_together(self.store, self.embedding, self.mode)
-        _found(self.store, None, "", self.k, self._options())
+        # Asked for nothing, which only the advanced syntax does not allow.
+        syntax = "simple" if self.syntax == "advanced" else self.syntax
+        _found(self.store, None, "", self.k, {**self._options(), "syntax": syntax})
 
     def _options(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _OPTIONS - {"vector"}}
 
     def _get_relevant_documents(
-        self,
-        query: str,
-        *,
-        run_manager: CallbackManagerForRetrieverRun,  # noqa: ARG002 - LangChain passes it
-        k: int | None = None,
-        **kwargs: Any,
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
-        hits = _found(self.store, self.embedding, query, self.k if k is None else k, {**self._options(), **kwargs})
+        del run_manager  # a search tells of nothing on its way
+        options = {**self._options(), "k": self.k, **kwargs}
+        hits = _found(self.store, self.embedding, query, options.pop("k"), options)
         return [_document(hit, told={name: getattr(hit, name) for name in _TOLD}) for hit in hits]
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
+    ) -> list[Document]:
+        asked = partial(self._get_relevant_documents, query, run_manager=run_manager.get_sync(), **kwargs)
+        return await run_in_executor(None, asked)
 
 
 def _found(store: Store, embedding: Embeddings | None, query: str, k: int, options: Mapping[str, Any]) -> Sequence[Hit]:
