@@ -143,8 +143,6 @@ class Memories:
 
     def write(self, puts: Mapping[Place, Put], vectors: Mapping[str, ArrayLike]) -> None:
         """Keep what is put in place of what was there; `vectors` are those of all texts where the caller gives them."""
-        if gone := [id_of(place) for place, put in puts.items() if put.value is None]:
-            self._store.remove(gone)
         kept = {place: put for place, put in puts.items() if put.value is not None}
         made = unit(list(vectors.values()), (None, None), "what the Embeddings made") if vectors else np.empty((0, 0))
         by_text = dict(zip(vectors, made, strict=True))
@@ -164,6 +162,8 @@ class Memories:
                     writer.add_cut(document, chunks, np.stack([by_text[text] for text in put.texts]))
                 else:
                     writer.add_cut(document, chunks)
+        if gone := [id_of(place) for place in puts if place not in kept]:
+            self._store.remove(gone)
 
     def _document(self, place: Place, put: Put) -> tuple[Document, list[Chunk]]:
         moment, earlier = now(), self.get(place)

@@ -1,10 +1,11 @@
-"""Tasks as MTEB describes them, and an embedder that remembers what it embedded."""
+"""Tasks as MTEB describes them, an embedder that remembers what it embedded, memories and their clock."""
 
 import os
 from types import SimpleNamespace
 
 import pytest
 
+import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
 
 os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"  # read when haystack is imported; tests tell nobody anything
@@ -50,3 +51,49 @@ def told():
         }
 
     return make
+
+
+class Clock:
+    def __init__(self):
+        self.seconds = 1_800_000_000.0
+
+    def __call__(self):
+        return self.seconds
+
+    def pass_(self, minutes):
+        self.seconds += 60 * minutes
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Give the time as memories see it, which only passes when told to."""
+    clock = Clock()
+    for room in ("memories", "langgraph"):
+        monkeypatch.setattr(f"hybridstore.integrations.{room}.now", clock)
+    return clock
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "memory.db"
+
+
+@pytest.fixture
+def opened(path, embedder):
+    """Open memories over one file, as often as wanted."""
+    from hybridstore.integrations.langgraph import HybridStoreMemory
+
+    made = []
+
+    def open_(**options):
+        made.append(hs.open(path, embedder=embedder))
+        return HybridStoreMemory(made[-1], **options)
+
+    yield open_
+    for store in made:
+        store.close()
+
+
+@pytest.fixture
+def memory(opened):
+    return opened()

@@ -1,0 +1,161 @@
+"""Memories searched: by words and meaning, fields, filters, and with the caller's Embeddings."""
+
+import asyncio
+
+import pytest
+
+import hybridstore as hs
+from hybridstore.errors import InputError
+from hybridstore.integrations.langgraph import HybridStoreMemory
+
+
+def keys(found):
+    return [item.key for item in found]
+
+
+def test_a_search_goes_by_words_and_by_meaning(memory, embedder):
+    memory.put(("notes",), "bread", {"text": "flour and yeast"})
+    memory.put(("notes",), "beer", {"text": "hops and yeast"})
+    memory.put(("other",), "yeast", {"text": "yeast yeast yeast"})
+    found = memory.search(("notes",), query="hops")
+    assert keys(found) == ["beer", "bread"]
+    assert 0.0 <= found[1].score < found[0].score <= 1.0
+    assert embedder.documents[0] == '{"text": "flour and yeast"}'
+    assert memory.search((), query="yeast", limit=1)[0].namespace == ("other",)
+    words = HybridStoreMemory(memory.store, mode="keyword")
+    assert keys(words.search(("notes",), query="hops")) == ["beer"]
+    assert [item.score for item in memory.search(("notes",), query=" ")] == [None, None]  # no query at all
+
+
+def test_only_the_fields_of_the_index_are_searched_each_by_itself(opened, embedder):
+    memory = opened(index={"fields": ["title", "parts[*].text"]})
+    value = {"title": "bread", "parts": [{"text": "flour"}, {"text": "yeast"}], "secret": "hops"}
+    memory.put(("n",), "usual", value)
+    memory.put(("n",), "own", value, index=["secret"])
+    memory.put(("n",), "none", value, index=False)
+    assert sorted(embedder.documents) == ["bread", "flour", "hops", "yeast"]
+    words = HybridStoreMemory(memory.store, mode="keyword")
+    assert keys(words.search(("n",), query="yeast")) == ["usual"]
+    assert keys(words.search(("n",), query="hops")) == ["own"]
+    assert memory.get(("n",), "none").value == value
+    assert keys(memory.search(("n",), query="yeast"))[0] == "usual"
+
+
+def test_what_is_not_indexed_follows_without_a_score(memory):
+    for n in range(3):
+        memory.put(("n",), f"plain{n}", {"text": "yeast"}, index=False)
+    assert [(item.key, item.score) for item in memory.search(("n",), query="yeast", limit=2)] == [
+        ("plain0", None),
+        ("plain1", None),
+    ]
+    memory.put(("n",), "found", {"text": "yeast"})
+    memory.store.reembed()  # which gives vectors to all that lack them
+    found = memory.search(("n",), query="yeast")
+    assert keys(found) == ["found", "plain0", "plain1", "plain2"]
+    assert [item.score is None for item in found] == [False, True, True, True]
+    assert keys(memory.search(("n",), query="yeast", limit=2, offset=2)) == ["plain1", "plain2"]
+    memory.put(("n",), "found", {"text": "yeast"}, index=False)
+    assert [item.score for item in memory.search(("n",), query="yeast")] == [None] * 4
+
+
+def test_a_long_value_is_searched_to_its_end(memory, embedder):
+    memory.put(("n",), "long", {"text": " ".join(f"Sentence number {n}." for n in range(400)) + " The osprey dives."})
+    memory.put(("n",), "short", {"text": "An otter swims."})
+    assert len(embedder.documents) > 5
+    assert keys(memory.search(("n",), query="osprey")) == ["long", "short"]
+    assert keys(memory.search(("n",), query="sentence number", limit=1, offset=1)) == ["short"]
+
+
+def test_the_best_memories_are_found_behind_many_chunks_of_one(memory):
+    many = {"parts": [f"yeast {n}" for n in range(500)]}
+    memory.put(("n",), "many", many, index=["parts[*]"])
+    for n in range(5):
+        memory.put(("n",), f"few{n}", {"text": f"yeast among other things, number {n}"}, index=["text"])
+    assert set(keys(memory.search(("n",), query="yeast", limit=6))) == {"many", *(f"few{n}" for n in range(5))}
+
+
+FILTERED = {
+    "one": {"n": 1, "kind": "a", "at": "2024-05-01", "deep": {"x": 1, "y": [1, 2]}, "odd.key$@\\": "v"},
+    "two": {"n": 2.5, "kind": "b", "at": "2025-01-01", "deep": {"x": 2}},
+    "ten": {"n": 10, "kind": "a", "flag": True},
+    "text": {"n": "9", "kind": None},
+    "none": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("filter_", "wanted"),
+    [
+        ({"kind": "a"}, ["one", "ten"]),
+        ({"kind": None}, ["text", "none"]),
+        ({"n": {"$gt": 2}}, ["two", "ten", "text"]),
+        ({"n": {"$gte": 2.5, "$lt": 10}}, ["two", "text"]),
+        ({"n": {"$lte": 1.0}}, ["one"]),
+        ({"n": 1.0}, ["one"]),
+        ({"n": {"$eq": 10}}, ["ten"]),
+        ({"n": {"$ne": 10}}, ["one", "two", "text", "none"]),
+        ({"at": {"$gte": "2024-06"}}, ["two"]),
+        ({"flag": True}, ["ten"]),
+        ({"deep": {"x": {"$gt": 1}}}, ["two"]),
+        ({"deep": {"x": 1, "y": [1, {"$lt": 3}]}}, ["one"]),
+        ({"deep": {}}, ["one", "two"]),
+        ({"odd.key$@\\": "v"}, ["one"]),
+        ({"odd.key$@\\": {"$eq": "v", "$ne": "w"}}, ["one"]),
+        ({"kind": "a", "n": {"$gt": 1}}, ["ten"]),
+        ({"kind": "nothing"}, []),
+        ({"absent": {"$gt": 0}}, []),
+        ({}, list(FILTERED)),
+    ],
+    ids=str,
+)
+def test_a_filter_compares_numbers_as_numbers(memory, filter_, wanted):
+    for key, value in FILTERED.items():
+        memory.put(("n",), key, value)
+        memory.put(("elsewhere",), key, value)
+    assert keys(memory.search(("n",), filter=filter_)) == wanted
+    assert sorted(keys(memory.search(("n",), filter=filter_, query="kind"))) == sorted(wanted)
+    assert keys(memory.search(("n",), filter=filter_, limit=1, offset=1)) == wanted[1:2]
+
+
+def test_the_callers_embeddings_make_the_vectors(path):
+    asked = []
+
+    async def embed(texts):
+        asked.append(list(texts))
+        return [[1.0, 0.0] if "yeast" in text else [0.0, 1.0] for text in texts]
+
+    async def scenario():
+        with HybridStoreMemory(path, index={"embed": embed, "dims": 2, "fields": ["text"]}, mode="vector") as memory:
+            await memory.aput(("n",), "bread", {"text": "yeast"})
+            await memory.aput(("n",), "boat", {"text": "mast"})
+            found = await memory.asearch(("n",), query="what has yeast")
+            assert [(item.key, round(item.score, 5)) for item in found] == [("bread", 1.0), ("boat", 0.0)]
+            await memory.aput(("n",), "bread", {"text": "yeast and flour"}, ttl=5)
+            await memory.aget(("n",), "bread")  # puts its end off
+            assert [item.key for item in await memory.asearch(("n",), query="mast")] == ["boat", "bread"]
+            with pytest.raises(ValueError, match="async function"):
+                memory.search(("n",), query="mast")
+
+    asyncio.run(scenario())
+    assert asked == [["yeast"], ["mast"], ["what has yeast"], ["yeast and flour"], ["mast"]]
+    with pytest.raises(InputError, match=r"say by what in index\['embed'\]"):
+        HybridStoreMemory(path)
+
+
+def test_embeddings_that_do_not_fit_are_refused(opened, path):
+    memory = opened()
+    memory.put(("a",), "k", {"n": 1})
+    with pytest.raises(InputError, match="made by remembering@32"):
+        opened(index={"embed": lambda texts: [[1.0]] * len(texts)})
+    for embed, told in (
+        (lambda texts: [[1.0]] * len(texts), r"\['dims'\] is 2, but index\['embed'\] makes vectors of length 1"),
+        (lambda _: [], "made 0 vectors of 1 texts"),
+    ):
+        other = HybridStoreMemory(path.with_name("other.db"), index={"embed": embed, "dims": 2})
+        with other, pytest.raises(InputError, match=told):
+            other.put(("a",), "k", {"n": 1})
+    with (
+        hs.open(path.with_name("own.db"), embedder=memory.store.embedder()) as own,
+        pytest.raises(InputError, match="made by remembering@32"),  # it would pass for the embedder's
+    ):
+        HybridStoreMemory(own, index={"embed": lambda texts: [[1.0] * 32] * len(texts)}).put(("a",), "k", {"n": 1})

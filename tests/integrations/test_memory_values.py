@@ -1,0 +1,84 @@
+"""Values and filters of memories by themselves: what a store is asked for must be no less than what passes."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hybridstore.filters import matches, parse
+from hybridstore.integrations.memory_values import fits, narrowed, passes, plain
+
+KEYS = st.sampled_from(["a", "b", "a.b", "$x", "@id", "\\", "", "é", "a\nb"])
+PLAIN = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.floats(-3, 3), st.sampled_from(["", "a", "1", "é"]))
+VALUES = st.recursive(PLAIN, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(KEYS, inner, max_size=3))
+WANTED = st.one_of(
+    VALUES, st.dictionaries(st.sampled_from(["$eq", "$ne", "$gt", "$gte", "$lt", "$lte"]), PLAIN, min_size=1)
+)
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=4), st.dictionaries(KEYS, WANTED, max_size=2))
+def test_what_passes_is_never_narrowed_away(value, wanted):
+    narrow = parse(narrowed(wanted, "value"))
+    if passes(value, wanted):
+        assert matches(narrow, {"value": value})
+
+
+@given(st.dictionaries(KEYS, st.sampled_from(["x", "y"]), max_size=4), KEYS, st.sampled_from(["x", "y"]))
+def test_a_text_is_narrowed_to_exactly_what_passes(value, key, text):
+    narrow = narrowed({key: text}, "value")
+    if narrow.filters:  # a key that is not printable is looked at one by one
+        assert matches(narrow, {"value": value}) is passes(value, {key: text})
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=4))
+def test_a_plain_copy_is_equal_and_json(value):
+    copy = plain(value)
+    assert copy == value
+    assert json.loads(json.dumps(copy)) == value
+
+
+def test_tuples_become_lists():
+    assert plain({"a": (1, (2,))}) == {"a": [1, [2]]}
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted", "answer"),
+    [
+        (2**53 + 1, {"$gt": 2**53}, True),  # whole numbers are compared as such
+        (10**400, {"$gt": 1.5}, True),
+        ("10", {"$gt": 9}, True),
+        ("10", {"$gt": "9"}, True),
+        ("abc", {"$gt": "abb"}, True),
+        ("abc", {"$gt": 1}, False),
+        (None, {"$lt": 1}, False),
+        ([1], {"$lt": 2}, False),
+        (True, {"$gte": 1}, True),
+        (1, {"$eq": True}, True),
+        (None, {"$ne": 1}, True),
+        ([1, 2], [1], False),
+        ({"x": 1, "y": 2}, {"x": 1}, True),
+        (5, {"x": 1}, False),
+    ],
+    ids=str,
+)
+def test_values_are_compared_as_langgraph_compares_them(value, wanted, answer):
+    assert passes({"k": value}, {"k": wanted}) is answer
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "answer"),
+    [
+        ("prefix", ("a",), True),
+        ("prefix", ("*", "b"), True),
+        ("prefix", ("b",), False),
+        ("suffix", ("c",), True),
+        ("suffix", ("b", "*"), True),
+        ("suffix", ("a",), False),
+        ("prefix", (), True),
+        ("suffix", (), True),
+        ("prefix", ("a", "b", "c", "d"), False),
+    ],
+)
+def test_a_namespace_fits_a_path(kind, path, answer):
+    assert fits(("a", "b", "c"), kind, path) is answer
