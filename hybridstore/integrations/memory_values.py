@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hybridstore.errors import InputError
-from hybridstore.filters import And, Comparison, Filter
+from hybridstore.filters import And, Comparison, Filter, Or
 
 _DEEPEST = 200  # levels; SQLite reads JSON of 1,000, and the value is not the outermost
+_EXACT = 2**53  # below it whole numbers are floats exactly
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     "$gt": operator.gt,
     "$gte": operator.ge,
@@ -50,17 +51,19 @@ def plain(value: object, where: str = "the value", level: int = 0) -> Any:
     return value
 
 
-def see_that_it_can_be_asked(wanted: object) -> None:
-    """Raise InputError for a filter, or a part of one, with an operator that there is not."""
-    if isinstance(wanted, Mapping):
-        unknown = [key for key in wanted if _asks(wanted) and key not in _OPERATORS]
-        if unknown:
-            raise InputError(f"a filter has the operator {unknown[0]!r}; there are {', '.join(_OPERATORS)}")
-        for each in wanted.values():
-            see_that_it_can_be_asked(each)
-    elif isinstance(wanted, list | tuple):
-        for each in wanted:
-            see_that_it_can_be_asked(each)
+def see_that_it_can_be_asked(wanted: Mapping[str, Any] | None) -> None:
+    """Raise InputError for what is no filter, or has an operator that there is not."""
+    if not (wanted is None or isinstance(wanted, Mapping)):
+        raise InputError(f"a filter is a mapping of keys to the values wanted, not {wanted!r}")
+    front: list[Any] = [wanted]
+    while front:
+        each = front.pop()
+        if isinstance(each, Mapping):
+            if unfit := [key for key in each if not isinstance(key, str)]:
+                raise InputError(f"a filter has the key {unfit[0]!r}; the keys of memories are texts")
+            if _asks(each) and (unknown := [key for key in each if key not in _OPERATORS]):
+                raise InputError(f"a filter has the operator {unknown[0]!r}; there are {', '.join(_OPERATORS)}")
+        front += each.values() if isinstance(each, Mapping) else each if isinstance(each, list | tuple) else ()
 
 
 def passes(value: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
@@ -98,15 +101,29 @@ def _compared(value: Any, sign: str, wanted: Any) -> bool:
 def narrowed(wanted: Mapping[str, Any], field: str) -> Filter:
     """Give what a store can see to itself: a filter that keeps all that passes, and as little else as it can.
 
-    `field` is where in the metadata the values stand. Only a text that must be equal means the same in both.
+    `field` is where in the metadata the values stand.
     """
     kept: list[Filter] = []
     for key, each in wanted.items():
-        text = each.get("$eq") if isinstance(each, Mapping) else each
-        if isinstance(text, str) and "\0" not in key + text and (key + text).isprintable():
-            escaped = "".join(f"\\{sign}" if sign in ".@$\\" else sign for sign in key)
-            kept.append(Comparison(f"{field}.{escaped}", "eq", text))
+        if key.isprintable():  # a store knows no NUL in names
+            name = f"{field}." + "".join(f"\\{sign}" if sign in ".@$\\" else sign for sign in key)
+            asked = each if isinstance(each, Mapping) and _asks(each) else {"$eq": each}
+            kept += [condition for sign, operand in asked.items() for condition in _kept(name, sign, operand)]
     return And(tuple(kept))
+
+
+def _kept(name: str, sign: str, wanted: Any) -> list[Filter]:
+    if sign == "$eq" and isinstance(wanted, str):
+        return [Comparison(name, "eq", wanted)] if wanted.isprintable() else []
+    if sign == "$ne" or not isinstance(wanted, int | float) or not abs(wanted) < _EXACT:
+        return []
+    # A number may be read from JSON a little otherwise there; true and false are numbers here; a text may hold one.
+    slack = abs(wanted) * 1e-12
+    least: Filter = Comparison(name, "gte", wanted - slack)
+    most: Filter = Comparison(name, "lte", wanted + slack)
+    near = And((least, most)) if sign == "$eq" else least if sign in ("$gt", "$gte") else most
+    others = [Comparison(name, "eq", truth) for truth in (True, False)]
+    return [Or((near, *others) if sign == "$eq" else (near, *others, Comparison(name, "prefix", "")))]
 
 
 def fits(namespace: Sequence[str], kind: str, path: Sequence[str]) -> bool:

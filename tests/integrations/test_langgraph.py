@@ -165,6 +165,8 @@ def test_a_value_too_deep_is_refused_and_one_nearly_so_is_not(memory):
         (ListNamespacesOp(offset=-1), InputError, "cannot be 100 and -1"),
         (SearchOp(("a",), filter={"n": {"$in": [1]}}), InputError, r"the operator '\$in'; there are \$eq"),
         (SearchOp(("a",), filter={"n": {"x": {"$gt": 1, "y": 2}}}), InputError, "the operator 'y'"),
+        (SearchOp(("a",), filter={"n": [{5: 1}]}), InputError, "the key 5"),
+        (SearchOp(("a",), filter=["n"]), InputError, "a filter is a mapping"),
         (PutOp(("a",), "k", {"n": 1}, ttl=0), InputError, "ttl is a number of minutes above 0"),
         (PutOp(("a",), "k", {"n": 1}, ttl=float("inf")), InputError, "ttl is a number"),
         (PutOp(("a",), "k", {"n": 1}, index="n"), InputError, "index is a list of paths"),

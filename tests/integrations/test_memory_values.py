@@ -38,6 +38,28 @@ def test_a_plain_copy_is_equal_and_json(value):
     assert json.loads(json.dumps(copy)) == value
 
 
+@pytest.mark.parametrize(
+    ("wanted", "left"),
+    [
+        (3, [3, 3.0, True, False]),
+        ({"$eq": 0.1}, [0.1, True, False]),
+        ({"$gt": 3}, [3, 3.0, 7, 10**30, True, False, "10", "x"]),
+        ({"$gte": 0.1, "$lt": 3}, [0.1, 3, 3.0, True, False, "10", "x"]),
+        ({"$ne": 3}, [3, 3.0, 7, 10**30, 0.1, True, False, "10", "x", None]),
+        ({"$gt": 10**20}, [3, 3.0, 7, 10**30, 0.1, True, False, "10", "x", None]),
+        ("x", ["x"]),
+        (None, [3, 3.0, 7, 10**30, 0.1, True, False, "10", "x", None]),
+    ],
+    ids=str,
+)
+def test_numbers_are_narrowed_to_little_more_than_what_passes(wanted, left):
+    values = [3, 3.0, 7, 10**30, 0.1, True, False, "10", "x", None]
+    narrow = narrowed({"k": wanted}, "value")
+    kept = [value for value in values if matches(narrow, {"value": {"k": value}})]
+    assert sorted(map(repr, kept)) == sorted(map(repr, left))
+    assert all(value in kept for value in values if passes({"k": value}, {"k": wanted}))
+
+
 def test_tuples_become_lists():
     assert plain({"a": (1, (2,))}) == {"a": [1, [2]]}
 
