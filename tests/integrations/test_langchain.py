@@ -63,7 +63,7 @@ def ids(documents):
 def test_without_the_package_the_error_says_how_to_install_it(monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] == "langchain_core"]:
         monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.delitem(sys.modules, "hybridstore.integrations.langchain")
+    monkeypatch.delitem(sys.modules, "hybridstore.integrations.langchain", raising=False)
     with pytest.raises(MissingExtra, match=r"pip install 'hybridstore\[langchain\]'"):
         importlib.import_module("hybridstore.integrations.langchain")
 

@@ -37,7 +37,7 @@ def keys(found):
 def test_without_the_package_the_error_says_how_to_install_it(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("langgraph.store")]:
         monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.delitem(sys.modules, "hybridstore.integrations.langgraph")
+    monkeypatch.delitem(sys.modules, "hybridstore.integrations.langgraph", raising=False)
     with pytest.raises(MissingExtra, match=r"pip install 'hybridstore\[langgraph\]'"):
         importlib.import_module("hybridstore.integrations.langgraph")
 
