@@ -28,6 +28,7 @@ from hybridstore.records import AddReport, Document, Hit, Results, Trace
 if TYPE_CHECKING:
     from hybridstore.embedders.base import Embedder
     from hybridstore.filters import field
+    from hybridstore.memory import Memory
     from hybridstore.store import Store, open  # noqa: A004 - `hybridstore.open`, as `gzip.open`
 
 __version__ = "0.1.0"
@@ -43,6 +44,7 @@ __all__ = [
     "Hit",
     "HybridstoreError",
     "InputError",
+    "Memory",
     "MissingExtra",
     "ModelUnavailable",
     "NotFound",
@@ -56,6 +58,7 @@ __all__ = [
 # Loaded at first use: NumPy and SQLite would make `import hybridstore` five times as slow.
 _LATER = {
     "Embedder": "hybridstore.embedders.base",
+    "Memory": "hybridstore.memory",
     "Store": "hybridstore.store",
     "field": "hybridstore.filters",
     "open": "hybridstore.store",

@@ -242,11 +242,16 @@ def bag(text: str) -> Counter[str]:
     return Counter((_ASCII_WORD if text.isascii() else _WORD).findall(plain(text)))
 
 
-def same_words(a: Mapping[str, int], b: Mapping[str, int]) -> bool:
-    """Say whether two bags hold nearly the same words, and exactly the same numbers."""
+def dice(a: Mapping[str, int], b: Mapping[str, int]) -> float:
+    """Give the share of words that two bags have in common, from 0 to 1 (Dice's coefficient); 0 for empty ones."""
     shared = sum(min(count, b.get(word, 0)) for word, count in a.items())
     total = sum(a.values()) + sum(b.values())
-    return 0 < _SAME_WORDS * total <= 2 * shared and _numbers(a) == _numbers(b)
+    return 2 * shared / total if total else 0.0
+
+
+def same_words(a: Mapping[str, int], b: Mapping[str, int]) -> bool:
+    """Say whether two bags hold nearly the same words, and exactly the same numbers."""
+    return dice(a, b) >= _SAME_WORDS and _numbers(a) == _numbers(b)
 
 
 def _numbers(words: Mapping[str, int]) -> dict[str, int]:

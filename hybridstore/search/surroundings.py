@@ -2,8 +2,8 @@
 
 "Yes, in Lisbon!" answers a question whose words stand in the turn before. So the best candidates' neighbours become
 candidates too, and each is judged by its own evidence and its neighbours': the words that the stronger neighbour holds
-count half, and the vector compared is the mean of the neighbours' and its own. Nothing is stored for that, so forgetting
-a turn leaves nothing of it in others. The idea is that of "SitEmb" (a short chunk embedded in the light of its
+count half, and the vector compared is the mean of the neighbours' and its own. Nothing is stored for that, so what is
+forgotten leaves nothing of it in others. The idea is that of "SitEmb" (a short chunk embedded in the light of its
 surroundings), at the time of asking; on LoCoMo's 1,536 questions it gains as much as embedding the turns before along
 with each (docs/experiments.md).
 """
@@ -80,8 +80,10 @@ def _lines(
         run = [chunk for near in line for chunk in chunks.get(near, ())]
         first = sum(len(chunks.get(near, ())) for near in line[: line.index(id_)])
         padded = [-1] * REACH + run + [-1] * REACH
-        for place in range(first, first + len(chunks.get(id_, ()))):
-            lines.append((run[place], padded[place : place + REACH] + padded[place + REACH + 1 : place + 2 * REACH + 1]))
+        lines += [
+            (run[place], padded[place : place + REACH] + padded[place + REACH + 1 : place + 2 * REACH + 1])
+            for place in range(first, first + len(chunks.get(id_, ())))
+        ]
     return lines
 
 

@@ -106,9 +106,9 @@ class Store:
                 writer.add(document, vector=vector)
         return writer.report
 
-    def writer(self, *, chunk: bool = True, progress: Progress | None = None) -> Writer:
-        """Give a Writer, to add documents one by one and have them committed in batches."""
-        return Writer(self.backend, self._embedder, chunk=chunk, progress=progress)
+    def writer(self, *, chunk: bool = True, progress: Progress | None = None, together: bool = False) -> Writer:
+        """Give a Writer, to add documents one by one and have them committed in batches, or all `together`."""
+        return Writer(self.backend, self._embedder, chunk=chunk, progress=progress, together=together)
 
     def remove(self, ids: str | Iterable[str]) -> int:
         """Remove documents by id; give how many there were. Unknown ids are no error."""

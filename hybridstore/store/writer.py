@@ -56,13 +56,21 @@ class Writer:
     """Takes documents one by one and commits them in batches; use it as a context manager.
 
     Leaving normally commits the rest; leaving by an exception drops what was not yet committed. `report` tells
-    what has been committed so far, and `progress` is called with it now and then.
+    what has been committed so far, and `progress` is called with it now and then. With `together` all is committed in
+    one step at the end, which must fit into memory.
     """
 
     def __init__(
-        self, backend: Backend, embedder: StoreEmbedder, *, chunk: bool = True, progress: Progress | None = None
+        self,
+        backend: Backend,
+        embedder: StoreEmbedder,
+        *,
+        chunk: bool = True,
+        progress: Progress | None = None,
+        together: bool = False,
     ) -> None:
         self._backend, self._embedders, self._chunk, self._progress = backend, embedder, chunk, progress
+        self._together = together
         self._waiting: dict[str, _Waiting] = {}
         self._characters = 0
         self._met: dict[str, set[str]] = {}
@@ -136,7 +144,8 @@ class Writer:
             self.flush()
         self._waiting[identifier] = waiting
         self._characters += len(waiting.document.text) + len(waiting.document.title)
-        if self._characters >= self._budget(waiting) or len(self._waiting) >= _MOST_DOCUMENTS:
+        full = self._characters >= self._budget(waiting) or len(self._waiting) >= _MOST_DOCUMENTS
+        if full and not self._together:
             self.flush()
 
     def finish(self, source: Source) -> None:

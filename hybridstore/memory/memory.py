@@ -1,0 +1,266 @@
+"""Memory: what an agent remembers, over a store; no language model is needed for any of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from hybridstore.backends.values import Purged
+from hybridstore.embedders.base import Embedder
+from hybridstore.errors import InputError
+from hybridstore.memory import conversations, forgetting, naming
+from hybridstore.memory.conversations import Message
+from hybridstore.memory.forgetting import Forgotten, Target
+from hybridstore.memory.histories import history
+from hybridstore.memory.naming import Namespace
+from hybridstore.memory.notes import Note, note_of, seen_to
+from hybridstore.memory.place import Place
+from hybridstore.memory.recall import Recall
+from hybridstore.memory.recalling import Recency, Wanted, recall
+from hybridstore.memory.remembering import Remembered, Said, remember
+from hybridstore.memory.scope import Where, visible
+from hybridstore.memory.similarity import ALIKE
+from hybridstore.memory.times import Moment, Span, moment, seconds_of, span_of
+from hybridstore.memory.tokens import counter
+from hybridstore.store import Store
+from hybridstore.store import open as open_store
+
+_SWEPT_EVERY = 60.0  # seconds between two looks for what has expired, which take longer than keeping a note
+
+
+class Memory:
+    """The notes and conversations of one namespace in a store; a context manager, safe to use from many threads.
+
+    `path_or_store` is a store's file, made if it is not there, or an open Store, which then stays open. Namespaces
+    share a file and never see each other's notes. `count_tokens` counts as the model does that will read what is
+    recalled; without it the embedder's tokenizer is asked. `clock` gives the time in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        path_or_store: str | os.PathLike[str] | Store,
+        namespace: str | Sequence[str] = ("default",),
+        *,
+        embedder: str | Path | Embedder | None = None,
+        language: str | None = None,
+        threads: int | None = None,
+        count_tokens: Callable[[str], int] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        owner = Namespace.of(namespace)
+        if isinstance(path_or_store, Store):
+            if embedder is not None or language is not None or threads is not None:
+                raise InputError("an open store has its embedder and language; give these where it is opened")
+            self.store, self._opened = path_or_store, False
+        else:
+            self.store = open_store(path_or_store, embedder=embedder, language=language, threads=threads)
+            self._opened = True
+        self._place = Place(self.store, owner, clock)
+        self._count_tokens = count_tokens
+        self._swept = float("-inf")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the store, if it was opened here. Closing twice is harmless."""
+        if self._opened:
+            self.store.close()
+
+    @property
+    def namespace(self) -> tuple[str, ...]:
+        """Whose notes these are."""
+        return self._place.namespace.parts
+
+    # keeping
+
+    def remember(
+        self,
+        what: str | list[Message] | tuple[Message, ...],
+        *,
+        id: str | None = None,  # noqa: A002 - the word for it
+        metadata: Mapping[str, Any] | None = None,
+        occurred_at: Moment | None = None,
+        valid_from: Moment | None = None,
+        valid_to: Moment | None = None,
+        session: str | None = None,
+        ttl: Span | None = None,
+        supersedes: str | Iterable[str] = (),
+        on_similar: str = "keep",
+        similarity: float = ALIKE,
+    ) -> Remembered:
+        """Keep a note, or the turns of a conversation; however short, and however like another.
+
+        A text that is kept already, and holds, is not kept twice: the answer's status says so, and new metadata or a
+        new `ttl` are taken over. An `id` that is known gets the new text, and the old one becomes its older version.
+        `supersedes` are the ids of notes that are no longer so: they are hidden from now on, and found again by
+        `recall(as_of=…)` and `history`. `occurred_at` is when it happened; it holds from then on, unless `valid_from`
+        and `valid_to` say otherwise. After `ttl` seconds it vanishes.
+
+        `on_similar` says what to do about notes whose cosine to it is at least `similarity`: "keep" both, "link" them,
+        "supersede" them, or raise an "error".
+
+        Messages are mappings {"role": "user", "content": "…"} that may have `name`, `time`, `id` and `metadata`. They
+        are appended to their `session`; those that stand there already are left out, so a growing conversation can be
+        given again and again. Raises InputError for what cannot be kept, NotFound for an unknown id in `supersedes`.
+        """
+        lifetime = None if ttl is None else span_of(ttl, "ttl")
+        if session is not None and (not isinstance(session, str) or not session.strip()):
+            raise InputError(f"a session is called by a text that is not empty, not {session!r}")
+        self._sweep_now_and_then()
+        if not isinstance(what, str):
+            messages: Sequence[Message] = what
+            if not isinstance(what, list | tuple) or not what:
+                raise InputError(f"what is to be remembered is a text or a list of messages, not {what!r}")
+            if id is not None or supersedes or on_similar != "keep" or valid_from or valid_to:
+                raise InputError("turns of a conversation are named by their place; they supersede nothing")
+            return conversations.append(
+                self._place,
+                messages,
+                session=session,
+                metadata=seen_to(metadata),
+                occurred_at=_moment(occurred_at, "occurred_at"),
+                ttl=lifetime,
+            )
+        if not what.strip():
+            raise InputError("an empty text says nothing that could be remembered")
+        said = Said(
+            text=what,
+            id=None if id is None else naming.checked(id),
+            metadata=None if metadata is None else seen_to(metadata),
+            occurred_at=_moment(occurred_at, "occurred_at"),
+            valid_from=_moment(valid_from, "valid_from"),
+            valid_to=_moment(valid_to, "valid_to"),
+            session=session,
+            ttl=lifetime,
+            supersedes=(supersedes,) if isinstance(supersedes, str) else tuple(supersedes),
+        )
+        return remember(self._place, said, on_similar=on_similar, similarity=similarity)
+
+    # recalling
+
+    def recall(
+        self,
+        query: str,
+        *,
+        max_tokens: int = 2000,
+        as_of: Moment | None = None,
+        session: str | None = None,
+        where: Where = None,
+        recency: Span | Recency | None = None,
+        neighbours: int = 0,
+        min_relevance: float | None = None,
+        order: str = "score",
+    ) -> Recall:
+        """Find what answers a question, and pack the best of it into at most `max_tokens` tokens.
+
+        `str()` of the answer is a block for a model's context: whole notes, or chunks of long ones, each with its id,
+        time, speaker and span, marked as data; what was left out is said. Turns are judged in the light of their
+        neighbours; `neighbours` shows so many to either side of each. `order` is "score" or "time".
+
+        `as_of` asks what held at that moment. `session` and `where` restrict what is searched, by the notes' metadata
+        or, as "memory.role", by their own facts. `recency` is the time in which a note's age takes half of what it can
+        take of its score; see Recency. `min_relevance` leaves out what hardly answers; see `Store.search`. Raises
+        InputError for arguments that make no sense.
+        """
+        if recency is not None and not isinstance(recency, Recency):
+            recency = Recency(recency)
+        wanted = Wanted(
+            query=query,
+            max_tokens=max_tokens,
+            as_of=_moment(as_of, "as_of"),
+            session=session,
+            where=where,
+            recency=recency,
+            neighbours=neighbours,
+            min_relevance=min_relevance,
+            order=order,
+        )
+        return recall(self._place, wanted, self._count_tokens or counter(self.store))
+
+    def get(self, id: str) -> Note:  # noqa: A002 - the word for it
+        """Give a note by its id, whether it still holds or not; raises NotFound, for what has expired too."""
+        found = self._place.required(id).note
+        if found.expires_at is not None and found.expires_at <= self._place.now():
+            raise self._place.unknown(id)
+        return found
+
+    def notes(self, *, where: Where = None, session: str | None = None, as_of: Moment | None = None) -> list[Note]:
+        """Give the notes that hold now, or held `as_of` a moment, in the order they were first kept."""
+        at = None if as_of is None else seconds_of(as_of, "as_of")
+        wanted = visible(self._place.namespace, self._place.clock(), as_of=at, session=session, where=where)
+        return [note_of(str(each.id), each.text, each.metadata) for each in self.store.documents(wanted)]
+
+    def history(self, id: str) -> list[Note]:  # noqa: A002 - the word for it
+        """Give all versions of what a note says, oldest first: what it superseded, and what superseded it."""
+        return history(self._place, id)
+
+    # forgetting
+
+    def forget(self, target: Target, *, dry_run: bool = False, everything: bool = False) -> Forgotten:
+        """Remove notes, by id, several ids, or a filter over their metadata; their older versions go with them.
+
+        `dry_run` only tells which. Raises NotFound for an unknown id; InputError for what would take every note without
+        meaning to: an empty id, an empty filter, or one that all notes pass, unless `everything` says that it is meant.
+        What is forgotten is found no more, but stays in the file's free pages until they are written over: see `purge`.
+        """
+        return forgetting.forget(self._place, target, dry_run=dry_run, everything=everything)
+
+    def purge(self, target: Target, *, verify: bool = True, everything: bool = False) -> Purged:
+        """Remove notes so that no byte of them is left in the file: text, words, vectors, log entries and triples.
+
+        The same targets as `forget`; ids that were forgotten before are erased too. With `verify` the file is looked
+        through, and the report says whether it is clean; see `Store.purge`.
+        """
+        return forgetting.purge(self._place, target, verify=verify, everything=everything)
+
+    def sweep(self) -> int:
+        """Remove what has expired, which is invisible already; give how many notes. `remember` does it now and then."""
+        self._swept = self._place.clock()
+        return forgetting.sweep(self._place)
+
+    def _sweep_now_and_then(self) -> None:
+        if self._place.clock() - self._swept > _SWEPT_EVERY:
+            self.sweep()
+
+    # learning
+
+    def feedback(self, recall: Recall, *, used: Iterable[str], unused: Iterable[str] = ()) -> None:
+        """Say which of what was recalled was of use, by id: the store can learn from it (`hybridstore harvest`).
+
+        Nothing is concluded from what is not named. Raises InputError for an id that was not recalled.
+        """
+        for ids, verdict in ((list(used), True), (list(unused), False)):
+            for id_ in ids:
+                chunks = [item.chunk_id for item in recall if item.id == id_]
+                if not chunks:
+                    raise InputError(f"{id_!r} is not among what was recalled; its items have their ids as `id`")
+                for chunk in chunks:
+                    self.store.feedback(recall.query, chunk, used=verdict)
+
+    def stats(self) -> dict[str, Any]:
+        """Say what this namespace holds: notes, turns, sessions, what is history, and the store's own numbers."""
+        now, notes = self._place.now(), list(self._place.all())
+        held = [note for note in notes if note.holds(now)]
+        return {
+            "namespace": list(self.namespace),
+            "notes": sum(note.kind == "note" for note in held),
+            "turns": sum(note.kind == "turn" for note in held),
+            "sessions": len({note.session for note in held if note.session is not None}),
+            "history": len(notes) - len(held),
+            "store": asdict(self.store.stats()),
+        }
+
+
+def _moment(given: Moment | None, what: str) -> Any:
+    return None if given is None else moment(seconds_of(given, what))

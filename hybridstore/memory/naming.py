@@ -1,0 +1,100 @@
+"""What notes are called: by their owner inside a namespace, and in the store, where many namespaces share one file.
+
+A note's document has the id `memory://NAMESPACE/ID`, both parts percent-encoded, so that no id of one namespace can be
+an id of another. A conversation's turns are called SESSION/000012, by their place; an older version of a note that was
+remembered again under its own id is called ID~1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote, unquote
+
+from hybridstore.errors import InputError
+from hybridstore.search.surroundings import REACH
+
+SCHEME = "memory://"
+_TURN = re.compile(r"([^/]+)/(\d{6,})")
+_VERSION = re.compile(r".+~\d+")
+_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """Whose notes: one or more texts, such as ("user", "42"). Raises InputError for none, or an empty one."""
+
+    parts: tuple[str, ...]
+    text: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """See that there is something to tell owners apart by."""
+        if not self.parts or not all(isinstance(part, str) and part.strip() for part in self.parts):
+            raise InputError(
+                f'a namespace is one or more texts that are not empty, as ("user", "42"), not {self.parts!r}'
+            )
+        object.__setattr__(self, "text", "/".join(_quoted(part) for part in self.parts))
+
+    @classmethod
+    def of(cls, given: str | Sequence[str]) -> Namespace:
+        """Make one of a text, or of several."""
+        return cls((given,) if isinstance(given, str) else tuple(given))
+
+    @classmethod
+    def named(cls, text: str) -> Namespace:
+        """Make the one whose `text` this is."""
+        return cls(tuple(unquote(part) for part in text.split("/")))
+
+    def document(self, note: str) -> str:
+        """Give the document id of a note's id."""
+        return f"{SCHEME}{_quoted(self.text)}/{_quoted(note)}"
+
+    def note(self, document: str) -> str | None:
+        """Give the note's id of a document's; None for documents that are not of this namespace."""
+        before = f"{SCHEME}{_quoted(self.text)}/"
+        return unquote(document[len(before) :]) if document.startswith(before) else None
+
+
+def _quoted(text: str) -> str:
+    try:
+        return quote(text, safe="")
+    except UnicodeEncodeError as error:
+        raise InputError(f"{text!r} holds half of a character (a lone surrogate), which cannot be stored") from error
+
+
+def turn(session: str, place: int) -> str:
+    """Give the id of a session's turn, places counting from 1; ids sort as turns follow each other."""
+    return f"{_quoted(session)}/{place:0{_DIGITS}}"
+
+
+def session_prefix(namespace: Namespace, session: str) -> str:
+    """Give how the document ids of a session's turns begin."""
+    return namespace.document(f"{_quoted(session)}/")
+
+
+def version(note: str, number: int) -> str:
+    """Give the id under which an older version of a note is kept."""
+    return f"{note}~{number}"
+
+
+def around(document: str, reach: int = REACH) -> Sequence[str]:
+    """Give the documents that a turn stands among, `reach` to either side and itself; () for what is no turn."""
+    before, slash, last = document.rpartition("/")
+    found = _TURN.fullmatch(unquote(last)) if document.startswith(SCHEME) and slash else None
+    if found is None:
+        return ()
+    session, place = found[1], int(found[2])
+    first = max(place - reach, 1)
+    return [f"{before}/{_quoted(f'{session}/{n:0{_DIGITS}}')}" for n in range(first, place + reach + 1)]
+
+
+def checked(note: str) -> str:
+    """See that a caller may name a note so; raises InputError."""
+    if not isinstance(note, str) or not note.strip():
+        raise InputError(f"a note's id is a text that is not empty, not {note!r}; leave it out to have one made")
+    if _TURN.fullmatch(note) or _VERSION.fullmatch(note):
+        raise InputError(
+            f"{note!r} is how turns (session/000012) or older versions (note~1) are called; choose another id"
+        )
+    return note

@@ -1,0 +1,191 @@
+"""Keeping a note: nothing said is dropped, what was said before is not kept twice, what changed has a history."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any
+
+from hybridstore.errors import InputError
+from hybridstore.memory import naming
+from hybridstore.memory.notes import Note
+from hybridstore.memory.place import Change, Place, Stored, ended
+from hybridstore.memory.similarity import Similar, similar
+
+ON_SIMILAR = ("keep", "link", "supersede", "error")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """What became of what was to be remembered.
+
+    `status` is "added", "unchanged" (it was there already), "updated" (it was there; its metadata or lifetime is new
+    now) or "superseded" (it is kept, and the notes in `supersedes` are history now). `ids` are those of all turns of a
+    conversation, `added` how many of them are new; `id` is the note's, or the last turn's. `similar` are the notes that
+    were found to be much like it, as (id, cosine); they are only looked for if `on_similar` is not "keep".
+    """
+
+    id: str
+    status: str
+    ids: tuple[str, ...] = ()
+    added: int = 0
+    supersedes: tuple[str, ...] = ()
+    similar: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a caller says about a note, checked: see `Memory.remember`. Times None were not given."""
+
+    text: str
+    id: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    occurred_at: datetime | None = None
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+    session: str | None = None
+    ttl: float | None = None
+    supersedes: Sequence[str] = ()
+
+
+def remember(place: Place, said: Said, *, on_similar: str, similarity: float) -> Remembered:
+    """Keep one note, or say that it is there already."""
+    if on_similar not in ON_SIMILAR:
+        raise InputError(f"on_similar is one of {', '.join(ON_SIMILAR)}, not {on_similar!r}")
+    alike: list[Similar] = []
+    if on_similar != "keep":
+        barred = {said.id, *said.supersedes}
+        alike = [each for each in similar(place, said.text, similarity) if each.id not in barred]
+    if alike and on_similar == "error":
+        near = ", ".join(f"{each.id!r} ({each.cosine:.2f})" for each in alike)
+        raise InputError(
+            f"there are notes much like it: {near}; pass on_similar='keep' to keep both, or supersedes= that id"
+        )
+    found = place.changed(lambda change: _decided(place, change, said, alike, on_similar))
+    return replace(found, similar=tuple((each.id, each.cosine) for each in alike))
+
+
+def _decided(place: Place, change: Change, said: Said, alike: Sequence[Similar], on_similar: str) -> Remembered:
+    now = place.now()
+    here, there = _slot(place, said, now)
+    if there is not None and there.note.text == said.text and there.note.holds(now):
+        return _again(change, said, there, now)
+    note = _note(place, said, here, now)
+    older: list[Stored] = []
+    if there is not None and not (there.note.expires_at and there.note.expires_at <= now):
+        note = replace(note, supersedes=(_set_aside(place, change, there, note),))
+    named = [*said.supersedes, *([each.id for each in alike] if on_similar == "supersede" else [])]
+    for each in dict.fromkeys(named):
+        head = _head(place, each)
+        if head.note.id != here and head.note.id not in {known.note.id for known in older}:
+            older.append(head)
+    linked = [place.required(each.id) for each in alike if on_similar == "link" and each.id != here]
+    note = replace(
+        note,
+        supersedes=(*note.supersedes, *(before.note.id for before in older)),
+        links=tuple(before.note.id for before in linked),
+    )
+    for before in older:
+        change.replace(before, ended(before.note, note))
+    for before in linked:
+        change.replace(before, replace(before.note, links=tuple(dict.fromkeys((*before.note.links, here)))))
+    if there is None:
+        change.add(note)
+    else:
+        change.replace(there, note)
+    return Remembered(
+        id=here,
+        status="superseded" if note.supersedes else "added",
+        ids=(here,),
+        added=1,
+        supersedes=note.supersedes,
+    )
+
+
+def _slot(place: Place, said: Said, now: datetime) -> tuple[str, Stored | None]:
+    """Give the id a note is to have, and what stands there; for one without id, the first that is free or its own.
+
+    Its id is made from what it says, and when and where: what is said again is found again, but what is said again
+    after it had been superseded is news.
+    """
+    if said.id is not None:
+        return said.id, place.read(said.id)
+    parts = (said.text, said.session or "", said.occurred_at.isoformat() if said.occurred_at else "")
+    made = hashlib.blake2b("\x00".join(parts).encode(errors="replace"), digest_size=8).hexdigest()
+    for number in count(1):
+        here = made if number == 1 else f"{made}-{number}"
+        there = place.read(here)
+        if there is None or (there.note.text == said.text and there.note.holds(now)):
+            return here, there
+    raise AssertionError  # pragma: no cover - count never ends
+
+
+def _note(place: Place, said: Said, here: str, now: datetime) -> Note:
+    since = said.valid_from or min(said.occurred_at or now, now)
+    if said.valid_to is not None and said.valid_to <= since:
+        raise InputError(f"valid_to, {said.valid_to.isoformat()}, is not after {since.isoformat()}, from when it holds")
+    return Note(
+        id=here,
+        text=said.text,
+        namespace=place.namespace.parts,
+        metadata=said.metadata or {},
+        occurred_at=said.occurred_at,
+        valid_from=since,
+        valid_to=said.valid_to,
+        expires_at=expiry(said.ttl, now),
+        recorded_at=now,
+        session=said.session,
+    )
+
+
+def _again(change: Change, said: Said, there: Stored, now: datetime) -> Remembered:
+    """Take over what is new about a note that is there: metadata are added to, times and lifetime given anew."""
+    before = there.note
+    note = replace(
+        before,
+        metadata={**before.metadata, **(said.metadata or {})},
+        occurred_at=said.occurred_at or before.occurred_at,
+        valid_from=said.valid_from or before.valid_from,
+        valid_to=said.valid_to or before.valid_to,
+        session=said.session or before.session,
+        expires_at=expiry(said.ttl, now) or before.expires_at,
+    )
+    changed = note != before
+    if changed:
+        change.replace(there, note)
+    return Remembered(id=before.id, status="updated" if changed else "unchanged", ids=(before.id,))
+
+
+def _set_aside(place: Place, change: Change, there: Stored, note: Note) -> str:
+    """Keep the older version of a note under an id of its own; give that."""
+    for number in count(len(there.note.supersedes) + 1):
+        aside = naming.version(there.note.id, number)
+        if place.read(aside) is None:
+            change.add(replace(ended(there.note, note), id=aside))
+            return aside
+    raise AssertionError  # pragma: no cover - count never ends
+
+
+def _head(place: Place, note: str) -> Stored:
+    """Give the note that stands at the end of a chain: two that supersede the same fact make one chain, not a fork."""
+    head, met = place.required(note), {note}
+    while (after := head.note.superseded_by) is not None and after not in met:
+        met.add(after)
+        following = place.read(after)
+        if following is None:  # forgotten since
+            break
+        head = following
+    return head
+
+
+def expiry(ttl: float | None, now: datetime) -> datetime | None:
+    """Give when what lives so many seconds from now on vanishes."""
+    if ttl is None:
+        return None
+    try:
+        return now + timedelta(seconds=ttl)
+    except OverflowError as error:
+        raise InputError(f"ttl is {ttl:g} seconds, which ends after the year 9999; leave it out to keep it") from error

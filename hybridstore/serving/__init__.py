@@ -1,0 +1,1 @@
+"""The memory and the store for other programs: over MCP."""
