@@ -32,9 +32,23 @@ def say(sentence: str) -> None:
     click.echo(printable(sentence), err=True)
 
 
+def somebody_to_ask() -> bool:
+    """Whether somebody sits there who could answer a question."""
+    return sys.stdin.isatty()
+
+
 def count(number: int, noun: str) -> str:
     """Give "1 document", "2,000 documents"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def size(number: float) -> str:
+    """Give bytes as "12 bytes", "3.4 MB"."""
+    for unit in ("bytes", "KB", "MB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} GB"
 
 
 def printable(text: str) -> str:
