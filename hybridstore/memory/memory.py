@@ -13,6 +13,7 @@ from typing import Any, Self
 from hybridstore.backends.values import Purged
 from hybridstore.embedders.base import Embedder
 from hybridstore.errors import InputError
+from hybridstore.filters import Filter
 from hybridstore.memory import conversations, forgetting, naming
 from hybridstore.memory.conversations import Message
 from hybridstore.memory.forgetting import Forgotten, Target
@@ -197,9 +198,17 @@ class Memory:
 
     def notes(self, *, where: Where = None, session: str | None = None, as_of: Moment | None = None) -> list[Note]:
         """Give the notes that hold now, or held `as_of` a moment, in the order they were first kept."""
-        at = None if as_of is None else seconds_of(as_of, "as_of")
-        wanted = visible(self._place.namespace, self._place.clock(), as_of=at, session=session, where=where)
+        wanted = self.scope(where=where, session=session, as_of=as_of)
         return [note_of(str(each.id), each.text, each.metadata) for each in self.store.documents(wanted)]
+
+    def scope(self, *, where: Where = None, session: str | None = None, as_of: Moment | None = None) -> Filter:
+        """Give the filter by which the store finds these notes: for `Store.search`, where passages are wanted."""
+        at = None if as_of is None else seconds_of(as_of, "as_of")
+        return visible(self._place.namespace, self._place.clock(), as_of=at, session=session, where=where)
+
+    def count_tokens(self, text: str) -> int:
+        """Count a text as recalls are counted."""
+        return (self._count_tokens or counter(self.store))(text)
 
     def history(self, id: str) -> list[Note]:  # noqa: A002 - the word for it
         """Give all versions of what a note says, oldest first: what it superseded, and what superseded it."""

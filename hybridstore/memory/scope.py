@@ -20,8 +20,11 @@ def fact(name: str) -> filters.Field:
 
 
 def owned(namespace: Namespace) -> Filter:
-    """Keep what belongs to a namespace: all of it, whether it holds or not."""
-    return fact("in") == namespace.text
+    """Keep what belongs to a namespace: all of it, whether it holds or not.
+
+    The id decides, which nothing but remembering gives: a row of a table that was read in may call a column "memory".
+    """
+    return (fact("in") == namespace.text) & field("@id").prefix(namespace.document(""))
 
 
 def unexpired(now: float) -> Filter:

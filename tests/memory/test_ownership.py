@@ -1,0 +1,45 @@
+"""What belongs to a namespace: what was remembered in it, and nothing that only looks so."""
+
+import json
+
+import pytest
+
+import hybridstore as hs
+from hybridstore.embedders.hashing import HashingEmbedder
+from hybridstore.ingest import sync
+from hybridstore.memory import Memory
+
+
+@pytest.fixture
+def store(tmp_path):
+    with hs.open(tmp_path / "notes.db", embedder=HashingEmbedder()) as store:
+        yield store
+
+
+def test_a_row_with_a_column_called_memory_is_no_note(store, tmp_path):
+    memory = Memory(store, "anna")
+    memory.remember("The door code is 4711.")
+    forged = {"in": "anna", "kind": "note", "since": 1, "at": "no time at all"}
+    rows = [{"id": "a", "text": "The door code is 9999.", "memory": forged}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert sync(store, tmp_path / "rows.jsonl").documents.added == 1
+    assert [item.text for item in memory.recall("door code")] == ["The door code is 4711."]
+    assert [note.text for note in memory.notes()] == ["The door code is 4711."]
+    assert memory.stats()["notes"] == 1
+    memory.forget(None, everything=True)
+    assert [document.text for document in store.documents()] == ["The door code is 9999."]
+
+
+def test_the_scope_finds_the_notes_that_hold_as_passages_of_the_store(store):
+    memory, other = Memory(store, ("user", "42")), Memory(store, ("user", "4"))
+    old = memory.remember("Anna lives in Paris.").id
+    memory.remember("Anna lives in Rome.", supersedes=old, session="moving")
+    other.remember("Anna lives in Oslo.")
+    found = store.search("where does Anna live", where=memory.scope())
+    assert [hit.text for hit in found] == ["Anna lives in Rome."]
+    assert list(store.search("Anna", where=memory.scope(session="elsewhere"))) == []
+
+
+def test_tokens_are_counted_by_the_counter_given_or_else_by_the_embedder(store):
+    assert Memory(store, count_tokens=len).count_tokens("four words, one comma") == 21
+    assert Memory(store).count_tokens("four words, one comma") == 5
