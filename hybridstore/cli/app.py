@@ -32,6 +32,7 @@ COMMANDS = {
     "judge": ("hybridstore.cli.compare:judge", "Measure a run that any system made."),
     "compare": ("hybridstore.cli.compare:compare", "Say whether one run is better than another."),
     "model": ("hybridstore.cli.model:model", "Embedders, and the versions that the store has learned."),
+    "serve": ("hybridstore.cli.serve:serve", "Serve the store to models."),
     "doctor": ("hybridstore.cli.doctor:doctor", "Say what this machine has and lacks."),
 }
 

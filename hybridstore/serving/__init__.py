@@ -1,1 +1,1 @@
-"""The memory and the store for other programs: over MCP."""
+"""The store as a server: what a model may ask of it, and under which limits."""
