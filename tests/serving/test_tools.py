@@ -55,7 +55,7 @@ async def test_what_is_remembered_is_recalled_with_its_id_and_time(memory, askin
             (kept["id"], "Anna lives in Paris.", "2025-03-01")
         ]
         assert (await ask("recall", query="where does Anna live?", where={"topic": "work"}))["total"] == 0
-        again = await ask("remember", text="Anna lives in Paris.")
+        again = await ask("remember", text="Anna lives in Paris.", occurred_at="2025-03-01")
         assert (again["status"], again["id"]) == ("unchanged", kept["id"])
 
 

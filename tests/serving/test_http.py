@@ -1,0 +1,232 @@
+"""Over HTTP: only with the token, only under this machine's own names, and then like over anything else."""
+
+import os
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from contextlib import asynccontextmanager
+
+import anyio
+import httpx2
+import pytest
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+
+import hybridstore as hs
+from hybridstore.errors import InputError
+from hybridstore.memory import Memory
+from hybridstore.serving.guard import Guard, checked_token, is_loopback, listening, security
+from hybridstore.serving.mcp import serve
+
+TOKEN = "a-token-of-some-length"  # noqa: S105 - of a server that lives for a test
+BODY = (
+    b'{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-06-18", '
+    b'"capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}}'
+)
+HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+
+
+class Served:
+    """A server in a process of its own; `told` is what it wrote before it listened."""
+
+    def __init__(self, path, *options, **environment):
+        known = {name: value for name, value in os.environ.items() if not name.startswith("HYBRIDSTORE")}
+        command = [sys.executable, "-m", "hybridstore", "--db", str(path), "serve", "mcp", "--http", "--port", "0"]
+        self.process = subprocess.Popen(
+            [*command, "--namespace", "user/42", *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**known, **environment},
+        )
+        lines = iter(self.process.stderr.readline, "")
+        self.told = next(line for line in lines if line.startswith("Serving on"))
+        self.address = self.told.split()[-1]
+
+    def posted(self, **headers):
+        """Give the status that a first request is answered with, and the body."""
+        request = urllib.request.Request(self.address, BODY, HEADERS | headers)  # noqa: S310 - our own server
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def stop(self):
+        self.process.terminate()
+        return self.process.communicate(timeout=20)
+
+
+@asynccontextmanager
+async def connected(served):
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with (
+        httpx2.AsyncClient(headers=headers, timeout=60) as http,
+        Client(streamable_http_client(served.address, http_client=http)) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("http") / "notes.db"
+    with hs.open(path, embedder="none") as store:
+        store.add("The harbour is closed.")
+    return path
+
+
+@pytest.fixture(scope="module")
+def served(path):
+    served = Served(path, HYBRIDSTORE_TOKEN=TOKEN)
+    yield served
+    out, told = served.stop()
+    assert out == ""
+    assert TOKEN not in served.told + told
+    assert "Traceback" not in told
+
+
+def test_it_listens_on_this_machine_alone(served):
+    assert served.address.startswith("http://127.0.0.1:")
+    assert served.address.endswith("/mcp")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer wrong-token-of-some-length"},
+        {"Authorization": f"Bearer {TOKEN}x"},
+        {"Authorization": f"Bearer {TOKEN[:-1]}"},
+        {"Authorization": f"Basic {TOKEN}"},
+        {"Authorization": TOKEN},
+        {"Authorization": "Bearer "},
+        {"X-Token": TOKEN},
+    ],
+)
+def test_without_the_right_token_nobody_is_answered(served, headers):
+    status, body = served.posted(**headers)
+    assert status == 401
+    assert TOKEN not in body
+
+
+def test_no_path_of_the_server_is_open_without_the_token(served):
+    for path in ("/", "/mcp/", "/health", "/.well-known/oauth-protected-resource"):
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(served.address.replace("/mcp", path), timeout=20)  # noqa: S310
+        with caught.value as answer:
+            assert answer.code == 401
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "127.0.0.1:1", "localhost"]
+)
+def test_another_host_name_is_refused_with_the_right_token_too(served, host):
+    assert served.posted(Authorization=f"Bearer {TOKEN}", Host=host)[0] == 421
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "https://127.0.0.1", "null", "http://localhost.evil.example"]
+)
+def test_a_web_page_of_elsewhere_is_refused_with_the_right_token_too(served, origin):
+    assert served.posted(Authorization=f"Bearer {TOKEN}", Origin=origin)[0] == 403
+
+
+def test_the_right_token_is_let_in_from_a_page_of_this_machine_too(served):
+    port = served.address.split(":")[2].removesuffix("/mcp")
+    status, body = served.posted(Authorization=f"Bearer {TOKEN}", Origin=f"http://localhost:{port}")
+    assert status == 200
+    assert "hybridstore" in body
+
+
+async def test_a_client_with_the_token_uses_the_tools(served):
+    async with connected(served) as client:
+        kept = await client.call_tool("remember", {"text": "The ferry leaves at noon."})
+        assert kept.structured_content["status"] == "added"
+        found = await client.call_tool("search", {"query": "harbour"})
+        assert "The harbour is closed." in found.content[0].text
+        recalled = await client.call_tool("recall", {"query": "ferry"})
+        assert recalled.structured_content["items"][0]["text"] == "The ferry leaves at noon."
+
+
+async def test_many_clients_write_at_once_and_nothing_is_lost(served, path):
+    async def write(number):
+        async with connected(served) as client:
+            for each in range(5):
+                answer = await client.call_tool("remember", {"text": f"Writer {number}, note {each}."})
+                assert not answer.is_error
+
+    async with anyio.create_task_group() as group:
+        for number in range(4):
+            group.start_soon(write, number)
+    with Memory(path, ("user", "42")) as memory:
+        texts = {note.text for note in memory.notes()}
+    assert {f"Writer {number}, note {each}." for number in range(4) for each in range(5)} <= texts
+
+
+def test_a_token_is_made_and_told_on_standard_error_where_none_is_given(path):
+    served = Served(path)
+    try:
+        token = served.process.stderr.readline().removeprefix("Token: ").strip()
+        assert len(token) >= 32
+        assert served.posted(Authorization=f"Bearer {token}")[0] == 200
+        assert served.posted()[0] == 401
+    finally:
+        out, _ = served.stop()
+    assert out == ""
+
+
+@pytest.mark.parametrize(
+    "token", ["", "short", "with a space in it", "ünïcödé-of-some-length", "line\nbreak-of-some-length"]
+)
+def test_a_token_that_is_soon_guessed_or_no_header_is_refused(token):
+    with pytest.raises(InputError, match="at least 16"):
+        checked_token(token)
+
+
+def test_other_machines_reach_it_only_under_names_that_were_said():
+    with pytest.raises(InputError, match="--allow-host"):
+        security("0.0.0.0", 80, ())  # noqa: S104 - refused
+    allowed = security("0.0.0.0", 80, ["box.lan"]).allowed_hosts  # noqa: S104
+    assert set(allowed) == {"box.lan", "box.lan:80"}
+    assert "evil.example:80" not in security("127.0.0.1", 80, ()).allowed_hosts
+
+
+@pytest.mark.parametrize(
+    ("host", "own"), [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("10.0.0.1", False)]
+)
+def test_which_addresses_are_this_machines_alone(host, own):
+    assert is_loopback(host) is own
+
+
+def test_a_port_that_is_taken_is_told():
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(InputError, match="choose another"):
+        listening("127.0.0.1", other.getsockname()[1])
+    for port in (-1, 65536, "80", True):
+        with pytest.raises(InputError, match="0 to 65535"):
+            listening("127.0.0.1", port)
+
+
+def test_an_unknown_transport_is_refused(memory):
+    with pytest.raises(InputError, match="stdio, http"):
+        serve(memory, transport="sse")
+
+
+@pytest.mark.parametrize("authorization", [[], [b"Bearer t", b"Bearer t"]])
+async def test_the_guard_wants_exactly_one_token_and_closes_web_sockets(authorization):
+    sent = []
+
+    async def inner(*_):
+        sent.append("inner")
+
+    async def send(message):
+        sent.append(message.get("status") or message["type"])
+
+    guard = Guard(inner, "t")
+    await guard({"type": "http", "headers": [(b"authorization", each) for each in authorization]}, None, send)
+    await guard({"type": "websocket", "headers": [(b"authorization", b"Bearer t")]}, None, send)
+    await guard({"type": "http", "headers": [(b"authorization", b"bearer t")]}, None, send)
+    await guard({"type": "lifespan"}, None, send)
+    assert sent == [401, "http.response.body", "websocket.close", "inner", "inner"]
