@@ -83,6 +83,11 @@ class Memory:
         """Whose notes these are."""
         return self._place.namespace.parts
 
+    @property
+    def clock(self) -> Callable[[], float]:
+        """What gives the time."""
+        return self._place.clock
+
     # keeping
 
     def remember(

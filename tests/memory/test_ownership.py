@@ -43,3 +43,7 @@ def test_the_scope_finds_the_notes_that_hold_as_passages_of_the_store(store):
 def test_tokens_are_counted_by_the_counter_given_or_else_by_the_embedder(store):
     assert Memory(store, count_tokens=len).count_tokens("four words, one comma") == 21
     assert Memory(store).count_tokens("four words, one comma") == 5
+
+
+def test_a_memory_tells_by_which_clock_it_goes(store):
+    assert Memory(store, clock=lambda: 1234.5).clock() == 1234.5
