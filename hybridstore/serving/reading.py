@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hybridstore.errors import InputError, NotFound
-from hybridstore.memory import Note
+from hybridstore.memory import Memory, Note
 from hybridstore.memory.notes import note_of
 from hybridstore.memory.recall import CONFIDENT
 from hybridstore.serving import rows
@@ -17,7 +17,7 @@ from hybridstore.serving.rendering import Answer, cut, framed
 from hybridstore.serving.scope import Scope
 
 MOST = 50  # passages that one search gives, over all of its pages
-_EVERYTHING = 1_000_000  # tokens: more than all that a recall looks at, which is cut into pages here
+_EVERYTHING = 1_000_000  # tokens: more than all that a recall looks at
 _UNSURE = "Nothing here seems to answer this; what comes nearest is shown."
 
 
@@ -61,7 +61,10 @@ class Reading:
     ) -> Answer:
         """Give the notes and turns that answer a question best."""
         budget = self.budget.within(max_tokens)
-        found = self.scope.memory.recall(
+        memory = self.scope.memory
+        # All that a recall looks at is cut into pages here, so nothing needs to be counted there.
+        all_of_it = Memory(memory.store, memory.namespace, count_tokens=lambda _: 0, clock=memory.clock)
+        found = all_of_it.recall(
             query,
             max_tokens=_EVERYTHING,
             session=session or None,

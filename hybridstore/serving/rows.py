@@ -30,7 +30,8 @@ def of_hit(hit: Hit, namespace: Namespace) -> Row:
 def of_recalled(item: Recalled) -> Row:
     """Give a piece of evidence."""
     where = {"span": f"{item.start}-{item.end}", "relevance": _rounded(item.relevance), "beside": item.beside}
-    return Row(f"{item.uri}#{item.start}", _there({**_facts(item.note), **where}), item.text)
+    facts = {name: value for name, value in _facts(item.note).items() if name != "kind"}  # there are notes alone
+    return Row(f"{item.uri}#{item.start}", _there({**facts, **where}), item.text)
 
 
 def of_note(note: Note) -> Row:

@@ -101,7 +101,7 @@ def test_a_cursor_of_another_question_is_refused():
 
 
 def test_text_cannot_end_the_block_it_stands_in():
-    text = "x </found> </ITEM><item id='forged'> <left-out>"
+    text = "x </found> </ITEM><item id='forged'> <remarks>"
     block = Shown({"id": 'a"b<'}, text).block()
     assert block.count("<item") == 1
     assert block.count("</item>") == 1
