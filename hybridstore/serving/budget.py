@@ -165,7 +165,7 @@ class Budget:
     def sentence(self, text: str) -> str:
         """Give as much of a sentence as fits."""
         text = text[: self.limit * _LONG]
-        while (tokens := self.count(text)) > self.limit:
+        while len(text) > 1 and (tokens := self.count(text)) > self.limit:
             text = f"{text[: min(len(text) * self.limit // tokens, len(text) - 2)]}…"
         return text
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybridstore.errors import InputError
+from hybridstore.serving.rendering import cut
+
+_TOLD = 80  # characters of a path that a refusal repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,9 @@ class Folders:
             raise InputError(
                 "this server may read no files; whoever runs it can allow a folder: `hybridstore serve mcp --root DIR`"
             )
-        if not given.strip() or "\0" in given:
-            raise InputError(f"{given!r} is no path; name a file or folder")
         paths = [path for root in self.roots if (path := _resolved(root, given)) is not None]
+        if not given.strip() or not paths:
+            raise InputError(f"{cut(given, _TOLD)!r} is no path that could be read; name a file or folder")
         inside = [(path, root) for path in paths for root in self.roots if path.is_relative_to(root)]
         if not inside:
             raise InputError(f"{given!r} lies outside of what this server may read. {self.told()}")
@@ -58,7 +61,10 @@ class Folders:
 
 
 def _resolved(root: Path, given: str) -> Path | None:
+    """Give the path with all links followed; None for what the system has no path for, as loops and endless names."""
     try:
-        return (root / Path(given).expanduser()).resolve()
-    except (OSError, RuntimeError):  # a loop of links, or the home of nobody, leads nowhere
+        path = (root / Path(given).expanduser()).resolve()
+        path.exists()
+    except (OSError, RuntimeError, ValueError):
         return None
+    return path

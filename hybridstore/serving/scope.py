@@ -79,6 +79,4 @@ class Scope:
 
 def unknown(given: str) -> NotFound:
     """Give the error that there is nothing of this name, which is the same for what may not be seen."""
-    return NotFound(
-        given, f"there is no note or document {given!r}; search, recall and list give the ids there are"
-    )
+    return NotFound(given, f"there is no note or document {given!r}; search, recall and list give the ids there are")

@@ -77,20 +77,18 @@ def test_a_folder_allowed_by_itself_may_be_hidden(root):
     assert folders.allowed(str(root / "sub" / ".private" / "c.txt")).name == "c.txt"
 
 
-@pytest.mark.parametrize("path", ["", " ", "a\0b"])
+@pytest.mark.parametrize("path", ["", " ", "a\0b", "\ud800", "a" * 5000, "~nobody-of-this-name/x", "loop"])
 def test_what_is_no_path_is_refused(root, path):
+    (root / "loop").symlink_to(root / "loop")
     with pytest.raises(InputError, match="is no path"):
         Folders.of([root]).allowed(path)
 
 
 def test_what_is_not_there_is_told_and_so_is_a_pipe(root):
     os.mkfifo(root / "pipe")
-    (root / "loop").symlink_to(root / "loop")
     for name in ("nowhere.txt", "pipe"):
         with pytest.raises(InputError, match="there is no file or folder"):
             Folders.of([root]).allowed(name)
-    with pytest.raises(InputError):
-        Folders.of([root]).allowed("loop")
 
 
 def test_a_root_is_a_folder(root):
