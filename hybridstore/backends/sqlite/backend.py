@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -108,13 +108,14 @@ class SQLiteBackend:
         *,
         embedding: Embedding | None = None,
         finished: Mapping[Source, frozenset[str]] | None = None,
-        removing: Sequence[str] = (),
+        removing: Collection[str] | Mapping[str, bytes] = (),
     ) -> AddReport:
         writing.see_that_none_is_removed(entries, removing)
         if embedding is not None:
             writing.see_that_vectors_fit(entries, embedding)
         with self._connections.atomic() as connection, Log(connection) as log:
             number = None if embedding is None else vector.require(connection, embedding)
+            writing.see_that_they_are_stored(connection, removing)
             report = writing.put(connection, log, self._analyser, entries, number)
             removed = writing.finish(connection, log, finished or {}) + writing.remove_ids(connection, log, removing)
             return report + AddReport(removed=removed)
