@@ -33,6 +33,7 @@ from hybridstore.store.documents import ids_from
 from hybridstore.store.embedding import StoreEmbedder, unit
 from hybridstore.store.options import Options, Where
 from hybridstore.store.reembedding import reembed
+from hybridstore.store.replacing import replace
 from hybridstore.store.streaming import stream
 from hybridstore.store.supposing import Supposing
 from hybridstore.store.writer import Progress, Writer
@@ -97,6 +98,16 @@ class Store:
     def writer(self, *, chunk: bool = True, progress: Progress | None = None, together: bool = False) -> Writer:
         """Give a Writer, to add documents one by one and have them committed in batches, or all `together`."""
         return Writer(self.backend, self._embedder, chunk=chunk, progress=progress, together=together)
+
+    def replace(self, before: Iterable[Document], after: Iterable[Addable], *, chunk: bool = True) -> AddReport | None:
+        """Put documents in the place of others in one step, unless somebody changed something meanwhile.
+
+        `before` are documents as `get` gave them; those whose ids `after` does not have are removed. None, and nothing
+        is written, where one of `before` is not stored as it is here any more, or an id of `after` that `before` does
+        not have is taken: read again, and decide again. Raises InputError for what cannot be stored, and for an id
+        that comes twice.
+        """
+        return replace(self.backend, self._embedder, before, after, chunk=chunk)
 
     def remove(self, ids: str | Iterable[str]) -> int:
         """Remove documents by id; give how many there were. Unknown ids are no error."""
