@@ -62,7 +62,7 @@ def history(target: Target, *, identifier: str, namespace: tuple[str, ...], as_j
     show_default=True,
     type=click.FloatRange(0, 1),
     metavar="X",
-    help="The cosine from which on two notes say the same.",
+    help="The least cosine of two notes that say the same; their words must agree besides.",
 )
 @json_option
 @pass_target

@@ -41,7 +41,7 @@ def print_clusters(clusters: Sequence[tuple[Sequence[Note], float]]) -> None:
     """Print groups of notes with how alike they are, each group's first with a star: it stays."""
     if not clusters:
         return
-    table = _table("", "id", "time", "cosine", "text")
+    table = _table("", "id", "time", "alike", "text")
     for notes, similarity in clusters:
         for place, note in enumerate(notes):
             stays = place == 0

@@ -12,7 +12,7 @@ import click
 from hybridstore.cli.durations import DURATION
 from hybridstore.cli.options import ORDERS, combined, examples, json_option, namespace_option, where_option
 from hybridstore.cli.target import Target, pass_target
-from hybridstore.cli.terminal import console, count, print_json, printable, say
+from hybridstore.cli.terminal import console, count, print_exactly, print_json, printable, say
 from hybridstore.cli.words import AS_WORDS, QueryCommand
 
 if TYPE_CHECKING:
@@ -85,8 +85,7 @@ def recall(
     if form == "plain" or (form is None and sys.stdout.isatty()):
         _print_list(found)
     elif str(found):
-        # A program gets the block as it is, a terminal without what would drive it.
-        click.echo(printable(str(found)) if sys.stdout.isatty() else _encodable(str(found)))
+        print_exactly(str(found))
     else:
         say("Not even an empty block fits into so few tokens; a higher --max-tokens shows something.")
 
@@ -146,7 +145,3 @@ def _summary(found: Recall) -> str:
     if copies:
         said.append(f"{copies:,} that say the same as one above are left out.")
     return " ".join(said)
-
-
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
