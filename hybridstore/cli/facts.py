@@ -48,7 +48,7 @@ def history(target: Target, *, identifier: str, namespace: tuple[str, ...], as_j
     )
 )
 @namespace_option
-@click.option("--dry-run/--apply", default=True, show_default=True, help="Only show what would be done, or do it.")
+@click.option("--apply/--dry-run", default=False, show_default=True, help="Do it, or only show what would be done.")
 @click.option(
     "--keep",
     default="newest",
@@ -66,14 +66,14 @@ def history(target: Target, *, identifier: str, namespace: tuple[str, ...], as_j
 )
 @json_option
 @pass_target
-def consolidate(target: Target, /, *, namespace: tuple[str, ...], as_json: bool, dry_run: bool, **how: Any) -> None:
+def consolidate(target: Target, /, *, namespace: tuple[str, ...], as_json: bool, apply: bool, **how: Any) -> None:
     """Bring notes together that say the same: one of each such group stays, the others become its history.
 
     Nothing is lost: `history` and `recall --as-of` still find them. Without --apply it is only shown.
     """
     with target.memory(namespace) as memory:
-        found = memory.consolidate(dry_run=dry_run, **how)  # type: ignore[attr-defined]
-        target.kept = "Nothing was changed." if dry_run else "The notes are brought together."
+        found = memory.consolidate(dry_run=not apply, **how)  # type: ignore[attr-defined]
+        target.kept = "The notes are brought together." if apply else "Nothing was changed."
     if as_json:
         print_json(_facts(found))
         return
