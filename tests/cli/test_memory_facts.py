@@ -1,5 +1,6 @@
 """`history` and `consolidate`."""
 
+import inspect
 import json
 from types import SimpleNamespace
 
@@ -7,6 +8,7 @@ import pytest
 
 import hybridstore as hs
 from hybridstore.cli import options
+from hybridstore.cli.facts import consolidate
 from hybridstore.memory import Memory
 
 
@@ -93,6 +95,10 @@ def test_consolidating_for_real_makes_history_of_what_says_the_same(run, db):
     from hybridstore.memory.consolidating import KEEP
 
     assert options.KEEPS == KEEP
+    usual = {name: each.default for name, each in inspect.signature(Memory.consolidate).parameters.items()}
+    offered = {option.name: option.default for option in consolidate.params}
+    assert usual["dry_run"] is not offered["apply"]
+    assert (usual["keep"], usual["similarity"]) == (offered["keep"], offered["similarity"])
     run("remember", "The desk is in room 4", "--id", "first")
     run("remember", "The desk is in  room 4.", "--id", "second")
     assert [len(each["others"]) for each in json.loads(run("consolidate", "--json").stdout)["clusters"]] == [1]
