@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,6 @@ from hybridstore.cli.options import embedder_option, examples
 from hybridstore.cli.progress import Rate, progress
 from hybridstore.cli.target import Target, pass_target
 from hybridstore.cli.terminal import count, print_json, say
-from hybridstore.errors import MissingExtra, ModelUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +69,7 @@ def add(
         raise click.UsageError('"-" (standard input) stands alone; add files in a command of their own')
     if not from_stdin and (identifier, title, kind) != (None, None, None):
         raise click.UsageError("--id, --title and --kind are for standard input: hybridstore add - --id NAME")
-    with _told_of_keywords(), _opened(target, embedder, language) as store:
+    with target.adding(embedder=embedder, language=language) as store:
         if from_stdin:
             done = store.add(_documents(target, identifier, title, kind))
             target.kept = "The document is in the store."
@@ -87,26 +85,6 @@ def add(
     _tell_failures(report)
     if not (report.read or report.unchanged or report.pruned):
         raise click.exceptions.Exit(1)
-
-
-def _opened(target: Target, embedder: str | None, language: str | None) -> Store:
-    store = target.open(create=True, embedder=embedder, language=language)
-    if embedder is not None or store.backend.embedding() is not None or not store.count():
-        return store
-    store.close()  # a store that was begun without vectors goes on without, instead of half with and half without
-    say("This store has no vectors, so none are made; `hybridstore reembed` gives it some.")
-    return target.open(embedder="none", language=language)
-
-
-@contextmanager
-def _told_of_keywords() -> Iterator[None]:
-    """Where the model is not to be had, tell that there is a way without."""
-    try:
-        yield
-    except (MissingExtra, ModelUnavailable) as error:
-        if not isinstance(error, MissingExtra) or error.extra in ("cpu", "gpu"):
-            say('Without a model, "--embedder none" makes a store that is searched by keywords.')
-        raise
 
 
 def _sync(

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 MODES = ("hybrid", "keyword", "vector")
 FUSIONS = ("adaptive", "rrf", "idf-rrf", "convex")
 SYNTAXES = ("simple", "advanced")
+ORDERS = ("score", "time")
+ON_SIMILAR = ("keep", "link", "supersede", "error")
+KEEPS = ("newest", "used")
+
+NAMESPACE = "HYBRIDSTORE_NAMESPACE"
 
 Command = Callable[..., Any]
 
@@ -33,6 +38,26 @@ def where_option(command: Command) -> Command:
         help="Only documents whose metadata pass: year>=2020, lang=en, tags~word, path^=/home, draft? or a JSON "
         "filter. Given several times, all must hold.",
     )(command)
+
+
+def namespace_option(command: Command) -> Command:
+    """`--namespace`: whose notes; the command gets its parts, ("user", "42")."""
+    return click.option(
+        "--namespace",
+        envvar=NAMESPACE,
+        show_envvar=True,
+        default="default",
+        show_default=True,
+        metavar="NAME",
+        callback=_parts,
+        help="Whose notes: a name, or several with slashes between, as user/42 (%2F is a slash within a name).",
+    )(command)
+
+
+def _parts(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
+    from hybridstore.memory.naming import Namespace
+
+    return Namespace.named(text).parts
 
 
 def combined(conditions: Sequence[str]) -> Filter | None:

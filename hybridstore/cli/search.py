@@ -12,36 +12,18 @@ import click
 from hybridstore.cli.options import combined, examples, searching_options
 from hybridstore.cli.target import Target, pass_target
 from hybridstore.cli.terminal import count, print_json, say
+from hybridstore.cli.words import AS_WORDS, QueryCommand
 
 if TYPE_CHECKING:
     from hybridstore.records import Evidence, Hit, Ranking, Trace
 
 _SEARCH = ("query", "mode", "fusion", "confidence", "hits", "timings", "notes")  # what `search --json` gives
 LOGGING = "HYBRIDSTORE_LOG_QUERIES"
-# `-word` leaves a word out, so what looks like short options is part of the query and there are none, not even -h.
-_AS_WORDS: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
-
-
-class QueryCommand(click.Command):
-    """A command whose arguments are a query: `-word` belongs to it, an unknown `--option` is still a mistake."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Refuse unknown long options before click takes them for words; after a lone `--` all are words."""
-        if args == ["-h"]:
-            args = ["--help"]
-        known = [name for param in self.get_params(ctx) for name in param.opts]
-        for arg in args:
-            if arg == "--":
-                break
-            name = arg.partition("=")[0]
-            if name.startswith("--") and " " not in name and name not in known:
-                raise click.NoSuchOption(name, possibilities=_near(name, known), ctx=ctx)
-        return super().parse_args(ctx, args)
 
 
 @click.command(
     cls=QueryCommand,
-    context_settings=_AS_WORDS,
+    context_settings=AS_WORDS,
     epilog=examples(
         "hybridstore search how do I rotate signing keys",
         "hybridstore search '\"signing keys\" -legacy' --where lang=en --limit 5",
@@ -101,7 +83,7 @@ def search(
 
 @click.command(
     cls=QueryCommand,
-    context_settings=_AS_WORDS,
+    context_settings=AS_WORDS,
     epilog=examples(
         "hybridstore explain rotate signing keys",
         "hybridstore explain rotate signing keys --expect /home/me/notes/keys.md",
@@ -195,9 +177,3 @@ def _ranking(ranking: Ranking | None) -> dict[str, list[float]] | None:
     if ranking is None:
         return None
     return {"chunks": ranking.chunks.tolist(), "scores": ranking.scores.tolist()}
-
-
-def _near(name: str, known: Sequence[str]) -> list[str]:
-    from difflib import get_close_matches
-
-    return get_close_matches(name, known)

@@ -32,14 +32,36 @@ def say(sentence: str) -> None:
     click.echo(printable(sentence), err=True)
 
 
+def somebody_to_ask() -> bool:
+    """Whether somebody sits there who could answer a question."""
+    return sys.stdin.isatty()
+
+
 def count(number: int, noun: str) -> str:
     """Give "1 document", "2,000 documents"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def size(number: float) -> str:
+    """Give bytes as "12 bytes", "3.4 MB"."""
+    for unit in ("bytes", "KB", "MB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} GB"
+
+
 def printable(text: str) -> str:
     """Give the text, as long as it was, with a picture for each control character."""
     return text.translate(_PICTURES).encode("utf-8", "replace").decode()
+
+
+def print_exactly(text: str) -> None:
+    """Print a text that is data: a program gets it as it is, a terminal without what would drive it."""
+    if sys.stdout.isatty():
+        click.echo(printable(text))
+    else:
+        click.echo(text.encode("utf-8", "replace").decode(), color=True)  # else click takes escape sequences out
 
 
 def print_json(value: Any) -> None:

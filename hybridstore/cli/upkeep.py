@@ -11,7 +11,7 @@ import click
 from hybridstore.cli.options import embedder_option, examples, json_option
 from hybridstore.cli.progress import Rate, progress
 from hybridstore.cli.target import Target, pass_target
-from hybridstore.cli.terminal import console, count, print_json, printable, say
+from hybridstore.cli.terminal import console, count, print_json, printable, say, size
 
 if TYPE_CHECKING:
     from hybridstore.backends.values import Problem, Stats
@@ -49,7 +49,7 @@ def _facts(target: Target, stats: Stats) -> list[tuple[str, str]]:
         embedder = f"{stats.embedding.fingerprint}, {stats.embedding.dim} dimensions"
     facts = [
         ("file", str(Path(target.path).absolute())),
-        ("size", _size(stats.bytes)),
+        ("size", size(stats.bytes)),
         ("documents", f"{stats.documents:,}"),
         ("chunks", f"{stats.chunks:,}"),
         ("vectors", f"{stats.vectors:,}"),
@@ -168,12 +168,4 @@ def backup(target: Target, *, file: str) -> None:
     target.kept = f"The store is as it was; an unfinished {file} may be left to remove."
     with target.open() as store:
         store.backup(file)
-    say(f"Wrote {file}, {_size(Path(file).stat().st_size)}.")
-
-
-def _size(number: float) -> str:
-    for unit in ("bytes", "KB", "MB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} GB"
+    say(f"Wrote {file}, {size(Path(file).stat().st_size)}.")

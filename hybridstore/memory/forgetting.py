@@ -54,8 +54,8 @@ def meant(place: Place, target: Target, *, everything: bool) -> list[Note]:
     if not everything and len(notes) > 1 and len(notes) == len(place.store.backend.ids(mine)):
         named = ", ".join(repr(note.id) for note in notes[:_TOLD])
         raise InputError(
-            f"the filter takes every one of the {len(notes)} notes ({named}, …); say everything=True if that is meant: "
-            "nothing was forgotten"
+            f"the filter takes every one of the {len(notes)} notes ({named}, …); say everything=True (--all) "
+            "if that is meant: nothing was forgotten"
         )
     found = {note.id: note for note in _with_versions(place, [note.id for note in notes])}
     return list(found.values())
