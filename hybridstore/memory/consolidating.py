@@ -14,8 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-import numpy as np
-
 from hybridstore.backends.learning import Feedback
 from hybridstore.backends.values import Restriction
 from hybridstore.errors import InputError
@@ -28,6 +26,7 @@ from hybridstore.search.selection import bag, dice
 KEEP = ("newest", "used")
 
 _AT_ONCE = 2000  # notes whose chunks, or vectors, are in memory together: 3 MB of vectors
+_CHANGED = 100  # clusters that are written in one step, each whole or not at all
 _ROUNDING = 1e-6  # what float32 takes from the cosine of a vector to itself
 
 Chunks = Mapping[str, Sequence[int]]
@@ -71,8 +70,8 @@ def consolidate(place: Place, *, dry_run: bool, keep: str, similarity: float) ->
         chunks = _chunks(place, [note.uri for group in groups for note in group])
         clusters = [cluster for group in groups for cluster in _clusters(place, group, chunks, similarity)]
     if not dry_run:
-        done = (_superseded(place, cluster, chunks, told) for cluster in clusters)
-        clusters = [cluster for cluster in done if cluster is not None]
+        steps = (clusters[first : first + _CHANGED] for first in range(0, len(clusters), _CHANGED))
+        clusters = [cluster for step in steps for cluster in _superseded(place, step, chunks, told)]
     return Consolidation(clusters=tuple(clusters), dry_run=dry_run)
 
 
@@ -130,19 +129,20 @@ def _likeness(place: Place, kept: Note, others: Sequence[Note], chunks: Chunks) 
 
     Of one chunk each they are compared by their vectors too; longer ones, whose parts may differ, are the same or not.
     """
-    own = chunks.get(kept.uri, ())
     found: list[float | None] = []
+    own = chunks.get(kept.uri, ())
     for first in range(0, len(others), _AT_ONCE):
         some = others[first : first + _AT_ONCE]
-        ids = [chunks.get(note.uri, ()) for note in some]
-        short = len(own) == 1
-        vectors = place.store.backend.vectors([*own[:1], *(each[0] for each in ids if len(each) == 1)])
-        cosines = iter((vectors[1:] @ vectors[0]).tolist() if len(vectors) else ())
-        there = iter(vectors[1:].any(axis=1).tolist())
-        known = bool(len(vectors)) and bool(vectors[0].any())
-        for note, each in zip(some, ids, strict=True):
-            cosine = next(cosines) if len(each) == 1 and next(there) and known else None
-            found.append(_alike(kept.text, note.text, cosine if short else None, short=short and len(each) == 1))
+        short = [note for note in some if len(own) == len(chunks.get(note.uri, ())) == 1]
+        vectors = place.store.backend.vectors([*own[:1], *(chunks[note.uri][0] for note in short)])
+        known = [bool(vector.any()) for vector in vectors]  # one of zeros is none
+        cosines = {
+            note.id: float(vector @ vectors[0])
+            for note, vector, there in zip(short, vectors[1:], known[1:], strict=True)
+            if there and known[0]
+        }
+        single = {note.id for note in short}
+        found += [_alike(kept.text, note.text, cosines.get(note.id), short=note.id in single) for note in some]
     return found
 
 
@@ -153,27 +153,31 @@ def _alike(text: str, other: str, cosine: float | None, *, short: bool) -> float
 
 
 def _superseded(
-    place: Place, planned: Cluster, chunks: Chunks, told: Mapping[str, Sequence[Feedback]]
-) -> Cluster | None:
-    """Write that one note of a cluster supersedes the others: what of it is still as it was read, or None."""
+    place: Place, planned: Sequence[Cluster], chunks: Chunks, told: Mapping[str, Sequence[Feedback]]
+) -> list[Cluster]:
+    """Write that one note of each cluster supersedes the others, as far as they are still as they were read."""
 
-    def decide(change: Change) -> Cluster | None:
+    def decide(change: Change) -> list[Cluster]:
         now = place.now()
-        kept = _still(place, planned.kept, now)
-        others = [there for note in planned.others if (there := _still(place, note, now)) is not None]
-        if kept is None or not others:
-            return None
-        note = _with(kept.note, [other.note for other in others])
-        change.replace(kept, note)
-        gone = [_ended(other.note, note, now) for other in others]
-        for other, after in zip(others, gone, strict=True):
-            change.replace(other, after)
-        return replace(planned, kept=note, others=tuple(gone))
+        return [done for cluster in planned if (done := _decided(place, change, cluster, now)) is not None]
 
-    done = place.changed(decide)
-    if done is not None:
-        _hand_over(place, done, chunks, told)
-    return done
+    written = place.changed(decide)
+    for cluster in written:
+        _hand_over(place, cluster, chunks, told)
+    return written
+
+
+def _decided(place: Place, change: Change, planned: Cluster, now: datetime) -> Cluster | None:
+    kept = _still(place, planned.kept, now)
+    others = [there for note in planned.others if (there := _still(place, note, now)) is not None]
+    if kept is None or not others:
+        return None
+    note = _with(kept.note, [other.note for other in others])
+    gone = [_ended(other.note, note, now) for other in others]
+    change.replace(kept, note)
+    for other, after in zip(others, gone, strict=True):
+        change.replace(other, after)
+    return replace(planned, kept=note, others=tuple(gone))
 
 
 def _still(place: Place, planned: Note, now: datetime) -> Stored | None:

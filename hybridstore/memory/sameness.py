@@ -1,8 +1,9 @@
 """Whether two texts say the same: in nearly the same words, and whatever may carry meaning in the same order.
 
-Neither the cosine nor a count of words can tell a fact from its correction: "not", another number or another name leaves
-a long text nearly what it was, and "Anna owes Ben" has the words of "Ben owes Anna". So what is hidden as a repetition
-differs from what is kept by case, white space, punctuation, and a few words that say nothing, and by nothing else.
+Neither the cosine nor a count of words can tell a fact from its correction: "not", another number or another name
+leaves a long text nearly what it was, and "Anna owes Ben" has the words of "Ben owes Anna". So what is hidden as a
+repetition differs from what is kept by case, white space, punctuation, and a few words that say nothing, and by nothing
+else.
 """
 
 from __future__ import annotations
