@@ -33,7 +33,7 @@ Entered = Callable[[], AbstractContextManager[Any]]
 
 # What a task has entered (`async with store.unlogged()`), by the twin it is for. A thread of the pool serves many
 # tasks, so it enters these for each call anew.
-_ENTERED: contextvars.ContextVar[tuple[tuple[object, Entered], ...]] = contextvars.ContextVar("entered", default=())
+_ENTERED: contextvars.ContextVar[tuple[tuple[Twin[Any], Entered], ...]] = contextvars.ContextVar("entered", default=())
 
 
 class Twin(Generic[T]):
@@ -44,6 +44,7 @@ class Twin(Generic[T]):
     """
 
     _sync: type[Any]
+    _stands_on: Twin[Any] | None = None  # whose blocks are for these calls too
 
     def __init__(self, make: Callable[[], T], *, workers: int) -> None:
         if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
@@ -107,7 +108,7 @@ class Twin(Generic[T]):
             made = self._opened()
             with ExitStack() as stack:
                 for owner, enter in _ENTERED.get():
-                    if owner is self:
+                    if owner is self or owner is self._stands_on:
                         stack.enter_context(enter())
                 return call(made)
 
@@ -232,6 +233,7 @@ class AsyncMemory(Twin[Memory]):
             return Memory(of, namespace, **options)
 
         super().__init__(make, workers=workers)
+        self._stands_on = path_or_store if isinstance(path_or_store, AsyncStore) else None
 
 
 class AsyncWriter(Twin[Writer]):

@@ -214,6 +214,15 @@ async def test_memories_share_an_asynchronous_store_and_leave_it_open(path):
         assert await store.count() == 2
 
 
+async def test_what_is_recalled_in_an_unlogged_block_of_its_store_is_not_kept(path):
+    async with AsyncStore(path, embedder="none", log_queries=True) as store, AsyncMemory(store) as memory:
+        await memory.remember("Ann likes tea.")
+        async with store.unlogged():
+            await memory.recall("what is liked")
+        await memory.recall("who likes tea")
+        assert [each.query for each in await store.asked()] == ["who likes tea"]
+
+
 async def test_what_is_closed_says_so_and_can_be_closed_again(path):
     store = AsyncStore(path, embedder="none")
     await store.close()  # never opened

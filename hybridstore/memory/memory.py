@@ -30,7 +30,7 @@ from hybridstore.memory.scope import Where, visible
 from hybridstore.memory.similarity import ALIKE
 from hybridstore.memory.times import Moment, Span, moment, seconds_of, span_of
 from hybridstore.memory.tokens import counter
-from hybridstore.search.selection import ALIKE as ALIKE_WORDS
+from hybridstore.search.selection import ALIKE as NEARLY_THE_SAME
 from hybridstore.store import Store
 from hybridstore.store import open as open_store
 
@@ -240,7 +240,7 @@ class Memory:
     # keeping in order
 
     def consolidate(
-        self, *, dry_run: bool = True, keep: str = "newest", similarity: float = ALIKE_WORDS
+        self, *, dry_run: bool = True, keep: str = "newest", similarity: float = NEARLY_THE_SAME
     ) -> Consolidation:
         """Let one of several notes that say the same supersede the others; `dry_run`, the default, only tells which.
 
