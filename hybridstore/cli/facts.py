@@ -11,7 +11,7 @@ from hybridstore.cli.target import Target, pass_target
 from hybridstore.cli.terminal import count, print_json, print_json_list, say
 
 if TYPE_CHECKING:
-    from hybridstore.memory import Consolidation  # type: ignore[attr-defined]
+    from hybridstore.memory import Consolidation
 
 
 @click.command(
@@ -72,7 +72,7 @@ def consolidate(target: Target, /, *, namespace: tuple[str, ...], as_json: bool,
     Nothing is lost: `history` and `recall --as-of` still find them. Without --apply it is only shown.
     """
     with target.memory(namespace) as memory:
-        found = memory.consolidate(dry_run=not apply, **how)  # type: ignore[attr-defined]
+        found = memory.consolidate(dry_run=not apply, **how)
         target.kept = "The notes are brought together." if apply else "Nothing was changed."
     if as_json:
         print_json(_facts(found))

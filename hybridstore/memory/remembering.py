@@ -49,6 +49,7 @@ class Said:
     session: str | None = None
     ttl: float | None = None
     supersedes: Sequence[str] = ()
+    format: str = "plain"
 
 
 def remember(place: Place, said: Said, *, on_similar: str, similarity: float) -> Remembered:
@@ -64,11 +65,14 @@ def remember(place: Place, said: Said, *, on_similar: str, similarity: float) ->
         raise InputError(
             f"there are notes much like it: {near}; pass on_similar='keep' to keep both, or supersedes= that id"
         )
-    found = place.changed(lambda change: _decided(place, change, said, alike, on_similar))
+    found = place.changed(lambda change: decided(place, change, said, alike, on_similar))
     return replace(found, similar=tuple((each.id, each.cosine) for each in alike))
 
 
-def _decided(place: Place, change: Change, said: Said, alike: Sequence[Similar], on_similar: str) -> Remembered:
+def decided(
+    place: Place, change: Change, said: Said, alike: Sequence[Similar] = (), on_similar: str = "keep"
+) -> Remembered:
+    """Fill a change with what keeping a note comes to, by what is stored; give what will have become of it."""
     now = place.now()
     here, there = _slot(place, said, now)
     if there is not None and there.note.text == said.text and there.note.holds(now):
@@ -113,14 +117,19 @@ def _slot(place: Place, said: Said, now: datetime) -> tuple[str, Stored | None]:
     """
     if said.id is not None:
         return said.id, place.read(said.id)
-    parts = (said.text, said.session or "", said.occurred_at.isoformat() if said.occurred_at else "")
-    made = hashlib.blake2b("\x00".join(parts).encode(errors="replace"), digest_size=8).hexdigest()
+    made = made_id(said.text, said.session, said.occurred_at)
     for number in count(1):
         here = made if number == 1 else f"{made}-{number}"
         there = place.read(here)
         if there is None or (there.note.text == said.text and there.note.holds(now)):
             return here, there
     raise AssertionError  # pragma: no cover - count never ends
+
+
+def made_id(text: str, session: str | None = None, occurred_at: datetime | None = None) -> str:
+    """Give the id that is made for a note without one."""
+    parts = (text, session or "", occurred_at.isoformat() if occurred_at else "")
+    return hashlib.blake2b("\x00".join(parts).encode(errors="replace"), digest_size=8).hexdigest()
 
 
 def _note(place: Place, said: Said, here: str, now: datetime) -> Note:
@@ -138,6 +147,7 @@ def _note(place: Place, said: Said, here: str, now: datetime) -> Note:
         expires_at=expiry(said.ttl, now),
         recorded_at=now,
         session=said.session,
+        format=said.format,
     )
 
 
