@@ -94,7 +94,9 @@ def recall(place: Place, wanted: Wanted, count_tokens: Callable[[str], int]) -> 
             return LeftOut(len(found.difference(item.chunk_id for item in (*shown, *copies))), len(copies))
 
         def block(shown: Sequence[Recalled]) -> str:
-            return rendered(wanted.query, _arranged(shown, wanted.order), left_out(shown), confidence)
+            return rendered(
+                place.namespace.before, wanted.query, _arranged(shown, wanted.order), left_out(shown), confidence
+            )
 
         def beside(item: Recalled) -> list[Recalled]:
             return _beside(place, item, wanted.neighbours, where) if wanted.neighbours else []
