@@ -8,13 +8,17 @@ from hybridstore.memory.place import Place
 
 def history(place: Place, note: str) -> list[Note]:
     """Give a note with all that it superseded and that superseded it, oldest first; raises NotFound."""
+    now = place.now()
     with place.store.backend.snapshot():
         found = {note: place.required(note).note}
+        if found[note].expired(now):
+            raise place.unknown(note)
         front = [note]
         while front:
             here = found[front.pop()]
             for near in (*here.supersedes, *([here.superseded_by] if here.superseded_by else [])):
-                if near not in found and (there := place.read(near)) is not None:  # it may have been forgotten
+                there = None if near in found else place.read(near)
+                if there is not None and not there.note.expired(now):  # it may have been forgotten
                     found[near] = there.note
                     front.append(near)
     return _in_order(sorted(found.values(), key=by_age))

@@ -195,7 +195,7 @@ class Memory:
     def get(self, id: str) -> Note:  # noqa: A002 - the word for it
         """Give a note by its id, whether it still holds or not; raises NotFound, for what has expired too."""
         found = self._place.required(id).note
-        if found.expires_at is not None and found.expires_at <= self._place.now():
+        if found.expired(self._place.now()):
             raise self._place.unknown(id)
         return found
 

@@ -72,9 +72,13 @@ class Note:
         """When it happened, or else when it was written down."""
         return self.occurred_at or self.recorded_at
 
+    def expired(self, at: datetime) -> bool:
+        """Say whether it has vanished by a moment."""
+        return self.expires_at is not None and self.expires_at <= at
+
     def holds(self, at: datetime) -> bool:
         """Say whether it is shown at a moment: neither superseded, nor out of date, nor expired by then."""
-        ended = any(end is not None and end <= at for end in (self.valid_to, self.expires_at))
+        ended = self.expired(at) or (self.valid_to is not None and self.valid_to <= at)
         return not ended and (self.valid_from is None or self.valid_from <= at)
 
     def to_dict(self) -> dict[str, Any]:

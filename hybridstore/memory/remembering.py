@@ -75,38 +75,34 @@ def decided(
     """Fill a change with what keeping a note comes to, by what is stored; give what will have become of it."""
     now = place.now()
     here, there = _slot(place, said, now)
-    if there is not None and there.note.text == said.text and there.note.holds(now):
-        return _again(change, said, there, now)
-    note = _note(place, said, here, now)
-    older: list[Stored] = []
-    if there is not None and not (there.note.expires_at and there.note.expires_at <= now):
-        note = replace(note, supersedes=(_set_aside(place, change, there, note),))
+    again = there is not None and there.note.text == said.text and there.note.holds(now)
+    note = _renewed(there.note, said, now) if again and there is not None else _note(place, said, here, now)
+    aside: tuple[str, ...] = ()
+    if there is not None and not again and not there.note.expired(now):
+        aside = (_set_aside(place, change, there, note),)
     named = [*said.supersedes, *([each.id for each in alike] if on_similar == "supersede" else [])]
-    for each in dict.fromkeys(named):
-        head = _head(place, each)
-        if head.note.id != here and head.note.id not in {known.note.id for known in older}:
-            older.append(head)
-    linked = [place.required(each.id) for each in alike if on_similar == "link" and each.id != here]
+    older = {head.note.id: head for each in named if (head := _head(place, each)).note.id != here}
+    beside = [] if on_similar != "link" else [place.read(each.id) for each in alike]
+    linked = {near.note.id: near for near in beside if near is not None and near.note.id not in {here, *older}}
     note = replace(
         note,
-        supersedes=(*note.supersedes, *(before.note.id for before in older)),
-        links=tuple(before.note.id for before in linked),
+        supersedes=tuple(dict.fromkeys((*note.supersedes, *aside, *older))),
+        links=tuple(dict.fromkeys((*note.links, *linked))),
     )
-    for before in older:
+    for before in older.values():
         change.replace(before, ended(before.note, note))
-    for before in linked:
+    for before in linked.values():
         change.replace(before, replace(before.note, links=tuple(dict.fromkeys((*before.note.links, here)))))
     if there is None:
         change.add(note)
-    else:
+    elif note != there.note:
         change.replace(there, note)
-    return Remembered(
-        id=here,
-        status="superseded" if note.supersedes else "added",
-        ids=(here,),
-        added=1,
-        supersedes=note.supersedes,
-    )
+    replaced = (*aside, *older)
+    if again and there is not None:
+        status = "superseded" if replaced else "unchanged" if note == there.note else "updated"
+    else:
+        status = "superseded" if replaced else "added"
+    return Remembered(id=here, status=status, ids=(here,), added=int(not again), supersedes=replaced)
 
 
 def _slot(place: Place, said: Said, now: datetime) -> tuple[str, Stored | None]:
@@ -151,10 +147,9 @@ def _note(place: Place, said: Said, here: str, now: datetime) -> Note:
     )
 
 
-def _again(change: Change, said: Said, there: Stored, now: datetime) -> Remembered:
+def _renewed(before: Note, said: Said, now: datetime) -> Note:
     """Take over what is new about a note that is there: metadata are added to, times and lifetime given anew."""
-    before = there.note
-    note = replace(
+    return replace(
         before,
         metadata={**before.metadata, **(said.metadata or {})},
         occurred_at=said.occurred_at or before.occurred_at,
@@ -163,10 +158,6 @@ def _again(change: Change, said: Said, there: Stored, now: datetime) -> Remember
         session=said.session or before.session,
         expires_at=expiry(said.ttl, now) or before.expires_at,
     )
-    changed = note != before
-    if changed:
-        change.replace(there, note)
-    return Remembered(id=before.id, status="updated" if changed else "unchanged", ids=(before.id,))
 
 
 def _set_aside(place: Place, change: Change, there: Stored, note: Note) -> str:

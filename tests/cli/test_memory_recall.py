@@ -47,7 +47,7 @@ def test_into_a_pipe_goes_exactly_the_block_for_a_model(run, remembered):
 
 def test_for_people_each_item_has_its_time_speaker_and_id(run, remembered):
     told = run("recall", "job", "--plain")
-    assert told.stdout.splitlines() == [" 1. Gina · 2026-01-02T10:00:00Z · talk/000001", "    I quit my job."]
+    assert told.stdout.splitlines() == [" 1. Gina · 2026-01-02T10:00Z · talk/000001", "    I quit my job."]
     assert told.stderr.splitlines()[-1].startswith("1 item, ")
 
 

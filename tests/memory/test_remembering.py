@@ -105,6 +105,15 @@ def test_two_that_supersede_one_fact_make_a_chain_and_no_fork(memory):
     assert [note.id for note in memory.history("door")] == ["door", "blue", "green"]
 
 
+def test_a_fact_that_is_known_already_still_takes_the_place_of_another(memory):
+    memory.remember("Ada lives in Paris.", id="paris")
+    known = memory.remember("Ada lives in Rome.")
+    told = memory.remember("Ada lives in Rome.", supersedes="paris")
+    assert (told.id, told.status, told.supersedes, told.added) == (known.id, "superseded", ("paris",), 0)
+    assert texts(memory) == ["Ada lives in Rome."]
+    assert memory.remember("Ada lives in Rome.", supersedes="paris").status == "unchanged"
+
+
 def test_what_is_to_be_superseded_must_be_there(memory):
     with pytest.raises(hs.NotFound, match="no note with the id 'nowhere'"):
         memory.remember("The door is blue.", supersedes="nowhere")
@@ -132,6 +141,12 @@ class TestSimilarity:
         assert real.get("rome").links == ("home",)
         assert real.get("home").links == ("rome",)
         assert len(real.notes()) == 3
+
+    def test_linked_but_for_what_it_supersedes(self, real):
+        real.remember("Anna lives in Lyon", id="lyon", supersedes="home")
+        told = real.remember("Anna lives in Rome", supersedes="home", on_similar="link")
+        assert told.supersedes == ("lyon",)
+        assert real.get(told.id).links == ()
 
     def test_superseded(self, real):
         assert real.remember("Anna lives in Rome", on_similar="supersede").supersedes == ("home",)

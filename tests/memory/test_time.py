@@ -49,6 +49,15 @@ def test_the_expired_is_invisible_at_once_and_swept_later(memory, clock):
     assert memory.sweep() == 0
 
 
+def test_the_expired_is_in_no_history(memory, clock):
+    memory.remember("The pin is 0000.", id="pin", ttl=60)
+    memory.remember("The pin is 1111.", id="new", supersedes="pin")
+    clock.wind(seconds=61)
+    assert [note.id for note in memory.history("new")] == ["new"]
+    with pytest.raises(hs.NotFound):
+        memory.history("pin")
+
+
 def test_an_expired_id_can_be_taken_anew(memory, clock):
     memory.remember("old", id="a", ttl=1)
     clock.wind(seconds=2)
