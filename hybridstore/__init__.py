@@ -30,11 +30,14 @@ if TYPE_CHECKING:
     from hybridstore.filters import field
     from hybridstore.memory import Memory
     from hybridstore.store import Store, open  # noqa: A004 - `hybridstore.open`, as `gzip.open`
+    from hybridstore.twins import AsyncMemory, AsyncStore
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AddReport",
+    "AsyncMemory",
+    "AsyncStore",
     "Document",
     "Embedder",
     "EmbedderMismatch",
@@ -57,6 +60,8 @@ __all__ = [
 
 # Loaded at first use: NumPy and SQLite would make `import hybridstore` five times as slow.
 _LATER = {
+    "AsyncMemory": "hybridstore.twins",
+    "AsyncStore": "hybridstore.twins",
     "Embedder": "hybridstore.embedders.base",
     "Memory": "hybridstore.memory",
     "Store": "hybridstore.store",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from hybridstore.expressions import Expression
+from hybridstore.tables import Column, Tabular
 
 if TYPE_CHECKING:
     import numpy as np
@@ -217,10 +218,33 @@ class Trace:
     model: int | None = None
 
 
-class Results(Sequence[Hit]):
-    """The hits of a search, best first; `trace` tells how they came about."""
+class Results(Tabular, Sequence[Hit]):
+    """The hits of a search, best first; `trace` tells how they came about.
+
+    As a table (`to_dicts`, `to_arrow`, `to_pandas`, or handed to polars or DuckDB as it is) a hit is a row, and its
+    fields are the columns.
+    """
 
     __slots__ = ("trace",)
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("chunk_id", "integer"),
+        Column("document_id"),
+        Column("text"),
+        Column("title"),
+        Column("uri"),
+        Column("heading"),
+        Column("start", "integer"),
+        Column("end", "integer"),
+        Column("metadata", "json"),
+        Column("score", "number"),
+        Column("rank", "integer"),
+        Column("keyword_rank", "integer", nullable=True),
+        Column("keyword_score", "number", nullable=True),
+        Column("vector_rank", "integer", nullable=True),
+        Column("vector_score", "number", nullable=True),
+        Column("copies", "texts"),
+        Column("relevance", "number", nullable=True),
+    )
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace

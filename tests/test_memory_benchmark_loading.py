@@ -349,3 +349,31 @@ def test_times_are_read_in_every_data_sets_way(written):
 
     assert dates.time_of(written, "here") == MONDAY
     assert dates.time_of(None, "here") is None
+
+
+def test_meetings_are_turns_of_which_questions_name_stretches(tmp_path):
+    from loading import load
+
+    folder = tmp_path / "meetings"
+    (folder / "qrels").mkdir(parents=True)
+    text = "Ada: Good morning.\nBen: Shall we begin?\nAda: \nBen: The pump leaks.\nAda: Since when?"
+    (folder / "corpus.jsonl").write_text(
+        "".join(json.dumps({"_id": id_, "title": "", "text": text}) + "\n" for id_ in ("m1", "m2"))
+    )
+    queries = [
+        {"_id": "q1", "text": "What leaks?", "metadata": {"meeting": "m1", "turn_spans": [["2", "3"], ["3", "9"]]}},
+        {"_id": "q2", "text": "What else?", "metadata": {"meeting": "m1", "turn_spans": [["8", "9"]]}},
+        {"_id": "q3", "text": "Not judged", "metadata": {"meeting": "m2", "turn_spans": [["0", "0"]]}},
+    ]
+    (folder / "queries.jsonl").write_text("".join(json.dumps(query) + "\n" for query in queries))
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\tm1\t1\nq2\tm1\t1\n")
+    found = load(folder)
+    assert [conversation.group for conversation in found.conversations] == ["m1"]
+    assert [(turn.id, turn.speaker, turn.text) for turn in found.conversations[0].turns()] == [
+        ("m1/0", "Ada", "Good morning."),
+        ("m1/1", "Ben", "Shall we begin?"),
+        ("m1/3", "Ben", "The pump leaks."),
+        ("m1/4", "Ada", "Since when?"),
+    ]
+    assert [(each.id, each.evidence_turns) for each in found.questions] == [("q1", ("m1/3", "m1/4"))]
+    assert sorted(found.unused.values()) == [1, 1, 8]  # not judged; without evidence; turn 2 and those from 5 on

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import pytest
@@ -97,40 +96,22 @@ def test_a_store_that_was_kept_is_filled_again_without_a_new_vector(dataset, tmp
         system.close()
 
 
-def test_a_memory_is_told_sessions_of_messages_and_recalls_within_a_budget(dataset, tmp_path, monkeypatch):
+def test_a_memory_is_told_sessions_of_messages_and_recalls_turns_of_the_conversation_asked_about(dataset, tmp_path):
     from systems import named
-    from systems.memory import BUDGET
 
-    told, asked = [], []
-
-    class Memory:
-        def __init__(self, path, **_):
-            self.path = path
-
-        def remember(self, messages, *, session):
-            told.append((self.path.name, session, [(each["id"], each["role"], each["content"]) for each in messages]))
-
-        def recall(self, query, *, max_tokens):
-            asked.append((query, max_tokens))
-            return [types.SimpleNamespace(id=f"boats/D1:{n}", text=TALKS["boats"][n - 1]) for n in (2, 1)]
-
-        def close(self):
-            asked.append("closed")
-
-    monkeypatch.setitem(sys.modules, "hybridstore.memory", None)
-    with pytest.raises(InputError, match=r"this hybridstore has no hybridstore\.memory\.Memory"):
-        named("memory")(tmp_path)
-    module = types.ModuleType("hybridstore.memory")
-    module.Memory = Memory
-    monkeypatch.setitem(sys.modules, "hybridstore.memory", module)
-    system = named("memory")(tmp_path)
-    system.fill(dataset.conversations[0])
-    assert told[0][:2] == ("boats.db", "boats/1")
-    assert told[0][2][0] == ("boats/D1:1", "Ada", "The kayak leaks at its stern.")
-    assert told[1] == ("boats.db", "boats/2", [("boats/D2:1", "Ben", "A raft needs rope.")])
-    assert system.ask(dataset.questions[1], 1).turns == ("boats/D1:2",)
-    system.close()
-    assert asked == [("What was done with the dinghy?", BUDGET), "closed"]
+    for _ in range(2):  # what was kept is not told again
+        system = named("memory")(tmp_path, embedder=HashingEmbedder())
+        for conversation in dataset.conversations:
+            system.fill(conversation)
+        told = {turn.id for conversation in dataset.conversations for turn in conversation.turns()}
+        assert system.store.count() == len(told)
+        for question in dataset.questions:
+            recalled = system.ask(question, 2)
+            own = next(each for each in dataset.conversations if each.group == question.group)
+            assert set(recalled.turns) <= {turn.id for turn in own.turns()}
+            assert len(recalled.turns) <= 2
+            assert all(tokens > 0 for tokens in recalled.tokens)
+        system.close()
 
 
 def test_a_system_that_is_not_known_is_an_error_that_lists_those_there_are():

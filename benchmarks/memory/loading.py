@@ -11,9 +11,11 @@ from typing import Any
 import beir_layout
 import locomo
 import longmemeval
+import meetings
 from conversations import Dataset
 
 from hybridstore.errors import InputError
+from hybridstore.evaluation import Collection
 
 _LAYOUTS = (
     "a folder in BEIR layout (corpus.jsonl), LoCoMo's locomo10.json or one of LongMemEval's files (longmemeval_s.json)"
@@ -27,7 +29,8 @@ def load(path: Path, *, user_only: bool = False) -> Dataset:
     """
     if path.is_dir() and any((path / f"corpus.jsonl{ending}").is_file() for ending in ("", ".gz")):
         _refuse(user_only, path)
-        return beir_layout.read(path)
+        collection = Collection(path)
+        return meetings.read(collection) if meetings.is_meetings(collection) else beir_layout.read(path)
     if path.is_dir():
         path = _only_file(path)
     if not path.is_file():

@@ -17,6 +17,7 @@ sys.path.append(str(Path(__file__).parent.parent / "quality"))  # its tables are
 from cells import table
 from published import FIGURES
 from told import dataset_page
+from told_agents import agents_page
 
 HERE = Path(__file__).parent
 _HEAD = """\
@@ -54,14 +55,16 @@ _HOW = """\
 ```console
 $ python benchmarks/memory/run.py locomo10.json --json benchmarks/memory/results/locomo.json
 $ python benchmarks/memory/run.py longmemeval_s.json --json benchmarks/memory/results/longmemeval-s.json
+$ python benchmarks/memory/agents.py --json benchmarks/memory/results/many-agents.json
 $ python benchmarks/memory/page.py
 ```"""
 
 
 def written(results: Path) -> str:
-    parts = [
-        "\n".join(dataset_page(json.loads(file.read_text(encoding="utf-8")))) for file in sorted(results.glob("*.json"))
-    ]
+    parts = []
+    for file in sorted(results.glob("*.json")):
+        told = json.loads(file.read_text(encoding="utf-8"))
+        parts.append("\n".join(agents_page(told) if "crowded" in told else dataset_page(told)))
     return "\n\n".join([_HEAD, *(parts or [_NOTHING]), _PUBLISHED, _published(), _HOW]) + "\n"
 
 

@@ -7,7 +7,7 @@ are never used twice. Every implementation passes the one contract test in tests
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
@@ -67,7 +67,7 @@ class Backend(Protocol):
         *,
         embedding: Embedding | None = None,
         finished: Mapping[Source, frozenset[str]] | None = None,
-        removing: Sequence[str] = (),
+        removing: Collection[str] | Mapping[str, bytes] = (),
     ) -> AddReport:
         """Write entries, all or none, replacing documents of the same id.
 
@@ -77,7 +77,8 @@ class Backend(Protocol):
         do not fit their chunks or the embedding, Outdated for an entry without chunks that is not stored, Conflict for
         one that finds something else than it `replaces`: conditions are held against what is stored at the moment of
         the write, the entries before in this call included. Documents named by `removing` are removed in the same step,
-        unknown ones being no error; InputError for one that an entry writes.
+        unknown ones being no error; where it gives their digests, Conflict for one that is not stored as that.
+        InputError for one that an entry writes.
         """
         ...
 

@@ -50,7 +50,7 @@ class Outdated(LookupError):  # noqa: N818 - it is caught and mended, never show
 
 
 class Conflict(LookupError):  # noqa: N818 - it is caught and mended, never shown
-    """What is stored under an id is not what an entry `replaces`: read it again, then decide. Nothing was written.
+    """What is stored is not what was to be replaced, or removed: read it again, then decide. Nothing was written.
 
     `stored` is the content digest that is there, None where nothing is; `replaces` the one that was to be there.
     """
@@ -58,7 +58,7 @@ class Conflict(LookupError):  # noqa: N818 - it is caught and mended, never show
     def __init__(self, document_id: str, replaces: bytes | None, stored: bytes | None) -> None:
         self.document_id, self.replaces, self.stored = document_id, replaces, stored
         expected, there = ("nothing" if each is None else each.hex() for each in (replaces, stored))
-        super().__init__(f"{document_id!r} was to replace {expected}, but {there} is stored")
+        super().__init__(f"under {document_id!r} {expected} was to be stored, but {there} is")
 
 
 class Whatever(Enum):
@@ -72,7 +72,7 @@ ANYTHING: Final = Whatever.ANYTHING
 
 
 def see_that_it_replaces(document_id: str, replaces: bytes | Whatever | None, stored: bytes | None) -> None:
-    """Raise Conflict unless the content digest that is stored (None: nothing is) is the one that is to be replaced."""
+    """Raise Conflict unless the content digest that is stored (None: nothing is) is the one that is to give way."""
     if replaces is not ANYTHING and replaces != stored:
         raise Conflict(document_id, replaces, stored)
 

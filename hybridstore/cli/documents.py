@@ -12,7 +12,7 @@ import click
 
 from hybridstore.cli.options import combined, examples, json_option, where_option
 from hybridstore.cli.target import Target, pass_target
-from hybridstore.cli.terminal import console, count, print_json, print_json_list, printable, say
+from hybridstore.cli.terminal import console, count, print_exactly, print_json, print_json_list, printable, say
 
 if TYPE_CHECKING:
     from hybridstore.backends.values import Stored
@@ -38,8 +38,7 @@ def get(target: Target, *, document_id: str, as_json: bool) -> None:
     if as_json:
         print_json(asdict(document))
     else:
-        # A program gets the text as it is, a terminal without what would drive it.
-        click.echo(printable(document.text) if sys.stdout.isatty() else document.text)
+        print_exactly(document.text)
 
 
 @click.command(

@@ -56,6 +56,14 @@ def printable(text: str) -> str:
     return text.translate(_PICTURES).encode("utf-8", "replace").decode()
 
 
+def print_exactly(text: str) -> None:
+    """Print a text that is data: a program gets it as it is, a terminal without what would drive it."""
+    if sys.stdout.isatty():
+        click.echo(printable(text))
+    else:
+        click.echo(text.encode("utf-8", "replace").decode(), color=True)  # else click takes escape sequences out
+
+
 def print_json(value: Any) -> None:
     """Print one JSON value, indented."""
     click.echo(_dumped(value, indent=2))

@@ -59,7 +59,7 @@ class Tokens:
         last = -1
         pieces = _pieces(text)
         while group := list(islice(pieces, _TOGETHER)):
-            encoded = self._tokenizer.encode_batch([_clean(piece) for _, piece in group], add_special_tokens=False)
+            encoded = self._encoded([_clean(piece) for _, piece in group])
             for (at, _), encoding in zip(group, encoded, strict=True):
                 for begin, end in encoding.offsets:
                     # Some tokenizers have tokens that stand for no character, or several for one.
@@ -67,6 +67,12 @@ class Tokens:
                         last = at + begin
                         starts.append(last)
         return starts
+
+    def _encoded(self, pieces: Sequence[str]) -> list[Any]:
+        if len(pieces) == 1:  # the threads of a batch cost ten times what a short text takes
+            return [self._tokenizer.encode(pieces[0], add_special_tokens=False)]
+        found: list[Any] = self._tokenizer.encode_batch(pieces, add_special_tokens=False)
+        return found
 
 
 def wordpiece(vocabulary: Path) -> Any:

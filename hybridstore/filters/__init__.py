@@ -13,7 +13,7 @@ into a name. A stored integer beyond int64 is compared as a float, which is how 
 """
 
 from hybridstore.filters.matching import matches
-from hybridstore.filters.parsing import MAX_CONDITIONS, MAX_LEVELS, from_text, parse, to_dict
+from hybridstore.filters.parsing import MAX_CONDITIONS, MAX_LEVELS, from_text, parse, to_dict, value_from_text
 from hybridstore.filters.tree import (
     OPERATORS,
     OWN_FIELDS,
@@ -46,4 +46,5 @@ __all__ = [
     "parse",
     "place_of",
     "to_dict",
+    "value_from_text",
 ]

@@ -116,11 +116,16 @@ def from_text(text: str) -> Filter:
             f"{text!r} is no filter; write year>=2020, lang=en, title~word, uri^=http, tag? or a JSON object"
         )
     name, sign, value = found.groups()
-    try:
-        operand = json.loads(value, parse_constant=_no_constant)
-    except (ValueError, RecursionError):  # no JSON, hence a plain text
-        operand = value
+    operand = value_from_text(value)
     return Comparison(name, _SIGNS[sign], value if sign == "^=" and not isinstance(operand, str) else operand)
+
+
+def value_from_text(text: str) -> Any:
+    """Give the value a command line means: JSON where it is JSON (2020, true, "2020"), else the text as it stands."""
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -10,26 +10,24 @@ What belongs to the machine is left behind: chunk ids, revisions, and the times 
 
 from __future__ import annotations
 
-import gzip
-import os
-import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 from hybridstore import filters
-from hybridstore.errors import FileRefused, InputError
+from hybridstore.errors import InputError
 from hybridstore.filters import Filter
+from hybridstore.ingest import lines
 from hybridstore.ingest.exported import Header, Row, document_line, header_line, read_header, read_row
 from hybridstore.records import AddReport
 from hybridstore.store import Store
 
 _AT_ONCE = 200  # documents whose digests are asked for together
 
-File = str | os.PathLike[str] | IO[bytes]
+File = lines.File
 Progress = Callable[[int, int], None]
 
 
@@ -57,7 +55,7 @@ def export(
     """
     wanted = filters.parse(where)
     backend = store.backend
-    with _writing(file) as stream, backend.snapshot():
+    with lines.writing(file, _is_export, "export of a store") as stream, backend.snapshot():
         total = backend.count() if wanted is None else sum(1 for _ in backend.scan(wanted))
         background = backend.background() if vectors and wanted is None else None
         stream.write(header_line(Header(backend.language, backend.embedding(), total, vectors, background)))
@@ -120,92 +118,34 @@ def reading(file: File) -> Iterator[Incoming]:
 
     Raises FileRefused for a file that cannot be opened, InputError for one that is no export or of a newer kind.
     """
-    with ExitStack() as stack:
-        if isinstance(file, str | os.PathLike):
-            name = os.fspath(file)
-            try:
-                stream = stack.enter_context(_opened(name))
-            except OSError as error:
-                raise FileRefused(name, f"cannot be read ({error.strerror or error})") from error
-        else:
-            name, stream = str(getattr(file, "name", "the stream")), file
-        lines = _numbered(stream, name)
-        yield Incoming(name, read_header(next(lines, (1, b""))[1], name), lines)
+    with lines.reading(file) as (name, numbered):
+        yield Incoming(name, read_header(next(numbered, (1, b""))[1], name), numbered)
 
 
-def _opened(name: str) -> IO[bytes]:
-    return cast("IO[bytes]", gzip.open(name) if name.lower().endswith(".gz") else Path(name).open("rb"))
-
-
-@contextmanager
-def _writing(file: File) -> Iterator[IO[bytes]]:
-    if not isinstance(file, str | os.PathLike):
-        yield file
-        return
-    path = Path(file)
-    _refuse_foreign(path)
-    # A device or a pipe is written as it is; a file gets its name when it is whole.
-    part = path.with_name(f"{path.name}.part") if path.is_file() or not path.exists() else path
-    try:
-        with ExitStack() as stack:
-            stream: Any = stack.enter_context(part.open("wb"))
-            if path.name.lower().endswith(".gz"):
-                stream = stack.enter_context(gzip.GzipFile("", "wb", fileobj=stream, mtime=0))
-            yield stream
-        if part != path:
-            part.replace(path)
-    except OSError as error:
-        raise FileRefused(str(path), f"cannot be written ({error.strerror or error})") from error
-    finally:
-        if part != path:
-            part.unlink(missing_ok=True)
-
-
-def _refuse_foreign(path: Path) -> None:
-    """See that no file is replaced but a former export: a slip of the hand must not cost anyone a database."""
-    if path.is_dir():
-        raise FileRefused(str(path), "is a folder; name a file in it")
-    if not path.is_file() or not path.stat().st_size:
-        return
+def _is_export(path: Path) -> bool:
     try:
         with reading(path):
-            return
-    except InputError as error:
-        raise FileRefused(
-            str(path), "is already there and no export of a store, so it was left as it is; choose another name"
-        ) from error
-
-
-def _numbered(stream: IO[bytes], name: str) -> Iterator[tuple[int, bytes]]:
-    number = 0
-    try:
-        for number, line in enumerate(stream, start=1):
-            if line.strip():
-                yield number, line
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise _broken(name, number + 1, f"the compressed file is cut off or damaged ({error})") from error
-    except OSError as error:
-        raise FileRefused(name, f"cannot be read ({error.strerror or error})") from error
+            return True
+    except InputError:
+        return False
 
 
 def _rows(incoming: Incoming) -> Iterator[Row]:
     count = 0
-    for number, line in incoming.lines:
-        try:
-            row = read_row(line, incoming.header)
-        except (ValueError, RecursionError) as error:  # ours too: an InputError is a ValueError
-            raise _broken(incoming.name, number, str(error)) from error
-        count += 1
-        yield row
+    try:
+        for number, line in incoming.lines:
+            try:
+                row = read_row(line, incoming.header)
+            except (ValueError, RecursionError) as error:  # ours too: an InputError is a ValueError
+                raise lines.Broken(incoming.name, number, str(error)) from error
+            count += 1
+            yield row
+    except lines.Broken as error:
+        raise InputError(
+            f"{error}; the documents before it are in the store, and importing again goes on from there"
+        ) from error
     if count < incoming.header.documents:
         raise InputError(
             f"{incoming.name} ends after {count} of {incoming.header.documents} documents; those are in the "
             "store, and importing the whole file goes on from there"
         )
-
-
-def _broken(name: str, number: int, reason: str) -> InputError:
-    return InputError(
-        f"{name}, line {number}: {reason}; the documents before it are in the store, and importing again goes on "
-        "from there"
-    )

@@ -24,6 +24,7 @@ from hybridstore.errors import EmbedderMismatch, InputError, MissingExtra, NotFo
 from hybridstore.records import Document as Stored
 from hybridstore.records import Hit
 from hybridstore.search.selection import Candidates, Wanted, select
+from hybridstore.search.surroundings import Around
 from hybridstore.store import Store
 from hybridstore.store import open as open_store
 from hybridstore.store.embedding import GIVEN, unit
@@ -256,6 +257,7 @@ class HybridStoreRetriever(BaseRetriever):
     unique: bool = False
     per_document: int | None = None
     diversity: float = 0.0
+    around: Around | None = None
 
     def model_post_init(self, _context: Any, /) -> None:
         """Raise InputError for what makes no sense, before the first query."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from hybridstore import filters
 from hybridstore.backends.values import Purged
 from hybridstore.errors import InputError
 from hybridstore.filters import Filter
@@ -47,13 +48,14 @@ def meant(place: Place, target: Target, *, everything: bool) -> list[Note]:
         if not ids:
             raise InputError("no id is given; nothing was forgotten")
         return _with_versions(place, ids)
-    wanted = owned(place.namespace) if everything and not target else owned(place.namespace) & restricting(target)
+    mine = owned(place.namespace)
+    wanted = mine if everything and filters.parse(target) is None else mine & restricting(target)
     notes = [note_of(str(document.id), document.text, document.metadata) for document in place.store.documents(wanted)]
-    if not everything and len(notes) > 1 and len(notes) == len(place.store.backend.ids(owned(place.namespace))):
+    if not everything and len(notes) > 1 and len(notes) == len(place.store.backend.ids(mine)):
         named = ", ".join(repr(note.id) for note in notes[:_TOLD])
         raise InputError(
-            f"the filter takes every one of the {len(notes)} notes ({named}, …); say everything=True if that is meant: "
-            "nothing was forgotten"
+            f"the filter takes every one of the {len(notes)} notes ({named}, …); say everything=True (--all) "
+            "if that is meant: nothing was forgotten"
         )
     found = {note.id: note for note in _with_versions(place, [note.id for note in notes])}
     return list(found.values())
@@ -89,7 +91,8 @@ def purge(place: Place, target: Target, *, verify: bool, everything: bool) -> Pu
     if target is None or isinstance(target, str | Mapping | Filter):
         documents = [note.uri for note in meant(place, target, everything=everything)]
     else:
-        ids = list(target)
+        if not (ids := list(target)):
+            raise InputError("no id is given; nothing was purged")
         there = [id_ for id_ in ids if place.read(id_) is not None]
         known = [note.uri for note in _with_versions(place, there)]
         documents = list(dict.fromkeys([*known, *(place.namespace.document(id_) for id_ in ids)]))

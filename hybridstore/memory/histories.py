@@ -8,16 +8,31 @@ from hybridstore.memory.place import Place
 
 def history(place: Place, note: str) -> list[Note]:
     """Give a note with all that it superseded and that superseded it, oldest first; raises NotFound."""
+    now = place.now()
     with place.store.backend.snapshot():
         found = {note: place.required(note).note}
+        if found[note].expired(now):
+            raise place.unknown(note)
         front = [note]
         while front:
             here = found[front.pop()]
             for near in (*here.supersedes, *([here.superseded_by] if here.superseded_by else [])):
-                if near not in found and (there := place.read(near)) is not None:  # it may have been forgotten
+                there = None if near in found else place.read(near)
+                if there is not None and not there.note.expired(now):  # it may have been forgotten
                     found[near] = there.note
                     front.append(near)
-    return sorted(found.values(), key=by_age)
+    return _in_order(sorted(found.values(), key=by_age))
+
+
+def _in_order(notes: list[Note]) -> list[Note]:
+    """Put notes, given by age, after those they superseded, which may have been written down in the same moment."""
+    ordered: dict[str, Note] = {}
+    left = {note.id: note for note in notes}
+    while left:
+        ready = (note for note in left.values() if not any(older in left for older in note.supersedes))
+        note = next(ready, None) or next(iter(left.values()))  # in a damaged file they may go round
+        ordered[note.id] = left.pop(note.id)
+    return list(ordered.values())
 
 
 def by_age(note: Note) -> tuple[float, float, str]:

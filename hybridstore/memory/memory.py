@@ -14,7 +14,10 @@ from hybridstore.backends.values import Purged
 from hybridstore.embedders.base import Embedder
 from hybridstore.errors import InputError
 from hybridstore.filters import Filter
-from hybridstore.memory import conversations, forgetting, naming
+from hybridstore.ingest.lines import File
+from hybridstore.memory import carrying, conversations, forgetting, naming
+from hybridstore.memory.carried import Carried
+from hybridstore.memory.consolidating import Consolidation, consolidate
 from hybridstore.memory.conversations import Message
 from hybridstore.memory.forgetting import Forgotten, Target
 from hybridstore.memory.histories import history
@@ -28,6 +31,7 @@ from hybridstore.memory.scope import Where, visible
 from hybridstore.memory.similarity import ALIKE
 from hybridstore.memory.times import Moment, Span, moment, seconds_of, span_of
 from hybridstore.memory.tokens import counter
+from hybridstore.search.selection import ALIKE as NEARLY_THE_SAME
 from hybridstore.store import Store
 from hybridstore.store import open as open_store
 
@@ -197,7 +201,7 @@ class Memory:
     def get(self, id: str) -> Note:  # noqa: A002 - the word for it
         """Give a note by its id, whether it still holds or not; raises NotFound, for what has expired too."""
         found = self._place.required(id).note
-        if found.expires_at is not None and found.expires_at <= self._place.now():
+        if found.expired(self._place.now()):
             raise self._place.unknown(id)
         return found
 
@@ -246,6 +250,36 @@ class Memory:
     def _sweep_now_and_then(self) -> None:
         if self._place.clock() - self._swept > _SWEPT_EVERY:
             self.sweep()
+
+    # keeping in order
+
+    def consolidate(
+        self, *, dry_run: bool = True, keep: str = "newest", similarity: float = NEARLY_THE_SAME
+    ) -> Consolidation:
+        """Let one of several notes that say the same supersede the others; `dry_run`, the default, only tells which.
+
+        Notes say the same if their vectors' cosine is at least `similarity` and their words, numbers and signs are the
+        same in order, a few empty words aside; and they must have the same metadata, session and times. A fact and its
+        correction never do, nor turns. Kept is the "newest", or the most "used" by `feedback`; `history` gives the
+        others. A second run finds nothing.
+        """
+        return consolidate(self._place, dry_run=dry_run, keep=keep, similarity=similarity)
+
+    def export(self, file: File) -> int:
+        """Write all notes, history and turns included, as JSON Lines; give how many. A name in .gz is compressed.
+
+        Vectors and feedback stay behind: they are made anew where the notes are imported. Raises FileRefused for a file
+        that is something else, or cannot be written.
+        """
+        return carrying.export(self._place, file)
+
+    def import_(self, file: File) -> Carried:
+        """Take over the notes of an export into this namespace, whosever they were, and say what became of them.
+
+        What is there already stays as it is: an id of other content is named in `conflicts`. Raises InputError for a
+        line that cannot be read, saying which and what was taken over before it; running it again goes on from there.
+        """
+        return carrying.import_(self._place, file)
 
     # learning
 

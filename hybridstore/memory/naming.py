@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from hybridstore.errors import InputError
@@ -17,6 +18,8 @@ from hybridstore.search.surroundings import REACH
 
 SCHEME = "memory://"
 _TURN = re.compile(r"([^/]+)/(\d{6,})")
+# A session's own slashes are quoted twice, so the only one that is quoted once stands before the place.
+_TURNS_DOCUMENT = re.compile(r"(memory://[^/]+/(?:[^/%]|%(?!2F))+%2F)(\d{6,})")
 _VERSION = re.compile(r".+~\d+")
 _DIGITS = 6
 
@@ -27,6 +30,7 @@ class Namespace:
 
     parts: tuple[str, ...]
     text: str = field(init=False)
+    before: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """See that there is something to tell owners apart by."""
@@ -35,6 +39,7 @@ class Namespace:
                 f'a namespace is one or more texts that are not empty, as ("user", "42"), not {self.parts!r}'
             )
         object.__setattr__(self, "text", "/".join(_quoted(part) for part in self.parts))
+        object.__setattr__(self, "before", f"{SCHEME}{_quoted(self.text)}/")  # what its documents' ids begin with
 
     @classmethod
     def of(cls, given: str | Sequence[str]) -> Namespace:
@@ -42,18 +47,18 @@ class Namespace:
         return cls((given,) if isinstance(given, str) else tuple(given))
 
     @classmethod
+    @lru_cache(maxsize=256)
     def named(cls, text: str) -> Namespace:
-        """Make the one whose `text` this is."""
+        """Give the one whose `text` this is."""
         return cls(tuple(unquote(part) for part in text.split("/")))
 
     def document(self, note: str) -> str:
         """Give the document id of a note's id."""
-        return f"{SCHEME}{_quoted(self.text)}/{_quoted(note)}"
+        return f"{self.before}{_quoted(note)}"
 
     def note(self, document: str) -> str | None:
         """Give the note's id of a document's; None for documents that are not of this namespace."""
-        before = f"{SCHEME}{_quoted(self.text)}/"
-        return unquote(document[len(before) :]) if document.startswith(before) else None
+        return unquote(document[len(self.before) :]) if document.startswith(self.before) else None
 
 
 def _quoted(text: str) -> str:
@@ -80,13 +85,11 @@ def version(note: str, number: int) -> str:
 
 def around(document: str, reach: int = REACH) -> Sequence[str]:
     """Give the documents that a turn stands among, `reach` to either side and itself; () for what is no turn."""
-    before, slash, last = document.rpartition("/")
-    found = _TURN.fullmatch(unquote(last)) if document.startswith(SCHEME) and slash else None
+    found = _TURNS_DOCUMENT.fullmatch(document)
     if found is None:
         return ()
-    session, place = found[1], int(found[2])
-    first = max(place - reach, 1)
-    return [f"{before}/{_quoted(f'{session}/{n:0{_DIGITS}}')}" for n in range(first, place + reach + 1)]
+    before, place = found[1], int(found[2])
+    return [f"{before}{n:0{_DIGITS}}" for n in range(max(place - reach, 1), place + reach + 1)]
 
 
 def checked(note: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hybridstore.errors import InputError
 from hybridstore.memory.naming import Namespace
-from hybridstore.memory.times import moment
+from hybridstore.memory.times import moment, seconds_of
 from hybridstore.records import Document
 
 OURS = "memory"
@@ -34,7 +34,7 @@ class Note:
     a `name` if there is one, and `message`, the id its caller gave it. `occurred_at` is when it happened, if that was
     said; it holds from `valid_from` until `valid_to` (None: still), and vanishes at `expires_at`. `recorded_at` is when
     it was written down. `supersedes` are the notes it took the place of, `superseded_by` the one that took its place,
-    `links` those it is much like.
+    `links` those it is much like. `format` tells how a long text is cut: "plain", "markdown" or "code".
     """
 
     id: str
@@ -55,6 +55,7 @@ class Note:
     supersedes: tuple[str, ...] = ()
     superseded_by: str | None = None
     links: tuple[str, ...] = ()
+    format: str = "plain"
 
     @property
     def uri(self) -> str:
@@ -71,15 +72,25 @@ class Note:
         """When it happened, or else when it was written down."""
         return self.occurred_at or self.recorded_at
 
+    def expired(self, at: datetime) -> bool:
+        """Say whether it has vanished by a moment."""
+        return self.expires_at is not None and self.expires_at <= at
+
     def holds(self, at: datetime) -> bool:
         """Say whether it is shown at a moment: neither superseded, nor out of date, nor expired by then."""
-        ended = any(end is not None and end <= at for end in (self.valid_to, self.expires_at))
+        ended = self.expired(at) or (self.valid_to is not None and self.valid_to <= at)
         return not ended and (self.valid_from is None or self.valid_from <= at)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as JSON can hold it, times in ISO 8601, what is not there left out."""
+        """Give it as JSON can hold it, times in ISO 8601, what is not there left out; see `from_dict`."""
         facts = {name: getattr(self, name) for name in self.__slots__}
-        return {name: _plain(value) for name, value in facts.items() if value not in (None, (), {}) or name == "text"}
+        said = {name: value for name, value in facts.items() if value not in (None, (), {}) or name == "text"}
+        return {name: _plain(value) for name, value in said.items() if (name, value) != ("format", "plain")}
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any], *, namespace: tuple[str, ...] | None = None) -> Note:
+        """Make one of what `to_dict` gives, in another `namespace` if asked; raises InputError for anything else."""
+        return _note_from(given, namespace)
 
 
 def _plain(value: Any) -> Any:
@@ -97,11 +108,14 @@ def document_of(note: Note) -> Document:
     facts |= {short: when.timestamp() for short, name in _TIMES.items() if (when := getattr(note, name)) is not None}
     facts |= {name: value for name in _PLAIN if (value := getattr(note, name)) is not None}
     facts |= {name: list(value) for name in _LISTS if (value := getattr(note, name))}
+    if note.format != "plain":
+        facts["format"] = note.format
     return Document(
         id=note.uri,
         uri=note.uri,
         text=_said_by(note.name) + note.text,
         metadata={**note.metadata, OURS: facts},
+        format=note.format,
     )
 
 
@@ -124,8 +138,31 @@ def note_of(document_id: str, text: str, metadata: Mapping[str, Any]) -> Note:
         namespace=namespace.parts,
         kind=facts.get("kind", "note"),
         metadata={key: value for key, value in metadata.items() if key != OURS},
+        format=facts.get("format", "plain"),
         **known,
     )
+
+
+def _note_from(given: Mapping[str, Any], namespace: tuple[str, ...] | None) -> Note:
+    if not isinstance(given, Mapping):
+        raise InputError(f"a note is a mapping as Note.to_dict gives it, not {given!r}")
+    facts: dict[str, Any] = dict(given) | ({} if namespace is None else {"namespace": list(namespace)})
+    if unknown := sorted(map(str, facts.keys() - set(Note.__slots__))):
+        raise InputError(f"a note has the unknown fields {', '.join(unknown)}; a newer version may know them")
+    for name in ("id", "text", *(name for name in (*_PLAIN, "kind", "format") if name in facts)):
+        wanted = int if name == "turn" else str
+        if not isinstance(facts.get(name), wanted) or isinstance(facts[name], bool):
+            kind = "whole number" if wanted is int else "text"
+            raise InputError(f"the {name} of a note is a {kind}, not {facts.get(name)!r}")
+    for name in ("namespace", *_LISTS):
+        value = facts.get(name, ())
+        if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+            raise InputError(f"the {name} of a note is a list of texts, not {value!r}")
+        facts[name] = tuple(value)
+    for name in _TIMES.values():
+        if name in facts:
+            facts[name] = moment(seconds_of(facts[name], name))
+    return Note(**(facts | {"metadata": seen_to(facts.get("metadata"))}))
 
 
 def seen_to(metadata: Mapping[str, Any] | None) -> dict[str, Any]:

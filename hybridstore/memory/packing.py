@@ -2,38 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from hybridstore.memory.recall import Recalled
 from hybridstore.memory.rendering import item_block
 
 _SMALLEST = 12  # tokens that an item takes at least, for its citation
+_MISSED = 8  # in a row that do not fit, before the rest is left out uncounted: counting takes longer than finding
 _LONG = 12  # characters a token has at most, nearly always: what is far too long need not be counted
+
+Counter = Callable[[str], int]
 
 
 def pack(
-    found: Sequence[Recalled],
+    found: Iterable[Recalled],
     beside: Callable[[Recalled], Sequence[Recalled]],
-    block: Callable[[Sequence[Recalled], int], str],
-    count_tokens: Callable[[str], int],
+    block: Callable[[Sequence[Recalled]], str],
+    count_tokens: Counter,
     budget: int,
-) -> tuple[list[Recalled], int, str]:
-    """Give what is shown, how many of `found` are not, and the block of text, which has at most `budget` tokens.
+) -> tuple[list[Recalled], str]:
+    """Give what is shown, and the block of text that shows it, which has at most `budget` tokens.
 
-    `found` is taken best first; what does not fit any more is passed over for what does. After each come the pieces
-    `beside` it, nearest first, as far as there is room, and stand where they were said. `block` writes items and the
-    number left out. Where not even an empty block fits, the text is empty.
+    `found` is taken best first, and no further than there is room; what does not fit is passed over for what does.
+    After each come the pieces `beside` it, nearest first, as far as there is room, and stand where they were said.
+    `block` writes items. Where not even an empty block fits, the text is empty.
     """
-    room = budget - count_tokens(block([], len(found)))
+    groups = _chosen(found, beside, count_tokens, budget - count_tokens(block([])))
+    while True:  # the pieces were counted one by one, and tokenizers do not quite add up
+        shown = [item for group in groups for item in sorted(group, key=_place)]
+        text = block(shown)
+        if count_tokens(text) <= budget:
+            return shown, text
+        if not groups:
+            return [], ""
+        if groups[-1].pop().beside is None:
+            groups.pop()
+
+
+def _chosen(
+    found: Iterable[Recalled], beside: Callable[[Recalled], Sequence[Recalled]], count_tokens: Counter, room: int
+) -> list[list[Recalled]]:
+    """Give what fits, each piece with those beside it behind it."""
     groups: list[list[Recalled]] = []
     taken: set[int] = set()
-    over: list[Recalled] = []
+    missed = 0
     for item in found:
         if item.chunk_id in taken:
             continue
-        if (cost := _cost(item, room, count_tokens)) > room:
-            over.append(item)
+        cost = _cost(item, room, count_tokens)
+        if cost > room:
+            missed += 1
+            if missed == _MISSED:
+                break
             continue
+        missed = 0
         room -= cost
         groups.append([item])
         taken.add(item.chunk_id)
@@ -42,22 +64,10 @@ def pack(
                 room -= cost
                 groups[-1].append(near)
                 taken.add(near.chunk_id)
-    while True:  # the pieces were counted one by one, and tokenizers do not quite add up
-        shown = [item for group in groups for item in sorted(group, key=_place)]
-        left = sum(item.chunk_id not in taken for item in over)
-        text = block(shown, left)
-        if count_tokens(text) <= budget:
-            return shown, left, text
-        if not groups:
-            return [], len(found), ""
-        dropped = groups[-1].pop()
-        taken.discard(dropped.chunk_id)
-        if dropped.beside is None:
-            groups.pop()
-            over.append(dropped)
+    return groups
 
 
-def _cost(item: Recalled, room: int, count_tokens: Callable[[str], int]) -> int:
+def _cost(item: Recalled, room: int, count_tokens: Counter) -> int:
     """Give an item's tokens with its line's end, or, where it cannot fit, some number above the room."""
     if room < _SMALLEST or len(item.text) > room * _LONG:
         return room + 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -22,7 +22,8 @@ from hybridstore.records import Hit
 from hybridstore.search.selection import plain
 
 ORDERS = ("score", "time")
-_LOOKED = 200  # passages among which what fits is chosen
+# Passages among which what fits is chosen: as many as could fit if all were a word, within bounds.
+_LEAST_LOOKED, _MOST_LOOKED, _TOKENS_EACH = 50, 1000, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,28 +78,34 @@ def recall(place: Place, wanted: Wanted, count_tokens: Callable[[str], int]) -> 
     now = place.now()
     as_of = None if wanted.as_of is None else wanted.as_of.timestamp()
     where = visible(place.namespace, now.timestamp(), as_of=as_of, session=wanted.session, where=wanted.where)
+    looked = min(max(wanted.max_tokens // _TOKENS_EACH, _LEAST_LOOKED), _MOST_LOOKED)
     with place.store.backend.snapshot():
         results = place.store.search(
-            wanted.query, limit=_LOOKED, where=where, min_relevance=wanted.min_relevance, around=naming.around
+            wanted.query, limit=looked, where=where, min_relevance=wanted.min_relevance, around=naming.around
         )
-        items = [recalled(hit) for hit in results]
+        items: Iterable[Recalled] = map(recalled, results)
         if wanted.recency is not None:
             items = _weighed(items, wanted.recency, wanted.as_of or now)
-        single, copies = _without_copies(items)
+        copies: list[Recalled] = []
         confidence = results.confidence
 
-        def block(shown: Sequence[Recalled], over_budget: int) -> str:
-            ordered = sorted(shown, key=_by_time) if wanted.order == "time" else shown
-            return rendered(wanted.query, ordered, LeftOut(over_budget, copies), confidence)
+        def left_out(shown: Sequence[Recalled]) -> LeftOut:
+            found = {hit.chunk_id for hit in results}
+            return LeftOut(len(found.difference(item.chunk_id for item in (*shown, *copies))), len(copies))
+
+        def block(shown: Sequence[Recalled]) -> str:
+            return rendered(
+                place.namespace.before, wanted.query, _arranged(shown, wanted.order), left_out(shown), confidence
+            )
 
         def beside(item: Recalled) -> list[Recalled]:
             return _beside(place, item, wanted.neighbours, where) if wanted.neighbours else []
 
-        shown, over_budget, text = pack(single, beside, block, count_tokens, wanted.max_tokens)
+        shown, text = pack(_without_copies(items, copies), beside, block, count_tokens, wanted.max_tokens)
     return Recall(
         query=wanted.query,
-        items=tuple(sorted(shown, key=_by_time) if wanted.order == "time" else shown),
-        left_out=LeftOut(over_budget, copies),
+        items=tuple(_arranged(shown, wanted.order)),
+        left_out=left_out(shown),
         confidence=confidence,
         tokens=count_tokens(text) if text else 0,
         text=text,
@@ -118,7 +125,7 @@ def recalled(hit: Hit) -> Recalled:
     )
 
 
-def _weighed(items: Sequence[Recalled], recency: Recency, at: datetime) -> list[Recalled]:
+def _weighed(items: Iterable[Recalled], recency: Recency, at: datetime) -> list[Recalled]:
     """Multiply scores by what each note's age leaves of them; the best first."""
     weighed = []
     for item in items:
@@ -128,15 +135,19 @@ def _weighed(items: Sequence[Recalled], recency: Recency, at: datetime) -> list[
     return sorted(weighed, key=lambda item: -item.score)
 
 
-def _without_copies(items: Sequence[Recalled]) -> tuple[list[Recalled], int]:
-    """Leave out what says the same, by the same speaker, as something better; give how many that were.
+def _without_copies(items: Iterable[Recalled], copies: list[Recalled]) -> Iterator[Recalled]:
+    """Give what says something that nothing better says, by the same speaker; the others go to `copies`.
 
     Only case and white space may differ: two notes that are nearly alike may well be a fact and its correction.
     """
-    single: dict[tuple[str | None, str], Recalled] = {}
+    met: set[tuple[str | None, str]] = set()
     for item in items:
-        single.setdefault((item.note.speaker, plain(item.note.text)), item)
-    return list(single.values()), len(items) - len(single)
+        said = (item.note.speaker, plain(item.note.text))
+        if said in met:
+            copies.append(item)
+        else:
+            met.add(said)
+            yield item
 
 
 def _beside(place: Place, item: Recalled, reach: int, where: Filter) -> list[Recalled]:
@@ -161,6 +172,10 @@ def _beside(place: Place, item: Recalled, reach: int, where: Filter) -> list[Rec
         )
         for passage in passages
     ]
+
+
+def _arranged(items: Sequence[Recalled], order: str) -> Sequence[Recalled]:
+    return sorted(items, key=_by_time) if order == "time" else items
 
 
 def _by_time(item: Recalled) -> tuple[float, str, int, int]:

@@ -49,6 +49,7 @@ class Said:
     session: str | None = None
     ttl: float | None = None
     supersedes: Sequence[str] = ()
+    format: str = "plain"
 
 
 def remember(place: Place, said: Said, *, on_similar: str, similarity: float) -> Remembered:
@@ -64,45 +65,44 @@ def remember(place: Place, said: Said, *, on_similar: str, similarity: float) ->
         raise InputError(
             f"there are notes much like it: {near}; pass on_similar='keep' to keep both, or supersedes= that id"
         )
-    found = place.changed(lambda change: _decided(place, change, said, alike, on_similar))
+    found = place.changed(lambda change: decided(place, change, said, alike, on_similar))
     return replace(found, similar=tuple((each.id, each.cosine) for each in alike))
 
 
-def _decided(place: Place, change: Change, said: Said, alike: Sequence[Similar], on_similar: str) -> Remembered:
+def decided(
+    place: Place, change: Change, said: Said, alike: Sequence[Similar] = (), on_similar: str = "keep"
+) -> Remembered:
+    """Fill a change with what keeping a note comes to, by what is stored; give what will have become of it."""
     now = place.now()
     here, there = _slot(place, said, now)
-    if there is not None and there.note.text == said.text and there.note.holds(now):
-        return _again(change, said, there, now)
-    note = _note(place, said, here, now)
-    older: list[Stored] = []
-    if there is not None and not (there.note.expires_at and there.note.expires_at <= now):
-        note = replace(note, supersedes=(_set_aside(place, change, there, note),))
+    again = there is not None and there.note.text == said.text and there.note.holds(now)
+    note = _renewed(there.note, said, now) if again and there is not None else _note(place, said, here, now)
+    aside: tuple[str, ...] = ()
+    if there is not None and not again and not there.note.expired(now):
+        aside = (_set_aside(place, change, there, note),)
     named = [*said.supersedes, *([each.id for each in alike] if on_similar == "supersede" else [])]
-    for each in dict.fromkeys(named):
-        head = _head(place, each)
-        if head.note.id != here and head.note.id not in {known.note.id for known in older}:
-            older.append(head)
-    linked = [place.required(each.id) for each in alike if on_similar == "link" and each.id != here]
+    older = {head.note.id: head for each in named if (head := _head(place, each)).note.id != here}
+    beside = [] if on_similar != "link" else [place.read(each.id) for each in alike]
+    linked = {near.note.id: near for near in beside if near is not None and near.note.id not in {here, *older}}
     note = replace(
         note,
-        supersedes=(*note.supersedes, *(before.note.id for before in older)),
-        links=tuple(before.note.id for before in linked),
+        supersedes=tuple(dict.fromkeys((*note.supersedes, *aside, *older))),
+        links=tuple(dict.fromkeys((*note.links, *linked))),
     )
-    for before in older:
+    for before in older.values():
         change.replace(before, ended(before.note, note))
-    for before in linked:
+    for before in linked.values():
         change.replace(before, replace(before.note, links=tuple(dict.fromkeys((*before.note.links, here)))))
     if there is None:
         change.add(note)
-    else:
+    elif note != there.note:
         change.replace(there, note)
-    return Remembered(
-        id=here,
-        status="superseded" if note.supersedes else "added",
-        ids=(here,),
-        added=1,
-        supersedes=note.supersedes,
-    )
+    replaced = (*aside, *older)
+    if again and there is not None:
+        status = "superseded" if replaced else "unchanged" if note == there.note else "updated"
+    else:
+        status = "superseded" if replaced else "added"
+    return Remembered(id=here, status=status, ids=(here,), added=int(not again), supersedes=replaced)
 
 
 def _slot(place: Place, said: Said, now: datetime) -> tuple[str, Stored | None]:
@@ -113,14 +113,19 @@ def _slot(place: Place, said: Said, now: datetime) -> tuple[str, Stored | None]:
     """
     if said.id is not None:
         return said.id, place.read(said.id)
-    parts = (said.text, said.session or "", said.occurred_at.isoformat() if said.occurred_at else "")
-    made = hashlib.blake2b("\x00".join(parts).encode(errors="replace"), digest_size=8).hexdigest()
+    made = made_id(said.text, said.session, said.occurred_at)
     for number in count(1):
         here = made if number == 1 else f"{made}-{number}"
         there = place.read(here)
         if there is None or (there.note.text == said.text and there.note.holds(now)):
             return here, there
     raise AssertionError  # pragma: no cover - count never ends
+
+
+def made_id(text: str, session: str | None = None, occurred_at: datetime | None = None) -> str:
+    """Give the id that is made for a note without one."""
+    parts = (text, session or "", occurred_at.isoformat() if occurred_at else "")
+    return hashlib.blake2b("\x00".join(parts).encode(errors="replace"), digest_size=8).hexdigest()
 
 
 def _note(place: Place, said: Said, here: str, now: datetime) -> Note:
@@ -138,13 +143,13 @@ def _note(place: Place, said: Said, here: str, now: datetime) -> Note:
         expires_at=expiry(said.ttl, now),
         recorded_at=now,
         session=said.session,
+        format=said.format,
     )
 
 
-def _again(change: Change, said: Said, there: Stored, now: datetime) -> Remembered:
+def _renewed(before: Note, said: Said, now: datetime) -> Note:
     """Take over what is new about a note that is there: metadata are added to, times and lifetime given anew."""
-    before = there.note
-    note = replace(
+    return replace(
         before,
         metadata={**before.metadata, **(said.metadata or {})},
         occurred_at=said.occurred_at or before.occurred_at,
@@ -153,10 +158,6 @@ def _again(change: Change, said: Said, there: Stored, now: datetime) -> Remember
         session=said.session or before.session,
         expires_at=expiry(said.ttl, now) or before.expires_at,
     )
-    changed = note != before
-    if changed:
-        change.replace(there, note)
-    return Remembered(id=before.id, status="updated" if changed else "unchanged", ids=(before.id,))
 
 
 def _set_aside(place: Place, change: Change, there: Stored, note: Note) -> str:

@@ -55,7 +55,7 @@ def restricting(where: Where) -> Filter:
     if wanted is None or _passes_all(wanted):
         raise InputError(
             f"the filter {where!r} restricts nothing, and would take every note; name what is to go, "
-            "or say everything=True"
+            "or say everything=True (--all)"
         )
     return wanted
 

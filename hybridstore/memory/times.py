@@ -36,10 +36,9 @@ def moment(seconds: float) -> datetime:
 
 
 def told(when: datetime) -> str:
-    """Write a moment for people and models: to the second, or the day alone where it is midnight."""
+    """Write a moment for people and models: to the minute, or the day alone where it is midnight."""
     when = when.astimezone(UTC)
-    whole = when.replace(microsecond=0)
-    return f"{when:%Y-%m-%d}" if (whole.hour, whole.minute, whole.second) == (0, 0, 0) else f"{when:%Y-%m-%dT%H:%M:%SZ}"
+    return f"{when:%Y-%m-%d}" if (when.hour, when.minute) == (0, 0) else f"{when:%Y-%m-%dT%H:%MZ}"
 
 
 def span_of(given: Span, what: str) -> float:

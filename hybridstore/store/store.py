@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,7 +18,7 @@ from hybridstore.backends.base import Backend
 from hybridstore.backends.learning import Asked, Model
 from hybridstore.backends.values import Problem, Purged, Stats
 from hybridstore.embedders.base import Embedder
-from hybridstore.errors import EmbedderMismatch, InputError
+from hybridstore.errors import EmbedderMismatch
 from hybridstore.records import AddReport, Document, Hit, Results, Source, Trace
 from hybridstore.search import remedies
 from hybridstore.search.explain import Explanation, explain
@@ -27,15 +27,19 @@ from hybridstore.search.request import Request
 from hybridstore.search.selection import Wanted
 from hybridstore.search.surroundings import Around
 from hybridstore.store import background
+from hybridstore.store.adding import Addable, Table, add
 from hybridstore.store.asking import Asking
-from hybridstore.store.documents import document_from, ids_from
+from hybridstore.store.documents import ids_from
 from hybridstore.store.embedding import StoreEmbedder, unit
 from hybridstore.store.options import Options, Where
 from hybridstore.store.reembedding import reembed
+from hybridstore.store.replacing import replace
+from hybridstore.store.streaming import stream
 from hybridstore.store.supposing import Supposing
 from hybridstore.store.writer import Progress, Writer
 
-Addable = str | Document | Mapping[str, Any]
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Store:
@@ -74,41 +78,36 @@ class Store:
 
     def add(
         self,
-        documents: Addable | Iterable[Addable],
+        documents: Addable | Iterable[Addable] | Table,
         *,
         vectors: ArrayLike | None = None,
         chunk: bool = True,
         progress: Progress | None = None,
     ) -> AddReport:
-        """Add documents: texts, Documents, mappings with a Document's fields, or an iterable of these.
+        """Add documents: texts, Documents, mappings with a Document's fields, an iterable of these, or a table.
 
         A known id with the same content does nothing; with other content it replaces the document, embedding only
         chunks that changed. Long iterables are committed as they come. `vectors` is (n, dim), one for each
         document, scaled to unit norm; no model runs then. With `vectors` or `chunk=False` a document is one chunk.
-        `progress` is called with the report so far. Raises InputError for a document that cannot be stored.
+        `progress` is called with the report so far. A table is anything that gives Arrow data, such as a frame of
+        polars or pandas: `hybridstore.tables.documents_from` says how its columns are read, and a column "vector"
+        stands for `vectors`. Raises InputError for a document that cannot be stored.
         """
-        many: Any = [documents] if isinstance(documents, str | Document | Mapping) else documents
-        if isinstance(many, bytes) or not isinstance(many, Iterable):
-            raise InputError(
-                f"documents are texts, Documents, mappings or an iterable of these, not {type(many).__name__}"
-            )
-        if vectors is None:
-            with self.writer(chunk=chunk, progress=progress) as writer:
-                for document in many:
-                    writer.add(document_from(document))
-            return writer.report
-        listed = [document_from(document) for document in many]
-        array = unit(vectors, (None, None), "vectors") if listed else np.empty((0, 1), np.float32)
-        if len(array) != len(listed):
-            raise InputError(f"there are {len(listed)} documents but {len(array)} vectors; give one for each")
-        with self.writer(chunk=False, progress=progress) as writer:
-            for document, vector in zip(listed, array, strict=True):
-                writer.add(document, vector=vector)
-        return writer.report
+        return add(self.writer, documents, vectors=vectors, chunk=chunk, progress=progress)
 
     def writer(self, *, chunk: bool = True, progress: Progress | None = None, together: bool = False) -> Writer:
         """Give a Writer, to add documents one by one and have them committed in batches, or all `together`."""
         return Writer(self.backend, self._embedder, chunk=chunk, progress=progress, together=together)
+
+    def replace(self, before: Iterable[Document], after: Iterable[Addable], *, chunk: bool = True) -> AddReport | None:
+        """Put documents in the place of others in one step, unless somebody changed something meanwhile.
+
+        `before` are documents as `get` gave them; those whose ids `after` does not have are removed. None, and nothing
+        is written, where one of `before` is not stored as it is here any more, or an id of `after` that `before` does
+        not have is taken: read again, and decide again. Raises InputError for what cannot be stored, and for an id
+        that comes twice.
+        """
+        return replace(self.backend, self._embedder, before, after, chunk=chunk)
 
     def remove(self, ids: str | Iterable[str]) -> int:
         """Remove documents by id; give how many there were. Unknown ids are no error."""
@@ -216,6 +215,15 @@ class Store:
     def documents(self, where: Where = None) -> Iterator[Document]:
         """Give all documents that pass the filter, in the order they were first added, a few at a time."""
         return (stored.document for stored in self.backend.scan(filters.parse(where)))
+
+    def to_arrow(self, where: Where = None, *, vectors: bool = False) -> pa.RecordBatchReader:
+        """Give all documents that pass the filter as a stream of Arrow batches; `.read_all()` makes a table of it.
+
+        Its columns are a Document's fields, with metadata as a string of JSON, so that `add` takes the stream. With
+        `vectors` there is a column of that name too: a list of float32 vectors, one for each chunk in the order of the
+        text, null where one is missing. Raises MissingExtra without pyarrow.
+        """
+        return stream(self.backend, filters.parse(where), vectors=vectors)
 
     def count(self) -> int:
         """Count the documents."""

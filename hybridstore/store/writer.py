@@ -73,6 +73,7 @@ class Writer:
         self._together = together
         self._waiting: dict[str, _Waiting] = {}
         self._characters = 0
+        self._removing: dict[str, bytes] = {}
         self._met: dict[str, set[str]] = {}
         self._finished: dict[Source, frozenset[str]] = {}
         self._dropped: set[str] = set()  # sources that lost documents on their way
@@ -100,6 +101,14 @@ class Writer:
             self._met.setdefault(source, set()).add(str(document.id))
         given = None if vector is None else vector[None, :]
         self._wait(_Waiting(document, digest, source, whole, given, replaces=replaces))
+
+    def remove(self, document_id: str, *, stored: bytes) -> None:
+        """Remove a document with what is added; `stored` is the content digest it must have then: see `flush`."""
+        if document_id in self._waiting or document_id in self._removing:
+            self.flush()
+        self._removing[document_id] = stored
+        if len(self._removing) >= _MOST_DOCUMENTS and not self._together:
+            self.flush()
 
     def bring(self, embedding: Embedding) -> None:
         """Say whose vectors `add_cut` brings from now on; EmbedderMismatch where the store's are another's."""
@@ -140,7 +149,7 @@ class Writer:
             self._waiting[identifier] = replace(earlier, source=waiting.source or earlier.source)
             self.report += AddReport(unchanged=1)
             return
-        if earlier is not None:
+        if earlier is not None or identifier in self._removing:
             self.flush()
         self._waiting[identifier] = waiting
         self._characters += len(waiting.document.text) + len(waiting.document.title)
@@ -160,10 +169,11 @@ class Writer:
     def flush(self) -> None:
         """Commit what is waiting. Where that fails it goes on waiting, so that no source is finished without it.
 
-        But Conflict, where a document finds something else than it `replaces`, drops all that was waiting, for it would
-        be raised again and again. `add` and leaving the block commit too, and raise it as well.
+        But Conflict, where a document finds something else than it `replaces`, or one to be removed is not what was to
+        be stored, drops all that was waiting, for it would be raised again and again. `add`, `remove` and leaving the
+        block commit too, and raise it as well.
         """
-        if not self._waiting and not self._finished:
+        if not (self._waiting or self._removing or self._finished):
             return
         again = self._brought is None and self._embedders.follows_file
         while True:
@@ -178,17 +188,21 @@ class Writer:
                 again = False  # another process has finished a re-embedding: the file's embedder is another now
             except Conflict:
                 self._dropped |= {*self._met, *(source.key for source in self._finished)}
-                self._waiting, self._characters, self._finished = {}, 0, {}
+                self._clear()
                 raise
-        self._waiting, self._characters, self._finished = {}, 0, {}
+        self._clear()
         self.report += report
         if self._progress:
             self._progress(self.report)
 
+    def _clear(self) -> None:
+        self._waiting, self._characters, self._removing, self._finished = {}, 0, {}, {}
+
     def _put(self, waiting: Mapping[str, _Waiting]) -> AddReport:
-        known = self._backend.digests(list(waiting))
-        for id_, item in waiting.items():  # looked at again when it is written; here it saves embedding in vain
-            see_that_it_replaces(id_, item.replaces, known.get(id_))
+        known = self._backend.digests([*waiting, *self._removing])
+        conditions = {id_: item.replaces for id_, item in waiting.items()} | self._removing
+        for id_, replaces in conditions.items():  # looked at again in the write; here it saves embedding in vain
+            see_that_it_replaces(id_, replaces, known.get(id_))
         fresh = {id_ for id_, item in waiting.items() if known.get(id_) != item.digest}
         lacking = any(waiting[id_].vectors is None and waiting[id_].embed for id_ in fresh)
         embedder = self._embedders.for_writing() if lacking else None
@@ -205,7 +219,7 @@ class Writer:
         given = next((entry.vectors for entry in entries if entry.vectors is not None), None)
         if identity is None and given is not None:
             identity = self._brought or self._embedders.identity(given.shape[1])
-        return self._backend.put(embedded, embedding=identity, finished=self._finished)
+        return self._backend.put(embedded, embedding=identity, finished=self._finished, removing=self._removing)
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""The contract of writing on a condition: a document is replaced only if it still is what was read."""
+"""The contract of writing on a condition: a document is replaced, or removed, only if it still is what was read."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -81,9 +81,42 @@ class ConditionsContract:
         assert backend.put([], removing=["b"]) == AddReport(removed=1)
         assert backend.check() == []
 
+    def test_a_document_takes_the_place_of_another_that_is_still_what_was_read(self, backend):
+        old, other = entry("old", "an old word", source="A"), entry("other", "another word")
+        backend.put([old, other], finished={source("A"): frozenset({"old"})})
+        before = backend.revision()
+        new = replace(entry("new", "a new word"), replaces=None)
+        assert backend.put([new], removing={"old": old.digest}) == AddReport(added=1, removed=1, chunks=1)
+        assert (backend.revision(), backend.sources()) == (before + 1, {})
+        assert (found(backend, "old"), sorted(found(backend, "word"))) == ([], ["new", "other"])
+        assert backend.put([], removing={}) == AddReport()
+        assert backend.check() == []
+
+    @pytest.mark.parametrize("there", ["changed", None])
+    def test_a_document_to_be_removed_that_is_something_else_is_left_with_the_whole_batch(self, backend, there):
+        backend.put([entry("kept", "as it was"), *([entry("a", there)] if there else [])])
+        before = state(backend)
+        read = entry("a", "as it was read").digest
+        with pytest.raises(Conflict) as error:
+            backend.put(
+                [entry("new", "never written"), entry("kept", "never changed")],
+                finished={source("A"): frozenset()},
+                removing={"a": read},
+            )
+        stored = entry("a", there).digest if there else None
+        assert (error.value.document_id, error.value.replaces, error.value.stored) == ("a", read, stored)
+        assert (state(backend), backend.sources()) == (before, {})
+
+    def test_what_a_finished_source_no_longer_has_can_be_removed_on_a_condition_too(self, backend):
+        gone = entry("gone", "x", source="A")
+        backend.put([gone], finished={source("A"): frozenset({"gone"})})
+        report = backend.put([], finished={source("A", "d2"): frozenset()}, removing={"gone": gone.digest})
+        assert (report, backend.count()) == (AddReport(removed=1), 0)
+
     def test_a_document_cannot_be_written_and_removed_at_once(self, backend):
-        with pytest.raises(InputError, match="'a'"):
-            backend.put([entry("a", "x")], removing=["b", "a"])
+        for removing in (["b", "a"], {"b": b"0" * 16, "a": entry("a", "x").digest}):
+            with pytest.raises(InputError, match="'a'"):
+                backend.put([entry("a", "x")], removing=removing)
         assert backend.count() == 0
 
     def test_threads_that_race_lose_no_change(self, open_backend):

@@ -242,3 +242,24 @@ class SearchingContract:
         assert backend.chunks_of("a", restriction(backend, phrases=["red"])) == [first]
         assert backend.chunks_of("a", restriction(backend, excluded=["red"])) == [second]
         assert backend.chunks_of("a", restriction(backend, {"k": 2})) == []
+
+    def test_chunks_lead_to_their_documents_and_back(self, backend):
+        text = "one two three"
+        backend.put(
+            [
+                entry("b", text, spans=[(0, 3), (4, 7), (8, 13)]),
+                entry("a", "four", metadata={"n": 1}),
+                entry("c", "five"),
+            ]
+        )
+        among = backend.chunks_among(["c", "b", "nowhere", "a"], ALL)
+        assert among == {id_: backend.chunks_of(id_, ALL) for id_ in "abc"}
+        assert len(among["b"]) == 3
+        everyone = [*among["b"], *among["a"]]
+        assert backend.documents_of(everyone) == ["b", "b", "b", "a"]
+        assert backend.documents_of([*reversed(everyone), 10**9]) == ["a", "b", "b", "b"]
+        assert backend.chunks_among(["a", "b", "c"], restriction(backend, {"n": {"$gte": 1}})) == {"a": among["a"]}
+        assert backend.chunks_among([], ALL) == {}
+        backend.remove(["b"])
+        assert backend.documents_of(everyone) == ["a"]
+        assert backend.chunks_among(["b"], ALL) == {}

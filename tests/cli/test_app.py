@@ -27,7 +27,10 @@ def commands(group=app, prefix=()):
             yield from commands(command, (*prefix, name))
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["search", "--help"], ["add", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], *([name, "--help"] for name in ("search", "add", "remember", "recall", "forget"))],
+)
 def test_help_loads_nothing_heavy(process, arguments):
     code = (
         "import sys, json\nfrom hybridstore.cli import main\n"

@@ -20,6 +20,12 @@ def test_get_prints_the_text_as_it_was_added(run):
     assert run("get", "soup").stdout == "Onion soup takes an hour.\n"
 
 
+def test_get_gives_a_program_escape_sequences_too(run, db):
+    with hs.open(db, embedder="none") as store:
+        store.add(hs.Document(id="log", text="\x1b[31mred\x1b[0m"))
+    assert run("get", "log").stdout == "\x1b[31mred\x1b[0m\n"
+
+
 def test_get_as_json_has_every_field(run):
     document = json.loads(run("get", "keys", "--json").stdout)
     assert document["metadata"] == {"lang": "en", "year": 2024}

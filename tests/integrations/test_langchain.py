@@ -216,7 +216,7 @@ def test_what_cannot_be_added_is_refused_and_nothing_is(store, arguments, told):
 
 
 def test_a_search_says_what_it_cannot_take(vectors, store):
-    with pytest.raises(InputError, match="does not take score_threshhold; it takes depth"):
+    with pytest.raises(InputError, match="does not take score_threshhold; it takes around, depth"):
         vectors.similarity_search("yeast", score_threshhold=0.5)
     with pytest.raises(InputError, match="k must be a whole number of at least 1"):
         vectors.similarity_search("yeast", k=0)

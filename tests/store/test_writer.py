@@ -133,3 +133,52 @@ def test_one_writer_holds_conditions_against_what_it_wrote_itself(store):
         with pytest.raises(Conflict):
             writer.flush()
     assert (store.get("a").text, writer.report.added) == ("one", 1)
+
+
+def test_documents_are_removed_in_one_step_with_what_is_added(store):
+    store.add([{"id": "a", "text": "one"}, {"id": "b", "text": "two"}])
+    digests, before = store.backend.digests(["a", "b"]), store.stats().revision
+    with store.writer() as writer:
+        writer.remove("a", stored=digests["a"])
+        writer.add(hs.Document(id="c", text="three"))
+        assert store.count() == 2
+    assert ([document.id for document in store.documents()], store.stats().revision) == (["b", "c"], before + 1)
+    assert (writer.report.added, writer.report.removed) == (1, 1)
+    with store.writer() as writer:
+        writer.remove("b", stored=digests["b"])
+    assert [document.id for document in store.documents()] == ["c"]
+
+
+@pytest.mark.parametrize("there", ["changed", None])
+def test_a_document_to_be_removed_that_is_something_else_stays_and_drops_what_waited(store, embedder, there):
+    store.add({"id": "a", "text": "one"})
+    (one,) = store.backend.digests(["a"]).values()
+    store.remove("a") if there is None else store.add({"id": "a", "text": there})
+    embedder.documents.clear()
+    writer = store.writer()
+    writer.add(hs.Document(id="b", text="never written"))
+    writer.remove("a", stored=one)
+    with pytest.raises(Conflict) as error:
+        writer.flush()
+    assert (error.value.document_id, error.value.replaces) == ("a", one)
+    assert embedder.documents == []  # it would have been in vain
+    writer.flush()
+    assert [document.text for document in store.documents()] == ([there] if there else [])
+
+
+def test_one_writer_removes_what_it_added_and_adds_it_again(store):
+    with store.writer() as writer:
+        writer.add(hs.Document(id="a", text="one"))
+        writer.flush()
+        (one,) = store.backend.digests(["a"]).values()
+        writer.remove("a", stored=one)
+        writer.add(hs.Document(id="a", text="one"), replaces=None)
+        writer.flush()
+        writer.add(hs.Document(id="b", text="two"))
+        writer.remove("a", stored=one)
+        assert store.count() == 1
+        writer.remove("a", stored=one)
+        assert [document.id for document in store.documents()] == ["b"]
+        with pytest.raises(Conflict):
+            writer.flush()
+    assert (store.count(), writer.report.added, writer.report.removed) == (1, 3, 2)

@@ -5,17 +5,26 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import apsw
 import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.analysis import ANALYSIS_VERSION, Analyser
-from hybridstore.backends.sqlite import background, check, documents, keyword, legs, reembedding, vector, writing
-from hybridstore.backends.sqlite.connection import Connections, rows, value
+from hybridstore.backends.sqlite import (
+    background,
+    check,
+    documents,
+    keyword,
+    legs,
+    reembedding,
+    stored,
+    vector,
+    writing,
+)
+from hybridstore.backends.sqlite.connection import Connections, value
 from hybridstore.backends.sqlite.learning import SQLiteLearning
 from hybridstore.backends.sqlite.migrations import prepare
 from hybridstore.backends.sqlite.purging import Purging
@@ -35,12 +44,11 @@ from hybridstore.backends.values import (
     Stats,
     Stored,
 )
-from hybridstore.errors import FileRefused, NotFound
+from hybridstore.errors import FileRefused
 from hybridstore.filters import Filter
 from hybridstore.records import AddReport, KeywordQuery, Ranking, Source, Term
 
 MEMORY = 1024  # MiB that copies in memory may take, unless the caller says otherwise
-_SCANNED_AT_ONCE = 200  # documents a scan holds in memory
 
 
 class SQLiteBackend:
@@ -100,13 +108,14 @@ class SQLiteBackend:
         *,
         embedding: Embedding | None = None,
         finished: Mapping[Source, frozenset[str]] | None = None,
-        removing: Sequence[str] = (),
+        removing: Collection[str] | Mapping[str, bytes] = (),
     ) -> AddReport:
         writing.see_that_none_is_removed(entries, removing)
         if embedding is not None:
             writing.see_that_vectors_fit(entries, embedding)
         with self._connections.atomic() as connection, Log(connection) as log:
             number = None if embedding is None else vector.require(connection, embedding)
+            writing.see_that_they_are_stored(connection, removing)
             report = writing.put(connection, log, self._analyser, entries, number)
             removed = writing.finish(connection, log, finished or {}) + writing.remove_ids(connection, log, removing)
             return report + AddReport(removed=removed)
@@ -182,49 +191,18 @@ class SQLiteBackend:
 
     def vectors_of(self, document_id: str) -> dict[bytes, NDArray[np.float32]]:
         with self._connections.reading() as connection:
-            found = documents.known(connection, [document_id]).get(document_id)
-            active = vector.by_state(connection, "active")
-            if found is None or active is None:
-                return {}
-            digests = dict(rows(connection, "SELECT chunk, digest FROM chunks WHERE document = ?", (found[0],)))
-            chunks, vectors = vector.fetch(connection, active[0], active[1].dim, list(digests))
-            return {digests[int(chunk)]: row for chunk, row in zip(chunks, vectors, strict=True)}
+            return stored.vectors_of(connection, document_id)
 
     def vectors(self, chunks: Sequence[int]) -> NDArray[np.float32]:
         with self._connections.reading() as connection:
-            if (active := vector.by_state(connection, "active")) is None:
-                return np.zeros((len(chunks), 0), np.float32)
-            return vector.in_order(connection, active[0], active[1].dim, chunks)
+            return stored.vectors(connection, chunks)
 
     def get(self, document_id: str) -> Stored:
         with self._connections.reading() as connection:
-            found = documents.known(connection, [document_id]).get(document_id)
-            if found is None:
-                raise NotFound(document_id)
-            return self._stored(connection, found[0], vectors=False)
-
-    def _stored(self, connection: apsw.Connection, row: int, *, vectors: bool) -> Stored:
-        stored = documents.read(connection, row)
-        active = vector.by_state(connection, "active") if vectors else None
-        if active is None:
-            return Stored(*stored)
-        ids = documents.chunk_ids(connection, row)
-        chunks, found = vector.fetch(connection, active[0], active[1].dim, ids)
-        complete = len(chunks) == len(ids)
-        return Stored(*stored, vectors=found[np.searchsorted(chunks, ids)] if complete else None)
+            return stored.get(connection, document_id)
 
     def scan(self, where: Filter | None = None, *, vectors: bool = False) -> Iterator[Stored]:
-        condition, bindings = ("true", []) if where is None else compile_where(where)
-        last = 0
-        while True:
-            with self._connections.reading() as connection:
-                paged = f"document > ? AND ({condition})"
-                found = documents.document_rows(connection, paged, (last, *bindings), _SCANNED_AT_ONCE)
-                page = [self._stored(connection, row, vectors=vectors) for row in found]
-            yield from page
-            if len(found) < _SCANNED_AT_ONCE:
-                return
-            last = found[-1]
+        return stored.scan(self._connections, where, vectors=vectors)
 
     def ids(self, where: Filter | None = None) -> list[str]:
         condition, bindings = ("true", []) if where is None else compile_where(where)
@@ -308,14 +286,7 @@ class SQLiteBackend:
     # keeping
 
     def check(self, *, repair: bool = False) -> list[Problem]:
-        if not repair:
-            with self._connections.reading() as connection:
-                return check.check(connection, self._analyser, repair=False)
-        with self._connections.atomic() as connection, Log(connection) as log:
-            problems = check.check(connection, self._analyser, repair=True)
-            if problems:
-                log.restart()
-        return problems
+        return check.check(self._connections, self._analyser, repair=repair)
 
     def backup(self, path: str) -> None:
         if Path(path).exists():

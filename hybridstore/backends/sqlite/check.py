@@ -23,8 +23,19 @@ _EXAMPLES = 5
 _AT_ONCE = 500  # chunks analysed or vectors read between two statements
 
 
-def check(connection: apsw.Connection, analyser: Analyser, *, repair: bool) -> list[Problem]:
-    """Look at everything once; give what is wrong. With `repair`, inside a transaction, mend what can be."""
+def check(connections: Connections, analyser: Analyser, *, repair: bool) -> list[Problem]:
+    """Look at everything once; give what is wrong. With `repair`, mend what can be, in one transaction."""
+    if not repair:
+        with connections.reading() as connection:
+            return _all(connection, analyser, repair=False)
+    with connections.atomic() as connection, Log(connection) as log:
+        problems = _all(connection, analyser, repair=True)
+        if problems:
+            log.restart()
+    return problems
+
+
+def _all(connection: apsw.Connection, analyser: Analyser, *, repair: bool) -> list[Problem]:
     problems = list(_pages(connection))
     problems += _orphans(connection, repair=repair)
     problems += _keywords(connection, analyser, repair=repair)

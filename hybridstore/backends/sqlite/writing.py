@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import apsw
 import numpy as np
@@ -107,9 +107,9 @@ def finish(connection: apsw.Connection, log: Log, finished: Mapping[Source, froz
     return removed
 
 
-def remove_ids(connection: apsw.Connection, log: Log, ids: Sequence[str]) -> int:
+def remove_ids(connection: apsw.Connection, log: Log, ids: Collection[str]) -> int:
     """Remove documents by id; give how many there were."""
-    return remove(connection, log, [row for row, _, _ in documents.known(connection, ids).values()])
+    return remove(connection, log, [row for row, _, _ in documents.known(connection, list(ids)).values()])
 
 
 def remove(connection: apsw.Connection, log: Log, rows: Sequence[int]) -> int:
@@ -140,7 +140,15 @@ def _remove_chunks(connection: apsw.Connection, log: Log, rows: Sequence[int]) -
     log.note_all("removed", gone)
 
 
-def see_that_none_is_removed(entries: Sequence[Entry], removing: Sequence[str]) -> None:
+def see_that_they_are_stored(connection: apsw.Connection, removing: Collection[str] | Mapping[str, bytes]) -> None:
+    """Raise Conflict unless each document that is to be removed has the digest given for it, if any is."""
+    if isinstance(removing, Mapping):
+        known = documents.known(connection, list(removing))
+        for id_, digest in removing.items():
+            see_that_it_replaces(id_, digest, known[id_][1] if id_ in known else None)
+
+
+def see_that_none_is_removed(entries: Sequence[Entry], removing: Collection[str]) -> None:
     """Raise InputError where an entry writes a document that is to be removed in the same step."""
     if both := {entry.document.id for entry in entries} & set(removing):
         raise InputError(f"the document {min(map(str, both))!r} is to be written and removed at once; do one of them")

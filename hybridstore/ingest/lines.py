@@ -1,0 +1,90 @@
+"""Files of lines that are written whole or not at all, and read line by line; names that end in .gz are compressed."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Any, cast
+
+from hybridstore.errors import FileRefused, InputError
+
+File = str | os.PathLike[str] | IO[bytes]
+
+
+class Broken(InputError):  # noqa: N818 - reads as a sentence: raise Broken
+    """A line cannot be read: of the file called `name`, the line `number`, and the `reason` why."""
+
+    def __init__(self, name: str, number: int, reason: str) -> None:
+        self.name, self.number, self.reason = name, number, reason
+        super().__init__(f"{name}, line {number}: {reason}")
+
+
+@contextmanager
+def reading(file: File) -> Iterator[tuple[str, Iterator[tuple[int, bytes]]]]:
+    """Open a file and give its name, and its lines that are not blank as (number, bytes), numbers counting from 1.
+
+    Raises FileRefused for a file that cannot be opened or read; the lines raise Broken where a compressed file is cut
+    off or damaged.
+    """
+    with ExitStack() as stack:
+        if isinstance(file, str | os.PathLike):
+            name = os.fspath(file)
+            try:
+                stream = stack.enter_context(_opened(name))
+            except OSError as error:
+                raise FileRefused(name, f"cannot be read ({error.strerror or error})") from error
+        else:
+            name, stream = str(getattr(file, "name", "the stream")), file
+        yield name, _numbered(stream, name)
+
+
+@contextmanager
+def writing(file: File, is_ours: Callable[[Path], bool], what: str) -> Iterator[IO[bytes]]:
+    """Open a file to be written; a path takes its name only when all is written.
+
+    Raises FileRefused for a path that cannot be written, and for a file that is there already and not `is_ours`, so
+    that a slip of the hand costs nobody a database; `what` names what ours are: "export of a store".
+    """
+    if not isinstance(file, str | os.PathLike):
+        yield file
+        return
+    path = Path(file)
+    if path.is_dir():
+        raise FileRefused(str(path), "is a folder; name a file in it")
+    if path.is_file() and path.stat().st_size and not is_ours(path):
+        raise FileRefused(str(path), f"is already there and no {what}, so it was left as it is; choose another name")
+    # A device or a pipe is written as it is; a file gets its name when it is whole.
+    part = path.with_name(f"{path.name}.part") if path.is_file() or not path.exists() else path
+    try:
+        with ExitStack() as stack:
+            stream: Any = stack.enter_context(part.open("wb"))
+            if path.name.lower().endswith(".gz"):
+                stream = stack.enter_context(gzip.GzipFile("", "wb", fileobj=stream, mtime=0))
+            yield stream
+        if part != path:
+            part.replace(path)
+    except OSError as error:
+        raise FileRefused(str(path), f"cannot be written ({error.strerror or error})") from error
+    finally:
+        if part != path:
+            part.unlink(missing_ok=True)
+
+
+def _opened(name: str) -> IO[bytes]:
+    return cast("IO[bytes]", gzip.open(name) if name.lower().endswith(".gz") else Path(name).open("rb"))
+
+
+def _numbered(stream: IO[bytes], name: str) -> Iterator[tuple[int, bytes]]:
+    number = 0
+    try:
+        for number, line in enumerate(stream, start=1):
+            if line.strip():
+                yield number, line
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise Broken(name, number + 1, f"the compressed file is cut off or damaged ({error})") from error
+    except OSError as error:
+        raise FileRefused(name, f"cannot be read ({error.strerror or error})") from error

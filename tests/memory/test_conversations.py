@@ -1,0 +1,173 @@
+"""Turns are evidence of their own: in their place, with who said them, found with what stands beside them."""
+
+import pytest
+
+import hybridstore as hs
+
+TALK = [
+    {"role": "user", "content": "Which port does the gateway use?"},
+    {"role": "assistant", "content": "It listens on 8443."},
+    {"role": "user", "content": "ok"},
+    {"role": "user", "content": "ok"},
+    {"role": "assistant", "content": "Anything else?"},
+]
+
+
+def stored(memory, session):
+    return [(note.turn, note.role, note.text) for note in memory.notes(session=session)]
+
+
+def as_told(messages):
+    return [(n, each["role"], each["content"]) for n, each in enumerate(messages, start=1)]
+
+
+def test_every_turn_is_kept_in_its_place(memory):
+    told = memory.remember(TALK, session="s1")
+    assert (told.status, told.added, told.id) == ("added", 5, "s1/000005")
+    assert told.ids == tuple(f"s1/{n:06}" for n in range(1, 6))
+    assert stored(memory, "s1") == as_told(TALK)
+
+
+def test_a_growing_conversation_can_be_given_again_and_again(memory):
+    for length in range(1, 6):
+        told = memory.remember(TALK[:length], session="s1")
+        assert told.ids == tuple(f"s1/{n:06}" for n in range(1, length + 1))
+    assert stored(memory, "s1") == as_told(TALK)
+    assert memory.remember(TALK, session="s1").status == "unchanged"
+    assert memory.remember(TALK[1:3], session="s1").ids == ("s1/000002", "s1/000003")
+
+
+@pytest.mark.parametrize("window", [2, 3])
+def test_a_window_of_the_last_turns_is_laid_over_those_before(memory, window):
+    talk = [{"role": "user", "content": f"turn {n}"} for n in range(12)]
+    for end in range(window, 13):
+        memory.remember(talk[end - window : end], session="s1")
+    assert stored(memory, "s1") == as_told(talk)
+
+
+def test_turns_one_by_one_are_appended(memory):
+    for message in (TALK[0], TALK[1], TALK[4]):
+        memory.remember([message], session="s1")
+    assert stored(memory, "s1") == as_told([TALK[0], TALK[1], TALK[4]])
+
+
+def test_messages_with_ids_or_times_are_told_apart_by_these(memory):
+    memory.remember([{"role": "user", "content": "yes", "id": "m1"}], session="a")
+    assert memory.remember([{"role": "user", "content": "yes", "id": "m2"}], session="a").status == "added"
+    assert memory.remember([{"role": "user", "content": "yes", "id": "m2"}], session="a").status == "unchanged"
+    memory.remember([{"role": "user", "content": "yes", "time": "2026-01-01T08:00:00"}], session="b")
+    later = [{"role": "user", "content": "yes", "time": "2026-01-01T09:00:00"}]
+    assert memory.remember(later, session="b").status == "added"
+    assert memory.remember(later, session="b").status == "unchanged"
+
+
+def test_a_session_without_a_name_is_named_by_what_it_holds(memory):
+    told = memory.remember(TALK)
+    assert memory.remember(TALK).ids == told.ids
+    assert memory.remember(TALK[:2]).ids[0] != told.ids[0]
+
+
+def test_who_spoke_is_found_by_name_and_stands_beside_the_text(memory):
+    memory.remember(
+        [
+            {"role": "user", "name": "Gina", "content": "I lost my job."},
+            {"role": "user", "name": "Jon", "content": "I lost my hat."},
+        ],
+        session="s1",
+    )
+    first = memory.recall("what did Jon lose")[0]
+    assert (first.text, first.speaker, first.id) == ("I lost my hat.", "Jon", "s1/000002")
+    assert 'by="Jon"' in str(memory.recall("what did Jon lose"))
+
+
+def test_a_turn_is_found_in_the_light_of_the_one_before(path):
+    # With the real model: nothing in the answer is about what the question asks for.
+    with hs.Memory(path) as memory:
+        for n in range(12):
+            memory.remember(
+                [
+                    {"role": "user", "name": "Ben", "content": f"Did you see match number {n} on television?"},
+                    {"role": "user", "name": "Ada", "content": f"No, I was out for a walk with dog {n}."},
+                ],
+                session=f"small talk {n}",
+            )
+        memory.remember(
+            [
+                {"role": "user", "name": "Ben", "content": "Where did you spend your honeymoon?"},
+                {"role": "user", "name": "Ada", "content": "In Lisbon, for two weeks!"},
+                {"role": "user", "name": "Ben", "content": "Lovely."},
+            ],
+            session="wedding",
+        )
+        alone = memory.store.search("Where was the honeymoon of Ada spent?", limit=20)
+        alone_rank = next(hit.rank for hit in alone if "Lisbon" in hit.text)
+        recall = memory.recall("Where was the honeymoon of Ada spent?")
+        rank = next(n for n, item in enumerate(recall, start=1) if "Lisbon" in item.text)
+        assert rank <= 2
+        assert rank <= alone_rank
+        assert recall.sessions[0] == "wedding"
+
+
+def test_neighbours_are_shown_beside_what_was_found_in_the_order_they_were_said(memory):
+    memory.remember(TALK, session="s1")
+    memory.remember([{"role": "user", "content": "Something about boats."}], session="s2")
+    recall = memory.recall("which port does the gateway use", neighbours=1, max_tokens=10_000)
+    assert [item.id for item in recall][:2] == ["s1/000001", "s1/000002"]
+    assert recall[1].beside == "s1/000001"
+    assert [item.id for item in recall if item.session == "s2"] == ["s2/000001"]
+    assert len({item.chunk_id for item in recall}) == len(recall)
+
+
+def test_a_recall_can_keep_to_one_session(memory):
+    memory.remember(TALK, session="s1")
+    memory.remember(TALK[:2], session="s2")
+    assert {item.session for item in memory.recall("which port", session="s2")} == {"s2"}
+    assert memory.recall("which port", session="s3").items == ()
+
+
+def test_parts_of_content_are_read_and_what_is_no_text_is_told(memory):
+    content = [{"type": "text", "text": "Look at this:"}, {"type": "image", "source": "…"}, "and that."]
+    memory.remember([{"role": "user", "content": content}, {"role": "assistant", "content": None}], session="s1")
+    assert stored(memory, "s1") == [(1, "user", "Look at this:\n[image]\nand that.")]
+
+
+@pytest.mark.parametrize(
+    ("messages", "message"),
+    [
+        ([{"role": "user"}], "message 1 is a mapping"),
+        ([TALK[0], "hello"], "message 2 is a mapping"),
+        ([{"role": 1, "content": "x"}], "the role of message 1 is a text"),
+        ([{"content": 7}], "the content of message 1 is a text or a list of parts"),
+        ([{"content": [7]}], "a part of message 1's content"),
+        ([{"content": "x", "time": "noon"}], "the time of message 1 is 'noon'"),
+        ([{"content": "x", "sender": "me"}], "unknown fields sender"),
+        ([{"content": ""}], "no message has any content"),
+    ],
+)
+def test_messages_that_cannot_be_read_are_named_and_none_is_kept(memory, messages, message):
+    with pytest.raises(hs.InputError, match=message):
+        memory.remember(messages, session="s1")
+    assert memory.store.count() == 0
+
+
+def test_two_agents_appending_to_one_session_lose_nothing(path):
+    import threading
+
+    from hybridstore.embedders.hashing import HashingEmbedder
+
+    with hs.open(path, embedder=HashingEmbedder(64)) as store:
+
+        def talk(who):
+            memory = hs.Memory(store, "team")
+            for n in range(20):
+                memory.remember([{"role": "user", "name": who, "content": f"{who} says {n}"}], session="room")
+
+        threads = [threading.Thread(target=talk, args=(who,)) for who in ("Ada", "Ben", "Cy")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        notes = hs.Memory(store, "team").notes(session="room")
+    assert [note.turn for note in notes] == list(range(1, 61))
+    for who in ("Ada", "Ben", "Cy"):
+        assert [note.text for note in notes if note.name == who] == [f"{who} says {n}" for n in range(20)]

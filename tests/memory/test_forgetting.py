@@ -1,0 +1,153 @@
+"""Forgetting takes what was meant, purging leaves no byte, and nothing empty ever means everything."""
+
+import random
+
+import pytest
+
+import hybridstore as hs
+from hybridstore.backends.learning import Triple
+from hybridstore.embedders.hashing import HashingEmbedder
+
+
+@pytest.fixture
+def three(memory):
+    memory.remember("The kettle whistles.", id="kettle", metadata={"room": "kitchen"})
+    memory.remember("The pan is hot.", id="pan", metadata={"room": "kitchen"})
+    memory.remember("The bed is soft.", id="bed", metadata={"room": "bedroom"})
+    return memory
+
+
+def ids(memory):
+    return {note.id for note in memory.notes()}
+
+
+def test_forgetting_takes_what_is_named_and_nothing_else(three):
+    assert three.forget("pan").ids == ("pan",)
+    assert ids(three) == {"kettle", "bed"}
+    assert three.forget(["bed"]).ids == ("bed",)
+    assert three.forget({"room": "kitchen"}, everything=True).ids == ("kettle",)
+
+
+def test_a_dry_run_only_tells(three):
+    told = three.forget({"room": "kitchen"}, dry_run=True)
+    assert (set(told.ids), told.dry_run) == ({"kettle", "pan"}, True)
+    assert [note.text for note in told.notes if note.id == "pan"] == ["The pan is hot."]
+    assert len(ids(three)) == 3
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        "",
+        "  ",
+        None,
+        {},
+        [],
+        [""],
+        hs.field("@id").prefix(""),
+        hs.field("room").contains(""),
+        {"@id": {"$prefix": ""}},
+        {"$and": []},
+        {"$or": [{"room": "kitchen"}, {"$and": []}]},
+        {"$not": {"$or": []}},
+        {"room": {"$nin": []}},
+        {"$not": {"room": {"$in": []}}},
+    ],
+)
+@pytest.mark.parametrize("way", ["forget", "purge"])
+def test_what_names_nothing_never_takes_everything(three, nothing, way):
+    with pytest.raises(hs.InputError):
+        getattr(three, way)(nothing)
+    assert ids(three) == {"kettle", "pan", "bed"}
+
+
+def test_a_filter_that_all_notes_pass_must_be_meant(three):
+    with pytest.raises(hs.InputError, match=r"takes every one of the 3 notes .*everything=True"):
+        three.forget(hs.field("room").exists())
+    with pytest.raises(hs.InputError, match="takes every one"):
+        three.forget(hs.field("nothing") != 1)
+    assert len(three.forget(hs.field("room").exists(), everything=True).ids) == 3
+
+
+def test_everything_means_the_namespace_alone(path):
+    with hs.open(path, embedder=HashingEmbedder(64)) as store:
+        one, other = hs.Memory(store, "one"), hs.Memory(store, "other")
+        for memory in (one, other):
+            memory.remember("tea")
+            memory.remember("milk")
+        store.add("A document that is no note.")
+        assert len(one.forget(None, everything=True).ids) == 2
+        assert len(other.notes()) == 2
+        assert store.count() == 3
+
+
+def test_unknown_ids_are_told_and_nothing_goes(three):
+    with pytest.raises(hs.NotFound, match="'cup'"):
+        three.forget(["pan", "cup"])
+    assert len(ids(three)) == 3
+
+
+def test_older_versions_go_with_a_note(three, clock):
+    clock.wind(days=1)
+    three.remember("The kettle is silent.", id="kettle")
+    three.remember("The kettle is broken.", id="broken", supersedes="kettle")
+    assert set(three.forget("broken").ids) == {"broken", "kettle", "kettle~1"}
+    assert three.recall("kettle", as_of="2026-01-01T12:00:00").items == () or "kettle" not in str(
+        [item.text for item in three.recall("kettle", as_of="2026-01-01T12:00:00")]
+    )
+
+
+CANARIES = ("xylographQ7", "quetzalK9", "zymurgyV3", "papyrusW5", "obsidianT2")
+
+
+def readable(path, needles):
+    data = b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*") if not file.name.endswith("-shm"))
+    return {needle for needle in needles if needle.encode() in data or needle.lower().encode() in data}
+
+
+def test_after_a_purge_no_byte_of_it_is_in_the_file_or_its_log(path, clock):
+    choose = random.Random(7)
+    words = ["boat", "mast", "rope", "sail", "keel", "harbour", "wind", "wave", "anchor", "deck"]
+    text, tag, session, name, question = CANARIES
+    with hs.open(path, embedder=HashingEmbedder(64), log_queries=True) as store:
+        memory = hs.Memory(store, ("user", "42"), clock=clock)
+        for n in range(150):
+            memory.remember(" ".join(choose.choices(words, k=20)), id=f"n{n}")
+        memory.remember(f"The first secret is {text} {text}x.", id="secret", metadata={"tag": tag})
+        clock.wind(days=1)
+        memory.remember(f"The second secret is {text}.", id="secret", metadata={"tag": tag})
+        memory.remember([{"role": "user", "name": name, "content": f"My {text}"}], session=session)
+        for n in range(60):
+            memory.remember(" ".join(choose.choices(words, k=25)), id=f"n{n}")
+        recall = memory.recall(f"what is {question} {text}")
+        memory.feedback(recall, used=[recall[0].id])
+        chunk = recall[0].chunk_id
+        store.backend.learning.keep_triples([Triple(query=f"{text}?", kind="log", positive=chunk, score=0.5)])
+        assert readable(path, CANARIES[:4]) == set(CANARIES[:4])
+        before = {item.id for item in memory.recall("boat mast rope", max_tokens=100_000)}
+        report = memory.purge(["secret", f"{session}/000001"])
+        assert report.clean is True
+        assert report.wal_clean is True
+        assert (report.documents, report.residues) == (3, ())
+        assert report.needles > 0
+        assert readable(path, CANARIES) == set()
+        assert store.check() == []
+        after = {item.id for item in memory.recall("boat mast rope", max_tokens=100_000)}
+        assert after == before - {"secret", f"{session}/000001"}
+        assert store.asked() == [] or all(text not in each.query for each in store.asked())
+    assert readable(path, CANARIES) == set()
+
+
+def test_what_was_forgotten_before_can_be_purged_by_its_id(path, clock):
+    with hs.Memory(path, embedder=HashingEmbedder(64), clock=clock) as memory:
+        memory.remember("xylographQ7 is the word.", id="secret")
+        for n in range(50):
+            memory.remember(f"other {n}")
+        memory.forget("secret")
+        report = memory.purge(["secret"])
+        assert (report.documents, report.clean) == (0, True)
+        assert readable(path, CANARIES) == set()
+
+
+def test_without_verification_nothing_is_claimed(three):
+    assert three.purge("pan", verify=False).clean is None

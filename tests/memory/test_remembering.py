@@ -1,0 +1,235 @@
+"""What people complain of elsewhere does not happen here: nothing is dropped, no update is taken for a duplicate."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import hybridstore as hs
+from hybridstore.embedders.hashing import HashingEmbedder
+
+
+def texts(memory, **options):
+    return [note.text for note in memory.notes(**options)]
+
+
+def test_notes_of_one_word_are_kept(memory):
+    for word in ("tea", "Jo", "7"):
+        assert memory.remember(word).status == "added"
+    assert texts(memory) == ["tea", "Jo", "7"]
+    assert [memory.recall(word)[0].text for word in ("tea", "Jo", "7")] == ["tea", "Jo", "7"]
+
+
+def test_entries_of_the_same_title_are_all_kept(memory):
+    for n in range(5):
+        assert memory.remember(f"Standup\nItem {n}", metadata={"title": "Standup"}).status == "added"
+    assert len(texts(memory, where={"title": "Standup"})) == 5
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("The port is 8443.", "The port is 9443."),
+        ("Ada does eat fish.", "Ada does not eat fish."),
+        ("Meet on Monday at ten in the large room on the third floor.", "Meet on Monday at ten in the large room."),
+        ("tea", "Tea"),
+    ],
+)
+def test_an_update_that_looks_like_a_duplicate_survives(memory, before, after):
+    memory.remember(before)
+    assert memory.remember(after).status == "added"
+    assert texts(memory) == [before, after]
+    shown = {item.text for item in memory.recall(after)}
+    assert after in shown or after.casefold() == before.casefold()
+
+
+def test_the_same_again_is_said_to_be_unchanged(memory, clock):
+    first = memory.remember("Ada likes tea.", metadata={"by": "Ben"})
+    clock.wind(days=1)
+    again = memory.remember("Ada likes tea.", metadata={"by": "Ben"})
+    assert (again.id, again.status, again.added) == (first.id, "unchanged", 0)
+    assert memory.get(first.id).recorded_at == datetime(2026, 1, 1, tzinfo=UTC)
+    assert memory.store.count() == 1
+
+
+def test_what_is_new_about_a_note_that_is_there_is_taken_over(memory, clock):
+    first = memory.remember("Ada likes tea.", metadata={"by": "Ben"})
+    again = memory.remember("Ada likes tea.", metadata={"sure": True}, ttl=60)
+    assert (again.id, again.status) == (first.id, "updated")
+    note = memory.get(first.id)
+    assert note.metadata == {"by": "Ben", "sure": True}
+    assert note.expires_at == datetime(2026, 1, 1, 0, 1, tzinfo=UTC)
+    assert memory.remember("Ada likes tea.").status == "unchanged"
+
+
+def test_what_happened_twice_is_kept_twice(memory):
+    memory.remember("Ada called.", occurred_at="2026-01-02")
+    assert memory.remember("Ada called.", occurred_at="2026-01-03").status == "added"
+    assert memory.remember("Ada called.", occurred_at="2026-01-03").status == "unchanged"
+    assert len(texts(memory)) == 2
+
+
+def test_a_known_id_with_another_text_gets_a_history(memory, clock):
+    memory.remember("Ada lives in Paris.", id="home")
+    clock.wind(days=10)
+    second = memory.remember("Ada lives in Rome.", id="home")
+    clock.wind(days=10)
+    third = memory.remember("Ada lives in Oslo.", id="home")
+    assert (second.status, second.supersedes) == ("superseded", ("home~1",))
+    assert (third.status, third.supersedes) == ("superseded", ("home~2",))
+    assert texts(memory) == ["Ada lives in Oslo."]
+    assert [(note.id, note.text) for note in memory.history("home")] == [
+        ("home~1", "Ada lives in Paris."),
+        ("home~2", "Ada lives in Rome."),
+        ("home", "Ada lives in Oslo."),
+    ]
+    assert memory.history("home~1") == memory.history("home")
+
+
+def test_what_is_said_again_after_it_was_superseded_is_news(memory, clock):
+    paris = memory.remember("Ada lives in Paris.")
+    rome = memory.remember("Ada lives in Rome.", supersedes=paris.id)
+    clock.wind(days=1)
+    back = memory.remember("Ada lives in Paris.", supersedes=rome.id)
+    assert back.status == "superseded"
+    assert back.id != paris.id
+    assert texts(memory) == ["Ada lives in Paris."]
+    assert len(memory.history(back.id)) == 3
+
+
+def test_two_that_supersede_one_fact_make_a_chain_and_no_fork(memory):
+    memory.remember("The door is red.", id="door")
+    memory.remember("The door is blue.", id="blue", supersedes="door")
+    late = memory.remember("The door is green.", id="green", supersedes="door")
+    assert late.supersedes == ("blue",)
+    assert texts(memory) == ["The door is green."]
+    assert [note.id for note in memory.history("door")] == ["door", "blue", "green"]
+
+
+def test_a_fact_that_is_known_already_still_takes_the_place_of_another(memory):
+    memory.remember("Ada lives in Paris.", id="paris")
+    known = memory.remember("Ada lives in Rome.")
+    told = memory.remember("Ada lives in Rome.", supersedes="paris")
+    assert (told.id, told.status, told.supersedes, told.added) == (known.id, "superseded", ("paris",), 0)
+    assert texts(memory) == ["Ada lives in Rome."]
+    assert memory.remember("Ada lives in Rome.", supersedes="paris").status == "unchanged"
+
+
+def test_what_is_to_be_superseded_must_be_there(memory):
+    with pytest.raises(hs.NotFound, match="no note with the id 'nowhere'"):
+        memory.remember("The door is blue.", supersedes="nowhere")
+    assert texts(memory) == []
+
+
+class TestSimilarity:
+    """Of notes with the real model, where similar means something."""
+
+    @pytest.fixture
+    def real(self, path):
+        with hs.Memory(path) as memory:
+            memory.remember("Anna lives in Paris", id="home")
+            memory.remember("The user likes hiking", id="hobby")
+            yield memory
+
+    def test_similar_notes_are_both_kept_unless_asked_otherwise(self, real):
+        assert real.remember("Anna lives in Rome").similar == ()
+        assert len(real.notes()) == 3
+
+    def test_linked(self, real):
+        linked = real.remember("Anna lives in Rome", id="rome", on_similar="link")
+        assert [id_ for id_, _ in linked.similar] == ["home"]
+        assert linked.similar[0][1] == pytest.approx(0.81, abs=0.02)
+        assert real.get("rome").links == ("home",)
+        assert real.get("home").links == ("rome",)
+        assert len(real.notes()) == 3
+
+    def test_linked_but_for_what_it_supersedes(self, real):
+        real.remember("Anna lives in Lyon", id="lyon", supersedes="home")
+        told = real.remember("Anna lives in Rome", supersedes="home", on_similar="link")
+        assert told.supersedes == ("lyon",)
+        assert real.get(told.id).links == ()
+
+    def test_superseded(self, real):
+        assert real.remember("Anna lives in Rome", on_similar="supersede").supersedes == ("home",)
+        assert [note.text for note in real.notes()] == ["The user likes hiking", "Anna lives in Rome"]
+
+    def test_refused(self, real):
+        with pytest.raises(hs.InputError, match=r"there are notes much like it: 'home' \(0\.8.\)"):
+            real.remember("Anna lives in Rome", on_similar="error")
+        assert real.remember("The user likes swimming", on_similar="error").status == "added"
+
+
+def test_without_an_embedder_similar_notes_share_their_words(path):
+    with hs.Memory(path, embedder="none") as memory:
+        memory.remember("Anna lives in Paris now", id="home")
+        found = memory.remember("Anna lives in Rome now", on_similar="link")
+        assert found.similar == (("home", 0.8),)
+        assert memory.recall("where does Anna live")[0].id in {"home", found.id}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"what": " \n"}, "an empty text says nothing"),
+        ({"what": []}, "a text or a list of messages"),
+        ({"what": "x", "id": ""}, "a text that is not empty"),
+        ({"what": "x", "id": "a/000001"}, "is how turns"),
+        ({"what": "x", "id": "a~1"}, "older versions"),
+        ({"what": "x", "ttl": 0}, "ttl is a number of seconds above 0"),
+        ({"what": "x", "ttl": "soon"}, "ttl is a number of seconds above 0"),
+        ({"what": "x", "ttl": 1e12}, "ends after the year 9999"),
+        ({"what": "x", "occurred_at": "yesterday"}, "no time in ISO 8601"),
+        ({"what": "x", "occurred_at": 7}, "a time in ISO 8601 or a datetime"),
+        ({"what": "x", "valid_from": "2026-02-01", "valid_to": "2026-01-01"}, "is not after"),
+        ({"what": "x", "metadata": {"memory": 1}}, "metadata has the field 'memory'"),
+        ({"what": "x", "metadata": [1]}, "metadata is a mapping"),
+        ({"what": "x", "metadata": {"a": {1}}}, "must be JSON"),
+        ({"what": "x", "session": ""}, "a session is called by a text"),
+        ({"what": "x", "on_similar": "ask"}, "on_similar is one of keep, link, supersede, error"),
+        ({"what": [{"role": "user", "content": "x"}], "id": "a"}, "turns of a conversation are named by their place"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused_and_nothing_is_written(memory, arguments, message):
+    with pytest.raises(hs.InputError, match=message):
+        memory.remember(arguments.pop("what"), **arguments)
+    assert memory.store.count() == 0
+
+
+def test_namespaces_never_see_each_other(path):
+    with hs.open(path, embedder=HashingEmbedder(64)) as store:
+        ada, ben = hs.Memory(store, ("user", "ada")), hs.Memory(store, ("user", "ben"))
+        odd = hs.Memory(store, ("user/ada",))
+        ada.remember("The code is 4711.", id="code")
+        ben.remember("The code is 1234.", id="code")
+        odd.remember("The code is 9999.", id="code")
+        for memory, code in ((ada, "4711"), (ben, "1234"), (odd, "9999")):
+            assert texts(memory) == [f"The code is {code}."]
+            assert [item.text for item in memory.recall("what is the code")] == [f"The code is {code}."]
+            assert memory.get("code").text == f"The code is {code}."
+        assert ada.forget("code").ids == ("code",)
+        assert [texts(memory) for memory in (ada, ben, odd)] == [[], ["The code is 1234."], ["The code is 9999."]]
+        with pytest.raises(hs.NotFound):
+            ada.get("code")
+
+
+def test_a_store_that_was_opened_elsewhere_stays_open(path):
+    with hs.open(path, embedder=HashingEmbedder(64)) as store:
+        with hs.Memory(store) as memory:
+            memory.remember("tea")
+        assert store.count() == 1
+        with pytest.raises(hs.InputError, match="an open store has its embedder"):
+            hs.Memory(store, embedder="none")
+
+
+@pytest.mark.parametrize("namespace", ["", (), ("a", " "), (1,)])
+def test_a_namespace_must_be_named(path, namespace):
+    with pytest.raises(hs.InputError, match="a namespace is one or more texts"):
+        hs.Memory(path, namespace)
+    assert not path.exists()
+
+
+def test_times_may_be_datetimes_with_or_without_a_zone(memory):
+    memory.remember("a", id="a", occurred_at=datetime(2025, 5, 1, 12))  # noqa: DTZ001 - a time without zone is meant
+    memory.remember("b", id="b", occurred_at="2025-05-01T14:00:00+02:00")
+    assert memory.get("a").occurred_at == memory.get("b").occurred_at == datetime(2025, 5, 1, 12, tzinfo=UTC)
+    memory.remember("c", id="c", ttl=timedelta(hours=1))
+    assert memory.get("c").expires_at == datetime(2026, 1, 1, 1, tzinfo=UTC)
