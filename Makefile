@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint types docs bench quality clean
+.PHONY: help setup demo test test-slow lint types docs bench memory quality clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,7 @@ docs: $(READY)  ## Write the generated pages anew
 	$(BIN)/python docs/generate_cli.py
 	$(BIN)/python docs/generate_file_format.py
 	$(BIN)/python benchmarks/quality/page.py
+	$(BIN)/python benchmarks/memory/page.py
 
 SIZE ?= 10000
 RESULTS ?= build/bench
@@ -70,6 +71,15 @@ bench: .venv-bench/.ready .venv-train/.ready  ## Measure against the rivals; STO
 	.venv-train/bin/python benchmarks/embedder.py --json $(RESULTS)/embedder.json
 	$(BENCH) benchmarks/tables.py --results $(RESULTS) \
 		--page $(if $(filter benchmarks/results,$(RESULTS)),benchmarks,$(RESULTS))/README.md
+
+# TALKS are conversations with questions: LoCoMo's or LongMemEval's file, or folders in BEIR layout.
+MEMORY := benchmarks/memory
+memory: .venv-bench/.ready  ## Score the recall of conversations (TALKS=), and many agents in one file
+	mkdir -p $(MEMORY)/results build/memory
+	$(foreach each,$(TALKS),$(BENCH) $(MEMORY)/run.py $(each) --keep build/memory \
+		--json $(MEMORY)/results/$(basename $(notdir $(each))).json &&) true
+	$(BENCH) $(MEMORY)/agents.py --json $(MEMORY)/results/many-agents.json
+	$(BENCH) $(MEMORY)/page.py
 
 # Without STORES the suites stand on text of their own; with them (files that `hybridstore evaluate --keep` made, and the
 # collections' folders in QUERIES) also on real text, and whole collections, what harvests give and what tuning is worth

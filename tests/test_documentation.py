@@ -50,8 +50,9 @@ def test_every_link_to_a_file_leads_somewhere(page):
         assert ((ROOT / page).parent / target).exists(), target
 
 
-def test_the_benchmark_page_is_what_its_results_say():
+@pytest.mark.parametrize("writer", ["tables.py", "memory/page.py"])
+def test_the_benchmark_pages_are_what_their_results_say(writer):
     told = subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks" / "tables.py"), "--check"], capture_output=True, text=True, check=False
+        [sys.executable, str(ROOT / "benchmarks" / writer), "--check"], capture_output=True, text=True, check=False
     )
     assert told.returncode == 0, told.stderr
