@@ -25,8 +25,7 @@ from hybridstore.records import Document as Stored
 from hybridstore.records import Hit
 from hybridstore.search.selection import Candidates, Wanted, select
 from hybridstore.search.surroundings import Around
-from hybridstore.store import Store
-from hybridstore.store import open as open_store
+from hybridstore.store import Holder, Store
 from hybridstore.store.embedding import GIVEN, unit
 from hybridstore.store.options import Options, Where
 
@@ -47,7 +46,7 @@ _OPTIONS = Options.__annotations__.keys() - {"limit"}
 _OTHERS = "the vectors here are made by {} and not by the Embeddings given; leave embedding out, or take another file"
 
 
-class HybridStoreVectorStore(VectorStore):
+class HybridStoreVectorStore(Holder, VectorStore):
     """A store as LangChain's vector store. A context manager; what it opened itself, `close` closes.
 
     `store` is a Store, or the path of one (":memory:" goes with us). With `embedding` all vectors are made by it, of
@@ -63,8 +62,7 @@ class HybridStoreVectorStore(VectorStore):
     def __init__(
         self, store: Store | str | os.PathLike[str], embedding: Embeddings | None = None, *, mode: str = "hybrid"
     ) -> None:
-        self._opened = not isinstance(store, Store)
-        self.store = store if isinstance(store, Store) else open_store(store)
+        self.hold(store)
         self._embedding, self._mode = embedding, mode
         try:
             _see_that_they_belong_together(self.store, embedding, mode)
@@ -72,17 +70,6 @@ class HybridStoreVectorStore(VectorStore):
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_raised: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the store, if it was opened here. Closing twice is harmless."""
-        if self._opened:
-            self.store.close()
 
     @property
     def embeddings(self) -> Embeddings | None:

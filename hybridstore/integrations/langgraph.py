@@ -11,13 +11,12 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 from hybridstore.errors import InputError, MissingExtra
 from hybridstore.integrations.memories import Memories, Memory, Place, Put, now
 from hybridstore.integrations.memory_values import fits, plain, see_that_it_can_be_asked
-from hybridstore.store import Store
-from hybridstore.store import open as open_store
+from hybridstore.store import Holder, Store
 
 try:
     from langgraph.store.base import (
@@ -66,7 +65,7 @@ class _Made:
     queries: Mapping[str, Any] = field(default_factory=dict)
 
 
-class HybridStoreMemory(BaseStore):
+class HybridStoreMemory(Holder, BaseStore):
     """A store as LangGraph's memory. A context manager; what it opened itself, `close` closes.
 
     `store` is a Store or the path of one, and may hold other documents too: memories have ids that begin with
@@ -99,24 +98,12 @@ class HybridStoreMemory(BaseStore):
         self._embeddings = None if told.get("embed") is None else ensure_embeddings(told["embed"])
         self._fields, self._dims = list(told.get("fields") or ["$"]), told.get("dims")
         self.ttl_config, self._swept = ttl, 0.0
-        self._opened = not isinstance(store, Store)
-        self.store = store if isinstance(store, Store) else open_store(store)
+        self.hold(store)
         try:
             self._memories = Memories(self.store, mode, given=self._embeddings is not None)
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_raised: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the store, if it was opened here. Closing twice is harmless."""
-        if self._opened:
-            self.store.close()
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """Answer the reads, then make the writes; give one result for each, in order, None for a write."""
