@@ -13,7 +13,7 @@ from xml.sax.saxutils import quoteattr
 from hybridstore.memory.recall import CONFIDENT, LeftOut, Recalled
 from hybridstore.memory.times import told
 
-_TAG = re.compile(r"<(?=/?(?:recalled|item|left-out)\b)", re.IGNORECASE)
+_TAG = re.compile(r"<(?=\s*/?\s*(?:recalled|item|left-out)\b)", re.IGNORECASE)
 _LONGEST_QUERY = 80  # characters of the question that the block repeats
 
 
