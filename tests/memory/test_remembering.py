@@ -6,6 +6,7 @@ import pytest
 
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
+from hybridstore.memory import remembering
 
 
 def texts(memory, **options):
@@ -184,6 +185,10 @@ def test_without_an_embedder_similar_notes_share_their_words(path):
         ({"what": "x", "metadata": [1]}, "metadata is a mapping"),
         ({"what": "x", "metadata": {"a": {1}}}, "must be JSON"),
         ({"what": "x", "session": ""}, "a session is called by a text"),
+        ({"what": "x", "supersedes": 5}, "supersedes is a note's id, or several"),
+        ({"what": "x", "similarity": "high"}, "similarity is a cosine"),
+        ({"what": "x", "occurred_at": "0001-01-01T00:00+14:00"}, "too far from today"),
+        ({"what": "x", "occurred_at": "9999-12-31T23:00-14:00"}, "too far from today"),
         ({"what": "x", "on_similar": "ask"}, "on_similar is one of keep, link, supersede, error"),
         ({"what": [{"role": "user", "content": "x"}], "id": "a"}, "turns of a conversation are named by their place"),
     ],
@@ -220,9 +225,9 @@ def test_a_store_that_was_opened_elsewhere_stays_open(path):
             hs.Memory(store, embedder="none")
 
 
-@pytest.mark.parametrize("namespace", ["", (), ("a", " "), (1,)])
+@pytest.mark.parametrize("namespace", ["", (), ("a", " "), (1,), 1, None, b"a"])
 def test_a_namespace_must_be_named(path, namespace):
-    with pytest.raises(hs.InputError, match="a namespace is one or more texts"):
+    with pytest.raises(hs.InputError, match="a namespace is"):
         hs.Memory(path, namespace)
     assert not path.exists()
 
@@ -233,3 +238,55 @@ def test_times_may_be_datetimes_with_or_without_a_zone(memory):
     assert memory.get("a").occurred_at == memory.get("b").occurred_at == datetime(2025, 5, 1, 12, tzinfo=UTC)
     memory.remember("c", id="c", ttl=timedelta(hours=1))
     assert memory.get("c").expires_at == datetime(2026, 1, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("on_similar", ["link", "supersede", "error"])
+def test_the_same_text_is_there_already_and_not_merely_similar(memory, on_similar):
+    first = memory.remember("Anna lives in Paris", metadata={"a": 1})
+    again = memory.remember("Anna lives in Paris", on_similar=on_similar)
+    assert (again.id, again.status, again.similar) == (first.id, "unchanged", ())
+    assert memory.get(first.id).links == ()
+
+
+def test_a_similar_note_that_is_forgotten_meanwhile_hinders_nothing(memory, monkeypatch):
+    memory.remember("Anna lives in Paris", id="home")
+    find = remembering.similar
+
+    def found_and_forgotten(*given):
+        found = find(*given)
+        memory.forget("home")
+        return found
+
+    monkeypatch.setattr(remembering, "similar", found_and_forgotten)
+    told = memory.remember("Anna lives in Paris, France", on_similar="supersede", similarity=0.3)
+    assert (told.status, told.supersedes, texts(memory)) == ("added", (), ["Anna lives in Paris, France"])
+
+
+def test_new_times_of_a_note_must_make_sense(memory):
+    memory.remember("The promotion is on.", id="p", valid_from="2025-02-01", valid_to="2027-01-01")
+    before = memory.get("p")
+    with pytest.raises(hs.InputError, match="is not after 2025-02-01"):
+        memory.remember("The promotion is on.", id="p", valid_to="2025-01-01")
+    with pytest.raises(hs.InputError, match="is not after 2028-01-01"):
+        memory.remember("The promotion is on.", id="p", valid_from="2028-01-01")
+    assert memory.get("p") == before
+
+
+def test_a_note_whose_time_becomes_known_holds_since_then(memory):
+    memory.remember("Anna moved to Rome", id="move")
+    memory.remember("Anna moved to Rome", id="move", occurred_at="2025-10-01")
+    assert texts(memory, as_of="2025-11-01") == ["Anna moved to Rome"]
+    memory.remember("Ben moved to Bonn", id="other", valid_from="2025-12-01")
+    memory.remember("Ben moved to Bonn", id="other", occurred_at="2025-10-01")
+    assert texts(memory, as_of="2025-11-01") == ["Anna moved to Rome"]
+
+
+def test_versions_are_numbered_on_whatever_was_forgotten(memory, clock):
+    for number in range(4):
+        memory.remember(f"version {number}", id="v")
+        clock.wind(days=1)
+    memory.forget("v~2")
+    memory.remember("version 4", id="v")
+    assert memory.remember("noted", id="v~x").id == "v~x"
+    assert [note.id for note in memory.notes(as_of="2026-01-04")] == ["v~4"]
+    assert [note.text for note in memory.history("v")] == ["version 2", "version 3", "version 4"]
