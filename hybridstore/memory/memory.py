@@ -267,6 +267,7 @@ class Memory:
         What is there already stays as it is: an id of other content is named in `conflicts`. Raises InputError for a
         line that cannot be read, saying which and what was taken over before it; running it again goes on from there.
         """
+        self.sweep()  # what has expired is in nobody's way
         return carrying.import_(self._place, file)
 
     # learning

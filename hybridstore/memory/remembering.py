@@ -109,16 +109,19 @@ def decided(
     """Fill a change with what keeping a note comes to, by what is stored; give what will have become of it."""
     now = place.now()
     here, there = _slot(place, said, now)
-    again = there is not None and there.note.text == said.text and there.note.holds(now)
+    again = there is not None and _is_kept(said, there.note, now)
     note = _renewed(there.note, said, now) if again and there is not None else _note(place, said, here, now)
     aside: tuple[str, ...] = ()
     left: list[str] = []  # older versions of one that has expired since
     if there is not None and not again and not there.note.expired(now):
+        note = _bounded(note, there.note, said, now)
         aside = (_set_aside(place, change, there, note, now),)
     elif not again and said.id is not None:
         left = place.versions(here)[-1:]
     found = [near for each in alike if (near := place.read(each.id)) is not None]  # it may be forgotten since
     named = [*said.supersedes, *(near.note.id for near in found if on_similar == "supersede")]
+    if aside and note.superseded_by is None:
+        named.append(here)  # what had taken its place is no longer so
     older = {head.note.id: head for each in named if (head := _head(place, each)).note.id != here}
     beside = found if on_similar == "link" else []
     linked = {near.note.id: near for near in beside if near.note.id not in {here, *older}}
@@ -143,6 +146,25 @@ def decided(
     return Remembered(id=here, status=status, ids=(here,), added=int(not again), supersedes=replaced)
 
 
+def _is_kept(said: Said, note: Note, now: datetime) -> bool:
+    """Say whether a note keeps what is said: the same text, that holds or is to hold; or did, if just that is said."""
+    if note.text != said.text or note.expired(now):
+        return False
+    if note.valid_to is None or note.valid_to > now:
+        return note.holds(now) or said.valid_from == note.valid_from
+    told = note.superseded_by is None and said.valid_to == note.valid_to
+    return told and said.valid_from in {None, note.valid_from}
+
+
+def _bounded(note: Note, before: Note, said: Said, now: datetime) -> Note:
+    """Give what is said in place of a note whose successor is still to come: that one comes all the same."""
+    end = before.valid_to
+    comes = before.superseded_by is not None and before.holds(now) and said.valid_to is None
+    if not comes or end is None or note.valid_from is None or note.valid_from >= end:
+        return note
+    return replace(note, valid_to=end, superseded_by=before.superseded_by)
+
+
 def _slot(place: Place, said: Said, now: datetime) -> tuple[str, Stored | None]:
     """Give the id a note is to have, and what stands there; for one without id, the first that is free or its own.
 
@@ -155,7 +177,7 @@ def _slot(place: Place, said: Said, now: datetime) -> tuple[str, Stored | None]:
     for number in count(1):
         here = made if number == 1 else f"{made}-{number}"
         there = place.read(here)
-        if there is None or (there.note.text == said.text and there.note.holds(now)):
+        if there is None or _is_kept(said, there.note, now):
             return here, there
     raise AssertionError  # pragma: no cover - count never ends
 

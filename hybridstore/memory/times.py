@@ -45,7 +45,8 @@ def moment(seconds: float) -> datetime:
 def told(when: datetime) -> str:
     """Write a moment for people and models: to the minute, or the day alone where it is midnight."""
     when = when.astimezone(UTC)
-    return f"{when:%Y-%m-%d}" if (when.hour, when.minute) == (0, 0) else f"{when:%Y-%m-%dT%H:%MZ}"
+    midnight = (when.hour, when.minute) == (0, 0)
+    return when.date().isoformat() if midnight else f"{when.replace(tzinfo=None).isoformat(timespec='minutes')}Z"
 
 
 def span_of(given: Span, what: str) -> float:

@@ -1,5 +1,6 @@
 """What people complain of elsewhere does not happen here: nothing is dropped, no update is taken for a duplicate."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -290,3 +291,53 @@ def test_versions_are_numbered_on_whatever_was_forgotten(memory, clock):
     assert memory.remember("noted", id="v~x").id == "v~x"
     assert [note.id for note in memory.notes(as_of="2026-01-04")] == ["v~4"]
     assert [note.text for note in memory.history("v")] == ["version 2", "version 3", "version 4"]
+
+
+@pytest.mark.parametrize("first", ["move", "home"])
+def test_a_new_text_for_a_superseded_id_makes_one_chain_whichever_comes_first(memory, clock, first):
+    memory.remember("Anna lives in Paris", id="home")
+    clock.wind(days=1)
+    changes = [{"id": "move", "supersedes": "home", "what": "Anna moved to Rome"}, {"id": "home", "what": "Oslo it is"}]
+    for change in changes if first == "move" else changes[::-1]:
+        memory.remember(change.pop("what"), **change)
+        clock.wind(days=1)
+    last = "Oslo it is" if first == "move" else "Anna moved to Rome"
+    assert texts(memory) == [last]
+    for id_ in ("home", "move"):
+        told = [note.text for note in memory.history(id_)]
+        assert told[0] == "Anna lives in Paris"
+        assert told[-1] == last
+        assert len(told) == 3
+    assert len(memory.forget("home" if first == "move" else "move").ids) == 3
+
+
+def test_a_note_that_was_consolidated_can_still_be_corrected_by_its_id(memory, clock):
+    memory.remember("Anna drinks tea", id="a")
+    clock.wind(days=1)
+    memory.remember("anna drinks TEA", id="b")
+    memory.consolidate(dry_run=False)
+    memory.remember("Anna drinks coffee", id="a")
+    assert texts(memory) == ["Anna drinks coffee"]
+
+
+def test_what_is_to_take_a_notes_place_does_so_though_the_note_is_corrected_before(memory, clock):
+    memory.remember("Anna lives in Paris", id="home")
+    memory.remember("Anna lives in Rome", id="move", supersedes="home", valid_from="2026-05-01")
+    clock.wind(days=10)
+    memory.remember("Anna lives in Paris, in the Rue Cler", id="home")
+    assert texts(memory) == ["Anna lives in Paris, in the Rue Cler"]
+    assert texts(memory, as_of="2026-05-02") == ["Anna lives in Rome"]
+    assert [note.id for note in memory.history("home")] == ["home~1", "home", "move"]
+
+
+@pytest.mark.parametrize("id_", [None, "x"])
+@pytest.mark.parametrize(
+    "times", [{"valid_from": "2027-01-01"}, {"valid_from": "2020-01-01", "valid_to": "2021-01-01"}]
+)
+def test_what_held_or_is_to_hold_is_not_kept_twice(memory, id_, times):
+    times = {name: f"{year}-01-01" for name, year in times.items()}
+    told = memory.remember("The shop is closed.", id=id_, **times)
+    assert memory.remember("The shop is closed.", id=id_, **times) == replace(told, status="unchanged", added=0)
+    assert memory.store.count() == 1
+    assert memory.remember("The shop is closed.", id=id_).added == 1  # now
+    assert texts(memory) == ["The shop is closed."]

@@ -1,11 +1,12 @@
 """Facts have times: a stale one no longer outranks its successor, and is found again by asking what held then."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
 import hybridstore as hs
 from hybridstore.memory import Recency
+from hybridstore.memory.times import told
 
 
 def shown(recall):
@@ -157,3 +158,15 @@ def test_the_expired_is_not_counted(memory, clock):
     assert (memory.stats()["notes"], memory.stats()["history"]) == (2, 0)
     clock.wind(seconds=10)
     assert (memory.stats()["notes"], memory.stats()["history"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("when", "as_told"),
+    [
+        (datetime(33, 4, 3, tzinfo=UTC), "0033-04-03"),
+        (datetime(2026, 3, 1, 14, 30, 9, tzinfo=UTC), "2026-03-01T14:30Z"),
+        (datetime(2026, 3, 1, 1, tzinfo=timezone(timedelta(hours=1))), "2026-03-01"),
+    ],
+)
+def test_times_are_told_in_iso_8601(when, as_told):
+    assert told(when) == as_told
