@@ -23,6 +23,7 @@ from hybridstore.memory.notes import Note, document_of, note_of
 from hybridstore.memory.scope import owned
 from hybridstore.memory.times import moment
 from hybridstore.store import Store
+from hybridstore.store.documents import checked, content_digest
 
 T = TypeVar("T")
 
@@ -35,6 +36,10 @@ class Stored:
 
     note: Note
     digest: bytes
+
+    def is_now(self, note: Note) -> bool:
+        """Say whether a note is what is stored: metadata may be given as tuples, which are stored as lists."""
+        return note == self.note or content_digest(checked(document_of(note)), whole=False) == self.digest
 
 
 @dataclass(slots=True)

@@ -134,13 +134,14 @@ def decided(
         change.replace(before, ended(before.note, note, now))
     for before in linked.values():
         change.replace(before, replace(before.note, links=tuple(dict.fromkeys((*before.note.links, here)))))
+    same = there is not None and there.is_now(note)
     if there is None:
         change.add(note)
-    elif note != there.note:
+    elif not same:
         change.replace(there, note)
     replaced = (*aside, *older)
     if again and there is not None:
-        status = "superseded" if replaced else "unchanged" if note == there.note else "updated"
+        status = "superseded" if replaced else "unchanged" if same else "updated"
     else:
         status = "superseded" if replaced else "added"
     return Remembered(id=here, status=status, ids=(here,), added=int(not again), supersedes=replaced)

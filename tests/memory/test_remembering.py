@@ -184,6 +184,7 @@ def test_without_an_embedder_similar_notes_share_their_words(path):
         ({"what": "x", "valid_from": "2026-02-01", "valid_to": "2026-01-01"}, "is not after"),
         ({"what": "x", "metadata": {"memory": 1}}, "metadata has the field 'memory'"),
         ({"what": "x", "metadata": [1]}, "metadata is a mapping"),
+        ({"what": "x", "metadata": {1: 2}}, "called by texts"),
         ({"what": "x", "metadata": {"a": {1}}}, "must be JSON"),
         ({"what": "x", "session": ""}, "a session is called by a text"),
         ({"what": "x", "supersedes": 5}, "supersedes is a note's id, or several"),
@@ -341,3 +342,8 @@ def test_what_held_or_is_to_hold_is_not_kept_twice(memory, id_, times):
     assert memory.store.count() == 1
     assert memory.remember("The shop is closed.", id=id_).added == 1  # now
     assert texts(memory) == ["The shop is closed."]
+
+
+def test_metadata_given_as_they_are_not_stored_are_the_same_again(memory):
+    for status in ("added", "unchanged", "unchanged"):
+        assert memory.remember("tea", metadata={"tags": ("a", "b"), "n": 1}).status == status
