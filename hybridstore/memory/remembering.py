@@ -119,10 +119,11 @@ def decided(
     elif not again and said.id is not None:
         left = place.versions(here)[-1:]
     found = [near for each in alike if (near := place.read(each.id)) is not None]  # it may be forgotten since
-    named = [*said.supersedes, *(near.note.id for near in found if on_similar == "supersede")]
+    named = [id_ for id_ in said.supersedes if id_ != here or there is None]  # its own older version goes anyway
+    named += [near.note.id for near in found if on_similar == "supersede"]
     if aside and note.superseded_by is None:
         named.append(here)  # what had taken its place is no longer so
-    older = {head.note.id: head for each in named if (head := _head(place, each)).note.id != here}
+    older = {head.note.id: head for each in named if (head := _head(place, each, here)).note.id != here}
     beside = found if on_similar == "link" else []
     linked = {near.note.id: near for near in beside if near.note.id not in {here, *older}}
     note = replace(
@@ -241,8 +242,11 @@ def _set_aside(place: Place, change: Change, there: Stored, note: Note, now: dat
     return aside
 
 
-def _head(place: Place, note: str) -> Stored:
-    """Give the note that stands at the end of a chain: two that supersede the same fact make one chain, not a fork."""
+def _head(place: Place, note: str, here: str) -> Stored:
+    """Give the note that stands at the end of a chain: two that supersede the same fact make one chain, not a fork.
+
+    A chain that comes to `here` ends there: that one has taken the note's place already.
+    """
     head, met = place.required(note), {note}
     while (after := head.note.superseded_by) is not None and after not in met:
         met.add(after)
@@ -250,6 +254,8 @@ def _head(place: Place, note: str) -> Stored:
         if following is None:  # forgotten since
             break
         head = following
+        if after == here:
+            break
     return head
 
 

@@ -347,3 +347,14 @@ def test_what_held_or_is_to_hold_is_not_kept_twice(memory, id_, times):
 def test_metadata_given_as_they_are_not_stored_are_the_same_again(memory):
     for status in ("added", "unchanged", "unchanged"):
         assert memory.remember("tea", metadata={"tags": ("a", "b"), "n": 1}).status == status
+
+
+def test_what_a_note_superseded_before_it_is_to_be_superseded_is_no_news(memory):
+    memory.remember("Anna lives in Paris", id="old")
+    memory.remember("Anna lives in Rome", id="home", supersedes="old")
+    memory.remember("Anna lives in Bonn", id="plan", supersedes="home", valid_from="2026-05-01")
+    for before in ("old", "home"):
+        assert memory.remember("Anna lives in Rome", id="home", supersedes=before).status == "unchanged"
+    with pytest.raises(hs.NotFound):
+        memory.remember("Anna lives in Oslo", id="other", supersedes="other")
+    assert texts(memory, as_of="2026-05-02") == ["Anna lives in Bonn"]
