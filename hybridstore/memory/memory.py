@@ -164,7 +164,7 @@ class Memory:
 
         `str()` of the answer is a block for a model's context: whole notes, or chunks of long ones, each with its id,
         time, speaker and span, marked as data; what was left out is said. Turns are judged in the light of their
-        neighbours; `neighbours` shows so many to either side of each. `order` is "score" or "time".
+        neighbours; `neighbours` shows so many to either side of each, at most 1,000. `order` is "score" or "time".
 
         `as_of` asks what held at that moment. `session` and `where` restrict what is searched, by the notes' metadata
         or, as "memory.role", by their own facts. `recency` is the time in which a note's age takes half of what it can
@@ -275,7 +275,8 @@ class Memory:
     def feedback(self, recall: Recall, *, used: Iterable[str], unused: Iterable[str] = ()) -> None:
         """Say which of what was recalled was of use, by id: the store can learn from it (`hybridstore harvest`).
 
-        Nothing is concluded from what is not named. Raises InputError for an id that was not recalled.
+        Nothing is concluded from what is not named. Raises InputError for an id that was not recalled, NotFound for a
+        note that was forgotten or got another text since; then no word is kept.
         """
         note_feedback(self._place, recall, used=used, unused=unused)
 

@@ -1,5 +1,7 @@
 """What people complain of elsewhere does not happen here: nothing is dropped, no update is taken for a duplicate."""
 
+import random
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -358,3 +360,32 @@ def test_what_a_note_superseded_before_it_is_to_be_superseded_is_no_news(memory)
     with pytest.raises(hs.NotFound):
         memory.remember("Anna lives in Oslo", id="other", supersedes="other")
     assert texts(memory, as_of="2026-05-02") == ["Anna lives in Bonn"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_came_before_what_is_said_is_shown_and_the_same_again_is_a_no_op(memory, clock, seed):
+    chance = random.Random(seed)
+    for _ in range(40):
+        clock.wind(seconds=chance.choice([0, 0, 1, 5]))
+        said = {"what": f"note {chance.randrange(12)}"}
+        for name, values, share in (("id", "abcd", 0.6), ("supersedes", "abcd", 0.3), ("ttl", (3, 30), 0.1)):
+            if chance.random() < share:
+                said[name] = chance.choice(values)
+        if chance.random() < 0.2:
+            said["valid_from"] = datetime.fromtimestamp(clock.now + chance.choice([-50, -5, 5, 50]), UTC)
+        match chance.randrange(12):
+            case 0:
+                memory.consolidate(dry_run=False)
+            case 1:
+                memory.sweep()
+            case 2:
+                with suppress(hs.NotFound):
+                    memory.forget(chance.choice("abcd"))
+        with suppress(hs.NotFound):
+            told = memory.remember(**said)
+            now = datetime.fromtimestamp(clock.now, UTC)
+            shown = {note.id: note.text for note in memory.notes()}
+            assert shown.get(told.id) == said["what"] or said.get("valid_from", now) > now
+            assert memory.get(told.id).text == said["what"]
+            assert memory.remember(**said).status == "unchanged" or "ttl" in said
+            assert memory.history(told.id)
