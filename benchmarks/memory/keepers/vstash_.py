@@ -2,7 +2,7 @@
 
 The embedder goes in by `register_encoder_resolver`, its documented hook, under a name that its configuration file gives
 to the model. A Memory has a collection, "default", and a search in it makes SQLite ask FTS5 anew for every note, which
-takes .3 s at 1,000 notes and more with every note: `VstashDefault` is that. `Vstash` searches with `collection=None`,
+takes .3 s at 1,000 notes and grows: `VstashDefault` does so. `Vstash` searches with `collection=None`,
 which its documentation calls "no filter", and finds the same here. Its searches drop what is far from the best hit and
 diversify the rest, so they may give fewer than asked for. Where the standard library's sqlite3 cannot load extensions,
 and so cannot run vstash, pysqlite3 stands in for it.
