@@ -56,6 +56,18 @@ def test_the_budget_is_never_exceeded_by_a_token(filled, name, budget, neighbour
         assert [item.time for item in recall] == sorted(item.time for item in recall)
 
 
+def test_the_block_that_is_given_is_counted_once(filled):
+    counted = []
+
+    def count(text):
+        counted.append(text)
+        return len(text.split())
+
+    recall = hs.Memory(filled, "sailor", count_tokens=count).recall("boat in a storm", max_tokens=300)
+    assert len(recall) > 1
+    assert counted.count(str(recall)) == 1
+
+
 def test_more_room_shows_more_of_the_same(filled):
     memory = hs.Memory(filled, "sailor")
     small, large = (memory.recall("boat in a storm", max_tokens=budget) for budget in (400, 4000))
