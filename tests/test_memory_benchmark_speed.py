@@ -47,6 +47,7 @@ def test_vectors_made_beforehand_are_those_of_the_model_which_embeds_the_rest(tm
         np.testing.assert_array_equal(known.embed_documents(texts), model.embed_documents(texts))
     for text in ("a question", "new"):
         np.testing.assert_array_equal(known.embed_query(text), model.embed_query(text))
+        np.testing.assert_array_equal(known.embed_queries([text]), [model.embed_query(text)])
     assert known.fingerprint == model.fingerprint
     assert known.token_starts("a note") == model.token_starts("a note")
 

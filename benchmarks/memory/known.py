@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import hybridstore.embedders as models
-from hybridstore.embedders.base import Embedder
+from hybridstore.embedders.base import Embedder, ManyQueries
 from hybridstore.embedders.hashing import HashingEmbedder
 
 HASHING = "hashing"  # no model: for trying it out
@@ -50,6 +50,11 @@ class Known:
     def embed_query(self, text: str) -> NDArray[np.float32]:
         known = self._rows.get(text)
         return self._model.embed_query(text) if known is None else known
+
+    def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if isinstance(self._model, ManyQueries) and not any(text in self._rows for text in texts):
+            return self._model.embed_queries(texts)
+        return np.stack([self.embed_query(text) for text in texts])
 
     def token_starts(self, text: str) -> Sequence[int]:
         return self._model.token_starts(text)

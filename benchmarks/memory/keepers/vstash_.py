@@ -7,8 +7,8 @@ which its documentation calls "no filter", and finds the same here. Its searches
 diversify the rest, so they may give fewer than asked for. Where the standard library's sqlite3 cannot load extensions,
 and so cannot run vstash, pysqlite3 stands in for it.
 
-It counts tokens with tiktoken's cl100k_base, which is fetched when it is first used; without the net, TIKTOKEN_CACHE_DIR
-names a folder that has it, as `llama_index/core/_static/tiktoken_cache` does where llama-index-core is installed.
+It counts tokens with tiktoken's cl100k_base, fetched when it is first used; without the net, TIKTOKEN_CACHE_DIR names
+a folder that has it, as `llama_index/core/_static/tiktoken_cache` does where llama-index-core is installed.
 """
 
 from __future__ import annotations
