@@ -13,7 +13,7 @@ from hybridstore.embedders.hashing import HashingEmbedder
 
 MEMORY = Path(__file__).parent.parent / "benchmarks" / "memory"
 SYSTEMS = ("hybridstore", "naive", "vstash")
-TINY = ("--rounds", 2, "--count", 6, "--pairs", 2, "--colds", 1, "--embedder", "hashing", "--seconds", 1)
+TINY = ("--rounds", 2, "--count", 6, "--pairs", 2, "--colds", 1, "--embedder", "hashing", "--seconds", 60)
 
 
 @pytest.fixture(autouse=True)

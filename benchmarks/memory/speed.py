@@ -169,7 +169,7 @@ def spread(laps: list[float], rounds: list[list[float]]) -> dict[str, Any]:
     p50, p95 = np.percentile(laps, (50, 95)).tolist()
     medians = [round(float(np.median(each)), 3) for each in rounds]
     return {
-        "p50": round(p50, 3), "p95": round(p95, 3), "longest": round(max(laps), 2), "n": len(laps), "rounds": medians,
+        "p50": round(p50, 3), "p95": round(p95, 3), "longest": round(max(laps), 3), "n": len(laps), "rounds": medians,
     }  # fmt: skip
 
 
