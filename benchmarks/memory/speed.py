@@ -114,14 +114,21 @@ class Run:
     def _cold(self, name: str, size: int, question: str) -> float:
         """Give the ms from the start of a process until it has recalled."""
         command = [*self._command("cold"), "--system", name, "--folder", str(self.folder / f"{name}-{size}")]
+        heard = self.folder / "errors"  # a file, for nobody reads a pipe meanwhile
         began = time.perf_counter()
-        with subprocess.Popen([*command, "--question", question], stdout=subprocess.PIPE, text=True) as process:
+        with (
+            heard.open("w") as errors,
+            subprocess.Popen(
+                [*command, "--question", question], stdout=subprocess.PIPE, stderr=errors, text=True
+            ) as process,
+        ):
             said, took = process.stdout or (), None
             for line in said:  # to the end, for some systems say things of their own
                 if line == "recalled\n":
                     took = (time.perf_counter() - began) * 1e3
         if took is None or process.returncode:
-            raise subprocess.CalledProcessError(process.returncode, process.args, stderr="nothing was recalled")
+            why = f"nothing was recalled\n{heard.read_text()}"
+            raise subprocess.CalledProcessError(process.returncode, process.args, stderr=why)
         return took
 
     def _at(self, step: str, name: str, size: int, folder: Path | None = None) -> dict[str, Any]:
