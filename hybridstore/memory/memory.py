@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from hybridstore.backends.values import Purged
 from hybridstore.embedders.base import Embedder
 from hybridstore.errors import InputError
 from hybridstore.filters import Filter
-from hybridstore.ingest.lines import File
-from hybridstore.memory import carrying, conversations, forgetting, naming
+from hybridstore.memory import conversations, forgetting, naming
 from hybridstore.memory.carried import Carried
 from hybridstore.memory.consolidating import Consolidation, consolidate
 from hybridstore.memory.conversations import Message
@@ -34,6 +33,9 @@ from hybridstore.memory.tokens import counter
 from hybridstore.search.selection import ALIKE as NEARLY_THE_SAME
 from hybridstore.store import Store
 from hybridstore.store import open as open_store
+
+if TYPE_CHECKING:
+    from hybridstore.ingest.lines import File
 
 _SWEPT_EVERY = 60.0  # seconds between two looks for what has expired, which take longer than keeping a note
 
@@ -271,6 +273,8 @@ class Memory:
         Vectors and feedback stay behind: they are made anew where the notes are imported. Raises FileRefused for a file
         that is something else, or cannot be written.
         """
+        from hybridstore.memory import carrying  # with it come the readers of files, which a recall never needs
+
         return carrying.export(self._place, file)
 
     def import_(self, file: File) -> Carried:
@@ -279,6 +283,8 @@ class Memory:
         What is there already stays as it is: an id of other content is named in `conflicts`. Raises InputError for a
         line that cannot be read, saying which and what was taken over before it; running it again goes on from there.
         """
+        from hybridstore.memory import carrying  # as above
+
         return carrying.import_(self._place, file)
 
     # learning
@@ -298,16 +304,7 @@ class Memory:
 
     def stats(self) -> dict[str, Any]:
         """Say what this namespace holds: notes, turns, sessions, what is history, and the store's own numbers."""
-        now, notes = self._place.now(), list(self._place.all())
-        held = [note for note in notes if note.holds(now)]
-        return {
-            "namespace": list(self.namespace),
-            "notes": sum(note.kind == "note" for note in held),
-            "turns": sum(note.kind == "turn" for note in held),
-            "sessions": len({note.session for note in held if note.session is not None}),
-            "history": len(notes) - len(held),
-            "store": asdict(self.store.stats()),
-        }
+        return {"namespace": list(self.namespace), **self._place.counts(), "store": asdict(self.store.stats())}
 
 
 def _moment(given: Moment | None, what: str) -> Any:

@@ -89,6 +89,17 @@ class Place:
         for document in self.store.documents(owned(self.namespace)):
             yield note_of(str(document.id), document.text, document.metadata)
 
+    def counts(self) -> dict[str, int]:
+        """Count the notes and turns that hold now, the sessions they are of, and what does not hold: its history."""
+        now, notes = self.now(), list(self.all())
+        held = [note for note in notes if note.holds(now)]
+        return {
+            "notes": sum(note.kind == "note" for note in held),
+            "turns": sum(note.kind == "turn" for note in held),
+            "sessions": len({note.session for note in held if note.session is not None}),
+            "history": len(notes) - len(held),
+        }
+
     def changed(self, decide: Callable[[Change], T]) -> T:
         """Let `decide` fill a change by what it reads, and write it; decided anew where others were first.
 
