@@ -29,7 +29,7 @@ from hybridstore.memory.remembering import Remembered, Said, remember
 from hybridstore.memory.scope import Where, visible
 from hybridstore.memory.similarity import ALIKE
 from hybridstore.memory.times import Moment, Span, moment, seconds_of, span_of
-from hybridstore.memory.tokens import counter
+from hybridstore.memory.tokens import Counting
 from hybridstore.search.selection import ALIKE as NEARLY_THE_SAME
 from hybridstore.store import Store
 from hybridstore.store import open as open_store
@@ -68,7 +68,7 @@ class Memory:
             self.store = open_store(path_or_store, embedder=embedder, language=language, threads=threads)
             self._opened = True
         self._place = Place(self.store, owner, clock)
-        self._count_tokens = count_tokens
+        self._counting = Counting(self.store, count_tokens)
         self._swept = float("-inf")
 
     def __enter__(self) -> Self:
@@ -198,7 +198,7 @@ class Memory:
             min_relevance=min_relevance,
             order=order,
         )
-        return recall(self._place, wanted, self._count_tokens or counter(self.store))
+        return recall(self._place, wanted, self._counting.counter())
 
     def get(self, id: str) -> Note:  # noqa: A002 - the word for it
         """Give a note by its id, whether it still holds or not; raises NotFound, for what has expired too."""
@@ -219,7 +219,7 @@ class Memory:
 
     def count_tokens(self, text: str) -> int:
         """Count a text as recalls are counted."""
-        return (self._count_tokens or counter(self.store))(text)
+        return self._counting.counter()(text)
 
     def history(self, id: str) -> list[Note]:  # noqa: A002 - the word for it
         """Give all versions of what a note says, oldest first: what it superseded, and what superseded it."""

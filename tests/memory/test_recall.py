@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.memory.rendering import quoted
-from hybridstore.memory.tokens import counter, pieces
+from hybridstore.memory.tokens import Counting, pieces
 
 WORDS = ["boat", "mast", "rope", "sail", "keel", "harbour", "wind", "wave", "anchor", "deck", "storm", "rudder"]
 
@@ -49,7 +49,7 @@ COUNTERS = {
 def test_the_budget_is_never_exceeded_by_a_token(filled, name, budget, neighbours, order):
     memory = hs.Memory(filled, "sailor", count_tokens=COUNTERS[name])
     recall = memory.recall("boat in a storm", max_tokens=budget, neighbours=neighbours, order=order)
-    count = COUNTERS[name] or counter(filled)
+    count = COUNTERS[name] or Counting(filled, None).counter()
     assert recall.tokens == count(str(recall)) <= budget
     for item in recall:  # whole chunks only
         assert item.text in str(recall)
@@ -214,3 +214,19 @@ def test_what_was_of_use_is_told_to_the_store(memory):
     ]
     with pytest.raises(hs.InputError, match="'c' is not among what was recalled"):
         memory.feedback(recall, used=["c"])
+
+
+def test_a_text_that_was_counted_is_not_counted_again(filled):
+    asked = []
+
+    def count(text):
+        asked.append(text)
+        return len(text.split())
+
+    memory = hs.Memory(filled, "sailor", count_tokens=count)
+    first = memory.recall("boat in a storm")
+    assert len(asked) > len(first)
+    asked.clear()
+    again = memory.recall("boat in a storm")
+    assert str(again) == str(first)
+    assert all(len(text) > 1_000 for text in asked)
