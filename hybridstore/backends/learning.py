@@ -98,8 +98,9 @@ class Feedback:
 class Learning(Protocol):
     """Where a backend keeps all this. Methods may be called from any thread; each is atomic by itself.
 
-    Removing or replacing a document removes the feedback about it, the triples whose positive or origin it held, and
-    it from the negatives of others. Only what changes the answers (`promote`) adds a revision.
+    Removing a document removes the feedback about it, the triples whose positive or origin it held, and it from the
+    negatives of others. Replacing it does so for the chunks that are not in it any more; what names a chunk whose words
+    are still the same names the new one. Only what changes the answers (`promote`) adds a revision.
     """
 
     # models
@@ -168,6 +169,13 @@ class Learning(Protocol):
 
     def note_feedback(self, query: str, chunk: int, *, used: bool) -> None:
         """Keep a caller's word on a chunk, in place of an earlier one; raises NotFound for a chunk that is gone."""
+        ...
+
+    def hand_over(self, chunks: Mapping[int, int]) -> None:
+        """Give the feedback about each chunk to another, where that one has none on the same question.
+
+        Of several words on a question that come to one chunk, the last counts; a chunk that is gone is given none.
+        """
         ...
 
     def feedback(self) -> list[Feedback]:

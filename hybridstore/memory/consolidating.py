@@ -71,7 +71,7 @@ def consolidate(place: Place, *, dry_run: bool, keep: str, similarity: float) ->
         clusters = [cluster for group in groups for cluster in _clusters(place, group, chunks, similarity)]
     if not dry_run:
         steps = (clusters[first : first + _CHANGED] for first in range(0, len(clusters), _CHANGED))
-        clusters = [cluster for step in steps for cluster in _superseded(place, step, chunks, told)]
+        clusters = [cluster for step in steps for cluster in _superseded(place, step)]
     return Consolidation(clusters=tuple(clusters), dry_run=dry_run)
 
 
@@ -152,9 +152,7 @@ def _alike(text: str, other: str, cosine: float | None, *, short: bool) -> float
     return dice(bag(text), bag(other)) if cosine is None else cosine
 
 
-def _superseded(
-    place: Place, planned: Sequence[Cluster], chunks: Chunks, told: Mapping[str, Sequence[Feedback]]
-) -> list[Cluster]:
+def _superseded(place: Place, planned: Sequence[Cluster]) -> list[Cluster]:
     """Write that one note of each cluster supersedes the others, as far as they are still as they were read."""
 
     def decide(change: Change) -> list[Cluster]:
@@ -162,8 +160,7 @@ def _superseded(
         return [done for cluster in planned if (done := _decided(place, change, cluster, now)) is not None]
 
     written = place.changed(decide)
-    for cluster in written:
-        _hand_over(place, cluster, chunks, told)
+    _hand_over(place, written)
     return written
 
 
@@ -173,7 +170,7 @@ def _decided(place: Place, change: Change, planned: Cluster, now: datetime) -> C
     if kept is None or not others:
         return None
     note = _with(kept.note, [other.note for other in others])
-    gone = [_ended(other.note, note, now) for other in others]
+    gone = [ended(other.note, note, now) for other in others]
     change.replace(kept, note)
     for other, after in zip(others, gone, strict=True):
         change.replace(other, after)
@@ -200,25 +197,17 @@ def _with(kept: Note, others: Sequence[Note]) -> Note:
     )
 
 
-def _ended(note: Note, by: Note, now: datetime) -> Note:
-    """Give a superseded note; where the kept one is the older, it held until now."""
-    after = ended(note, by)
-    since, until = note.valid_from, after.valid_to
-    return after if since is None or until is None or until > since else replace(after, valid_to=now)
-
-
-def _hand_over(place: Place, done: Cluster, chunks: Chunks, told: Mapping[str, Sequence[Feedback]]) -> None:
-    """Give what was said about any of these to the kept one: a note that is written anew has new chunks."""
-    learning = place.store.backend.learning
-    words = [(word, note.uri) for note in (*done.others, done.kept) for word in told.get(note.uri, ())]
-    if not words:
-        return
-    now = _chunks(place, [done.kept.uri]).get(done.kept.uri, [])
-    for word, uri in words:
-        before = chunks.get(uri, ())
-        place_in = before.index(word.chunk) if word.chunk in before else len(now)
-        if place_in < len(now):
-            learning.note_feedback(word.query, now[place_in], used=word.used)
+def _hand_over(place: Place, done: Sequence[Cluster]) -> None:
+    """Give what was said about the others to the kept ones: these are what is found from now on."""
+    chunks = _chunks(place, [note.uri for cluster in done for note in (cluster.kept, *cluster.others)])
+    place.store.backend.learning.hand_over(
+        {
+            old: new
+            for cluster in done
+            for other in cluster.others
+            for old, new in zip(chunks.get(other.uri, ()), chunks.get(cluster.kept.uri, ()), strict=False)
+        }
+    )
 
 
 __all__ = ["KEEP", "Cluster", "Consolidation", "consolidate"]

@@ -1,7 +1,9 @@
 """Keeping a conversation: each turn a note, in its place in its session, with who said it and when.
 
 Agents send the last turn, the last few, or the whole conversation each time. So what is given is laid over what is
-stored: turns that stand there already, in that order, are not kept again, and what follows them is appended.
+stored: turns that stand there already, in that order, are not kept again, and what follows them is appended. Places
+whose turns were forgotten, or have expired, stay known by their numbers: between turns that are there, what is given
+for them is not kept again.
 """
 
 from __future__ import annotations
@@ -14,11 +16,12 @@ from datetime import datetime
 from typing import Any
 
 from hybridstore.errors import InputError
+from hybridstore.filters import field
 from hybridstore.memory import naming
 from hybridstore.memory.notes import Note, note_of, seen_to
 from hybridstore.memory.place import Change, Place
 from hybridstore.memory.remembering import Remembered, expiry
-from hybridstore.memory.times import moment, seconds_of
+from hybridstore.memory.times import Moment, Span, moment_of, span_of
 
 Message = Mapping[str, Any]
 
@@ -66,7 +69,7 @@ def turns_of(messages: Sequence[Message], occurred_at: datetime | None) -> list[
                 "(put others into metadata)"
             )
         times = [message[key] for key in _TIMES if message.get(key) is not None]
-        when = moment(seconds_of(times[0], f"the time of {here}")) if times else occurred_at
+        when = moment_of(times[0], f"the time of {here}") if times else occurred_at
         text = _content(message["content"], here)
         if text.strip():
             metadata = seen_to(message.get("metadata"))
@@ -95,16 +98,21 @@ def append(
     messages: Sequence[Message],
     *,
     session: str | None,
-    metadata: Mapping[str, Any],
-    occurred_at: datetime | None,
-    ttl: float | None,
+    metadata: Mapping[str, Any] | None,
+    occurred_at: Moment | None,
+    ttl: Span | None,
 ) -> Remembered:
     """Append what is new of a conversation to its session; a session without a name is named by all that it holds."""
-    turns = turns_of(messages, occurred_at)
+    lifetime, told = None if ttl is None else span_of(ttl, "ttl"), seen_to(metadata)
+    if session is not None:
+        naming.checked_session(session)
+    if not isinstance(messages, list | tuple) or not messages:
+        raise InputError(f"what is to be remembered is a text or a list of messages, not {messages!r}")
+    turns = turns_of(messages, moment_of(occurred_at, "occurred_at"))
     if not turns:
         raise InputError("there is nothing to remember: no message has any content")
     name = session if session is not None else _made(turns)
-    return place.changed(lambda change: _decided(place, change, name, turns, metadata, ttl))
+    return place.changed(lambda change: _decided(place, change, name, turns, told, lifetime))
 
 
 def _decided(  # noqa: PLR0917 - what is given, where it goes
@@ -117,11 +125,11 @@ def _decided(  # noqa: PLR0917 - what is given, where it goes
 ) -> Remembered:
     now = place.now()
     ids = _ids(place, session)
+    place_of_last = place_in(ids[-1]) if ids else 0
     # What lies before can only be met by a list; a single turn is held against the last alone.
-    there = _read(place, ids if len(turns) > 1 else ids[-1:])
+    there = _line(place, ids, 1, now) if len(turns) > 1 else _line(place, ids[-1:], place_of_last, now)
     kept, first_kept = _laid_over(turns, there)
-    place_of_last = int(place_in(ids[-1])) if ids else 0
-    known = [note.id for note in there[first_kept : first_kept + kept]]
+    known = [note.id for note in there[first_kept : first_kept + kept] if note is not None]
     fresh = []
     for number, turn in enumerate(turns[kept:], start=place_of_last + 1):
         at = turn.occurred_at
@@ -147,36 +155,49 @@ def _decided(  # noqa: PLR0917 - what is given, where it goes
     return Remembered(id=every[-1], status="added" if fresh else "unchanged", ids=every, added=len(fresh))
 
 
-def place_in(document_id: str) -> str:
-    """Give the digits of a turn's place at the end of its document's id."""
-    return document_id.rpartition("%2F")[2]
+def place_in(document_id: str) -> int:
+    """Give a turn's place in its session by its document's id."""
+    return int(document_id.rpartition("%2F")[2])
 
 
 def _ids(place: Place, session: str) -> list[str]:
-    """Give the document ids of a session's turns, in order."""
-    from hybridstore.filters import field
+    """Give the document ids of a session's turns, in order; a note that is called SESSION/something is none of them."""
+    found = place.store.backend.ids(field("@id").prefix(naming.session_prefix(place.namespace, session)))
+    before = len(naming.session_prefix(place.namespace, session))
+    return sorted((id_ for id_ in found if naming.is_place(id_[before:])), key=place_in)
 
-    return sorted(place.store.backend.ids(field("@id").prefix(naming.session_prefix(place.namespace, session))))
 
-
-def _read(place: Place, ids: Sequence[str]) -> list[Note]:
+def _line(place: Place, ids: Sequence[str], first: int, now: datetime) -> list[Note | None]:
+    """Give the turns in their places, from the first to the last that is there; None where one is gone or expired."""
     documents = [place.store.backend.get(id_).document for id_ in ids]
-    return [note_of(str(each.id), each.text, each.metadata) for each in documents]
+    notes = [note_of(str(each.id), each.text, each.metadata) for each in documents]
+    there = {place_in(note.uri): note for note in notes if not note.expired(now)}
+    return [there.get(n) for n in range(first, max(there, default=0) + 1)]
 
 
-def _laid_over(turns: Sequence[Turn], there: Sequence[Note]) -> tuple[int, int]:
+def _laid_over(turns: Sequence[Turn], there: Sequence[Note | None]) -> tuple[int, int]:
     """Give how many of the first turns stand in the session already, and from which of its turns on.
 
     All of them, anywhere; or as many as possible, at its end.
     """
     for first in range(len(there) - len(turns), -1, -1):
-        if all(turn.is_kept_as(there[first + n]) for n, turn in enumerate(turns)):
+        if _fits(turns, there, first):
             return len(turns), first
     for count in range(min(len(turns), len(there)), 0, -1):
-        first = len(there) - count
-        if all(turn.is_kept_as(there[first + n]) for n, turn in enumerate(turns[:count])):
-            return count, first
+        if _fits(turns[:count], there, len(there) - count):
+            return count, len(there) - count
     return 0, len(there)
+
+
+def _fits(turns: Sequence[Turn], there: Sequence[Note | None], first: int) -> bool:
+    """Say whether these turns stand there from a place on; one that is gone may have been any.
+
+    But not the last, nor the first of a few unless two are there: nothing is dropped that may be new.
+    """
+    notes = there[first : first + len(turns)]
+    if notes[-1] is None or (notes[0] is None and first > 0 and len(notes) - notes.count(None) < 2):
+        return False
+    return all(note is None or turn.is_kept_as(note) for turn, note in zip(turns, notes, strict=True))
 
 
 def _made(turns: Sequence[Turn]) -> str:

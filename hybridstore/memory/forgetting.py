@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hybridstore import filters
 from hybridstore.backends.values import Purged
 from hybridstore.errors import InputError
 from hybridstore.filters import Filter
+from hybridstore.memory import naming
 from hybridstore.memory.histories import by_age
-from hybridstore.memory.notes import Note, note_of
-from hybridstore.memory.place import Place
-from hybridstore.memory.scope import Where, fact, owned, restricting
+from hybridstore.memory.notes import Note
+from hybridstore.memory.place import Change, Place, Stored
+from hybridstore.memory.scope import Where, fact, owned, restricting, unexpired
 
 Target = str | Iterable[str] | Where
 
@@ -32,69 +34,94 @@ class Forgotten:
         return tuple(note.id for note in self.notes)
 
 
-def meant(place: Place, target: Target, *, everything: bool) -> list[Note]:
+def meant(place: Place, target: Target, *, everything: bool) -> list[Stored]:
     """Give the notes that a target names, each with what it superseded; raises NotFound, InputError.
 
     A target is an id, several, or a filter. A filter that passes all there is, of more than one, needs `everything`.
     """
+    if isinstance(target, Mapping | Filter) or (target is None and everything):
+        return _passing(place, target, everything=everything)
+    return _with_versions(place, ids_of(target, "forgotten"))
+
+
+def ids_of(target: str | Iterable[str] | None, done: str) -> list[str]:
+    """Give the ids that are meant; raises InputError for none, and for what are no ids."""
     if target is None or (isinstance(target, str) and not target.strip()):
-        if target is None and everything:
-            return list(place.all())
-        raise InputError(f"{target!r} names no note; give an id, several, or a filter: nothing was forgotten")
-    if isinstance(target, str):
-        return _with_versions(place, [target])
-    if not isinstance(target, Mapping | Filter):
-        ids = list(target)
-        if not ids:
-            raise InputError("no id is given; nothing was forgotten")
-        return _with_versions(place, ids)
+        raise InputError(f"{target!r} names no note; give an id, several, or a filter: nothing was {done}")
+    if not isinstance(target, Iterable):
+        raise InputError(f"notes are named by an id, several, or a filter, not by {target!r}: nothing was {done}")
+    if not (ids := [target] if isinstance(target, str) else list(target)):
+        raise InputError(f"no id is given; nothing was {done}")
+    return ids
+
+
+def _passing(place: Place, target: Mapping[str, Any] | Filter | None, *, everything: bool) -> list[Stored]:
     mine = owned(place.namespace)
-    wanted = mine if everything and filters.parse(target) is None else mine & restricting(target)
-    notes = [note_of(str(document.id), document.text, document.metadata) for document in place.store.documents(wanted)]
-    if not everything and len(notes) > 1 and len(notes) == len(place.store.backend.ids(mine)):
-        named = ", ".join(repr(note.id) for note in notes[:_TOLD])
-        raise InputError(
-            f"the filter takes every one of the {len(notes)} notes ({named}, …); say everything=True (--all) "
-            "if that is meant: nothing was forgotten"
-        )
-    found = {note.id: note for note in _with_versions(place, [note.id for note in notes])}
-    return list(found.values())
+    wanted = filters.parse(target) if everything else restricting(target)
+    ids = place.store.backend.ids(mine if wanted is None else mine & wanted)
+    found = _with_versions(place, [str(place.namespace.note(id_)) for id_ in ids])
+    notes = [stored.note for stored in found]
+    heads = [note for note in notes if note.superseded_by is None]
+    if not everything and len(heads) > 1:
+        now = place.now()
+        there = place.store.backend.ids(mine & unexpired(now.timestamp()))
+        if len(there) <= sum(not note.expired(now) for note in notes):
+            named = ", ".join(repr(note.id) for note in notes[:_TOLD])
+            raise InputError(
+                f"the filter takes every one of the {len(notes)} notes ({named}, …); say everything=True (--all) "
+                "if that is meant: nothing was forgotten"
+            )
+    return found
 
 
-def _with_versions(place: Place, ids: Iterable[str]) -> list[Note]:
-    found: dict[str, Note] = {}
-    front = list(ids)
-    named = set(front)
+def _with_versions(place: Place, ids: Sequence[str]) -> list[Stored]:
+    """Give these notes and what each took the place of; what holds again since, or belongs to others, is not meant.
+
+    A note that is gone may have left older versions: they are meant by its id.
+    """
+    found: dict[str, Stored] = {}
+    front = [place.read(id_) or _left(place, id_) for id_ in ids]
     while front:
-        id_ = front.pop()
-        if id_ in found:
+        here = front.pop()
+        if here.note.id in found:
             continue
-        there = place.required(id_) if id_ in named else place.read(id_)
-        if there is not None:  # a version may have been forgotten by itself
-            found[id_] = there.note
-            front += there.note.supersedes
-    return sorted(found.values(), key=by_age)
+        found[here.note.id] = here
+        mine = naming.lineage(here.note.id)
+        older = [there for id_ in here.note.supersedes if id_ not in found and (there := place.read(id_)) is not None]
+        front += [there for there in older if mine == naming.lineage(there.note.superseded_by or "")]
+    return sorted(found.values(), key=lambda stored: by_age(stored.note))
+
+
+def _left(place: Place, note: str) -> Stored:
+    """Give the last of the older versions of a note that is not there; raises NotFound where there is none."""
+    left = place.versions(note)
+    if not left:
+        raise place.unknown(note)
+    return place.required(left[-1])
 
 
 def forget(place: Place, target: Target, *, dry_run: bool, everything: bool) -> Forgotten:
-    """Remove notes from the store; with `dry_run` only tell which."""
-    notes = meant(place, target, everything=everything)
-    if not dry_run:
-        place.store.remove([note.uri for note in notes])
-    return Forgotten(notes=tuple(notes), dry_run=dry_run)
+    """Remove notes from the store; with `dry_run` only tell which. What is changed meanwhile is looked at again."""
+    if isinstance(target, Iterable) and not isinstance(target, str | Mapping):
+        target = list(target)  # an iterator gives its ids once, and they may be read again
+
+    def decide(change: Change) -> Forgotten:
+        there = meant(place, target, everything=everything)
+        for stored in () if dry_run else there:
+            change.remove(stored)
+        return Forgotten(notes=tuple(stored.note for stored in there), dry_run=dry_run)
+
+    return place.changed(decide)
 
 
 def purge(place: Place, target: Target, *, verify: bool, everything: bool) -> Purged:
     """Erase notes, those with these ids that were forgotten before included, so that no byte of them is left."""
-    if isinstance(target, str) and target.strip():
-        target = [target]
-    if target is None or isinstance(target, str | Mapping | Filter):
-        documents = [note.uri for note in meant(place, target, everything=everything)]
+    if isinstance(target, Mapping | Filter) or (target is None and everything):
+        documents = [stored.note.uri for stored in _passing(place, target, everything=everything)]
     else:
-        if not (ids := list(target)):
-            raise InputError("no id is given; nothing was purged")
-        there = [id_ for id_ in ids if place.read(id_) is not None]
-        known = [note.uri for note in _with_versions(place, there)]
+        ids = ids_of(target, "purged")
+        there = [id_ for id_ in ids if place.read(id_) is not None or place.versions(id_)]
+        known = [stored.note.uri for stored in _with_versions(place, there)]
         documents = list(dict.fromkeys([*known, *(place.namespace.document(id_) for id_ in ids)]))
     return place.store.purge(documents, verify=verify)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from hybridstore.memory import naming
 from hybridstore.memory.notes import Note
 from hybridstore.memory.place import Place
 
@@ -29,10 +32,16 @@ def _in_order(notes: list[Note]) -> list[Note]:
     ordered: dict[str, Note] = {}
     left = {note.id: note for note in notes}
     while left:
-        ready = (note for note in left.values() if not any(older in left for older in note.supersedes))
+        ready = (note for note in left.values() if not _waits(note, left))
         note = next(ready, None) or next(iter(left.values()))  # in a damaged file they may go round
         ordered[note.id] = left.pop(note.id)
     return list(ordered.values())
+
+
+def _waits(note: Note, left: Mapping[str, Note]) -> bool:
+    """Say whether any is left whose place a note took; one that was remembered anew since is none."""
+    older = [left[id_] for id_ in note.supersedes if id_ in left]
+    return any(naming.lineage(each.superseded_by or "") == naming.lineage(note.id) for each in older)
 
 
 def by_age(note: Note) -> tuple[float, float, str]:

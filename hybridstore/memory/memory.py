@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -14,21 +13,23 @@ from hybridstore.backends.values import Purged
 from hybridstore.embedders.base import Embedder
 from hybridstore.errors import InputError
 from hybridstore.filters import Filter
-from hybridstore.memory import conversations, forgetting, naming
+from hybridstore.memory import conversations, forgetting
 from hybridstore.memory.carried import Carried
 from hybridstore.memory.consolidating import Consolidation, consolidate
 from hybridstore.memory.conversations import Message
+from hybridstore.memory.counting import counted
+from hybridstore.memory.feedback import note_feedback
 from hybridstore.memory.forgetting import Forgotten, Target
 from hybridstore.memory.histories import history
 from hybridstore.memory.naming import Namespace
-from hybridstore.memory.notes import Note, note_of, seen_to
+from hybridstore.memory.notes import Note, note_of
 from hybridstore.memory.place import Place
 from hybridstore.memory.recall import Recall
 from hybridstore.memory.recalling import Recency, Wanted, recall
 from hybridstore.memory.remembering import Remembered, Said, remember
 from hybridstore.memory.scope import Where, visible
 from hybridstore.memory.similarity import ALIKE
-from hybridstore.memory.times import Moment, Span, moment, seconds_of, span_of
+from hybridstore.memory.times import Moment, Span, moment_of, seconds_of
 from hybridstore.memory.tokens import Counting
 from hybridstore.search.selection import ALIKE as NEARLY_THE_SAME
 from hybridstore.store import Store
@@ -126,36 +127,23 @@ class Memory:
         are appended to their `session`; those that stand there already are left out, so a growing conversation can be
         given again and again. Raises InputError for what cannot be kept, NotFound for an unknown id in `supersedes`.
         """
-        lifetime = None if ttl is None else span_of(ttl, "ttl")
-        if session is not None and (not isinstance(session, str) or not session.strip()):
-            raise InputError(f"a session is called by a text that is not empty, not {session!r}")
         self._sweep_now_and_then()
         if not isinstance(what, str):
-            messages: Sequence[Message] = what
-            if not isinstance(what, list | tuple) or not what:
-                raise InputError(f"what is to be remembered is a text or a list of messages, not {what!r}")
             if id is not None or supersedes or on_similar != "keep" or valid_from or valid_to:
                 raise InputError("turns of a conversation are named by their place; they supersede nothing")
             return conversations.append(
-                self._place,
-                messages,
-                session=session,
-                metadata=seen_to(metadata),
-                occurred_at=_moment(occurred_at, "occurred_at"),
-                ttl=lifetime,
+                self._place, what, session=session, metadata=metadata, occurred_at=occurred_at, ttl=ttl
             )
-        if not what.strip():
-            raise InputError("an empty text says nothing that could be remembered")
-        said = Said(
-            text=what,
-            id=None if id is None else naming.checked(id),
-            metadata=None if metadata is None else seen_to(metadata),
-            occurred_at=_moment(occurred_at, "occurred_at"),
-            valid_from=_moment(valid_from, "valid_from"),
-            valid_to=_moment(valid_to, "valid_to"),
+        said = Said.of(
+            what,
+            id=id,
+            metadata=metadata,
+            occurred_at=occurred_at,
+            valid_from=valid_from,
+            valid_to=valid_to,
             session=session,
-            ttl=lifetime,
-            supersedes=(supersedes,) if isinstance(supersedes, str) else tuple(supersedes),
+            ttl=ttl,
+            supersedes=supersedes,
         )
         return remember(self._place, said, on_similar=on_similar, similarity=similarity)
 
@@ -190,7 +178,7 @@ class Memory:
         wanted = Wanted(
             query=query,
             max_tokens=max_tokens,
-            as_of=_moment(as_of, "as_of"),
+            as_of=moment_of(as_of, "as_of"),
             session=session,
             where=where,
             recency=recency,
@@ -285,6 +273,7 @@ class Memory:
         """
         from hybridstore.memory import carrying  # as above
 
+        self.sweep()  # what has expired is in nobody's way
         return carrying.import_(self._place, file)
 
     # learning
@@ -294,18 +283,8 @@ class Memory:
 
         Nothing is concluded from what is not named. Raises InputError for an id that was not recalled.
         """
-        for ids, verdict in ((list(used), True), (list(unused), False)):
-            for id_ in ids:
-                chunks = [item.chunk_id for item in recall if item.id == id_]
-                if not chunks:
-                    raise InputError(f"{id_!r} is not among what was recalled; its items have their ids as `id`")
-                for chunk in chunks:
-                    self.store.feedback(recall.query, chunk, used=verdict)
+        note_feedback(self._place, recall, used=used, unused=unused)
 
     def stats(self) -> dict[str, Any]:
         """Say what this namespace holds: notes, turns, sessions, what is history, and the store's own numbers."""
-        return {"namespace": list(self.namespace), **self._place.counts(), "store": asdict(self.store.stats())}
-
-
-def _moment(given: Moment | None, what: str) -> Any:
-    return None if given is None else moment(seconds_of(given, what))
+        return counted(self._place)

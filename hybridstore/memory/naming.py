@@ -8,7 +8,7 @@ remembered again under its own id is called ID~1.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import quote, unquote
@@ -20,8 +20,9 @@ SCHEME = "memory://"
 _TURN = re.compile(r"([^/]+)/(\d{6,})")
 # A session's own slashes are quoted twice, so the only one that is quoted once stands before the place.
 _TURNS_DOCUMENT = re.compile(r"(memory://[^/]+/(?:[^/%]|%(?!2F))+%2F)(\d{6,})")
-_VERSION = re.compile(r".+~\d+")
+_VERSION = re.compile(r"(.+)~(\d+)", re.DOTALL)
 _DIGITS = 6
+_PLACE = re.compile(r"[0-9]{6,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class Namespace:
     @classmethod
     def of(cls, given: str | Sequence[str]) -> Namespace:
         """Make one of a text, or of several."""
+        if not isinstance(given, Iterable):
+            raise InputError(f'a namespace is a text or several, as ("user", "42"), not {given!r}')
         return cls((given,) if isinstance(given, str) else tuple(given))
 
     @classmethod
@@ -78,9 +81,26 @@ def session_prefix(namespace: Namespace, session: str) -> str:
     return namespace.document(f"{_quoted(session)}/")
 
 
+def is_place(text: str) -> bool:
+    """Say whether this is how a place is written."""
+    return _PLACE.fullmatch(text) is not None
+
+
 def version(note: str, number: int) -> str:
     """Give the id under which an older version of a note is kept."""
     return f"{note}~{number}"
+
+
+def lineage(note: str) -> str:
+    """Give the id that a note or an older version of it is remembered under."""
+    found = _VERSION.fullmatch(note)
+    return found[1] if found else note
+
+
+def version_of(note: str, other: str) -> int | None:
+    """Give the number of an older version of a note by its id; None where it is none."""
+    found = _VERSION.fullmatch(other)
+    return int(found[2]) if found and found[1] == note else None
 
 
 def around(document: str, reach: int = REACH) -> Sequence[str]:
@@ -90,6 +110,13 @@ def around(document: str, reach: int = REACH) -> Sequence[str]:
         return ()
     before, place = found[1], int(found[2])
     return [f"{before}{n:0{_DIGITS}}" for n in range(max(place - reach, 1), place + reach + 1)]
+
+
+def checked_session(session: str) -> str:
+    """See that a session may be called so; raises InputError."""
+    if not isinstance(session, str) or not session.strip():
+        raise InputError(f"a session is called by a text that is not empty, not {session!r}")
+    return session
 
 
 def checked(note: str) -> str:

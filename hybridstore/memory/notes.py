@@ -171,6 +171,8 @@ def seen_to(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
         return {}
     if not isinstance(metadata, Mapping):
         raise InputError(f"metadata is a mapping, not {metadata!r}")
+    if not all(isinstance(key, str) for key in metadata):
+        raise InputError(f"the fields of metadata are called by texts, not as in {metadata!r}")
     if OURS in metadata:
         raise InputError(f"metadata has the field {OURS!r}, in which a note's own facts are kept; call yours otherwise")
     return dict(metadata)

@@ -9,17 +9,21 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
 from datetime import datetime
 from typing import TypeVar
 
 from hybridstore.backends.values import Conflict
 from hybridstore.errors import FileBusy, InputError, NotFound
+from hybridstore.filters import field
+from hybridstore.memory import naming
 from hybridstore.memory.naming import Namespace
 from hybridstore.memory.notes import Note, document_of, note_of
 from hybridstore.memory.scope import owned
 from hybridstore.memory.times import moment
 from hybridstore.store import Store
+from hybridstore.store.documents import checked, content_digest
 
 T = TypeVar("T")
 
@@ -33,12 +37,17 @@ class Stored:
     note: Note
     digest: bytes
 
+    def is_now(self, note: Note) -> bool:
+        """Say whether a note is what is stored: metadata may be given as tuples, which are stored as lists."""
+        return note == self.note or content_digest(checked(document_of(note)), whole=False) == self.digest
+
 
 @dataclass(slots=True)
 class Change:
-    """Notes to write: new ones, and others in place of what was read. All of them are written, or none."""
+    """Notes to write: new ones, others in place of what was read; and what is to go. All of it is done, or nothing."""
 
-    written: list[tuple[Note, bytes | None]] = field(default_factory=list)
+    written: list[tuple[Note, bytes | None]] = dataclass_field(default_factory=list)
+    removed: list[Stored] = dataclass_field(default_factory=list)
 
     def add(self, note: Note) -> None:
         """Write a note where there is none."""
@@ -47,6 +56,10 @@ class Change:
     def replace(self, before: Stored, note: Note) -> None:
         """Write a note in place of what was read."""
         self.written.append((note, before.digest))
+
+    def remove(self, before: Stored) -> None:
+        """Remove what was read."""
+        self.removed.append(before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +97,17 @@ class Place:
         """Give the error that there is no such note."""
         return NotFound(note, f"{self.namespace.text} has no note with the id {note!r}; recall it to see its id")
 
+    def versions(self, note: str) -> list[str]:
+        """Give the ids of the older versions of a note that was remembered again under its id, oldest first."""
+        found = self.store.backend.ids(field("@id").prefix(self.namespace.document(f"{note}~")))
+        names = [str(self.namespace.note(id_)) for id_ in found]
+        numbered = [(number, name) for name in names if (number := naming.version_of(note, name)) is not None]
+        return [name for _, name in sorted(numbered)]
+
     def all(self) -> Iterator[Note]:
         """Give every note of the namespace, those that hold no longer included, in the order they were first kept."""
         for document in self.store.documents(owned(self.namespace)):
             yield note_of(str(document.id), document.text, document.metadata)
-
-    def counts(self) -> dict[str, int]:
-        """Count the notes and turns that hold now, the sessions they are of, and what does not hold: its history."""
-        now, notes = self.now(), list(self.all())
-        held = [note for note in notes if note.holds(now)]
-        return {
-            "notes": sum(note.kind == "note" for note in held),
-            "turns": sum(note.kind == "turn" for note in held),
-            "sessions": len({note.session for note in held if note.session is not None}),
-            "history": len(notes) - len(held),
-        }
 
     def changed(self, decide: Callable[[Change], T]) -> T:
         """Let `decide` fill a change by what it reads, and write it; decided anew where others were first.
@@ -113,6 +122,8 @@ class Place:
                 with self.store.writer(together=True) as writer:
                     for note, digest in change.written:
                         writer.add(document_of(note), replaces=digest)
+                    for before in change.removed:
+                        writer.remove(before.note.uri, stored=before.digest)
             except Conflict:
                 time.sleep(random.uniform(0, 0.002 * min(attempt + 1, 20)))  # noqa: S311 - jitter, no secret
             else:
@@ -120,12 +131,14 @@ class Place:
         raise FileBusy(self.store.backend.path, 0.0)
 
 
-def ended(note: Note, by: Note) -> Note:
+def ended(note: Note, by: Note, now: datetime) -> Note:
     """Give a note as it is once another has taken its place.
 
-    It held until the other began to; where the other began before it, until the other was written down.
+    It held until the other began to; where the other began before it, until now. What had ended before stays so.
     """
     until, since = by.valid_from, note.valid_from
     if until is None or (since is not None and until <= since):
-        until = by.recorded_at
+        until = now
+    if note.valid_to is not None:
+        until = min(until, note.valid_to)
     return replace(note, valid_to=until, superseded_by=by.id)

@@ -24,6 +24,7 @@ from hybridstore.search.selection import plain
 ORDERS = ("score", "time")
 # Passages among which what fits is chosen: as many as could fit if all were a word, within bounds.
 _LEAST_LOOKED, _MOST_LOOKED, _TOKENS_EACH = 50, 1000, 16
+_MOST_BESIDE = 1000  # neighbours to either side: each is looked up for each piece that is found
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ class Wanted:
         for what, value, least in (("max_tokens", self.max_tokens, 1), ("neighbours", self.neighbours, 0)):
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise InputError(f"{what} is a whole number of at least {least}, not {value!r}")
+        if self.neighbours > _MOST_BESIDE:
+            raise InputError(f"neighbours is at most {_MOST_BESIDE:,}, not {self.neighbours:,}")
         if self.order not in ORDERS:
             raise InputError(f"order is one of {', '.join(ORDERS)}, not {self.order!r}")
         if not isinstance(self.query, str) or not self.query.strip():

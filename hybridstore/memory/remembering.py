@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -11,9 +11,10 @@ from typing import Any
 
 from hybridstore.errors import InputError
 from hybridstore.memory import naming
-from hybridstore.memory.notes import Note
+from hybridstore.memory.notes import Note, seen_to
 from hybridstore.memory.place import Change, Place, Stored, ended
 from hybridstore.memory.similarity import Similar, similar
+from hybridstore.memory.times import Moment, Span, moment_of, span_of
 
 ON_SIMILAR = ("keep", "link", "supersede", "error")
 
@@ -51,14 +52,47 @@ class Said:
     supersedes: Sequence[str] = ()
     format: str = "plain"
 
+    @classmethod
+    def of(
+        cls,
+        text: str,
+        *,
+        id: str | None,  # noqa: A002 - the word for it
+        metadata: Mapping[str, Any] | None,
+        occurred_at: Moment | None,
+        valid_from: Moment | None,
+        valid_to: Moment | None,
+        session: str | None,
+        ttl: Span | None,
+        supersedes: str | Iterable[str],
+    ) -> Said:
+        """Check what a caller says; raises InputError."""
+        if not text.strip():
+            raise InputError("an empty text says nothing that could be remembered")
+        if not isinstance(supersedes, Iterable):
+            raise InputError(f"supersedes is a note's id, or several, not {supersedes!r}")
+        return cls(
+            text=text,
+            id=None if id is None else naming.checked(id),
+            metadata=None if metadata is None else seen_to(metadata),
+            occurred_at=moment_of(occurred_at, "occurred_at"),
+            valid_from=moment_of(valid_from, "valid_from"),
+            valid_to=moment_of(valid_to, "valid_to"),
+            session=None if session is None else naming.checked_session(session),
+            ttl=None if ttl is None else span_of(ttl, "ttl"),
+            supersedes=(supersedes,) if isinstance(supersedes, str) else tuple(supersedes),
+        )
+
 
 def remember(place: Place, said: Said, *, on_similar: str, similarity: float) -> Remembered:
     """Keep one note, or say that it is there already."""
     if on_similar not in ON_SIMILAR:
         raise InputError(f"on_similar is one of {', '.join(ON_SIMILAR)}, not {on_similar!r}")
+    if isinstance(similarity, bool) or not isinstance(similarity, int | float) or not 0.0 < similarity <= 1.0:
+        raise InputError(f"similarity is a cosine above 0 and at most 1, not {similarity!r}")
     alike: list[Similar] = []
     if on_similar != "keep":
-        barred = {said.id, *said.supersedes}
+        barred = {_slot(place, said, place.now())[0], *said.supersedes}  # what is there already is not like itself
         alike = [each for each in similar(place, said.text, similarity) if each.id not in barred]
     if alike and on_similar == "error":
         near = ", ".join(f"{each.id!r} ({each.cosine:.2f})" for each in alike)
@@ -75,34 +109,61 @@ def decided(
     """Fill a change with what keeping a note comes to, by what is stored; give what will have become of it."""
     now = place.now()
     here, there = _slot(place, said, now)
-    again = there is not None and there.note.text == said.text and there.note.holds(now)
+    again = there is not None and _is_kept(said, there.note, now)
     note = _renewed(there.note, said, now) if again and there is not None else _note(place, said, here, now)
     aside: tuple[str, ...] = ()
+    left: list[str] = []  # older versions of one that has expired since
     if there is not None and not again and not there.note.expired(now):
-        aside = (_set_aside(place, change, there, note),)
-    named = [*said.supersedes, *([each.id for each in alike] if on_similar == "supersede" else [])]
+        note = _bounded(note, there.note, said, now)
+        aside = (_set_aside(place, change, there, note, now),)
+    elif not again and said.id is not None:
+        left = place.versions(here)[-1:]
+    found = [near for each in alike if (near := place.read(each.id)) is not None]  # it may be forgotten since
+    named = [*said.supersedes, *(near.note.id for near in found if on_similar == "supersede")]
+    if aside and note.superseded_by is None:
+        named.append(here)  # what had taken its place is no longer so
     older = {head.note.id: head for each in named if (head := _head(place, each)).note.id != here}
-    beside = [] if on_similar != "link" else [place.read(each.id) for each in alike]
-    linked = {near.note.id: near for near in beside if near is not None and near.note.id not in {here, *older}}
+    beside = found if on_similar == "link" else []
+    linked = {near.note.id: near for near in beside if near.note.id not in {here, *older}}
     note = replace(
         note,
-        supersedes=tuple(dict.fromkeys((*note.supersedes, *aside, *older))),
+        supersedes=tuple(dict.fromkeys((*note.supersedes, *left, *aside, *older))),
         links=tuple(dict.fromkeys((*note.links, *linked))),
     )
     for before in older.values():
-        change.replace(before, ended(before.note, note))
+        change.replace(before, ended(before.note, note, now))
     for before in linked.values():
         change.replace(before, replace(before.note, links=tuple(dict.fromkeys((*before.note.links, here)))))
+    same = there is not None and there.is_now(note)
     if there is None:
         change.add(note)
-    elif note != there.note:
+    elif not same:
         change.replace(there, note)
     replaced = (*aside, *older)
     if again and there is not None:
-        status = "superseded" if replaced else "unchanged" if note == there.note else "updated"
+        status = "superseded" if replaced else "unchanged" if same else "updated"
     else:
         status = "superseded" if replaced else "added"
     return Remembered(id=here, status=status, ids=(here,), added=int(not again), supersedes=replaced)
+
+
+def _is_kept(said: Said, note: Note, now: datetime) -> bool:
+    """Say whether a note keeps what is said: the same text, that holds or is to hold; or did, if just that is said."""
+    if note.text != said.text or note.expired(now):
+        return False
+    if note.valid_to is None or note.valid_to > now:
+        return note.holds(now) or said.valid_from == note.valid_from
+    told = note.superseded_by is None and said.valid_to == note.valid_to
+    return told and said.valid_from in {None, note.valid_from}
+
+
+def _bounded(note: Note, before: Note, said: Said, now: datetime) -> Note:
+    """Give what is said in place of a note whose successor is still to come: that one comes all the same."""
+    end = before.valid_to
+    comes = before.superseded_by is not None and before.holds(now) and said.valid_to is None
+    if not comes or end is None or note.valid_from is None or note.valid_from >= end:
+        return note
+    return replace(note, valid_to=end, superseded_by=before.superseded_by)
 
 
 def _slot(place: Place, said: Said, now: datetime) -> tuple[str, Stored | None]:
@@ -117,7 +178,7 @@ def _slot(place: Place, said: Said, now: datetime) -> tuple[str, Stored | None]:
     for number in count(1):
         here = made if number == 1 else f"{made}-{number}"
         there = place.read(here)
-        if there is None or (there.note.text == said.text and there.note.holds(now)):
+        if there is None or _is_kept(said, there.note, now):
             return here, there
     raise AssertionError  # pragma: no cover - count never ends
 
@@ -130,8 +191,7 @@ def made_id(text: str, session: str | None = None, occurred_at: datetime | None 
 
 def _note(place: Place, said: Said, here: str, now: datetime) -> Note:
     since = said.valid_from or min(said.occurred_at or now, now)
-    if said.valid_to is not None and said.valid_to <= since:
-        raise InputError(f"valid_to, {said.valid_to.isoformat()}, is not after {since.isoformat()}, from when it holds")
+    _see_that_it_ends_later(since, said.valid_to)
     return Note(
         id=here,
         text=said.text,
@@ -149,25 +209,36 @@ def _note(place: Place, said: Said, here: str, now: datetime) -> Note:
 
 def _renewed(before: Note, said: Said, now: datetime) -> Note:
     """Take over what is new about a note that is there: metadata are added to, times and lifetime given anew."""
+    since = said.valid_from or before.valid_from
+    if said.valid_from is None and said.occurred_at is not None and before.recorded_at is not None:
+        written = before.recorded_at
+        if since == min(before.occurred_at or written, written):  # nobody said otherwise
+            since = min(said.occurred_at, written)
+    if since is not None and (said.valid_from or said.valid_to):
+        _see_that_it_ends_later(since, said.valid_to or before.valid_to)
     return replace(
         before,
         metadata={**before.metadata, **(said.metadata or {})},
         occurred_at=said.occurred_at or before.occurred_at,
-        valid_from=said.valid_from or before.valid_from,
+        valid_from=since,
         valid_to=said.valid_to or before.valid_to,
         session=said.session or before.session,
         expires_at=expiry(said.ttl, now) or before.expires_at,
     )
 
 
-def _set_aside(place: Place, change: Change, there: Stored, note: Note) -> str:
+def _see_that_it_ends_later(since: datetime, until: datetime | None) -> None:
+    if until is not None and until <= since:
+        raise InputError(f"valid_to, {until.isoformat()}, is not after {since.isoformat()}, from when it holds")
+
+
+def _set_aside(place: Place, change: Change, there: Stored, note: Note, now: datetime) -> str:
     """Keep the older version of a note under an id of its own; give that."""
-    for number in count(len(there.note.supersedes) + 1):
-        aside = naming.version(there.note.id, number)
-        if place.read(aside) is None:
-            change.add(replace(ended(there.note, note), id=aside))
-            return aside
-    raise AssertionError  # pragma: no cover - count never ends
+    before = place.versions(there.note.id)[-1:]
+    number = max((naming.version_of(there.note.id, id_) or 0 for id_ in before), default=0) + 1
+    aside = naming.version(there.note.id, number)
+    change.add(replace(ended(there.note, note, now), id=aside))
+    return aside
 
 
 def _head(place: Place, note: str) -> Stored:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from hybridstore.memory.recall import CONFIDENT, LeftOut, Recalled
 from hybridstore.memory.times import told
 
-_TAG = re.compile(r"<(?=/?(?:recalled|item|left-out)\b)", re.IGNORECASE)
+_TAG = re.compile(r"<(?=\s*/?\s*(?:recalled|item|left-out)\b)", re.IGNORECASE)
 _SIGNS = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})
 _LONGEST_QUERY = 80  # characters of the question that the block repeats
 

@@ -8,6 +8,7 @@ from typing import Any
 from hybridstore import filters
 from hybridstore.errors import InputError
 from hybridstore.filters import And, Comparison, Filter, Not, Or, field
+from hybridstore.memory import naming
 from hybridstore.memory.naming import Namespace
 from hybridstore.memory.notes import OURS
 
@@ -41,7 +42,7 @@ def visible(namespace: Namespace, now: float, *, as_of: float | None, session: s
     """Keep what a recall may show: held `as_of` that moment (None: now), of a session, with the caller's filter."""
     parts = [owned(namespace), unexpired(now), holding(now if as_of is None else as_of)]
     if session is not None:
-        parts.append(fact("session") == session)
+        parts.append(fact("session") == naming.checked_session(session))
     wanted = filters.parse(where)
     return And((*parts, *(() if wanted is None else (wanted,))))
 

@@ -25,9 +25,16 @@ def seconds_of(given: Moment, what: str) -> float:
     if not isinstance(given, datetime):
         raise InputError(f"{what} is a time in ISO 8601 or a datetime, not {given!r}")
     try:
-        return (given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp()
+        seconds = (given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp()
+        moment(seconds)  # a zone can put it before the year 1, or after 9999
     except (OverflowError, ValueError) as error:
-        raise InputError(f"{what} is {given!r}, which is too far from today to be kept") from error
+        raise InputError(f"{what} is {given.isoformat()}, which is too far from today to be kept") from error
+    return seconds
+
+
+def moment_of(given: Moment | None, what: str) -> datetime | None:
+    """Give a moment as a datetime in UTC, None for none; raises as `seconds_of`."""
+    return None if given is None else moment(seconds_of(given, what))
 
 
 def moment(seconds: float) -> datetime:
@@ -38,7 +45,8 @@ def moment(seconds: float) -> datetime:
 def told(when: datetime) -> str:
     """Write a moment for people and models: to the minute, or the day alone where it is midnight."""
     when = when.astimezone(UTC)
-    return f"{when:%Y-%m-%d}" if (when.hour, when.minute) == (0, 0) else f"{when:%Y-%m-%dT%H:%MZ}"
+    midnight = (when.hour, when.minute) == (0, 0)
+    return when.date().isoformat() if midnight else f"{when.replace(tzinfo=None).isoformat(timespec='minutes')}Z"
 
 
 def span_of(given: Span, what: str) -> float:

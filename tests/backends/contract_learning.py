@@ -1,5 +1,7 @@
 """The contract of learning: models, triples, questions and feedback, and that all of it goes with its documents."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -298,6 +300,68 @@ class LearningContract:
             "other": [chunk(taught, "d2")],
         }
         assert [each.document_id for each in taught.learning.feedback()] == ["d1"]
+        assert taught.check() == []
+
+    def test_what_names_a_chunk_stays_while_its_words_do(self, taught):
+        def two(first: str, second: str, vectors, **fields):
+            text = first + second
+            spans = [(0, len(first)), (len(first), len(text))]
+            return entry("two", text, spans=spans, vectors=vectors, **fields)
+
+        taught.put([two("stays ", "goes", VECTORS[6:8])], embedding=EMBEDDING)
+        stays, goes = taught.chunks_of("two", ALL)
+        for number, positive in enumerate((stays, goes)):
+            taught.learning.note_feedback(f"q{number}", positive, used=True)
+            made = triple(taught, f"q{number}", "d1", "d2", origin=positive)
+            taught.learning.keep_triples([made])
+        other = triple(taught, "other", "d1", "d2", "d3")
+        bad = (Negative(chunk=stays, leg="keyword", score=1.0), *other.negatives)
+        taught.learning.keep_triples([replace(other, negatives=bad)])
+        new = two("longer than it was ", "stays ", VECTORS[6:8][::-1], metadata={"said": "again"})
+        taught.put([new], embedding=EMBEDDING)
+        _, now = taught.chunks_of("two", ALL)
+        assert now not in {stays, goes}
+        assert [(each.query, each.chunk) for each in taught.learning.feedback()] == [("q0", now)]
+        found = {each.query: each for each in taught.learning.triples()}
+        assert sorted(found) == ["other", "q0"]
+        assert found["q0"].origin == now
+        assert found["other"].negatives[0].chunk == now
+        assert taught.check() == []
+        taught.remove(["two"])
+        assert taught.learning.feedback() == []
+        assert [each.query for each in taught.learning.triples()] == ["other"]
+
+    def test_equal_chunks_of_a_document_keep_what_is_said_about_each(self, taught):
+        spans = [(0, 2), (2, 4), (4, 6)]
+        taught.put([entry("same", "a a a ", spans=spans)])
+        before = taught.chunks_of("same", ALL)
+        for number, one in enumerate(before):
+            taught.learning.note_feedback(f"q{number}", one, used=True)
+        taught.put([entry("same", "a a a ", spans=spans[:2], metadata={"new": 1})])
+        after = taught.chunks_of("same", ALL)
+        assert [(each.query, each.chunk) for each in taught.learning.feedback()] == [("q0", after[0]), ("q1", after[1])]
+
+    def test_feedback_is_handed_over_where_there_is_none(self, taught):
+        first, second, third, fourth = (chunk(taught, f"d{n}") for n in range(4))
+        for query, one, used in (
+            ("a", first, True),
+            ("b", first, False),
+            ("b", second, True),
+            ("c", second, True),
+            ("c", third, False),
+            ("d", fourth, True),
+        ):
+            taught.learning.note_feedback(query, one, used=used)
+        gone = chunk(taught, "d5")
+        taught.remove(["d5"])
+        taught.learning.hand_over({first: third, second: third, fourth: gone})
+        told = {(each.query, each.chunk): each.used for each in taught.learning.feedback()}
+        assert told == {
+            ("a", third): True,
+            ("b", third): True,
+            ("c", third): False,
+            ("d", fourth): True,
+        }
         assert taught.check() == []
 
     @FEW

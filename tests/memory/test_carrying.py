@@ -260,3 +260,13 @@ def test_many_notes_are_written_in_steps(ann, ben, file):
     assert ann.export(file) == 205
     assert ben.import_(file).added == 205
     assert [note.id for note in ben.notes()] == [f"n{n}" for n in range(205)]
+
+
+def test_what_has_expired_is_in_no_imports_way(ann, clock, tmp_path):
+    ann.remember("tea", id="drink")
+    ann.export(tmp_path / "tea.jsonl")
+    ben = Memory(ann.store, ("user", "ben"), clock=clock)
+    ben.remember("coffee", id="drink", ttl=5)
+    clock.now += 5
+    assert ben.import_(tmp_path / "tea.jsonl").added == 1
+    assert ben.get("drink").text == "tea"

@@ -1,8 +1,12 @@
 """Turns are evidence of their own: in their place, with who said them, found with what stands beside them."""
 
+from dataclasses import replace
+
 import pytest
 
 import hybridstore as hs
+from hybridstore.memory import naming
+from hybridstore.memory.notes import document_of
 
 TALK = [
     {"role": "user", "content": "Which port does the gateway use?"},
@@ -171,3 +175,49 @@ def test_two_agents_appending_to_one_session_lose_nothing(path):
     assert [note.turn for note in notes] == list(range(1, 61))
     for who in ("Ada", "Ben", "Cy"):
         assert [note.text for note in notes if note.name == who] == [f"{who} says {n}" for n in range(20)]
+
+
+def test_a_forgotten_turn_stays_so_when_the_conversation_grows(memory):
+    memory.remember(TALK[:3], session="s1")
+    memory.forget("s1/000002")
+    assert memory.remember(TALK[:4], session="s1").ids == ("s1/000001", "s1/000003", "s1/000004")
+    assert memory.remember(TALK[1:], session="s1").ids == ("s1/000003", "s1/000004", "s1/000005")
+    assert [note.turn for note in memory.notes(session="s1")] == [1, 3, 4, 5]
+
+
+def test_what_is_said_where_a_turn_was_forgotten_is_kept(memory):
+    memory.remember(TALK[:3], session="s1")
+    memory.forget(["s1/000001", "s1/000002"])
+    new = [{"role": "user", "content": "something new"}, TALK[2]]
+    assert memory.remember(new, session="s1").added == 2
+
+
+def test_a_turn_that_has_expired_is_news_when_it_is_said_again(memory, clock):
+    memory.remember(TALK[:1], session="s1", ttl=10)
+    clock.wind(seconds=10)
+    assert memory.remember(TALK[:1], session="s1").status == "added"
+    assert [note.text for note in memory.notes(session="s1")] == [TALK[0]["content"]]
+
+
+@pytest.mark.parametrize("swept", [False, True])
+def test_a_conversation_grows_on_while_its_first_turns_expire(memory, clock, swept):
+    memory.remember(TALK[:2], session="s1", ttl=10)
+    memory.remember(TALK[:4], session="s1", ttl=60)
+    clock.wind(seconds=10)
+    if swept:
+        assert memory.sweep() == 2
+    assert memory.remember(TALK, session="s1").ids == tuple(f"s1/{n:06}" for n in (3, 4, 5))
+
+
+def test_a_note_may_be_called_as_a_session_begins(memory):
+    for name in ("s1/plan", "s1/2026/000001", "s1/12"):
+        memory.remember(f"kept as {name}", id=name)
+    assert memory.remember(TALK[:2], session="s1").ids == ("s1/000001", "s1/000002")
+
+
+def test_turns_follow_each_other_beyond_six_digits(memory):
+    memory.remember("not one of them", id="s1/0")
+    for place in (999_999, 1_000_000):
+        note = replace(memory.get("s1/0"), id=naming.turn("s1", place), session="s1", turn=place, kind="turn")
+        memory.store.add([document_of(note)])
+    assert memory.remember(TALK[:1], session="s1").id == "s1/1000001"

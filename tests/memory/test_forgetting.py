@@ -1,12 +1,14 @@
 """Forgetting takes what was meant, purging leaves no byte, and nothing empty ever means everything."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import hybridstore as hs
 from hybridstore.backends.learning import Triple
 from hybridstore.embedders.hashing import HashingEmbedder
+from hybridstore.memory import forgetting
 
 
 @pytest.fixture
@@ -151,3 +153,77 @@ def test_what_was_forgotten_before_can_be_purged_by_its_id(path, clock):
 
 def test_without_verification_nothing_is_claimed(three):
     assert three.purge("pan", verify=False).clean is None
+
+
+@pytest.mark.parametrize("way", ["forget", "purge"])
+@pytest.mark.parametrize("nothing", [5, 1.5, True])
+def test_what_is_no_id_is_told(three, way, nothing):
+    with pytest.raises(hs.InputError, match="notes are named by an id, several, or a filter"):
+        getattr(three, way)(nothing)
+    assert len(ids(three)) == 3
+
+
+def test_a_filter_of_nothing_can_mean_everything(three):
+    with pytest.raises(hs.InputError, match="restricts nothing"):
+        three.forget({})
+    assert len(three.forget(hs.field("@id").prefix(""), everything=True).ids) == 3
+
+
+def test_a_filter_whose_notes_with_their_history_are_all_there_is_must_be_meant(three, clock):
+    clock.wind(days=1)
+    three.remember("The pan is cold.", id="pan")
+    three.remember("The lamp is lit.", id="lamp", ttl=60)
+    clock.wind(seconds=61)
+    for current in (~hs.field("memory.superseded_by").exists(), ~hs.field("memory.expires").exists()):
+        with pytest.raises(hs.InputError, match="takes every one"):
+            three.forget(current)
+    assert ids(three) == {"kettle", "pan", "bed"}
+
+
+def test_one_fact_can_be_forgotten_with_its_history_by_a_filter(memory, clock):
+    memory.remember("Paris", id="home", metadata={"topic": "home"})
+    clock.wind(days=1)
+    memory.remember("Rome", id="home", metadata={"topic": "home"})
+    assert memory.forget({"topic": "home"}).ids == ("home~1", "home")
+
+
+def test_what_holds_again_is_not_forgotten_with_what_had_superseded_it(memory, clock):
+    memory.remember("Anna lives in Paris", id="home")
+    clock.wind(days=1)
+    memory.remember("Anna moved to Rome", id="move", supersedes="home")
+    clock.wind(days=1)
+    memory.remember("Anna lives in Oslo", id="home")
+    assert memory.forget("move").ids == ("move",)
+    assert [note.text for note in memory.history("home")] == ["Anna lives in Paris", "Anna lives in Oslo"]
+
+
+@pytest.mark.parametrize("way", ["forget", "purge"])
+def test_older_versions_go_with_a_note_that_was_swept(memory, clock, way):
+    memory.remember("Paris", id="home")
+    memory.remember("Rome", id="home", ttl=60)
+    clock.wind(seconds=60)
+    assert memory.sweep() == 1
+    assert memory.store.count() == 1
+    getattr(memory, way)("home")
+    assert memory.store.count() == 0
+
+
+def test_what_is_changed_while_it_is_being_forgotten_is_looked_at_again(three, monkeypatch):
+    read, done = forgetting.meant, []
+
+    def changed_meanwhile(place, target, *, everything):
+        there = read(place, target, everything=everything)
+        if not done:
+            with ThreadPoolExecutor(1) as another:
+                moved = {"what": "The pan is hot.", "id": "pan", "metadata": {"room": "bedroom"}}
+                done.append(another.submit(three.remember, **moved).result().status)
+        return there
+
+    monkeypatch.setattr(forgetting, "meant", changed_meanwhile)
+    assert three.forget({"room": "kitchen"}).ids == ("kettle",)
+    assert done == ["updated"]
+    assert ids(three) == {"pan", "bed"}
+
+
+def test_ids_may_come_one_by_one(three):
+    assert set(three.forget(id_ for id_ in ("pan", "bed")).ids) == {"pan", "bed"}

@@ -1,6 +1,7 @@
 """What belongs to a namespace: what was remembered in it, and nothing that only looks so."""
 
 import json
+from contextlib import suppress
 
 import pytest
 
@@ -47,3 +48,32 @@ def test_tokens_are_counted_by_the_counter_given_or_else_by_the_embedder(store):
 
 def test_a_memory_tells_by_which_clock_it_goes(store):
     assert Memory(store, clock=lambda: 1234.5).clock() == 1234.5
+
+
+OTHERS = [
+    hs.field("memory.in") == "other",
+    hs.field("memory.in") != "mine",
+    hs.field("@id").prefix("memory://other"),
+    hs.field("@id").prefix("memory://"),
+    hs.field("@id").contains("x"),
+    ~hs.field("nothing").exists(),
+    (hs.field("memory.in") == "other") | (hs.field("n") == 1),
+    ~((hs.field("memory.in") == "mine") & (hs.field("n") == 2)),
+]
+
+
+@pytest.mark.parametrize("everything", [False, True])
+@pytest.mark.parametrize("where", OTHERS)
+def test_no_filter_reaches_into_another_namespace(store, where, everything):
+    spaces = [hs.Memory(store, name) for name in ("mine", "other", ("mine", "x"), "mine/x")]
+    for memory in spaces:
+        for n in (1, 2):
+            memory.remember(f"secret {n}", id=f"x{n}", metadata={"n": n})
+    mine, *others = spaces
+    before = [memory.notes() for memory in others]
+    assert {note.namespace for note in mine.notes(where=where)} <= {("mine",)}
+    assert {item.note.namespace for item in mine.recall("secret", where=where)} <= {("mine",)}
+    for way in (mine.forget, mine.purge):
+        with suppress(hs.InputError):  # it may be refused
+            way(where, everything=everything)
+        assert [memory.notes() for memory in others] == before

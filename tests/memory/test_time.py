@@ -1,11 +1,12 @@
 """Facts have times: a stale one no longer outranks its successor, and is found again by asking what held then."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
 import hybridstore as hs
 from hybridstore.memory import Recency
+from hybridstore.memory.times import told
 
 
 def shown(recall):
@@ -119,3 +120,53 @@ def test_history_goes_on_where_a_version_was_forgotten(memory, clock):
     assert [note.text for note in memory.history("home")] == ["Ada lives in Rome.", "Ada lives in Oslo."]
     with pytest.raises(hs.NotFound):
         memory.history("home~1")
+
+
+def test_a_note_that_had_ended_before_it_was_superseded_keeps_its_end(memory):
+    memory.remember("Skis cost half.", id="offer", valid_from="2025-01-01", valid_to="2025-02-01")
+    memory.remember("Boots cost half.", id="offer", valid_from="2025-03-01")
+    assert memory.get("offer~1").valid_to == datetime(2025, 2, 1, tzinfo=UTC)
+    assert memory.notes(as_of="2025-02-15") == []
+
+
+def test_what_an_older_note_supersedes_held_until_then(memory, clock):
+    memory.remember("Anna lives in Paris", id="paris")
+    clock.wind(days=10)
+    memory.remember("Anna lives in Rome", id="rome")
+    clock.wind(days=10)
+    memory.remember("Anna lives in Paris", id="paris", supersedes="rome")
+    assert memory.get("rome").valid_to == datetime(2026, 1, 21, tzinfo=UTC)
+    assert "rome" in {note.id for note in memory.notes(as_of="2026-01-15")}
+    assert [note.id for note in memory.notes()] == ["paris"]
+
+
+@pytest.mark.parametrize("swept", [False, True])
+def test_what_expired_leaves_its_older_versions_to_the_next(memory, clock, swept):
+    memory.remember("Paris", id="home")
+    clock.wind(days=1)
+    memory.remember("Rome, for a week", id="home", ttl=timedelta(days=7))
+    clock.wind(days=8)
+    if swept:
+        assert memory.sweep() == 1
+    assert memory.remember("Oslo", id="home").status == "added"
+    assert [note.text for note in memory.history("home")] == ["Paris", "Oslo"]
+
+
+def test_the_expired_is_not_counted(memory, clock):
+    memory.remember("tea", ttl=10)
+    memory.remember("milk")
+    assert (memory.stats()["notes"], memory.stats()["history"]) == (2, 0)
+    clock.wind(seconds=10)
+    assert (memory.stats()["notes"], memory.stats()["history"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("when", "as_told"),
+    [
+        (datetime(33, 4, 3, tzinfo=UTC), "0033-04-03"),
+        (datetime(2026, 3, 1, 14, 30, 9, tzinfo=UTC), "2026-03-01T14:30Z"),
+        (datetime(2026, 3, 1, 1, tzinfo=timezone(timedelta(hours=1))), "2026-03-01"),
+    ],
+)
+def test_times_are_told_in_iso_8601(when, as_told):
+    assert told(when) == as_told

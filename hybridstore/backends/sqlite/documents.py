@@ -106,6 +106,11 @@ def chunk_ids(connection: apsw.Connection, row: int) -> list[int]:
     return [chunk for (chunk,) in chunks]
 
 
+def chunk_digests(connection: apsw.Connection, row: int) -> list[tuple[int, bytes]]:
+    """Give the ids of a document's chunks with their digests, in order."""
+    return rows(connection, "SELECT chunk, digest FROM chunks WHERE document = ? ORDER BY position", (row,))
+
+
 def chunks_of(connection: apsw.Connection, document_id: str, condition: str, bindings: Sequence[object]) -> list[int]:
     """Give the ids of a document's chunks that pass the condition ("" for all), in order."""
     sql = f"""SELECT chunk FROM chunks JOIN documents USING (document) WHERE id = ?

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import apsw
@@ -11,6 +12,7 @@ from hybridstore.analysis import Analyser
 from hybridstore.backends.sqlite import documents, keyword, vector
 from hybridstore.backends.sqlite.connection import value
 from hybridstore.backends.sqlite.learning.erasing import forget_chunks
+from hybridstore.backends.sqlite.learning.moving import renumber
 from hybridstore.backends.sqlite.revisions import Log
 from hybridstore.backends.values import Embedding, Entry, Outdated, see_that_it_replaces
 from hybridstore.errors import InputError
@@ -54,18 +56,19 @@ def _put_batch(
         if not entry.chunks:
             raise Outdated(id_)
     replaced = [known[id_][0] for id_ in fresh if id_ in known]
-    _remove_chunks(connection, log, replaced)
     next_row = documents.next_row(connection)
     rows = {}
     for id_ in fresh:
         rows[id_] = known[id_][0] if id_ in known else next_row
         next_row += id_ not in known
-    documents.write(connection, ((rows[id_], entry) for id_, entry in fresh.items()))
     first = next_chunk = documents.next_chunk(connection)
     placed: list[tuple[int, int, Entry]] = []  # (document row, first chunk id, entry)
     for id_, entry in fresh.items():
         placed.append((rows[id_], next_chunk, entry))
         next_chunk += len(entry.chunks)
+    renumber(connection, _the_same(connection, set(replaced), placed))
+    _remove_chunks(connection, log, replaced)
+    documents.write(connection, ((rows[id_], entry) for id_, entry in fresh.items()))
     documents.write_chunks(connection, placed)
     keyword.write(connection, _keyword_rows(analyser, placed))
     _write_vectors(connection, number, placed)
@@ -76,6 +79,23 @@ def _put_batch(
         unchanged=len(unchanged),
         chunks=next_chunk - first,
     )
+
+
+def _the_same(
+    connection: apsw.Connection, replaced: Collection[int], placed: Sequence[tuple[int, int, Entry]]
+) -> dict[int, int]:
+    """Give the chunks of replaced documents whose words stay, with the ids that they will have."""
+    moved: dict[int, int] = {}
+    for row, first, entry in placed:
+        if row not in replaced:
+            continue
+        coming = defaultdict[bytes, list[int]](list)
+        for chunk, digest in enumerate(entry.chunk_digests, start=first):
+            coming[digest].append(chunk)
+        for chunk, digest in documents.chunk_digests(connection, row):
+            if same := coming.get(digest):
+                moved[chunk] = same.pop(0)
+    return moved
 
 
 def _keyword_rows(

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from hybridstore.backends.learning import Asked, Feedback, Model, Triple
 from hybridstore.backends.sqlite import background
 from hybridstore.backends.sqlite.connection import Connections
-from hybridstore.backends.sqlite.learning import models, questions, triples
+from hybridstore.backends.sqlite.learning import models, moving, questions, triples
 from hybridstore.backends.sqlite.revisions import Log
 from hybridstore.backends.values import Background
 
@@ -102,6 +102,10 @@ class SQLiteLearning:
     def note_feedback(self, query: str, chunk: int, *, used: bool) -> None:
         with self._connections.atomic() as connection:
             questions.note_feedback(connection, query, chunk, used=used)
+
+    def hand_over(self, chunks: Mapping[int, int]) -> None:
+        with self._connections.atomic() as connection:
+            moving.hand_over(connection, chunks)
 
     def feedback(self) -> list[Feedback]:
         with self._connections.reading() as connection:
