@@ -18,6 +18,7 @@ from cells import table
 from published import FIGURES
 from told import dataset_page
 from told_agents import agents_page
+from told_speed import speed_page
 
 HERE = Path(__file__).parent
 _HEAD = """\
@@ -56,6 +57,7 @@ _HOW = """\
 $ python benchmarks/memory/run.py locomo10.json --json benchmarks/memory/results/locomo.json
 $ python benchmarks/memory/run.py longmemeval_s.json --json benchmarks/memory/results/longmemeval-s.json
 $ python benchmarks/memory/agents.py --json benchmarks/memory/results/many-agents.json
+$ python benchmarks/memory/speed.py --json benchmarks/memory/results/speed.json
 $ python benchmarks/memory/page.py
 ```"""
 
@@ -64,7 +66,8 @@ def written(results: Path) -> str:
     parts = []
     for file in sorted(results.glob("*.json")):
         told = json.loads(file.read_text(encoding="utf-8"))
-        parts.append("\n".join(agents_page(told) if "crowded" in told else dataset_page(told)))
+        page = agents_page if "crowded" in told else speed_page if "sizes" in told else dataset_page
+        parts.append("\n".join(page(told)))
     return "\n\n".join([_HEAD, *(parts or [_NOTHING]), _PUBLISHED, _published(), _HOW]) + "\n"
 
 

@@ -12,7 +12,7 @@ Dots nest ("author.name"); @id, @title and @uri are the document's own. `\.`, `\
 into a name. A stored integer beyond int64 is compared as a float, which is how SQLite reads it.
 """
 
-from hybridstore.filters.matching import matches
+from hybridstore.filters.matching import matches, matching
 from hybridstore.filters.parsing import MAX_CONDITIONS, MAX_LEVELS, from_text, parse, to_dict, value_from_text
 from hybridstore.filters.tree import (
     OPERATORS,
@@ -43,6 +43,7 @@ __all__ = [
     "from_text",
     "kind_of",
     "matches",
+    "matching",
     "parse",
     "place_of",
     "to_dict",

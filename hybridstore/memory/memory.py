@@ -7,14 +7,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from hybridstore.backends.values import Purged
 from hybridstore.embedders.base import Embedder
 from hybridstore.errors import InputError
 from hybridstore.filters import Filter
-from hybridstore.ingest.lines import File
-from hybridstore.memory import carrying, conversations, forgetting
+from hybridstore.memory import conversations, forgetting
 from hybridstore.memory.carried import Carried
 from hybridstore.memory.consolidating import Consolidation, consolidate
 from hybridstore.memory.conversations import Message
@@ -31,10 +30,13 @@ from hybridstore.memory.remembering import Remembered, Said, remember
 from hybridstore.memory.scope import Where, visible
 from hybridstore.memory.similarity import ALIKE
 from hybridstore.memory.times import Moment, Span, moment_of, seconds_of
-from hybridstore.memory.tokens import counter
+from hybridstore.memory.tokens import Counting
 from hybridstore.search.selection import ALIKE as NEARLY_THE_SAME
 from hybridstore.store import Store
 from hybridstore.store import open as open_store
+
+if TYPE_CHECKING:
+    from hybridstore.ingest.lines import File
 
 _SWEPT_EVERY = 60.0  # seconds between two looks for what has expired, which take longer than keeping a note
 
@@ -67,7 +69,7 @@ class Memory:
             self.store = open_store(path_or_store, embedder=embedder, language=language, threads=threads)
             self._opened = True
         self._place = Place(self.store, owner, clock)
-        self._count_tokens = count_tokens
+        self._counting = Counting(self.store, count_tokens)
         self._swept = float("-inf")
 
     def __enter__(self) -> Self:
@@ -184,7 +186,7 @@ class Memory:
             min_relevance=min_relevance,
             order=order,
         )
-        return recall(self._place, wanted, self._count_tokens or counter(self.store))
+        return recall(self._place, wanted, self._counting.counter())
 
     def get(self, id: str) -> Note:  # noqa: A002 - the word for it
         """Give a note by its id, whether it still holds or not; raises NotFound, for what has expired too."""
@@ -205,7 +207,7 @@ class Memory:
 
     def count_tokens(self, text: str) -> int:
         """Count a text as recalls are counted."""
-        return (self._count_tokens or counter(self.store))(text)
+        return self._counting.counter()(text)
 
     def history(self, id: str) -> list[Note]:  # noqa: A002 - the word for it
         """Give all versions of what a note says, oldest first: what it superseded, and what superseded it."""
@@ -259,6 +261,8 @@ class Memory:
         Vectors and feedback stay behind: they are made anew where the notes are imported. Raises FileRefused for a file
         that is something else, or cannot be written.
         """
+        from hybridstore.memory import carrying  # with it come the readers of files, which a recall never needs
+
         return carrying.export(self._place, file)
 
     def import_(self, file: File) -> Carried:
@@ -267,6 +271,8 @@ class Memory:
         What is there already stays as it is: an id of other content is named in `conflicts`. Raises InputError for a
         line that cannot be read, saying which and what was taken over before it; running it again goes on from there.
         """
+        from hybridstore.memory import carrying  # as above
+
         self.sweep()  # what has expired is in nobody's way
         return carrying.import_(self._place, file)
 

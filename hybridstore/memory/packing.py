@@ -20,8 +20,8 @@ def pack(
     block: Callable[[Sequence[Recalled]], str],
     count_tokens: Counter,
     budget: int,
-) -> tuple[list[Recalled], str]:
-    """Give what is shown, and the block of text that shows it, which has at most `budget` tokens.
+) -> tuple[list[Recalled], str, int]:
+    """Give what is shown, the block of text that shows it, and how many tokens that has: at most `budget`.
 
     `found` is taken best first, and no further than there is room; what does not fit is passed over for what does.
     After each come the pieces `beside` it, nearest first, as far as there is room, and stand where they were said.
@@ -31,10 +31,11 @@ def pack(
     while True:  # the pieces were counted one by one, and tokenizers do not quite add up
         shown = [item for group in groups for item in sorted(group, key=_place)]
         text = block(shown)
-        if count_tokens(text) <= budget:
-            return shown, text
+        tokens = count_tokens(text)
+        if tokens <= budget:
+            return shown, text, tokens
         if not groups:
-            return [], ""
+            return [], "", 0
         if groups[-1].pop().beside is None:
             groups.pop()
 

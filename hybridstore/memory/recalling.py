@@ -104,13 +104,13 @@ def recall(place: Place, wanted: Wanted, count_tokens: Callable[[str], int]) -> 
         def beside(item: Recalled) -> list[Recalled]:
             return _beside(place, item, wanted.neighbours, where) if wanted.neighbours else []
 
-        shown, text = pack(_without_copies(items, copies), beside, block, count_tokens, wanted.max_tokens)
+        shown, text, tokens = pack(_without_copies(items, copies), beside, block, count_tokens, wanted.max_tokens)
     return Recall(
         query=wanted.query,
         items=tuple(_arranged(shown, wanted.order)),
         left_out=left_out(shown),
         confidence=confidence,
-        tokens=count_tokens(text) if text else 0,
+        tokens=tokens,
         text=text,
         trace=results.trace,
     )

@@ -11,15 +11,47 @@ from collections.abc import Callable
 
 from hybridstore.store import Store
 
+_SHORT = 1_000  # characters of texts whose counts are remembered
+_KEPT = 4_096  # of them, 2 MB at the most likely lengths
 _PIECE = re.compile(r"[^\W\d_]{1,6}|\d{1,3}|[^\w\s]|_|\S")
 
 
-def counter(store: Store) -> Callable[[str], int]:
-    """Give the counter of a store's embedder, or one that splits text into pieces of words where there is none."""
-    embedder = store.embedder()
-    if embedder is None:
-        return pieces
-    return lambda text: len(embedder.token_starts(text))
+class Counting:
+    """Counts as one caller wants it: with a counter of their own, else the embedder's, else in pieces of words.
+
+    What a recall shows comes again in the next one, so the counts of short texts are remembered: counting takes half of
+    a recall's time.
+    """
+
+    def __init__(self, store: Store, given: Callable[[str], int] | None) -> None:
+        self._store, self._given = store, given
+        self._by: object = given
+        self._known: dict[str, int] = {}
+
+    def counter(self) -> Callable[[str], int]:
+        """Give the counter as it is now; another process may have changed the embedder."""
+        count = self._given
+        if count is None:
+            embedder = self._store.embedder()
+            if embedder is not self._by:
+                self._by, self._known = embedder, {}
+            count = pieces if embedder is None else lambda text: len(embedder.token_starts(text))
+        return _remembering(count, self._known)
+
+
+def _remembering(count: Callable[[str], int], known: dict[str, int]) -> Callable[[str], int]:
+    def counted(text: str) -> int:
+        if len(text) > _SHORT:
+            return count(text)
+        tokens = known.get(text)
+        if tokens is None:
+            tokens = count(text)
+            if len(known) >= _KEPT:
+                known.clear()
+            known[text] = tokens
+        return tokens
+
+    return counted
 
 
 def pieces(text: str) -> int:

@@ -8,6 +8,7 @@ another model stands between its questions and its vectors: whatever turns a que
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from hybridstore.backends.base import Backend
 from hybridstore.backends.learning import Model
 from hybridstore.backends.values import Background, Restriction
-from hybridstore.embedders.base import Embedder
+from hybridstore.embedders.base import Embedder, ManyQueries
 from hybridstore.errors import EmbedderMismatch
 from hybridstore.search import transforms
 from hybridstore.search.evidence import at_large
@@ -101,10 +102,12 @@ def measure(backend: Backend, embedder: Embedder) -> Background | None:
         step = max(len(chunks) // _ASKED, 1)
         passages = backend.passages(chunks[::step][:_ASKED].tolist())
     fragments = {passage.chunk: _fragment(passage.text, passage.chunk) for passage in passages}
+    told = [chunk for chunk, fragment in fragments.items() if fragment]
+    asked = dict(zip(told, _embedded(embedder, [fragments[chunk] for chunk in told]), strict=True))
     powers, spreads = [], []
     for place, chunk in enumerate(chunks.tolist()):
-        if fragments.get(chunk):
-            cosines = vectors @ way.unlearned(embedder.embed_query(fragments[chunk]))
+        if chunk in asked:
+            cosines = vectors @ way.unlearned(asked[chunk])
             mean, deviation = at_large(np.delete(cosines, place))  # it is no chunk like others, and would widen them
             powers.append((float(cosines[place]) - mean) / deviation)
             spreads.append(deviation)
@@ -183,7 +186,14 @@ def _questions(embedder: Embedder) -> list[NDArray[np.float32]]:
     """Give the general questions' vectors; those of the last embedder are remembered, for stores that grow slowly."""
     vectors = _asked.get(embedder.fingerprint)
     if vectors is None:
-        vectors = [embedder.embed_query(question) for question in _ANYTHING]
+        vectors = _embedded(embedder, _ANYTHING)
         _asked.clear()
         _asked[embedder.fingerprint] = vectors
     return vectors
+
+
+def _embedded(embedder: Embedder, questions: Sequence[str]) -> list[NDArray[np.float32]]:
+    """Give the questions' vectors; together, where the embedder can, it takes two thirds of the time."""
+    if isinstance(embedder, ManyQueries):
+        return list(embedder.embed_queries(questions))
+    return [embedder.embed_query(question) for question in questions]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hybridstore.filters import matches, parse
+from hybridstore.filters import matches, matching, parse
 
 PAPER = {
     "year": 2020,
@@ -109,3 +109,17 @@ def test_a_stored_integer_beyond_int64_compares_as_a_float():
     assert kept({"n": 2.0**70}, {"n": 2**70 + 1})
     assert kept({"n": {"$gt": 1e308}}, {"n": 10**400})
     assert kept({"n": {"$lt": -1e308}}, {"n": -(10**400)})
+
+
+def test_a_filter_read_once_tells_of_many_documents():
+    passes = matching(parse({"$or": [{"year": {"$gt": 2000}}, {"@id": "old"}], "$not": {"tags": {"$contains": "b"}}}))
+    documents = [
+        ({"year": 2020, "tags": ["a"]}, "new", True),
+        ({"year": 2020, "tags": ["a", "b"]}, "new", False),
+        ({"year": 1999}, "new", False),
+        ({"year": 1999}, "old", True),
+        ({}, "old", True),
+        ({"year": "2020"}, "new", False),
+    ]
+    own = {"title": "", "uri": ""}
+    assert [passes(metadata, {"id": id_, **own}) for metadata, id_, _ in documents] == [kept for *_, kept in documents]

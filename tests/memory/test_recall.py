@@ -2,6 +2,9 @@
 
 import random
 import re
+import subprocess
+import sys
+from xml.sax.saxutils import quoteattr
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,7 +12,8 @@ from hypothesis import strategies as st
 
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
-from hybridstore.memory.tokens import counter, pieces
+from hybridstore.memory.rendering import quoted
+from hybridstore.memory.tokens import Counting, pieces
 
 WORDS = ["boat", "mast", "rope", "sail", "keel", "harbour", "wind", "wave", "anchor", "deck", "storm", "rudder"]
 
@@ -45,7 +49,7 @@ COUNTERS = {
 def test_the_budget_is_never_exceeded_by_a_token(filled, name, budget, neighbours, order):
     memory = hs.Memory(filled, "sailor", count_tokens=COUNTERS[name])
     recall = memory.recall("boat in a storm", max_tokens=budget, neighbours=neighbours, order=order)
-    count = COUNTERS[name] or counter(filled)
+    count = COUNTERS[name] or Counting(filled, None).counter()
     assert recall.tokens == count(str(recall)) <= budget
     for item in recall:  # whole chunks only
         assert item.text in str(recall)
@@ -54,6 +58,35 @@ def test_the_budget_is_never_exceeded_by_a_token(filled, name, budget, neighbour
     assert matched + recall.left_out.over_budget + recall.left_out.copies <= 200
     if order == "time":
         assert [item.time for item in recall] == sorted(item.time for item in recall)
+
+
+def test_the_block_that_is_given_is_counted_once(filled):
+    counted = []
+
+    def count(text):
+        counted.append(text)
+        return len(text.split())
+
+    recall = hs.Memory(filled, "sailor", count_tokens=count).recall("boat in a storm", max_tokens=300)
+    assert len(recall) > 1
+    assert counted.count(str(recall)) == 1
+
+
+@given(st.text(st.sampled_from("ab &<>'\"\n\r\t\x85é") | st.characters()))
+def test_an_attribute_is_written_as_the_standard_library_writes_it(value):
+    assert quoted(value) == quoteattr(value)
+
+
+def test_a_recall_loads_neither_the_readers_of_files_nor_the_net(tmp_path):
+    code = f"""
+import sys
+import hybridstore as hs
+with hs.Memory({str(tmp_path / "memory.db")!r}, embedder="none") as memory:
+    memory.recall("anything")
+print(*(name for name in ("hybridstore.ingest", "http.client", "urllib.request") if name in sys.modules))
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == []
 
 
 def test_more_room_shows_more_of_the_same(filled):
@@ -185,3 +218,19 @@ def test_what_was_of_use_is_told_to_the_store(memory):
     ]
     with pytest.raises(hs.InputError, match="'c' is not among what was recalled"):
         memory.feedback(recall, used=["c"])
+
+
+def test_a_text_that_was_counted_is_not_counted_again(filled):
+    asked = []
+
+    def count(text):
+        asked.append(text)
+        return len(text.split())
+
+    memory = hs.Memory(filled, "sailor", count_tokens=count)
+    first = memory.recall("boat in a storm")
+    assert len(asked) > len(first)
+    asked.clear()
+    again = memory.recall("boat in a storm")
+    assert str(again) == str(first)
+    assert all(len(text) > 1_000 for text in asked)

@@ -174,6 +174,25 @@ def test_few_answers_are_pulled_towards_what_is_usual(tmp_path):
     assert known.spread == pytest.approx(0.1)
 
 
+def test_an_embedder_of_many_questions_is_asked_for_all_at_once_and_finds_the_same(store, embedder):
+    store.add(lines(0, 30))
+    batches = []
+
+    class Many(HashingEmbedder):
+        def embed_queries(self, texts):
+            batches.append(len(texts))
+            return np.stack([HashingEmbedder.embed_query(self, text) for text in texts])
+
+        def embed_query(self, text):
+            raise AssertionError(text)
+
+    background._asked.clear()  # the general questions' vectors, of a run before
+    many = Many(embedder.dim, max_tokens=embedder.max_tokens)
+    many.fingerprint = embedder.fingerprint
+    assert measure(store.backend, many) == measure(store.backend, embedder)
+    assert batches == [30, len(background._ANYTHING)]
+
+
 def test_another_embedders_vectors_are_not_judged(store, counting):
     store.add(lines(0, 10))
     before = store.backend.background()

@@ -15,7 +15,7 @@ from hybridstore.backends.sqlite.connection import rows
 from hybridstore.backends.sqlite.resident.chunks import Chunks, Ids, came_and_went
 from hybridstore.backends.sqlite.resident.values import MISSING, Mask, decoded
 from hybridstore.backends.values import Change
-from hybridstore.filters import Filter, matches
+from hybridstore.filters import Filter, matching
 
 _PAGE = 4096  # rows that SQLite gives as one text a column: a row each would take twice as long
 _MOST_LATE = 256  # documents held against a filter one by one, at about 1.5 µs a comparison
@@ -83,7 +83,8 @@ class Documents:
         found = self.chunks.ids.take(np.flatnonzero(mask))  # four times as fast as ids[mask]
         if not self.late:
             return found
-        late = np.array([matches(where, d.metadata, id=d.id, title=d.title, uri=d.uri) for d in self.late])
+        passes = matching(where)
+        late = np.array([passes(d.metadata, {"id": d.id, "title": d.title, "uri": d.uri}) for d in self.late])
         return np.concatenate([found, self.late_chunks[late[self.late_owners]]])
 
     def settled(self) -> tuple[Documents, Mask, list[Late]]:
