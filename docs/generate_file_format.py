@@ -78,8 +78,9 @@ CLOSING = """
   heading and text.
 - `changes` keeps the last {kept:,} lines.
 - The active row of `models` is for vectors of the active embedding: its `target` is that one's `fingerprint`.
-- What names a chunk goes with it: `feedback`, `triples` by `positive` and `origin`, `negatives`. Where a text of
-  `asked`, `feedback` or `triples` is deleted, its bytes are overwritten (`PRAGMA secure_delete`).
+- What names a chunk goes with it: `feedback`, `triples` by `positive` and `origin`, `negatives`. But where a
+  document is written over with a chunk of the same digest, it then names that one. Where a text of `asked`,
+  `feedback` or `triples` is deleted, its bytes are overwritten (`PRAGMA secure_delete`).
 - All tables change together, in one transaction. `hybridstore check` holds them against each other.
 """
 
