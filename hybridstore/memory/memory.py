@@ -6,8 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from hybridstore.backends.values import Purged
 from hybridstore.embedders.base import Embedder
@@ -32,8 +31,7 @@ from hybridstore.memory.similarity import ALIKE
 from hybridstore.memory.times import Moment, Span, moment_of, seconds_of
 from hybridstore.memory.tokens import Counting
 from hybridstore.search.selection import ALIKE as NEARLY_THE_SAME
-from hybridstore.store import Store
-from hybridstore.store import open as open_store
+from hybridstore.store import Holder, Store
 
 if TYPE_CHECKING:
     from hybridstore.ingest.lines import File
@@ -41,7 +39,7 @@ if TYPE_CHECKING:
 _SWEPT_EVERY = 60.0  # seconds between two looks for what has expired, which take longer than keeping a note
 
 
-class Memory:
+class Memory(Holder):
     """The notes and conversations of one namespace in a store; a context manager, safe to use from many threads.
 
     `path_or_store` is a store's file, made if it is not there, or an open Store, which then stays open. Namespaces
@@ -61,29 +59,13 @@ class Memory:
         clock: Callable[[], float] = time.time,
     ) -> None:
         owner = Namespace.of(namespace)
-        if isinstance(path_or_store, Store):
-            if embedder is not None or language is not None or threads is not None:
-                raise InputError("an open store has its embedder and language; give these where it is opened")
-            self.store, self._opened = path_or_store, False
-        else:
-            self.store = open_store(path_or_store, embedder=embedder, language=language, threads=threads)
-            self._opened = True
+        own = {"embedder": embedder, "language": language, "threads": threads}
+        if isinstance(path_or_store, Store) and any(value is not None for value in own.values()):
+            raise InputError("an open store has its embedder and language; give these where it is opened")
+        self.hold(path_or_store, **own)
         self._place = Place(self.store, owner, clock)
         self._counting = Counting(self.store, count_tokens)
         self._swept = float("-inf")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the store, if it was opened here. Closing twice is harmless."""
-        if self._opened:
-            self.store.close()
 
     @property
     def namespace(self) -> tuple[str, ...]:

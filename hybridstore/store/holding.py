@@ -17,8 +17,8 @@ class Holder:
 
     def hold(self, given: Store | str | os.PathLike[str], **options: Any) -> None:
         """Take a store, or open the file of this path with these options of `open`."""
-        self._opened = not isinstance(given, Store)
         self.store = given if isinstance(given, Store) else open_store(given, **options)
+        self._opened = self.store is not given
 
     def __enter__(self) -> Self:
         return self
