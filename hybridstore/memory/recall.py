@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, overload
+from typing import Any, ClassVar, overload
 
 from hybridstore.memory.notes import Note
 from hybridstore.records import Trace
+from hybridstore.tables import Column, Tabular
 
 CONFIDENT = 0.5
 """The confidence below which the store rather has no answer; see `Results.confidence`."""
@@ -82,15 +83,30 @@ class LeftOut:
     copies: int = 0
 
 
-class Recall(Sequence[Recalled]):
+class Recall(Tabular, Sequence[Recalled]):
     """The evidence for a question, best first (or by time, if asked), within a budget of tokens.
 
     `str()` gives the block to hand to a model, `tokens` is its length and never more than asked for. `confidence`, from
     0 to 1, says how likely there is an answer at all, None where the store cannot tell; `confident` whether it is
-    likely. `trace` tells how it was found.
+    likely. `trace` tells how it was found. As a table (`to_arrow`, `to_pandas`, or handed to polars or DuckDB as it is) an
+    item is a row, its time in ISO 8601.
     """
 
     __slots__ = ("_text", "confidence", "items", "left_out", "query", "tokens", "trace")
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("id"),
+        Column("text"),
+        Column("uri"),
+        Column("start", "integer"),
+        Column("end", "integer"),
+        Column("time", nullable=True),
+        Column("speaker", nullable=True),
+        Column("session", nullable=True),
+        Column("metadata", "json"),
+        Column("score", "number"),
+        Column("relevance", "number", nullable=True),
+        Column("beside", nullable=True),
+    )
 
     def __init__(
         self,
@@ -117,8 +133,14 @@ class Recall(Sequence[Recalled]):
         best = sorted(self.items, key=lambda item: -item.score)
         return tuple(dict.fromkeys(item.session for item in best if item.session is not None))
 
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Give the rows of the table."""
+        for item in self.items:
+            row = {column.name: getattr(item, column.name, None) for column in self.columns}
+            yield {**row, "time": item.time.isoformat() if item.time else None, "metadata": item.note.metadata}
+
     def to_dicts(self) -> list[dict[str, Any]]:
-        """Give the evidence as JSON can hold it."""
+        """Give the evidence as JSON can hold it, with all facts of its notes."""
         return [item.to_dict() for item in self.items]
 
     @overload

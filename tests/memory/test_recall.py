@@ -234,3 +234,21 @@ def test_a_text_that_was_counted_is_not_counted_again(filled):
     again = memory.recall("boat in a storm")
     assert str(again) == str(first)
     assert all(len(text) > 1_000 for text in asked)
+
+
+def test_a_recall_is_a_table(memory):
+    pytest.importorskip("pyarrow", reason="tables need the extra `arrow`")
+    import pyarrow as pa
+
+    empty = memory.recall("kettle").to_arrow()
+    memory.remember("The kettle whistles.", id="kettle", occurred_at="2025-12-24", metadata={"room": 1})
+    memory.remember([{"role": "user", "name": "Ada", "content": "The kettle is hot."}], session="s")
+    recall = memory.recall("kettle")
+    table = pa.table(recall)
+    assert table.schema == empty.schema == recall.to_arrow().schema
+    assert empty.num_rows == 0
+    by_id = {row["id"]: row for row in table.to_pylist()}
+    assert by_id["kettle"]["time"] == "2025-12-24T00:00:00+00:00"
+    assert by_id["kettle"]["metadata"] == '{"room": 1}'
+    assert (by_id["kettle"]["speaker"], by_id["s/000001"]["speaker"]) == (None, "Ada")
+    assert table["score"].to_pylist() == [item.score for item in recall]
