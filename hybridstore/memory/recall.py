@@ -88,8 +88,8 @@ class Recall(Tabular, Sequence[Recalled]):
 
     `str()` gives the block to hand to a model, `tokens` is its length and never more than asked for. `confidence`, from
     0 to 1, says how likely there is an answer at all, None where the store cannot tell; `confident` whether it is
-    likely. `trace` tells how it was found. As a table (`to_arrow`, `to_pandas`, or handed to polars or DuckDB as it is) an
-    item is a row, its time in ISO 8601.
+    likely. `trace` tells how it was found. As a table (`to_arrow`, `to_pandas`, or handed to polars or DuckDB as it is)
+    an item is a row, its time in ISO 8601.
     """
 
     __slots__ = ("_text", "confidence", "items", "left_out", "query", "tokens", "trace")
