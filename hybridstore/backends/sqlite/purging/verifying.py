@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from glob import escape
 from itertools import groupby, islice
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def _files(connection: apsw.Connection, path: str) -> Iterator[tuple[str, Iterat
     if log.exists() and log.stat().st_size:
         yield str(log), _through(connection, 1, log)
     file = Path(path).absolute()
-    copies = sorted(each for each in file.parent.glob(f".{file.name}-*/*") if each.is_file())
+    copies = sorted(each for each in file.parent.glob(f".{escape(file.name)}-*/*") if each.is_file())
     for each in (Path(f"{path}-journal"), *copies):
         if each.exists() and each.suffix != ".db-shm":
             yield str(each), _blocks(each)
