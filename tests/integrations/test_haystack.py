@@ -178,6 +178,7 @@ def test_what_has_nothing_to_embed_gets_no_vector(documents):
         {},
         {"operator": "AND", "conditions": []},
         {"operator": "NOT", "conditions": [{"operator": "OR", "conditions": []}]},
+        {"field": "meta.kind", "operator": "not in", "value": []},
     ],
 )
 def test_a_change_that_names_nothing_changes_nothing(brought, nothing):

@@ -216,8 +216,10 @@ EMPTY = MetadataFilters(filters=[])
         EMPTY,
         MetadataFilters(filters=[EMPTY], condition=FilterCondition.OR),
         MetadataFilters(filters=[], condition=FilterCondition.NOT),
+        of("kind", FilterOperator.NIN, []),
+        MetadataFilters(filters=[EMPTY, *of("kind", FilterOperator.EQ, "drink").filters], condition=FilterCondition.OR),
     ],
-    ids=["none", "empty", "nested", "not"],
+    ids=["none", "empty", "nested", "not", "nin", "or"],
 )
 def test_a_delete_that_names_nothing_deletes_nothing(filled, filters):
     with pytest.raises(InputError, match="clear"):
