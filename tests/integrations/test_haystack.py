@@ -218,6 +218,32 @@ def test_an_update_embeds_nothing_and_keeps_every_vector(documents):
     assert documents.embedded == []
 
 
+@pytest.mark.parametrize("change", ["written", "removed", "no longer meant"])
+def test_an_update_undoes_nothing_that_another_does_meanwhile(path, monkeypatch, change):
+    own = HashingEmbedder()
+    with HybridStoreDocumentStore(path, embedder=own) as documents, hs.open(path, embedder=own) as other:
+        documents.write_documents([Document(id=each, content=each, meta={"n": 1}) for each in ("a", "b")])
+        scan = documents.store.backend.scan
+
+        def meanwhile(where, **options):
+            found = list(scan(where, **options))
+            if options.get("vectors"):
+                monkeypatch.undo()
+                if change == "removed":
+                    other.remove("a")
+                else:
+                    other.add(hs.Document(id="a", text="newer", metadata={"n": 1 if change == "written" else 2}))
+            return iter(found)
+
+        monkeypatch.setattr(documents.store.backend, "scan", meanwhile)
+        updated = documents.update_by_filter({"field": "meta.n", "operator": "==", "value": 1}, {"seen": True})
+        there = {document.id: (document.text, document.metadata) for document in other.documents()}
+    wanted = {"written": ("newer", {"n": 1, "seen": True}), "no longer meant": ("newer", {"n": 2})}
+    assert there.get("a") == wanted.get(change)
+    assert there["b"][1] == {"n": 1, "seen": True}
+    assert updated == (2 if change == "written" else 1)
+
+
 def test_an_update_in_a_store_without_vectors(path):
     with HybridStoreDocumentStore(path, embedder="none") as store:
         store.write_documents([made("beer"), made("wine")])
