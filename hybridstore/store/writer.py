@@ -133,7 +133,8 @@ class Writer:
 
         After `bring`, `vectors` (n, dim) of unit norm are the chunks' own, and without them the chunks get none;
         without `bring` they are embedded as in `add`. `whole` and `given` say that it was added with `chunk=False`
-        or with its vector, so that adding it so again does nothing. `source` is kept and needs no `finish`. `replaces` is that of `add`.
+        or with its vector, so that adding it so again does nothing. `source` is kept and needs no `finish`; `replaces`
+        is that of `add`.
         """
         document = checked(document)
         brought = self._brought is not None
