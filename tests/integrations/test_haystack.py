@@ -218,6 +218,14 @@ def test_an_update_embeds_nothing_and_keeps_every_vector(documents):
     assert documents.embedded == []
 
 
+def test_what_passes_a_filter_is_deleted_in_one_step(brought, monkeypatch):
+    before = brought.count_documents()
+    monkeypatch.delattr(type(brought.store.backend), "scan")  # read before, it could be something else by then
+    first = brought.store.backend.ids(None)[0]
+    assert brought.delete_by_filter({"field": "id", "operator": "==", "value": first}) == 1
+    assert brought.count_documents() == before - 1
+
+
 @pytest.mark.parametrize("change", ["written", "removed", "no longer meant"])
 def test_an_update_undoes_nothing_that_another_does_meanwhile(path, monkeypatch, change):
     own = HashingEmbedder()

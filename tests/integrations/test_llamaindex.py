@@ -206,6 +206,13 @@ def test_nodes_are_deleted_by_id_and_by_filter(filled):
     assert [each.node_id for each in filled.get_nodes()] == ["sloop"]
 
 
+def test_what_passes_a_filter_is_deleted_in_one_step(filled, monkeypatch):
+    monkeypatch.delattr(type(filled.client.backend), "scan")  # read before, it could be something else by then
+    filled.delete_nodes(filters=of("kind", FilterOperator.EQ, "drink"))
+    monkeypatch.undo()
+    assert [each.node_id for each in filled.get_nodes()] == ["sloop", "ketch"]
+
+
 EMPTY = MetadataFilters(filters=[])
 
 

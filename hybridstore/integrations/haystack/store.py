@@ -183,7 +183,7 @@ class HybridStoreDocumentStore(MetaFacts):
 
     def delete_by_filter(self, filters: Filters) -> int:
         """Delete what passes the filter; give how many. Raises FilterError for a filter that names nothing."""
-        return self.store.remove(self._ids(narrowing(filters, "delete_all_documents() deletes all of them")))
+        return self.store.backend.remove_where(narrowing(filters, "delete_all_documents() deletes all of them"))
 
     def update_by_filter(self, filters: Filters, meta: dict[str, Any]) -> int:
         """Set fields in the meta of what passes the filter; give how many Documents that are. Nothing is embedded anew.
