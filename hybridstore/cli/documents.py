@@ -80,10 +80,12 @@ def list_(target: Target, *, conditions: tuple[str, ...], limit: int | None, as_
 @pass_target
 def remove(target: Target, *, ids: tuple[str, ...], conditions: tuple[str, ...], yes: bool) -> None:
     """Remove documents, by id or all that pass a filter."""
+    from hybridstore.filters import passes_all
+
     where = combined(conditions)
     if bool(ids) == (where is not None):
         raise click.UsageError("name the documents by ID, or by --where; one of the two")
-    if where is not None and not _compares(where):
+    if where is not None and (passes_all(where) or not _compares(where)):
         raise click.UsageError("this filter holds no condition, so it would remove everything; name one")
     with target.open() as store:
         there = _matching(store, where) if where is not None else _known(store, ids)

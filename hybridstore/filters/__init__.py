@@ -12,6 +12,7 @@ Dots nest ("author.name"); @id, @title and @uri are the document's own. `\.`, `\
 into a name. A stored integer beyond int64 is compared as a float, which is how SQLite reads it.
 """
 
+from hybridstore.filters.everything import passes_all
 from hybridstore.filters.matching import matches, matching
 from hybridstore.filters.parsing import MAX_CONDITIONS, MAX_LEVELS, from_text, parse, to_dict, value_from_text
 from hybridstore.filters.tree import (
@@ -45,6 +46,7 @@ __all__ = [
     "matches",
     "matching",
     "parse",
+    "passes_all",
     "place_of",
     "to_dict",
     "value_from_text",

@@ -217,6 +217,8 @@ class HybridStoreVectorStore(Holder, VectorStore):
         return self.max_marginal_relevance_search("", k, fetch_k, lambda_mult, **by_vector)
 
     def _search(self, query: str, k: int, told: Mapping[str, Any]) -> Sequence[Hit]:
+        if "filter" in told and "where" in told:
+            raise InputError("filter and where are the same; give one of them, with $and for both")
         named = {("where" if name == "filter" else name): value for name, value in told.items()}
         return _found(self.store, self._embedding, query, k, {"mode": self._mode, **named})
 

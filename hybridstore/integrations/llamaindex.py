@@ -42,8 +42,8 @@ except ImportError as missing:
     raise MissingExtra("llamaindex", "a store in LlamaIndex", "llama-index-core") from missing
 
 from hybridstore.errors import InputError
-from hybridstore.filters import And, Filter, parse
-from hybridstore.integrations.llamaindex_filters import EMPTY, NODE, narrows, of_sources, where_of
+from hybridstore.filters import And, Filter, parse, passes_all
+from hybridstore.integrations.llamaindex_filters import EMPTY, NODE, of_sources, where_of
 from hybridstore.records import Document, Hit, Results
 from hybridstore.store import Store
 from hybridstore.store.options import Options
@@ -114,10 +114,10 @@ class HybridStoreVectorStore(BasePydanticVectorStore):
     ) -> None:
         """Remove the nodes that have one of the ids and pass the filters, where each is given.
 
-        Raises InputError where there is neither, or nothing in the filters: `clear` removes everything.
+        Raises InputError where there is neither, or filters that pass everything: `clear` removes everything.
         """
         where = where_of(node_ids, None, filters)
-        if where is None or not narrows(where):
+        if where is None or passes_all(where):
             raise InputError("neither node_ids nor filters say which nodes to delete; clear() removes all of them")
         self._remove(where)
 
@@ -126,7 +126,9 @@ class HybridStoreVectorStore(BasePydanticVectorStore):
         self._remove(None)
 
     def _remove(self, where: Filter | None) -> None:
-        self._store.remove([str(document.id) for document in self._store.documents(where)])
+        wanted = parse(where)
+        # In one step: what another process has made something else meanwhile is not meant.
+        self._store.backend.remove_where(And(()) if wanted is None else wanted)
 
     def get_nodes(self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None) -> list[BaseNode]:
         """Give the nodes that have one of the ids and pass the filters, in the order of the ids, else of the store."""

@@ -93,16 +93,3 @@ def of_sources(doc_ids: Iterable[str]) -> Filter:
     """Ask for nodes by the documents they stem from; a document that LlamaIndex did not write stems from itself."""
     doc_ids = list(doc_ids)
     return field("ref_doc_id").in_(doc_ids) | (field(NODE).exists(False) & field("@id").in_(doc_ids))
-
-
-def narrows(where: Filter | None) -> bool:
-    """Say whether a filter compares anything at all, so that it is not just everything (or nothing)."""
-    match where:
-        case Comparison():
-            return True
-        case And(members) | Or(members):
-            return any(map(narrows, members))
-        case Not(member):
-            return narrows(member)
-        case _:
-            return False

@@ -7,7 +7,7 @@ from typing import Any
 
 from hybridstore import filters
 from hybridstore.errors import InputError
-from hybridstore.filters import And, Comparison, Filter, Not, Or, field
+from hybridstore.filters import And, Filter, field
 from hybridstore.memory import naming
 from hybridstore.memory.naming import Namespace
 from hybridstore.memory.notes import OURS
@@ -53,40 +53,12 @@ def restricting(where: Where) -> Filter:
     An empty one, a prefix or part that is empty, an exclusion from nothing: whoever writes these means something else.
     """
     wanted = filters.parse(where)
-    if wanted is None or _passes_all(wanted):
+    if wanted is None or filters.passes_all(wanted):
         raise InputError(
             f"the filter {where!r} restricts nothing, and would take every note; name what is to go, "
             "or say everything=True (--all)"
         )
     return wanted
-
-
-def _passes_all(node: Filter) -> bool:
-    match node:
-        case And(members):
-            return all(_passes_all(member) for member in members)
-        case Or(members):
-            return any(_passes_all(member) for member in members)
-        case Not(member):
-            return _passes_none(member)
-        case Comparison(_, "prefix" | "contains", value):
-            return bool(value == "")
-        case Comparison(_, "nin", value):
-            return not value
-    return False
-
-
-def _passes_none(node: Filter) -> bool:
-    match node:
-        case Or(members):
-            return all(_passes_none(member) for member in members)
-        case And(members):
-            return any(_passes_none(member) for member in members)
-        case Not(member):
-            return _passes_all(member)
-        case Comparison(_, "in", value):
-            return not value
-    return False
 
 
 __all__ = ["Where", "fact", "holding", "owned", "restricting", "unexpired", "visible"]

@@ -39,12 +39,13 @@ class Folders:
             raise InputError(
                 "this server may read no files; whoever runs it can allow a folder: `hybridstore serve mcp --root DIR`"
             )
+        if not given.strip():
+            raise InputError(f"{given!r} is no path; name a file or folder")
         paths = [path for root in self.roots if (path := _resolved(root, given)) is not None]
-        if not given.strip() or not paths:
-            raise InputError(f"{cut(given, _TOLD)!r} is no path that could be read; name a file or folder")
         inside = [(path, root) for path in paths for root in self.roots if path.is_relative_to(root)]
         if not inside:
-            raise InputError(f"{given!r} lies outside of what this server may read. {self.told()}")
+            # One sentence for both: whether a path leads anywhere is nothing to tell of what lies outside.
+            raise InputError(f"{cut(given, _TOLD)!r} is no path, or lies outside of what may be read. {self.told()}")
         seen = [path for path, root in inside if not any(part[0] == "." for part in path.relative_to(root).parts)]
         if not seen:
             raise InputError(f"{given!r} is hidden, and hidden files are not read")

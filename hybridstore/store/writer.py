@@ -127,19 +127,21 @@ class Writer:
         whole: bool = False,
         given: bool = False,
         source: str | None = None,
+        replaces: bytes | Whatever | None = ANYTHING,
     ) -> None:
         """Add a document that was cut before, into `chunks` that lie within its text.
 
         After `bring`, `vectors` (n, dim) of unit norm are the chunks' own, and without them the chunks get none;
         without `bring` they are embedded as in `add`. `whole` and `given` say that it was added with `chunk=False`
-        or with its vector, so that adding it so again does nothing. `source` is kept and needs no `finish`.
+        or with its vector, so that adding it so again does nothing. `source` is kept and needs no `finish`; `replaces`
+        is that of `add`.
         """
         document = checked(document)
         brought = self._brought is not None
         own = vectors if brought else None
         vector = own[0] if given and own is not None else None
         digest = content_digest(document, whole=whole or given, vector=vector)
-        self._wait(_Waiting(document, digest, source, chunks, own, embed=not brought))
+        self._wait(_Waiting(document, digest, source, chunks, own, embed=not brought, replaces=replaces))
 
     def _wait(self, waiting: _Waiting) -> None:
         identifier = str(waiting.document.id)

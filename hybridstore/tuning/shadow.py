@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import IO
 
@@ -41,7 +42,7 @@ def workplace(store: Store, *, making: Path | None = None) -> Iterator[Path]:
     file = Path(store.backend.path).absolute()
     prefix = f".{file.name}-shadow-"
     with _alone(file.parent):
-        for other in sorted(file.parent.glob(f"{prefix}*")):
+        for other in sorted(file.parent.glob(f"{escape(prefix)}*")):
             if _held(other):
                 raise InputError(
                     f"another process is trying an embedder on a copy of this store, in {other}; wait until it is done"

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from made import ALL, EMBEDDING, entry, found, units
 
+import hybridstore as hs
 from hybridstore.backends.learning import Negative, Triple
 from hybridstore.backends.sqlite import SQLiteBackend
 from hybridstore.backends.sqlite.purging import purging
@@ -244,6 +245,30 @@ def test_a_copy_that_a_killed_tuning_left_is_told_of(path, opened):
     assert "copy.db" in purged.remedy
     (shadow / "copy.db").unlink()
     assert opened.purge([]).clean
+
+
+def test_a_copy_beside_the_file_that_a_link_leads_to_is_told_of(tmp_path):
+    copy = tmp_path / "real" / ".notes.db-shadow-abc" / "copy.db"
+    copy.parent.mkdir(parents=True)
+    with hs.open(tmp_path / "real" / "notes.db", embedder="none") as store:
+        store.add({"id": "zebra-number-one", "text": "an extraordinary zebra"})
+        store.backup(copy)
+    (tmp_path / "link.db").symlink_to(tmp_path / "real" / "notes.db")
+    with hs.open(tmp_path / "link.db", embedder="none") as store:
+        purged = store.purge("zebra-number-one")
+    assert purged.clean is False
+    assert {Path(residue.file).name for residue in purged.residues} == {"copy.db"}
+
+
+def test_a_copy_of_a_file_with_signs_of_a_pattern_in_its_name_is_told_of(tmp_path):
+    copy = tmp_path / ".notes[1].db-shadow-abc" / "copy.db"
+    copy.parent.mkdir()
+    with hs.open(tmp_path / "notes[1].db", embedder="none") as store:
+        store.add({"id": "zebra-number-one", "text": "an extraordinary zebra"})
+        store.backup(copy)
+        purged = store.purge("zebra-number-one")
+    assert purged.clean is False
+    assert {residue.file for residue in purged.residues} == {str(copy)}
 
 
 def other(path: Path, step: str) -> subprocess.Popen[str]:

@@ -87,7 +87,10 @@ def test_remove_by_filter_removes_what_passes_and_nothing_else(run, db):
     assert "No document passes" in run("remove", "--where", "year=1900", "--yes").stderr
 
 
-@pytest.mark.parametrize("where", ["{}", '{"$and": []}', '{"$not": {"$or": []}}', '{"$or": [{}, {"lang": "en"}]}'])
+@pytest.mark.parametrize(
+    "where",
+    ["{}", '{"$and": []}', '{"$not": {"$or": []}}', '{"$or": [{}, {"lang": "en"}]}', '{"lang": {"$nin": []}}'],
+)
 def test_an_empty_filter_never_removes_everything(run, db, where):
     assert "holds no condition" in run("remove", "--where", where, "--yes", code=2).stderr
     assert len(ids(db)) == 3

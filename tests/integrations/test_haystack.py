@@ -178,6 +178,7 @@ def test_what_has_nothing_to_embed_gets_no_vector(documents):
         {},
         {"operator": "AND", "conditions": []},
         {"operator": "NOT", "conditions": [{"operator": "OR", "conditions": []}]},
+        {"field": "meta.kind", "operator": "not in", "value": []},
     ],
 )
 def test_a_change_that_names_nothing_changes_nothing(brought, nothing):
@@ -215,6 +216,40 @@ def test_an_update_embeds_nothing_and_keeps_every_vector(documents):
     # Written again as it is now it is the same document.
     documents.write_documents(documents.filter_documents(), DuplicatePolicy.OVERWRITE)
     assert documents.embedded == []
+
+
+def test_what_passes_a_filter_is_deleted_in_one_step(brought, monkeypatch):
+    before = brought.count_documents()
+    monkeypatch.delattr(type(brought.store.backend), "scan")  # read before, it could be something else by then
+    first = brought.store.backend.ids(None)[0]
+    assert brought.delete_by_filter({"field": "id", "operator": "==", "value": first}) == 1
+    assert brought.count_documents() == before - 1
+
+
+@pytest.mark.parametrize("change", ["written", "removed", "no longer meant"])
+def test_an_update_undoes_nothing_that_another_does_meanwhile(path, monkeypatch, change):
+    own = HashingEmbedder()
+    with HybridStoreDocumentStore(path, embedder=own) as documents, hs.open(path, embedder=own) as other:
+        documents.write_documents([Document(id=each, content=each, meta={"n": 1}) for each in ("a", "b")])
+        scan = documents.store.backend.scan
+
+        def meanwhile(where, **options):
+            found = list(scan(where, **options))
+            if options.get("vectors"):
+                monkeypatch.undo()
+                if change == "removed":
+                    other.remove("a")
+                else:
+                    other.add(hs.Document(id="a", text="newer", metadata={"n": 1 if change == "written" else 2}))
+            return iter(found)
+
+        monkeypatch.setattr(documents.store.backend, "scan", meanwhile)
+        updated = documents.update_by_filter({"field": "meta.n", "operator": "==", "value": 1}, {"seen": True})
+        there = {document.id: (document.text, document.metadata) for document in other.documents()}
+    wanted = {"written": ("newer", {"n": 1, "seen": True}), "no longer meant": ("newer", {"n": 2})}
+    assert there.get("a") == wanted.get(change)
+    assert there["b"][1] == {"n": 1, "seen": True}
+    assert updated == (2 if change == "written" else 1)
 
 
 def test_an_update_in_a_store_without_vectors(path):

@@ -224,6 +224,12 @@ def test_a_search_says_what_it_cannot_take(vectors, store):
         HybridStoreVectorStore(store, mode="semantic")
 
 
+@pytest.mark.parametrize("where", [None, {"kind": "food"}])
+def test_a_filter_is_not_dropped_for_another_one(vectors, where):
+    with pytest.raises(InputError, match="filter and where are the same"):
+        vectors.similarity_search("yeast", filter={"kind": "ship"}, where=where)
+
+
 def test_one_file_keeps_to_one_kind_of_vectors(tmp_path, embedder, vectors):
     with pytest.raises(InputError, match="made by remembering@32"):
         HybridStoreVectorStore(vectors.store, Placed())

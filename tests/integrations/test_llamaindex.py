@@ -206,6 +206,13 @@ def test_nodes_are_deleted_by_id_and_by_filter(filled):
     assert [each.node_id for each in filled.get_nodes()] == ["sloop"]
 
 
+def test_what_passes_a_filter_is_deleted_in_one_step(filled, monkeypatch):
+    monkeypatch.delattr(type(filled.client.backend), "scan")  # read before, it could be something else by then
+    filled.delete_nodes(filters=of("kind", FilterOperator.EQ, "drink"))
+    monkeypatch.undo()
+    assert [each.node_id for each in filled.get_nodes()] == ["sloop", "ketch"]
+
+
 EMPTY = MetadataFilters(filters=[])
 
 
@@ -216,8 +223,10 @@ EMPTY = MetadataFilters(filters=[])
         EMPTY,
         MetadataFilters(filters=[EMPTY], condition=FilterCondition.OR),
         MetadataFilters(filters=[], condition=FilterCondition.NOT),
+        of("kind", FilterOperator.NIN, []),
+        MetadataFilters(filters=[EMPTY, *of("kind", FilterOperator.EQ, "drink").filters], condition=FilterCondition.OR),
     ],
-    ids=["none", "empty", "nested", "not"],
+    ids=["none", "empty", "nested", "not", "nin", "or"],
 )
 def test_a_delete_that_names_nothing_deletes_nothing(filled, filters):
     with pytest.raises(InputError, match="clear"):

@@ -77,6 +77,18 @@ def test_a_folder_allowed_by_itself_may_be_hidden(root):
     assert folders.allowed(str(root / "sub" / ".private" / "c.txt")).name == "c.txt"
 
 
+def test_whether_there_is_a_folder_outside_is_not_told_by_names_that_no_file_can_have(root):
+    (root.parent / "outside" / "loop").symlink_to(root.parent / "outside" / "loop")
+    folders = Folders.of([root])
+    told = set()
+    for folder, name in (("outside", "a" * 300), ("nowhere", "a" * 300), ("outside", "loop"), ("nowhere", "loop")):
+        with pytest.raises(InputError) as caught:
+            folders.allowed(str(root.parent / folder / name))
+        told.add(str(caught.value).partition(" is no path")[2])
+    assert len(told) == 1
+    assert "lies outside" in told.pop()
+
+
 @pytest.mark.parametrize("path", ["", " ", "a\0b", "\ud800", "a" * 5000, "~nobody-of-this-name/x", "loop"])
 def test_what_is_no_path_is_refused(root, path):
     (root / "loop").symlink_to(root / "loop")

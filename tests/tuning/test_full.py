@@ -225,6 +225,14 @@ def test_a_chunk_with_another_text_than_the_copys_is_not_given_its_vector(store,
     assert store.stats().embedding.fingerprint == POOR.fingerprint
 
 
+def test_what_a_killed_process_left_goes_whatever_signs_the_files_name_has(tmp_path):
+    left = tmp_path / ".notes[1].db-shadow-abc"
+    left.mkdir()
+    with hs.open(tmp_path / "notes[1].db", embedder="none") as store, shadow.workplace(store) as folder:
+        assert folder.is_dir()
+        assert not left.exists()
+
+
 # What is trained on
 
 

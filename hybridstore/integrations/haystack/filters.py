@@ -9,7 +9,7 @@ from typing import Any
 from haystack.errors import FilterError
 
 from hybridstore.errors import InputError
-from hybridstore.filters import And, Comparison, Filter, Not, Or, parse
+from hybridstore.filters import And, Comparison, Filter, Not, Or, parse, passes_all
 from hybridstore.integrations.haystack.documents import KEPT, moment
 
 _ORDERED = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
@@ -40,19 +40,9 @@ def filter_of(filters: Mapping[str, Any] | None) -> Filter | None:
 def narrowing(filters: Mapping[str, Any] | None, remedy: str) -> Filter:
     """Give the filter of a change, which has to name something: else raises FilterError with the remedy."""
     where = filter_of(filters)
-    if where is None or not _compares(where):
+    if where is None or passes_all(where):
         raise FilterError(f"the filter names nothing, so it would mean every document; {remedy}")
     return where
-
-
-def _compares(where: Filter) -> bool:
-    match where:
-        case And(members) | Or(members):
-            return any(map(_compares, members))
-        case Not(member):
-            return _compares(member)
-        case _:
-            return True
 
 
 def _read(condition: object) -> Filter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -17,9 +18,10 @@ from haystack.document_stores.errors import DuplicateDocumentError
 from haystack.document_stores.types import DuplicatePolicy
 from numpy.typing import ArrayLike
 
+from hybridstore.backends.values import Conflict
 from hybridstore.embedders.base import Embedder
 from hybridstore.errors import InputError
-from hybridstore.filters import Filter, field
+from hybridstore.filters import And, Filter, field
 from hybridstore.integrations.haystack.documents import KEPT, from_store, meta_of, to_store, with_meta
 from hybridstore.integrations.haystack.filters import filter_of, narrowing
 from hybridstore.integrations.haystack.meta import MetaFacts
@@ -181,29 +183,40 @@ class HybridStoreDocumentStore(MetaFacts):
 
     def delete_by_filter(self, filters: Filters) -> int:
         """Delete what passes the filter; give how many. Raises FilterError for a filter that names nothing."""
-        return self.store.remove(self._ids(narrowing(filters, "delete_all_documents() deletes all of them")))
+        return self.store.backend.remove_where(narrowing(filters, "delete_all_documents() deletes all of them"))
 
     def update_by_filter(self, filters: Filters, meta: dict[str, Any]) -> int:
         """Set fields in the meta of what passes the filter; give how many Documents that are. Nothing is embedded anew.
 
         Raises FilterError for a filter that names nothing, InputError for meta that is no JSON.
         """
-        ids = self._ids(narrowing(filters, "name what all of them have, as with meta.name != 'x'"))
+        where = narrowing(filters, "name what all of them have, as with meta.name != 'x'")
+        ids = self._ids(where)
+        return sum(self._update(where, ids[first : first + _AT_ONCE], meta) for first in range(0, len(ids), _AT_ONCE))
+
+    def _update(self, where: Filter, ids: Sequence[str], meta: dict[str, Any]) -> int:
+        """Set fields of those of the ids that pass the filter, all in one step; what others change is read again."""
         backend = self.store.backend
-        embedding = backend.embedding()
-        with self._without_embedder().writer() as writer:
-            if embedding is not None:
-                writer.bring(embedding)
-            for first in range(0, len(ids), _AT_ONCE):
-                where = _among(ids[first : first + _AT_ONCE])
-                for stored in list(backend.scan(where, vectors=True)):
+        while True:
+            with backend.snapshot():
+                embedding, digests = backend.embedding(), backend.digests(ids)
+                found = list(backend.scan(And((where, _among(ids))), vectors=True))
+            with suppress(Conflict), self._without_embedder().writer(together=True) as writer:
+                if embedding is not None:
+                    writer.bring(embedding)
+                for stored in found:
                     document = replace(stored.document, metadata=with_meta(stored.document, meta))
-                    brought = "embedding" in document.metadata.get(KEPT, {})
-                    whole = not self._chunk
                     writer.add_cut(
-                        document, stored.chunks, stored.vectors, whole=whole, given=brought, source=stored.source
+                        document,
+                        stored.chunks,
+                        stored.vectors,
+                        whole=not self._chunk,
+                        given="embedding" in document.metadata.get(KEPT, {}),
+                        source=stored.source,
+                        replaces=digests[str(document.id)],
                     )
-        return len(ids)
+                writer.flush()
+                return len(found)
 
     def _ids(self, where: Filter | None) -> list[str]:
         return [str(document.id) for document in self.store.documents(where)]

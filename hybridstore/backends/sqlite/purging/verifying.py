@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from glob import escape
 from itertools import groupby, islice
 from pathlib import Path
 
@@ -80,7 +81,8 @@ def _files(connection: apsw.Connection, path: str) -> Iterator[tuple[str, Iterat
     if log.exists() and log.stat().st_size:
         yield str(log), _through(connection, 1, log)
     file = Path(path).absolute()
-    copies = sorted(each for each in file.parent.glob(f".{file.name}-*/*") if each.is_file())
+    names = [file, file.resolve()] if file.is_symlink() else [file]  # whoever copied it may have known it by either
+    copies = sorted(each for name in names for each in name.parent.glob(f".{escape(name.name)}-*/*") if each.is_file())
     for each in (Path(f"{path}-journal"), *copies):
         if each.exists() and each.suffix != ".db-shm":
             yield str(each), _blocks(each)
