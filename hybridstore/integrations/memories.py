@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hybridstore.backends.values import Embedding, Entry, Outdated
+from hybridstore.backends.values import Conflict, Embedding, Entry
 from hybridstore.chunking import chunk as cut
 from hybridstore.errors import EmbedderMismatch, InputError, NotFound
 from hybridstore.filters import And, Comparison, Filter, Not
@@ -194,7 +194,7 @@ class Memories:
     def put_off(self, place: Place) -> None:
         """Let a memory's time begin again; nothing where another process has changed or removed it meanwhile."""
         id_, backend = id_of(place), self._store.backend
-        with suppress(NotFound, Outdated, EmbedderMismatch):
+        with suppress(NotFound, Conflict, EmbedderMismatch):
             with backend.snapshot():
                 stored, digest = backend.get(id_), backend.digests([id_])[id_]
                 known, embedding = backend.vectors_of(id_), backend.embedding()
@@ -205,10 +205,9 @@ class Memories:
             later = replace(document, metadata={**document.metadata, "expires": expires})
             digests = [digest_of(document.text[chunk.start : chunk.end]) for chunk in stored.chunks]
             vectors = np.stack([known[each] for each in digests]) if known.keys() >= set(digests) else None
-            # The first entry has no chunks: all of it is given up unless the document is still the one that was read.
-            unchanged = Entry(document, digest, (), ())
-            changed = Entry(later, content_digest(later, whole=False), stored.chunks, digests, vectors)
-            backend.put([unchanged, changed], embedding=None if vectors is None else embedding)
+            content = content_digest(later, whole=False)
+            changed = Entry(later, content, stored.chunks, digests, vectors, replaces=digest)
+            backend.put([changed], embedding=None if vectors is None else embedding)
 
     def sweep(self) -> int:
         """Remove the memories whose time is over; give how many."""

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 from hybridstore.errors import InputError
@@ -176,12 +176,8 @@ def _slot(place: Place, said: Said, now: datetime) -> tuple[str, Stored | None]:
     if said.id is not None:
         return said.id, place.read(said.id)
     made = made_id(said.text, said.session, said.occurred_at)
-    for number in count(1):
-        here = made if number == 1 else f"{made}-{number}"
-        there = place.read(here)
-        if there is None or _is_kept(said, there.note, now):
-            return here, there
-    raise AssertionError  # pragma: no cover - count never ends
+    slots = ((here, place.read(here)) for here in chain([made], (f"{made}-{number}" for number in count(2))))
+    return next((here, there) for here, there in slots if there is None or _is_kept(said, there.note, now))
 
 
 def made_id(text: str, session: str | None = None, occurred_at: datetime | None = None) -> str:

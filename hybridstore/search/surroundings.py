@@ -25,7 +25,8 @@ Around = Callable[[str], Sequence[str]]
 """Gives for a document's id the ids of those it stands among, REACH to either side, in order; empty if it is alone."""
 
 _LOOKED = 64  # candidates whose neighbours are looked up
-_WORDS = 0.5  # what a neighbour's words count; half of that for those that stand one further
+# What a neighbour's words count, by where it stands: half of that for those that stand one further.
+_WORDS = np.array([0.25, 0.5, 0.5, 0.25])
 _VECTOR = 0.5  # what each neighbour's vector counts in the mean
 
 
@@ -49,15 +50,15 @@ def read(  # noqa: PLR0917 - what was found out, then how to go on
     places = np.array([chunk for chunk, _ in lines], np.int64)
     beside = np.array([row for _, row in lines], np.int64)  # (n, 2 · REACH), -1 where there is none
     new = np.setdiff1d(np.union1d(places, beside[beside >= 0]), evidence.chunks)
-    evidence = _with(backend, evidence, new, words, query, background)
+    usual = at_large(backend.sample()[1] @ query)
+    evidence = _with(backend, evidence, new, words, query, background, usual)
     keyword, vector = evidence.keyword.copy(), evidence.vector.copy()
     rows = evidence.chunks.searchsorted(places)
     there = beside >= 0
     near = np.where(there, evidence.chunks.searchsorted(np.where(there, beside, 0)), 0).clip(0, len(keyword) - 1)
     held = np.where(there, evidence.keyword[near], 0.0)
-    share = np.array([0.5] * (REACH - 1) + [1.0, 1.0] + [0.5] * (REACH - 1))
-    keyword[rows] += _WORDS * (held * share).max(axis=1)
-    vector[rows] = _deviations(backend, evidence.chunks, rows, near, there, query)
+    keyword[rows] += (held * _WORDS).max(axis=1)
+    vector[rows] = _deviations(backend, evidence.chunks, rows, near, there, query, usual)
     return Evidence(
         chunks=evidence.chunks,
         keyword=keyword,
@@ -94,13 +95,13 @@ def _with(  # noqa: PLR0917 - as above
     words: Words,
     query: NDArray[np.float32],
     background: Background | None,
+    usual: tuple[float, float],
 ) -> Evidence:
-    """Give the evidence with more candidates, each judged by itself."""
+    """Give the evidence with more candidates, each judged by itself; `usual` is what `at_large` gave."""
     if not len(new):
         return evidence
     held, covered = words.held(new)
-    cosines = backend.cosines(query, new)
-    mean, deviation = at_large(backend.sample()[1] @ query)
+    cosines, (mean, deviation) = backend.cosines(query, new), usual
     order = np.concatenate([evidence.chunks, new]).argsort()
     relevance = evidence.relevance
     if relevance is not None and background is not None:
@@ -121,6 +122,7 @@ def _deviations(  # noqa: PLR0917 - as above
     near: NDArray[np.int64],
     there: NDArray[np.bool_],
     query: NDArray[np.float32],
+    usual: tuple[float, float],
 ) -> NDArray[np.float64]:
     """Give how far the mean of each row's vector and its neighbours' stands above those of chunks at large, (n,)."""
     used = np.union1d(rows, near[there])
@@ -128,6 +130,6 @@ def _deviations(  # noqa: PLR0917 - as above
     own, others = used.searchsorted(rows), used.searchsorted(near).clip(0, len(used) - 1)
     mixed = vectors[own] + _VECTOR * (vectors[others] * there[:, :, None]).sum(axis=1)
     norms = np.linalg.norm(mixed, axis=1)
-    mean, deviation = at_large(backend.sample()[1] @ query)
+    mean, deviation = usual
     cosines = (mixed @ query) / np.where(norms == 0.0, 1.0, norms)
     return np.asarray(np.where(norms == 0.0, 0.0, (cosines - mean) / deviation), np.float64)
