@@ -26,11 +26,11 @@ from hybridstore.errors import (
 from hybridstore.records import AddReport, Document, Hit, Results, Trace
 
 if TYPE_CHECKING:
-    from hybridstore.embedders.base import Embedder
+    from hybridstore.asynchronous import AsyncMemory, AsyncStore
+    from hybridstore.embedders.protocol import Embedder
     from hybridstore.filters import field
     from hybridstore.memory import Memory
     from hybridstore.store import Store, open  # noqa: A004 - `hybridstore.open`, as `gzip.open`
-    from hybridstore.twins import AsyncMemory, AsyncStore
 
 __version__ = "0.1.0"
 
@@ -60,9 +60,9 @@ __all__ = [
 
 # Loaded at first use: NumPy and SQLite would make `import hybridstore` five times as slow.
 _LATER = {
-    "AsyncMemory": "hybridstore.twins",
-    "AsyncStore": "hybridstore.twins",
-    "Embedder": "hybridstore.embedders.base",
+    "AsyncMemory": "hybridstore.asynchronous",
+    "AsyncStore": "hybridstore.asynchronous",
+    "Embedder": "hybridstore.embedders.protocol",
     "Memory": "hybridstore.memory",
     "Store": "hybridstore.store",
     "field": "hybridstore.filters",

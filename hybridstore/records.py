@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
-from hybridstore.expressions import Expression
 from hybridstore.tables import Column, Tabular
+from hybridstore.text.expressions import Expression
 
 if TYPE_CHECKING:
     import numpy as np

@@ -127,7 +127,7 @@ def test_people_like_what_is_asked_for_in_pairs_and_no_other_has_both_its_words(
     import attributes
     from nouns import NOUNS
 
-    from hybridstore.analysis import Analyser
+    from hybridstore.text.analysis import Analyser
 
     people, right = attributes.population(chance)
     assert len({each.name for each in people}) == attributes.PEOPLE

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import hybridstore.embedders as models
-from hybridstore.embedders.base import Embedder, ManyQueries
 from hybridstore.embedders.hashing import HashingEmbedder
+from hybridstore.embedders.protocol import Embedder, ManyQueries
 
 HASHING = "hashing"  # no model: for trying it out
 

@@ -25,14 +25,14 @@ from numpy.typing import NDArray
 
 import hybridstore as hs
 from hybridstore import embedders
-from hybridstore.backends.learning import Model
-from hybridstore.embedders.base import Embedder
+from hybridstore.backends.learning import ModelVersion
+from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import HybridstoreError, InputError
-from hybridstore.evaluation import Collection, evaluate
+from hybridstore.evaluation import Collection, runner
 from hybridstore.evaluation.metrics import mean
 from hybridstore.search.transforms import Affine, write
-from hybridstore.store import background
-from hybridstore.store.embedding import embedded_text, identify
+from hybridstore.store import calibration
+from hybridstore.store.embedder_choice import embedded_text, identify
 from hybridstore.tuning.drift import SAMPLE, compensate
 
 METRIC = "nDCG@10"
@@ -69,7 +69,7 @@ def embedded(store: hs.Store) -> dict[str, Vector]:
 
 
 def measured(store: hs.Store, collection: Collection, queries: int | None) -> Means:
-    found = evaluate(store, collection, split=split_of(collection), modes=MODES, metrics=(METRIC,), queries=queries)
+    found = runner(store, collection, split=split_of(collection), modes=MODES, metrics=(METRIC,), queries=queries)
     return {"n": found.n} | {mode: round(mean(found.values(mode, METRIC).values()), 4) for mode in MODES}
 
 
@@ -82,7 +82,7 @@ def changed(store: hs.Store, new: Embedder, collection: Collection, options: arg
     number = learning.propose(_unmapped(new, stored.fingerprint, stored.dim, options.seed))
     store._embedder.adopt_query(new)  # noqa: SLF001 - what is measured is what nobody would do
     learning.promote(number)
-    background.settle(store.backend, new)
+    calibration.settle(store.backend, new)
     without = measured(store, collection, options.queries)
     model = compensate(store, new, sample=options.sample)
     mapped = measured(store, collection, options.queries)
@@ -119,11 +119,11 @@ def model_of(name: str, threads: int) -> Embedder:
     return made
 
 
-def _unmapped(new: Embedder, target: str, dim: int, seed: int) -> Model:
+def _unmapped(new: Embedder, target: str, dim: int, seed: int) -> ModelVersion:
     """Give a version that leaves vectors as they are; of another length they are thrown to random places."""
     matrix = np.eye(dim) if new.dim == dim else np.random.default_rng(seed).standard_normal((new.dim, dim))
     plain = Affine(new.fingerprint, target, matrix.astype(np.float32), np.zeros(dim, np.float32))
-    return Model(kind="drift", source=new.fingerprint, target=target, reference="none", weights=write(plain))
+    return ModelVersion(kind="drift", source=new.fingerprint, target=target, reference="none", weights=write(plain))
 
 
 def main() -> None:

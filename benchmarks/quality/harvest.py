@@ -23,9 +23,9 @@ from told_harvest import harvest_page
 import hybridstore as hs
 from hybridstore.evaluation import Collection, Qrels
 from hybridstore.evaluation.metrics import mean
-from hybridstore.tuning.guards import MARGIN
-from hybridstore.tuning.harvest import Harvested, Settings, harvest
-from hybridstore.tuning.queries import Question, from_corpus
+from hybridstore.tuning.false_negatives import MARGIN
+from hybridstore.tuning.harvesting import Harvested, Settings, harvest
+from hybridstore.tuning.synthetic_questions import Question, from_corpus
 
 GUARDS = {
     "no guard": {"settings": Settings(margin=None), "judged": False},

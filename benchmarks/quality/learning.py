@@ -27,12 +27,12 @@ from over_collections import macro_bootstrap
 
 import hybridstore as hs
 from hybridstore.errors import HybridstoreError
-from hybridstore.evaluation import Collection, Qrels, evaluate, paired_bootstrap
-from hybridstore.evaluation.compare import Comparison
+from hybridstore.evaluation import Collection, Qrels, paired_bootstrap, runner
 from hybridstore.evaluation.metrics import mean
-from hybridstore.tuning import cycle, harvest, known, versions
+from hybridstore.evaluation.significance import RunComparison
+from hybridstore.tuning import adapter_tuning, harvesting, judged_questions, model_versions
 from hybridstore.tuning.adapter import AdapterSettings
-from hybridstore.tuning.cycle import TuneReport
+from hybridstore.tuning.adapter_tuning import TuneReport
 
 METRIC = "nDCG@10"
 Values = Mapping[str, float]
@@ -53,7 +53,7 @@ class People:
 
     def ask(self, store: hs.Store) -> Values:
         """Give the nDCG@10 of each."""
-        found = evaluate(
+        found = runner(
             store,
             self.collection,
             split=self.split,
@@ -68,9 +68,9 @@ class People:
 def tuned(store: hs.Store) -> tuple[TuneReport, float]:
     """Tune, and have the new version answer, whatever the gate said; give the report, and the seconds it took."""
     began = time.perf_counter()
-    report = cycle.tune(store, change=False)
+    report = adapter_tuning.tune(store, change=False)
     seconds = time.perf_counter() - began
-    versions.promote(store, report.number)
+    model_versions.promote(store, report.number)
     return report, seconds
 
 
@@ -95,8 +95,8 @@ def learned(store: hs.Store, people: People, before: Values) -> tuple[dict[str, 
 def labelled(store: hs.Store, people: People, learn: str, before: Values) -> dict[str, Any]:
     """Tune with the judgments of the split `learn`, too, and ask people's questions again, by group."""
     collection = people.collection
-    asked = list(known.from_labelled(store, collection.path, split=learn))
-    harvest.keep(store, harvest.harvest(store, asked), replace=True)
+    asked = list(judged_questions.from_labelled(store, collection.path, split=learn))
+    harvesting.keep(store, harvesting.harvest(store, asked), replace=True)
     report, _ = tuned(store)
     after = people.ask(store)
     parted = groups(before, collection.qrels(learn), collection.qrels(people.split))
@@ -129,7 +129,7 @@ def _relevant(qrels: Qrels, query: str) -> list[str]:
     return [document for document, grade in qrels.of(query).items() if grade > 0]
 
 
-def rounded(comparison: Comparison) -> dict[str, Any]:
+def rounded(comparison: RunComparison) -> dict[str, Any]:
     """Give a comparison as JSON."""
     return {name: round(each, 5) for name, each in asdict(comparison).items()}
 
@@ -184,7 +184,7 @@ def main() -> None:
                     rows[name], after = learned(store, people, before)
                     found[name] = before, after
                     if name in labels:
-                        versions.promote(store, None)
+                        model_versions.promote(store, None)
                         with_labels[name] = labelled(store, people, labels[name], before)
         except HybridstoreError as error:
             sys.exit(f"{name}: {error}")

@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from hybridstore.backends.values import Background
+from hybridstore.backends.values import Calibration
 
 KINDS = ("adapter", "drift", "embedder")
 STATES = ("candidate", "refused", "active", "retired")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
+class ModelVersion:
     """One version of what stands between a question and the vectors searched, as the file remembers it.
 
     `kind` "adapter" turns the vectors of the file's own embedder, "drift" those of another embedder into the space of
@@ -76,7 +76,7 @@ class Triple:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class LoggedQuestion:
     """A question from the store's own log: how often it was asked, and when last (UTC)."""
 
     query: str
@@ -105,23 +105,23 @@ class Learning(Protocol):
 
     # models
 
-    def model(self) -> Model | None:
+    def model(self) -> ModelVersion | None:
         """Give the active version; None for the plain embedder. Cheap: searches ask it every time."""
         ...
 
-    def models(self) -> list[Model]:
+    def models(self) -> list[ModelVersion]:
         """Give all versions, oldest first, without their weights."""
         ...
 
-    def version(self, number: int) -> Model:
+    def version(self, number: int) -> ModelVersion:
         """Give a version with its weights; raises NotFound."""
         ...
 
-    def propose(self, model: Model) -> int:
+    def propose(self, model: ModelVersion) -> int:
         """Keep a version as a "candidate" or "refused" one; give its number."""
         ...
 
-    def promote(self, number: int | None, *, measured: Background | None = None) -> Model | None:
+    def promote(self, number: int | None, *, measured: Calibration | None = None) -> ModelVersion | None:
         """Make a version the active one, in one step, and retire the one before; None is the plain embedder. Give it.
 
         Its `previous` is then the one before; going back to that one leaves its own `previous` as it was, so that going
@@ -155,7 +155,7 @@ class Learning(Protocol):
         """Add questions to the log, each as often as it stands there."""
         ...
 
-    def asked(self) -> list[Asked]:
+    def asked(self) -> list[LoggedQuestion]:
         """Give the log, the questions asked most first; ties in alphabetical order."""
         ...
 

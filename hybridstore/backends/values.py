@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from hybridstore.expressions import Expression
 from hybridstore.records import Chunk, Document
+from hybridstore.text.expressions import Expression
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +30,7 @@ class Embedding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Background:
+class Calibration:
     """What a store measured about its own vectors, without any judgment; what it was measured with.
 
     `power` says how well the vectors tell chunks apart: asked with eight words of its own, a chunk's cosine stands so
@@ -71,7 +71,7 @@ ANYTHING: Final = Whatever.ANYTHING
 """An entry that replaces this is written whatever is stored under its id."""
 
 
-def see_that_it_replaces(document_id: str, replaces: bytes | Whatever | None, stored: bytes | None) -> None:
+def check_replaces(document_id: str, replaces: bytes | Whatever | None, stored: bytes | None) -> None:
     """Raise Conflict unless the content digest that is stored (None: nothing is) is the one that is to give way."""
     if replaces is not ANYTHING and replaces != stored:
         raise Conflict(document_id, replaces, stored)
@@ -113,7 +113,7 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ChunkChange:
     """One line of the change log: the chunks first..last (inclusive) were "added", "removed" or "embedded".
 
     An added chunk may have its vector from the start; "embedded" ones got theirs later.
@@ -139,7 +139,7 @@ class Stats:
     embedding: Embedding | None
     building: Embedding | None = None
     created: str = ""
-    background: Background | None = None
+    background: Calibration | None = None
     kept: Embedding | None = None
     model: int | None = None
     triples: int = 0
@@ -209,7 +209,7 @@ class Restriction:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredDocument:
     """A whole document as it is stored, for `get` and `export`."""
 
     document: Document

@@ -7,38 +7,38 @@ from typing import Any
 import click
 
 from hybridstore import __version__
-from hybridstore.cli.lazy import LazyGroup
-from hybridstore.cli.target import DATABASE, VARIABLE, Target
+from hybridstore.cli.lazy_group import LazyGroup
+from hybridstore.cli.store_option import DATABASE, VARIABLE, Target
 from hybridstore.errors import HybridstoreError
 
 _INTERRUPTED = 130  # what shells give for Ctrl-C: 128 + SIGINT
 
 COMMANDS = {
-    "add": ("hybridstore.cli.add:add", "Read files and folders into the store."),
-    "search": ("hybridstore.cli.search:search", "Find passages by words and by meaning."),
-    "explain": ("hybridstore.cli.search:explain", "Search, and tell why each result is where it is."),
-    "get": ("hybridstore.cli.documents:get", "Print a document."),
-    "list": ("hybridstore.cli.documents:list_", "List the documents."),
-    "remove": ("hybridstore.cli.documents:remove", "Remove documents."),
-    "info": ("hybridstore.cli.upkeep:info", "Say what the store holds."),
-    "check": ("hybridstore.cli.upkeep:check", "Hold the store's parts against each other, and mend them."),
-    "reembed": ("hybridstore.cli.upkeep:reembed", "Make missing vectors, or change the embedder."),
-    "backup": ("hybridstore.cli.upkeep:backup", "Write a copy while others go on."),
-    "export": ("hybridstore.cli.exchange:export", "Write all documents as lines of JSON."),
-    "import": ("hybridstore.cli.exchange:import_", "Read an export into the store."),
-    "remember": ("hybridstore.cli.remember:remember", "Keep a note, or a conversation."),
-    "recall": ("hybridstore.cli.recall:recall", "Recall what answers, for people or a model."),
-    "forget": ("hybridstore.cli.forget:forget", "Forget notes."),
-    "purge": ("hybridstore.cli.forget:purge", "Forget notes so that no byte of them is left."),
-    "history": ("hybridstore.cli.facts:history", "Show how a fact changed."),
-    "consolidate": ("hybridstore.cli.facts:consolidate", "Bring notes together that say the same."),
-    "harvest": ("hybridstore.cli.harvest:harvest", "Make triples to learn from, where the legs disagree."),
-    "tune": ("hybridstore.cli.tune:tune", "Learn from the store's text and questions, if it helps."),
-    "evaluate": ("hybridstore.cli.evaluate:evaluate", "Measure search on a collection with judgments."),
-    "judge": ("hybridstore.cli.compare:judge", "Measure a run that any system made."),
-    "compare": ("hybridstore.cli.compare:compare", "Say whether one run is better than another."),
-    "model": ("hybridstore.cli.model:model", "Embedders, and the versions that the store has learned."),
-    "serve": ("hybridstore.cli.serve:serve", "Serve the store to models."),
+    "add": ("hybridstore.cli.add_command:add", "Read files and folders into the store."),
+    "search": ("hybridstore.cli.search_commands:search", "Find passages by words and by meaning."),
+    "explain": ("hybridstore.cli.search_commands:explain", "Search, and tell why each result is where it is."),
+    "get": ("hybridstore.cli.document_commands:get", "Print a document."),
+    "list": ("hybridstore.cli.document_commands:list_", "List the documents."),
+    "remove": ("hybridstore.cli.document_commands:remove", "Remove documents."),
+    "info": ("hybridstore.cli.upkeep_commands:info", "Say what the store holds."),
+    "check": ("hybridstore.cli.upkeep_commands:check", "Hold the store's parts against each other, and mend them."),
+    "reembed": ("hybridstore.cli.upkeep_commands:reembed", "Make missing vectors, or change the embedder."),
+    "backup": ("hybridstore.cli.upkeep_commands:backup", "Write a copy while others go on."),
+    "export": ("hybridstore.cli.export_commands:export", "Write all documents as lines of JSON."),
+    "import": ("hybridstore.cli.export_commands:import_", "Read an export into the store."),
+    "remember": ("hybridstore.cli.remember_command:remember", "Keep a note, or a conversation."),
+    "recall": ("hybridstore.cli.recall_command:recall", "Recall what answers, for people or a model."),
+    "forget": ("hybridstore.cli.forget_commands:forget", "Forget notes."),
+    "purge": ("hybridstore.cli.forget_commands:purge", "Forget notes so that no byte of them is left."),
+    "history": ("hybridstore.cli.history_commands:history", "Show how a fact changed."),
+    "consolidate": ("hybridstore.cli.history_commands:consolidate", "Bring notes together that say the same."),
+    "harvest": ("hybridstore.cli.harvest_command:harvest", "Make triples to learn from, where the legs disagree."),
+    "tune": ("hybridstore.cli.tune_command:tune", "Learn from the store's text and questions, if it helps."),
+    "evaluate": ("hybridstore.cli.evaluate_command:evaluate", "Measure search on a collection with judgments."),
+    "judge": ("hybridstore.cli.compare_commands:judge", "Measure a run that any system made."),
+    "compare": ("hybridstore.cli.compare_commands:compare", "Say whether one run is better than another."),
+    "model": ("hybridstore.cli.model_commands:model", "Embedders, and the versions that the store has learned."),
+    "serve": ("hybridstore.cli.serve_command:serve", "Serve the store to models."),
     "doctor": ("hybridstore.cli.doctor:doctor", "Say what this machine has and lacks."),
 }
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import click
 
-from hybridstore.cli.options import examples, json_option
-from hybridstore.cli.target import Target, pass_target
+from hybridstore.cli.shared_options import examples, json_option
+from hybridstore.cli.store_option import Target, pass_target
 from hybridstore.cli.terminal import console, print_json, printable
 
 _OLDEST = (3, 11)
@@ -127,7 +127,7 @@ def _runtime(_: Target) -> Iterator[Finding]:
 def _model(_: Target) -> Iterator[Finding]:
     from hybridstore.embedders import locate
     from hybridstore.embedders.catalog import DEFAULT, find
-    from hybridstore.embedders.digests import cache_folder
+    from hybridstore.embedders.checksums import cache_folder
 
     card = find(DEFAULT)
     where = locate.status(card) if card else None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hybridstore.embedders.base import Embedder
 from hybridstore.embedders.catalog import DEFAULT
+from hybridstore.embedders.protocol import Embedder
 
 if TYPE_CHECKING:
     from hybridstore.embedders.onnx import OnnxEmbedder

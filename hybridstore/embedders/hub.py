@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hybridstore.embedders import digests, recipe
+from hybridstore.embedders import checksums, recipe
 from hybridstore.errors import MissingExtra, ModelUnavailable
 
 if TYPE_CHECKING:
@@ -70,13 +70,13 @@ def fetch(
             for path in wanted:
                 hf_hub_download(repo, path, revision=revision, local_dir=partial, etag_timeout=_PATIENCE)
             shutil.rmtree(Path(partial) / ".cache", ignore_errors=True)  # the client's own notes
-            found = {path: digests.verify(Path(partial) / path, known.get(path), repo, cache) for path in wanted}
+            found = {path: checksums.verify(Path(partial) / path, known.get(path), repo, cache) for path in wanted}
             _place(Path(partial), home / revision)
     except ModelUnavailable:
         raise
     except foreign as error:
         raise ModelUnavailable(repo, _reason(repo, error)) from error
-    digests.write_json(home / "pin.json", {"repo": repo, "revision": revision, "files": found})
+    checksums.write_json(home / "pin.json", {"repo": repo, "revision": revision, "files": found})
     return Pinned(home / revision, revision, found)
 
 

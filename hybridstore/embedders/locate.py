@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hybridstore.embedders import catalog, digests, hub, recipe
+from hybridstore.embedders import catalog, checksums, hub, recipe
 from hybridstore.errors import ModelUnavailable
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def locate(name: str | Path, cache: Path | None = None) -> Located:
         MissingExtra: huggingface_hub would be needed and is not installed.
 
     """
-    store = digests.cache_folder(cache)
+    store = checksums.cache_folder(cache)
     text = str(name)
     folder = Path(name).expanduser()
     spelled_out = isinstance(name, Path) or os.sep in text or "/" in text or text.startswith(("~", "."))
@@ -73,7 +73,7 @@ def locate(name: str | Path, cache: Path | None = None) -> Located:
 
 def status(card: ModelCard, cache: Path | None = None) -> Path | None:
     """Give where a known model's ONNX file is on this machine now, None where it would have to be fetched."""
-    pinned = hub.cached(card.repo, card.revision, digests.cache_folder(cache))
+    pinned = hub.cached(card.repo, card.revision, checksums.cache_folder(cache))
     if pinned is not None:
         return pinned.folder / card.files[0].path
     return _packaged(card)
@@ -86,7 +86,7 @@ def here(card: ModelCard, cache: Path | None = None) -> Located | None:
         ModelUnavailable: a file is there, and is not the right one.
 
     """
-    store = digests.cache_folder(cache)
+    store = checksums.cache_folder(cache)
     pinned = hub.cached(card.repo, card.revision, store)
     if pinned is not None:
         return _checked(recipe.of_card(card), pinned.folder, store, reference=card.name, origin="cache", pinned=pinned)
@@ -94,7 +94,7 @@ def here(card: ModelCard, cache: Path | None = None) -> Located | None:
     if model is None or card.package is None:
         return None
     made = replace(recipe.of_card(card), graph=model.name, sha256=card.package.model.sha256)
-    digest = digests.verify(model, made.sha256, card.name, store)
+    digest = checksums.verify(model, made.sha256, card.name, store)
     vocabulary = DATA / card.package.vocabulary
     return _located(made, model, vocabulary, store, digest=digest, reference=card.name, origin="package")
 
@@ -134,11 +134,11 @@ def _checked(
     if not graph.is_file():
         raise ModelUnavailable(made.name, f"{graph} is missing; fetch or export the model again")
     parts = [graph, *sorted(graph.parent.glob(f"{graph.name}_data*"))]  # weights too large for one file
-    found = [digests.verify(p, recorded.get(p.relative_to(folder).as_posix()), made.name, store) for p in parts]
+    found = [checksums.verify(p, recorded.get(p.relative_to(folder).as_posix()), made.name, store) for p in parts]
     digest = found[0] if len(found) == 1 else sha256("".join(found).encode()).hexdigest()
     tokenizer = folder / "tokenizer.json"
     if tokenizer.is_file():
-        digests.verify(tokenizer, recorded.get("tokenizer.json"), made.name, store)
+        checksums.verify(tokenizer, recorded.get("tokenizer.json"), made.name, store)
     return _located(made, graph, tokenizer, store, digest=digest, reference=reference, origin=origin)
 
 
@@ -150,9 +150,9 @@ def _located(
     if not tokenizer.is_file():
         raise ModelUnavailable(made.name, f"{tokenizer} is missing; a model's folder needs its tokenizer.json")
     # Whatever changes a vector is in the fingerprint, and nothing else: not the path, not the runtime.
-    parts = [digest, digests.sha256(tokenizer, store), made.pooling, str(made.max_tokens)]
+    parts = [digest, checksums.sha256(tokenizer, store), made.pooling, str(made.max_tokens)]
     parts += [made.query_prefix, made.document_prefix]
-    parts += [digests.sha256(each / "model.safetensors", store) for each in dense if each.is_dir()]
+    parts += [checksums.sha256(each / "model.safetensors", store) for each in dense if each.is_dir()]
     fingerprint = f"{made.name}@{sha256(repr(parts).encode()).hexdigest()[:12]}"
     return Located(
         recipe=made,

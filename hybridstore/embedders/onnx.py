@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybridstore.embedders import fused, pooling
-from hybridstore.embedders.tokens import Tokens, from_file, wordpiece
+from hybridstore.embedders import default_model, pooling
+from hybridstore.embedders.tokenizer import Tokens, from_file, wordpiece
 from hybridstore.errors import InputError, MissingExtra, ModelUnavailable
 
 if TYPE_CHECKING:
@@ -175,11 +175,11 @@ def _open(located: Located, threads: int, device: str) -> tuple[Any, str, Any]:
     options.log_severity_level = 3  # its warnings are about the graph, which no user can change
     graph: str | bytes = str(located.model)
     kept: list[Any] = []
-    if located.digest == fused.WEIGHTS_SHA256:
-        values = fused.weights(located.model)
+    if located.digest == default_model.WEIGHTS_SHA256:
+        values = default_model.weights(located.model)
         kept = [ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value)) for value in values.values()]
         options.add_external_initializers(list(values), kept)
-        graph = fused.GRAPH.read_bytes()
+        graph = default_model.GRAPH.read_bytes()
     providers = ["CPUExecutionProvider"]
     if device != "cpu" and "CUDAExecutionProvider" in ort.get_available_providers():
         if hasattr(ort, "preload_dlls"):

@@ -1,30 +1,37 @@
 """Measuring search: judgments and runs, metrics, collections, and whether a difference is more than luck."""
 
 from hybridstore.evaluation.abstention import auroc, balanced_accuracy
-from hybridstore.evaluation.calibration import Bin, expected_calibration_error, reliability
-from hybridstore.evaluation.collections import Collection, Coverage, Query, read_queries
-from hybridstore.evaluation.compare import Compared, Comparison, Row, Rows, compared, paired_bootstrap
-from hybridstore.evaluation.evaluate import evaluate, index, ways
+from hybridstore.evaluation.evaluation_results import Evaluation, Measured
 from hybridstore.evaluation.judgments import Qrels, Run, read_qrels, read_run, write_qrels, write_run
-from hybridstore.evaluation.legs import Found, Pair, pairs
-from hybridstore.evaluation.measured import Evaluation, Measured
+from hybridstore.evaluation.leg_comparison import LegFindings, Pair, pairs
 from hybridstore.evaluation.metrics import Scores, metric, per_query, score
+from hybridstore.evaluation.reliability import Bin, expected_calibration_error, reliability
+from hybridstore.evaluation.runner import evaluate, index, ways
+from hybridstore.evaluation.significance import (
+    Compared,
+    QueryDifference,
+    QueryDifferences,
+    RunComparison,
+    compared,
+    paired_bootstrap,
+)
+from hybridstore.evaluation.test_collection import Collection, Coverage, Query, read_queries
 
 __all__ = [
     "Bin",
     "Collection",
     "Compared",
-    "Comparison",
     "Coverage",
     "Evaluation",
-    "Found",
+    "LegFindings",
     "Measured",
     "Pair",
     "Qrels",
     "Query",
-    "Row",
-    "Rows",
+    "QueryDifference",
+    "QueryDifferences",
     "Run",
+    "RunComparison",
     "Scores",
     "auroc",
     "balanced_accuracy",

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hybridstore.errors import InputError
+from hybridstore.evaluation.evaluation_report import difference_plots, interval, interval_plot
+from hybridstore.evaluation.html_page import Markup, element, facts, figures, page, section, table
 from hybridstore.evaluation.metrics import heading
-from hybridstore.evaluation.page import Markup, element, facts, figures, page, section, table
-from hybridstore.evaluation.report import difference_plots, interval, interval_plot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hybridstore.evaluation.compare import Compared, Row
+    from hybridstore.evaluation.significance import Compared, QueryDifference
 
 
 def comparison_report(results: Sequence[Compared], *, about: Mapping[str, str], texts: Mapping[str, str]) -> str:
@@ -50,7 +50,7 @@ def comparison_report(results: Sequence[Compared], *, about: Mapping[str, str], 
     )
 
 
-def _listed(title: str, rows: Sequence[Row], texts: Mapping[str, str]) -> Markup:
+def _listed(title: str, rows: Sequence[QueryDifference], texts: Mapping[str, str]) -> Markup:
     if not rows:
         return section(title, element("p", "There are none."))
     cells = (

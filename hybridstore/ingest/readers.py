@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hybridstore.chunking import first_heading
 from hybridstore.errors import InputError
-from hybridstore.ingest.kinds import READERS, Kind, binary_reason, kind_of, kind_of_stream
-from hybridstore.ingest.origin import STDIN, Origin, Unreadable
+from hybridstore.ingest.file_types import READERS, Kind, binary_reason, kind_of, kind_of_stream
+from hybridstore.ingest.text_decoding import STDIN, Origin, Unreadable
 from hybridstore.records import Document
+from hybridstore.text.chunking import first_heading
 
 if TYPE_CHECKING:
     import os
@@ -47,9 +47,11 @@ def _documents(path: str | os.PathLike[str], given: str | None) -> Iterator[Docu
 def _documents_of(origin: Origin, given: str | None) -> Iterator[Document]:
     kind = Kind(given, given) if given else _kind(origin)
     if kind.reader in ("csv", "tsv", "jsonl", "json"):
-        from hybridstore.ingest import rows
+        from hybridstore.ingest import table_reader
 
-        reader = {"jsonl": rows.read_jsonl, "json": rows.read_json}.get(kind.reader, rows.read_csv)
+        reader = {"jsonl": table_reader.read_jsonl, "json": table_reader.read_json}.get(
+            kind.reader, table_reader.read_csv
+        )
         yield from reader(origin, kind.reader)
         return
     document = _READERS_OF_ONE[kind.reader](origin)
@@ -88,25 +90,25 @@ def _read_code(origin: Origin) -> Document:
 
 
 def _read_html(origin: Origin) -> Document:
-    from hybridstore.ingest.html import read_html
+    from hybridstore.ingest.html_reader import read_html
 
     return read_html(origin)
 
 
 def _read_rst(origin: Origin) -> Document:
-    from hybridstore.ingest.rst import read_rst
+    from hybridstore.ingest.rst_reader import read_rst
 
     return read_rst(origin)
 
 
 def _read_pdf(origin: Origin) -> Document:
-    from hybridstore.ingest.office import read_pdf
+    from hybridstore.ingest.office_reader import read_pdf
 
     return read_pdf(origin)
 
 
 def _read_docx(origin: Origin) -> Document:
-    from hybridstore.ingest.office import read_docx
+    from hybridstore.ingest.office_reader import read_docx
 
     return read_docx(origin)
 

@@ -13,12 +13,12 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 
 from hybridstore.errors import InputError, MissingExtra
-from hybridstore.ingest.origin import Unreadable
 from hybridstore.ingest.readers import read
+from hybridstore.ingest.text_decoding import Unreadable
 from hybridstore.ingest.walk import Skipped, walk
 from hybridstore.records import AddReport, Document, Source
 from hybridstore.store import Store, Writer
-from hybridstore.store.documents import checked
+from hybridstore.store.document_checks import checked
 
 _EVERY = 200  # documents of one file between two signs of progress
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hybridstore.errors import InputError, MissingExtra
-from hybridstore.ingest.kinds import binary_reason, kind_of_name
+from hybridstore.ingest.file_types import binary_reason, kind_of_name
 
 NEVER = frozenset((".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv"))
 

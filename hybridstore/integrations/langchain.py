@@ -23,11 +23,11 @@ from hybridstore.backends.values import Embedding
 from hybridstore.errors import EmbedderMismatch, InputError, MissingExtra, NotFound
 from hybridstore.records import Document as Stored
 from hybridstore.records import Hit
-from hybridstore.search.selection import Candidates, Wanted, select
-from hybridstore.search.surroundings import Around
+from hybridstore.search.neighbours import Around
+from hybridstore.search.selection import Candidates, SelectionRequest, select
 from hybridstore.store import Holder, Store
-from hybridstore.store.embedding import GIVEN, unit
-from hybridstore.store.options import Options, Where
+from hybridstore.store.embedder_choice import GIVEN, unit
+from hybridstore.store.search_options import SearchOptions, Where
 
 try:
     from langchain_core.callbacks.manager import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
@@ -42,7 +42,7 @@ except ImportError as error:
 _Scored = list[tuple[Document, float]]
 
 _TOLD = tuple(field.name for field in fields(Hit) if field.name not in ("document_id", "text", "metadata"))
-_OPTIONS = Options.__annotations__.keys() - {"limit"}
+_OPTIONS = SearchOptions.__annotations__.keys() - {"limit"}
 _OTHERS = "the vectors here are made by {} and not by the Embeddings given; leave embedding out, or take another file"
 
 
@@ -206,7 +206,7 @@ class HybridStoreVectorStore(Holder, VectorStore):
             documents=[hit.document_id for hit in hits],
             texts=[hit.text for hit in hits],
         )
-        chosen = select(candidates, k, Wanted(diversity=1.0 - lambda_mult))
+        chosen = select(candidates, k, SelectionRequest(diversity=1.0 - lambda_mult))
         return [_document(hits[place]) for place in chosen.shown]
 
     def max_marginal_relevance_search_by_vector(

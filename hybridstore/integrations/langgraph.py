@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hybridstore.errors import InputError, MissingExtra
-from hybridstore.integrations.memories import Memories, Memory, Place, Put, now
-from hybridstore.integrations.memory_values import fits, plain, see_that_it_can_be_asked
+from hybridstore.integrations.memory_values import check_filter, fits, plain
+from hybridstore.integrations.namespaced_memory import Memories, Place, Put, StoredValue, now
 from hybridstore.store import Holder, Store
 
 try:
@@ -149,7 +149,7 @@ class HybridStoreMemory(Holder, BaseStore):
                     _place(op)
                 case SearchOp():
                     _see_that_they_are_labels(op.namespace_prefix)
-                    see_that_it_can_be_asked(op.filter)
+                    check_filter(op.filter)
                     _page(op)
                 case ListNamespacesOp():
                     _page(op)
@@ -178,7 +178,7 @@ class HybridStoreMemory(Holder, BaseStore):
         results: list[Result] = []
         put_off: dict[Place, None] = {}
         for op in plan.ops:
-            found: list[Memory] = []
+            found: list[StoredValue] = []
             match op:
                 case GetOp():
                     memory = self._memories.get(_place(op))
@@ -239,10 +239,10 @@ def _query(op: SearchOp) -> str | None:
     return op.query if op.query and op.query.strip() else None
 
 
-def _item(memory: Memory) -> Item:
+def _item(memory: StoredValue) -> Item:
     namespace, key = memory.place
     return Item(value=memory.value, key=key, namespace=namespace, created_at=memory.created, updated_at=memory.updated)
 
 
-def _search_item(memory: Memory) -> SearchItem:
+def _search_item(memory: StoredValue) -> SearchItem:
     return SearchItem(*memory.place, memory.value, memory.created, memory.updated, memory.score)

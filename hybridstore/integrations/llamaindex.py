@@ -46,7 +46,7 @@ from hybridstore.filters import And, Filter, parse, passes_all
 from hybridstore.integrations.llamaindex_filters import EMPTY, NODE, of_sources, where_of
 from hybridstore.records import Document, Hit, Results
 from hybridstore.store import Store
-from hybridstore.store.options import Options
+from hybridstore.store.search_options import SearchOptions
 
 _NO_SOURCE = "None"  # what node_to_metadata_dict says of a node without a source
 
@@ -59,7 +59,7 @@ _MODES = {
 }
 
 
-class HybridStoreVectorStore(BasePydanticVectorStore):
+class HybridStoreLlamaVectorStore(BasePydanticVectorStore):
     """An open Store as LlamaIndex's vector store. The store stays its caller's, to be closed by him.
 
     Nodes come with embeddings, all of one `add` or none: theirs are then the store's vectors, and without them the
@@ -155,7 +155,7 @@ class HybridStoreVectorStore(BasePydanticVectorStore):
             limit = query.hybrid_top_k or limit
         elif mode == "keyword":
             limit = query.sparse_top_k or limit
-        options: Options = {
+        options: SearchOptions = {
             # An index that knows no ids asks for [].
             "where": where_of(query.node_ids or None, query.doc_ids or None, query.filters),
             "mode": mode,
@@ -174,7 +174,7 @@ class HybridStoreVectorStore(BasePydanticVectorStore):
         return await asyncio.to_thread(self.query, query, **others)
 
 
-class HybridStoreRetriever(BaseRetriever):
+class HybridStoreLlamaRetriever(BaseRetriever):
     """The best `similarity_top_k` nodes of a Store, found by words and by meaning with the store's own embedder.
 
     `filters` are LlamaIndex's; the other options are those of `Store.search`, its own filter `where` among them. A
@@ -189,7 +189,7 @@ class HybridStoreRetriever(BaseRetriever):
         similarity_top_k: int = 10,
         filters: MetadataFilters | None = None,
         callback_manager: CallbackManager | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[SearchOptions],
     ) -> None:
         if "limit" in options or "vector" in options:
             raise InputError(
@@ -197,11 +197,11 @@ class HybridStoreRetriever(BaseRetriever):
             )
         self._store, self._limit = _opened(store), similarity_top_k
         conditions = [each for each in (parse(options.get("where")), where_of(None, None, filters)) if each is not None]
-        self._options: Options = {**options, "where": And(tuple(conditions)) if conditions else None}
+        self._options: SearchOptions = {**options, "where": And(tuple(conditions)) if conditions else None}
         super().__init__(callback_manager=callback_manager)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        options: Options = {**self._options, "vector": query_bundle.embedding}
+        options: SearchOptions = {**self._options, "vector": query_bundle.embedding}
         found = _found(self._store, query_bundle.query_str, self._limit, options)
         return [NodeWithScore(node=node, score=score) for node, score in found]
 
@@ -229,11 +229,11 @@ def _mode(query: VectorStoreQuery) -> str:
     return mode
 
 
-def _found(store: Store, text: str, limit: int, options: Options) -> list[tuple[BaseNode, float]]:
+def _found(store: Store, text: str, limit: int, options: SearchOptions) -> list[tuple[BaseNode, float]]:
     """Search for at most `limit` different nodes, best first, with their scores."""
 
     def ask(asked: int) -> Results:
-        told: Options = {**options, "limit": asked}
+        told: SearchOptions = {**options, "limit": asked}
         if asked == limit:
             return store.search(text, **told)
         if depth := options.get("depth"):

@@ -51,7 +51,7 @@ def plain(value: object, where: str = "the value", level: int = 0) -> Any:
     return value
 
 
-def see_that_it_can_be_asked(wanted: Mapping[str, Any] | None) -> None:
+def check_filter(wanted: Mapping[str, Any] | None) -> None:
     """Raise InputError for what is no filter, or has an operator that there is not."""
     if not (wanted is None or isinstance(wanted, Mapping)):
         raise InputError(f"a filter is a mapping of keys to the values wanted, not {wanted!r}")

@@ -19,13 +19,13 @@ from urllib.parse import quote
 import numpy as np
 
 from hybridstore import __version__, embedders
-from hybridstore.analysis import Analyser
-from hybridstore.embedders.base import Embedder
+from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import InputError, MissingExtra
-from hybridstore.integrations.languages import language_of
+from hybridstore.integrations.mteb_languages import language_of
 from hybridstore.records import Document
 from hybridstore.store import Store
 from hybridstore.store import open as open_store
+from hybridstore.text.analysis import Analyser
 
 if TYPE_CHECKING:
     import os

@@ -13,11 +13,11 @@ from typing import Any, Literal, TypedDict
 from hybridstore import filters as trees
 from hybridstore.errors import InputError
 from hybridstore.filters import And, Filter
+from hybridstore.integrations.context_text import check_budget, filename, passages
 from hybridstore.integrations.openai_filters import FILTER_SCHEMA, filter_from
-from hybridstore.integrations.passages import check_budget, filename, passages
 from hybridstore.records import Hit
 from hybridstore.store import Store
-from hybridstore.store.options import Where
+from hybridstore.store.search_options import Where
 
 MOST_RESULTS = 50
 BUDGET = 8_000  # characters, some 2,000 tokens of English
@@ -45,7 +45,7 @@ class Result(TypedDict):
     content: list[Content]
 
 
-class Page(TypedDict):
+class SearchPage(TypedDict):
     """What a search of a vector store answers."""
 
     object: Literal["vector_store.search_results.page"]
@@ -64,7 +64,7 @@ def search(
     ranking_options: Mapping[str, Any] | None = None,
     rewrite_query: bool = False,  # noqa: ARG001 - a part of the API; `search_query` tells that nothing was rewritten
     where: Where = None,
-) -> Page:
+) -> SearchPage:
     """Search, and answer as OpenAI's API does: a page ready for JSON, one result a passage.
 
     `query` may be several; a passage then counts where it is best. `max_num_results` is 1 to 50. `filters` are OpenAI's

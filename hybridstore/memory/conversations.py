@@ -17,11 +17,11 @@ from typing import Any
 
 from hybridstore.errors import InputError
 from hybridstore.filters import field
-from hybridstore.memory import naming
+from hybridstore.memory import note_ids
+from hybridstore.memory.note_storage import NoteChange, Place
 from hybridstore.memory.notes import Note, note_of, seen_to
-from hybridstore.memory.place import Change, Place
 from hybridstore.memory.remembering import Remembered, expiry
-from hybridstore.memory.times import Moment, Span, moment_of, span_of
+from hybridstore.memory.timestamps import Moment, Span, moment_of, span_of
 
 Message = Mapping[str, Any]
 
@@ -105,7 +105,7 @@ def append(
     """Append what is new of a conversation to its session; a session without a name is named by all that it holds."""
     lifetime, told = None if ttl is None else span_of(ttl, "ttl"), seen_to(metadata)
     if session is not None:
-        naming.checked_session(session)
+        note_ids.checked_session(session)
     if not isinstance(messages, list | tuple) or not messages:
         raise InputError(f"what is to be remembered is a text or a list of messages, not {messages!r}")
     turns = turns_of(messages, moment_of(occurred_at, "occurred_at"))
@@ -117,7 +117,7 @@ def append(
 
 def _decided(  # noqa: PLR0917 - what is given, where it goes
     place: Place,
-    change: Change,
+    change: NoteChange,
     session: str,
     turns: Sequence[Turn],
     metadata: Mapping[str, Any],
@@ -134,7 +134,7 @@ def _decided(  # noqa: PLR0917 - what is given, where it goes
     for number, turn in enumerate(turns[kept:], start=place_of_last + 1):
         at = turn.occurred_at
         note = Note(
-            id=naming.turn(session, number),
+            id=note_ids.turn(session, number),
             text=turn.text,
             namespace=place.namespace.parts,
             kind="turn",
@@ -162,9 +162,9 @@ def place_in(document_id: str) -> int:
 
 def _ids(place: Place, session: str) -> list[str]:
     """Give the document ids of a session's turns, in order; a note that is called SESSION/something is none of them."""
-    found = place.store.backend.ids(field("@id").prefix(naming.session_prefix(place.namespace, session)))
-    before = len(naming.session_prefix(place.namespace, session))
-    return sorted((id_ for id_ in found if naming.is_place(id_[before:])), key=place_in)
+    found = place.store.backend.ids(field("@id").prefix(note_ids.session_prefix(place.namespace, session)))
+    before = len(note_ids.session_prefix(place.namespace, session))
+    return sorted((id_ for id_ in found if note_ids.is_place(id_[before:])), key=place_in)
 
 
 def _line(place: Place, ids: Sequence[str], first: int, now: datetime) -> list[Note | None]:

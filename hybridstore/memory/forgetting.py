@@ -10,11 +10,11 @@ from hybridstore import filters
 from hybridstore.backends.values import Purged
 from hybridstore.errors import InputError
 from hybridstore.filters import Filter
-from hybridstore.memory import naming
-from hybridstore.memory.histories import by_age
+from hybridstore.memory import note_ids
+from hybridstore.memory.history import by_age
+from hybridstore.memory.note_storage import NoteChange, Place, StoredNote
 from hybridstore.memory.notes import Note
-from hybridstore.memory.place import Change, Place, Stored
-from hybridstore.memory.scope import Where, fact, owned, restricting, unexpired
+from hybridstore.memory.visibility import Where, fact, owned, restricting, unexpired
 
 Target = str | Iterable[str] | Where
 
@@ -22,7 +22,7 @@ _TOLD = 3  # notes that a refusal names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Forgotten:
+class ForgetReport:
     """The notes that went, or with `dry_run` would go: with their older versions, oldest first kept."""
 
     notes: tuple[Note, ...]
@@ -34,7 +34,7 @@ class Forgotten:
         return tuple(note.id for note in self.notes)
 
 
-def meant(place: Place, target: Target, *, everything: bool) -> list[Stored]:
+def meant(place: Place, target: Target, *, everything: bool) -> list[StoredNote]:
     """Give the notes that a target names, each with what it superseded; raises NotFound, InputError.
 
     A target is an id, several, or a filter. A filter that passes all there is, of more than one, needs `everything`.
@@ -55,7 +55,7 @@ def ids_of(target: str | Iterable[str] | None, done: str) -> list[str]:
     return ids
 
 
-def _passing(place: Place, target: Mapping[str, Any] | Filter | None, *, everything: bool) -> list[Stored]:
+def _passing(place: Place, target: Mapping[str, Any] | Filter | None, *, everything: bool) -> list[StoredNote]:
     mine = owned(place.namespace)
     wanted = filters.parse(target) if everything else restricting(target)
     ids = place.store.backend.ids(mine if wanted is None else mine & wanted)
@@ -74,25 +74,25 @@ def _passing(place: Place, target: Mapping[str, Any] | Filter | None, *, everyth
     return found
 
 
-def _with_versions(place: Place, ids: Sequence[str]) -> list[Stored]:
+def _with_versions(place: Place, ids: Sequence[str]) -> list[StoredNote]:
     """Give these notes and what each took the place of; what holds again since, or belongs to others, is not meant.
 
     A note that is gone may have left older versions: they are meant by its id.
     """
-    found: dict[str, Stored] = {}
+    found: dict[str, StoredNote] = {}
     front = [place.read(id_) or _left(place, id_) for id_ in ids]
     while front:
         here = front.pop()
         if here.note.id in found:
             continue
         found[here.note.id] = here
-        mine = naming.lineage(here.note.id)
+        mine = note_ids.lineage(here.note.id)
         older = [there for id_ in here.note.supersedes if id_ not in found and (there := place.read(id_)) is not None]
-        front += [there for there in older if mine == naming.lineage(there.note.superseded_by or "")]
+        front += [there for there in older if mine == note_ids.lineage(there.note.superseded_by or "")]
     return sorted(found.values(), key=lambda stored: by_age(stored.note))
 
 
-def _left(place: Place, note: str) -> Stored:
+def _left(place: Place, note: str) -> StoredNote:
     """Give the last of the older versions of a note that is not there; raises NotFound where there is none."""
     left = place.versions(note)
     if not left:
@@ -100,16 +100,16 @@ def _left(place: Place, note: str) -> Stored:
     return place.required(left[-1])
 
 
-def forget(place: Place, target: Target, *, dry_run: bool, everything: bool) -> Forgotten:
+def forget(place: Place, target: Target, *, dry_run: bool, everything: bool) -> ForgetReport:
     """Remove notes from the store; with `dry_run` only tell which. What is changed meanwhile is looked at again."""
     if isinstance(target, Iterable) and not isinstance(target, str | Mapping):
         target = list(target)  # an iterator gives its ids once, and they may be read again
 
-    def decide(change: Change) -> Forgotten:
+    def decide(change: NoteChange) -> ForgetReport:
         there = meant(place, target, everything=everything)
         for stored in () if dry_run else there:
             change.remove(stored)
-        return Forgotten(notes=tuple(stored.note for stored in there), dry_run=dry_run)
+        return ForgetReport(notes=tuple(stored.note for stored in there), dry_run=dry_run)
 
     return place.changed(decide)
 

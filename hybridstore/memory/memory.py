@@ -9,32 +9,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybridstore.backends.values import Purged
-from hybridstore.embedders.base import Embedder
+from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import InputError
 from hybridstore.filters import Filter
 from hybridstore.memory import conversations, forgetting
-from hybridstore.memory.carried import Carried
-from hybridstore.memory.consolidating import Consolidation, consolidate
+from hybridstore.memory.consolidation import Consolidation, consolidate
 from hybridstore.memory.conversations import Message
-from hybridstore.memory.counting import counted
-from hybridstore.memory.feedback import note_feedback
-from hybridstore.memory.forgetting import Forgotten, Target
-from hybridstore.memory.histories import history
-from hybridstore.memory.naming import Namespace
+from hybridstore.memory.forgetting import ForgetReport, Target
+from hybridstore.memory.history import history
+from hybridstore.memory.note_counts import counted
+from hybridstore.memory.note_ids import Namespace
+from hybridstore.memory.note_storage import Place
 from hybridstore.memory.notes import Note, note_of
-from hybridstore.memory.place import Place
-from hybridstore.memory.recall import Recall
-from hybridstore.memory.recalling import Recency, Wanted, recall
+from hybridstore.memory.recall_feedback import note_feedback
+from hybridstore.memory.recall_result import Recall
+from hybridstore.memory.recalling import RecallRequest, Recency, recall
 from hybridstore.memory.remembering import Remembered, Said, remember
-from hybridstore.memory.scope import Where, visible
 from hybridstore.memory.similarity import ALIKE
-from hybridstore.memory.times import Moment, Span, moment_of, seconds_of
-from hybridstore.memory.tokens import Counting
+from hybridstore.memory.timestamps import Moment, Span, moment_of, seconds_of
+from hybridstore.memory.token_counting import Counting
+from hybridstore.memory.transfer_report import Carried
+from hybridstore.memory.visibility import Where, visible
 from hybridstore.search.selection import ALIKE as NEARLY_THE_SAME
 from hybridstore.store import Holder, Store
 
 if TYPE_CHECKING:
-    from hybridstore.ingest.lines import File
+    from hybridstore.ingest.line_files import File
 
 _SWEPT_EVERY = 60.0  # seconds between two looks for what has expired, which take longer than keeping a note
 
@@ -157,7 +157,7 @@ class Memory(Holder):
         """
         if recency is not None and not isinstance(recency, Recency):
             recency = Recency(recency)
-        wanted = Wanted(
+        wanted = RecallRequest(
             query=query,
             max_tokens=max_tokens,
             as_of=moment_of(as_of, "as_of"),
@@ -197,7 +197,7 @@ class Memory(Holder):
 
     # forgetting
 
-    def forget(self, target: Target, *, dry_run: bool = False, everything: bool = False) -> Forgotten:
+    def forget(self, target: Target, *, dry_run: bool = False, everything: bool = False) -> ForgetReport:
         """Remove notes, by id, several ids, or a filter over their metadata; their older versions go with them.
 
         `dry_run` only tells which. Raises NotFound for an unknown id; InputError for what would take every note without
@@ -243,9 +243,9 @@ class Memory(Holder):
         Vectors and feedback stay behind: they are made anew where the notes are imported. Raises FileRefused for a file
         that is something else, or cannot be written.
         """
-        from hybridstore.memory import carrying  # with it come the readers of files, which a recall never needs
+        from hybridstore.memory import transfer  # with it come the readers of files, which a recall never needs
 
-        return carrying.export(self._place, file)
+        return transfer.export(self._place, file)
 
     def import_(self, file: File) -> Carried:
         """Take over the notes of an export into this namespace, whosever they were, and say what became of them.
@@ -253,10 +253,10 @@ class Memory(Holder):
         What is there already stays as it is: an id of other content is named in `conflicts`. Raises InputError for a
         line that cannot be read, saying which and what was taken over before it; running it again goes on from there.
         """
-        from hybridstore.memory import carrying  # as above
+        from hybridstore.memory import transfer  # as above
 
         self.sweep()  # what has expired is in nobody's way
-        return carrying.import_(self._place, file)
+        return transfer.import_(self._place, file)
 
     # learning
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from hybridstore.errors import InputError
-from hybridstore.memory.naming import Namespace
-from hybridstore.memory.times import moment, seconds_of
+from hybridstore.memory.note_ids import Namespace
+from hybridstore.memory.timestamps import moment, seconds_of
 from hybridstore.records import Document
 
 OURS = "memory"

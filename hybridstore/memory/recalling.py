@@ -10,14 +10,14 @@ from datetime import datetime
 from hybridstore.backends.values import Restriction
 from hybridstore.errors import InputError
 from hybridstore.filters import Filter
-from hybridstore.memory import naming
+from hybridstore.memory import note_ids
+from hybridstore.memory.note_storage import Place
 from hybridstore.memory.notes import note_of
-from hybridstore.memory.packing import pack
-from hybridstore.memory.place import Place
-from hybridstore.memory.recall import LeftOut, Recall, Recalled
-from hybridstore.memory.rendering import rendered
-from hybridstore.memory.scope import Where, visible
-from hybridstore.memory.times import Span, span_of
+from hybridstore.memory.recall_block import rendered
+from hybridstore.memory.recall_result import LeftOut, Recall, Recalled
+from hybridstore.memory.timestamps import Span, span_of
+from hybridstore.memory.token_budget import pack
+from hybridstore.memory.visibility import Where, visible
 from hybridstore.records import Hit
 from hybridstore.search.selection import plain
 
@@ -50,7 +50,7 @@ class Recency:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class RecallRequest:
     """What a recall is asked for, checked; see `Memory.recall`."""
 
     query: str
@@ -76,7 +76,7 @@ class Wanted:
             raise InputError("there is nothing to recall: the query is empty; say what about")
 
 
-def recall(place: Place, wanted: Wanted, count_tokens: Callable[[str], int]) -> Recall:
+def recall(place: Place, wanted: RecallRequest, count_tokens: Callable[[str], int]) -> Recall:
     """Find what answers, and pack the best of it."""
     now = place.now()
     as_of = None if wanted.as_of is None else wanted.as_of.timestamp()
@@ -84,7 +84,7 @@ def recall(place: Place, wanted: Wanted, count_tokens: Callable[[str], int]) -> 
     looked = min(max(wanted.max_tokens // _TOKENS_EACH, _LEAST_LOOKED), _MOST_LOOKED)
     with place.store.backend.snapshot():
         results = place.store.search(
-            wanted.query, limit=looked, where=where, min_relevance=wanted.min_relevance, around=naming.around
+            wanted.query, limit=looked, where=where, min_relevance=wanted.min_relevance, around=note_ids.around
         )
         items: Iterable[Recalled] = map(recalled, results)
         if wanted.recency is not None:
@@ -156,7 +156,7 @@ def _without_copies(items: Iterable[Recalled], copies: list[Recalled]) -> Iterat
 def _beside(place: Place, item: Recalled, reach: int, where: Filter) -> list[Recalled]:
     """Give the turns that stand beside an item's, nearest first, those before it before those after it."""
     backend, own = place.store.backend, item.note.uri
-    line = list(naming.around(own, reach))
+    line = list(note_ids.around(own, reach))
     if not line:
         return []
     middle = line.index(own)

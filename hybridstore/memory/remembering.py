@@ -10,11 +10,11 @@ from itertools import chain, count
 from typing import Any
 
 from hybridstore.errors import InputError
-from hybridstore.memory import naming
+from hybridstore.memory import note_ids
+from hybridstore.memory.note_storage import NoteChange, Place, StoredNote, ended
 from hybridstore.memory.notes import Note, seen_to
-from hybridstore.memory.place import Change, Place, Stored, ended
-from hybridstore.memory.similarity import Similar, similar
-from hybridstore.memory.times import Moment, Span, moment_of, span_of
+from hybridstore.memory.similarity import SimilarNote, similar
+from hybridstore.memory.timestamps import Moment, Span, moment_of, span_of
 
 ON_SIMILAR = ("keep", "link", "supersede", "error")
 
@@ -73,12 +73,12 @@ class Said:
             raise InputError(f"supersedes is a note's id, or several, not {supersedes!r}")
         return cls(
             text=text,
-            id=None if id is None else naming.checked(id),
+            id=None if id is None else note_ids.checked(id),
             metadata=None if metadata is None else seen_to(metadata),
             occurred_at=moment_of(occurred_at, "occurred_at"),
             valid_from=moment_of(valid_from, "valid_from"),
             valid_to=moment_of(valid_to, "valid_to"),
-            session=None if session is None else naming.checked_session(session),
+            session=None if session is None else note_ids.checked_session(session),
             ttl=None if ttl is None else span_of(ttl, "ttl"),
             supersedes=(supersedes,) if isinstance(supersedes, str) else tuple(supersedes),
         )
@@ -90,7 +90,7 @@ def remember(place: Place, said: Said, *, on_similar: str, similarity: float) ->
         raise InputError(f"on_similar is one of {', '.join(ON_SIMILAR)}, not {on_similar!r}")
     if isinstance(similarity, bool) or not isinstance(similarity, int | float) or not 0.0 < similarity <= 1.0:
         raise InputError(f"similarity is a cosine above 0 and at most 1, not {similarity!r}")
-    alike: list[Similar] = []
+    alike: list[SimilarNote] = []
     if on_similar != "keep":
         barred = {_slot(place, said, place.now())[0], *said.supersedes}  # what is there already is not like itself
         alike = [each for each in similar(place, said.text, similarity) if each.id not in barred]
@@ -104,7 +104,7 @@ def remember(place: Place, said: Said, *, on_similar: str, similarity: float) ->
 
 
 def decided(
-    place: Place, change: Change, said: Said, alike: Sequence[Similar] = (), on_similar: str = "keep"
+    place: Place, change: NoteChange, said: Said, alike: Sequence[SimilarNote] = (), on_similar: str = "keep"
 ) -> Remembered:
     """Fill a change with what keeping a note comes to, by what is stored; give what will have become of it."""
     now = place.now()
@@ -167,7 +167,7 @@ def _bounded(note: Note, before: Note, said: Said, now: datetime) -> Note:
     return replace(note, valid_to=end, superseded_by=before.superseded_by)
 
 
-def _slot(place: Place, said: Said, now: datetime) -> tuple[str, Stored | None]:
+def _slot(place: Place, said: Said, now: datetime) -> tuple[str, StoredNote | None]:
     """Give the id a note is to have, and what stands there; for one without id, the first that is free or its own.
 
     Its id is made from what it says, and when and where: what is said again is found again, but what is said again
@@ -229,16 +229,16 @@ def _see_that_it_ends_later(since: datetime, until: datetime | None) -> None:
         raise InputError(f"valid_to, {until.isoformat()}, is not after {since.isoformat()}, from when it holds")
 
 
-def _set_aside(place: Place, change: Change, there: Stored, note: Note, now: datetime) -> str:
+def _set_aside(place: Place, change: NoteChange, there: StoredNote, note: Note, now: datetime) -> str:
     """Keep the older version of a note under an id of its own; give that."""
     before = place.versions(there.note.id)[-1:]
-    number = max((naming.version_of(there.note.id, id_) or 0 for id_ in before), default=0) + 1
-    aside = naming.version(there.note.id, number)
+    number = max((note_ids.version_of(there.note.id, id_) or 0 for id_ in before), default=0) + 1
+    aside = note_ids.version(there.note.id, number)
     change.add(replace(ended(there.note, note, now), id=aside))
     return aside
 
 
-def _head(place: Place, note: str, here: str) -> Stored:
+def _head(place: Place, note: str, here: str) -> StoredNote:
     """Give the note that stands at the end of a chain: two that supersede the same fact make one chain, not a fork.
 
     A chain that comes to `here` ends there: that one has taken the note's place already.

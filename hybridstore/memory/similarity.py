@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hybridstore.memory.place import Place
-from hybridstore.memory.scope import fact, visible
+from hybridstore.memory.note_storage import Place
+from hybridstore.memory.visibility import fact, visible
 from hybridstore.search.selection import bag, dice
 
 ALIKE = 0.8
@@ -17,14 +17,14 @@ _LOOKED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Similar:
+class SimilarNote:
     """A note that is much like a text: its id, and the cosine (or the share of words) that says so."""
 
     id: str
     cosine: float
 
 
-def similar(place: Place, text: str, least: float) -> list[Similar]:
+def similar(place: Place, text: str, least: float) -> list[SimilarNote]:
     """Give at most five notes that hold now and are like a text, the most similar first; turns are never meant."""
     where = visible(place.namespace, place.clock(), as_of=None, session=None, where=fact("kind") == "note")
     embedder = place.store.embedder()
@@ -39,4 +39,4 @@ def similar(place: Place, text: str, least: float) -> list[Similar]:
             for hit in place.store.search(text, where=where, mode="vector", vector=vector, limit=_LOOKED):
                 found.setdefault(hit.document_id, hit.vector_score or 0.0)
     ids = {place.namespace.note(document): score for document, score in found.items()}
-    return [Similar(id_, score) for id_, score in ids.items() if id_ is not None and score >= least]
+    return [SimilarNote(id_, score) for id_, score in ids.items() if id_ is not None and score >= least]

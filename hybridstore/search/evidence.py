@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.base import Backend
-from hybridstore.backends.values import Background
+from hybridstore.backends.protocols import Backend
+from hybridstore.backends.values import Calibration
 from hybridstore.records import Evidence, Ranking, Term
 
 _COVERED = 0.3  # what holding all words of a query is worth beside BM25
@@ -36,9 +36,9 @@ def gather(  # noqa: PLR0917 - all that the legs found out
     backend: Backend,
     keyword: Ranking,
     vector: Ranking,
-    words: Words,
+    words: KeywordEvidence,
     query: NDArray[np.float32] | None,
-    background: Background | None,
+    background: Calibration | None,
 ) -> Evidence:
     """Collect the evidence for every candidate of either leg; `query` is the query's vector (dim,), None without.
 
@@ -66,7 +66,7 @@ def at_large(cosines: NDArray[np.float32]) -> tuple[float, float]:
     return mean, variance**0.5
 
 
-class Words:
+class KeywordEvidence:
     """How strongly chunks hold a query's words, measured by the best of the candidates it was made with.
 
     With s = Σ count · weight · impact: s / √(the best s · the most it could be), of which three thirteenths are the
@@ -117,7 +117,7 @@ def _cosines(
 
 
 def relevance_of(
-    cosines: NDArray[np.float64], covered: NDArray[np.float64], background: Background
+    cosines: NDArray[np.float64], covered: NDArray[np.float64], background: Calibration
 ) -> NDArray[np.float64]:
     """Give the probability, (n,), that a question with such evidence was put to a store that can answer it."""
     above = np.nan_to_num((cosines - background.chance) / background.spread)

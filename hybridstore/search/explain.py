@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
-from hybridstore.analysis import Analyser
-from hybridstore.backends.base import Backend
-from hybridstore.expressions import tell
+from hybridstore.backends.protocols import Backend
 from hybridstore.records import Hit, Ranking, Trace
-from hybridstore.search.following import Expected, follow
-from hybridstore.search.remedies import Asked
-from hybridstore.search.telling import (
+from hybridstore.search.missing_document import Expected, follow
+from hybridstore.search.remedies import FailedSearch
+from hybridstore.search.trace_text import (
     tell_alone,
     tell_confidence,
     tell_model,
@@ -23,6 +21,8 @@ from hybridstore.search.telling import (
     tell_threshold,
     tell_weights,
 )
+from hybridstore.text.analysis import Analyser
+from hybridstore.text.expressions import tell
 
 _LOOKED, _ALONE = 10, 3  # of a leg's ranking, so many chunks are looked at for so many documents
 
@@ -44,7 +44,7 @@ class Explanation(Trace):
 
 
 def explain(
-    trace: Trace, backend: Backend, analyser: Analyser, asked: Asked, *, expect: str | None = None
+    trace: Trace, backend: Backend, analyser: Analyser, asked: FailedSearch, *, expect: str | None = None
 ) -> Explanation:
     """Make a Trace tell itself, and follow an expected document through it; raises NotFound for an unknown id."""
     values = {each.name: getattr(trace, each.name) for each in fields(Trace)}

@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from hybridstore.analysis import Analyser
-from hybridstore.backends.base import Backend
+from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Restriction
-from hybridstore.expressions import Expression, passes_empty, positive, tell
 from hybridstore.filters import Filter
 from hybridstore.records import Evidence, Hit, Ranking, Term, Trace
-from hybridstore.search.planning import Plan, plan
+from hybridstore.search.fusion_strategies import EMPTY, LegResults, fuse, relevant
+from hybridstore.search.query_plan import Plan, plan
 from hybridstore.search.request import Request
 from hybridstore.search.selection import Chosen, choose
-from hybridstore.search.strategies import EMPTY, Found, fuse, relevant
 from hybridstore.search.transforms import turned
+from hybridstore.text.analysis import Analyser
+from hybridstore.text.expressions import Expression, passes_empty, positive, tell
 
 
 def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
@@ -41,7 +41,7 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
             what = "only keywords were" if request.mode == "hybrid" else "nothing was"
             notes.append(f"The store {why}, so {what} searched.")
         clock.lap("vector")
-        found = Found(asked.text, keyword_ranking, vector_ranking, terms, vector, restriction)
+        found = LegResults(asked.text, keyword_ranking, vector_ranking, terms, vector, restriction)
         fused = fuse(backend, request, found)
         clock.lap("fuse")
         chosen = choose(backend, relevant(fused, request.min_relevance, notes), request.limit, request.wanted)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hybridstore.filters import Filter
 from hybridstore.records import Ranking, Trace
-from hybridstore.search.fusion import IDENTICAL
+from hybridstore.search.rank_fusion import IDENTICAL
 
 DEEP = 4096  # how far down a leg is followed for an expected document; sqlite-vec's limit
 _MOST = 500  # hits; a limit above that is no remedy
@@ -24,7 +24,7 @@ Changes = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class FailedSearch:
     """What was asked for beside what the Trace tells, and `again`: the same search with some arguments changed."""
 
     where: Filter | None
@@ -46,7 +46,7 @@ def shown(trace: Trace, document_id: str) -> int | None:
     return next((hit.rank for hit in trace.hits if hit.document_id == document_id), None)
 
 
-def working(asked: Asked, document_id: str, chunks: Collection[int], changes: Changes) -> Changes | None:
+def working(asked: FailedSearch, document_id: str, chunks: Collection[int], changes: Changes) -> Changes | None:
     """Give changes under which the document is shown: these, and a higher limit where they are not enough.
 
     None where they do not make it a candidate, or no limit up to 500 that was tried shows it.
@@ -66,13 +66,13 @@ def working(asked: Asked, document_id: str, chunks: Collection[int], changes: Ch
     return None
 
 
-def _allowed(asked: Asked, changes: Changes) -> Changes:
+def _allowed(asked: FailedSearch, changes: Changes) -> Changes:
     """Raise the depth to the limit, below which it must not be."""
     limit, depth = changes.get("limit"), changes.get("depth", asked.depth)
     return changes if limit is None or depth is None or depth >= limit else {**changes, "depth": limit}
 
 
-def _fewer(asked: Asked, document_id: str, changes: Changes, rank: int) -> Changes:
+def _fewer(asked: FailedSearch, document_id: str, changes: Changes, rank: int) -> Changes:
     """Lower the limit to the rank if that shows it, too: of what stood above, some was folded or left out."""
     if changes.get("limit", rank) <= rank:
         return changes
@@ -80,7 +80,7 @@ def _fewer(asked: Asked, document_id: str, changes: Changes, rank: int) -> Chang
     return less if shown(asked.again(**less), document_id) else changes
 
 
-def deep_enough(asked: Asked, chunks: Collection[int], depth: int) -> tuple[int, int] | None:
+def deep_enough(asked: FailedSearch, chunks: Collection[int], depth: int) -> tuple[int, int] | None:
     """Give a depth, this one if it will do, at which one of the chunks is a candidate, and its fused rank there.
 
     None if it is none at 4096.

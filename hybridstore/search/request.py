@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from hybridstore.errors import InputError
 from hybridstore.filters import Filter
-from hybridstore.search.selection import Wanted
-from hybridstore.search.surroundings import Around
-from hybridstore.search.syntax import SYNTAXES
+from hybridstore.search.advanced_syntax import SYNTAXES
+from hybridstore.search.neighbours import Around
+from hybridstore.search.selection import SelectionRequest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,7 @@ class Request:
     fusion: str
     where: Filter | None
     embed: Callable[[str], tuple[NDArray[np.float32], str | None] | None]
-    wanted: Wanted
+    wanted: SelectionRequest
     depth: int | None = None
     syntax: str = "simple"
     min_relevance: float | None = None

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.base import Backend
+from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Passage
 from hybridstore.errors import InputError
 from hybridstore.records import Ranking, Selection
@@ -36,7 +36,7 @@ _SMALLEST_POOL = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SelectionRequest:
     """What a caller wants of the selection; see `Store.search`."""
 
     unique: bool = False
@@ -90,7 +90,7 @@ class Chosen:
     selection: Selection | None = None
 
 
-def choose(backend: Backend, fused: Ranking, limit: int, wanted: Wanted) -> Chosen:
+def choose(backend: Backend, fused: Ranking, limit: int, wanted: SelectionRequest) -> Chosen:
     """Choose at most `limit` of a ranking to show.
 
     Looks only as deep as it takes to fill the limit; diversity chooses among five candidates for each one shown, and
@@ -129,7 +129,7 @@ def _found(backend: Backend, fused: Ranking, first: int, last: int) -> Chosen:
     return Chosen(passages, scores)
 
 
-def _told(wanted: Wanted, passages: Sequence[Passage], scores: Sequence[float], selected: Selected) -> Chosen:
+def _told(wanted: SelectionRequest, passages: Sequence[Passage], scores: Sequence[float], selected: Selected) -> Chosen:
     folded = sorted(selected.folded.items())
     copies: dict[int, tuple[str, ...]] = {}
     for n, into in folded:
@@ -147,7 +147,7 @@ def _told(wanted: Wanted, passages: Sequence[Passage], scores: Sequence[float], 
     return Chosen([passages[n] for n in shown], [scores[n] for n in shown], copies, selection)
 
 
-def select(candidates: Candidates, limit: int, wanted: Wanted) -> Selected:
+def select(candidates: Candidates, limit: int, wanted: SelectionRequest) -> Selected:
     """Choose at most `limit` candidates, one after the other.
 
     Each is the best of those still open: by score, or with diversity d by (1 - d) · relevance - d · the greatest

@@ -20,8 +20,8 @@ from hybridstore.errors import EmbedderMismatch, InputError, ModelUnavailable
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hybridstore.backends.base import Backend
-    from hybridstore.backends.learning import Model
+    from hybridstore.backends.learning import ModelVersion
+    from hybridstore.backends.protocols import Backend
     from hybridstore.backends.values import Embedding
 
 # How weights begin: the transform's kind, its two lengths, and the CRC-32 of what follows, which is float32 numbers;
@@ -132,7 +132,7 @@ def write(transform: Adapter | Affine) -> bytes:
     return _HEAD.pack(kind, *shape, zlib.crc32(body)) + body
 
 
-def read(model: Model) -> Adapter | Affine:
+def read(model: ModelVersion) -> Adapter | Affine:
     """Give the transform of a version that has weights; one that is asked for again is not decoded again.
 
     Raises ModelUnavailable for weights that are damaged, or that this version of hybridstore does not know.
@@ -146,7 +146,7 @@ def read(model: Model) -> Adapter | Affine:
         ) from error
 
 
-def applying(model: Model | None, searched: Embedding | None, fingerprint: str | None) -> Model | None:
+def applying(model: ModelVersion | None, searched: Embedding | None, fingerprint: str | None) -> ModelVersion | None:
     """Give the version by whose transform an embedder's vectors become comparable with those searched.
 
     None where they are as they are. `fingerprint` None stands for a caller's own vectors, which are taken for the

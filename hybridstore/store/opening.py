@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from hybridstore.embedders.base import Embedder
+from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import InputError
 from hybridstore.store.store import Store
 

@@ -13,30 +13,30 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hybridstore import filters
-from hybridstore.analysis import Analyser
-from hybridstore.backends.base import Backend
-from hybridstore.backends.learning import Asked, Model
+from hybridstore.backends.learning import LoggedQuestion, ModelVersion
+from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Problem, Purged, Stats
-from hybridstore.embedders.base import Embedder
+from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import EmbedderMismatch
 from hybridstore.records import AddReport, Document, Hit, Results, Source, Trace
 from hybridstore.search import remedies
 from hybridstore.search.explain import Explanation, explain
+from hybridstore.search.neighbours import Around
 from hybridstore.search.pipeline import search
 from hybridstore.search.request import Request
-from hybridstore.search.selection import Wanted
-from hybridstore.search.surroundings import Around
-from hybridstore.store import background
-from hybridstore.store.adding import Addable, Table, add
-from hybridstore.store.asking import Asking
-from hybridstore.store.documents import ids_from
-from hybridstore.store.embedding import StoreEmbedder, unit
-from hybridstore.store.options import Options, Where
-from hybridstore.store.reembedding import reembed
-from hybridstore.store.replacing import replace
-from hybridstore.store.streaming import stream
-from hybridstore.store.supposing import Supposing
+from hybridstore.search.selection import SelectionRequest
+from hybridstore.store import calibration
+from hybridstore.store.arrow_stream import stream
+from hybridstore.store.conditional_replace import replace
+from hybridstore.store.document_checks import ids_from
+from hybridstore.store.embedder_choice import StoreEmbedder, unit
+from hybridstore.store.inputs import Addable, Table, add
+from hybridstore.store.query_log import Asking
+from hybridstore.store.reembed import reembed
+from hybridstore.store.search_options import SearchOptions, Where
+from hybridstore.store.trial import Supposing
 from hybridstore.store.writer import Progress, Writer
+from hybridstore.text.analysis import Analyser
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -176,7 +176,7 @@ class Store:
             depth=depth,
             where=filters.parse(where),
             embed=self._embed if vector is None else _given(vector),
-            wanted=Wanted(unique, per_document, diversity),
+            wanted=SelectionRequest(unique, per_document, diversity),
             syntax=syntax,
             min_relevance=min_relevance,
             around=around,
@@ -189,19 +189,21 @@ class Store:
         self._asking.note(query)
         return Results(trace)
 
-    def explain(self, query: str, *, expect: str | None = None, **options: Unpack[Options]) -> Explanation:
+    def explain(self, query: str, *, expect: str | None = None, **options: Unpack[SearchOptions]) -> Explanation:
         """Search, and tell how the results came about: a Trace whose `str()` is the story.
 
         `expect` is the id of a document that ought to be found: the explanation says where it got lost, and what
         would bring it back. The other arguments are those of `search`.
         """
 
-        def again(**changes: Unpack[Options]) -> Trace:
+        def again(**changes: Unpack[SearchOptions]) -> Trace:
             with self.unlogged():
                 return self.search(query, **(options | changes)).trace
 
         where, depth, least = filters.parse(options.get("where")), options.get("depth"), options.get("min_relevance")
-        return explain(again(), self.backend, self._analyser, remedies.Asked(where, depth, least, again), expect=expect)
+        return explain(
+            again(), self.backend, self._analyser, remedies.FailedSearch(where, depth, least, again), expect=expect
+        )
 
     def _embed(self, text: str) -> tuple[NDArray[np.float32], str] | None:
         return self._embedder.query(text) if text.strip() else None
@@ -250,7 +252,7 @@ class Store:
         """
         self._asking.feedback(query, hit, used=used)
 
-    def asked(self) -> list[Asked]:
+    def asked(self) -> list[LoggedQuestion]:
         """Give the questions kept by stores that were opened with `log_queries`, those asked most often first.
 
         They are written to the file 64 at a time, and when a store is closed: up to 4,096 characters long, never those
@@ -301,14 +303,14 @@ class Store:
         """Give the embedder of questions, loaded; None in a store without vectors, or opened without an embedder."""
         return self._embedder.for_searching()
 
-    def supposed(self, model: Model | None) -> Backend:
+    def supposed(self, model: ModelVersion | None) -> Backend:
         """Give the backend as if this version of the model were active (None: the plain embedder), measured with it."""
         return self._supposing.backend(model)
 
     def settle(self) -> None:
         """Measure anew what `fusion="adaptive"` and `min_relevance` go by, after a change of the active model."""
         if (embedder := self.embedder()) is not None:
-            background.settle(self.backend, embedder)
+            calibration.settle(self.backend, embedder)
 
 
 def _given(vector: ArrayLike) -> Callable[[str], tuple[NDArray[np.float32], None]]:

@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.base import Backend
+from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import (
     ANYTHING,
     Conflict,
@@ -19,14 +19,14 @@ from hybridstore.backends.values import (
     Entry,
     Outdated,
     Whatever,
-    see_that_it_replaces,
+    check_replaces,
 )
-from hybridstore.embedders.base import Embedder
+from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import EmbedderMismatch, ModelUnavailable
 from hybridstore.records import AddReport, Chunk, Document, Source
-from hybridstore.store import background
-from hybridstore.store.documents import checked, content_digest, digest_of
-from hybridstore.store.embedding import GIVEN, StoreEmbedder, embedded_text, identify
+from hybridstore.store import calibration
+from hybridstore.store.document_checks import checked, content_digest, digest_of
+from hybridstore.store.embedder_choice import GIVEN, StoreEmbedder, embedded_text, identify
 
 # A commit's worth of text. With a model: about three seconds of embedding on two cores, so that progress is seen
 # and little is lost by Ctrl-C. Without one: enough that a commit's fixed cost disappears.
@@ -204,7 +204,7 @@ class Writer:
         known = self._backend.digests([*waiting, *self._removing])
         conditions = {id_: item.replaces for id_, item in waiting.items()} | self._removing
         for id_, replaces in conditions.items():  # looked at again in the write; here it saves embedding in vain
-            see_that_it_replaces(id_, replaces, known.get(id_))
+            check_replaces(id_, replaces, known.get(id_))
         fresh = {id_ for id_, item in waiting.items() if known.get(id_) != item.digest}
         lacking = any(waiting[id_].vectors is None and waiting[id_].embed for id_ in fresh)
         embedder = self._embedders.for_writing() if lacking else None
@@ -231,11 +231,11 @@ class Writer:
     ) -> None:
         if error is None:
             self.flush()
-            if self.report.embedded and background.due(self._backend):
+            if self.report.embedded and calibration.due(self._backend):
                 # Another process has switched since, or only others have what questions are embedded by: it is theirs.
                 with suppress(EmbedderMismatch, ModelUnavailable):
                     if embedder := self._embedders.for_searching():
-                        background.settle(self._backend, embedder)
+                        calibration.settle(self._backend, embedder)
 
     def _budget(self, waiting: _Waiting) -> int:
         embeds = waiting.vectors is None and waiting.embed and not self._embedders.without
@@ -244,7 +244,7 @@ class Writer:
     def _cut(self, document: Document, embedder: Embedder | None) -> Sequence[Chunk]:
         if not self._chunk:
             return (Chunk(0, len(document.text)),)
-        from hybridstore.chunking import chunk as cut  # a search never needs it
+        from hybridstore.text.chunking import chunk as cut  # a search never needs it
 
         if embedder is None:
             return cut(document.text, format=document.format, max_tokens=_PLAIN_WINDOW)

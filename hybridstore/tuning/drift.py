@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hybridstore.backends.learning import Model
+from hybridstore.backends.learning import ModelVersion
 from hybridstore.errors import InputError
 from hybridstore.search.transforms import Affine, write
-from hybridstore.store import background
-from hybridstore.store.embedding import embedded_text, identify, unit
+from hybridstore.store import calibration
+from hybridstore.store.embedder_choice import embedded_text, identify, unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hybridstore.backends.base import Backend
+    from hybridstore.backends.protocols import Backend
     from hybridstore.backends.values import Passage
-    from hybridstore.embedders.base import Embedder
+    from hybridstore.embedders.protocol import Embedder
     from hybridstore.store import Store
 
 SAMPLE = 2000  # chunks; 500 keep two thirds of what 2,000 do where embedders differ much, 4,000 a twentieth more
@@ -93,7 +93,7 @@ def estimate(
     return Affine(new.fingerprint, stored.fingerprint, rotation, np.zeros(rotation.shape[1], np.float32)), loss
 
 
-def compensate(store: Store, new: Embedder, *, sample: int = SAMPLE, progress: Progress | None = None) -> Model:
+def compensate(store: Store, new: Embedder, *, sample: int = SAMPLE, progress: Progress | None = None) -> ModelVersion:
     """Have a store's questions embedded by another embedder from now on, over the vectors there are; give the version.
 
     Documents stay the old embedder's. A map of which too little comes back (`Loss.agreement` below 0.2) is kept as
@@ -103,7 +103,7 @@ def compensate(store: Store, new: Embedder, *, sample: int = SAMPLE, progress: P
     """
     transform, loss = estimate(store.backend, new, sample=sample, progress=progress)
     refused = loss.agreement < _LEAST
-    model = Model(
+    model = ModelVersion(
         kind="drift",
         source=transform.source,
         target=transform.target,
@@ -118,7 +118,7 @@ def compensate(store: Store, new: Embedder, *, sample: int = SAMPLE, progress: P
         return model
     store._embedder.adopt_query(new)  # noqa: SLF001 - else the store would look for it by its name
     promoted = learning.promote(model.number)
-    background.settle(store.backend, new)
+    calibration.settle(store.backend, new)
     return promoted or model
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybridstore.embedders import catalog, digests, hub, pooling, recipe
+from hybridstore.embedders import catalog, checksums, hub, pooling, recipe
 from hybridstore.errors import MissingExtra, ModelUnavailable
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _BATCH = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class EncoderSource:
     """A model as PyTorch has it: a folder with config.json, weights and tokenizer, and how it is used."""
 
     folder: Path
@@ -49,7 +49,7 @@ class Source:
     licence: str
 
 
-def find(source: str | Path) -> Source:
+def find(source: str | Path) -> EncoderSource:
     """Find a model to export or train: a folder, or a name from the catalog, from an installed package or else the hub.
 
     A folder with a fine-tuned model of ours has its weights inside.
@@ -81,7 +81,7 @@ def find(source: str | Path) -> Source:
         name = folder.name if folder.name not in ("model", "onnx") else folder.parent.name
         mode, dense = recipe.modules(folder, name)
         query, document = recipe.prompts(folder, name)
-        return Source(
+        return EncoderSource(
             folder=folder,
             name=name,
             max_tokens=recipe.window(folder, name),
@@ -100,11 +100,11 @@ def find(source: str | Path) -> Source:
             *(f"{each}/{file}" for each in card.dense for file in ("config.json", "model.safetensors")),
         ]
         try:
-            folder = hub.fetch(card.repo, card.revision, files, {}, digests.cache_folder() / "pytorch").folder
+            folder = hub.fetch(card.repo, card.revision, files, {}, checksums.cache_folder() / "pytorch").folder
         except ModelUnavailable as error:
             also = f"; or {_INSTALL}" if card.name == catalog.DEFAULT else ""
             raise ModelUnavailable(card.name, f"its PyTorch weights are not here: {error.reason}{also}") from error
-    return Source(
+    return EncoderSource(
         folder=folder,
         name=card.name,
         max_tokens=card.max_tokens,
@@ -121,7 +121,7 @@ def _packaged() -> Path | None:
     return Path(spec.origin).parent / "model" if spec is not None and spec.origin is not None else None
 
 
-def load(source: Source, device: str, *, attention: str = "eager") -> Any:
+def load(source: EncoderSource, device: str, *, attention: str = "eager") -> Any:
     """Give the encoder as a torch module in evaluation mode: ids and mask (and types) to unit vectors (n, dim).
 
     `attention` is transformers' name of an implementation: "eager" to be exported, "sdpa" to be trained.
@@ -170,7 +170,7 @@ def load(source: Source, device: str, *, attention: str = "eager") -> Any:
     return Encoder(inner).eval().to(device)
 
 
-def _layers(torch: Any, source: Source) -> list[Any]:
+def _layers(torch: Any, source: EncoderSource) -> list[Any]:
     layers: list[Any] = []
     for each in source.dense:
         dense = pooling.read_dense(source.folder / each, source.name)
@@ -181,7 +181,7 @@ def _layers(torch: Any, source: Source) -> list[Any]:
     return layers
 
 
-def vectors(module: Any, source: Source, texts: Sequence[str], device: str) -> NDArray[np.float32]:
+def vectors(module: Any, source: EncoderSource, texts: Sequence[str], device: str) -> NDArray[np.float32]:
     """Embed texts with PyTorch, tokenized by transformers and without prefixes: (n, dim) float32 of unit norm."""
     import torch
     import transformers

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from hybridstore.backends.values import Restriction
 from hybridstore.errors import InputError, ModelUnavailable
-from hybridstore.tuning.guards import Candidate, Verdict
-from hybridstore.tuning.queries import Question
+from hybridstore.tuning.false_negatives import Candidate, Verdict
+from hybridstore.tuning.synthetic_questions import Question
 
 if TYPE_CHECKING:
     from hybridstore.records import Trace

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybridstore.embedders import digests, load, recipe
+from hybridstore.embedders import checksums, load, recipe
 from hybridstore.errors import InputError, MissingExtra, ModelUnavailable
-from hybridstore.tuning import encoder, quantise, tracing
-from hybridstore.tuning.sentences import mixed
+from hybridstore.tuning import encoder, onnx_tracing, quantise
+from hybridstore.tuning.parity_sentences import mixed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from hybridstore.tuning.encoder import Source
+    from hybridstore.tuning.encoder import EncoderSource
 
 # The least cosine to PyTorch's vector that every sentence must reach.
 PARITY: Mapping[str, float] = {"fp32": 0.999, "fp16": 0.999, "int8": 0.99}
@@ -57,7 +57,7 @@ class ExportReport:
 
 
 def export(
-    source: str | Path | Source,
+    source: str | Path | EncoderSource,
     out: Path,
     *,
     device: str = "cpu",
@@ -80,7 +80,7 @@ def export(
     began = time.perf_counter()
     say = progress or (lambda _: None)
     refuse(out, device, precision)
-    made = source if isinstance(source, encoder.Source) else encoder.find(source)
+    made = source if isinstance(source, encoder.EncoderSource) else encoder.find(source)
     say(f"reading {made.folder}")
     module = encoder.load(made, device)
     texts = mixed(made.max_tokens)
@@ -89,9 +89,9 @@ def export(
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
         plain, fused = Path(scratch) / "plain.onnx", Path(scratch) / "fused.onnx"
         say("tracing the graph")
-        tracing.trace(module, made.name, plain, device)
+        onnx_tracing.trace(module, made.name, plain, device)
         say("fusing it")
-        operators = tracing.fuse(module.inner.config, plain, fused, device=device, half=precision == "fp16")
+        operators = onnx_tracing.fuse(module.inner.config, plain, fused, device=device, half=precision == "fp16")
         if precision == "int8":
             say("smoothing its activations")
             quantise.smooth(fused, made.folder / "tokenizer.json", made.max_tokens, fused)
@@ -154,13 +154,13 @@ def refuse(out: Path, device: str, precision: str) -> None:
             raise InputError("device='cuda' needs an NVIDIA GPU that PyTorch can use; leave it out to export for CPUs")
 
 
-def _describe(folder: Path, made: Source, precision: str, dim: int, parity: Parity | None = None) -> None:
+def _describe(folder: Path, made: EncoderSource, precision: str, dim: int, parity: Parity | None = None) -> None:
     """Write what `embedders.load` needs to know, and the tokenizer."""
     shutil.copy(made.folder / "tokenizer.json", folder / "tokenizer.json")
     description = {
         "name": made.name,
         "model": recipe.GRAPHS[0],
-        "sha256": digests.sha256(folder / recipe.GRAPHS[0], folder),
+        "sha256": checksums.sha256(folder / recipe.GRAPHS[0], folder),
         "dim": dim,
         "max_tokens": made.max_tokens,
         "pooling": "inside",
@@ -175,7 +175,7 @@ def _describe(folder: Path, made: Source, precision: str, dim: int, parity: Pari
     (folder / recipe.OURS).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
 
 
-def _compare(folder: Path, made: Source, texts: list[str], wanted: Any, device: str) -> Parity:
+def _compare(folder: Path, made: EncoderSource, texts: list[str], wanted: Any, device: str) -> Parity:
     found = load(folder, device=device, cache=folder.parent / "cache").embed_plain(texts)
     cosines = np.einsum("ij,ij->i", found.astype(np.float64), wanted.astype(np.float64))
     if not np.isfinite(cosines).all():

@@ -14,8 +14,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
+from hybridstore.search.advanced_syntax import FIELD
 from hybridstore.search.stopwords import grammatical
-from hybridstore.search.syntax import FIELD
 
 # Texts whose pieces are remembered: every document gives one question before any gives a second.
 _REMEMBERED = 512

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hybridstore.evaluation.compare import Comparison, paired_bootstrap
-from hybridstore.tuning.probes import TASKS, Probe, by_document
+from hybridstore.evaluation.significance import RunComparison, paired_bootstrap
+from hybridstore.tuning.gate_probes import TASKS, Probe, by_document
 
 FEWEST = 20  # documents, for an interval that means anything
 _FEWEST_OF_A_KIND = 10
@@ -30,9 +30,9 @@ class Verdict:
 
     accepted: bool
     reason: str
-    overall: Comparison | None
-    kinds: Mapping[str, Comparison]
-    tasks: Mapping[str, Comparison]
+    overall: RunComparison | None
+    kinds: Mapping[str, RunComparison]
+    tasks: Mapping[str, RunComparison]
     questions: int
 
     def told(self) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def decide(
         reason = f"only {len(documents)} documents could be asked about, and {FEWEST} are needed to tell gain from luck"
         return Verdict(accepted=False, reason=reason, overall=None, kinds={}, tasks={}, questions=len(probes))
 
-    def compared(kind: str | None = None, task: str | None = None) -> Comparison:
+    def compared(kind: str | None = None, task: str | None = None) -> RunComparison:
         a, b = (by_document(probes, found, kind=kind, task=task) for found in (before, after))
         return paired_bootstrap(a, b, resamples=_RESAMPLES)
 
@@ -69,7 +69,9 @@ def _kinds(probes: Sequence[Probe]) -> list[str]:
     return sorted({probe.kind for probe in probes})
 
 
-def _judged(overall: Comparison, kinds: Mapping[str, Comparison], tasks: Mapping[str, Comparison]) -> tuple[bool, str]:
+def _judged(
+    overall: RunComparison, kinds: Mapping[str, RunComparison], tasks: Mapping[str, RunComparison]
+) -> tuple[bool, str]:
     told = f"{overall.difference:+.4f} nDCG@10 on {overall.n:,} held-out documents ({_interval(overall)})"
     if overall.low <= 0:
         lost = "it loses there" if overall.high < 0 else "that may be luck"
@@ -83,5 +85,5 @@ def _judged(overall: Comparison, kinds: Mapping[str, Comparison], tasks: Mapping
     return True, told
 
 
-def _interval(comparison: Comparison) -> str:
+def _interval(comparison: RunComparison) -> str:
     return f"95 % of resamples between {comparison.low:+.4f} and {comparison.high:+.4f}"

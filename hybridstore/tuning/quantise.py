@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybridstore.embedders.tokens import Tokens, from_file
-from hybridstore.tuning.sentences import CALIBRATION
-from hybridstore.tuning.tracing import hushed
+from hybridstore.embedders.tokenizer import Tokens, from_file
+from hybridstore.tuning.onnx_tracing import hushed
+from hybridstore.tuning.parity_sentences import CALIBRATION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,7 +20,7 @@ WEIGHTS = bytes(range(256)) * 40  # longer than a page
 
 def main(path: str) -> None:
     """Write the file."""
-    from hybridstore.backends.learning import Model, Negative, Triple
+    from hybridstore.backends.learning import ModelVersion, Negative, Triple
     from hybridstore.backends.sqlite import SQLiteBackend
     from hybridstore.backends.values import Embedding, Restriction
 
@@ -30,7 +30,9 @@ def main(path: str) -> None:
     backend.begin(other)
     fill(backend, other, 100)
     learning = backend.learning
-    tuned = Model(kind="embedder", source="kept@1", target="kept@1", reference="kept", made="2026-01-01T00:00:00Z")
+    tuned = ModelVersion(
+        kind="embedder", source="kept@1", target="kept@1", reference="kept", made="2026-01-01T00:00:00Z"
+    )
     backend.switch(keep=True, promote=learning.propose(tuned))
     backend.restore()
     backend.switch(keep=True)
@@ -38,8 +40,8 @@ def main(path: str) -> None:
     fill(backend, following, 3)
 
     turned = {"source": first.fingerprint, "target": first.fingerprint, "reference": first.reference}
-    learning.propose(Model(kind="adapter", state="refused", report={"gain": -0.5, "n": 3}, **turned))
-    learning.promote(learning.propose(Model(kind="adapter", weights=WEIGHTS, report={"gain": 0.5}, **turned)))
+    learning.propose(ModelVersion(kind="adapter", state="refused", report={"gain": -0.5, "n": 3}, **turned))
+    learning.promote(learning.propose(ModelVersion(kind="adapter", weights=WEIGHTS, report={"gain": 0.5}, **turned)))
 
     def chunk(id_: str) -> int:
         return backend.chunks_of(id_, Restriction())[0]

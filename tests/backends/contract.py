@@ -18,7 +18,7 @@ from contract_searching import SearchingContract
 from contract_sharing import SharingContract
 from contract_writing import WritingContract
 
-from hybridstore.backends.base import Backend
+from hybridstore.backends.protocols import Backend
 
 
 class BackendContract(
@@ -34,7 +34,7 @@ class BackendContract(
     FollowingContract,
     SharingContract,
 ):
-    """The whole contract of hybridstore.backends.base.Backend."""
+    """The whole contract of hybridstore.backends.protocols.Backend."""
 
     @pytest.fixture
     def open_backend(self) -> Callable[..., Backend]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from made import ALL, entry, found, source
 
-from hybridstore.backends.base import Backend
+from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Conflict
 from hybridstore.errors import InputError
 from hybridstore.records import AddReport

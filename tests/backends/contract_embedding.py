@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made import ALL, EMBEDDING, OTHER, entry, near, units
 
-from hybridstore.backends.base import Backend
+from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Embedding
 from hybridstore.errors import EmbedderMismatch, InputError
 

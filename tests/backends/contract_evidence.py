@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made import ALL, DIM, EMBEDDING, FEW, entry, units
 
-from hybridstore.backends.base import Backend
+from hybridstore.backends.protocols import Backend
 from hybridstore.records import KeywordQuery, Term
 
 WORDS = ("plum", "fig", "kiwi", "melon", "mango", "lemon")  # no stemmer changes them

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made import ALL, DIM, EMBEDDING, OTHER, all_chunks, entry, found, near, source, units
 
-from hybridstore.backends.base import Backend
+from hybridstore.backends.protocols import Backend
 
 WORDS = ["apple", "berry", "cherry", "date", "elder", "fig"]
 

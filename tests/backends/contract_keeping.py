@@ -5,8 +5,8 @@ import pytest
 from contract_embedding import fill_some, other_vectors
 from made import ALL, EMBEDDING, OTHER, entry, near, units
 
-from hybridstore.backends.base import Backend
-from hybridstore.backends.learning import Model
+from hybridstore.backends.learning import ModelVersion
+from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Embedding
 from hybridstore.errors import InputError, NotFound
 
@@ -23,7 +23,7 @@ def change_to(backend: Backend, embedding: Embedding, **how) -> bool:
 
 
 def propose(backend: Backend, target: Embedding = EMBEDDING, kind: str = "adapter") -> int:
-    made = Model(kind=kind, source=target.fingerprint, target=target.fingerprint, reference=target.reference)
+    made = ModelVersion(kind=kind, source=target.fingerprint, target=target.fingerprint, reference=target.reference)
     return backend.learning.propose(made)
 
 

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made import ALL, EMBEDDING, FEW, OTHER, entry, texts, units
 
-from hybridstore.backends.base import Backend
-from hybridstore.backends.learning import Model, Negative, Triple
+from hybridstore.backends.learning import ModelVersion, Negative, Triple
+from hybridstore.backends.protocols import Backend
 from hybridstore.errors import InputError, NotFound
 
 VECTORS = units(np.random.default_rng(31), 12)
-ADAPTER = Model(
+ADAPTER = ModelVersion(
     kind="adapter",
     source=EMBEDDING.fingerprint,
     target=EMBEDDING.fingerprint,
@@ -131,12 +131,12 @@ class LearningContract:
 
     def test_a_model_for_other_vectors_cannot_be_promoted(self, taught, open_backend):
         fields = {"kind": "drift", "source": "x@1", "reference": "x", "target": OTHER.fingerprint}
-        number = taught.learning.propose(Model(**fields))
+        number = taught.learning.propose(ModelVersion(**fields))
         with pytest.raises(InputError, match=r"other@1.*made@1"):
             taught.learning.promote(number)
         empty = open_backend("empty")
         with pytest.raises(InputError, match="has none"):
-            empty.learning.promote(empty.learning.propose(Model(**fields)))
+            empty.learning.promote(empty.learning.propose(ModelVersion(**fields)))
 
     @pytest.mark.parametrize(
         "wrong",
@@ -152,7 +152,7 @@ class LearningContract:
     def test_a_model_that_cannot_be_kept_is_refused(self, taught, wrong):
         fields = {"kind": "adapter", "source": "a", "target": "a", "reference": "a"} | wrong
         with pytest.raises(InputError):
-            taught.learning.propose(Model(**fields))
+            taught.learning.propose(ModelVersion(**fields))
         assert taught.learning.models() == []
 
     # triples

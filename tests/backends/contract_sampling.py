@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from made import ALL, DIM, EMBEDDING, OTHER, all_chunks, entry, units
 
-from hybridstore.backends.base import Backend
-from hybridstore.backends.values import Background
+from hybridstore.backends.protocols import Backend
+from hybridstore.backends.values import Calibration
 
-MEASURED = Background(fingerprint=EMBEDDING.fingerprint, chunks=9, power=3.5, chance=0.25, spread=0.125)
+MEASURED = Calibration(fingerprint=EMBEDDING.fingerprint, chunks=9, power=3.5, chance=0.25, spread=0.125)
 
 
 class SamplingContract:

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made import ALL, DIM, EMBEDDING, FEW, entry, found, near, ranked, restriction, units
 
-from hybridstore.analysis import Analyser
 from hybridstore.backends.values import Restriction
 from hybridstore.errors import InputError
 from hybridstore.records import KeywordQuery
+from hybridstore.text.analysis import Analyser
 
 OPERATORS = [
     "and",

@@ -11,7 +11,7 @@ from itertools import count, cycle
 import numpy as np
 from made import ALL, EMBEDDING, OTHER, entry, units
 
-from hybridstore.backends.learning import Model, Negative, Triple
+from hybridstore.backends.learning import ModelVersion, Negative, Triple
 from hybridstore.backends.sqlite import SQLiteBackend
 
 BATCH = 5  # triples kept at once
@@ -44,9 +44,11 @@ def main(path: str) -> None:
         learning.promote(learning.model().previous)
 
 
-def model(embedding, kind: str) -> Model:
+def model(embedding, kind: str) -> ModelVersion:
     name = embedding.fingerprint
-    return Model(kind=kind, source=name, target=name, reference=embedding.reference, weights=name.encode() * 5000)
+    return ModelVersion(
+        kind=kind, source=name, target=name, reference=embedding.reference, weights=name.encode() * 5000
+    )
 
 
 if __name__ == "__main__":

@@ -9,11 +9,11 @@ import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from hybridstore.analysis import Analyser
-from hybridstore.backends.base import Backend
+from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Embedding, Entry, Restriction
 from hybridstore.filters import parse
 from hybridstore.records import Chunk, Document, KeywordQuery, Ranking, Source
+from hybridstore.text.analysis import Analyser
 
 ALL = Restriction()
 DIM = 8

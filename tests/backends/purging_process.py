@@ -11,14 +11,14 @@ import sys
 from contextlib import closing
 
 from hybridstore.backends.sqlite import SQLiteBackend
-from hybridstore.backends.sqlite.purging import purging
+from hybridstore.backends.sqlite.purging import purge
 
 STEPS = {
-    "remove": (purging.writing, "remove"),
-    "merge": (purging, "merge"),
-    "rewrite": (purging, "_written_anew"),
-    "empty": (purging, "_log_emptied"),
-    "verify": (purging, "search"),
+    "remove": (purge.document_writes, "remove"),
+    "merge": (purge, "merge"),
+    "rewrite": (purge, "_written_anew"),
+    "empty": (purge, "_log_emptied"),
+    "verify": (purge, "search"),
 }
 
 

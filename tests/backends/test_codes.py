@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from made import EMBEDDING, entry, units
 
+from hybridstore.backends.resident import codes
+from hybridstore.backends.resident.chunk_ids import Chunks
+from hybridstore.backends.resident.growable import Growing
 from hybridstore.backends.sqlite import SQLiteBackend
-from hybridstore.backends.sqlite.resident import codes
-from hybridstore.backends.sqlite.resident.chunks import Chunks
-from hybridstore.backends.sqlite.resident.growing import Growing
 from hybridstore.backends.values import Embedding
 from hybridstore.codecs import int8, signs
 

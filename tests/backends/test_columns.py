@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from made import entry, ranked, restriction
 from test_where import NUMBERS, TEXTS, documents, scalars, stored, texts, trees
 
+from hybridstore.backends.resident import field_extension
+from hybridstore.backends.resident import owners as room
+from hybridstore.backends.resident.field_values import MISSING, encoded
+from hybridstore.backends.resident.metadata_columns import Columns
+from hybridstore.backends.resident.text_dictionary import pack
 from hybridstore.backends.sqlite import SQLiteBackend
 from hybridstore.backends.sqlite.connection import value
-from hybridstore.backends.sqlite.resident import documents as room
-from hybridstore.backends.sqlite.resident import extending
-from hybridstore.backends.sqlite.resident.columns import Columns
-from hybridstore.backends.sqlite.resident.texts import pack
-from hybridstore.backends.sqlite.resident.values import MISSING, encoded
-from hybridstore.backends.sqlite.where import restricted
+from hybridstore.backends.sqlite.where_sql import restricted
 from hybridstore.backends.values import Restriction
 from hybridstore.filters import Comparison, field, matches
 
@@ -55,7 +55,7 @@ def small_bounds():
     with ExitStack() as stack:
         for name, bound in {"_PAGE": 3, "_MOST_LATE": 2, "_MOST_LATE_CHUNKS": 5, "_MOST_ADDED": 2}.items():
             stack.enter_context(patch.object(room, name, bound))
-        stack.enter_context(patch.object(extending, "_SOME", 0))
+        stack.enter_context(patch.object(field_extension, "_SOME", 0))
         yield
 
 
@@ -241,8 +241,8 @@ def test_values_are_extended_by_what_comes_and_forget_what_went(first, more, dat
     values = encoded(first, np.arange(len(first)))
     kept = np.array(data.draw(st.lists(st.booleans(), min_size=len(first), max_size=len(first))), np.bool_)
     left = [value for value, stays in zip(first, kept, strict=True) if stays] + more
-    with patch.object(extending, "_SOME", some):
-        grown = extending.extended(values, kept, more)
+    with patch.object(field_extension, "_SOME", some):
+        grown = field_extension.extended(values, kept, more)
     anew = encoded(left, np.arange(len(left)))
     if some < 0:  # cleared
         assert list(grown.numbers) == list(anew.numbers)
@@ -254,7 +254,7 @@ def test_values_are_extended_by_what_comes_and_forget_what_went(first, more, dat
 def test_a_dictionary_does_not_keep_all_that_ever_was(backend):
     backend.put([made(f"d{n}", {"a": f"first {n}", "b": [n]}) for n in range(5)])
     columns = Columns(ROOMY)
-    with small_bounds(), patch.object(extending, "_SOME", 20):
+    with small_bounds(), patch.object(field_extension, "_SOME", 20):
         for n in range(100):
             tree = (field("a") == f"later {n}") & field("b").contains(f"x{n}")
             backend.put([made(f"d{n % 5}", {"a": f"later {n}", "b": [f"x{n}"]})])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import entry
 
-from hybridstore.backends.sqlite import SQLiteBackend, decoding, doclists
+from hybridstore.backends.sqlite import SQLiteBackend, fts5_decoding, fts5_doclists
 from hybridstore.backends.sqlite.schema import TABLES, WEIGHTS
 
 COLUMNS = ("title", "heading", "body", "compounds")
@@ -37,7 +37,7 @@ def expected(connection, token):
 
 
 def assert_as_fts5(connection, tokens):
-    for token, (ids, weighted) in zip(tokens, doclists.read(connection, tokens), strict=True):
+    for token, (ids, weighted) in zip(tokens, fts5_doclists.read(connection, tokens), strict=True):
         assert dict(zip(ids.tolist(), weighted.tolist(), strict=True)) == expected(connection, token), token
         assert ids.tolist() == sorted(ids.tolist())
 
@@ -52,9 +52,9 @@ def passage(rng, words):
 
 
 @pytest.mark.parametrize("gap", [1, 1000, 2**40], ids=["close rows", "rows apart", "rows far apart"])
-@pytest.mark.parametrize("at_once", [decoding._AT_ONCE, 10_000, 1], ids=["together", "some pages", "page by page"])
+@pytest.mark.parametrize("at_once", [fts5_decoding._AT_ONCE, 10_000, 1], ids=["together", "some pages", "page by page"])
 def test_lists_over_many_pages_and_segments_are_read_whole(gap, at_once, monkeypatch):
-    monkeypatch.setattr(decoding, "_AT_ONCE", at_once)
+    monkeypatch.setattr(fts5_decoding, "_AT_ONCE", at_once)
     rng, connection = random.Random(gap), index()
     words = ["a", "ab", "abc", "b" * 90, "日本", "é", *(f"w{n}" for n in range(400))]
     row = 1
@@ -64,10 +64,10 @@ def test_lists_over_many_pages_and_segments_are_read_whole(gap, at_once, monkeyp
             rows.append((row, *passage(rng, words)))
             row += rng.randint(1, gap)
         write(connection, rows)
-    assert len(doclists.segments(connection)) > 1
+    assert len(fts5_doclists.segments(connection)) > 1
     assert_as_fts5(connection, [*words, "nowhere", "", "abd", "zzz"])
     connection.execute("INSERT INTO keywords (keywords) VALUES ('optimize')")
-    assert len(doclists.segments(connection)) == 1
+    assert len(fts5_doclists.segments(connection)) == 1
     assert_as_fts5(connection, [*words, "nowhere"])
 
 
@@ -107,7 +107,7 @@ def test_any_rows_are_read_as_written(rows):
 def test_a_list_longer_than_asked_for_is_left_out():
     connection = index()
     write(connection, [(n, "", "", "long" + (" short" if n == 7 else ""), "") for n in range(1, 500)])
-    long, short, nowhere = doclists.read(connection, ["long", "short", "nowhere"], 100)
+    long, short, nowhere = fts5_doclists.read(connection, ["long", "short", "nowhere"], 100)
     assert long is None
     assert short[0].tolist() == [7]
     assert nowhere[0].tolist() == []
@@ -116,13 +116,13 @@ def test_a_list_longer_than_asked_for_is_left_out():
 def test_a_page_that_makes_no_sense_is_an_error():
     connection = index()
     write(connection, [(n, "", "", "word " * 20, "") for n in range(1, 3000)])
-    (segment,) = doclists.segments(connection)
+    (segment,) = fts5_doclists.segments(connection)
     page = (segment.number << 37) | 3
     ((block,),) = connection.execute("SELECT block FROM keywords_data WHERE id = ?", (page,)).fetchall()
     damaged = block[:-7]
     connection.execute("UPDATE keywords_data SET block = ? WHERE id = ?", (damaged, page))
     with pytest.raises(apsw.CorruptError):
-        doclists.read(connection, ["word"])
+        fts5_doclists.read(connection, ["word"])
 
 
 def test_an_index_in_another_format_is_left_to_fts5(tmp_path):
@@ -147,11 +147,11 @@ def test_all_terms_are_read_those_of_deleted_rows_too():
     def known():
         return {term.encode() for (term,) in connection.execute("SELECT term FROM vocabulary")}
 
-    terms = list(doclists.terms(connection))
+    terms = list(fts5_doclists.terms(connection))
     assert set(terms) == known() >= {b"gone", b"w1"}
     connection.execute("DELETE FROM keywords WHERE rowid = 5000")
-    assert b"gone" in set(doclists.terms(connection)) >= known()
+    assert b"gone" in set(fts5_doclists.terms(connection)) >= known()
     connection.execute("INSERT INTO keywords (keywords) VALUES ('optimize')")
-    terms = list(doclists.terms(connection))
+    terms = list(fts5_doclists.terms(connection))
     assert (set(terms), len(terms)) == (known(), len(set(terms)))
     assert b"gone" not in terms

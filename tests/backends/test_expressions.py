@@ -6,13 +6,13 @@ from made import EMBEDDING, entry, ids_of, units
 
 from hybridstore.backends.sqlite import SQLiteBackend
 from hybridstore.backends.values import Restriction
-from hybridstore.expressions import AllOf, AnyOf, NotOf, Words, levels, passes_empty
 from hybridstore.filters import parse
 from hybridstore.records import KeywordQuery
-from hybridstore.search.syntax import MAX_LEVELS, MAX_WORDS, SYNTAXES, read
+from hybridstore.search.advanced_syntax import MAX_LEVELS, MAX_WORDS, SYNTAXES, read
+from hybridstore.text.expressions import AllOf, AnyOf, NotOf, WordSequence, levels, passes_empty
 
-RED, BLUE, GIANT = (Words((word,)) for word in ("red", "blue", "giant"))
-IN_TITLE = Words(("red",), "title")
+RED, BLUE, GIANT = (WordSequence((word,)) for word in ("red", "blue", "giant"))
+IN_TITLE = WordSequence(("red",), "title")
 
 
 @pytest.fixture(params=[1024, 0], ids=["resident", "sqlite"])
@@ -38,9 +38,9 @@ def backend(tmp_path, request):
         ((RED,), {"d0", "d1", "d2", "d3"}),
         ((IN_TITLE,), {"d1", "d3"}),
         ((NotOf(IN_TITLE),), {"d0", "d2", "d4"}),
-        ((Words(("gi*",), "heading"),), {"d4"}),
-        ((Words(("red", "pl*")),), {"d0"}),
-        ((Words(("giant", "red")),), {"d3"}),  # within one column: not "red" + "blue giant"
+        ((WordSequence(("gi*",), "heading"),), {"d4"}),
+        ((WordSequence(("red", "pl*")),), {"d0"}),
+        ((WordSequence(("giant", "red")),), {"d3"}),  # within one column: not "red" + "blue giant"
         ((RED, NotOf(BLUE)), {"d0", "d2"}),
         ((RED, NotOf(BLUE), NotOf(GIANT)), {"d0"}),
         ((AnyOf((AllOf((BLUE, GIANT)), AllOf((RED, GIANT)))),), {"d2", "d3"}),
@@ -68,7 +68,7 @@ def test_both_legs_find_what_an_expression_lets_through(backend, matching, expec
 
 def deepest(kind: str):
     """Make a tree of MAX_LEVELS levels whose FTS5 query needs as many parentheses as can be."""
-    tree = Words(("red", "pl*"), "title")
+    tree = WordSequence(("red", "pl*"), "title")
     while levels(tree) < MAX_LEVELS:
         if kind == "or":
             tree = AllOf((RED, AnyOf((BLUE, tree)))) if levels(tree) < MAX_LEVELS - 1 else AnyOf((BLUE, tree))
@@ -87,7 +87,7 @@ def deepest(kind: str):
 def test_the_deepest_expression_that_can_be_read_can_be_searched(backend, kind):
     tree = deepest(kind)
     assert levels(tree) == MAX_LEVELS
-    for each in (tree, NotOf(tree), AllOf((tree, NotOf(Words(("none",)))))):
+    for each in (tree, NotOf(tree), AllOf((tree, NotOf(WordSequence(("none",)))))):
         backend.chunks_of("d0", Restriction(matching=(each,)))
         backend.match(KeywordQuery(("red",)), 5, Restriction(matching=(each, NotOf(tree))))
 
@@ -107,8 +107,10 @@ def test_what_passes_by_common_words_alone_is_found_by_the_keyword_leg(tmp_path)
     backend = SQLiteBackend(str(tmp_path / "large.db"), language="none")
     backend.put([entry(f"d{n}", "common" + " rare" * (n < 40) + " stone" * (n % 3 == 0)) for n in range(1200)])
     query = KeywordQuery(("rare", "common"))
-    by_common = Restriction(matching=(AnyOf((Words(("rare",)), Words(("common",)))), NotOf(Words(("stone",)))))
-    for restriction, passing in ((by_common, 800), (Restriction(matching=(Words(("stone",)),)), 400)):
+    by_common = Restriction(
+        matching=(AnyOf((WordSequence(("rare",)), WordSequence(("common",)))), NotOf(WordSequence(("stone",))))
+    )
+    for restriction, passing in ((by_common, 800), (Restriction(matching=(WordSequence(("stone",)),)), 400)):
         assert len(backend.match(query, 2000, restriction)[0]) == passing
     ranking, terms = backend.match(query, 10, by_common)
     assert (len(ranking), [term.used for term in terms]) == (10, [True, False])  # enough without it

@@ -15,7 +15,7 @@ import pytest
 from learning_process import BATCH
 from made import ALL, EMBEDDING, OTHER, entry, units
 
-from hybridstore.backends.learning import Model, Negative, Triple
+from hybridstore.backends.learning import ModelVersion, Negative, Triple
 from hybridstore.backends.sqlite import SQLiteBackend
 
 HERE = Path(__file__).parent
@@ -58,9 +58,9 @@ def taught(tmp_path):
         yield backend
 
 
-def model_of(embedding) -> Model:
+def model_of(embedding) -> ModelVersion:
     name = embedding.fingerprint
-    return Model(kind="adapter", source=name, target=name, reference=embedding.reference, weights=b"w" * 100_000)
+    return ModelVersion(kind="adapter", source=name, target=name, reference=embedding.reference, weights=b"w" * 100_000)
 
 
 def counts(backend) -> tuple[int, int, int, int]:

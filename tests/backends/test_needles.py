@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import texts
 
-from hybridstore.backends.sqlite.purging import needles
-from hybridstore.backends.sqlite.purging.needles import SHORTEST, WINDOW, Gathering, Needles
+from hybridstore.backends.sqlite.purging import byte_search
+from hybridstore.backends.sqlite.purging.byte_search import SHORTEST, WINDOW, Gathering, Needles
 
 
 def gathered(*given_: tuple[str, str]) -> Needles:
@@ -24,9 +24,9 @@ def hits(sought: Needles, data: bytes) -> set[tuple[int, str]]:
     return {(place, sought.kinds[number]) for place, number in zip(places, numbers, strict=True)}
 
 
-@pytest.mark.parametrize("at_once", [needles._AT_ONCE, 50, 13])
+@pytest.mark.parametrize("at_once", [byte_search._AT_ONCE, 50, 13])
 def test_a_needle_is_found_wherever_it_stands(at_once, monkeypatch):
-    monkeypatch.setattr(needles, "_AT_ONCE", at_once)
+    monkeypatch.setattr(byte_search, "_AT_ONCE", at_once)
     choose = random.Random(1)
     long, short = "distinctive words", "sh0rtest"
     sought = gathered(("long", long), ("short", short))
@@ -73,7 +73,7 @@ def test_what_is_short_or_plain_is_counted_and_not_looked_for():
 
 
 def test_of_too_many_windows_an_even_share_is_looked_for(monkeypatch):
-    monkeypatch.setattr(needles, "_MOST", 100)
+    monkeypatch.setattr(byte_search, "_MOST", 100)
     choose = random.Random(2)
     text = " ".join("".join(choose.choices("abcdefghij", k=8)) for _ in range(1000))
     sought = gathered(("text", text))

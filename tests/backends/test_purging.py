@@ -19,7 +19,7 @@ from made import ALL, EMBEDDING, entry, found, units
 import hybridstore as hs
 from hybridstore.backends.learning import Negative, Triple
 from hybridstore.backends.sqlite import SQLiteBackend
-from hybridstore.backends.sqlite.purging import purging
+from hybridstore.backends.sqlite.purging import purge
 from hybridstore.backends.values import Embedding
 from hybridstore.codecs.int8 import encode
 
@@ -187,9 +187,9 @@ def test_the_look_through_the_files_finds_what_a_step_left_out_leaves(opened, mo
     planted = Planted(3)
     ids = [f"{canary(planted.choose)}-{n}" for n in range(30)]
     opened.put([planted.version(id_) for id_ in ids], embedding=WIDE)
-    monkeypatch.setattr(purging, "erasing", lambda _: nullcontext())
+    monkeypatch.setattr(purge, "erasing", lambda _: nullcontext())
     # Each omission claims that it has done its work, so that only the bytes can tell.
-    monkeypatch.setattr(purging, step, lambda *_: step == "_log_emptied" or "")
+    monkeypatch.setattr(purge, step, lambda *_: step == "_log_emptied" or "")
     purged = opened.purge(ids[::2])  # beside others, whose pages stay
     assert purged.clean is False
     assert purged.remedy
@@ -205,8 +205,8 @@ def test_a_residue_is_told_by_its_place(path, opened, monkeypatch):
     ids = [f"{canary(planted.choose)}-{n}" for n in range(10)]
     opened.put([planted.version(id_) for id_ in ids], embedding=WIDE)
     title = opened.get(ids[0]).document.title
-    monkeypatch.setattr(purging, "erasing", lambda _: nullcontext())
-    monkeypatch.setattr(purging, "_written_anew", lambda *_: "")
+    monkeypatch.setattr(purge, "erasing", lambda _: nullcontext())
+    monkeypatch.setattr(purge, "_written_anew", lambda *_: "")
     purged = opened.purge(ids[:1])
     places = [each.offset for each in purged.residues if each.what == "title" and each.file == str(path)]
     data = path.read_bytes()
@@ -220,13 +220,13 @@ def test_codes_that_were_left_in_their_blob_are_found(opened, monkeypatch):
     ids = [f"{canary(planted.choose)}-{n}" for n in range(10)]
     opened.put([planted.version(id_) for id_ in ids], embedding=WIDE)
     (blob,) = opened._connections.get().execute("SELECT vectors FROM codes_1_vector_chunks00").fetchone()
-    merge = purging.merge
+    merge = purge.merge
 
     def put_back(connection: apsw.Connection) -> None:
         merge(connection)
         connection.execute("UPDATE codes_1_vector_chunks00 SET vectors = ?", (blob,))
 
-    monkeypatch.setattr(purging, "merge", put_back)
+    monkeypatch.setattr(purge, "merge", put_back)
     purged = opened.purge(ids[:5])
     assert purged.clean is False
     assert {residue.what for residue in purged.residues} == {"code"}
@@ -348,7 +348,7 @@ def test_a_file_that_cannot_be_written_anew_is_not_said_to_be_clean(opened, monk
     ids = [f"{canary(planted.choose)}-{n}" for n in range(10)]
     eventful(opened, planted, ids)
 
-    class Full(purging.Connections):
+    class Full(purge.Connections):
         def get(self):
             connection = super().get()
             return connection if connection.in_transaction else NoRoom(connection)
@@ -365,7 +365,7 @@ def test_a_file_that_cannot_be_written_anew_is_not_said_to_be_clean(opened, monk
                 raise apsw.FullError("database or disk is full")
             return self.connection.execute(sql, *bindings)
 
-    monkeypatch.setattr(purging, "Connections", Full)
+    monkeypatch.setattr(purge, "Connections", Full)
     purged = opened.purge(ids[:3])
     assert (purged.documents, purged.clean, purged.wal_clean) == (3, False, True)
     assert "disk is full" in purged.remedy
@@ -375,7 +375,7 @@ def test_a_file_that_cannot_be_written_anew_is_not_said_to_be_clean(opened, monk
 
 
 def test_a_large_file_is_written_anew_beside_memory(path, opened, monkeypatch):
-    monkeypatch.setattr(purging, "_IN_MEMORY", 0)
+    monkeypatch.setattr(purge, "_IN_MEMORY", 0)
     planted = Planted(13)
     ids = [f"{canary(planted.choose)}-{n}" for n in range(10)]
     eventful(opened, planted, ids)

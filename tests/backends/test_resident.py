@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from made import ALL, EMBEDDING, entry, units
 
-from hybridstore.backends.sqlite import SQLiteBackend, keyword, vector
-from hybridstore.backends.sqlite.resident import codes, postings
-from hybridstore.backends.sqlite.resident.chunks import Chunks, best
-from hybridstore.backends.sqlite.where import restricted
+from hybridstore.backends.resident import codes, postings
+from hybridstore.backends.resident.chunk_ids import Chunks, best
+from hybridstore.backends.sqlite import SQLiteBackend, keyword_index, vector_tables
+from hybridstore.backends.sqlite.where_sql import restricted
 from hybridstore.backends.values import Restriction
 from hybridstore.codecs import int8
 from hybridstore.filters import parse
@@ -51,10 +51,10 @@ def assert_as_fts5(backend, terms, depth=50, restriction=ALL):
     ours, facts = backend.match(KeywordQuery(tuple(terms)), depth, restriction)
     with backend._connections.reading() as connection:
         condition = [] if restriction == ALL else [backend_condition(restriction)]
-        theirs = keyword.match(
+        theirs = keyword_index.match(
             connection, KeywordQuery(tuple(terms)), depth, *(condition[0] if condition else ("", []))
         )
-        told = {term.text: term for term in keyword.terms(connection, terms)}
+        told = {term.text: term for term in keyword_index.terms(connection, terms)}
     assert ours.scores == pytest.approx(theirs.scores, rel=5e-4, abs=1e-4)
     assert {term.text: term.document_frequency for term in facts} == {t: told[t].document_frequency for t in told}
     assert {term.text: term.idf for term in facts} == pytest.approx({text: term.idf for text, term in told.items()})
@@ -193,7 +193,7 @@ def test_rescoring_gives_exact_cosines(backend):
     asked = units(np.random.default_rng(10), 1)[0]
     ranking = backend.nearest(asked, 10, ALL)
     assert ranking.scores == pytest.approx(np.sort(made @ asked)[::-1][:10], abs=1e-6)
-    assert vector.candidates(10) > 10
+    assert vector_tables.candidates(10) > 10
 
 
 def test_without_memory_nothing_is_kept(tmp_path):
@@ -224,14 +224,14 @@ def test_what_was_followed_half_and_is_followed_again_counts_once(backend, monke
     backend.put([entry(f"d{n}", "pump") for n in range(30)])
     assert_as_fts5(backend, ["pump", "valve"])
     backend.put([entry("new", "valve pump"), entry("newer", "valve")])
-    analysed, stops = keyword.row, [KeyboardInterrupt]
+    analysed, stops = keyword_index.row, [KeyboardInterrupt]
 
     def interrupted(analyser, title, heading, text):
         if text == "valve" and stops:
             raise stops.pop()
         return analysed(analyser, title, heading, text)
 
-    monkeypatch.setattr(keyword, "row", interrupted)
+    monkeypatch.setattr(keyword_index, "row", interrupted)
     with pytest.raises(KeyboardInterrupt):
         backend.match(KeywordQuery(("valve",)), 10, ALL)
     assert_as_fts5(backend, ["pump", "valve"])

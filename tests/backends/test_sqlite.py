@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made import ALL, EMBEDDING, FEW, entry, found, ranked, units
 
-from hybridstore.analysis import Analyser
-from hybridstore.backends.sqlite import SQLiteBackend, check, keyword
-from hybridstore.backends.sqlite.resident.scoring import score
+from hybridstore.backends.resident.scoring import score
+from hybridstore.backends.sqlite import SQLiteBackend, integrity_check, keyword_index
 from hybridstore.backends.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
 from hybridstore.backends.values import Restriction
 from hybridstore.errors import FileRefused, HybridstoreError, InputError
 from hybridstore.records import KeywordQuery
+from hybridstore.text.analysis import Analyser
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_an_index_of_an_older_analysis_is_made_anew_when_opened(open_backend, tm
     assert again.revision() == revision + 1
     assert again.changes(revision) is None
     assert again.check() == []
-    monkeypatch.setattr(check, "ANALYSIS_VERSION", 0)
+    monkeypatch.setattr(integrity_check, "ANALYSIS_VERSION", 0)
     with pytest.raises(FileRefused, match="newer"):
         open_backend()
 
@@ -171,8 +171,8 @@ def test_postings_in_memory_rank_as_fts5_does(open_backend, data):
     with backend._connections.reading() as connection:
         condition = "SELECT rowid FROM keywords WHERE keywords MATCH 'fig'"
         allowed = f"SELECT chunk FROM chunks WHERE chunk NOT IN ({condition})" if barred else ""
-        expected = keyword.match(connection, KeywordQuery(terms), 100, allowed, ())
-        assert facts == keyword.terms(connection, terms)
+        expected = keyword_index.match(connection, KeywordQuery(terms), 100, allowed, ())
+        assert facts == keyword_index.terms(connection, terms)
     by_chunk = dict(zip(expected.chunks.tolist(), expected.scores.tolist(), strict=True))
     assert set(ranking.chunks.tolist()) == set(by_chunk)
     for chunk, points in zip(ranking.chunks.tolist(), ranking.scores.tolist(), strict=True):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hybridstore.backends.sqlite.where import compile_where
+from hybridstore.backends.sqlite.where_sql import compile_where
 from hybridstore.errors import InputError
 from hybridstore.filters import MAX_CONDITIONS, MAX_LEVELS, And, Comparison, Not, Or, field, matches
 

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 import hybridstore as hs
 from hybridstore import errors
-from hybridstore.cli import options
+from hybridstore.cli import shared_options
 from hybridstore.cli.app import COMMANDS, app
-from hybridstore.cli.target import Target
+from hybridstore.cli.store_option import Target
 from hybridstore.search.request import FUSIONS, MODES
 
 HEAVY = ("numpy", "onnxruntime", "torch", "apsw", "rich", "hybridstore.store")
@@ -148,8 +148,8 @@ def test_a_search_in_a_process_of_its_own_prints_what_was_found(process, db):
 
 
 def test_the_offered_modes_and_fusions_are_the_pipelines():
-    assert options.MODES == MODES
-    assert options.FUSIONS == FUSIONS
+    assert shared_options.MODES == MODES
+    assert shared_options.FUSIONS == FUSIONS
 
 
 def test_ctrl_c_during_an_add_keeps_what_was_committed_and_the_next_run_goes_on(process, tmp_path):

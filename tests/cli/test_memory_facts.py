@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 import hybridstore as hs
-from hybridstore.cli import options
-from hybridstore.cli.facts import consolidate
+from hybridstore.cli import shared_options
+from hybridstore.cli.history_commands import consolidate
 from hybridstore.memory import Memory
 
 
@@ -92,9 +92,9 @@ def test_a_consolidation_as_json_names_who_stays(run, remembered, asked):
 def test_consolidating_for_real_makes_history_of_what_says_the_same(run, db):
     if not hasattr(Memory, "consolidate"):
         pytest.skip("Memory has no consolidate yet")
-    from hybridstore.memory.consolidating import KEEP
+    from hybridstore.memory.consolidation import KEEP
 
-    assert options.KEEPS == KEEP
+    assert shared_options.KEEPS == KEEP
     usual = {name: each.default for name, each in inspect.signature(Memory.consolidate).parameters.items()}
     offered = {option.name: option.default for option in consolidate.params}
     assert usual["dry_run"] is not offered["apply"]

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 import hybridstore as hs
 from hybridstore.backends.values import Purged, Residue
-from hybridstore.cli import forget
+from hybridstore.cli import forget_commands
 from hybridstore.cli.app import app
 from hybridstore.memory import Memory
 
@@ -34,7 +34,7 @@ def left(db, namespace="default"):
 @pytest.fixture
 def somebody(monkeypatch):
     """Let somebody sit there to answer."""
-    monkeypatch.setattr(forget, "somebody_to_ask", lambda: True)
+    monkeypatch.setattr(forget_commands, "somebody_to_ask", lambda: True)
 
 
 @BOTH
@@ -81,7 +81,7 @@ def test_of_many_notes_only_some_are_shown_before_asking(run, remembered, somebo
         for number in range(30):
             Memory(store).remember(f"Number {number}", id=f"n{number}")
     told = run("forget", "--all", input="n\n")
-    assert len(told.stdout.splitlines()) == 1 + forget._SHOWN
+    assert len(told.stdout.splitlines()) == 1 + forget_commands._SHOWN
     assert "and 13 more; --dry-run shows all" in told.stderr
     assert len(run("forget", "--all", "--dry-run").stdout.splitlines()) == 1 + 33
 
@@ -166,7 +166,7 @@ def test_nobody_looks_when_told_not_to(run, remembered):
 
 
 def test_while_another_reads_the_file_as_it_was_the_purge_exits_with_1_and_says_what_to_do(remembered, monkeypatch):
-    from hybridstore.cli.target import Target
+    from hybridstore.cli.store_option import Target
 
     opening = Target.open
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 import hybridstore as hs
 from hybridstore import embedders
-from hybridstore.cli import options
+from hybridstore.cli import shared_options
 from hybridstore.cli.app import app
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import MissingExtra
@@ -239,5 +239,5 @@ def test_without_a_model_the_way_without_is_told(tmp_path, monkeypatch):
 
 
 def test_the_offered_choices_are_the_librarys():
-    assert options.ON_SIMILAR == ON_SIMILAR
-    assert options.ORDERS == ORDERS
+    assert shared_options.ON_SIMILAR == ON_SIMILAR
+    assert shared_options.ORDERS == ORDERS

@@ -2,8 +2,8 @@
 
 import json
 
-from hybridstore.cli import options
-from hybridstore.search.syntax import SYNTAXES
+from hybridstore.cli import shared_options
+from hybridstore.search.advanced_syntax import SYNTAXES
 
 
 def ids(run, *arguments):
@@ -11,7 +11,7 @@ def ids(run, *arguments):
 
 
 def test_the_offered_syntaxes_are_the_plans():
-    assert options.SYNTAXES == SYNTAXES
+    assert shared_options.SYNTAXES == SYNTAXES
 
 
 def test_a_field_and_an_expression_reach_the_search(run):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hybridstore.embedders import catalog, digests, hub, recipe
+from hybridstore.embedders import catalog, checksums, hub, recipe
 from hybridstore.embedders.locate import locate, status
 from hybridstore.errors import ModelUnavailable
 
@@ -18,7 +18,7 @@ SHA = hashlib.sha256(GRAPH).hexdigest()
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.delenv(digests.VARIABLE, raising=False)
+    monkeypatch.delenv(checksums.VARIABLE, raising=False)
 
 
 def folder(path, **ours):
@@ -81,18 +81,18 @@ def test_a_graph_that_is_not_the_one_described_is_refused(tmp_path):
 def test_a_changed_file_is_hashed_again_and_an_unchanged_one_is_not(tmp_path, monkeypatch):
     path = tmp_path / "file"
     path.write_bytes(b"one")
-    assert digests.sha256(path, tmp_path / "cache") == hashlib.sha256(b"one").hexdigest()
+    assert checksums.sha256(path, tmp_path / "cache") == hashlib.sha256(b"one").hexdigest()
     path.write_bytes(b"other")
-    assert digests.sha256(path, tmp_path / "cache") == hashlib.sha256(b"other").hexdigest()
+    assert checksums.sha256(path, tmp_path / "cache") == hashlib.sha256(b"other").hexdigest()
     monkeypatch.setattr(hashlib, "file_digest", lambda *_: pytest.fail("hashed again"))
-    assert digests.sha256(path, tmp_path / "cache") == hashlib.sha256(b"other").hexdigest()
+    assert checksums.sha256(path, tmp_path / "cache") == hashlib.sha256(b"other").hexdigest()
 
 
 def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path):
     (tmp_path / "cache").write_text("a file where the folder should be")
     path = tmp_path / "file"
     path.write_bytes(b"one")
-    assert digests.sha256(path, tmp_path / "cache") == hashlib.sha256(b"one").hexdigest()
+    assert checksums.sha256(path, tmp_path / "cache") == hashlib.sha256(b"one").hexdigest()
 
 
 def test_a_folder_without_a_graph_says_how_to_make_one(tmp_path):
@@ -178,9 +178,9 @@ def test_the_hubs_errors_become_ours(tmp_path, monkeypatch):
 
 
 def test_the_cache_is_where_the_environment_says(tmp_path, monkeypatch):
-    monkeypatch.setenv(digests.VARIABLE, str(tmp_path / "here"))
-    assert digests.cache_folder() == tmp_path / "here"
-    assert digests.cache_folder(tmp_path) == tmp_path
+    monkeypatch.setenv(checksums.VARIABLE, str(tmp_path / "here"))
+    assert checksums.cache_folder() == tmp_path / "here"
+    assert checksums.cache_folder(tmp_path) == tmp_path
 
 
 def test_every_card_is_complete_and_its_checksums_are_checksums():

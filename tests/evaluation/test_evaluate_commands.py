@@ -6,9 +6,9 @@ import pytest
 from click.testing import CliRunner
 
 from hybridstore import __version__
-from hybridstore.cli.compare import compare
-from hybridstore.cli.evaluate import evaluate
-from hybridstore.cli.options import FUSIONS
+from hybridstore.cli.compare_commands import compare
+from hybridstore.cli.evaluate_command import evaluate
+from hybridstore.cli.shared_options import FUSIONS
 from hybridstore.errors import InputError
 from hybridstore.evaluation import read_run
 

@@ -6,8 +6,8 @@ import io
 
 import pytest
 
-from hybridstore.chunking import chunk
 from hybridstore.ingest import Unreadable, read
+from hybridstore.text.chunking import chunk
 
 
 def write(folder, name, content):

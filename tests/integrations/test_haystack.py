@@ -21,7 +21,7 @@ from haystack.utils.filters import document_matches_filter
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import InputError
-from hybridstore.integrations.haystack import HybridStoreDocumentStore, HybridStoreRetriever
+from hybridstore.integrations.haystack import HybridStoreDocumentStore, HybridStoreHaystackRetriever
 
 TEXTS = {
     "beer": "Barley, hops and yeast ferment in a tank.",
@@ -388,13 +388,16 @@ def test_the_stores_embedder_answers_a_question(documents):
     documents.write_documents(
         [made(name, meta={"kind": "drink" if name in ("beer", "wine") else "ship"}) for name in TEXTS]
     )
-    found = HybridStoreRetriever(documents, top_k=2).run("a sloop has a mast")["documents"]
+    found = HybridStoreHaystackRetriever(documents, top_k=2).run("a sloop has a mast")["documents"]
     hits = documents.store.search("a sloop has a mast", limit=2)
     assert ids(found) == [hit.document_id for hit in hits]
     assert [each.score for each in found] == [hit.score for hit in hits]
     assert replace(found[0], score=None) == made("sloop", meta={"kind": "ship"})
     drinks = {"field": "meta.kind", "operator": "==", "value": "drink"}
-    assert set(ids(HybridStoreRetriever(documents).run("mast", filters=drinks)["documents"])) == {"beer", "wine"}
+    assert set(ids(HybridStoreHaystackRetriever(documents).run("mast", filters=drinks)["documents"])) == {
+        "beer",
+        "wine",
+    }
 
 
 def test_a_long_document_is_found_by_its_part_and_given_whole(documents):
@@ -407,7 +410,7 @@ def test_a_long_document_is_found_by_its_part_and_given_whole(documents):
     assert "osprey dives" in part.content
     assert part.content == text[part.meta["start"] : part.meta["end"]]
     assert (part.meta["a"], part.meta["document_id"]) == (1, "long")
-    several = HybridStoreRetriever(documents, passages=True, top_k=4).run("note osprey sentence")["documents"]
+    several = HybridStoreHaystackRetriever(documents, passages=True, top_k=4).run("note osprey sentence")["documents"]
     assert len(set(ids(several))) == 4
 
 
@@ -421,18 +424,19 @@ def test_documents_are_kept_whole_where_that_is_wanted(path, remembering):
 
 
 def test_brought_vectors_are_searched_with_a_brought_question(brought):
-    retriever = HybridStoreRetriever(brought, mode="vector", top_k=1, return_embedding=True)
+    retriever = HybridStoreHaystackRetriever(brought, mode="vector", top_k=1, return_embedding=True)
     (found,) = retriever.run("anything", query_embedding=[0.1, 0.0, 2.0, 0.0])["documents"]
     assert found == made("sloop", embedding=AXES["sloop"], score=found.score)
     assert found.score == pytest.approx(2 / (4.01**0.5), abs=1e-6)
     assert (
-        HybridStoreRetriever(brought, top_k=1).run("x", query_embedding=AXES["beer"])["documents"][0].embedding is None
+        HybridStoreHaystackRetriever(brought, top_k=1).run("x", query_embedding=AXES["beer"])["documents"][0].embedding
+        is None
     )
     with pytest.raises(InputError, match="vector="):
         retriever.run("anything")
     with pytest.raises(InputError, match="4 dimensions"):
         retriever.run("anything", query_embedding=[1.0])
-    words = HybridStoreRetriever(brought, mode="keyword", top_k=1)
+    words = HybridStoreHaystackRetriever(brought, mode="keyword", top_k=1)
     assert ids(words.run("two masts of a ketch")["documents"]) == ["ketch"]
 
 
@@ -460,8 +464,8 @@ def test_a_retrievers_filters_are_replaced_or_joined(brought):
     drinks = {"field": "meta.kind", "operator": "==", "value": "drink"}
     not_beer = {"field": "id", "operator": "!=", "value": "beer"}
     asked = {"query": "x", "query_embedding": [1.0] * 4, "filters": not_beer}
-    replaces = HybridStoreRetriever(brought, filters=drinks)
-    joins = HybridStoreRetriever(brought, filters=drinks, filter_policy="merge")
+    replaces = HybridStoreHaystackRetriever(brought, filters=drinks)
+    joins = HybridStoreHaystackRetriever(brought, filters=drinks, filter_policy="merge")
     assert set(ids(replaces.run("x", query_embedding=[1.0] * 4)["documents"])) == {"beer", "wine"}
     assert set(ids(replaces.run(**asked)["documents"])) == {"wine", "sloop", "ketch"}
     assert set(ids(joins.run(**asked)["documents"])) == {"wine"}
@@ -469,15 +473,15 @@ def test_a_retrievers_filters_are_replaced_or_joined(brought):
 
 def test_a_retriever_says_what_it_cannot_do(brought):
     with pytest.raises(InputError, match="not InMemoryDocumentStore"):
-        HybridStoreRetriever(InMemoryDocumentStore())
+        HybridStoreHaystackRetriever(InMemoryDocumentStore())
     with pytest.raises(InputError, match="at least 1"):
-        HybridStoreRetriever(brought, top_k=0)
-    retriever = HybridStoreRetriever(brought, mode="keyword")
+        HybridStoreHaystackRetriever(brought, top_k=0)
+    retriever = HybridStoreHaystackRetriever(brought, mode="keyword")
     assert retriever.run("mast", top_k=0) == {"documents": []}
     with pytest.raises(InputError, match="at least 1"):
         retriever.run("mast", top_k=-1)
     with pytest.raises(InputError, match="telepathy"):
-        HybridStoreRetriever(brought, mode="telepathy").run("mast")
+        HybridStoreHaystackRetriever(brought, mode="telepathy").run("mast")
 
 
 # in pipelines
@@ -485,7 +489,9 @@ def test_a_retriever_says_what_it_cannot_do(brought):
 
 def question_pipeline(documents):
     pipeline = Pipeline()
-    pipeline.add_component("retriever", HybridStoreRetriever(documents, mode="keyword", top_k=1, filter_policy="merge"))
+    pipeline.add_component(
+        "retriever", HybridStoreHaystackRetriever(documents, mode="keyword", top_k=1, filter_policy="merge")
+    )
     template = "{% for d in documents %}{{ d.content }}{% endfor %} {{ question }}"
     pipeline.add_component("prompt", PromptBuilder(template, required_variables="*"))
     pipeline.connect("retriever.documents", "prompt.documents")
@@ -521,7 +527,7 @@ async def test_a_pipeline_runs_asynchronously(path):
     with HybridStoreDocumentStore(path, embedder="none") as documents:
         await documents.write_documents_async([made(name) for name in TEXTS])
         pipeline = Pipeline()
-        pipeline.add_component("retriever", HybridStoreRetriever(documents, mode="keyword", top_k=1))
+        pipeline.add_component("retriever", HybridStoreHaystackRetriever(documents, mode="keyword", top_k=1))
         found = await pipeline.run_async({"retriever": {"query": "grapes in a barrel"}})
         assert ids(found["retriever"]["documents"]) == ["wine"]
         assert ids(await documents.search_async("grapes", top_k=1)) == ["wine"]
@@ -530,14 +536,14 @@ async def test_a_pipeline_runs_asynchronously(path):
 
 def test_an_embedder_that_has_no_name_cannot_be_written_down(path, tmp_path):
     with pytest.raises(SerializationError, match="HashingEmbedder"):
-        HybridStoreRetriever(HybridStoreDocumentStore(path, embedder=HashingEmbedder(8))).to_dict()
+        HybridStoreHaystackRetriever(HybridStoreDocumentStore(path, embedder=HashingEmbedder(8))).to_dict()
     told = HybridStoreDocumentStore(path, embedder=tmp_path).to_dict()
     assert told["init_parameters"]["embedder"] == str(tmp_path)
     assert HybridStoreDocumentStore.from_dict(told).to_dict() == told
 
 
 def test_nothing_is_opened_before_it_is_needed(path, tmp_path):
-    HybridStoreRetriever(HybridStoreDocumentStore(path))
+    HybridStoreHaystackRetriever(HybridStoreDocumentStore(path))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -545,5 +551,5 @@ def test_with_the_default_model_a_question_finds_what_means_the_same(path):
     with HybridStoreDocumentStore(path) as documents:
         documents.write_documents([made(name) for name in TEXTS])
         assert documents.store.stats().embedding.dim == 384
-        found = HybridStoreRetriever(documents, top_k=1).run("alcohol made of fruit")["documents"]
+        found = HybridStoreHaystackRetriever(documents, top_k=1).run("alcohol made of fruit")["documents"]
         assert ids(found) == ["wine"]

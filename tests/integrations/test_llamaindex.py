@@ -29,7 +29,7 @@ from llama_index.core.vector_stores.utils import build_metadata_filter_fn
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import InputError
-from hybridstore.integrations.llamaindex import HybridStoreRetriever, HybridStoreVectorStore
+from hybridstore.integrations.llamaindex import HybridStoreLlamaRetriever, HybridStoreLlamaVectorStore
 
 TEXTS = {
     "beer": "Barley, hops and yeast ferment in a tank.",
@@ -77,7 +77,7 @@ def bare(tmp_path):
 @pytest.fixture
 def filled(bare):
     """Give a vector store of four nodes that are at right angles to each other."""
-    vectors = HybridStoreVectorStore(bare)
+    vectors = HybridStoreLlamaVectorStore(bare)
     made = [node(name, source="drinks" if name in ("beer", "wine") else None, embedding=AXES[name]) for name in TEXTS]
     assert vectors.add(made) == list(TEXTS)
     return vectors
@@ -116,7 +116,7 @@ def test_nodes_of_every_kind_come_back_as_they_were(bare):
         ),
     ]
     nodes[3].set_content("of no class of its own")
-    vectors = HybridStoreVectorStore(bare)
+    vectors = HybridStoreLlamaVectorStore(bare)
     vectors.add(nodes)
     back = vectors.get_nodes()
     assert [type(each) for each in back] == [type(each) for each in nodes]
@@ -135,28 +135,28 @@ def test_adding_a_node_again_replaces_it(filled):
 
 
 def test_nodes_without_embeddings_are_embedded_by_the_store(store):
-    HybridStoreVectorStore(store).add([node(name) for name in TEXTS])
+    HybridStoreLlamaVectorStore(store).add([node(name) for name in TEXTS])
     assert store.stats().embedding.dim == 64
-    found = HybridStoreVectorStore(store).query(VectorStoreQuery(query_str="mast of a sloop", similarity_top_k=1))
+    found = HybridStoreLlamaVectorStore(store).query(VectorStoreQuery(query_str="mast of a sloop", similarity_top_k=1))
     assert found.ids == ["sloop"]
 
 
 def test_a_long_node_that_the_store_cuts_is_found_once_and_whole(tmp_path):
     text = "The osprey dives. " * 40
     with hs.open(tmp_path / "s.db", embedder=HashingEmbedder(64, max_tokens=16)) as store:
-        vectors = HybridStoreVectorStore(store)
+        vectors = HybridStoreLlamaVectorStore(store)
         vectors.add([node("long", text=text), node("short", text="An osprey, a bird.")])
         assert store.stats().chunks > 10
         found = vectors.query(VectorStoreQuery(query_str="osprey dives", similarity_top_k=2))
         assert found.ids == ["long", "short"]
         assert found.nodes[0].get_content() == text
-        retrieved = HybridStoreRetriever(store, similarity_top_k=2, depth=2).retrieve("osprey dives")
+        retrieved = HybridStoreLlamaRetriever(store, similarity_top_k=2, depth=2).retrieve("osprey dives")
         assert [each.node.node_id for each in retrieved] == ["long", "short"]
 
 
 def test_only_some_embeddings_are_refused_and_nothing_is_written(bare):
     with pytest.raises(InputError, match="1 of 2 nodes have no embedding"):
-        HybridStoreVectorStore(bare).add([node("beer", embedding=[1.0]), node("wine")])
+        HybridStoreLlamaVectorStore(bare).add([node("beer", embedding=[1.0]), node("wine")])
     assert bare.count() == 0
 
 
@@ -169,13 +169,13 @@ def test_embeddings_that_do_not_fit_are_refused(filled):
 
 def test_flat_metadata_is_asked_for_where_it_must_be(bare):
     with pytest.raises(ValueError, match="must be one of"):
-        HybridStoreVectorStore(bare, flat_metadata=True).add([node("beer", embedding=[1.0])])
-    HybridStoreVectorStore(bare, flat_metadata=True).add([node("beer", embedding=[1.0], metadata={"a": 1})])
+        HybridStoreLlamaVectorStore(bare, flat_metadata=True).add([node("beer", embedding=[1.0])])
+    HybridStoreLlamaVectorStore(bare, flat_metadata=True).add([node("beer", embedding=[1.0], metadata={"a": 1})])
     assert bare.count() == 1
 
 
 def test_what_is_no_store_is_refused():
-    for made in (HybridStoreVectorStore, HybridStoreRetriever):
+    for made in (HybridStoreLlamaVectorStore, HybridStoreLlamaRetriever):
         with pytest.raises(InputError, match=r"hybridstore\.open"):
             made("store.db")
 
@@ -265,7 +265,7 @@ def test_a_query_needs_no_text_where_it_has_a_vector(filled):
 
 
 def test_mmr_passes_over_what_is_like_what_it_has(bare):
-    vectors = HybridStoreVectorStore(bare)
+    vectors = HybridStoreLlamaVectorStore(bare)
     angles = {"a": 0.0, "b": 0.05, "c": 1.2}
     vectors.add([node(name, text=name, embedding=[np.cos(at), np.sin(at)]) for name, at in angles.items()])
     query = {"query_embedding": [1.0, 0.0], "similarity_top_k": 2, "mode": VectorStoreQueryMode.MMR}
@@ -303,7 +303,7 @@ def test_a_query_that_cannot_be_answered_says_why(filled, query, says):
 
 
 async def test_the_asynchronous_twins_do_the_same(bare):
-    vectors = HybridStoreVectorStore(bare)
+    vectors = HybridStoreLlamaVectorStore(bare)
     assert await vectors.async_add([node(name, source=name, embedding=AXES[name]) for name in TEXTS]) == list(TEXTS)
     found = await vectors.aquery(VectorStoreQuery(query_embedding=AXES["ketch"], similarity_top_k=1))
     assert found.ids == ["ketch"]
@@ -399,7 +399,9 @@ def test_what_an_operator_cannot_take_is_told(filled, operator, value, says):
 
 
 def test_an_index_over_a_store_inserts_retrieves_and_deletes(bare):
-    index = VectorStoreIndex.from_vector_store(HybridStoreVectorStore(bare), embed_model=MockEmbedding(embed_dim=8))
+    index = VectorStoreIndex.from_vector_store(
+        HybridStoreLlamaVectorStore(bare), embed_model=MockEmbedding(embed_dim=8)
+    )
     for name, text in TEXTS.items():
         index.insert(LlamaDocument(text=text, id_=name, metadata={"kind": FIELDS[name]["kind"]}))
     assert bare.stats().vectors == 4
@@ -416,12 +418,12 @@ def test_an_index_over_a_store_inserts_retrieves_and_deletes(bare):
 def test_a_storage_context_fills_a_store_that_another_index_reads(tmp_path):
     path, model = tmp_path / "store.db", MockEmbedding(embed_dim=8)
     with hs.open(path) as store:
-        context = StorageContext.from_defaults(vector_store=HybridStoreVectorStore(store))
+        context = StorageContext.from_defaults(vector_store=HybridStoreLlamaVectorStore(store))
         documents = [LlamaDocument(text=text, id_=name) for name, text in TEXTS.items()]
         VectorStoreIndex.from_documents(documents, storage_context=context, embed_model=model)
         context.persist(tmp_path / "storage")
     with hs.open(path) as store:
-        index = VectorStoreIndex.from_vector_store(HybridStoreVectorStore(store), embed_model=model)
+        index = VectorStoreIndex.from_vector_store(HybridStoreLlamaVectorStore(store), embed_model=model)
         found = index.as_retriever(similarity_top_k=1, vector_store_query_mode="hybrid").retrieve("barley and hops")
         assert [each.node.get_content() for each in found] == [TEXTS["beer"]]
         assert found[0].node.ref_doc_id == "beer"
@@ -435,7 +437,7 @@ def test_the_retriever_searches_any_store_with_the_stores_own_embedder(store):
     text = "# Boats\n\nA sloop has one mast.\n\n## Larger\n\nA ketch has two masts."
     store.add([hs.Document(id="boats", title="On boats", uri="boats.md", text=text, format="markdown")])
     store.add("Grapes ferment in a barrel.")
-    found = HybridStoreRetriever(store, similarity_top_k=2).retrieve("ketch with two masts")
+    found = HybridStoreLlamaRetriever(store, similarity_top_k=2).retrieve("ketch with two masts")
     hits = store.search("ketch with two masts", limit=2)
     assert [each.node.get_content() for each in found] == [hit.text for hit in hits]
     assert [each.score for each in found] == [hit.score for hit in hits]
@@ -449,42 +451,42 @@ def test_the_retriever_searches_any_store_with_the_stores_own_embedder(store):
 
 
 def test_the_retriever_passes_on_what_a_search_can_be_told(store):
-    HybridStoreVectorStore(store).add([node(name) for name in TEXTS])
-    ships = HybridStoreRetriever(store, filters=of("kind", FilterOperator.EQ, "ship"), where={"age": 10})
+    HybridStoreLlamaVectorStore(store).add([node(name) for name in TEXTS])
+    ships = HybridStoreLlamaRetriever(store, filters=of("kind", FilterOperator.EQ, "ship"), where={"age": 10})
     assert [each.node.node_id for each in ships.retrieve("ferment")] == ["ketch"]
-    words = HybridStoreRetriever(store, mode="keyword", similarity_top_k=1)
+    words = HybridStoreLlamaRetriever(store, mode="keyword", similarity_top_k=1)
     assert [each.node.metadata for each in words.retrieve("yeast")] == [FIELDS["beer"]]
-    assert HybridStoreRetriever(store, mode="keyword").retrieve("nothing of the kind whatever") == []
+    assert HybridStoreLlamaRetriever(store, mode="keyword").retrieve("nothing of the kind whatever") == []
     for options in ({"limit": 3}, {"vector": [1.0]}):
         with pytest.raises(InputError, match="similarity_top_k"):
-            HybridStoreRetriever(store, **options)
+            HybridStoreLlamaRetriever(store, **options)
     with pytest.raises(InputError, match="telepathy"):
-        HybridStoreRetriever(store, mode="telepathy").retrieve("yeast")
+        HybridStoreLlamaRetriever(store, mode="telepathy").retrieve("yeast")
 
 
 def test_the_retriever_takes_a_bundles_embedding(filled):
-    retriever = HybridStoreRetriever(filled.client, mode="vector", similarity_top_k=1)
+    retriever = HybridStoreLlamaRetriever(filled.client, mode="vector", similarity_top_k=1)
     assert [each.node.node_id for each in retriever.retrieve(QueryBundle("x", embedding=AXES["sloop"]))] == ["sloop"]
     with pytest.raises(InputError, match="vector="):
         retriever.retrieve("x")
 
 
 async def test_the_retriever_has_an_asynchronous_twin(store):
-    HybridStoreVectorStore(store).add([node(name) for name in TEXTS])
-    found = await HybridStoreRetriever(store, similarity_top_k=1).aretrieve("one mast of a sloop")
+    HybridStoreLlamaVectorStore(store).add([node(name) for name in TEXTS])
+    found = await HybridStoreLlamaRetriever(store, similarity_top_k=1).aretrieve("one mast of a sloop")
     assert [each.node.node_id for each in found] == ["sloop"]
 
 
 def test_a_question_is_kept_once_however_often_the_store_was_asked(tmp_path):
     with hs.open(tmp_path / "s.db", embedder=HashingEmbedder(64, max_tokens=16), log_queries=True) as store:
-        HybridStoreVectorStore(store).add([node("long", text="The osprey dives. " * 40), node("beer")])
-        HybridStoreRetriever(store, similarity_top_k=2).retrieve("osprey")
+        HybridStoreLlamaVectorStore(store).add([node("long", text="The osprey dives. " * 40), node("beer")])
+        HybridStoreLlamaRetriever(store, similarity_top_k=2).retrieve("osprey")
         assert [(asked.query, asked.times) for asked in store.asked()] == [("osprey", 1)]
 
 
 def test_documents_that_llamaindex_did_not_write_are_nodes_too(store):
     store.add([hs.Document(id="plain", title="A title", text="Hops grow on poles.", metadata={"kind": "plant"})])
-    vectors = HybridStoreVectorStore(store)
+    vectors = HybridStoreLlamaVectorStore(store)
     (found,) = vectors.get_nodes(filters=of("kind", FilterOperator.EQ, "plant"))
     assert (found.node_id, found.get_content()) == ("plain", "Hops grow on poles.")
     assert found.metadata == {"title": "A title", "kind": "plant"}
@@ -496,6 +498,6 @@ def test_documents_that_llamaindex_did_not_write_are_nodes_too(store):
 
 def test_with_the_default_model_a_question_finds_what_means_the_same(tmp_path):
     with hs.open(tmp_path / "s.db") as store:
-        HybridStoreVectorStore(store).add([node(name) for name in TEXTS])
-        found = HybridStoreRetriever(store, similarity_top_k=1).retrieve("alcohol made of fruit")
+        HybridStoreLlamaVectorStore(store).add([node(name) for name in TEXTS])
+        found = HybridStoreLlamaRetriever(store, similarity_top_k=1).retrieve("alcohol made of fruit")
         assert [each.node.node_id for each in found] == ["wine"]

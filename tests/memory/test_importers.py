@@ -9,8 +9,8 @@ from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import FileRefused, InputError
 from hybridstore.memory import Carried, Memory
 from hybridstore.memory.importers import from_chroma, from_markdown, from_mcp_memory
-from hybridstore.memory.importers.markdown import front_matter
-from hybridstore.memory.times import moment
+from hybridstore.memory.importers.markdown_notes import front_matter
+from hybridstore.memory.timestamps import moment
 
 
 class Clock:

@@ -6,7 +6,7 @@ import pytest
 
 import hybridstore as hs
 from hybridstore.memory import Recency
-from hybridstore.memory.times import told
+from hybridstore.memory.timestamps import told
 
 
 def shown(recall):

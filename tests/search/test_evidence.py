@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import hybridstore as hs
-from hybridstore.analysis import Analyser
-from hybridstore.backends.values import Background, Restriction
+from hybridstore.backends.values import Calibration, Restriction
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.records import Evidence, KeywordQuery, Ranking, Term
-from hybridstore.search.evidence import Words, at_large, gather
+from hybridstore.search.evidence import KeywordEvidence, at_large, gather
+from hybridstore.text.analysis import Analyser
 
 K1, B = 1.2, 0.75
 TITLE, HEADING, BODY, COMPOUND = 1.5, 1.0, 1.0, 0.5
@@ -222,7 +222,7 @@ def test_a_chunk_without_a_vector_is_like_any_other(tmp_path):
 
 def test_without_a_query_vector_words_alone_speak(store):
     keyword, terms = store.backend.match(KeywordQuery(("valv",)), 10, Restriction())
-    evidence = gather(store.backend, keyword, NONE, Words(store.backend, terms), None, None)
+    evidence = gather(store.backend, keyword, NONE, KeywordEvidence(store.backend, terms), None, None)
     assert evidence.keyword.max() > 0
     assert not evidence.vector.any()
     assert evidence.relevance is evidence.confidence is None
@@ -231,12 +231,12 @@ def test_without_a_query_vector_words_alone_speak(store):
 def test_nothing_found_is_no_evidence(store):
     query = HashingEmbedder().embed_query("valve")
     for terms in ((), (Term("zeppelin", 0, 5.0),)):
-        evidence = gather(store.backend, NONE, NONE, Words(store.backend, terms), query, None)
+        evidence = gather(store.backend, NONE, NONE, KeywordEvidence(store.backend, terms), query, None)
         assert {len(part) for part in (evidence.chunks, evidence.keyword, evidence.coverage, evidence.vector)} == {0}
 
 
 def test_there_is_no_relevance_before_the_store_was_measured(store):
-    store.backend.remember(Background(fingerprint="another", chunks=1, power=4.0, chance=0.2, spread=0.1))
+    store.backend.remember(Calibration(fingerprint="another", chunks=1, power=4.0, chance=0.2, spread=0.1))
     assert gathered(store, "valve").relevance is None
     assert store.search("valve")[0].relevance is None
 

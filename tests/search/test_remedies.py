@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybridstore.records import Evidence, Ranking, Trace
-from hybridstore.search.fusion import IDENTICAL, adaptive
+from hybridstore.search.rank_fusion import IDENTICAL, adaptive
 from hybridstore.search.remedies import weights
 
 

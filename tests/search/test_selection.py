@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import InputError
-from hybridstore.search.selection import Candidates, Wanted, bag, same_words, select
+from hybridstore.search.selection import Candidates, SelectionRequest, bag, same_words, select
 
 LONG = " ".join(f"word{chr(97 + n)}" for n in range(24))
 
@@ -24,16 +24,16 @@ def candidates(texts, vectors=None, documents=None, scores=None):
 
 
 def test_a_text_of_other_case_and_spacing_is_folded_into_the_best_ranked():
-    selected = select(candidates(["One  text.", "other", "one text.", "ONE\ntext."]), 4, Wanted(unique=True))
+    selected = select(candidates(["One  text.", "other", "one text.", "ONE\ntext."]), 4, SelectionRequest(unique=True))
     assert (selected.shown, selected.folded) == ([0, 1], {2: 0, 3: 0})
 
 
 def test_texts_alike_in_cosine_are_folded_only_if_their_words_are_the_same():
     texts = [LONG, f"{LONG} extra", f"{LONG} 7", "something else entirely"]
     close = [[1.0, 0.0]] * 4
-    assert select(candidates(texts, close), 4, Wanted(unique=True)).folded == {1: 0}
+    assert select(candidates(texts, close), 4, SelectionRequest(unique=True)).folded == {1: 0}
     apart = np.eye(4)
-    assert select(candidates(texts, apart), 4, Wanted(unique=True)).folded == {}
+    assert select(candidates(texts, apart), 4, SelectionRequest(unique=True)).folded == {}
 
 
 def test_another_number_makes_another_text():
@@ -51,13 +51,13 @@ def test_scripts_without_spaces_are_compared_character_by_character():
 
 
 def test_empty_texts_are_copies_of_nothing():
-    assert select(candidates(["", " ", "a"]), 3, Wanted(unique=True)).shown == [0, 1, 2]
+    assert select(candidates(["", " ", "a"]), 3, SelectionRequest(unique=True)).shown == [0, 1, 2]
 
 
 def test_a_document_has_no_more_than_its_share():
-    selected = select(candidates(list("abcdef"), documents=list("xxyxyz")), 6, Wanted(per_document=1))
+    selected = select(candidates(list("abcdef"), documents=list("xxyxyz")), 6, SelectionRequest(per_document=1))
     assert (selected.shown, sorted(selected.capped)) == ([0, 2, 5], [1, 3, 4])
-    two = select(candidates(list("abcdef"), documents=list("xxyxyz")), 4, Wanted(per_document=2))
+    two = select(candidates(list("abcdef"), documents=list("xxyxyz")), 4, SelectionRequest(per_document=2))
     assert (two.shown, two.capped) == ([0, 1, 2, 4], [3])
 
 
@@ -66,18 +66,18 @@ def test_diversity_is_the_formula_of_the_paper():
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     given_ = candidates(list("abc"), vectors, scores=[1.0, 0.9, 0.0])
     # After 0: (1 - d) · .9 - d · cos 10° against (1 - d) · 0 - d · cos 80°; they are equal at d = .527.
-    assert select(given_, 2, Wanted(diversity=0.5)).shown == [0, 1]
-    assert select(given_, 2, Wanted(diversity=0.6)).shown == [0, 2]
+    assert select(given_, 2, SelectionRequest(diversity=0.5)).shown == [0, 1]
+    assert select(given_, 2, SelectionRequest(diversity=0.6)).shown == [0, 2]
 
 
 def test_of_copies_the_best_ranked_is_shown_whatever_diversity_prefers():
     vectors = [[1, 0, 0], [0.9, np.sqrt(1 - 0.81), 0], [0.85, np.sqrt(1 - 0.85**2), 0]]
-    selected = select(candidates(["a", "same", "same"], vectors), 3, Wanted(unique=True, diversity=1.0))
+    selected = select(candidates(["a", "same", "same"], vectors), 3, SelectionRequest(unique=True, diversity=1.0))
     assert (selected.shown, selected.folded) == ([0, 1], {2: 1})
 
 
 def test_nothing_to_select_from():
-    assert select(candidates([]), 5, Wanted(unique=True, per_document=1, diversity=0.5)).shown == []
+    assert select(candidates([]), 5, SelectionRequest(unique=True, per_document=1, diversity=0.5)).shown == []
 
 
 @settings(deadline=None)
@@ -92,7 +92,7 @@ def test_every_selection_keeps_its_promises(pairs, limit, unique, most, diversit
     texts, documents = [text for text, _ in pairs], [document for _, document in pairs]
     vectors = np.random.default_rng(len(pairs)).normal(size=(len(pairs), 4))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    selected = select(candidates(texts, vectors, documents), limit, Wanted(unique, most, diversity))
+    selected = select(candidates(texts, vectors, documents), limit, SelectionRequest(unique, most, diversity))
     shown = selected.shown
     left_out = [*selected.folded, *selected.capped]
     assert len(shown) <= limit
@@ -118,7 +118,7 @@ def test_every_selection_keeps_its_promises(pairs, limit, unique, most, diversit
 )
 def test_wishes_that_make_no_sense_are_refused(options):
     with pytest.raises(InputError, match=next(iter(options))):
-        Wanted(**options)
+        SelectionRequest(**options)
 
 
 COPIES = [

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybridstore.backends.learning import Model
+from hybridstore.backends.learning import ModelVersion
 from hybridstore.backends.values import Embedding
 from hybridstore.errors import EmbedderMismatch, InputError, ModelUnavailable
 from hybridstore.search.transforms import Adapter, Affine, applying, read, write
@@ -33,7 +33,7 @@ def affine(d_in=5, d_out=7):
 
 
 def model(transform, weights=None, number=3):
-    return Model(
+    return ModelVersion(
         kind="adapter" if transform.source == transform.target else "drift",
         source=transform.source,
         target=transform.target,
@@ -137,7 +137,7 @@ def test_weights_that_hold_no_numbers_or_nothing_are_noticed():
 
 def test_an_adapter_between_two_embedders_is_not_believed():
     with pytest.raises(ModelUnavailable, match="an adapter's source is its target"):
-        read(Model(kind="drift", source=NEW, target=OLD, reference="any", weights=write(adapter())))
+        read(ModelVersion(kind="drift", source=NEW, target=OLD, reference="any", weights=write(adapter())))
 
 
 def test_an_adapter_is_for_the_files_embedder_and_for_callers_who_bring_vectors():
@@ -161,7 +161,7 @@ def test_a_model_for_other_vectors_or_without_weights_applies_to_nothing():
     searched = Embedding(NEW, "new", 6)
     assert applying(model(adapter()), searched, NEW) is None
     assert applying(model(adapter()), searched, None) is None
-    retrained = Model(kind="embedder", source=NEW, target=NEW, reference="new", number=1)
+    retrained = ModelVersion(kind="embedder", source=NEW, target=NEW, reference="new", number=1)
     assert applying(retrained, searched, NEW) is None
     assert applying(None, searched, NEW) is None
     assert applying(model(adapter()), None, OLD) is None

@@ -13,7 +13,7 @@ pytest.importorskip("mcp", reason="the server is made with the MCP SDK: pip inst
 
 from mcp import Client
 
-from hybridstore.serving.mcp import server
+from hybridstore.serving.mcp_server import server
 
 
 class Asked:

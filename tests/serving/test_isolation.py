@@ -4,7 +4,7 @@ import json
 
 import hybridstore as hs
 from hybridstore.memory import Memory
-from hybridstore.serving.mcp import server
+from hybridstore.serving.mcp_server import server
 
 HIDDEN = "Berta keeps the spare key below the blue flowerpot."
 

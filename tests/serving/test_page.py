@@ -12,7 +12,7 @@ from mcp import Client
 
 from hybridstore.cli.app import app
 from hybridstore.memory import Memory
-from hybridstore.serving.mcp import server
+from hybridstore.serving.mcp_server import server
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "mcp.md").read_text()

@@ -8,10 +8,10 @@ from click.testing import CliRunner
 from mcp import Client, StdioServerParameters
 
 import hybridstore as hs
-from hybridstore.cli import serve as command
+from hybridstore.cli import serve_command as command
 from hybridstore.cli.app import app
 from hybridstore.memory import Memory
-from hybridstore.serving import mcp
+from hybridstore.serving import mcp_server
 
 
 def parameters(path, *options):
@@ -89,14 +89,14 @@ def test_what_cannot_be_served_is_told_in_a_sentence(tmp_path, options, told):
 
 
 def test_the_commands_defaults_are_the_servers():
-    assert (command.BUDGET, command.PORT) == (mcp.BUDGET, mcp.PORT)
+    assert (command.BUDGET, command.PORT) == (mcp_server.BUDGET, mcp_server.PORT)
 
 
 def test_without_the_sdk_its_extra_is_named():
     code = (
         "import sys\nsys.modules['mcp'] = None\n"
         "from hybridstore.errors import MissingExtra\n"
-        "try:\n    import hybridstore.serving.mcp\n"
+        "try:\n    import hybridstore.serving.mcp_server\n"
         "except MissingExtra as error:\n    print(error)\n"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

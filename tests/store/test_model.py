@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import hybridstore as hs
-from hybridstore.backends.learning import Model
+from hybridstore.backends.learning import ModelVersion
 from hybridstore.errors import EmbedderMismatch, InputError, ModelUnavailable
 from hybridstore.search.transforms import Adapter, Affine, write
-from hybridstore.store.background import measure, settle
+from hybridstore.store.calibration import measure, settle
 
 DIM = 32
 
@@ -22,7 +22,7 @@ def turning(first, second, fingerprint):
 
 def promoted(store, transform, reference="any", **facts):
     kind = "adapter" if transform.source == transform.target else "drift"
-    version = Model(
+    version = ModelVersion(
         kind=kind,
         source=transform.source,
         target=transform.target,
@@ -142,7 +142,9 @@ def test_chance_goes_by_the_turned_questions_and_power_by_plain_ones(adapted, em
 
 
 def test_damaged_weights_are_told_with_a_remedy(filled, embedder):
-    model = Model(kind="adapter", source=embedder.fingerprint, target=embedder.fingerprint, reference="c", weights=b"?")
+    model = ModelVersion(
+        kind="adapter", source=embedder.fingerprint, target=embedder.fingerprint, reference="c", weights=b"?"
+    )
     learning = filled.backend.learning
     learning.promote(learning.propose(model))
     with pytest.raises(ModelUnavailable, match="hybridstore model rollback"):

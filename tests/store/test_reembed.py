@@ -6,9 +6,9 @@ import time
 import pytest
 
 import hybridstore as hs
-from hybridstore.backends.learning import Model
+from hybridstore.backends.learning import ModelVersion
 from hybridstore.errors import EmbedderMismatch, InputError
-from hybridstore.store import reembedding
+from hybridstore.store import reembed
 
 TEXTS = [f"passage {n} about {word}" for n, word in enumerate(["sun", "moon", "tides", "comets", "waves"] * 4)]
 
@@ -21,7 +21,7 @@ def filled(store):
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
-    monkeypatch.setattr(reembedding, "_AT_ONCE", 6)
+    monkeypatch.setattr(reembed, "_AT_ONCE", 6)
 
 
 class InterruptedHereError(Exception):
@@ -189,7 +189,7 @@ def tuned(store, embedder) -> int:
     """Propose a model that stands for a change to this embedder; give its number."""
     name = embedder.fingerprint
     return store.backend.learning.propose(
-        Model(kind="embedder", source=name, target=name, reference=embedder.reference)
+        ModelVersion(kind="embedder", source=name, target=name, reference=embedder.reference)
     )
 
 

@@ -6,11 +6,11 @@ import time
 import turning
 
 import hybridstore as hs
-from hybridstore.store import reembedding
-from hybridstore.tuning import shadow, versions
-from hybridstore.tuning.full import tune_full
+from hybridstore.store import reembed
+from hybridstore.tuning import model_versions, store_copy
+from hybridstore.tuning.full_tuning import tune_full
 
-reembedding._AT_ONCE = shadow._AT_ONCE = 10
+reembed._AT_ONCE = store_copy._AT_ONCE = 10
 turning.stand_in(setattr, turning.GOOD, slowly=0.05)
 with hs.open(sys.argv[1]) as store:
     while True:
@@ -23,4 +23,4 @@ with hs.open(sys.argv[1]) as store:
                     time.sleep(0.02)
 
             tune_full(store, asked=40, progress=told)
-            versions.rollback(store)
+            model_versions.rollback(store)

@@ -9,7 +9,7 @@ import random
 import numpy as np
 
 import hybridstore as hs
-from hybridstore.backends.learning import Model, Triple
+from hybridstore.backends.learning import ModelVersion, Triple
 from hybridstore.backends.values import Restriction
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.search import transforms
@@ -72,6 +72,6 @@ def random_adapter(embedder=EMBEDDER, *, size=1.0, seed=0):
 def version(adapter, **facts):
     """Give an adapter as a version that can be proposed."""
     weights = transforms.write(adapter)
-    return Model(
+    return ModelVersion(
         kind="adapter", source=adapter.source, target=adapter.target, reference="hashing-64", weights=weights, **facts
     )

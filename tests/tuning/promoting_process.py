@@ -4,10 +4,10 @@ import sys
 
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
-from hybridstore.store import reembedding
-from hybridstore.tuning.promotion import promote_embedder, rollback
+from hybridstore.store import reembed
+from hybridstore.tuning.embedder_promotion import promote_embedder, rollback
 
-reembedding._AT_ONCE = 6
+reembed._AT_ONCE = 6
 old, new = HashingEmbedder(16), HashingEmbedder(24)
 known = {each.fingerprint.partition("@")[0]: each for each in (old, new)}
 hs.embedders.load = lambda name, **_: known[name]

@@ -11,7 +11,7 @@ import pytest
 import hybridstore as hs
 from hybridstore.errors import InputError, ModelUnavailable
 from hybridstore.tuning.endpoint import KEY_VARIABLE, Endpoint, EndpointJudge, from_endpoint
-from hybridstore.tuning.guards import Candidate
+from hybridstore.tuning.false_negatives import Candidate
 
 TEXTS = {"soup": "Onion soup takes an hour.", "bread": "Bread is baked at night.", "tea": "Tea takes three minutes."}
 

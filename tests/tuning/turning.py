@@ -6,9 +6,9 @@ from pathlib import Path
 
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
-from hybridstore.tuning import full
+from hybridstore.tuning import full_tuning
 from hybridstore.tuning.export import Parity
-from hybridstore.tuning.finetune import FinetuneReport, Options
+from hybridstore.tuning.finetune import FinetuneReport, FinetuneSettings
 
 DOCUMENTS = 130
 POOR, GOOD, BAD = 6, 1024, 2  # dimensions of hashing embedders: the fewer, the more words fall together
@@ -56,7 +56,7 @@ def fake(dim, *, slowly=0.0, seen=None):
             examples_per_second=10.0,
             kept=0.9,
             parity=Parity(minimum=1.0, mean=1.0, sentences=3),
-            options=options or Options(),
+            options=options or FinetuneSettings(),
         )
 
     return finetune
@@ -65,9 +65,9 @@ def fake(dim, *, slowly=0.0, seen=None):
 def stand_in(put, dim, **options):
     """Have `put(object, name, value)` replace all that needs PyTorch or a model."""
     put(hs.embedders, "load", load)
-    put(full, "see_that_it_can", lambda *_: "cpu")
-    put(full, "finetune", fake(dim, **options))
-    put(full, "HARVESTED", 100)
+    put(full_tuning, "check_can_finetune", lambda *_: "cpu")
+    put(full_tuning, "finetune", fake(dim, **options))
+    put(full_tuning, "HARVESTED", 100)
 
 
 def texts(count=DOCUMENTS, seed=1):

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
-from hybridstore.embedders.base import Embedder
+from hybridstore.embedders.protocol import Embedder
 
 BUDGET = 2000  # tokens that a recall may take, where a system packs under a budget
 ITEMS = 30  # that a recall gives where it does not: about as many of our notes fit into the budget

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hybridstore.embedders.base import Embedder
+from hybridstore.embedders.protocol import Embedder
 
 from .base import BUDGET, Keeper
 

@@ -10,7 +10,7 @@ import re
 import time
 from pathlib import Path
 
-from hybridstore.embedders.base import Embedder
+from hybridstore.embedders.protocol import Embedder
 
 from .base import ITEMS, Keeper
 

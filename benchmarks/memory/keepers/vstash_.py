@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from hybridstore.embedders.base import Embedder
+from hybridstore.embedders.protocol import Embedder
 
 from .base import ITEMS, Keeper
 

@@ -12,29 +12,28 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.analysis import ANALYSIS_VERSION, Analyser
+from hybridstore.backends.resident.resident_cache import ResidentCache
 from hybridstore.backends.sqlite import (
-    background,
-    check,
-    documents,
-    keyword,
-    legs,
-    reembedding,
-    stored,
-    vector,
-    writing,
+    document_reads,
+    document_rows,
+    document_writes,
+    generations,
+    integrity_check,
+    keyword_index,
+    sample,
+    searching,
+    vector_tables,
 )
+from hybridstore.backends.sqlite.change_log import Log, changes
 from hybridstore.backends.sqlite.connection import Connections, value
 from hybridstore.backends.sqlite.learning import SQLiteLearning
 from hybridstore.backends.sqlite.migrations import prepare
 from hybridstore.backends.sqlite.purging import Purging
-from hybridstore.backends.sqlite.resident.memory import Memory
-from hybridstore.backends.sqlite.revisions import Log, changes
 from hybridstore.backends.sqlite.stats import stats
-from hybridstore.backends.sqlite.where import compile_where, restricted
+from hybridstore.backends.sqlite.where_sql import compile_where, restricted
 from hybridstore.backends.values import (
-    Background,
-    Change,
+    Calibration,
+    ChunkChange,
     Embedding,
     Entry,
     Passage,
@@ -42,11 +41,12 @@ from hybridstore.backends.values import (
     Purged,
     Restriction,
     Stats,
-    Stored,
+    StoredDocument,
 )
 from hybridstore.errors import FileRefused
 from hybridstore.filters import Filter
 from hybridstore.records import AddReport, KeywordQuery, Ranking, Source, Term
+from hybridstore.text.analysis import ANALYSIS_VERSION, Analyser
 
 MEMORY = 1024  # MiB that copies in memory may take, unless the caller says otherwise
 
@@ -76,13 +76,13 @@ class SQLiteBackend:
             with self._connections.reading() as connection:
                 self._language = str(value(connection, "SELECT value FROM meta WHERE key = 'language'"))
             self._analyser = Analyser(self._language)
-            check.follow_analysis(self._connections, self._analyser)
+            integrity_check.follow_analysis(self._connections, self._analyser)
         except BaseException:
             self.close()
             raise
         # Threads that take turns at each of a leg's short array operations get a third less done than a few alone.
         self._turns = threading.BoundedSemaphore(max(os.cpu_count() or 2, 2))
-        self._memory = Memory(self._analyser, memory * 2**20)
+        self._memory = ResidentCache(self._analyser, memory * 2**20)
         self.learning = SQLiteLearning(self._connections)
         self._purging = Purging(self._connections, self._analyser)
 
@@ -110,49 +110,51 @@ class SQLiteBackend:
         finished: Mapping[Source, frozenset[str]] | None = None,
         removing: Collection[str] | Mapping[str, bytes] = (),
     ) -> AddReport:
-        writing.see_that_none_is_removed(entries, removing)
+        document_writes.check_not_removed(entries, removing)
         if embedding is not None:
-            writing.see_that_vectors_fit(entries, embedding)
+            document_writes.check_vectors_fit(entries, embedding)
         with self._connections.atomic() as connection, Log(connection) as log:
-            number = None if embedding is None else vector.require(connection, embedding)
-            writing.see_that_they_are_stored(connection, removing)
-            report = writing.put(connection, log, self._analyser, entries, number)
-            removed = writing.finish(connection, log, finished or {}) + writing.remove_ids(connection, log, removing)
+            number = None if embedding is None else vector_tables.require(connection, embedding)
+            document_writes.check_removals_stored(connection, removing)
+            report = document_writes.put(connection, log, self._analyser, entries, number)
+            removed = document_writes.finish(connection, log, finished or {}) + document_writes.remove_ids(
+                connection, log, removing
+            )
             return report + AddReport(removed=removed)
 
     def remove(self, ids: Iterable[str]) -> int:
         with self._connections.atomic() as connection, Log(connection) as log:
-            return writing.remove_ids(connection, log, list(ids))
+            return document_writes.remove_ids(connection, log, list(ids))
 
     def remove_where(self, where: Filter) -> int:
         condition, bindings = compile_where(where)
         with self._connections.atomic() as connection, Log(connection) as log:
-            return writing.remove(connection, log, documents.document_rows(connection, condition, bindings))
+            return document_writes.remove(connection, log, document_rows.document_rows(connection, condition, bindings))
 
     def purge(self, ids: Iterable[str], *, verify: bool = True) -> Purged:
         return self._purging.purge(list(ids), verify=verify)
 
     def remove_sources(self, keys: Iterable[str]) -> int:
         with self._connections.atomic() as connection, Log(connection) as log:
-            return sum(writing.remove_source(connection, log, key) for key in keys)
+            return sum(document_writes.remove_source(connection, log, key) for key in keys)
 
     # searching
 
     def match(self, query: KeywordQuery, depth: int, restriction: Restriction) -> tuple[Ranking, tuple[Term, ...]]:
         with self._turns, self._connections.reading() as connection:
-            return legs.match(connection, self._memory, query, depth, restriction)
+            return searching.match(connection, self._memory, query, depth, restriction)
 
     def nearest(self, vector: NDArray[np.float32], depth: int, restriction: Restriction) -> Ranking:
         with self._turns, self._connections.reading() as connection:
-            return legs.nearest(connection, self._memory, vector, depth, restriction)
+            return searching.nearest(connection, self._memory, vector, depth, restriction)
 
     def impacts(self, terms: Sequence[Term], chunks: NDArray[np.int64]) -> NDArray[np.float32]:
         with self._connections.reading() as connection:
-            return legs.impacts(connection, self._memory, terms, chunks)
+            return searching.impacts(connection, self._memory, terms, chunks)
 
     def cosines(self, vector: NDArray[np.float32], chunks: NDArray[np.int64]) -> NDArray[np.float64]:
         with self._connections.reading() as connection:
-            return legs.cosines(connection, self._memory, vector, chunks)
+            return searching.cosines(connection, self._memory, vector, chunks)
 
     def sample(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         with self._connections.reading() as connection:
@@ -161,53 +163,53 @@ class SQLiteBackend:
 
     def indexed(self) -> int:
         with self._connections.reading() as connection:
-            return keyword.indexed(connection)
+            return keyword_index.indexed(connection)
 
     def holds(self, phrase: tuple[str, ...], restriction: Restriction) -> bool:
         with self._connections.reading() as connection:
-            return keyword.holds(connection, phrase, *restricted(restriction))
+            return keyword_index.holds(connection, phrase, *restricted(restriction))
 
     def passages(self, chunks: Sequence[int]) -> list[Passage]:
         with self._connections.reading() as connection:
-            return documents.passages(connection, chunks)
+            return document_rows.passages(connection, chunks)
 
     def chunks_of(self, document_id: str, restriction: Restriction) -> list[int]:
         with self._connections.reading() as connection:
-            return documents.chunks_of(connection, document_id, *restricted(restriction))
+            return document_rows.chunks_of(connection, document_id, *restricted(restriction))
 
     def documents_of(self, chunks: Sequence[int]) -> list[str]:
         with self._connections.reading() as connection:
-            return documents.documents_of(connection, chunks)
+            return document_rows.documents_of(connection, chunks)
 
     def chunks_among(self, ids: Sequence[str], restriction: Restriction) -> dict[str, list[int]]:
         with self._connections.reading() as connection:
-            return legs.chunks_among(connection, self._memory, ids, restriction)
+            return searching.chunks_among(connection, self._memory, ids, restriction)
 
     # reading
 
     def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
         with self._connections.reading() as connection:
-            return {id_: digest for id_, (_, digest, _) in documents.known(connection, ids).items()}
+            return {id_: digest for id_, (_, digest, _) in document_rows.known(connection, ids).items()}
 
     def vectors_of(self, document_id: str) -> dict[bytes, NDArray[np.float32]]:
         with self._connections.reading() as connection:
-            return stored.vectors_of(connection, document_id)
+            return document_reads.vectors_of(connection, document_id)
 
     def vectors(self, chunks: Sequence[int]) -> NDArray[np.float32]:
         with self._connections.reading() as connection:
-            return stored.vectors(connection, chunks)
+            return document_reads.vectors(connection, chunks)
 
-    def get(self, document_id: str) -> Stored:
+    def get(self, document_id: str) -> StoredDocument:
         with self._connections.reading() as connection:
-            return stored.get(connection, document_id)
+            return document_reads.get(connection, document_id)
 
-    def scan(self, where: Filter | None = None, *, vectors: bool = False) -> Iterator[Stored]:
-        return stored.scan(self._connections, where, vectors=vectors)
+    def scan(self, where: Filter | None = None, *, vectors: bool = False) -> Iterator[StoredDocument]:
+        return document_reads.scan(self._connections, where, vectors=vectors)
 
     def ids(self, where: Filter | None = None) -> list[str]:
         condition, bindings = ("true", []) if where is None else compile_where(where)
         with self._connections.reading() as connection:
-            return documents.ids(connection, condition, bindings)
+            return document_rows.ids(connection, condition, bindings)
 
     def count(self) -> int:
         with self._connections.reading() as connection:
@@ -219,7 +221,7 @@ class SQLiteBackend:
 
     def sources(self) -> dict[str, Source]:
         with self._connections.reading() as connection:
-            return documents.sources(connection)
+            return document_rows.sources(connection)
 
     # following changes
 
@@ -227,7 +229,7 @@ class SQLiteBackend:
         with self._connections.reading() as connection:
             return int(value(connection, "SELECT value FROM meta WHERE key = 'revision'"))
 
-    def changes(self, since: int) -> list[Change] | None:
+    def changes(self, since: int) -> list[ChunkChange] | None:
         with self._connections.reading() as connection:
             return changes(connection, since)
 
@@ -239,54 +241,54 @@ class SQLiteBackend:
     def building(self) -> Embedding | None:
         return self._in_state("building")
 
-    def background(self) -> Background | None:
+    def background(self) -> Calibration | None:
         with self._connections.reading() as connection:
-            return background.read(connection)
+            return sample.read(connection)
 
-    def remember(self, measured: Background) -> None:
+    def remember(self, measured: Calibration) -> None:
         with self._connections.atomic() as connection:
-            background.write(connection, measured)
+            sample.write(connection, measured)
 
     def begin(self, embedding: Embedding) -> None:
         with self._connections.atomic() as connection:
-            reembedding.begin(connection, embedding)
+            generations.begin(connection, embedding)
 
     def pending(self, limit: int) -> list[Passage]:
         with self._connections.reading() as connection:
-            return reembedding.pending(connection, limit)
+            return generations.pending(connection, limit)
 
     def pending_count(self) -> int:
         with self._connections.reading() as connection:
-            return reembedding.pending_count(connection)
+            return generations.pending_count(connection)
 
     def fill(self, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
         with self._connections.atomic() as connection, Log(connection) as log:
-            reembedding.fill(connection, log, embedding, chunks, vectors)
+            generations.fill(connection, log, embedding, chunks, vectors)
 
     def switch(self, *, keep: bool = False, promote: int | None = None) -> bool:
         with self._connections.atomic() as connection, Log(connection) as log:
-            return reembedding.switch(connection, log, keep=keep, promote=promote)
+            return generations.switch(connection, log, keep=keep, promote=promote)
 
     def kept(self) -> Embedding | None:
         return self._in_state("kept")
 
     def _in_state(self, state: str) -> Embedding | None:
         with self._connections.reading() as connection:
-            found = vector.by_state(connection, state)
+            found = vector_tables.by_state(connection, state)
         return found[1] if found else None
 
     def restore(self) -> bool:
         with self._connections.atomic() as connection:
-            return reembedding.restore(connection)
+            return generations.restore(connection)
 
     def forget_kept(self) -> bool:
         with self._connections.atomic() as connection:
-            return reembedding.forget_kept(connection)
+            return generations.forget_kept(connection)
 
     # keeping
 
     def check(self, *, repair: bool = False) -> list[Problem]:
-        return check.check(self._connections, self._analyser, repair=repair)
+        return integrity_check.check(self._connections, self._analyser, repair=repair)
 
     def backup(self, path: str) -> None:
         if Path(path).exists():

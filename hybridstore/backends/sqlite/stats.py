@@ -6,17 +6,17 @@ from pathlib import Path
 
 import apsw
 
-from hybridstore.backends.sqlite import background, documents, vector
+from hybridstore.backends.sqlite import document_rows, sample, vector_tables
 from hybridstore.backends.sqlite.connection import value
-from hybridstore.backends.sqlite.learning import models, triples
+from hybridstore.backends.sqlite.learning import model_rows, triple_rows
 from hybridstore.backends.values import Embedding, Stats
 
 
 def stats(connection: apsw.Connection, path: str) -> Stats:
     """Count all there is to count; `path` tells the size, the write-ahead log included."""
-    active = vector.by_state(connection, "active")
-    model = models.active(connection)
-    facts = documents.meta(connection)
+    active = vector_tables.by_state(connection, "active")
+    model = model_rows.active(connection)
+    facts = document_rows.meta(connection)
     return Stats(
         documents=value(connection, "SELECT count(*) FROM documents"),
         chunks=value(connection, "SELECT count(*) FROM chunks"),
@@ -28,13 +28,13 @@ def stats(connection: apsw.Connection, path: str) -> Stats:
         embedding=active[1] if active else None,
         building=_embedding(connection, "building"),
         created=str(facts["created"]),
-        background=background.read(connection),
+        background=sample.read(connection),
         kept=_embedding(connection, "kept"),
         model=model[0] if model else None,
-        triples=triples.count(connection),
+        triples=triple_rows.count(connection),
     )
 
 
 def _embedding(connection: apsw.Connection, state: str) -> Embedding | None:
-    found = vector.by_state(connection, state)
+    found = vector_tables.by_state(connection, state)
     return found[1] if found else None

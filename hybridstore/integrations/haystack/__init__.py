@@ -16,7 +16,7 @@ except ImportError as missing:
 
     raise MissingExtra("haystack", "a store in Haystack", "haystack-ai") from missing
 
-from hybridstore.integrations.haystack.retriever import HybridStoreRetriever
-from hybridstore.integrations.haystack.store import HybridStoreDocumentStore
+from hybridstore.integrations.haystack.document_store import HybridStoreDocumentStore
+from hybridstore.integrations.haystack.retriever import HybridStoreHaystackRetriever
 
-__all__ = ["HybridStoreDocumentStore", "HybridStoreRetriever"]
+__all__ = ["HybridStoreDocumentStore", "HybridStoreHaystackRetriever"]

@@ -9,11 +9,11 @@ from haystack import Document, component, default_from_dict, default_to_dict
 from haystack.document_stores.types import FilterPolicy, apply_filter_policy
 
 from hybridstore.errors import InputError
-from hybridstore.integrations.haystack.store import HybridStoreDocumentStore
+from hybridstore.integrations.haystack.document_store import HybridStoreDocumentStore
 
 
 @component
-class HybridStoreRetriever:
+class HybridStoreHaystackRetriever:
     """Finds the `top_k` Documents of a HybridStoreDocumentStore that answer a query best, with its own embedder.
 
     `mode`, `fusion`, `min_relevance`, `unique` and `diversity` are those of `Store.search`; `passages` gives the parts

@@ -5,7 +5,7 @@ note, and what was superseded here stays so.
 """
 
 from hybridstore.memory.importers.chroma import from_chroma
-from hybridstore.memory.importers.markdown import from_markdown
-from hybridstore.memory.importers.mcp import from_mcp_memory
+from hybridstore.memory.importers.markdown_notes import from_markdown
+from hybridstore.memory.importers.mcp_graph import from_mcp_memory
 
 __all__ = ["from_chroma", "from_markdown", "from_mcp_memory"]

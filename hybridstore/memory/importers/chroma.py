@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from hybridstore.errors import InputError
-from hybridstore.memory.carried import Carried
-from hybridstore.memory.importers.bringing import Found, bring
+from hybridstore.memory.importers.importing import ImportedNote, bring
 from hybridstore.memory.memory import Memory
 from hybridstore.memory.notes import Note
 from hybridstore.memory.remembering import Said
+from hybridstore.memory.transfer_report import Carried
 
 _AT_ONCE = 300
 
 
-class Collection(Protocol):
+class ChromaCollection(Protocol):
     """What is asked of a collection."""
 
     @property
@@ -28,7 +28,7 @@ class Collection(Protocol):
         ...
 
 
-def from_chroma(memory: Memory, collection: Collection) -> Carried:
+def from_chroma(memory: Memory, collection: ChromaCollection) -> Carried:
     """Take over a collection: each document a note, under its id, with its metadata and the collection's name.
 
     The name stands in the metadata as `collection`, unless they have such a field; a note of the same id that is from
@@ -43,7 +43,7 @@ def from_chroma(memory: Memory, collection: Collection) -> Carried:
     return bring(memory, _records(collection))
 
 
-def _records(collection: Collection) -> Iterator[Found | tuple[str, str]]:
+def _records(collection: ChromaCollection) -> Iterator[ImportedNote | tuple[str, str]]:
     offset = 0
     while True:
         page = collection.get(include=["documents", "metadatas"], limit=_AT_ONCE, offset=offset)
@@ -57,7 +57,7 @@ def _records(collection: Collection) -> Iterator[Found | tuple[str, str]]:
         offset += len(ids)
 
 
-def _record(name: str, id_: str, text: object, metadata: Mapping[str, Any] | None) -> Found | tuple[str, str]:
+def _record(name: str, id_: str, text: object, metadata: Mapping[str, Any] | None) -> ImportedNote | tuple[str, str]:
     where = f"{name}, {id_!r}"
     if not isinstance(text, str):
         return where, "has no document, only a vector or metadata"
@@ -66,4 +66,4 @@ def _record(name: str, id_: str, text: object, metadata: Mapping[str, Any] | Non
     def is_from_here(note: Note) -> bool:
         return bool(note.metadata.get("collection") == told["collection"])
 
-    return Found(said=Said(text=text, id=id_, metadata=told), name=where, is_from_here=is_from_here)
+    return ImportedNote(said=Said(text=text, id=id_, metadata=told), name=where, is_from_here=is_from_here)

@@ -1,7 +1,15 @@
 """Fine-tuning an encoder on what a store has learned: `finetune` makes another embedder of it."""
 
 from hybridstore.tuning.finetune.examples import Example, from_triples
-from hybridstore.tuning.finetune.finetuning import FinetuneReport, finetune, next_folder, see_that_it_can
-from hybridstore.tuning.finetune.options import Options
+from hybridstore.tuning.finetune.finetuning import FinetuneReport, check_can_finetune, finetune, next_folder
+from hybridstore.tuning.finetune.settings import FinetuneSettings
 
-__all__ = ["Example", "FinetuneReport", "Options", "finetune", "from_triples", "next_folder", "see_that_it_can"]
+__all__ = [
+    "Example",
+    "FinetuneReport",
+    "FinetuneSettings",
+    "check_can_finetune",
+    "finetune",
+    "from_triples",
+    "next_folder",
+]

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from hybridstore.backends.base import Backend
 from hybridstore.backends.learning import Triple
+from hybridstore.backends.protocols import Backend
 from hybridstore.errors import InputError
-from hybridstore.store.embedding import embedded_text
+from hybridstore.store.embedder_choice import embedded_text
 
 _AT_ONCE = 256  # triples whose texts are read together
 

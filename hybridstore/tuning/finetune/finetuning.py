@@ -16,13 +16,13 @@ import numpy as np
 from hybridstore import embedders
 from hybridstore.errors import InputError, MissingExtra
 from hybridstore.tuning import encoder, export
-from hybridstore.tuning.finetune import weights
+from hybridstore.tuning.finetune import encoder_files
 from hybridstore.tuning.finetune.examples import Example
-from hybridstore.tuning.finetune.options import Options
-from hybridstore.tuning.sentences import SENTENCES
+from hybridstore.tuning.finetune.settings import FinetuneSettings
+from hybridstore.tuning.parity_sentences import SENTENCES
 
 if TYPE_CHECKING:
-    from hybridstore.tuning.encoder import Source
+    from hybridstore.tuning.encoder import EncoderSource
     from hybridstore.tuning.finetune.training import Progress, Trained
 
 _CURVE = 100  # points of a report's loss curve at most
@@ -52,7 +52,7 @@ class FinetuneReport:
     examples_per_second: float
     kept: float
     parity: export.Parity
-    options: Options
+    options: FinetuneSettings
 
     def facts(self) -> dict[str, Any]:
         """Give all of it in JSON's types."""
@@ -64,7 +64,7 @@ def finetune(
     examples: Iterable[Example],
     out: Path,
     *,
-    options: Options | None = None,
+    options: FinetuneSettings | None = None,
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
 ) -> FinetuneReport:
@@ -82,8 +82,8 @@ def finetune(
         MissingExtra: torch, transformers or onnx is not installed.
 
     """
-    options, say = options or Options(), say or (lambda _: None)
-    device = see_that_it_can(base, out, options)
+    options, say = options or FinetuneSettings(), say or (lambda _: None)
+    device = check_can_finetune(base, out, options)
     listed = list(examples)
     if len(listed) < 2:
         raise InputError(f"an encoder learns from many examples, not from {len(listed)}; harvest some first")
@@ -133,7 +133,7 @@ def next_folder(store: str | os.PathLike[str]) -> Path:
     return folder / str(max(taken, default=0) + 1)
 
 
-def see_that_it_can(base: str | Path, out: Path, options: Options) -> str:
+def check_can_finetune(base: str | Path, out: Path, options: FinetuneSettings) -> str:
     """Raise, before any work, what `finetune` would raise for these; give the device, "cpu" or "cuda"."""
     try:
         import torch
@@ -148,15 +148,15 @@ def see_that_it_can(base: str | Path, out: Path, options: Options) -> str:
     return "cuda" if there and options.device != "cpu" else "cpu"
 
 
-def _run(source: Source, examples: Sequence[Example], options: Options) -> str:
+def _run(source: EncoderSource, examples: Sequence[Example], options: FinetuneSettings) -> str:
     """Name the training by all that its outcome depends on, so that it never goes on from another one's checkpoint."""
-    digest = hashlib.sha256(json.dumps([weights.digest(source), options.deciding()]).encode())
+    digest = hashlib.sha256(json.dumps([encoder_files.digest(source), options.deciding()]).encode())
     for example in examples:
         digest.update(repr(example).encode(errors="surrogatepass"))
     return digest.hexdigest()
 
 
-def _blend(module: Any, source: Source, share: float) -> None:
+def _blend(module: Any, source: EncoderSource, share: float) -> None:
     """Go back part of the way to the old weights.
 
     Wortsman et al., "Robust fine-tuning of zero-shot models", 2022 (WiSE-FT): the weights in between keep most of what
@@ -173,13 +173,13 @@ def _blend(module: Any, source: Source, share: float) -> None:
 
 
 def _export(
-    module: Any, source: Source, work: Path, options: Options, say: Callable[[str], None]
+    module: Any, source: EncoderSource, work: Path, options: FinetuneSettings, say: Callable[[str], None]
 ) -> export.ExportReport:
     """Make the whole folder, weights and all, in the folder `work`."""
     for left in ("weights", "made"):
         shutil.rmtree(work / left, ignore_errors=True)
     name = source.name if source.name.endswith("-tuned") else f"{source.name}-tuned"
-    written = weights.write(module.cpu(), source, name, work / "weights")
+    written = encoder_files.write(module.cpu(), source, name, work / "weights")
     device = "cuda" if options.precision == "fp16" else "cpu"
     report = export.export(written, work / "made", device=device, precision=options.precision, progress=say)
     (work / "weights").rename(report.out / encoder.WEIGHTS)

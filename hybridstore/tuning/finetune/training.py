@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from hybridstore.embedders.tokens import Tokens, from_file
+from hybridstore.embedders.tokenizer import Tokens, from_file
 from hybridstore.errors import InputError, ModelUnavailable
-from hybridstore.tuning.encoder import Source
+from hybridstore.tuning.encoder import EncoderSource
 from hybridstore.tuning.finetune import checkpoints, losses
 from hybridstore.tuning.finetune.batches import Batch, answers, assemble, order
 from hybridstore.tuning.finetune.examples import Example
-from hybridstore.tuning.finetune.options import Options
+from hybridstore.tuning.finetune.settings import FinetuneSettings
 
 # Told after each step: steps done, of how many, the step's loss, seconds left.
 Progress = Callable[[int, int, float, float], None]
@@ -37,9 +37,9 @@ class Trained:
 
 def train(
     module: Any,
-    source: Source,
+    source: EncoderSource,
     examples: Sequence[Example],
-    options: Options,
+    options: FinetuneSettings,
     *,
     folder: Path,
     run: str,
@@ -98,8 +98,8 @@ class _Learner:
     """An encoder and what moves its weights; `learning` are those that move, by name."""
 
     module: Any
-    source: Source
-    options: Options
+    source: EncoderSource
+    options: FinetuneSettings
     tokens: Tokens
     learning: Mapping[str, torch.nn.Parameter]
     optimiser: Any
@@ -150,7 +150,7 @@ class _Learner:
         checkpoints.restore_random(state["random"])
 
 
-def _learner(module: Any, source: Source, options: Options) -> _Learner:
+def _learner(module: Any, source: EncoderSource, options: FinetuneSettings) -> _Learner:
     learning = _choose(module, options, source.name)
     device = next(iter(learning.values())).device
     tokenizer = from_file(source.folder / "tokenizer.json", source.name)
@@ -165,7 +165,7 @@ def _learner(module: Any, source: Source, options: Options) -> _Learner:
     )
 
 
-def _loss(cosines: torch.Tensor, batch: Batch, options: Options) -> torch.Tensor:
+def _loss(cosines: torch.Tensor, batch: Batch, options: FinetuneSettings) -> torch.Tensor:
     device = cosines.device
     if options.loss == "listwise":
         lists = torch.from_numpy(batch.lists).to(device)
@@ -184,7 +184,7 @@ def _padded(ids: list[list[int]], device: torch.device) -> tuple[torch.Tensor, t
     return torch.from_numpy(padded).to(device), torch.from_numpy(mask).to(device)
 
 
-def _choose(module: Any, options: Options, name: str) -> dict[str, torch.nn.Parameter]:
+def _choose(module: Any, options: FinetuneSettings, name: str) -> dict[str, torch.nn.Parameter]:
     """Freeze what is not to learn, and give the rest by name."""
     inner = module.inner
     words = getattr(inner, "embeddings", None) or inner.get_input_embeddings()
@@ -220,7 +220,7 @@ def _half(device: torch.device) -> torch.dtype:
 
 
 @contextlib.contextmanager
-def _randomness(options: Options, device: torch.device) -> Iterator[None]:
+def _randomness(options: FinetuneSettings, device: torch.device) -> Iterator[None]:
     """Draw from the seed, with so many threads; give the caller's random numbers and threads back."""
     threads = torch.get_num_threads()
     if options.threads is not None:

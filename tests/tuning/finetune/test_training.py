@@ -13,11 +13,11 @@ import pytest
 
 from hybridstore.errors import InputError
 from hybridstore.tuning import encoder
-from hybridstore.tuning.finetune import Example, Options
+from hybridstore.tuning.finetune import Example, FinetuneSettings
 
 # PyTorch's own imports warn of what they will change; none of it is ours to mend.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("training")]
-OPTIONS = Options(epochs=3, batch=6, rate=1e-3, threads=1, checkpoint_every=2)
+OPTIONS = FinetuneSettings(epochs=3, batch=6, rate=1e-3, threads=1, checkpoint_every=2)
 
 
 class StoppedHereError(Exception):
@@ -46,7 +46,7 @@ def equal(one, other):
 
 @pytest.mark.parametrize("loss", ["softmax", "listwise", "sigmoid"])
 def test_the_loss_falls_and_questions_find_their_answers(small, examples, tmp_path, loss):
-    options = Options(epochs=20, batch=12, rate=3e-3, threads=1, loss=loss)
+    options = FinetuneSettings(epochs=20, batch=12, rate=3e-3, threads=1, loss=loss)
     found, _, module = trained(small, examples, tmp_path, options)
     assert np.mean(found.losses[-3:]) < 0.5 * np.mean(found.losses[:3])
     assert found.examples_per_second > 0
@@ -109,7 +109,7 @@ def test_only_what_is_to_learn_learns(small, examples, tmp_path):
     begun = {name: tensor.numpy() for name, tensor in encoder.load(source, "cpu").state_dict().items()}
 
     def changed(**options):
-        chosen = Options(epochs=1, batch=6, rate=1e-3, threads=1, **options)
+        chosen = FinetuneSettings(epochs=1, batch=6, rate=1e-3, threads=1, **options)
         _, weights, _ = trained(small, examples, tmp_path / repr(options), chosen)
         return {name for name in weights if not np.array_equal(weights[name], begun[name])}
 
@@ -128,12 +128,12 @@ def test_what_cannot_teach_is_said(small, tmp_path):
     with pytest.raises(InputError, match="nothing can be learned"):
         trained(small, [Example("where", "here"), Example("when", "here")], tmp_path)
     with pytest.raises(InputError, match="give negatives"):
-        trained(small, [Example("where", "here"), Example("when", "now")], tmp_path, Options(loss="listwise"))
+        trained(small, [Example("where", "here"), Example("when", "now")], tmp_path, FinetuneSettings(loss="listwise"))
 
 
 def test_a_loss_that_is_no_number_stops_with_advice(small, examples, tmp_path):
     with pytest.raises(InputError, match="lower rate="):
-        trained(small, examples, tmp_path, Options(rate=1e9, warmup=0, epochs=9, threads=1, batch=6))
+        trained(small, examples, tmp_path, FinetuneSettings(rate=1e9, warmup=0, epochs=9, threads=1, batch=6))
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_another_runs_is_not_used(tmp_path):
@@ -171,7 +171,7 @@ def test_on_a_gpu_it_learns_in_half_precision(small, examples, tmp_path, capsys)
         pytest.skip("no GPU here: training in half precision is not tried")
     source = encoder.find(small)
     module = encoder.load(source, "cuda", attention="sdpa")
-    options = Options(epochs=20, batch=12, rate=3e-3)
+    options = FinetuneSettings(epochs=20, batch=12, rate=3e-3)
     found = train(module, source, examples, options, folder=tmp_path, run="run")
     assert np.mean(found.losses[-3:]) < 0.5 * np.mean(found.losses[:3])
     assert all(parameter.dtype == torch.float32 for parameter in module.parameters())

@@ -7,7 +7,7 @@ from pathlib import Path
 from conftest import examples
 
 from hybridstore.tuning import encoder
-from hybridstore.tuning.finetune import Options
+from hybridstore.tuning.finetune import FinetuneSettings
 from hybridstore.tuning.finetune.training import train
 
 
@@ -22,7 +22,7 @@ train(
     encoder.load(source, "cpu", attention="sdpa"),
     source,
     examples.__wrapped__(),
-    Options(epochs=3, batch=6, rate=1e-3, threads=1, checkpoint_every=2),
+    FinetuneSettings(epochs=3, batch=6, rate=1e-3, threads=1, checkpoint_every=2),
     folder=Path(sys.argv[2]),
     run="run",
     progress=told,

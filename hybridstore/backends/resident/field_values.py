@@ -1,0 +1,219 @@
+"""One field's values in many documents: a dictionary of the distinct ones in order, and a code for each document.
+
+Codes follow the order of values (missing, null, false, true, objects, numbers, texts, lists), so a comparison is a
+binary search for the codes that pass, and one look at every document's code. Distinct values are compared as
+`filters.matches` does it: integers and floats exactly, text by code point.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, compress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybridstore.backends.resident.text_dictionary import Texts, pack
+from hybridstore.filters import kind_of
+from hybridstore.filters.tree import INT64
+
+Mask = NDArray[np.bool_]
+Codes = NDArray[np.unsignedinteger[Any]]
+Span = tuple[int, int]  # the codes from the first up to, not including, the second
+
+MISSING = object()
+# The first codes. All objects have one, for no operator tells them apart.
+_CONSTANTS: tuple[Any, ...] = (MISSING, None, False, True, {})
+FIRST_NUMBER = len(_CONSTANTS)
+_MISSING, _NULL, _FALSE, _OBJECT = 0, 1, 2, 4
+_NUMBER, _TEXT, _LIST = 5, 6, 7
+_KINDS = {
+    object: _MISSING,
+    type(None): _NULL,
+    bool: _FALSE,
+    dict: _OBJECT,
+    int: _NUMBER,
+    float: _NUMBER,
+    str: _TEXT,
+    list: _LIST,
+}
+_FEW = 4  # spans compared one by one; more are looked up in a table
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """Distinct lists, inside out: the `codes` of all elements, ascending, which list each is in, and their `values`."""
+
+    count: int
+    codes: Codes
+    owners: Codes
+    values: Values
+
+    def containing(self, wanted: Any) -> Codes:
+        """Give the lists that have an element equal to a value."""
+        start, stop = np.searchsorted(self.codes, self.values.span("eq", wanted))
+        return self.owners[start:stop]
+
+    def unpacked(self) -> list[list[Any]]:
+        """Give the lists, the elements of each in any order."""
+        lists: list[list[Any]] = [[] for _ in range(self.count)]
+        distinct = self.values.distinct()
+        for owner, code in zip(self.owners.tolist(), self.codes.tolist(), strict=True):
+            lists[owner].append(distinct[code])
+        return lists
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """A field's values in n documents: `codes` (n,), the distinct numbers and texts ascending, and distinct lists."""
+
+    codes: Codes
+    numbers: Sequence[float]
+    texts: Texts
+    lists: Lists | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Count the bytes that all of it takes, nearly."""
+        numbers = len(self.numbers) * (8 if isinstance(self.numbers, array) else 40)
+        lists = self.lists.codes.nbytes + self.lists.owners.nbytes + self.lists.values.nbytes if self.lists else 0
+        return self.codes.nbytes + numbers + self.texts.nbytes + lists
+
+    @property
+    def size(self) -> int:
+        """Count the codes that stand for something."""
+        return FIRST_NUMBER + len(self.numbers) + len(self.texts) + (self.lists.count if self.lists else 0)
+
+    def mask(self, sign: str, wanted: Any) -> Mask:
+        """Give which documents pass a comparison, (n,): one of filters.OPERATORS with a value that it takes."""
+        match sign:
+            case "ne" | "nin":
+                return ~self.mask("eq" if sign == "ne" else "in", wanted)
+            case "exists":
+                return np.equal(self.codes, _MISSING) ^ np.bool_(wanted)
+            case "contains":
+                return self._containing(wanted)
+        spans = [self.span("eq", one) for one in wanted] if sign == "in" else [self.span(sign, wanted)]
+        return self._within([span for span in spans if span[0] < span[1]])
+
+    def span(self, sign: str, wanted: Any) -> Span:
+        """Give the codes that pass eq, gt, gte, lt, lte or prefix with a value."""
+        if wanted is None:  # which has no order
+            return _NULL, _NULL + 1
+        ordered: Sequence[Any] | Texts
+        match kind_of(wanted):
+            case "boolean":
+                first, ordered = _FALSE, (False, True)
+            case "number":
+                first, ordered = FIRST_NUMBER, self.numbers
+            case _:
+                first, ordered, wanted = FIRST_NUMBER + len(self.numbers), self.texts, wanted.encode()
+        low = bisect_left(ordered, wanted)
+        if sign == "prefix":
+            length = len(wanted)
+            return first + low, first + bisect_right(ordered, wanted, low, key=lambda text: text[:length])
+        high = bisect_right(ordered, wanted, low)
+        spans = {"eq": (low, high), "lt": (0, low), "lte": (0, high), "gte": (low, len(ordered))}
+        start, stop = spans.get(sign, (high, len(ordered)))
+        return first + start, first + stop
+
+    def distinct(self) -> list[Any]:
+        """Give what each code stands for."""
+        lists = self.lists.unpacked() if self.lists else []
+        return [*_CONSTANTS, *self.numbers, *self.texts.unpacked(), *lists]
+
+    def _within(self, spans: Sequence[Span]) -> Mask:
+        if len(spans) > _FEW:
+            table = np.zeros(self.size, np.bool_)
+            for start, stop in spans:
+                table[start:stop] = True
+            return table.take(self.codes)
+        found = np.zeros(len(self.codes), np.bool_)
+        for start, stop in spans:
+            if stop - start == 1:
+                found |= self.codes == start
+            else:
+                found |= (self.codes >= start) & (self.codes < stop)
+        return found
+
+    def _containing(self, wanted: Any) -> Mask:
+        """Give which documents have a text with this part, or a list with this element."""
+        table = np.zeros(self.size, np.bool_)
+        first_text = FIRST_NUMBER + len(self.numbers)
+        first_list = first_text + len(self.texts)
+        if isinstance(wanted, str):
+            table[first_text:first_list] = self.texts.containing(wanted)
+        if self.lists:
+            table[first_list:][self.lists.containing(wanted)] = True
+        return table.take(self.codes)
+
+
+def decoded(texts: Iterable[str]) -> list[Any]:
+    """Read JSON texts; an integer beyond int64 becomes a float, as SQLite reads it."""
+    values: list[Any] = json.loads(f"[{','.join(texts)}]", parse_int=_integer)
+    return values
+
+
+def _integer(digits: str) -> float:
+    number = int(digits) if len(digits) <= 20 else None  # "-9223372036854775808" has 20
+    return number if number is not None and number in INT64 else float(digits)
+
+
+def encoded(values: Sequence[Any], places: NDArray[np.intp]) -> Values:
+    """Give the Values of documents whose JSON values (or MISSING) are values[places]; equal values become one."""
+    codes = np.fromiter(map(_KINDS.__getitem__, map(type, values)), np.intp, len(values))
+    flags, numbers, texts, lists = (codes == kind for kind in (_FALSE, _NUMBER, _TEXT, _LIST))
+    codes[flags] += np.array(list(compress(values, flags)), np.intp)
+    ordered_numbers, codes[numbers] = ranked(list(compress(values, numbers)), FIRST_NUMBER)
+    first_text = FIRST_NUMBER + len(ordered_numbers)
+    ordered_texts, codes[texts] = ranked(list(compress(values, texts)), first_text)
+    first_list = first_text + len(ordered_texts)
+    count = int(np.count_nonzero(lists))
+    codes[lists] = np.arange(first_list, first_list + count)
+    turned = _turned(list(compress(values, lists))) if count else None
+    return Values(least(codes, first_list + count)[places], ordered_numbers, pack(ordered_texts), turned)
+
+
+def _turned(lists: Sequence[Sequence[Any]]) -> Lists:
+    # A list in a list equals nothing, as an object does.
+    elements = [{} if isinstance(value, list) else value for value in chain.from_iterable(lists)]
+    values = encoded(elements, np.arange(len(elements)))
+    order = np.argsort(values.codes, kind="stable")
+    owners = np.repeat(np.arange(len(lists)), [len(value) for value in lists])
+    none = Values(values.codes[:0], values.numbers, values.texts)  # only the dictionary is of use
+    return Lists(len(lists), values.codes[order], least(owners, len(lists))[order], none)
+
+
+def least(codes: NDArray[np.intp], end: int) -> Codes:
+    """Give codes below `end` in as few bytes as hold them."""
+    least: Codes = codes.astype(np.min_scalar_type(end))
+    return least
+
+
+def ranked(values: list[Any], first: int) -> tuple[Sequence[Any], NDArray[np.intp]]:
+    """Give the distinct values in order, and the code of each value."""
+    packed = _packed(values)
+    if packed is not None:
+        distinct, codes = np.unique(np.frombuffer(packed, packed.typecode), return_inverse=True)
+        return array(packed.typecode, distinct.tobytes()), codes + first
+    # Not a set: what is nearly in order already is sorted in no time.
+    ordered = sorted(dict.fromkeys(values))
+    code = dict(zip(ordered, range(first, first + len(ordered)), strict=True))
+    return ordered, np.fromiter(map(code.__getitem__, values), np.intp, len(values))
+
+
+def _packed(values: list[Any]) -> array[Any] | None:
+    """Give numbers in 8 bytes each where that keeps them all exactly, else None."""
+    for typecode in "qd":
+        try:
+            packed = array(typecode, values)
+        except (TypeError, OverflowError):
+            continue
+        if packed.tolist() == values:
+            return packed
+    return None

@@ -1,0 +1,184 @@
+"""Putting documents in and taking them out: all tables in step, each written once for a whole batch."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import apsw
+import numpy as np
+
+from hybridstore.backends.sqlite import document_rows, keyword_index, vector_tables
+from hybridstore.backends.sqlite.change_log import Log
+from hybridstore.backends.sqlite.connection import value
+from hybridstore.backends.sqlite.learning.erasing import forget_chunks
+from hybridstore.backends.sqlite.learning.reassignment import renumber
+from hybridstore.backends.values import Embedding, Entry, Outdated, check_replaces
+from hybridstore.errors import InputError
+from hybridstore.records import AddReport, Source
+from hybridstore.text.analysis import Analyser
+
+
+def put(
+    connection: apsw.Connection, log: Log, analyser: Analyser, entries: Sequence[Entry], number: int | None
+) -> AddReport:
+    """Write entries in order, replacing documents of the same id; vectors go to embedding `number`."""
+    report = AddReport()
+    for batch in _distinct(entries):
+        report += _put_batch(connection, log, analyser, batch, number)
+    return report
+
+
+def _distinct(entries: Sequence[Entry]) -> Iterator[dict[str, Entry]]:
+    """Split entries where an id comes again, since the later one replaces the earlier."""
+    batch: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.document.id in batch:
+            yield batch
+            batch = {}
+        batch[str(entry.document.id)] = entry
+    yield batch
+
+
+def _put_batch(
+    connection: apsw.Connection, log: Log, analyser: Analyser, batch: Mapping[str, Entry], number: int | None
+) -> AddReport:
+    known = document_rows.known(connection, list(batch))
+    for id_, entry in batch.items():
+        check_replaces(id_, entry.replaces, known[id_][1] if id_ in known else None)
+    unchanged = {id_ for id_, (_, digest, _) in known.items() if digest == batch[id_].digest}
+    for id_ in unchanged:
+        row, _, source = known[id_]
+        if batch[id_].source not in (None, source):
+            connection.execute("UPDATE documents SET source = ? WHERE document = ?", (batch[id_].source, row))
+    fresh = {id_: entry for id_, entry in batch.items() if id_ not in unchanged}
+    for id_, entry in fresh.items():
+        if not entry.chunks:
+            raise Outdated(id_)
+    replaced = [known[id_][0] for id_ in fresh if id_ in known]
+    next_row = document_rows.next_row(connection)
+    rows = {}
+    for id_ in fresh:
+        rows[id_] = known[id_][0] if id_ in known else next_row
+        next_row += id_ not in known
+    first = next_chunk = document_rows.next_chunk(connection)
+    placed: list[tuple[int, int, Entry]] = []  # (document row, first chunk id, entry)
+    for id_, entry in fresh.items():
+        placed.append((rows[id_], next_chunk, entry))
+        next_chunk += len(entry.chunks)
+    renumber(connection, _the_same(connection, set(replaced), placed))
+    _remove_chunks(connection, log, replaced)
+    document_rows.write(connection, ((rows[id_], entry) for id_, entry in fresh.items()))
+    document_rows.write_chunks(connection, placed)
+    keyword_index.write(connection, _keyword_rows(analyser, placed))
+    _write_vectors(connection, number, placed)
+    log.note("added", first, next_chunk - 1)
+    return AddReport(
+        added=len(fresh) - len(replaced),
+        replaced=len(replaced),
+        unchanged=len(unchanged),
+        chunks=next_chunk - first,
+    )
+
+
+def _the_same(
+    connection: apsw.Connection, replaced: Collection[int], placed: Sequence[tuple[int, int, Entry]]
+) -> dict[int, int]:
+    """Give the chunks of replaced documents whose words stay, with the ids that they will have."""
+    moved: dict[int, int] = {}
+    for row, first, entry in placed:
+        if row not in replaced:
+            continue
+        coming = defaultdict[bytes, list[int]](list)
+        for chunk, digest in enumerate(entry.chunk_digests, start=first):
+            coming[digest].append(chunk)
+        for chunk, digest in document_rows.chunk_digests(connection, row):
+            if same := coming.get(digest):
+                moved[chunk] = same.pop(0)
+    return moved
+
+
+def _keyword_rows(
+    analyser: Analyser, placed: Sequence[tuple[int, int, Entry]]
+) -> Iterator[tuple[int, str, str, str, str]]:
+    for _, first, entry in placed:
+        document = entry.document
+        for id_, chunk in enumerate(entry.chunks, start=first):
+            text = document.text[chunk.start : chunk.end]
+            yield (id_, *keyword_index.row(analyser, document.title, chunk.heading, text))
+
+
+def _write_vectors(connection: apsw.Connection, number: int | None, placed: Sequence[tuple[int, int, Entry]]) -> None:
+    embedded = [
+        (first, entry.vectors) for _, first, entry in placed if entry.vectors is not None and len(entry.vectors)
+    ]
+    if number is not None and embedded:
+        chunks = [id_ for first, vectors in embedded for id_ in range(first, first + len(vectors))]
+        vector_tables.write(connection, number, chunks, np.concatenate([vectors for _, vectors in embedded]))
+
+
+def finish(connection: apsw.Connection, log: Log, finished: Mapping[Source, frozenset[str]]) -> int:
+    """Remove the documents that finished sources no longer have, record the sources; give how many went."""
+    removed = 0
+    for source, ids in finished.items():
+        gone = [row for id_, row in document_rows.of_source(connection, source.key).items() if id_ not in ids]
+        removed += remove(connection, log, gone)
+    document_rows.write_sources(connection, finished)
+    return removed
+
+
+def remove_ids(connection: apsw.Connection, log: Log, ids: Collection[str]) -> int:
+    """Remove documents by id; give how many there were."""
+    return remove(connection, log, [row for row, _, _ in document_rows.known(connection, list(ids)).values()])
+
+
+def remove(connection: apsw.Connection, log: Log, rows: Sequence[int]) -> int:
+    """Remove documents by row; give how many."""
+    _remove_chunks(connection, log, rows)
+    for row in rows:
+        source = value(connection, "DELETE FROM documents WHERE document = ? RETURNING source", (row,))
+        if source is not None:  # the file is no longer fully here: read it again when it is next met
+            connection.execute("DELETE FROM sources WHERE key = ?", (source,))
+    return len(rows)
+
+
+def remove_source(connection: apsw.Connection, log: Log, key: str) -> int:
+    """Forget a source and remove its documents; give how many."""
+    removed = remove(connection, log, list(document_rows.of_source(connection, key).values()))
+    connection.execute("DELETE FROM sources WHERE key = ?", (key,))
+    return removed
+
+
+def _remove_chunks(connection: apsw.Connection, log: Log, rows: Sequence[int]) -> None:
+    gone: list[int] = []
+    for row in rows:
+        gone += document_rows.chunk_ids(connection, row)
+    keyword_index.remove(connection, gone)
+    vector_tables.remove(connection, gone)
+    forget_chunks(connection, gone)
+    connection.executemany("DELETE FROM chunks WHERE chunk = ?", [(chunk,) for chunk in gone])
+    log.note_all("removed", gone)
+
+
+def check_removals_stored(connection: apsw.Connection, removing: Collection[str] | Mapping[str, bytes]) -> None:
+    """Raise Conflict unless each document that is to be removed has the digest given for it, if any is."""
+    if isinstance(removing, Mapping):
+        known = document_rows.known(connection, list(removing))
+        for id_, digest in removing.items():
+            check_replaces(id_, digest, known[id_][1] if id_ in known else None)
+
+
+def check_not_removed(entries: Sequence[Entry], removing: Collection[str]) -> None:
+    """Raise InputError where an entry writes a document that is to be removed in the same step."""
+    if both := {entry.document.id for entry in entries} & set(removing):
+        raise InputError(f"the document {min(map(str, both))!r} is to be written and removed at once; do one of them")
+
+
+def check_vectors_fit(entries: Sequence[Entry], embedding: Embedding) -> None:
+    """Raise InputError unless each entry that brings vectors brings one a chunk, of the right length."""
+    for entry in entries:
+        if entry.vectors is not None and entry.vectors.shape != (len(entry.chunks), embedding.dim):
+            raise InputError(
+                f"the vectors of document {entry.document.id!r} have the shape {entry.vectors.shape}; for its "
+                f"chunks and {embedding.fingerprint} it must be ({len(entry.chunks)}, {embedding.dim})"
+            )

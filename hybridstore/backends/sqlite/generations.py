@@ -1,0 +1,116 @@
+"""Another embedder for all chunks: a second generation of vectors filled beside the first, then switched to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import apsw
+import numpy as np
+from numpy.typing import NDArray
+
+from hybridstore.backends.sqlite import document_rows, vector_tables
+from hybridstore.backends.sqlite.change_log import Log
+from hybridstore.backends.sqlite.connection import value
+from hybridstore.backends.sqlite.learning import model_rows
+from hybridstore.backends.values import Embedding, Passage
+from hybridstore.errors import InputError
+
+
+def begin(connection: apsw.Connection, embedding: Embedding) -> None:
+    """Start building, or go on; what was built for a third embedder goes. Nothing to do for the active one."""
+    building = vector_tables.by_state(connection, "building")
+    if building is not None and building[1].fingerprint != embedding.fingerprint:
+        vector_tables.drop(connection, building[0])
+        building = None
+    active, kept = vector_tables.by_state(connection, "active"), vector_tables.by_state(connection, "kept")
+    if active is not None and active[1].fingerprint == embedding.fingerprint:
+        return
+    if building is None and kept is not None and kept[1].fingerprint == embedding.fingerprint:
+        restore(connection)
+    vector_tables.require(connection, embedding, "building")
+
+
+def restore(connection: apsw.Connection) -> bool:
+    """Take the kept embedding up again as the one being built, in place of another; False where none is kept."""
+    kept = vector_tables.by_state(connection, "kept")
+    if kept is None:
+        return False
+    building = vector_tables.by_state(connection, "building")
+    if building is not None:
+        vector_tables.drop(connection, building[0])
+    _put_into(connection, kept[0], "building")
+    return True
+
+
+def forget_kept(connection: apsw.Connection) -> bool:
+    """Drop the kept embedding; False where none is kept."""
+    kept = vector_tables.by_state(connection, "kept")
+    if kept is not None:
+        vector_tables.drop(connection, kept[0])
+    return kept is not None
+
+
+def pending(connection: apsw.Connection, limit: int) -> list[Passage]:
+    """Give chunks that have no vector yet of the embedding being built, or of the active one."""
+    number = _target(connection)
+    return (
+        [] if number is None else document_rows.passages(connection, vector_tables.missing(connection, number, limit))
+    )
+
+
+def pending_count(connection: apsw.Connection) -> int:
+    """Count them."""
+    number = _target(connection)
+    if number is None:
+        return 0
+    sql = f"SELECT (SELECT count(*) FROM chunks) - (SELECT count(*) FROM vectors_{number})"
+    return int(value(connection, sql))
+
+
+def fill(
+    connection: apsw.Connection, log: Log, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]
+) -> None:
+    """Store vectors (n, dim) for chunks that are still there and have none."""
+    building = vector_tables.by_state(connection, "building") is not None
+    number = vector_tables.require(connection, embedding, "building" if building else "active")
+    sql = f"""SELECT n.value FROM json_each(?) AS n JOIN chunks ON chunk = n.value
+              WHERE chunk NOT IN (SELECT chunk FROM vectors_{number})"""
+    here = {chunk for (chunk,) in connection.execute(sql, (str(list(chunks)),))}
+    kept = [n for n, chunk in enumerate(chunks) if chunk in here]
+    vector_tables.write(connection, number, [chunks[n] for n in kept], vectors[kept])
+    if not building:
+        log.note_all("embedded", [chunks[n] for n in kept])
+
+
+def switch(connection: apsw.Connection, log: Log, *, keep: bool = False, promote: int | None = None) -> bool:
+    """Make the embedding being built the active one; False while chunks are pending.
+
+    With `keep` the one before is kept, in place of an older one. An active model for other vectors is retired; model
+    number `promote` becomes active, or raises as `Learning.promote` does.
+    """
+    if pending_count(connection):
+        return False
+    building = vector_tables.by_state(connection, "building")
+    if building is None:
+        raise InputError("no re-embedding is under way; run `hybridstore reembed`")
+    active = vector_tables.by_state(connection, "active")
+    if active is not None and keep:
+        forget_kept(connection)
+        _put_into(connection, active[0], "kept")
+    elif active is not None:
+        vector_tables.drop(connection, active[0])
+    _put_into(connection, building[0], "active")
+    if promote is not None:
+        model_rows.promote(connection, promote)
+    model_rows.retire_others(connection, building[1].fingerprint)
+    log.restart()  # every vector is another now: followers begin anew
+    return True
+
+
+def _put_into(connection: apsw.Connection, number: int, state: str) -> None:
+    connection.execute("UPDATE embeddings SET state = ? WHERE embedding = ?", (state, number))
+
+
+def _target(connection: apsw.Connection) -> int | None:
+    target = vector_tables.by_state(connection, "building") or vector_tables.by_state(connection, "active")
+    return target[0] if target else None

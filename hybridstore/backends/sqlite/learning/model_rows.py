@@ -1,0 +1,135 @@
+"""The versions of what stands between a question and the vectors searched: proposed, promoted, retired."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import apsw
+
+from hybridstore.backends.learning import KINDS, ModelVersion
+from hybridstore.backends.sqlite import vector_tables
+from hybridstore.backends.sqlite.connection import rows
+from hybridstore.backends.sqlite.learning.erasing import storable
+from hybridstore.errors import InputError, NotFound
+
+_ACTIVE = "SELECT model, previous FROM models WHERE state = 'active'"
+_COLUMNS = "model, kind, source, target, reference, state, made, previous, report"
+
+
+def active(connection: apsw.Connection) -> tuple[int, int | None] | None:
+    """Give the active version's number and that of the one before it: all of it that can change while it is active."""
+    row: tuple[Any, ...] | None = connection.execute(_ACTIVE).fetchone()
+    return None if row is None else (row[0], row[1])
+
+
+def read(connection: apsw.Connection, number: int) -> ModelVersion:
+    """Give one version, weights and all; raises NotFound."""
+    found = rows(connection, f"SELECT {_COLUMNS}, weights FROM models WHERE model = ?", (number,))
+    if not found:
+        told = f"no model has the number {number}; `hybridstore model history` shows those there are"
+        raise NotFound(str(number), told)
+    return _model(*found[0])
+
+
+def listed(connection: apsw.Connection) -> list[ModelVersion]:
+    """Give all versions, oldest first, without their weights."""
+    return [_model(*row) for row in rows(connection, f"SELECT {_COLUMNS} FROM models ORDER BY model")]
+
+
+def _model(  # noqa: PLR0917 - a row's columns
+    number: int,
+    kind: str,
+    source: str,
+    target: str,
+    reference: str,
+    state: str,
+    made: str,
+    previous: int | None,
+    report: str,
+    weights: bytes = b"",
+) -> ModelVersion:
+    return ModelVersion(
+        kind=kind,
+        source=source,
+        target=target,
+        reference=reference,
+        state=state,
+        report=json.loads(report),
+        weights=weights,
+        number=number,
+        made=made,
+        previous=previous,
+    )
+
+
+def propose(connection: apsw.Connection, model: ModelVersion) -> int:
+    """Write a version down; give its number."""
+    if model.kind not in KINDS:
+        raise InputError(f"a model's kind is one of {', '.join(KINDS)}, not {model.kind!r}")
+    if model.state not in {"candidate", "refused"}:
+        raise InputError(
+            f"a model is proposed as 'candidate' or 'refused', not {model.state!r}; promote() does the rest"
+        )
+    try:
+        report = json.dumps(dict(model.report), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"a model's report must be JSON: {error}") from error
+    connection.execute(
+        f"INSERT INTO models ({_COLUMNS}, weights) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            model.kind,
+            storable(model.source),
+            storable(model.target),
+            storable(model.reference),
+            model.state,
+            model.made or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            model.previous,
+            report,
+            model.weights,
+        ),
+    )
+    return int(connection.last_insert_rowid())
+
+
+def promote(connection: apsw.Connection, number: int | None) -> bool:
+    """Make a version the active one and retire the one before; False where it is active already.
+
+    Going back to the version that the active one names as `previous` leaves that one's own `previous` as it was, so
+    that going back again goes further back; where that would lead round in a ring, the ring is opened.
+    """
+    before = active(connection)
+    if number == (before[0] if before else None):
+        return False
+    target = None
+    if number is not None:
+        target = read(connection, number).target
+        searched = vector_tables.by_state(connection, "active")
+        if searched is None or searched[1].fingerprint != target:
+            there = f"the file's are of {searched[1].fingerprint}" if searched else "the file has none"
+            raise InputError(
+                f"model {number} is for vectors of {target}, and {there}; `hybridstore reembed` makes them"
+            )
+    connection.execute("UPDATE models SET state = 'retired' WHERE state = 'active'")
+    if number is not None:
+        connection.execute("UPDATE models SET state = 'active' WHERE model = ?", (number,))
+        if before is None or before[1] != number:
+            connection.execute("UPDATE models SET previous = ? WHERE model = ?", (before and before[0], number))
+        elif before[0] in _before(connection, number):
+            connection.execute("UPDATE models SET previous = NULL WHERE model = ?", (before[0],))
+    return True
+
+
+def _before(connection: apsw.Connection, number: int) -> set[int]:
+    """Give the versions that going back from this one, again and again, comes to."""
+    sql = """WITH RECURSIVE back(model) AS (
+                 SELECT previous FROM models WHERE model = ?
+                 UNION SELECT previous FROM models JOIN back USING (model))
+             SELECT model FROM back WHERE model IS NOT NULL"""
+    return {model for (model,) in connection.execute(sql, (number,))}
+
+
+def retire_others(connection: apsw.Connection, fingerprint: str) -> None:
+    """Retire the active version if it is for other vectors than this embedder's."""
+    connection.execute("UPDATE models SET state = 'retired' WHERE state = 'active' AND target <> ?", (fingerprint,))

@@ -1,0 +1,112 @@
+# ruff: noqa: D102 - the protocol says what each method promises
+"""The Learning protocol for SQLite: each method one transaction, told in the rooms beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from hybridstore.backends.learning import Feedback, LoggedQuestion, ModelVersion, Triple
+from hybridstore.backends.sqlite import sample
+from hybridstore.backends.sqlite.change_log import Log
+from hybridstore.backends.sqlite.connection import Connections
+from hybridstore.backends.sqlite.learning import model_rows, question_rows, reassignment, triple_rows
+from hybridstore.backends.values import Calibration
+
+_READ_AT_ONCE = 200  # triples held in memory while they are given
+
+
+class SQLiteLearning:
+    """What one store's file has learned; the active version stays in memory, for searches ask for it every time."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._active: ModelVersion | None = None
+
+    # models
+
+    def model(self) -> ModelVersion | None:
+        with self._connections.reading() as connection:
+            now = model_rows.active(connection)
+            if now is None:
+                return None
+            number, previous = now
+            known = self._active
+            if known is None or known.number != number:  # weights never change under a number
+                known = model_rows.read(connection, number)
+            elif known.previous != previous:
+                known = replace(known, previous=previous)
+            self._active = known
+            return known
+
+    def models(self) -> list[ModelVersion]:
+        with self._connections.reading() as connection:
+            return model_rows.listed(connection)
+
+    def propose(self, model: ModelVersion) -> int:
+        with self._connections.atomic() as connection:
+            return model_rows.propose(connection, model)
+
+    def version(self, number: int) -> ModelVersion:
+        with self._connections.reading() as connection:
+            return model_rows.read(connection, number)
+
+    def promote(self, number: int | None, *, measured: Calibration | None = None) -> ModelVersion | None:
+        with self._connections.atomic() as connection, Log(connection) as log:
+            if model_rows.promote(connection, number):
+                log.advance()
+                if measured is not None:
+                    sample.write(connection, measured)
+            return None if number is None else model_rows.read(connection, number)
+
+    # triples
+
+    def keep_triples(self, kept: Sequence[Triple]) -> None:
+        triple_rows.check_triples_fit(kept)
+        with self._connections.atomic() as connection:
+            triple_rows.keep(connection, kept)
+
+    def triples(self, *, kind: str | None = None, limit: int | None = None) -> Iterator[Triple]:
+        last, left = 0, limit
+        while left is None or left > 0:
+            wanted = _READ_AT_ONCE if left is None else min(left, _READ_AT_ONCE)
+            with self._connections.reading() as connection:
+                page = triple_rows.page(connection, kind, last, wanted)
+            yield from page
+            if len(page) < wanted:
+                return
+            last, left = page[-1].number, None if left is None else left - len(page)
+
+    def count_triples(self) -> int:
+        with self._connections.reading() as connection:
+            return triple_rows.count(connection)
+
+    def drop_triples(self) -> int:
+        with self._connections.atomic() as connection:
+            return triple_rows.drop(connection)
+
+    # what people asked, and what they said about the answers
+
+    def note_asked(self, queries: Sequence[str]) -> None:
+        with self._connections.atomic() as connection:
+            question_rows.note(connection, queries)
+
+    def asked(self) -> list[LoggedQuestion]:
+        with self._connections.reading() as connection:
+            return question_rows.asked(connection)
+
+    def forget_asked(self, queries: Sequence[str] | None = None) -> int:
+        with self._connections.atomic() as connection:
+            return question_rows.forget(connection, queries)
+
+    def note_feedback(self, query: str, chunk: int, *, used: bool) -> None:
+        with self._connections.atomic() as connection:
+            question_rows.note_feedback(connection, query, chunk, used=used)
+
+    def hand_over(self, chunks: Mapping[int, int]) -> None:
+        with self._connections.atomic() as connection:
+            reassignment.hand_over(connection, chunks)
+
+    def feedback(self) -> list[Feedback]:
+        with self._connections.reading() as connection:
+            return question_rows.feedback(connection)

@@ -1,0 +1,116 @@
+"""Both legs and what is asked about single chunks afterwards: from the copies in memory, or else from SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import apsw
+import numpy as np
+from numpy.typing import NDArray
+
+from hybridstore.backends.resident import scoring
+from hybridstore.backends.resident.resident_cache import ResidentCache
+from hybridstore.backends.sqlite import document_rows, keyword_index, vector_tables
+from hybridstore.backends.sqlite.where_sql import restricted
+from hybridstore.backends.values import Restriction
+from hybridstore.codecs import int8
+from hybridstore.errors import InputError
+from hybridstore.records import KeywordQuery, Ranking, Term
+
+
+def match(
+    connection: apsw.Connection, memory: ResidentCache, query: KeywordQuery, depth: int, restriction: Restriction
+) -> tuple[Ranking, tuple[Term, ...]]:
+    """Rank by BM25; phrases and prefixes are FTS5's to match."""
+    condition, bindings = restricted(restriction)
+    plain = not query.phrases and not any(term.endswith("*") for term in query.terms)
+    if plain and (postings := memory.postings(connection)) is not None:
+        allowed = memory.allowed(connection, restriction, condition, bindings)
+        ranking, terms = scoring.score(connection, postings, query.terms, depth, allowed)
+        if not keyword_index.missed(ranking, terms, depth, restriction.matching, allowed):
+            return ranking, terms
+    ranking = keyword_index.match(connection, query, depth, condition, bindings)
+    terms = keyword_index.terms(connection, query.terms)
+    alone = set(query.terms)
+    bound = [token for phrase in query.phrases for token in phrase if token not in alone]
+    return ranking, (*terms, *(replace(term, used=False) for term in keyword_index.terms(connection, bound)))
+
+
+def impacts(
+    connection: apsw.Connection, memory: ResidentCache, terms: Sequence[Term], chunks: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Give how much each term counts in each chunk, (n, t); see the protocol."""
+    postings = memory.postings(connection)
+    found = np.zeros((len(chunks), len(terms)), np.float32)
+    whole = [n for n, term in enumerate(terms) if postings is not None and not term.text.endswith("*")]
+    if postings is not None and whole:
+        found[:, whole] = scoring.impacts(connection, postings, [terms[n].text for n in whole], chunks)
+    for column in set(range(len(terms))).difference(whole):
+        found[:, column] = keyword_index.impacts(connection, terms[column], chunks)
+    return found
+
+
+def nearest(
+    connection: apsw.Connection, memory: ResidentCache, query: NDArray[np.float32], depth: int, restriction: Restriction
+) -> Ranking:
+    """Rank by cosine: candidates by their codes, the best of them by their exact vectors."""
+    condition, bindings = restricted(restriction)
+    active = vector_tables.by_state(connection, "active")
+    if active is None or depth < 1 or not query.any():
+        return Ranking(np.empty(0, np.int64), np.empty(0, np.float64))
+    number, embedding = active
+    if query.shape != (embedding.dim,):
+        raise InputError(
+            f"the query vector has shape {query.shape}; the file's vectors have {embedding.dim} dimensions"
+        )
+    codes = memory.codes(connection)
+    allowed = memory.allowed(connection, restriction, condition, bindings) if codes else None
+    looked_up = vector_tables.candidates(depth)
+    while True:
+        count = max(looked_up, depth)
+        if codes is not None:
+            found, in_order = codes.nearest(query, count, allowed)
+        else:
+            found, in_order = vector_tables.scan(connection, number, query, count, condition, bindings), True
+        exactly = looked_up if in_order else len(found)
+        ranking, proved = vector_tables.rescored(connection, number, query, found, depth, exactly)
+        if proved or len(found) <= exactly:
+            return ranking
+        looked_up *= 4
+
+
+def chunks_among(
+    connection: apsw.Connection, memory: ResidentCache, ids: Sequence[str], restriction: Restriction
+) -> dict[str, list[int]]:
+    """Give the chunks of documents that pass the restriction, by document."""
+    found = document_rows.chunks_among(connection, ids)
+    allowed = memory.allowed(connection, restriction, *restricted(restriction))
+    if allowed is not None:
+        passing = np.isin(np.array([chunk for _, chunk in found], np.int64), allowed, assume_unique=True)
+        found = [pair for pair, passes in zip(found, passing.tolist(), strict=True) if passes]
+    among: dict[str, list[int]] = {}
+    for id_, chunk in found:
+        among.setdefault(id_, []).append(chunk)
+    return among
+
+
+def cosines(
+    connection: apsw.Connection, memory: ResidentCache, query: NDArray[np.float32], chunks: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Give the chunks' cosines to a unit vector, (n,), by their codes where these are in memory; NaN without one."""
+    found = np.full(len(chunks), np.nan)
+    active = vector_tables.by_state(connection, "active")
+    if active is None or not len(chunks) or not query.any():
+        return found
+    codes = memory.codes(connection, scanned=False)
+    if codes is not None and codes.rows is not None:
+        here, scores = codes.cosines(query, chunks)
+    else:
+        here, vectors = vector_tables.fetch(connection, active[0], active[1].dim, chunks.tolist())
+        here, vectors = here[some := vectors.any(axis=1)], vectors[some]  # a zero vector has no direction and no code
+        coded = int8.encode(vectors)
+        scores = int8.scan(coded, int8.scales(coded), query).astype(np.float64)
+    order = chunks.argsort()
+    found[order[chunks[order].searchsorted(here)]] = scores
+    return found

@@ -1,0 +1,170 @@
+"""A filter tree as one SQL expression, equivalent to `filters.matches`.
+
+Every comparison is written so that it is 0 or 1 and never NULL, for then NOT means what it says. Beside a JSON
+value stands its type, because json_extract gives 1 for both 1 and true, and text for a list. Prefixes are ranges
+and substrings are instr, because LIKE folds case, GLOB has wildcards and substr stops at a NUL.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hybridstore.backends.sqlite import keyword_index
+from hybridstore.backends.values import Restriction
+from hybridstore.filters import And, Comparison, Filter, Not, Or, kind_of, parse, place_of
+from hybridstore.text.expressions import AllOf, NotOf, passes_empty
+
+Sql = tuple[str, list[object]]
+
+# json_type's words for each type of ours.
+_TYPES = {"text": "('text')", "number": "('integer', 'real')", "boolean": "('true', 'false')"}
+_SIGNS = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+_NEGATIONS = {"ne": "eq", "nin": "in"}
+
+
+def compile_where(filter: Filter, *, table: str = "documents") -> Sql:  # noqa: A002 - the word for it
+    """Give the SQL expression that keeps what `filter` keeps, and the values of its `?`, in order.
+
+    `table` (a table's name or alias) has the columns metadata (TEXT, one JSON object) and id, title and uri
+    (TEXT), none of them NULL, in a UTF-8 database. The expression is 0 or 1. Raises InputError for a tree over
+    the bounds of `filters.parse`.
+    """
+    parse(filter)  # for its bounds: they keep the recursion, the depth and the number of values in hand
+    return _condition(filter, '"' + table.replace('"', '""') + '"')
+
+
+def restricted(restriction: Restriction) -> tuple[str, list[object]]:
+    """Write a restriction as a SELECT of the chunk ids that pass it; "" when all do."""
+    parts: list[str] = []
+    bindings: list[object] = []
+    if restriction.where is not None:
+        sql, bound = compile_where(restriction.where)
+        parts.append(f"document IN (SELECT document FROM documents WHERE {sql})")
+        bindings += bound
+    if restriction.phrases:
+        parts.append("chunk IN (SELECT rowid FROM keywords WHERE keywords MATCH ?)")
+        bindings.append(keyword_index.expression(restriction.phrases, "AND"))
+    if restriction.excluded:
+        parts.append("chunk NOT IN (SELECT rowid FROM keywords WHERE keywords MATCH ?)")
+        bindings.append(keyword_index.expression(restriction.excluded))
+    if restriction.matching:
+        every = AllOf(restriction.matching)
+        barred = passes_empty(every)
+        parts.append(f"chunk {'NOT ' if barred else ''}IN (SELECT rowid FROM keywords WHERE keywords MATCH ?)")
+        bindings.append(keyword_index.sought(NotOf(every) if barred else every))
+    return (f"SELECT chunk FROM chunks WHERE {' AND '.join(parts)}" if parts else ""), bindings
+
+
+def _condition(node: Filter, table: str) -> Sql:
+    match node:
+        case And(members):
+            return _joined("AND", [_condition(member, table) for member in members]) if members else ("1", [])
+        case Or(members):
+            return _joined("OR", [_condition(member, table) for member in members]) if members else ("0", [])
+        case Not(member):
+            return _negated(_condition(member, table))
+        case Comparison(name, sign, value):
+            place = place_of(name)
+            asked = _NEGATIONS.get(sign, sign)
+            found = (
+                _own(f"{table}.{place}", asked, value)
+                if isinstance(place, str)
+                else _metadata(f"{table}.metadata", path_of(place), asked, value)
+            )
+            return found if asked == sign else _negated(found)
+    raise TypeError(node)  # parse let nothing else through
+
+
+def _joined(word: str, parts: list[Sql]) -> Sql:
+    # Halved again and again: a chain of n would be n deep, and SQLite stops at 1,000.
+    if len(parts) == 1:
+        return parts[0]
+    middle = len(parts) // 2
+    (left, left_values), (right, right_values) = _joined(word, parts[:middle]), _joined(word, parts[middle:])
+    return f"({left} {word} {right})", left_values + right_values
+
+
+def _negated(condition: Sql) -> Sql:
+    return f"(NOT {condition[0]})", condition[1]
+
+
+def path_of(keys: tuple[str, ...]) -> str:
+    """Write the keys that lead to a value as a JSON path."""
+    # A quoted label of a JSON path takes JSON's own escapes.
+    return "$" + "".join(f".{json.dumps(key, ensure_ascii=False)}" for key in keys)
+
+
+def _own(column: str, sign: str, value: Any) -> Sql:
+    if sign == "exists":
+        return ("1" if value else "0"), []
+    if sign == "in":  # the column's affinity would take the number 5 for the text "5"
+        value = [one for one in value if kind_of(one) == "text"]
+    elif kind_of(value) != "text":
+        return "0", []
+    return _tested(column, [], sign, value)
+
+
+def _metadata(column: str, path: str, sign: str, value: Any) -> Sql:
+    kind = f"json_type({column}, ?)"
+    if sign == "exists":
+        return f"({kind} IS {'NOT NULL' if value else 'NULL'})", [path]
+    if sign == "in":
+        return _among(column, path, value)
+    if sign == "contains":
+        element, element_values = _equal("element.value", "element.type", value)
+        inside = f"EXISTS (SELECT 1 FROM json_each({column}, ?) AS element WHERE {element})"
+        part, part_values = "0", list[object]()
+        if kind_of(value) == "text":
+            part, part_values = _tested(f"json_extract({column}, ?)", [path], "contains", value)
+        cases = f"(CASE {kind} WHEN 'text' THEN {part} WHEN 'array' THEN {inside} ELSE 0 END)"
+        return cases, [path, *part_values, path, *element_values]
+    if value is None or (sign == "eq" and isinstance(value, bool)):
+        return f"({kind} IS {_constant(value)})", [path]
+    test, values = _tested(f"json_extract({column}, ?)", [path], sign, value)
+    # The test may be NULL only where the type is not one of these, and NULL AND 0 is 0.
+    return f"({test} AND coalesce({kind}, '') IN {_TYPES[kind_of(value)]})", [*values, path]
+
+
+def _among(column: str, path: str, wanted: tuple[Any, ...]) -> Sql:
+    constants = sorted({_constant(one) for one in wanted if one is None or isinstance(one, bool)})
+    plain = [one for one in wanted if kind_of(one) in ("text", "number")]
+    kind = f"coalesce(json_type({column}, ?), '')"
+    test, values = _tested(f"json_extract({column}, ?)", [path], "in", plain)
+    by_value = f"({test} AND {kind} IN ('text', 'integer', 'real'))", [*values, path]
+    by_type: Sql = f"({kind} IN ({', '.join(constants)}))", [path]
+    if not constants:
+        return by_value
+    return _joined("OR", [by_value, by_type]) if plain else by_type
+
+
+def _equal(value: str, kind: str, wanted: Any) -> Sql:
+    if wanted is None or isinstance(wanted, bool):
+        return f"{kind} = {_constant(wanted)}", []
+    return f"{value} = ? AND {kind} IN {_TYPES[kind_of(wanted)]}", [wanted]
+
+
+def _constant(value: bool | None) -> str:
+    return "'null'" if value is None else f"'{str(value).lower()}'"
+
+
+def _tested(term: str, values: list[object], sign: str, wanted: Any) -> Sql:
+    if sign == "in":  # one bound array, however many values, made into a lookup table once
+        return f"({term} IN (SELECT value FROM json_each(?)))", [*values, json.dumps(wanted)]
+    if sign == "contains":
+        return f"(instr({term}, ?) > 0)", [*values, wanted]
+    if sign == "prefix":
+        end = _after(wanted)
+        if end is None:
+            return f"({term} >= ?)", [*values, wanted]
+        return f"({term} >= ? AND {term} < ?)", [*values, wanted, *values, end]
+    return f"({term} {_SIGNS[sign]} ?)", [*values, int(wanted) if isinstance(wanted, bool) else wanted]
+
+
+def _after(prefix: str) -> str | None:
+    """Give the first text, by code point, that follows all texts with this prefix; None where none does."""
+    kept = prefix.rstrip("\U0010ffff")
+    if not kept:
+        return None
+    following = ord(kept[-1]) + 1
+    return kept[:-1] + chr(0xE000 if following == 0xD800 else following)  # surrogates are no characters

@@ -1,0 +1,179 @@
+"""`search` and `explain`: what was found, and why."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hybridstore.cli.sentence_arguments import AS_WORDS, QueryCommand
+from hybridstore.cli.shared_options import combined, examples, searching_options
+from hybridstore.cli.store_option import Target, pass_target
+from hybridstore.cli.terminal import count, print_json, say
+
+if TYPE_CHECKING:
+    from hybridstore.records import Evidence, Hit, Ranking, Trace
+
+_SEARCH = ("query", "mode", "fusion", "confidence", "hits", "timings", "notes")  # what `search --json` gives
+LOGGING = "HYBRIDSTORE_LOG_QUERIES"
+
+
+@click.command(
+    cls=QueryCommand,
+    context_settings=AS_WORDS,
+    epilog=examples(
+        "hybridstore search how do I rotate signing keys",
+        "hybridstore search '\"signing keys\" -legacy' --where lang=en --limit 5",
+        "hybridstore search E4012 --mode keyword --json",
+        "hybridstore search --syntax advanced 'title:keys AND (rotat* OR renew) NOT legacy'",
+        "hybridstore search backup policy --unique --per-document 1",
+    ),
+)
+@click.argument("query", metavar="QUERY...", nargs=-1, required=True)
+@searching_options
+@click.option("--full", is_flag=True, help="Show whole passages instead of the best lines.")
+@click.option(
+    "--log",
+    is_flag=True,
+    envvar=LOGGING,
+    show_envvar=True,
+    help="Keep the question in the store, to learn from; it leaves this machine with the file only.",
+)
+@pass_target
+def search(
+    target: Target,
+    /,
+    *,
+    query: Sequence[str],
+    conditions: Sequence[str],
+    as_json: bool,
+    full: bool,
+    log: bool,
+    **how: Any,
+) -> None:
+    """Find the passages that answer QUERY best, in the words it uses or in its meaning.
+
+    Words in "quotes" must occur as a phrase (the shell wants '"two words"'), title:word and heading:word in the title
+    or heading, -word must not occur.
+    """
+    with target.open(log_queries=log) as store:
+        results = store.search(" ".join(query), where=combined(conditions), **how)
+        trace, confidence = results.trace, results.confidence
+        language = store.backend.language
+    if as_json:
+        told = _told(trace)
+        print_json({name: told[name] for name in _SEARCH})
+        return
+    for note in trace.notes:
+        say(note)
+    if not trace.hits:
+        say(_nothing(trace, conditions))
+        return
+    from hybridstore.cli.hit_output import print_hits
+    from hybridstore.search.trace_text import ANSWERED
+
+    if confidence is not None and confidence < ANSWERED:
+        say(f"Probably nothing here answers this (confidence {confidence:.2f}); the closest passages:")
+    print_hits(trace, language, full=full)
+    say(f"{count(len(trace.hits), 'result')} in {1000 * sum(trace.timings.values()):.0f} ms")
+
+
+@click.command(
+    cls=QueryCommand,
+    context_settings=AS_WORDS,
+    epilog=examples(
+        "hybridstore explain rotate signing keys",
+        "hybridstore explain rotate signing keys --expect /home/me/notes/keys.md",
+    ),
+)
+@click.argument("query", metavar="QUERY...", nargs=-1, required=True)
+@searching_options
+@click.option("--expect", metavar="ID", help="A document that ought to be found: say where it got lost.")
+@pass_target
+def explain(
+    target: Target,
+    /,
+    *,
+    query: Sequence[str],
+    conditions: Sequence[str],
+    expect: str | None,
+    as_json: bool,
+    **how: Any,
+) -> None:
+    """Search, and tell how the results came about: what each leg found, and how the two were joined.
+
+    With --json, everything the search did, both legs' rankings included, and the evidence for each hit.
+    """
+    with target.open() as store:
+        explanation = store.explain(" ".join(query), expect=expect, where=combined(conditions), **how)
+    if as_json:
+        expected = None if explanation.expected is None else asdict(explanation.expected)
+        alone = {leg: list(documents) for leg, documents in explanation.alone.items()}
+        print_json(_told(explanation) | {"alone": alone, "expected": expected})
+    elif sys.stdout.isatty():
+        from hybridstore.cli.hit_output import print_explanation
+
+        print_explanation(explanation)
+    else:
+        click.echo(str(explanation).encode("utf-8", "replace").decode())
+
+
+def _nothing(trace: Trace, conditions: Sequence[str]) -> str:
+    if len(trace.fused):
+        return "Whatever was found is less relevant than asked for; a lower --min-relevance shows it."
+    if conditions:
+        return "Nothing was found; perhaps the filter is too narrow: try without --where."
+    if trace.excluded or trace.phrases or trace.matching:
+        return "Nothing was found; perhaps a quoted phrase, a field or an excluded word is too strict."
+    if trace.mode == "keyword" or trace.vector is None:
+        return "Nothing was found: no passage holds any of these words."
+    return "Nothing was found; `hybridstore info` says what there is."
+
+
+def _told(trace: Trace) -> dict[str, Any]:
+    from hybridstore.text.expressions import tell
+
+    evidence = trace.evidence
+    return {
+        "query": trace.query,
+        "mode": trace.mode,
+        "fusion": trace.fusion,
+        "limit": trace.limit,
+        "depth": trace.depth,
+        "terms": [asdict(term) for term in trace.terms],
+        "phrases": list(trace.phrases),
+        "excluded": list(trace.excluded),
+        "keyword": _ranking(trace.keyword),
+        "vector": _ranking(trace.vector),
+        "weights": list(trace.weights),
+        "power": trace.power,
+        "ignored": list(trace.ignored),
+        "confidence": None if evidence is None else evidence.confidence,
+        "evidence": None if evidence is None else [_evidence(evidence, hit) for hit in trace.hits],
+        "fused": _ranking(trace.fused),
+        "hits": [asdict(hit) for hit in trace.hits],
+        "timings": dict(trace.timings),
+        "notes": list(trace.notes),
+        "revision": trace.revision,
+        "model": trace.model,
+        "selection": None if trace.selection is None else asdict(trace.selection),
+        "syntax": trace.syntax,
+        "matching": [tell(part) for part in trace.matching],
+    }
+
+
+def _evidence(evidence: Evidence, hit: Hit) -> dict[str, float | None]:
+    """Tell the evidence for one hit; that for all candidates would be thousands of numbers more."""
+    place = evidence.at(hit.chunk_id)
+    parts = ("keyword", "coverage", "vector")
+    told = {part: None if place is None else float(getattr(evidence, part)[place]) for part in parts}
+    return {"chunk_id": hit.chunk_id, **told, "relevance": hit.relevance}
+
+
+def _ranking(ranking: Ranking | None) -> dict[str, list[float]] | None:
+    if ranking is None:
+        return None
+    return {"chunks": ranking.chunks.tolist(), "scores": ranking.scores.tolist()}

@@ -1,0 +1,105 @@
+"""`serve`: the store as a server for models and the programs around them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from hybridstore.cli.shared_options import embedder_option, examples, namespace_option
+from hybridstore.cli.store_option import Target, pass_target
+
+TOKEN = "HYBRIDSTORE_TOKEN"  # noqa: S105 - the name of a variable
+# Written out, for importing the server would load the SDK for every `--help`; a test holds them against it.
+BUDGET, PORT, HOST = 2000, 8765, "127.0.0.1"
+
+
+@click.group(
+    epilog=examples(
+        "hybridstore serve mcp",
+    )
+)
+def serve() -> None:
+    """Serve the store to models."""
+
+
+@serve.command(
+    name="mcp",
+    short_help="Serve notes and documents as tools, by MCP.",
+    epilog=examples(
+        "hybridstore --db ~/notes.db serve mcp --namespace user/42",
+        "hybridstore --db ~/notes.db serve mcp --root ~/papers --budget 1500",
+        "hybridstore --db ~/notes.db serve mcp --http --read-only",
+    ),
+)
+@namespace_option
+@click.option(
+    "--root",
+    "roots",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="A folder from which files may be read in; repeatable. Without it none may.",
+)
+@click.option("--read-only", is_flag=True, help="Offer no tool that changes anything.")
+@click.option("--notes-only", is_flag=True, help="Show no documents, only what was remembered.")
+@click.option(
+    "--budget",
+    default=BUDGET,
+    show_default=True,
+    type=click.IntRange(1),
+    metavar="TOKENS",
+    help="The longest answer.",
+)
+@click.option("--http", is_flag=True, help="Listen for HTTP on this machine, instead of standard input and output.")
+@click.option(
+    "--port", default=PORT, show_default=True, type=click.IntRange(0, 65535), metavar="N", help="With --http."
+)
+@click.option(
+    "--token",
+    envvar=TOKEN,
+    show_envvar=True,
+    metavar="TEXT",
+    help="With --http: what requests must bring; one is made and printed if not given. Best given by the variable.",
+)
+@click.option(
+    "--host", default=HOST, show_default=True, metavar="ADDRESS", help="With --http: another address to listen on."
+)
+@click.option(
+    "--allow-host",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="With --http: a name, other than this machine's own, by which the server may be reached; repeatable.",
+)
+@embedder_option('The model of a new store, by name or folder; "none" for keywords alone.')
+@pass_target
+def mcp(
+    target: Target,
+    /,
+    *,
+    namespace: tuple[str, ...],
+    http: bool,
+    notes_only: bool,
+    read_only: bool,
+    embedder: str | None,
+    **how: Any,
+) -> None:
+    """Serve a namespace's notes, and the documents, as tools by the Model Context Protocol.
+
+    Over standard input and output, as programs start it; with --http over HTTP, on this machine alone, for requests
+    that bring the token. The store is made if it is not there, unless it is only read. See docs/mcp.md.
+    """
+    from hybridstore.memory import Memory
+    from hybridstore.serving.mcp_server import serve as run
+
+    opened = target.open(embedder=embedder) if read_only else target.adding(embedder=embedder, language=None)
+    with opened as store:
+        target.kept = "What was written is kept."
+        run(
+            Memory(store, namespace),
+            transport="http" if http else "stdio",
+            read_only=read_only,
+            documents=not notes_only,
+            **how,
+        )

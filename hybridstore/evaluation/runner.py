@@ -1,0 +1,198 @@
+"""Run a collection's queries through a store, each way of searching by itself, and measure what comes back."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from hybridstore.errors import InputError
+from hybridstore.evaluation.evaluation_results import Evaluation, Measured
+from hybridstore.evaluation.judgments import Qrels, Run
+from hybridstore.evaluation.metrics import STANDARD, metric, score
+from hybridstore.search.request import FUSIONS, MODES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from hybridstore.evaluation.test_collection import Collection, Query
+    from hybridstore.records import AddReport, Hit, Trace
+    from hybridstore.store import Store
+
+    Progress = Callable[[str, int, int], None]
+    """Told the way of searching, how many of its queries are done, and of how many."""
+
+
+def index(
+    store: Store,
+    collection: Collection,
+    *,
+    chunk: bool = False,
+    progress: Callable[[AddReport], None] | None = None,
+) -> AddReport:
+    """Add a collection's corpus, title and text, to a store; documents that are there already are skipped.
+
+    Published figures take a whole document as one chunk, so that is the default here.
+    """
+    return store.add(collection.corpus(), chunk=chunk, progress=progress)
+
+
+def ways(modes: Sequence[str] = MODES, fusions: Sequence[str] = ()) -> dict[str, dict[str, str]]:
+    """Give the ways of searching that these modes and fusions make: name → what `Store.search` is told.
+
+    Without fusions there is one "hybrid", with the store's own default; else there is "hybrid (NAME)" for each. An
+    unknown mode or fusion is an InputError.
+    """
+    for known, asked, kind in ((MODES, modes, "mode"), (FUSIONS, fusions, "fusion")):
+        if unknown := [name for name in asked if name not in known]:
+            raise InputError(f"there is no {kind} {unknown[0]!r}; there are {', '.join(known)}")
+    found: dict[str, dict[str, str]] = {}
+    for mode in modes:
+        if mode == "hybrid" and fusions:
+            found |= {f"hybrid ({name})": {"mode": mode, "fusion": name} for name in fusions}
+        else:
+            found[mode] = {"mode": mode}
+    return found
+
+
+def evaluate(
+    store: Store,
+    collection: Collection,
+    *,
+    split: str = "test",
+    qrels: Qrels | None = None,
+    modes: Sequence[str] = MODES,
+    fusions: Sequence[str] = (),
+    metrics: Sequence[str] = STANDARD,
+    limit: int = 100,
+    leave_out_identical: bool = False,
+    where_group: str | None = None,
+    queries: int | Iterable[str] | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Search for every judged query in every mode and measure the rankings, `limit` documents deep.
+
+    A document ranks where its best chunk does, with that chunk's score. `qrels` are judgments to use instead of the
+    collection's; `split` is then only their name. Each of `fusions` is measured by itself; without any, hybrid uses
+    the store's default. `leave_out_identical` drops documents that have the query's id or its text, for collections
+    whose queries are documents. `where_group` names a metadata field: each query then searches only among the
+    documents that share its value. `queries` takes only the first so many, or those with the ids given.
+
+    The time of embedding a query counts in every way of searching that needs it, though a store remembers the vector.
+    Everything but the times is the same whenever it is done. An unknown mode, fusion, metric, split or query id, a
+    limit below 1 and a query without the group's field are InputErrors.
+    """
+    if limit < 1:
+        raise InputError(f"limit must be at least 1, not {limit}")
+    if not metrics:
+        raise InputError(f"name at least one metric, such as {STANDARD[0]}")
+    for name in metrics:
+        metric(name)  # an unknown one is told before anything is searched
+    asked_ways = ways(modes, fusions)
+    qrels = collection.qrels(split) if qrels is None else qrels
+    coverage = collection.coverage(qrels)
+    asked = _chosen(collection.queries(), qrels, queries)
+    dropped = _identical(collection, asked) if leave_out_identical else {}
+    judged = Qrels({query.id: qrels.of(query.id) for query in asked})
+    measured, embedding = {}, dict[str, float]()
+    for name, options in asked_ways.items():
+        search = _Search(store, options, limit, embedding)
+        found: dict[str, tuple[Hit, ...]] = {}
+        seconds = []
+        for done, query in enumerate(asked, start=1):
+            where = None if where_group is None else _same_group(query, where_group)
+            with store.unlogged():
+                found[query.id], taken = search(query.text, where, dropped.get(query.id, frozenset()))
+            seconds.append(taken)
+            if progress is not None:
+                progress(name, done, len(asked))
+        run = Run.from_ranked({query: [(hit.document_id, hit.score) for hit in hits] for query, hits in found.items()})
+        measured[name] = Measured(run, score(run, judged, metrics), tuple(seconds), search.fusion, _relevance(found))
+    return Evaluation(
+        collection=collection.name,
+        split=split,
+        limit=limit,
+        n=len(asked),
+        modes=measured,
+        judged=judged,
+        texts={query.id: query.text for query in asked},
+        metrics=tuple(dict.fromkeys(metrics)),
+        left_out=qrels.unanswerable,
+        unknown_queries=coverage.unknown_queries,
+        unknown_documents=coverage.unknown_documents,
+    )
+
+
+class _Search:
+    """Searches for documents, not chunks: asks for as many chunks as it takes to fill the limit.
+
+    How many chunks make a document is learned on the way, so that nearly every query takes one search; the time
+    given is that of the one search that was enough. `embedding` is text → seconds, shared by all ways of searching:
+    a store remembers a query's vector, and without it only the first way would be seen to pay for the model.
+    """
+
+    def __init__(self, store: Store, options: Mapping[str, Any], limit: int, embedding: dict[str, float]) -> None:
+        self.store, self.options, self.limit, self.embedding = store, options, limit, embedding
+        self.factor = 1
+        self.fusion: str | None = None
+
+    def __call__(
+        self, text: str, where: Mapping[str, Any] | None, dropped: frozenset[str]
+    ) -> tuple[tuple[Hit, ...], float]:
+        while True:
+            asked = (self.limit + len(dropped)) * self.factor
+            start = time.perf_counter()
+            results = self.store.search(text, limit=asked, where=where, **self.options)
+            taken = time.perf_counter() - start + self._remembered(text, results.trace)
+            best: dict[str, Hit] = {}  # the first hit of each document
+            for hit in results:
+                if hit.document_id not in dropped:
+                    best.setdefault(hit.document_id, hit)
+            if len(best) >= self.limit or len(results) < asked:
+                self.fusion = results.trace.fusion
+                return tuple(best.values())[: self.limit], taken
+            self.factor *= 2
+
+    def _remembered(self, text: str, trace: Trace) -> float:
+        """Give the seconds that this search saved because the query's vector was known."""
+        if self.options["mode"] == "keyword":
+            return 0.0
+        paid = trace.timings.get("embed", 0.0)
+        self.embedding[text] = max(paid, self.embedding.get(text, 0.0))
+        return self.embedding[text] - paid
+
+
+def _relevance(found: Mapping[str, Sequence[Hit]]) -> dict[str, dict[str, float]]:
+    given = {
+        query: {hit.document_id: hit.relevance for hit in hits if hit.relevance is not None}
+        for query, hits in found.items()
+    }
+    return {query: relevance for query, relevance in given.items() if relevance}
+
+
+def _chosen(known: Mapping[str, Query], qrels: Qrels, wanted: int | Iterable[str] | None) -> tuple[Query, ...]:
+    answerable = set(qrels.answerable)
+    judged = tuple(query for query in known.values() if query.id in answerable)
+    if wanted is None:
+        return judged
+    if isinstance(wanted, int):
+        if wanted < 1:
+            raise InputError(f"queries must be at least 1, not {wanted}")
+        return judged[:wanted]
+    ids = set(wanted)
+    if unknown := sorted(ids.difference(query.id for query in judged)):
+        raise InputError(f"query {unknown[0]!r} has no text or no relevant document in this split")
+    return tuple(query for query in judged if query.id in ids)
+
+
+def _identical(collection: Collection, queries: Iterable[Query]) -> dict[str, frozenset[str]]:
+    by_text: dict[str, set[str]] = {query.text.strip(): set() for query in queries}
+    for document in collection.corpus():
+        if document.id is not None and document.text.strip() in by_text:
+            by_text[document.text.strip()].add(document.id)
+    return {query.id: frozenset({query.id, *by_text[query.text.strip()]}) for query in queries}
+
+
+def _same_group(query: Query, name: str) -> dict[str, Any]:
+    if name not in query.metadata:
+        raise InputError(f"query {query.id!r} has no {name!r} in its metadata, so its group is unknown")
+    return {name: query.metadata[name]}

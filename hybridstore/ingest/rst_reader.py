@@ -1,0 +1,132 @@
+"""Reads reStructuredText into markdown, by docutils; directives only Sphinx knows keep their text."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from hybridstore.errors import MissingExtra
+from hybridstore.records import Document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from hybridstore.ingest.text_decoding import Origin
+
+_ERROR = 3  # docutils' level from which on a message stands in place of text it could not read
+_SETTINGS = {
+    "_disable_config": True,
+    "file_insertion_enabled": False,  # a document must not read other files of the machine
+    "raw_enabled": False,
+    "halt_level": 6,  # above the highest: never
+    "report_level": 6,
+    "warning_stream": False,
+    "doctitle_xform": False,  # keep a lone section a section, so that levels are as written
+    "syntax_highlight": "none",
+    "line_length_limit": 1 << 30,
+    "input_encoding": "unicode",
+}
+_ROLE = re.compile(r":[\w:+.-]+:`(?:[~!])?([^`<]*?)(?:\s*<[^`>]*>)?`")
+_SKIPPED = frozenset(("comment", "substitution_definition", "target", "pending", "raw", "docinfo_item", "meta"))
+
+
+def read_rst(origin: Origin) -> Document:
+    """Give a reStructuredText file as markdown; as the plain text it is if docutils cannot read it."""
+    try:
+        from docutils.core import publish_doctree
+    except ImportError as error:
+        raise MissingExtra("files", "reading reStructuredText", "docutils") from error
+    source = origin.text()
+    try:
+        tree = publish_doctree(source, source_path=origin.name, settings_overrides=dict(_SETTINGS))
+        text = "\n\n".join(block for block in _blocks(tree, 0) if block.strip())
+    except Exception:  # noqa: BLE001 - docutils raises what its directives raise; the text itself is still there
+        return Document(text=source)
+    return Document(text=text, format="markdown") if text else Document(text=source)
+
+
+def _blocks(node: Any, level: int) -> Iterator[str]:
+    """Give the blocks of markdown that a node comes to; `level` is how many sections it stands in."""
+    name = node.tagname
+    if name in _SKIPPED:
+        return
+    if name in _WRITTEN:
+        yield _WRITTEN[name](node, level)
+    elif name == "system_message":
+        if node.get("level", 0) >= _ERROR:
+            for lost in node.findall(lambda child: child.tagname == "literal_block"):
+                yield _directive(lost.astext())
+    elif getattr(node, "children", ()):
+        yield from _inner(node, level + (name == "section"))
+    else:
+        yield node.astext()
+
+
+def _inner(node: Any, level: int) -> Iterator[str]:
+    for child in node.children:
+        yield from _blocks(child, level)
+
+
+def _title(node: Any, level: int) -> str:
+    return f"{'#' * min(max(level, 1), 6)} {_line(node)}"
+
+
+def _code(node: Any, _level: int) -> str:
+    code = node.astext()
+    fence = "`" * (max((len(run) for run in re.findall(r"`{3,}", code)), default=2) + 1)
+    return f"{fence}\n{code}\n{fence}"
+
+
+def _list(node: Any, level: int) -> str:
+    return "\n".join(_item("\n".join(_inner(item, level))) for item in node.children)
+
+
+def _named_list(node: Any, level: int) -> str:
+    """Write terms, fields or options: what is named first, then what is said of it."""
+    return "\n".join(
+        _item(f"{_line(item.children[0])}: " + "\n".join(_inner(item.children[-1], level))) for item in node.children
+    )
+
+
+def _paragraph(node: Any, _level: int) -> str:
+    return _ROLE.sub(r"\1", node.astext())
+
+
+def _table(node: Any, _level: int) -> str:
+    rows = node.findall(lambda child: child.tagname in ("title", "row"))
+    return "\n".join(
+        _line(row) if row.tagname == "title" else f"| {' | '.join(_line(cell) for cell in row.children)} |"
+        for row in rows
+    )
+
+
+def _image(node: Any, _level: int) -> str:
+    return str(node.get("alt", ""))
+
+
+_WRITTEN: dict[str, Callable[[Any, int], str]] = {
+    "title": _title,
+    "table": _table,
+    "image": _image,
+    **dict.fromkeys(("literal_block", "doctest_block", "math_block"), _code),
+    **dict.fromkeys(("bullet_list", "enumerated_list"), _list),
+    **dict.fromkeys(("definition_list", "field_list", "option_list"), _named_list),
+    **dict.fromkeys(("paragraph", "line_block", "subtitle", "caption", "attribution", "rubric"), _paragraph),
+}
+
+
+def _line(node: Any) -> str:
+    return " ".join(_ROLE.sub(r"\1", node.astext()).split())
+
+
+def _item(text: str) -> str:
+    return "- " + textwrap.indent(text, "  ").strip()
+
+
+def _directive(source: str) -> str:
+    """Give a directive docutils does not know as text: its argument, then its body without the indentation."""
+    first, _, body = source.partition("\n")
+    argument = re.sub(r"^\.\.\s+[\w:+.-]+::\s*", "", first)
+    body = re.sub(r"^:[\w-]+:.*\n?", "", textwrap.dedent(body), flags=re.MULTILINE)
+    return _ROLE.sub(r"\1", f"{argument}\n{body}").strip()

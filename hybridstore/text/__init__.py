@@ -1,0 +1,1 @@
+"""Text: analysis into tokens, expressions over tokens, and chunking."""

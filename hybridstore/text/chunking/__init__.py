@@ -1,0 +1,60 @@
+"""Cuts a text into chunks: exact spans that follow its structure and fit an embedder's window.
+
+A format's reader (prose, markdown, code) turns the text into an `Outline`: sections and places to cut, each with
+a strength. One packer then fills windows from any outline, so all formats share the same guarantees.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hybridstore.errors import InputError
+from hybridstore.records import Chunk
+from hybridstore.text.chunking.code_blocks import outline_code
+from hybridstore.text.chunking.markdown_outline import first_heading, outline_markdown
+from hybridstore.text.chunking.packer import Packer
+from hybridstore.text.chunking.prose import outline_prose
+from hybridstore.text.chunking.token_offsets import TokenCounter, approximate_token_starts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["FORMATS", "approximate_token_starts", "chunk", "first_heading"]
+
+_OUTLINES = {"plain": outline_prose, "markdown": outline_markdown, "code": outline_code}
+
+FORMATS = tuple(_OUTLINES)
+
+
+def chunk(
+    text: str,
+    *,
+    format: str = "plain",  # noqa: A002 - the same word as Document.format
+    max_tokens: int,
+    overlap: int | None = None,
+    token_starts: Callable[[str], Sequence[int]] | None = None,
+) -> list[Chunk]:
+    """Give the text's chunks in order: ascending spans that together cover every non-space character.
+
+    A chunk holds at most `max_tokens` tokens, counted as those that start inside it; only a single character that
+    is itself more tokens can exceed that. `overlap` is the most tokens a chunk repeats of the one before it
+    (None: a tenth of the window); it is taken in whole sentences and only where prose was cut inside a paragraph.
+    `token_starts` gives the ascending offsets at which a text's tokens begin; None counts words and characters.
+
+    A blank text is one chunk, (0, len(text)). No other chunk is blank. Works in time linear in the text.
+
+    Raises InputError for an unknown format, a window below one token, or an overlap over half the window.
+    """
+    if format not in _OUTLINES:
+        raise InputError(f"format={format!r} is not known; use one of {', '.join(FORMATS)}")
+    if max_tokens < 1:
+        raise InputError(f"max_tokens={max_tokens} leaves no room for a token; give 1 or more")
+    if overlap is None:
+        overlap = max_tokens // 10
+    if not 0 <= overlap <= max_tokens // 2:
+        raise InputError(f"overlap={overlap} must lie between 0 and half of max_tokens ({max_tokens // 2})")
+    if not text or text.isspace():
+        return [Chunk(0, len(text))]
+    counter = TokenCounter(text, token_starts or approximate_token_starts)
+    packer = Packer(text, _OUTLINES[format](text), counter, max_tokens=max_tokens, overlap=overlap)
+    return list(packer.chunks())

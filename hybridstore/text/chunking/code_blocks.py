@@ -1,0 +1,142 @@
+"""Reads source code of any language: blocks by indentation, and the names of what encloses them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from hybridstore.text.chunking.outline import Outline, Section
+
+_MODIFIERS = (
+    r"(?:(?:export|default|public|private|protected|internal|static|final|abstract|async|pub(?:\([^)]*\))?|unsafe"
+    r"|const|inline|virtual|override|extern|partial|sealed|open|data|suspend|declare|local)\s+)*"
+)
+# What may follow a name in a definition; it keeps "class that does …" in a comment from being one.
+_AFTER = r"(?=\s*(?:[(:{<=\[;,!]|$|(?:extends|implements|where|for|struct|interface|is|as|do|begin|with|returns?)\b))"
+_CONTAINER = re.compile(
+    _MODIFIERS + r"(?:class|struct|enum(?:\s+class|\s+struct)?|trait|interface|module|namespace|object|protocol"
+    r"|extension|defmodule|impl(?:\s*<[^>]*>)?(?:\s+\S+\s+for(?=\s))?)\s+([A-Za-z_$][\w$.:]*)" + _AFTER
+)
+_CALLABLE = re.compile(
+    _MODIFIERS + r"(?:def|defp|defn|defmacro|function|func|fun|fn|sub|proc|procedure|macro_rules!|type)\s*\*?\s*"
+    r"(?:\([^)]*\)\s*)?(?<=[\s*)])([A-Za-z_$][\w$.:?!]*)" + _AFTER
+)
+_ASSIGNED = re.compile(
+    r"(?:export\s+)?(?:const|let|var)\s+([\w$]+)\s*=\s*(?:async\s*)?(?:function\b|\([^)]*\)\s*=>|[\w$]+\s*=>)"
+)
+_CREATED = re.compile(
+    r"create\s+(?:or\s+replace\s+)?(?:table|view|function|procedure|trigger)\s+(?:if\s+not\s+exists\s+)?([\w.\"`]+)",
+    re.IGNORECASE,
+)
+# `int main(…) {`, `void Foo::bar(…) {`, `render() {`: told from a call by the brace that opens at the line's end.
+_BRACED = re.compile(r"(?:[\w<>\[\],*&:.~@$#]+\s+)*[*&]?([A-Za-z_~$#][\w:~$]*)\s*\([^;]*\)[^;()=]*\{$")
+_NOT_NAMES = frozenset(
+    """
+    if for while switch catch return else new throw match select foreach using lock synchronized with do try await
+    """.split()  # noqa: SIM905 - a list of words reads better without quotes
+)
+_LEAD = ("@", "#", "//", "/*", "*", "--", "template")  # lines that belong to the definition below them
+_CLOSING = re.compile(r"[})\]]|(?:end|else|elif|elsif|except|finally|catch|rescue|ensure|fi|done|esac)\b")
+_NEUTRAL = re.compile(r"[})\]{#*]|//|/\*|--|(?:end|public|private|protected|signals|slots)\b\s*:?\s*$")
+_SCANNED = 300  # a longer line is generated or minified; its first characters say what it defines, if anything
+
+
+class _Scope(NamedTuple):
+    indent: int
+    name: str
+    container: bool
+
+
+def outline_code(text: str) -> Outline:
+    """Give the outline of source code: a section per class or function, headed by the names that enclose it."""
+    reader = _CodeReader()
+    position = 0
+    for line in text.splitlines(keepends=True):
+        reader.read(line, position)
+        position += len(line)
+    ends = [start for start, _ in reader.starts[1:]] + [len(text)]
+    sections = [
+        Section(start, end, path) for (start, path), end in zip(reader.starts, ends, strict=True) if end > start
+    ]
+    return Outline(sections, reader.cuts, code=True)
+
+
+def _defined(head: str) -> tuple[str, bool] | None:
+    """Give the name a line defines and whether definitions inside it are told apart, or None."""
+    found = _CONTAINER.match(head)
+    if found:
+        return found[1].rstrip(":."), True
+    found = _CALLABLE.match(head) or _ASSIGNED.match(head) or _CREATED.match(head)
+    if found:
+        return found[1].rstrip(":."), False
+    if head[-1] == "{" and head.count("(") == head.count(")") and (found := _BRACED.match(head)):
+        words = {head.split(None, 1)[0].split("(", 1)[0], found[1]}
+        if not words & _NOT_NAMES and not found[1].startswith(("else", "#")):
+            return found[1], False
+    return None
+
+
+@dataclass(slots=True)
+class _CodeReader:
+    cuts: dict[int, float] = field(default_factory=dict)
+    starts: list[tuple[int, tuple[str, ...]]] = field(default_factory=lambda: [(0, ())])
+    scopes: list[_Scope] = field(default_factory=list)
+    lead: int = -1  # where the comments and decorators right above began
+    blank: bool = True
+    waiting: tuple[str, int, int] = ("", 0, 0)  # what may be a definition, if a brace opens: head, indent, start
+
+    def read(self, line: str, position: int) -> None:
+        bare = line.strip()
+        if not bare:
+            self.blank, self.lead = True, -1
+            return
+        white = line[: len(line) - len(line.lstrip())]
+        indent = len(white) + 3 * white.count("\t")  # a tab as four
+        head = bare[:_SCANNED]
+        if not _CLOSING.match(head) and head != "{":
+            # After a blank line the outermost is the best cut; without one, only better than nothing.
+            self.cuts[position] = (4.0 if self.blank else 2.0) - min(indent, 24) / 12
+        start = self.lead if self.lead >= 0 else position
+        if self.waiting[0] and head[-1] == "{":
+            self._define(f"{self.waiting[0]} {head}", *self.waiting[1:])
+        elif not _NEUTRAL.match(head):
+            self._close(indent, position)
+            self._define(head, indent, start)
+        self._wait(head, indent, start)
+        if head.startswith(_LEAD):
+            self.lead = start
+        else:
+            self.lead = -1
+        self.blank = False
+
+    def _wait(self, head: str, indent: int, start: int) -> None:
+        """Remember a signature that goes on in the next line."""
+        signature, *place = self.waiting
+        if head[-1] not in "(,)" or len(signature) > _SCANNED:
+            self.waiting = ("", 0, 0)
+        elif signature:
+            self.waiting = (f"{signature} {head}", place[0], place[1])
+        elif "(" in head:
+            self.waiting = (head, indent, start)
+
+    def _close(self, indent: int, position: int) -> None:
+        closed = False
+        while self.scopes and self.scopes[-1].indent >= indent:
+            self.scopes.pop()
+            closed = True
+        if closed:
+            self._section(self.lead if self.lead >= 0 else position)
+
+    def _define(self, head: str, indent: int, start: int) -> None:
+        if self.scopes and (not self.scopes[-1].container or self.scopes[-1].indent >= indent):
+            return
+        defined = _defined(head)
+        if defined:
+            self.scopes.append(_Scope(indent, *defined))
+            self._section(start)
+
+    def _section(self, start: int) -> None:
+        while len(self.starts) > 1 and self.starts[-1][0] >= start:
+            self.starts.pop()
+        self.starts.append((start, tuple(scope.name for scope in self.scopes)))

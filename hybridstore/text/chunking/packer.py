@@ -1,0 +1,177 @@
+"""Fills windows: joins short sections, and cuts long ones at the strongest places an outline offers."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from typing import TYPE_CHECKING
+
+from hybridstore.records import Chunk
+from hybridstore.text.chunking.outline import ITEM, SENTENCE, Outline, Section
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hybridstore.text.chunking.token_offsets import TokenCounter
+
+# Sections below a quarter of the window look for company: alone they would be found for their heading only.
+_SHORT = 4
+
+
+class Packer:
+    """Packs one text; `chunks` gives them. Every offset is looked at a bounded number of times."""
+
+    def __init__(self, text: str, outline: Outline, counter: TokenCounter, *, max_tokens: int, overlap: int) -> None:
+        self._text, self._outline, self._counter = text, outline, counter
+        self._limit, self._overlap = max_tokens, overlap
+        positions = sorted(outline.cuts)
+        counts = counter.before_each(positions)
+        kept = [True] * len(positions)
+        for start, end in outline.wholes:
+            if counter.before(end) - counter.before(start) <= max_tokens:
+                first, last = bisect_right(positions, start), bisect_left(positions, end)
+                kept[first:last] = [False] * (last - first)
+        self._positions = [position for position, keep in zip(positions, kept, strict=True) if keep]
+        self._counts = [count for count, keep in zip(counts, kept, strict=True) if keep]
+        self._strengths = [outline.cuts[position] for position in self._positions]
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Give the chunks, trimmed of the white space around them, in order."""
+        last = Chunk(-1, 0)
+        for section in self._joined():
+            for start, end in self._windows(*self._trimmed(section.start, section.end)):
+                start, end = self._trimmed(start, end)  # noqa: PLW2901 - the same span, trimmed
+                if start <= last.start:
+                    start, end = self._trimmed(last.end, end)  # noqa: PLW2901 - the same span, less what was given
+                if start < end and end > last.end:
+                    last = Chunk(start, end, " > ".join(section.path))
+                    yield last
+
+    def _trimmed(self, start: int, end: int) -> tuple[int, int]:
+        span = self._text[start:end]
+        body = span.lstrip()
+        lead = len(span) - len(body)
+        if self._outline.code:  # indentation is part of code
+            lead = max(span.rfind("\n", 0, lead), span.rfind("\r", 0, lead)) + 1 if body else lead
+        return start + lead, start + len(span.rstrip()) if body else start + lead
+
+    # --- sections
+
+    def _joined(self) -> Iterator[Section]:
+        """Join neighbouring sections that are short, as long as the heading stays true of all of it."""
+        sections = self._outline.sections
+        bounds = self._counter.before_each([section.start for section in sections] + [sections[-1].end])
+        current, size = sections[0], bounds[1] - bounds[0]
+        for index, section in enumerate(sections[1:], start=1):
+            tokens = bounds[index + 1] - bounds[index]
+            path = self._common_path(current, size, section, tokens)
+            if path is None:
+                yield current
+                current, size = section, tokens
+            else:
+                bare = section.bare and (current.bare or not current.path)
+                current = Section(current.start, section.end, path, bare)
+                size += tokens
+        yield current
+
+    def _common_path(self, left: Section, size: int, right: Section, tokens: int) -> tuple[str, ...] | None:
+        """Give the heading path under which two neighbours may be one, None if they may not."""
+        below = right.path[: len(left.path)] == left.path
+        if left.bare and below:
+            return right.path  # a heading directly above another says nothing by itself
+        if size + tokens > self._limit:
+            return None
+        if left.path == right.path:
+            return left.path
+        return self._path_of_both(left.path, right.path, size * _SHORT < self._limit, tokens * _SHORT < self._limit)
+
+    def _path_of_both(
+        self, left: tuple[str, ...], right: tuple[str, ...], short: bool, short_too: bool
+    ) -> tuple[str, ...] | None:
+        code = self._outline.code
+        if not left and not code:
+            return right if short else None  # a few words above the first heading
+        if right[: len(left)] == left:
+            if short_too:
+                return left
+            return right if short and code and left else None  # a class's first lines go with its first method
+        shared = 0
+        while shared < len(right) and left[shared : shared + 1] == right[shared : shared + 1]:
+            shared += 1
+        return left[:shared] if short and short_too and (shared or code) else None
+
+    # --- windows
+
+    def _windows(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Cut [start, end) into spans of at most a window, each but the first perhaps reaching back a little."""
+        floor = start  # up to here the text is in a span already
+        while (total := self._count(start, end)) > self._limit:
+            index = self._best_cut(start, floor, end, total)
+            cut = self._positions[index] if index is not None else self._token_cut(start, floor, end)
+            if cut <= floor:  # the repeated sentences left no room for what follows: go without them
+                start = floor
+                continue
+            yield start, cut
+            if cut >= end:
+                return
+            start, floor = (self._reach_back(index, start) if index is not None else cut), cut
+        yield start, end
+
+    def _best_cut(self, start: int, floor: int, end: int, total: int) -> int | None:
+        """Give the index of the strongest cut that fills at least half of the window, else of the last one.
+
+        What is left of a section shorter than two windows is halved, so that no crumb remains. None if no cut
+        helps: then the tokens decide.
+        """
+        first, used = self._counter.before(start), self._counter.before(floor)
+        low_index = bisect_right(self._positions, floor)
+        high_index = min(bisect_right(self._counts, first + self._limit), bisect_left(self._positions, end, low_index))
+        # A cut before the first token after `floor` would add nothing.
+        low_index = max(low_index, bisect_right(self._counts, used, low_index))
+        if low_index >= high_index:
+            return None
+        if total >= 2 * self._limit:
+            low, aim = first + self._limit // 2, first + self._limit
+        else:
+            low, aim = first + max(total - self._limit, self._limit // 4), first + total // 2
+        good = bisect_left(self._counts, low, low_index, high_index)
+        if good < high_index:
+            return max(
+                range(good, high_index),
+                key=lambda index: (self._strengths[index], -abs(self._counts[index] - aim)),
+            )
+        index = high_index - 1
+        following = self._counts[index + 1] if index + 1 < len(self._counts) else len(self._counter.starts)
+        following = min(following, first + total)
+        return index if following - self._counts[index] <= self._limit else None
+
+    def _token_cut(self, start: int, floor: int, end: int) -> int:
+        """Give the last place before the window's end: after a clause or a space, else at a bare token."""
+        starts = self._counter.starts
+        first = self._counter.before(start)
+        cut = int(starts[first + self._limit]) if first + self._limit < len(starts) else end
+        if cut <= start:  # one character that is more tokens than a window
+            following = int(starts.searchsorted(start, side="right"))
+            cut = int(starts[following]) if following < len(starts) else end
+        cut = min(cut, end)
+        middle = max(floor, int(starts[first + self._limit // 2]))
+        space = max(self._text.rfind(mark, middle, cut) for mark in " \n\t\u3000,，、；")
+        return space + 1 if space >= 0 and self._counter.before(space + 1) > self._counter.before(floor) else cut
+
+    def _reach_back(self, index: int, start: int) -> int:
+        """Give where the next chunk begins: whole sentences before the cut, within their own paragraph."""
+        cut = self._positions[index]
+        if not self._overlap or not SENTENCE <= self._strengths[index] < ITEM:
+            return cut
+        begin = cut
+        for before in range(index - 1, -1, -1):
+            position = self._positions[before]
+            if position <= start or self._counts[index] - self._counts[before] > self._overlap:
+                break
+            if self._strengths[before] >= SENTENCE:
+                begin = position
+            if self._strengths[before] >= ITEM:
+                break
+        return begin
+
+    def _count(self, start: int, end: int) -> int:
+        return self._counter.before(end) - self._counter.before(start)

@@ -1,0 +1,279 @@
+"""`search` and `explain`: what is printed for people, and for programs."""
+
+import json
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+import hybridstore as hs
+from hybridstore import embedders
+from hybridstore.cli.hit_output import print_explanation
+from hybridstore.cli.snippet import MATCH, densest, snippet
+from hybridstore.embedders.hashing import HashingEmbedder
+from hybridstore.search.trace_text import ANSWERED
+from hybridstore.text.analysis import Analyser
+
+CONSOLE = Console(width=60)
+
+
+def lines(text, *terms, width=60, **options):
+    return snippet(text, Analyser().spans(text, terms), CONSOLE, width, **options)
+
+
+def test_search_prints_rank_title_place_legs_and_text(run):
+    out = run("search", "rotated", "keys", "--mode", "keyword").stdout
+    assert " 1. Signing keys" in out
+    assert "keys · characters 0-86 · keyword 1 · score " in out
+    assert "Keys are rotated every ninety days." in out
+
+
+def test_search_as_json_has_every_field_of_a_hit(run):
+    found = json.loads(run("search", "soup", "--json").stdout)
+    assert found.keys() == {"query", "mode", "fusion", "confidence", "hits", "timings", "notes"}
+    assert found["confidence"] is None
+    assert found["query"] == "soup"
+    assert found["hits"][0].keys() == {field.name for field in fields(hs.Hit)}
+    assert found["hits"][0]["document_id"] == "soup"
+    assert found["notes"] == ["The store has no vectors, so only keywords were searched."]
+
+
+def test_a_minus_excludes_a_word_and_is_no_option(run):
+    found = json.loads(run("search", "soup", "suppe", "zwiebelsuppe", "-hour", "--json").stdout)
+    assert [hit["document_id"] for hit in found["hits"]] == ["suppe"]
+    every_letter = "-abcdefghijklmnopqrstuvwxyz"
+    assert json.loads(run("search", "soup", every_letter, "--json").stdout)["query"] == f"soup {every_letter}"
+    assert "Usage:" in run("search", "-h").stdout
+
+
+def test_an_unknown_long_option_is_a_mistake_and_not_a_word(run):
+    assert "Did you mean '--limit'" in run("search", "soup", "--lmit", "3", code=2).stderr
+    assert json.loads(run("search", "--json", "--", "--lmit", "soup").stdout)["query"] == "--lmit soup"
+
+
+def test_filters_and_limits_reach_the_search(run):
+    found = json.loads(run("search", "onion", "münchen", "--where", "lang=de", "--limit", 1, "--json").stdout)
+    assert [hit["document_id"] for hit in found["hits"]] == ["suppe"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["zeppelin"], "no passage holds any of these words"),
+        (["soup", "--where", "lang=fr"], "try without --where"),
+        (["soup", "-hour", "-onion"], "excluded word"),
+    ],
+)
+def test_nothing_found_is_said_kindly_and_is_no_error(run, arguments, why):
+    result = run("search", *arguments)
+    assert result.stdout == ""
+    assert why in result.stderr
+
+
+def test_any_text_is_a_query(run):
+    for query in ('"', "* OR )", "\udcff", "NEAR(", "a" * 5000, "🧅"):
+        assert json.loads(run("search", "--json", "--", query).stdout)["query"]
+
+
+def test_a_chosen_depth_below_the_limit_is_told(run):
+    assert "depth" in run("search", "soup", "--limit", 5, "--depth", 2, code=1).stderr
+
+
+def test_the_whole_passage_is_shown_when_asked_for(run, db):
+    text = "\n".join(f"line {number} about leeks" for number in range(20))
+    with hs.open(db, embedder="none") as store:
+        store.add(hs.Document(id="long", text=text))
+    assert "line 19" not in run("search", "leeks").stdout
+    assert "line 19 about leeks" in run("search", "leeks", "--full").stdout
+
+
+def test_of_near_identical_passages_one_is_shown_and_the_others_are_named(run, db):
+    with hs.open(db, embedder="none") as store:
+        store.add(hs.Document(id="soup-copy", text="Onion soup  takes an HOUR."))
+    query = ("search", "onion", "soup")
+    assert len(json.loads(run(*query, "--json").stdout)["hits"]) == 2
+    (hit,) = json.loads(run(*query, "--unique", "--json").stdout)["hits"]
+    assert {hit["document_id"], *hit["copies"]} == {"soup", "soup-copy"}
+    assert f"the same in {hit['copies'][0]}" in run(*query, "--unique").stdout
+    told = run("explain", "onion", "soup", "--unique", "--per-document", 1, "--expect", hit["copies"][0]).stdout
+    assert "near-copies folded (1), at most 1 of a document (0 left out)" in told
+    assert f"folded into {hit['document_id']}" in told
+    assert run("search", "soup", "--diversity", 2, code=2)
+
+
+def test_explain_tells_the_story_and_where_an_expected_document_was_lost(run):
+    out = run("explain", "rotated", "keys", "--expect", "suppe").stdout
+    assert out.startswith("Query: rotated keys\n")
+    assert "suppe was no candidate: it holds no word that was looked for." in out
+
+
+def test_explain_as_json_holds_both_rankings(run, db):
+    with hs.open(db, embedder="none") as store:
+        store.add([hs.Document(id="vectored", text="soup of the day")], vectors=[[1.0, 0.0]])
+        trace = store.search("soup").trace
+    found = json.loads(run("explain", "soup", "--mode", "keyword", "--expect", "soup", "--json").stdout)
+    assert found["keyword"] == {"chunks": trace.keyword.chunks.tolist(), "scores": trace.keyword.scores.tolist()}
+    assert found["vector"] is None
+    assert found["expected"]["lost"] is None
+    missing = {field.name for field in fields(hs.Trace)} - found.keys()
+    assert missing == set()
+
+
+@pytest.fixture
+def measured(run, db, monkeypatch):
+    """Run a command on a store with vectors that it has measured."""
+    monkeypatch.setattr(embedders, "load", lambda *_, **__: HashingEmbedder(64))
+    with hs.open(db, embedder=HashingEmbedder(64)) as store:
+        store.add([hs.Document(id=f"c{n}", text=f"the river flows past stone number {n}") for n in range(30)])
+        store.reembed()
+    return run
+
+
+def test_hits_carry_their_relevance_and_results_their_confidence(measured):
+    found = json.loads(measured("search", "onion", "soup", "--json").stdout)
+    relevance = [hit["relevance"] for hit in found["hits"]]
+    assert found["confidence"] == max(relevance)
+    out = measured("search", "onion", "soup").stdout
+    assert f" · score {found['hits'][0]['score']:.4g} · relevance {relevance[0]:.2f}" in out
+    assert "relevance" not in measured("search", "onion", "soup", "--mode", "keyword").stdout
+
+
+def test_what_the_store_probably_cannot_answer_is_said_beside_the_hits(measured):
+    nonsense = json.loads(measured("search", "quixotic zzyzx", "--json").stdout)
+    assert nonsense["confidence"] < ANSWERED == 0.5
+    result = measured("search", "quixotic zzyzx")
+    said = f"Probably nothing here answers this (confidence {nonsense['confidence']:.2f}); the closest passages:\n"
+    assert result.stderr.startswith(said)
+    assert "Probably" not in result.stdout
+    assert "Probably" not in measured("search", "onion", "soup", "takes").stderr
+
+
+def test_a_least_relevance_leaves_out_what_is_below_it(measured):
+    found = json.loads(measured("search", "onion", "soup", "--limit", 40, "--json").stdout)["hits"]
+    kept = json.loads(measured("search", "onion", "soup", "--limit", 40, "--min-relevance", 0.5, "--json").stdout)[
+        "hits"
+    ]
+    assert 0 < len(kept) < len(found)
+    assert {hit["chunk_id"] for hit in kept} == {hit["chunk_id"] for hit in found if hit["relevance"] >= 0.5}
+    nothing = measured("search", "quixotic", "zzyzx", "--min-relevance", 0.99)
+    assert nothing.stdout == ""
+    assert "a lower --min-relevance shows it" in nothing.stderr
+
+
+def test_a_least_relevance_that_cannot_be_had_is_a_sentence(run, measured):
+    assert (
+        "it needs mode='hybrid', not 'keyword'"
+        in measured("search", "soup", "--mode", "keyword", "--min-relevance", 0.5, code=1).stderr
+    )
+    assert measured("search", "soup", "--min-relevance", 2, code=2)
+
+
+def test_a_least_relevance_in_a_store_of_keywords_alone_is_a_sentence(run):
+    said = run("search", "soup", "--min-relevance", 0.5, code=1).stderr
+    assert "min_relevance" in said
+    assert "hybridstore reembed" in said
+    assert "Traceback" not in said
+
+
+def test_explain_as_json_gives_the_evidence_of_the_hits_and_of_nothing_else(measured, db):
+    found = json.loads(measured("explain", "how", "is", "onion", "soup", "made", "--limit", 2, "--json").stdout)
+    with hs.open(db, embedder=HashingEmbedder(64)) as store:
+        explanation = store.explain("how is onion soup made", limit=2)
+    evidence = explanation.evidence
+    assert [each["chunk_id"] for each in found["evidence"]] == [hit["chunk_id"] for hit in found["hits"]]
+    for told in found["evidence"]:
+        place = evidence.at(told["chunk_id"])
+        assert told["coverage"] == evidence.coverage[place]
+        score = explanation.weights[0] * told["keyword"] + explanation.weights[1] * told["vector"] / 12
+        assert score == pytest.approx(explanation.fused.scores[explanation.fused.chunks == told["chunk_id"]][0])
+    assert found["power"] == explanation.power > 0
+    assert found["ignored"] == ["how", "is"]
+    assert found["confidence"] == evidence.confidence
+    assert found["alone"] == {leg: list(ids) for leg, ids in explanation.alone.items()}
+    expected = json.loads(measured("explain", "onion", "--limit", 1, "--expect", "keys", "--json").stdout)["expected"]
+    assert expected["lost"] == "fusion"
+    assert {"limit": expected["rank"]} in expected["remedies"]
+
+
+@pytest.mark.parametrize("columns", ["70", "120"])
+def test_on_a_terminal_an_explanation_is_a_table_of_what_makes_the_scores(measured, db, columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", columns)
+    with hs.open(db, embedder=HashingEmbedder(64)) as store:
+        explanation = store.explain("where is the onion zebra soup", limit=2, expect="keys", min_relevance=0.1)
+    print_explanation(explanation)
+    out = " ".join(capsys.readouterr().out.split())
+    keyword, vector = explanation.weights
+    assert f"score = {keyword:.3f} × words + {vector:.3f} × meaning" in out
+    assert "zebra (in no passage)" in out
+    assert "Ignored, for they only carry the grammar: where, is, the." in out
+    assert "The vector leg alone: 1. " in out
+    assert "and left out: " in out
+    assert f"answer: {explanation.evidence.confidence:.2f}" in out or "answers this" in out
+    assert " ".join(explanation.expected.story.split()) in out
+    assert ("cosine words" in out) == (columns == "120")
+    place = explanation.evidence.at(explanation.hits[0].chunk_id)
+    assert f" {explanation.evidence.keyword[place]:.2f} {explanation.evidence.vector[place] / 12:.2f} " in out
+
+
+def test_on_a_terminal_other_fusions_are_told_without_parts(measured, db, capsys):
+    with hs.open(db, embedder=HashingEmbedder(64)) as store:
+        print_explanation(store.explain("onion soup", fusion="rrf", limit=2))
+        print_explanation(store.explain("onion soup", mode="keyword"))
+    out = capsys.readouterr().out
+    assert "Fused by rrf, weights 1 and 1" in out
+    assert "words" not in out
+    assert "relevance" not in out
+
+
+def test_a_snippet_shows_the_lines_with_most_different_words():
+    text = "onion\n" * 5 + "nothing\n" * 5 + "onion and leek\nsoup\n" + "nothing\n" * 5
+    shown = [line.plain for line in lines(text, "onion", "leek", "soup")]
+    assert "… " + "nothing" in shown
+    assert "onion and leek" in shown
+    assert "soup …" in shown
+
+
+def test_a_snippet_marks_the_matched_words_and_only_those():
+    (line,) = lines("An onion is no onionskin.", "onion")
+    assert [(line.plain[span.start : span.end], span.style) for span in line.spans] == [("onion", MATCH)]
+
+
+def test_a_snippet_without_a_match_is_the_beginning():
+    assert [line.plain for line in lines("one\ntwo\nthree\nfour", "nine")] == ["one", "two", "three …"]
+
+
+def test_a_paragraph_broken_into_lines_flows_and_code_does_not():
+    prose = "The rotation is begun by the engineer on call,\nwho makes a key."
+    code = "    for key in sorted(keys.rotated_last_month):\n        print(key)"
+    assert lines(prose, "key", width=100)[0].plain == prose.replace("\n", " ")
+    assert [line.plain for line in lines(code, "key", width=100)] == code.split("\n")
+
+
+texts = st.text(st.sampled_from("onion leek\n日本語é\t\x1b "), max_size=400)
+
+
+@given(texts, st.integers(10, 80), st.integers(1, 4))
+def test_a_snippet_keeps_to_its_size(text, width, count):
+    console = Console(width=width)
+    shown = snippet(text, Analyser().spans(text, {"onion", "leek", "日本"}), console, width, lines=count)
+    assert len(shown) <= count
+    assert all(line.cell_len <= width + 4 and line.plain.strip() for line in shown)
+
+
+@given(st.text("ab ", max_size=300), st.integers(1, 100))
+def test_the_densest_stretch_lies_in_the_text_and_holds_a_match(text, size):
+    spans = [(at, at + 1) for at, letter in enumerate(text) if letter == "a"]
+    start, end = densest(text, spans, size)
+    assert 0 <= start <= end <= len(text)
+    assert end - start == min(size, len(text))
+    assert not spans or size < 2 or "a" in text[start:end]
+
+
+def test_a_question_is_kept_only_where_that_is_asked_for(run, db):
+    run("search", "onion", "--mode", "keyword")
+    run("search", "soup", "onion", "--mode", "keyword", "--log")
+    run("search", "keys", "--mode", "keyword", env={"HYBRIDSTORE_LOG_QUERIES": "1"})
+    with hs.open(db) as store:
+        assert [each.query for each in store.asked()] == ["keys", "soup onion"]

@@ -1,0 +1,166 @@
+"""`info`, `check`, `reembed`, `backup`, `doctor` and `model`: the store and the machine looked after."""
+
+import json
+from pathlib import Path
+
+import apsw
+import pytest
+from click.testing import CliRunner
+
+import hybridstore as hs
+from hybridstore import embedders
+from hybridstore.backends.learning import ModelVersion, Triple
+from hybridstore.cli import doctor
+from hybridstore.cli.app import app
+from hybridstore.embedders.catalog import MODELS
+from hybridstore.embedders.hashing import HashingEmbedder
+from hybridstore.errors import ModelUnavailable
+
+
+@pytest.fixture
+def hashing(monkeypatch):
+    """Let names mean an embedder that needs no model."""
+    sizes = {"hashing-64": 64, "hashing-32": 32}
+    monkeypatch.setattr(embedders, "load", lambda name, **_: HashingEmbedder(sizes[str(name)]))
+
+
+def test_info_tells_the_same_numbers_to_people_and_programs(run, db):
+    found = json.loads(run("info", "--json").stdout)
+    assert (found["documents"], found["chunks"], found["vectors"], found["embedding"]) == (3, 3, 0, None)
+    assert found["path"] == str(db)
+    printed = run("info").stdout
+    assert f"size        {found['bytes'] / 1000:.1f} KB" in printed
+    assert "none: keywords alone are searched" in printed
+
+
+def test_a_sound_store_passes_the_check(run):
+    assert run("check").stdout == "All is well.\n"
+    assert json.loads(run("check", "--json").stdout) == {"problems": [], "left": []}
+
+
+def break_keywords(db):
+    with hs.open(db, embedder="none"):
+        pass
+    connection = apsw.Connection(str(db))
+    connection.execute("DELETE FROM keywords WHERE rowid = 2")
+    connection.close()
+
+
+def test_check_exits_with_1_while_a_problem_is_left_and_repair_mends_it(run, db):
+    break_keywords(db)
+    told = run("check", code=1)
+    assert "1 chunks without keyword entries" in told.stdout
+    assert "check --repair" in told.stderr
+    assert "(mended)" in run("check", "--repair").stdout
+    assert run("check").stdout == "All is well.\n"
+    assert json.loads(run("search", "onion", "--json").stdout)["hits"]
+
+
+def lose_a_vector(db):
+    connection = apsw.Connection(str(db))
+    number = connection.execute("SELECT embedding FROM embeddings").fetchall()[0][0]
+    connection.execute(f"DELETE FROM vectors_{number} WHERE chunk = 2")
+    connection.close()
+
+
+def test_repair_makes_missing_vectors_where_the_embedder_is_to_be_had(run, db, hashing):
+    run("reembed", "--embedder", "hashing-64", "--quiet")
+    lose_a_vector(db)
+    run("check", code=1)
+    assert "All is well now." in run("check", "--repair").stderr
+    assert json.loads(run("info", "--json").stdout)["vectors"] == 3
+
+
+def test_repair_says_why_missing_vectors_could_not_be_made(run, db, hashing, monkeypatch):
+    run("reembed", "--embedder", "hashing-64", "--quiet")
+    lose_a_vector(db)
+
+    def fail(name, **_):
+        raise ModelUnavailable(str(name), "is nowhere")
+
+    monkeypatch.setattr(embedders, "load", fail)
+    told = run("check", "--repair", code=1)
+    assert "could not be made: model 'hashing-64': is nowhere" in told.stderr
+    assert "1 problem left." in told.stderr
+
+
+def test_reembed_gives_every_chunk_a_vector_and_changes_the_embedder(run, hashing):
+    for name, dim in (("hashing-64", 64), ("hashing-32", 32)):
+        told = run("reembed", "--embedder", name).stderr
+        assert "3 vectors made in" in told
+        assert f"the store's embedder is {name}@" in told
+        embedding = json.loads(run("info", "--json").stdout)["embedding"]
+        assert (embedding["reference"], embedding["dim"]) == (name, dim)
+    hits = json.loads(run("search", "onion soup", "--json").stdout)["hits"]
+    assert hits[0]["document_id"] == "soup"
+    assert hits[0]["vector_rank"] == 1
+
+
+def test_a_backup_is_a_store_and_never_replaces_a_file(run, tmp_path):
+    copy = tmp_path / "copy.db"
+    assert f"Wrote {copy}" in run("backup", copy).stderr
+    with hs.open(copy, embedder="none") as store:
+        assert store.count() == 3
+    assert "is already there" in run("backup", copy, code=1).stderr
+
+
+def test_doctor_needs_no_store_and_finds_what_must_be_there(tmp_path):
+    result = CliRunner().invoke(app, ["--db", str(tmp_path / "none.db"), "doctor", "--json"])
+    findings = {finding["what"]: finding for finding in json.loads(result.stdout)}
+    assert findings["SQLite"]["ok"] is True
+    assert findings["sqlite-vec"]["ok"] is True
+    assert findings["store"]["detail"].endswith("not made yet")
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_doctor_gives_each_missing_thing_its_install_line(run, monkeypatch):
+    monkeypatch.setattr(doctor, "find_spec", lambda _: None)
+    findings = [finding for finding in json.loads(run("doctor", "--json").stdout) if not finding["ok"]]
+    missing = {finding["what"]: finding["remedy"] for finding in findings}
+    assert missing["ONNX Runtime"] == "pip install 'hybridstore[cpu]', or 'hybridstore[gpu]' for CUDA"
+    assert missing["pypdf"] == "pip install 'hybridstore[files]'"
+    assert missing["torch"] == "pip install 'hybridstore[train]'"
+
+
+def test_doctor_tells_when_both_runtimes_are_installed(run, monkeypatch):
+    monkeypatch.setattr(doctor, "_version", lambda _: "1.0")
+    said = run("doctor", code=1).stdout
+    assert "are in each other's way" in said
+    assert "pip uninstall -y onnxruntime onnxruntime-gpu" in said
+
+
+def test_the_models_are_listed_with_their_facts(run):
+    printed = run("model", "list").stdout
+    listed = json.loads(run("model", "list", "--json").stdout)
+    assert [model["name"] for model in listed] == [card.name for card in MODELS]
+    for card in MODELS:
+        assert card.name in printed
+        assert json.loads(run("model", "info", card.name, "--json").stdout)["dim"] == card.dim
+
+
+def test_a_model_that_is_not_known_is_told_which_are(run):
+    assert f"known are {MODELS[0].name}" in run("model", "info", "nobody/nothing", code=1).stderr
+
+
+def test_the_reference_page_is_what_the_commands_say(process):
+    root = Path(__file__).parents[2]
+    checked = process("--check", code=[str(root / "docs" / "generate_cli.py")])
+    _, said = checked.communicate(timeout=60)
+    assert checked.returncode == 0, said
+
+
+def test_info_tells_what_was_learned_and_what_can_be_gone_back_to(run, db, hashing):
+    run("reembed", "--embedder", "hashing-64", "--quiet")
+    with hs.open(db) as store:
+        store.reembed("hashing-32", keep=True)
+        learning, vectors = store.backend.learning, store.stats().embedding.fingerprint
+        made = ModelVersion(kind="embedder", source=vectors, target=vectors, reference="hashing-32")
+        learning.promote(learning.propose(made))
+        chunk = store.search("soup", mode="keyword")[0].chunk_id
+        learning.keep_triples([Triple(query="soup", kind="log", positive=chunk, score=1.0)])
+    found = json.loads(run("info", "--json").stdout)
+    assert (found["kept"]["dim"], found["model"], found["triples"]) == (64, 1, 1)
+    printed = run("info").stdout
+    assert f"the vectors of {found['kept']['fingerprint']}" in printed
+    assert "model       number 1" in printed
+    assert "triples     1" in printed

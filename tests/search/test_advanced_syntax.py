@@ -1,0 +1,170 @@
+"""The advanced syntax: how expressions are read, and what is said about mistakes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hybridstore.errors import InputError
+from hybridstore.search.advanced_syntax import MAX_LEVELS, MAX_WORDS, read
+from hybridstore.search.query_plan import plan
+from hybridstore.text.analysis import Analyser
+from hybridstore.text.expressions import AllOf, AnyOf, NotOf, WordSequence, passes_empty
+
+ENGLISH = Analyser()
+A, B, C, D = (WordSequence((letter,)) for letter in "abcd")
+
+
+@pytest.mark.parametrize(
+    ("query", "expression"),
+    [
+        ("a", A),
+        ("a AND b", AllOf((A, B))),
+        ("a b", AllOf((A, B))),
+        ("a AND b c", AllOf((A, B, C))),
+        ("a OR b", AnyOf((A, B))),
+        ("a OR b AND c", AnyOf((A, AllOf((B, C))))),
+        ("a b OR c d", AnyOf((AllOf((A, B)), AllOf((C, D))))),
+        ("(a OR b) c", AllOf((AnyOf((A, B)), C))),
+        ("(a OR (b OR c))", AnyOf((A, B, C))),
+        ("a AND (b AND (c AND d))", AllOf((A, B, C, D))),
+        ("((a))", A),
+        ("a a", AllOf((A,))),
+        ("a NOT b", AllOf((A, NotOf(B)))),
+        ("a AND NOT b OR c", AnyOf((AllOf((A, NotOf(B))), C))),
+        ("a NOT b c", AllOf((A, NotOf(B), C))),
+        ("a -b", AllOf((A, NotOf(B)))),
+        ("a -(b OR c)", AllOf((A, NotOf(AnyOf((B, C)))))),
+        ('a -"b c"', AllOf((A, NotOf(WordSequence(("b", "c")))))),
+        ("NOT NOT a", A),
+        ("NOT (NOT a)", A),
+        ('"a b"', WordSequence(("a", "b"))),
+        ("“a b” „c“ «d»", AllOf((WordSequence(("a", "b")), C, D))),
+        ('a"b"c', AllOf((A, B, C))),
+        ("a(b)c", AllOf((A, B, C))),
+        ("well-known", WordSequence(("well", "known"))),
+        ("-5 a", AllOf((WordSequence(("5",)), A))),
+        ("title:a", WordSequence(("a",), "title")),
+        ('Title:"a b"', WordSequence(("a", "b"), "title")),
+        ("heading:a -title:b", AllOf((WordSequence(("a",), "heading"), NotOf(WordSequence(("b",), "title"))))),
+        ("title:OR", WordSequence(("or",), "title")),
+        ("tıtle:a", WordSequence(("titl", "a"))),  # a Turkish dotless i
+        ("subtitle:a", WordSequence(("subtitl", "a"))),
+        ("note:a", WordSequence(("note", "a"))),
+        ('"AND"', WordSequence(("and",))),
+        ("a and b", AllOf((A, WordSequence(("and",)), B))),
+        ("rotat*", WordSequence(("rotat*",))),
+        ("title:rotat*", WordSequence(("rotat*",), "title")),
+        ("foo_ba*", WordSequence(("foo", "ba*"))),
+        ("happy*", AnyOf((WordSequence(("happy*",)), WordSequence(("happi",))))),  # the index holds `happi`
+        ("C++", WordSequence(("c++",))),
+        (
+            "title:C++",
+            AllOf((WordSequence(("c",), "title"), WordSequence(("c++",)))),
+        ),  # whole identifiers stand in no field
+        ("東", WordSequence(("東*",))),
+        ("東京*", WordSequence(("東京*",))),
+    ],
+)
+def test_a_query_is_read_as(query, expression):
+    assert read(query, ENGLISH) == expression
+
+
+@pytest.mark.parametrize(
+    ("query", "place", "why"),
+    [
+        ("a (b", 3, "never closed"),
+        ("a (", 3, "never closed"),
+        ("a) b", 2, "closes none"),
+        (") a", 1, "closes none"),
+        ("a () b", 3, "holds nothing"),
+        ('a "b', 3, "no partner"),
+        ('title:"b', 7, "no partner"),
+        ("a »", 3, "no partner"),
+        ("a AND", 3, 'AND needs a word behind it; to search for the word itself, put it in quotes: "AND"'),
+        ("a OR OR b", 3, "OR needs a word behind it"),
+        ("a AND NOT", 7, "NOT needs a word behind it"),
+        ("OR a", 1, "OR needs a word before it"),
+        ("(AND a)", 2, "AND needs a word before it"),
+        ("a -AND b", 4, "AND needs a word before it"),
+        ("a && b", 3, "no word in this"),
+        ('a ""', 3, "no word in this"),
+        ("a - b", 3, "no word in this"),
+        ("a *", 3, "no word in this"),
+        ("*a", 1, "can only end a word"),
+        ("a*b", 1, "can only end a word"),
+        ("a title: b", 3, "directly behind title:"),
+        ("heading:(a OR b)", 1, "directly behind heading:"),
+        ("NOT a", 1, "no word that must occur"),
+        ("-a -b", 1, "no word that must occur"),
+        ("a OR NOT b", 6, "no word that must occur"),
+        ("a OR (b OR -c) OR d", 6, "no word that must occur"),
+    ],
+)
+def test_a_mistake_is_shown_at_its_place(query, place, why):
+    with pytest.raises(InputError) as mistake:
+        read(query, ENGLISH)
+    message, shown, caret = str(mistake.value).split("\n")
+    assert f"at character {place}:" in message
+    assert why in message
+    assert shown.strip() == query
+    assert caret == " " * (place + 1) + "^"
+
+
+@pytest.mark.parametrize("query", ["", "  ", "\n"])
+def test_an_empty_query_is_a_mistake(query):
+    with pytest.raises(InputError, match="is empty; write"):
+        read(query, ENGLISH)
+
+
+def test_the_place_is_cut_out_of_a_long_query_and_wide_characters_are_wide():
+    with pytest.raises(InputError) as mistake:
+        read("word\n" * 100 + "東京 *x " + "more " * 100, ENGLISH)
+    _, shown, caret = str(mistake.value).split("\n")
+    assert "character 504:" in str(mistake.value)
+    assert shown.startswith("  …")
+    assert shown.endswith("…")
+    assert len(caret) - 1 == shown.index("*") + 2  # two columns wider than they are long
+    assert len(shown) < 80
+
+
+def test_negations_may_be_anything_beside_a_word_that_must_occur():
+    assert not passes_empty(read("a (b OR NOT c) -(d -b)", ENGLISH))
+    assert read("a AND (b OR NOT c)", ENGLISH) == AllOf((A, AnyOf((B, NotOf(C)))))
+
+
+def nested(levels: int) -> str:
+    return "a (b OR " * (levels // 2) + "c" + ")" * (levels // 2)
+
+
+def test_depth_and_size_are_bounded():
+    read(nested(MAX_LEVELS), ENGLISH)
+    read("(" * MAX_LEVELS + "a" + ")" * MAX_LEVELS, ENGLISH)
+    for deep in (nested(MAX_LEVELS + 2), "(" * 100_000, "(" * (MAX_LEVELS + 1) + "a" + ")" * (MAX_LEVELS + 1)):
+        with pytest.raises(InputError, match="nested more than 12"):
+            read(deep, ENGLISH)
+    read(" OR ".join(f"w{n}" for n in range(MAX_WORDS)), ENGLISH)
+    for large in (" ".join(f"w{n}" for n in range(MAX_WORDS + 1)), f'"{"w " * (MAX_WORDS + 1)}"'):
+        with pytest.raises(InputError, match="more than 256 words"):
+            read(large, ENGLISH)
+    assert read("NOT " * 1001 + "a b", ENGLISH) == AllOf((NotOf(A), B))
+
+
+def test_the_embedder_sees_the_positive_words_alone():
+    understood = plan('title:Mars ("red planets" OR rotat*) NOT (moon -title:Mars)', ENGLISH, "advanced")
+    assert understood.text == "Mars red planets rotat"
+    assert understood.keyword.terms == ("mar", "red", "planet", "rotat*")
+    assert (understood.phrases, understood.excluded, understood.keyword.phrases) == ((), (), ())
+    assert len(understood.keyword.matching) == 3
+
+
+@given(st.lists(st.sampled_from([*'"“”«»()-*: ', " AND ", " OR ", " NOT ", "title:", "red ", "\ud800"]) | st.text()))
+def test_any_text_is_read_or_an_input_error(pieces):
+    query = "".join(pieces)
+    try:
+        understood = plan(query, ENGLISH, "advanced")
+    except InputError as error:
+        assert "the query" in str(error)  # noqa: PT017 - either outcome is right
+        return
+    assert understood.keyword.terms
+    assert understood.keyword.matching
+    assert len(understood.text) <= len(query)

@@ -1,0 +1,175 @@
+"""Which evidence each way of fusing asks for, how it weighs the legs, and what is relevant enough."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import hybridstore as hs
+from hybridstore.backends.values import Restriction
+from hybridstore.embedders.hashing import HashingEmbedder
+from hybridstore.errors import InputError
+from hybridstore.records import Evidence, KeywordQuery, Ranking
+from hybridstore.search import fusion_strategies, leg_weights, rank_fusion
+from hybridstore.search.fusion_strategies import Fused, LegResults, fuse, relevant
+from hybridstore.search.request import FUSIONS, Request
+from hybridstore.search.selection import SelectionRequest
+
+TEXTS = [f"{word} number {n} in the hall" for n, word in enumerate(["valve", "pump", "pressure", "inlet"] * 5)]
+
+
+@pytest.fixture
+def backend(tmp_path):
+    with hs.open(tmp_path / "one.db", embedder=HashingEmbedder()) as store:
+        store.add(TEXTS)
+        yield store.backend
+
+
+@pytest.fixture
+def found(backend):
+    """What both legs find for a query of two words."""
+    vector = HashingEmbedder().embed_query("valve pump")
+    keyword, terms = backend.match(KeywordQuery(("valv", "pump")), 8, Restriction())
+    return LegResults("valve pump", keyword, backend.nearest(vector, 8, Restriction()), terms, vector)
+
+
+def request(fusion_: str = "adaptive", mode: str = "hybrid", least: float | None = None) -> Request:
+    return Request(
+        query="valve pump",
+        limit=5,
+        mode=mode,
+        fusion=fusion_,
+        where=None,
+        embed=lambda _: None,
+        wanted=SelectionRequest(),
+        min_relevance=least,
+    )
+
+
+def same(one: Ranking, other: Ranking) -> bool:
+    return np.array_equal(one.chunks, other.chunks) and np.array_equal(one.scores, other.scores)
+
+
+def test_adaptive_weighs_by_the_power_that_the_store_measured(backend, found):
+    power = backend.background().power
+    fused = fuse(backend, request(), found)
+    assert (fused.power, fused.weights) == (power, leg_weights.by_power(power))
+    assert same(fused.ranking, rank_fusion.adaptive(fused.evidence, fused.weights))
+    backend.remember(dataclasses.replace(backend.background(), power=1.0))
+    weaker = fuse(backend, request(), found)
+    assert weaker.weights == leg_weights.by_power(1.0)
+    assert weaker.weights[0] > fused.weights[0]
+
+
+def test_adaptive_takes_the_usual_weights_where_nothing_was_measured(backend, found):
+    backend.remember(dataclasses.replace(backend.background(), fingerprint="another"))
+    fused = fuse(backend, request(), found)
+    assert (fused.power, fused.weights) == (None, leg_weights.by_power(None))
+    assert fused.evidence.relevance is None
+
+
+def test_adaptive_is_the_default_and_all_are_there(backend, found):
+    assert FUSIONS[0] == "adaptive"
+    for name in FUSIONS:
+        fused = fuse(backend, request(name), found)
+        both = {*found.keyword.chunks.tolist(), *found.vector.chunks.tolist()}
+        assert set(fused.ranking.chunks.tolist()) == both
+        assert (fused.evidence is not None) == (name == "adaptive")
+
+
+def test_the_others_are_what_they_are_called(backend, found):
+    assert same(fuse(backend, request("rrf"), found).ranking, rank_fusion.rrf(found.keyword, found.vector))
+    assert fuse(backend, request("rrf"), found).weights == (1.0, 1.0)
+    assert same(fuse(backend, request("convex"), found).ranking, rank_fusion.convex(found.keyword, found.vector))
+    assert fuse(backend, request("convex"), found).weights == (0.5, 0.5)
+    weights = leg_weights.by_idf(found.terms, 20, 2)
+    by_idf = fuse(backend, request("idf-rrf"), found)
+    assert by_idf.weights == weights
+    assert same(by_idf.ranking, rank_fusion.rrf(found.keyword, found.vector, weights))
+
+
+def test_the_published_weighting_goes_by_the_words_that_were_used_and_by_the_querys_length(backend, found):
+    first, second = found.terms
+    unused = dataclasses.replace(found, terms=(first, dataclasses.replace(second, used=False, document_frequency=19)))
+    assert fuse(backend, request("idf-rrf"), unused).weights == leg_weights.by_idf([first], 20, 2)
+    long = dataclasses.replace(found, text="valve " * 51)
+    assert fuse(backend, request("idf-rrf"), long).weights == pytest.approx((0.1, 0.9))
+
+
+@pytest.mark.parametrize("name", FUSIONS)
+def test_one_leg_alone_keeps_its_ranking_and_its_scores(backend, found, name):
+    words = fuse(backend, request(name, "keyword"), dataclasses.replace(found, vector=None))
+    assert words == Fused(found.keyword, (1.0, 0.0))
+    meaning = fuse(backend, request(name, "vector"), dataclasses.replace(found, keyword=None))
+    assert meaning == Fused(found.vector, (0.0, 1.0))
+    nothing = fuse(backend, request(name, "vector"), LegResults("", None, None, (), None))
+    assert (len(nothing.ranking), nothing.weights) == (0, (0.0, 0.0))
+
+
+def test_without_vectors_the_words_order_stays_and_the_scores_are_shares(backend, found):
+    """Score = BM25 / √(the best · Σ IDF · count · 2.2)."""
+    most = sum(term.idf * term.count for term in found.terms) * 2.2
+    for vector in (None, Ranking(np.empty(0, np.int64), np.empty(0))):
+        fused = fuse(backend, request(), dataclasses.replace(found, vector=vector))
+        assert fused.weights == (1.0, 0.0)
+        assert fused.evidence is None
+        assert np.array_equal(fused.ranking.chunks, found.keyword.chunks)
+        best = found.keyword.scores[0]
+        assert fused.ranking.scores == pytest.approx(found.keyword.scores / (best * most) ** 0.5)
+        assert 0 < fused.ranking.scores.max() <= 1
+        assert same(fuse(backend, request("rrf"), dataclasses.replace(found, vector=vector)).ranking, found.keyword)
+
+
+def test_nothing_found_by_either_leg_is_nothing(backend):
+    for name in FUSIONS:
+        assert len(fuse(backend, request(name), LegResults("", None, None, (), None)).ranking) == 0
+
+
+def test_evidence_is_there_for_any_fusion_that_is_cut_by_relevance(backend, found):
+    for name in FUSIONS:
+        fused = fuse(backend, request(name, least=0.5), found)
+        assert fused.evidence.relevance is not None
+        assert len(relevant(fused, 1e-9, [])) == len(fused.ranking)
+
+
+# relevant
+
+
+def judged(relevance: list[float] | None) -> Fused:
+    """Give a ranking of chunks 3, 2, 1 with the relevance of 1, 2, 3."""
+    ones = np.ones(3)
+    evidence = Evidence(
+        chunks=np.array([1, 2, 3], np.int64),
+        keyword=ones,
+        coverage=ones,
+        vector=ones,
+        relevance=None if relevance is None else np.array(relevance),
+    )
+    return Fused(Ranking(np.array([3, 2, 1], np.int64), np.array([0.9, 0.5, 0.2])), (0.5, 0.5), evidence)
+
+
+def test_what_is_less_relevant_is_left_out_and_the_order_stays():
+    notes: list[str] = []
+    kept = relevant(judged([0.8, 0.2, 0.5]), 0.5, notes)
+    assert (kept.chunks.tolist(), kept.scores.tolist(), notes) == ([3, 1], [0.9, 0.2], [])
+
+
+def test_where_nothing_is_relevant_it_is_said_how_near_the_best_came():
+    notes: list[str] = []
+    assert len(relevant(judged([0.1, 0.314, 0.2]), 0.6, notes)) == 0
+    assert notes == ["Nothing here seems to answer this: the most relevant passage has 0.31 of 0.60."]
+
+
+def test_without_a_least_relevance_all_stays():
+    assert len(relevant(judged([0.1, 0.2, 0.3]), None, [])) == 3
+    assert len(relevant(judged(None), None, [])) == 3
+    assert len(relevant(judged([0.0, 0.0, 0.0]), 0.0, [])) == 3
+
+
+def test_relevance_that_nobody_knows_is_an_error_that_says_what_to_do():
+    with pytest.raises(InputError, match="measured nothing; `hybridstore reembed`"):
+        relevant(judged(None), 0.5, [])
+    words = Fused(Ranking(np.array([1], np.int64), np.ones(1)), (1.0, 0.0))
+    with pytest.raises(InputError, match="only keywords could be searched here: open the store with its embedder"):
+        relevant(words, 0.5, [])
+    assert len(relevant(Fused(fusion_strategies.EMPTY, (1.0, 0.0)), 0.5, [])) == 0

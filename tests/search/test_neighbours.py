@@ -1,0 +1,119 @@
+"""A chunk in the light of what stands beside it: the arithmetic, who counts as beside, and that filters hold."""
+
+import numpy as np
+import pytest
+
+import hybridstore as hs
+from hybridstore.embedders.hashing import HashingEmbedder
+from hybridstore.search.evidence import at_large
+from hybridstore.search.neighbours import REACH
+
+TALK = [
+    "good morning everyone",
+    "where was the honeymoon",
+    "in lisbon",
+    "two weeks",
+    "lovely",
+    "and the weather",
+    "rain",
+]
+
+
+def around(document_id):
+    """Talks' turns are called t0, t1 …; what is called otherwise stands alone."""
+    if not document_id.startswith("t"):
+        return ()
+    n = int(document_id[1:])
+    return [f"t{k}" for k in range(max(n - REACH, 0), n + REACH + 1)]
+
+
+@pytest.fixture(params=[1024, 0], ids=["in memory", "from SQLite"])
+def store(tmp_path, request):
+    with hs.open(tmp_path / "talk.db", embedder=HashingEmbedder(64), memory=request.param) as store:
+        store.add([hs.Document(id=f"t{n}", text=text, metadata={"n": n}) for n, text in enumerate(TALK)])
+        store.add([hs.Document(id=f"other{n}", text=f"stone number {n}") for n in range(30)])
+        yield store
+
+
+def evidence(store, query, **options):
+    return store.search(query, **options).trace.evidence
+
+
+def by_id(store, found):
+    return {
+        id_: found.at(chunk)
+        for chunk, id_ in zip(found.chunks, store.backend.documents_of(found.chunks.tolist()), strict=True)
+    }
+
+
+def test_words_of_the_stronger_neighbour_count_half_and_vectors_are_averaged(store):
+    query = "honeymoon"
+    plain, light = evidence(store, query), evidence(store, query, around=around)
+    alone, read = by_id(store, plain), by_id(store, light)
+    vectors = {id_: store.backend.vectors([int(plain.chunks[place])])[0] for id_, place in alone.items()}
+    asked = store.embedder().embed_query(query)
+    mean, deviation = at_large(store.backend.sample()[1] @ asked)
+    for n in range(len(TALK)):
+        near = {k: f"t{k}" for k in range(n - REACH, n + REACH + 1) if k != n and 0 <= k < len(TALK)}
+        share = {k: 0.5 if abs(k - n) == 1 else 0.25 for k in near}
+        best = max(share[k] * plain.keyword[alone[id_]] for k, id_ in near.items())
+        assert light.keyword[read[f"t{n}"]] == pytest.approx(plain.keyword[alone[f"t{n}"]] + best)
+        mixed = vectors[f"t{n}"] + 0.5 * sum(vectors[id_] for id_ in near.values())
+        cosine = float(mixed @ asked / np.linalg.norm(mixed))
+        assert light.vector[read[f"t{n}"]] == pytest.approx((cosine - mean) / deviation, abs=1e-4)
+    for n in range(30):
+        assert light.keyword[read[f"other{n}"]] == plain.keyword[alone[f"other{n}"]]
+        assert light.vector[read[f"other{n}"]] == pytest.approx(plain.vector[alone[f"other{n}"]])
+    assert light.relevance == pytest.approx(plain.relevance)
+
+
+def test_an_answer_comes_up_beside_its_question(store):
+    plain = [hit.document_id for hit in store.search("where was the honeymoon", limit=37)]
+    light = [hit.document_id for hit in store.search("where was the honeymoon", limit=37, around=around)]
+    assert light.index("t2") < plain.index("t2")
+    assert light[0] == "t1"
+    assert light.index("t2") <= 3
+
+
+def test_neighbours_that_no_leg_found_become_candidates(store):
+    found = evidence(store, "honeymoon", limit=1, depth=1, around=around)
+    assert {"t0", "t1", "t2", "t3"} <= by_id(store, found).keys()
+    assert list(found.chunks) == sorted(found.chunks)
+
+
+def test_what_a_filter_bars_is_neither_shown_nor_counted(store):
+    where = hs.field("n") != 1
+    hits = store.search("honeymoon", limit=40, where=where, around=around)
+    assert "t1" not in {hit.document_id for hit in hits}
+    barred = evidence(store, "honeymoon", where=where, around=around)
+    assert barred.keyword[by_id(store, barred)["t2"]] == 0.0
+
+
+def test_chunks_of_one_document_stand_beside_each_other(store):
+    long = "\n\n".join(f"Paragraph {n} about {word}. " * 30 for n, word in enumerate(("oak", "elm", "yew", "fir")))
+    store.add(hs.Document(id="t100", text=long))
+    light = evidence(store, "yew", limit=60, around=around)
+    plain = evidence(store, "yew", limit=60)
+    ids = store.backend.documents_of(light.chunks.tolist())
+    lit = [chunk for chunk, id_ in zip(light.chunks, ids, strict=True) if id_ == "t100"]
+    assert len(lit) >= 3
+    raised = [light.keyword[light.at(chunk)] > plain.keyword[plain.at(chunk)] for chunk in lit if plain.at(chunk)]
+    assert any(raised)
+
+
+def test_without_anything_that_stands_among_others_nothing_changes(store):
+    plain, light = (store.search("stone", around=each).trace for each in (None, lambda _: ()))
+    assert [hit.document_id for hit in plain.hits] == [hit.document_id for hit in light.hits]
+    assert [hit.score for hit in plain.hits] == [hit.score for hit in light.hits]
+
+
+@pytest.mark.parametrize("how", [{"mode": "keyword"}, {"mode": "vector"}, {"fusion": "rrf"}])
+def test_it_needs_evidence_of_both_legs(store, how):
+    with pytest.raises(hs.InputError, match="around goes by what speaks for each chunk"):
+        store.search("honeymoon", around=around, **how)
+
+
+def test_without_vectors_words_alone_decide(tmp_path):
+    with hs.open(tmp_path / "words.db", embedder="none") as store:
+        store.add([hs.Document(id=f"t{n}", text=text) for n, text in enumerate(TALK)])
+        assert [hit.document_id for hit in store.search("honeymoon", around=around)] == ["t1"]

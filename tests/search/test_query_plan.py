@@ -1,0 +1,173 @@
+"""How a person's query is read."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hybridstore.search.query_plan import plan
+from hybridstore.text.analysis import Analyser
+from hybridstore.text.expressions import NotOf, WordSequence
+
+ENGLISH = Analyser()
+
+
+def read(query: str):
+    understood = plan(query, ENGLISH)
+    return understood.text, understood.phrases, understood.excluded
+
+
+@pytest.mark.parametrize(
+    ("query", "text", "phrases", "excluded"),
+    [
+        ("red planet", "red planet", (), ()),
+        ('"red planet"', "red planet", ("red planet",), ()),
+        ('the "red planet" Mars', "the red planet Mars", ("red planet",), ()),
+        ('"one" "two words"', "one two words", ("one", "two words"), ()),
+        ("“red planet”", "red planet", ("red planet",), ()),
+        ("„roter Planet“", "roter Planet", ("roter Planet",), ()),
+        ("«красная планета»", "красная планета", ("красная планета",), ()),
+        ("planet -red", "planet", (), ("red",)),
+        ('planet -"red giant"', "planet", (), ("red giant",)),
+        ("planet -red -giant", "planet", (), ("red", "giant")),
+        ("well-known planet", "well-known planet", (), ()),
+        ("planet - red", "planet - red", (), ()),
+        ("-5 degrees", "-5 degrees", (), ()),
+        ("below -40", "below -40", (), ()),
+        ("--verbose", "--verbose", (), ()),
+        ("-red", "-red", (), ()),
+        ("-red -blue", "-red -blue", (), ()),
+        ('-"red giant"', '-"red giant"', (), ()),
+        ('"red planet', '"red planet', (), ()),
+        ('red" planet', 'red" planet', (), ()),
+        ('a 5" disk and a 3" disk', 'a 5" disk and a 3" disk', (), ()),
+        ("the dog's bone", "the dog's bone", (), ()),
+        ("'red planet'", "'red planet'", (), ()),
+        ("rock 'n' roll", "rock 'n' roll", (), ()),
+        ('""', '""', (), ()),
+        ('" "', "", (), ()),
+        ('"..."', "...", (), ()),
+        ("", "", (), ()),
+        ("  ", "  ", (), ()),
+    ],
+)
+def test_a_query_is_read_as(query, text, phrases, excluded):
+    understood = read(query)
+    assert understood[1:] == (phrases, excluded)
+    assert understood[0].strip() == text.strip()
+
+
+def test_the_words_of_a_phrase_are_not_searched_for_alone():
+    keyword = plan('the "red planets" Mars', ENGLISH).keyword
+    assert keyword.terms == ("mar",)
+    assert keyword.phrases == (("red", "planet"),)
+    assert keyword.excluded == ()
+
+
+def test_only_exclusions_mean_their_words():
+    keyword = plan("-red -blue", ENGLISH).keyword
+    assert (keyword.terms, keyword.excluded) == (("red", "blue"), ())
+
+
+def test_quotes_in_a_long_question_only_quote():
+    short = 'what does it mean that a "red planet" was seen here'  # nine other words
+    long = 'what does it mean that a "red planet" was seen over here today by them'
+    assert plan(short, ENGLISH).phrases == ("red planet",)
+    understood = plan(long, ENGLISH)
+    assert understood.phrases == ()
+    assert {"red", "planet"} <= set(understood.keyword.terms)
+    assert plan(long + " -blue", ENGLISH).excluded == ("blue",)
+
+
+def test_half_characters_are_replaced():
+    understood = plan("red \ud800 planet", ENGLISH)
+    understood.text.encode()
+    assert understood.keyword.terms == ("red", "planet")
+
+
+@pytest.mark.parametrize(
+    ("query", "text", "matching"),
+    [
+        ("title:red planet", "red planet", (WordSequence(("red",), "title"),)),
+        ('planet title:"red giant"', "planet red giant", (WordSequence(("red", "giant"), "title"),)),
+        ("planet heading:red", "planet red", (WordSequence(("red",), "heading"),)),
+        ("Title:red", "red", (WordSequence(("red",), "title"),)),
+        ("planet -title:red", "planet", (NotOf(WordSequence(("red",), "title")),)),
+        ('planet -heading:"red giant"', "planet", (NotOf(WordSequence(("red", "giant"), "heading")),)),
+        ("title:.env", ".env", (WordSequence(("env",), "title"),)),
+        ("title:a-b", "a-b", (WordSequence(("a", "b"), "title"),)),
+        ("title:title:x", "title:x", (WordSequence(("titl", "x"), "title"),)),
+        ("-title:red", "red", ()),  # nothing but exclusions
+        ("title: red", "title: red", ()),
+        ("red title:", "red title:", ()),
+        ("http://x note:abc", "http://x note:abc", ()),
+        ("subtitle:red", "subtitle:red", ()),
+        ("title:://x", "title:://x", ()),
+        ('title:"red', 'title:"red', ()),
+        ('title:"..."', "...", ()),
+        ("red AND (blue OR NOT green*)", "red AND (blue OR NOT green*)", ()),
+    ],
+)
+def test_a_field_binds_the_word_or_phrase_directly_behind_it(query, text, matching):
+    understood = plan(query, ENGLISH)
+    assert (understood.text, understood.keyword.matching) == (text, matching)
+    assert (understood.phrases, understood.keyword.phrases) == ((), ())
+
+
+def test_what_is_asked_of_a_field_is_also_sought():
+    keyword = plan('title:planets "blue giant" heading:"red spots" -title:moon', ENGLISH).keyword
+    assert keyword.terms == ("planet", "red", "spot")
+    assert keyword.phrases == (("blue", "giant"),)
+    assert keyword.excluded == ()
+
+
+@given(st.lists(st.sampled_from(['"', "“", "”", "-", " ", "red ", "giant", "title:", "\ud800"]) | st.text(max_size=3)))
+def test_a_plan_is_never_larger_than_its_query(pieces):
+    query = "".join(pieces)
+    understood = plan(query, ENGLISH)
+    assert len(understood.text) <= len(query)
+    assert len(understood.phrases) == len(understood.keyword.phrases)
+    assert len(understood.excluded) == len(understood.keyword.excluded)
+    assert all(understood.keyword.phrases + understood.keyword.excluded)
+    assert not any(set(' "') & set(token) for token in understood.keyword.terms)
+
+
+@pytest.mark.parametrize(
+    ("query", "terms", "ignored"),
+    [
+        ("how do I change the inlet valve?", ("chang", "inlet", "valv"), ("how", "do", "I", "the")),
+        ("the the valve", ("valv",), ("the",)),
+        ("what is this", ("what", "is", "this"), ()),
+        ("what does WHO say", ("who", "say"), ("what", "does")),
+        ("valve -the", ("valv",), ()),
+    ],
+)
+def test_words_that_only_carry_a_questions_grammar_are_not_searched_for(query, terms, ignored):
+    understood = plan(query, ENGLISH)
+    assert (understood.keyword.terms, understood.ignored) == (terms, ignored)
+
+
+def test_the_embedder_gets_the_question_with_its_grammar():
+    assert plan("how do I change the valve", ENGLISH).text == "how do I change the valve"
+
+
+def test_phrases_fields_and_exclusions_keep_words_of_grammar():
+    understood = plan('what did "the valve of the pump" cost title:of -"to be"', ENGLISH)
+    assert understood.keyword.phrases == (("the", "valv", "of", "the", "pump"),)
+    assert understood.keyword.excluded == (("to", "be"),)
+    assert understood.keyword.matching == (WordSequence(("of",), "title"),)
+    assert understood.keyword.terms == ("cost",)
+    assert understood.ignored == ("what", "did", "of")
+    quoted = plan('"to be or not to be"', ENGLISH)
+    assert (quoted.keyword.phrases, quoted.ignored) == ((("to", "be", "or", "not", "to", "be"),), ())
+
+
+def test_the_advanced_syntax_searches_for_what_it_is_told():
+    understood = plan("how AND the AND valve", ENGLISH, "advanced")
+    assert understood.keyword.terms == ("how", "the", "valv")
+    assert understood.ignored == ()
+
+
+def test_a_language_without_a_list_keeps_all_words():
+    understood = plan("how do I change the valve", Analyser("none"))
+    assert understood.keyword.terms == ("how", "do", "i", "change", "the", "valve")
+    assert understood.ignored == ()

@@ -1,0 +1,174 @@
+"""Two rankings to one: each formula, spelled out."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hybridstore.records import Evidence, Ranking
+from hybridstore.search.leg_weights import by_power
+from hybridstore.search.rank_fusion import IDENTICAL, RRF_K, adaptive, alone, convex, rrf
+
+
+def ranking(*chunks: int) -> Ranking:
+    return Ranking(np.array(chunks, np.int64), np.linspace(1, 0, len(chunks)))
+
+
+def scored(scores: dict[int, float]) -> Ranking:
+    """Give a ranking of chunks with these scores, as a leg gives it: falling, ties by id."""
+    best = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))
+    return Ranking(np.array([chunk for chunk, _ in best], np.int64), np.array([points for _, points in best], float))
+
+
+def evidence(parts: dict[int, tuple[float, float]]) -> Evidence:
+    """Give evidence: (keyword, vector) by chunk."""
+    both = np.array([parts[chunk] for chunk in sorted(parts)], float).reshape(-1, 2)
+    chunks = np.array(sorted(parts), np.int64)
+    return Evidence(chunks=chunks, keyword=both[:, 0], coverage=both[:, 0], vector=both[:, 1])
+
+
+def as_dict(result: Ranking) -> dict[int, float]:
+    return dict(zip(result.chunks.tolist(), result.scores.tolist(), strict=True))
+
+
+def fused(*arguments, **options) -> dict[int, float]:
+    return as_dict(rrf(*arguments, **options))
+
+
+# adaptive
+
+
+def test_an_adaptive_score_is_the_weighed_sum_of_what_speaks_for_a_chunk():
+    found = as_dict(adaptive(evidence({3: (0.5, 6.0), 5: (1.0, 0.0), 8: (0.0, 9.0)}), (0.4, 0.6)))
+    assert found == pytest.approx({3: 0.4 * 0.5 + 0.6 * 6 / 12, 8: 0.6 * 9 / 12, 5: 0.4})
+    assert list(found) == [3, 8, 5]
+    assert IDENTICAL == 12.0
+
+
+def test_an_adaptive_score_lies_between_0_and_1_in_the_order_of_what_it_is_cut_from():
+    found = as_dict(adaptive(evidence({1: (1.0, 20.0), 2: (1.0, 30.0), 3: (0.0, -9.0), 4: (0.0, -1.0)}), (0.4, 0.6)))
+    assert list(found.items()) == [(2, 1.0), (1, 1.0), (4, 0.0), (3, 0.0)]
+
+
+def test_equal_adaptive_scores_go_to_the_smaller_id():
+    assert list(as_dict(adaptive(evidence({9: (0.5, 3.0), 2: (0.5, 3.0), 4: (0.5, 3.0)}), (0.5, 0.5)))) == [2, 4, 9]
+
+
+def test_no_evidence_is_no_ranking():
+    assert len(adaptive(evidence({}), (0.5, 0.5))) == 0
+
+
+@given(
+    st.dictionaries(st.integers(1, 40), st.tuples(st.floats(0, 1), st.floats(-15, 15)), max_size=15),
+    st.floats(0, 10).map(by_power),
+)
+def test_an_adaptive_ranking_is_the_formula(parts, weights):
+    result = adaptive(evidence(parts), weights)
+    sums = {chunk: weights[0] * words + weights[1] * meaning / 12 for chunk, (words, meaning) in parts.items()}
+    assert as_dict(result) == pytest.approx({chunk: min(max(points, 0.0), 1.0) for chunk, points in sums.items()})
+    assert result.chunks.tolist() == sorted(sums, key=lambda chunk: (-sums[chunk], chunk))
+    assert (np.diff(result.scores) <= 0).all()
+
+
+@given(
+    st.dictionaries(st.integers(1, 40), st.tuples(st.floats(0, 1), st.floats(0, 11)), min_size=1, max_size=15),
+    st.integers(1, 40),
+)
+def test_an_adaptive_score_does_not_go_by_the_other_candidates(parts, left):
+    weights = (0.4, 0.6)
+    some = {chunk: each for chunk, each in parts.items() if chunk != left}
+    whole = as_dict(adaptive(evidence(parts), weights))
+    assert all(whole[chunk] == points for chunk, points in as_dict(adaptive(evidence(some), weights)).items())
+
+
+# alone
+
+
+def test_a_leg_alone_has_shares_of_the_most_there_could_be():
+    result = alone(scored({7: 4.0, 3: 2.0, 9: 1.0}), 8.0)
+    assert list(as_dict(result).items()) == [(7, 0.5), (3, 0.25), (9, 0.125)]
+    assert as_dict(alone(scored({7: 4.0, 3: 2.0}), 3.0)) == pytest.approx({7: 1.0, 3: 2 / 3})
+    assert len(alone(ranking(), 0.0)) == 0
+    assert as_dict(alone(scored({7: 0.5}), 0.0)) == {7: 0.5}  # nothing to take shares of
+
+
+# convex
+
+
+def test_a_convex_score_is_the_weighed_sum_of_both_legs_scaled_scores():
+    found = as_dict(convex(scored({1: 8.0, 2: 4.0}), scored({2: 0.9, 3: 0.6, 4: 0.5}), (0.25, 0.75)))
+    wanted = {1: 0.25, 2: 0.25 * 4 / 8 + 0.75, 3: 0.75 * (0.6 - 0.5) / (0.9 - 0.5), 4: 0.0}
+    assert found == pytest.approx(wanted)
+    assert list(found) == [2, 1, 3, 4]
+
+
+def test_convex_weighs_both_legs_alike_unless_told():
+    keyword, vector = scored({1: 2.0, 2: 1.0}), scored({2: 0.5, 1: 0.1})
+    assert as_dict(convex(keyword, vector)) == as_dict(convex(keyword, vector, (0.5, 0.5)))
+
+
+def test_convex_takes_a_leg_of_equal_cosines_whole():
+    assert as_dict(convex(ranking(), scored({5: 0.3}))) == {5: 0.5}
+    assert list(as_dict(convex(ranking(), scored({9: 0.3, 5: 0.3}))).items()) == [(5, 0.5), (9, 0.5)]
+
+
+def test_convex_of_an_empty_leg_is_the_other():
+    assert as_dict(convex(scored({5: 3.0, 4: 1.5}), ranking())) == {5: 0.5, 4: 0.25}
+    assert len(convex(ranking(), ranking())) == 0
+
+
+legs = st.dictionaries(st.integers(1, 30), st.floats(0.01, 50), max_size=15)
+
+
+@given(legs, legs)
+def test_a_convex_ranking_is_the_formula(keyword, vector):
+    cosines = {chunk: points / 50 for chunk, points in vector.items()}
+    low, high = min(cosines.values(), default=0), max(cosines.values(), default=0)
+    wanted: dict[int, float] = {}
+    for chunk in keyword | vector:
+        words = keyword.get(chunk, 0) / max(keyword.values(), default=1)
+        scale = (cosines[chunk] - low) / (high - low) if chunk in cosines and high > low else float(chunk in cosines)
+        wanted[chunk] = 0.5 * words + 0.5 * scale
+    result = convex(scored(keyword), scored(cosines))
+    assert as_dict(result) == pytest.approx(wanted)
+    assert ((result.scores >= 0) & (result.scores <= 1 + 1e-12)).all()
+    assert np.array_equal(result.chunks, result.chunks[np.lexsort((result.chunks, -result.scores))])
+
+
+# rrf
+
+
+def test_a_score_is_the_sum_of_reciprocal_ranks():
+    scores = fused(ranking(7, 3, 9), ranking(3, 8))
+    assert scores == pytest.approx({3: 1 / 62 + 1 / 61, 7: 1 / 61, 8: 1 / 62, 9: 1 / 63})
+    assert list(scores) == [3, 7, 8, 9]
+    assert RRF_K == 60
+
+
+def test_weights_and_k_count():
+    scores = fused(ranking(7, 3), ranking(3), weights=(0.5, 2.0), k=1)
+    assert scores == pytest.approx({3: 0.5 / 3 + 2.0 / 2, 7: 0.5 / 2})
+
+
+def test_a_tie_goes_to_the_smaller_id():
+    assert list(fused(ranking(9), ranking(2))) == [2, 9]
+
+
+def test_nothing_and_nothing_is_nothing():
+    assert len(rrf(ranking(), ranking())) == 0
+    assert list(fused(ranking(), ranking(5, 4))) == [5, 4]
+
+
+rankings = st.lists(st.integers(1, 30), unique=True, max_size=15).map(lambda chunks: ranking(*chunks))
+
+
+@given(rankings, rankings)
+def test_it_is_the_formula(keyword, vector):
+    expected: dict[int, float] = {}
+    for leg in (keyword, vector):
+        for chunk, rank in leg.ranks().items():
+            expected[chunk] = expected.get(chunk, 0.0) + 1 / (60 + rank)
+    result = rrf(keyword, vector)
+    assert dict(zip(result.chunks.tolist(), result.scores.tolist(), strict=True)) == pytest.approx(expected)
+    order = list(zip((-result.scores).tolist(), result.chunks.tolist(), strict=True))
+    assert [chunk for _, chunk in order] == [c for _, c in sorted((round(s, 12), c) for s, c in order)]

@@ -1,0 +1,96 @@
+"""A Trace in sentences."""
+
+import numpy as np
+import pytest
+
+from hybridstore.records import Evidence, Term
+from hybridstore.search.leg_weights import USUAL_POWER, by_power
+from hybridstore.search.trace_text import tell_confidence, tell_parts, tell_terms, tell_weights
+
+
+def evidence(relevance=None, **parts):
+    made = {"keyword": [0.5], "coverage": [0.625], "vector": [6.0]} | parts
+    arrays = {name: np.array(values) for name, values in made.items()}
+    return Evidence(chunks=np.array([7]), relevance=None if relevance is None else np.array(relevance), **arrays)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "said"),
+    [
+        (0.98, "Confident that the store has an answer: 0.98."),
+        (0.5, "The store probably has an answer: 0.50."),
+        (0.03, "Probably nothing here answers this: 0.03."),
+    ],
+)
+def test_confidence_is_told_in_words(confidence, said):
+    assert tell_confidence(evidence([confidence])) == said
+
+
+def test_unknown_confidence_is_not_told():
+    assert tell_confidence(None) is None
+    assert tell_confidence(evidence()) is None
+
+
+def test_the_usual_power_is_that_which_is_weighed_by_unmeasured():
+    assert by_power(USUAL_POWER) == by_power(None)
+
+
+def test_weights_are_told_with_the_measurement_they_come_from(made):
+    one, why = tell_weights(made(power=3.7, weights=(0.43, 0.57)))
+    assert (
+        one == "Fused by adaptive: the keyword leg weighs 0.43, the vector leg 0.57; the legs share 1 of their top 10."
+    )
+    assert "at 3.7 standard deviations (power); 4 is usual and gives them 0.64." in why
+    assert "is unknown" in tell_weights(made(power=None))[1]
+    assert tell_weights(made(fusion="idf-rrf", weights=(0.3456, 0.6544))) == [
+        "Fused by idf-rrf, weights 0.346 and 0.654; the legs share 1 of their top 10."
+    ]
+    assert tell_weights(made(vector=None)) == []
+
+
+def test_a_vector_leg_that_found_nothing_leaves_it_to_the_words(made):
+    assert tell_weights(made(vector=([], []))) == ["The vector leg found nothing, so the words alone decide."]
+
+
+def test_the_parts_of_a_score_are_told_with_what_they_are_made_of(made):
+    # 0.4 · 0.5 + 0.6 · 6 / 12
+    assert tell_parts(made(evidence=evidence()), 7) == (
+        "0.400 × 0.500 (words: 62 % of the query's, by weight) + "
+        "0.600 × 0.500 (cosine 0.700, 6.0 standard deviations above the average chunk)"
+    )
+    below = tell_parts(made(evidence=evidence(vector=[-3.0], keyword=[0.0]), vector=([8], [0.2])), 7)
+    assert below.endswith("-0.250 (3.0 standard deviations below the average chunk), kept within 0 and 1")
+    assert tell_parts(made(evidence=evidence()), 8) is None
+    assert tell_parts(made(evidence=evidence(), fusion="rrf"), 7) is None
+    assert tell_parts(made(), 7) is None
+
+
+def test_terms_are_told_by_what_became_of_them(made):
+    terms = (Term("the", 90, 0.1, used=False), Term("pump", 3, 3.0), Term("valv", 2, 4.0), Term("zebra", 0, 6.0))
+    assert tell_terms(made(terms=terms, ignored=("how", "is"))) == [
+        "Terms, rarest first: valv (in 2, idf 4.00), pump (in 3, idf 3.00).",
+        "So common that they add little, and were left out: the (in 90, idf 0.10).",
+        "In no passage: zebra.",
+        "Ignored, for they only carry the grammar: how, is.",
+    ]
+    assert tell_terms(made(terms=terms, phrases=("the pump",)))[1].startswith("Not looked for by themselves")
+    assert tell_terms(made(keyword=None)) == []
+
+
+@pytest.fixture
+def made():
+    """Make a Trace; rankings are pairs of ids and scores."""
+    from hybridstore.records import Ranking, Trace
+
+    def ranking(pair):
+        return None if pair is None else Ranking(np.array(pair[0], np.int64), np.array(pair[1], np.float64))
+
+    def make(*, keyword=([7], [2.0]), vector=([7], [0.7]), weights=(0.4, 0.6), fusion="adaptive", **more):
+        return Trace(
+            **{"query": "", "mode": "hybrid", "limit": 10, "depth": 200, "terms": (), "phrases": (), "excluded": ()}
+            | {"hits": (), "timings": {}, "fused": ranking(([7], [0.5]))}
+            | {"keyword": ranking(keyword), "vector": ranking(vector), "weights": weights, "fusion": fusion}
+            | more
+        )
+
+    return make

@@ -1,0 +1,41 @@
+"""What goes wrong behind the store is told in sentences that name nothing of the machine."""
+
+import pytest
+
+from hybridstore import errors
+from hybridstore.serving import error_messages
+
+PATH = "/home/somebody/private/notes.db"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.FileBusy(PATH, 30.0),
+        errors.FileDamaged(PATH, "page 7 is torn"),
+        errors.FileRefused(PATH, "it is no store"),
+        errors.ModelUnavailable(f"{PATH}/model", f"there is no folder {PATH}/model"),
+        errors.EmbedderMismatch(f"{PATH}/one@abc", f"{PATH}/two@def"),
+    ],
+)
+def test_no_path_of_the_machine_is_told(error):
+    told = error_messages.sentence(error)
+    assert "private" not in told
+    assert "the store" in told
+    assert ";" in told  # and what can be done
+
+
+def test_what_a_model_can_do_something_about_is_told_as_it_is():
+    assert error_messages.sentence(errors.InputError("limit is from 1 to 50")) == "limit is from 1 to 50"
+    assert "whoever runs this server" in error_messages.sentence(
+        errors.MissingExtra("files", "walking folders", "pathspec")
+    )
+
+
+def test_many_mistakes_are_counted_not_listed():
+    mistakes = [{"loc": (f"field{n}",), "msg": "Field required"} for n in range(5)]
+    told = error_messages.misused("search", mistakes)
+    assert (
+        told
+        == "search was not run; field0: field required; field1: field required; field2: field required (and 2 more)"
+    )

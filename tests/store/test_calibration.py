@@ -1,0 +1,247 @@
+"""When a store measures its own vectors, and what it finds out about them."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+import hybridstore as hs
+from hybridstore.backends.values import Calibration
+from hybridstore.embedders.hashing import HashingEmbedder
+from hybridstore.store import calibration
+from hybridstore.store.calibration import measure, settle
+from hybridstore.store.embedder_choice import identify
+
+
+def lines(first: int, last: int) -> list[str]:
+    """Give texts of words of their own."""
+    words = [hashlib.sha256(str(n).encode()).hexdigest()[:7] for n in range(12 * first, 12 * last)]
+    return [" ".join(words[n : n + 12]) for n in range(0, len(words), 12)]
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Count the measurements."""
+    made = []
+
+    def counted(backend, embedder):
+        made.append(embedder.fingerprint)
+        return measure(backend, embedder)
+
+    monkeypatch.setattr(calibration, "measure", counted)
+    return made
+
+
+def test_a_store_is_measured_when_text_was_embedded(store, embedder):
+    assert store.backend.background() is None
+    store.add(lines(0, 20))
+    known = store.backend.background()
+    assert (known.fingerprint, known.chunks) == (embedder.fingerprint, 20)
+    assert known == measure(store.backend, embedder)
+    assert store.search("word").trace.power == known.power
+
+
+def test_it_is_measured_again_when_it_has_doubled_or_halved(store, asked):
+    store.add(lines(0, 20))
+    store.add(lines(20, 39))
+    assert len(asked) == 1
+    store.add(lines(39, 40))  # twice as many
+    assert len(asked) == 2
+    assert store.backend.background().chunks == 40
+    store.remove([document.id for document in store.documents()][:21])
+    assert len(asked) == 2  # nothing was embedded
+    store.add(lines(40, 41))
+    assert len(asked) == 3
+    assert store.backend.background().chunks == 20
+
+
+def test_an_add_that_embeds_nothing_measures_nothing(store, asked, path):
+    store.add([])
+    assert asked == []
+    store.add(lines(0, 5))
+    store.backend.remember(Calibration(fingerprint="another", chunks=5, power=1.0, chance=0.1, spread=0.1))
+    store.add(lines(0, 5))  # all of them known
+    assert len(asked) == 1
+    with hs.open(path, embedder="none") as plain:
+        plain.add(lines(5, 9))
+    assert len(asked) == 1
+
+
+def test_a_writer_measures_once_at_its_end(store, asked):
+    with store.writer() as writer:
+        for text in lines(0, 12):
+            writer.add(hs.Document(id=text[:7], text=text))
+            writer.flush()
+        assert asked == []
+    assert len(asked) == 1
+
+
+def test_a_writer_that_fails_measures_nothing(store, asked):
+    def failing():
+        yield from lines(0, 3)
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        store.add(failing())
+    assert asked == []
+
+
+def test_given_vectors_are_not_measured(store, path, asked, tmp_path):
+    vectors = np.random.default_rng(1).normal(size=(6, 32))
+    store.add(lines(0, 6), vectors=vectors)
+    assert asked == []
+    assert store.backend.background() is None
+    with hs.open(tmp_path / "given.db") as given:
+        given.add(lines(0, 6), vectors=vectors)
+        results = given.search("word", vector=vectors[0])
+    assert results.confidence is None
+    assert results[0].relevance is None
+    assert 0 < results[0].score <= 1
+
+
+def test_reembedding_measures_the_new_vectors(store, asked, counting, embedder):
+    store.add(lines(0, 10))
+    other = counting("other", 16)
+    store.reembed(other)
+    assert asked == [embedder.fingerprint, other.fingerprint]
+    assert store.backend.background() == measure(store.backend, other)
+    assert store.search(lines(3, 4)[0]).confidence is not None
+
+
+def test_a_store_that_was_never_measured_can_make_up_for_it(plain, counting):
+    plain.add(lines(0, 10))
+    assert plain.search("word").confidence is None
+    plain.reembed(counting())
+    assert plain.search(lines(0, 1)[0]).confidence > 0.5
+
+
+def test_a_backup_knows_what_was_measured(store, tmp_path, embedder):
+    store.add(lines(0, 10))
+    store.backup(tmp_path / "copy.db")
+    with hs.open(tmp_path / "copy.db", embedder=embedder) as copy:
+        assert copy.backend.background() == store.backend.background() is not None
+
+
+def test_measuring_is_deterministic(store, tmp_path, embedder):
+    store.add(lines(0, 100))
+    assert measure(store.backend, embedder) == measure(store.backend, embedder)
+    with hs.open(tmp_path / "second.db", embedder=embedder, memory=0) as second:
+        second.add(lines(0, 100))
+        assert second.backend.background() == store.backend.background()
+
+
+def test_no_more_than_64_fragments_and_32_questions_are_asked(store, embedder):
+    store.add(lines(0, 1_000))
+    assert 64 <= len(embedder.queries) <= 64 + 32
+
+
+def test_a_store_of_nothing_to_ask_about_is_not_measured(store, embedder):
+    assert measure(store.backend, embedder) is None
+    store.add(hs.Document(id="blank", text=" \n "))
+    assert measure(store.backend, embedder) is None
+    assert store.backend.background() is None
+    assert store.search("word").confidence is None
+
+
+def test_vectors_that_know_their_texts_have_power_and_shuffled_ones_have_none(tmp_path):
+    embedder = HashingEmbedder(256)
+    texts = lines(0, 150)
+    with hs.open(tmp_path / "right.db", embedder=embedder) as right:
+        right.add(texts)
+        known = right.backend.background()
+    with hs.open(tmp_path / "wrong.db", embedder=embedder) as wrong:
+        vectors = embedder.embed_documents(texts)
+        wrong.add(texts, vectors=np.roll(vectors, 7, axis=0), chunk=False)
+        settle(wrong.backend, embedder)
+        shuffled = wrong.backend.background()
+    assert known.power > 4
+    assert shuffled.power < 1
+    assert known.chance == pytest.approx(shuffled.chance)  # the same vectors, of whatever they are
+    assert 0 < known.chance < 0.5
+    assert 0.01 < known.spread < 0.2
+
+
+def test_few_answers_are_pulled_towards_what_is_usual(tmp_path):
+    """Power = (Σ of the answers + 8 · 4) / (their number + 8)."""
+    embedder = HashingEmbedder(256)
+    with hs.open(tmp_path / "one.db", embedder=embedder) as store:
+        (text,) = lines(0, 1)
+        store.add(text)
+        known = store.backend.background()
+    fragment = embedder.embed_query(calibration._fragment(text, 1))
+    cosine = float(embedder.embed_documents([text])[0] @ fragment)
+    assert known.power == pytest.approx(((cosine - 0.1) / 0.1 + 32) / 9)  # without others, chunks at large are usual
+    assert known.spread == pytest.approx(0.1)
+
+
+def test_an_embedder_of_many_questions_is_asked_for_all_at_once_and_finds_the_same(store, embedder):
+    store.add(lines(0, 30))
+    batches = []
+
+    class Many(HashingEmbedder):
+        def embed_queries(self, texts):
+            batches.append(len(texts))
+            return np.stack([HashingEmbedder.embed_query(self, text) for text in texts])
+
+        def embed_query(self, text):
+            raise AssertionError(text)
+
+    calibration._asked.clear()  # the general questions' vectors, of a run before
+    many = Many(embedder.dim, max_tokens=embedder.max_tokens)
+    many.fingerprint = embedder.fingerprint
+    assert measure(store.backend, many) == measure(store.backend, embedder)
+    assert batches == [30, len(calibration._ANYTHING)]
+
+
+def test_another_embedders_vectors_are_not_judged(store, counting):
+    store.add(lines(0, 10))
+    before = store.backend.background()
+    other = counting("other", 16)
+    assert measure(store.backend, other) is None
+    settle(store.backend, other)
+    assert store.backend.background() == before
+
+
+def test_a_switch_while_the_model_runs_is_noticed(store, counting):
+    store.add(lines(0, 10))
+    second = counting("second", 16)
+
+    class SlowEmbedder(type(second)):
+        """One in whose time another process changes the embedder."""
+
+        def embed_query(self, text):
+            if store.backend.embedding().fingerprint == self.fingerprint:
+                store.backend.begin(identify(second))
+                while some := store.backend.pending(100):
+                    vectors = second.embed_documents([passage.text for passage in some])
+                    store.backend.fill(identify(second), [passage.chunk for passage in some], vectors)
+                assert store.backend.switch()
+            return super().embed_query(text)
+
+    assert measure(store.backend, SlowEmbedder()) is None
+    assert store.backend.background() is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["one", "one two", "漢字仮名交じり文" * 20, "x" * 500, "a b c d e f g h i j " * 50, "\u3000 。", "é\u0301 🙂"],
+)
+def test_texts_of_any_kind_can_be_asked_about(store, embedder, text):
+    store.add([text, "another text"])
+    known = store.backend.background()
+    assert known.chunks == store.stats().chunks >= 2
+    assert all(np.isfinite([known.power, known.chance, known.spread]))
+
+
+def test_a_fragment_is_a_few_words_of_the_text_in_a_row():
+    text = " ".join(f"w{n}" for n in range(100))
+    made = {calibration._fragment(text, chunk) for chunk in range(1, 40)}
+    assert len(made) > 20  # which ones goes by the chunk's number
+    assert all(len(fragment.split()) == 8 and fragment in text for fragment in made)
+    assert calibration._fragment("a b c d", 5) in {"a b c", "b c d"}
+    assert calibration._fragment("alone", 5) == "alone"
+    assert calibration._fragment(" \n", 5) == ""
+    unspaced = "".join(map(chr, range(0x4E00, 0x4E00 + 400)))
+    assert len(calibration._fragment(unspaced, 5)) == 24
+    assert calibration._fragment(unspaced, 5) in unspaced
+    assert len(calibration._fragment(unspaced[:40], 5)) == 10

@@ -1,0 +1,415 @@
+"""A fine-tune through the gate: let in or refused, carried over, killed; with fakes, and (slow) the default encoder."""
+
+import importlib.util
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import turning
+
+import hybridstore as hs
+from hybridstore.backends.learning import ModelVersion, Negative, Triple
+from hybridstore.embedders.hashing import HashingEmbedder
+from hybridstore.errors import InputError, MissingExtra
+from hybridstore.store import reembed
+from hybridstore.tuning import adapter_tuning, full_tuning, model_versions, store_copy, training_set
+from hybridstore.tuning.full_tuning import tune_full
+
+POOR, GOOD = HashingEmbedder(turning.POOR), HashingEmbedder(turning.GOOD)
+QUESTIONS = [" ".join(text.split()[3:12]) for text in turning.texts(20)]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    path = tmp_path_factory.mktemp("full") / "notes.db"
+    turning.filled(path)
+    with pytest.MonkeyPatch.context() as patch:
+        turning.stand_in(patch.setattr, turning.GOOD)
+        with hs.open(path) as store:
+            full_tuning._harvested(store, 0, lambda *_: None)
+    return path
+
+
+@pytest.fixture
+def path(made, tmp_path):
+    shutil.copy(made, tmp_path / "notes.db")
+    return tmp_path / "notes.db"
+
+
+@pytest.fixture
+def store(path, monkeypatch):
+    turning.stand_in(monkeypatch.setattr, turning.GOOD)
+    with hs.open(path) as store:
+        yield store
+
+
+def tune(store, **options):
+    return tune_full(store, asked=80, **options)
+
+
+def answers(store):
+    return [[(hit.document_id, hit.score) for hit in store.search(question, limit=5)] for question in QUESTIONS]
+
+
+def beside(store):
+    """Give the names of what lies beside the store's file."""
+    return sorted(
+        path.name for path in Path(store.backend.path).parent.iterdir() if not path.name.startswith("notes.db-")
+    )
+
+
+def chunk_of(store, document_id):
+    from hybridstore.backends.values import Restriction
+
+    return store.backend.chunks_of(document_id, Restriction())[0]
+
+
+HELD = [f"d{n}" for n in range(turning.DOCUMENTS) if training_set.held_out(f"d{n}")]
+FREE = [f"d{n}" for n in range(turning.DOCUMENTS) if not training_set.held_out(f"d{n}")]
+
+
+# The whole turn
+
+
+def test_a_better_encoder_is_let_in_with_the_vectors_that_were_tried_and_taken_back(store, monkeypatch):
+    before = answers(store)
+    store.backend.learning.drop_triples()
+    embedded = []
+    embed = HashingEmbedder.embed_documents
+    monkeypatch.setattr(
+        turning.InFolder, "embed_documents", lambda self, texts: embedded.append(len(texts)) or embed(self, texts)
+    )
+    told, said = [], []
+    report = tune(store, progress=lambda *each: told.append(each), say=said.append)
+    assert (report.promoted, report.number, report.verdict.accepted) == (True, 1, True)
+    assert report.verdict.overall.low > 0
+    assert report.settings["method"] == "full"
+    assert report.settings["base"] == f"hashing-{turning.POOR}"
+    assert sum(report.questions.values()) > 50
+    assert all(example.before != example.after for example in report.examples)
+    steps = list(dict.fromkeys(step for step, *_ in told))
+    assert steps[:3] == ["Making questions", "Harvesting", "Training the encoder"]
+    assert steps[-1] == adapter_tuning.PROMOTING
+    assert ("Training the encoder", 1, 1, "loss 0.500") in told
+    stats = store.stats()
+    assert (stats.embedding.fingerprint, stats.kept.fingerprint) == (GOOD.fingerprint, POOR.fingerprint)
+    assert stats.vectors == stats.chunks == turning.DOCUMENTS
+    assert sum(count for count in embedded if count > 1) == turning.DOCUMENTS  # in the copy, and not again
+    chunk = chunk_of(store, "d7")
+    assert store.backend.vectors([chunk])[0] == pytest.approx(embed(GOOD, [store.get("d7").text])[0])
+    assert beside(store) == ["notes.db", "notes.db.models"]
+    assert store.check() == []
+    model = store.backend.learning.model()
+    assert (model.kind, model.state, model.number) == ("embedder", "active", 1)
+    assert Path(model.reference) == (Path(store.backend.path).parent / "notes.db.models" / "1").resolve()
+    after = answers(store)
+    assert after != before
+    with hs.open(store.backend.path) as other:
+        assert answers(other) == after
+    assert model_versions.rollback(store) is None
+    assert answers(store) == before
+    assert store.check() == []
+
+
+def test_the_history_tells_all_that_was_measured_and_no_questions_text(store):
+    tune(store)
+    (model,) = store.backend.learning.models()
+    kept = json.dumps(dict(model.report))
+    assert model.report["verdict"]["accepted"] is True
+    assert model.report["finetune"]["parity"]["minimum"] == 1.0
+    assert model.report["before"]["fingerprint"] == POOR.fingerprint
+    assert {"questions", "training", "gate"} <= set(model.report["seconds"])
+    assert not any(triple.query in kept for triple in store.backend.learning.triples())
+
+
+def test_a_worse_encoder_is_refused_and_nothing_is_left_but_the_history(store, monkeypatch):
+    monkeypatch.setattr(full_tuning, "finetune", turning.fake(turning.BAD))
+    before, revision = answers(store), store.stats().revision
+    vectors = store.backend.vectors(list(range(1, turning.DOCUMENTS + 1)))
+    report = tune(store)
+    assert (report.promoted, report.number, report.verdict.accepted) == (False, 1, False)
+    (model,) = store.backend.learning.models()
+    assert (model.kind, model.state) == ("embedder", "refused")
+    assert model.report["verdict"]["reason"] == report.verdict.reason
+    assert answers(store) == before
+    assert np.array_equal(store.backend.vectors(list(range(1, turning.DOCUMENTS + 1))), vectors)
+    stats = store.stats()
+    assert (stats.revision, stats.embedding.fingerprint, stats.building, stats.kept) == (
+        revision, POOR.fingerprint, None, None,
+    )  # fmt: skip
+    assert not (Path(store.backend.path).parent / "notes.db.models" / "1").exists()
+    assert [name for name in beside(store) if name.startswith(".")] == []
+
+
+def test_a_refused_folder_that_the_caller_named_stays(store, monkeypatch, tmp_path):
+    monkeypatch.setattr(full_tuning, "finetune", turning.fake(turning.BAD))
+    assert not tune(store, out=tmp_path / "mine").promoted
+    assert (tmp_path / "mine" / "dim").is_file()
+    assert not tune(store, out=tmp_path / "mine").promoted  # and may be used again
+
+
+def test_an_accepted_one_stays_a_candidate_until_it_is_promoted_by_hand(store):
+    before = answers(store)
+    report = tune(store, change=False)
+    assert (report.verdict.accepted, report.promoted) == (True, False)
+    assert answers(store) == before
+    assert store.stats().building is None
+    assert store.backend.learning.model() is None
+    assert model_versions.promote(store, report.number).number == 1
+    assert store.stats().embedding.fingerprint == GOOD.fingerprint
+    assert model_versions.rollback(store) is None
+    assert answers(store) == before
+
+
+def test_an_adapter_in_use_is_what_the_encoder_is_compared_with_and_comes_back(store, monkeypatch):
+    from hybridstore.search import transforms
+
+    nothing = transforms.Adapter(
+        POOR.fingerprint, np.zeros((turning.POOR, 2), np.float32), np.zeros((2, turning.POOR), np.float32)
+    )
+    adapter = ModelVersion(
+        kind="adapter", source=POOR.fingerprint, target=POOR.fingerprint, reference="hashing-6",
+        weights=transforms.write(nothing),
+    )  # fmt: skip
+    model_versions.promote(store, store.backend.learning.propose(adapter))
+    asked = []
+    values = full_tuning.probes.values
+    monkeypatch.setattr(
+        full_tuning.probes,
+        "values",
+        lambda *each, **more: asked.append(each[2] and each[2].number) or values(*each, **more),
+    )
+    assert tune(store).number == 2
+    assert asked == [1, None]
+    assert model_versions.rollback(store).number == 1
+
+
+def test_what_is_written_meanwhile_is_embedded_too(store, monkeypatch):
+    monkeypatch.setattr(store_copy, "_AT_ONCE", 16)
+    proposed = full_tuning._proposed
+
+    def written(*each):
+        store.add(hs.Document(id="d3", text="quite another text than there was before"), chunk=False)
+        store.add(hs.Document(id="new", text="a text that came while the gate was asking"), chunk=False)
+        store.remove(["d5"])
+        return proposed(*each)
+
+    monkeypatch.setattr(full_tuning, "_proposed", written)
+    told = []
+    assert tune(store, progress=lambda *each: told.append(each)).promoted
+    assert ("Embedding what was added", 2, 2) in told
+    stats = store.stats()
+    assert stats.vectors == stats.chunks == turning.DOCUMENTS
+    for id_ in ("d3", "new", "d77"):
+        vector = store.backend.vectors([chunk_of(store, id_)])[0]
+        assert vector == pytest.approx(GOOD.embed_documents([store.get(id_).text])[0])
+    assert store.check() == []
+
+
+def test_a_chunk_with_another_text_than_the_copys_is_not_given_its_vector(store, tmp_path):
+    turning.filled(tmp_path / "other.db", 40)
+    with hs.open(tmp_path / "other.db") as other:
+        other.add(hs.Document(id="d1", text="something else"), chunk=False)
+        other.reembed(GOOD)
+        passages = store.backend.passages(list(range(1, 61)))
+        assert store_copy._shared(other, passages) == [n for n in range(1, 41) if n != chunk_of(store, "d1")]
+        done = store_copy.carry(other, store, other.stats().embedding)
+    assert 0 < done < 60
+    assert store.backend.pending_count() == turning.DOCUMENTS - done
+    assert store.stats().embedding.fingerprint == POOR.fingerprint
+
+
+def test_what_a_killed_process_left_goes_whatever_signs_the_files_name_has(tmp_path):
+    left = tmp_path / ".notes[1].db-shadow-abc"
+    left.mkdir()
+    with hs.open(tmp_path / "notes[1].db", embedder="none") as store, store_copy.workplace(store) as folder:
+        assert folder.is_dir()
+        assert not left.exists()
+
+
+# What is trained on
+
+
+def test_no_text_of_the_gates_documents_is_trained_on(store, monkeypatch):
+    seen = []
+    monkeypatch.setattr(full_tuning, "finetune", turning.fake(turning.BAD, seen=seen))
+    tune(store)
+    held = {store.get(id_).text for id_ in HELD}
+    assert len(seen) > 50
+    assert not held & {text for each in seen for text in (each.positive, *each.negatives, *each.spared)}
+    assert store.backend.learning.count_triples() > len(seen)  # those of the gate's documents are there, too
+
+
+def test_a_question_that_a_document_of_the_gate_answers_is_not_trained_on_at_all(store):
+    free, other, held = (chunk_of(store, id_) for id_ in (FREE[0], FREE[1], HELD[0]))
+    store.backend.learning.drop_triples()
+    store.backend.learning.keep_triples([
+        Triple(query="both answer", kind="labelled", positive=free, score=1.0),
+        Triple(query="both answer", kind="labelled", positive=held, score=1.0),
+        Triple(query="cut from there", kind="crop", positive=free, origin=held, score=1.0),
+        Triple(query="fine", kind="log", positive=free, score=1.0, negatives=(
+            Negative(chunk=held, leg="keyword", score=0.4), Negative(chunk=other, leg="vector", score=0.3))),
+    ])  # fmt: skip
+    (taught,) = full_tuning._taught(store)
+    assert taught.query == "fine"
+    assert [each.chunk for each in taught.negatives] == [other]
+
+
+def test_triples_that_are_there_are_not_harvested_again(store, monkeypatch):
+    seen = []
+    monkeypatch.setattr(full_tuning, "finetune", turning.fake(turning.BAD, seen=seen))
+    store.backend.learning.drop_triples()
+    store.backend.learning.keep_triples(
+        [Triple(query=f"ask {id_}", kind="log", positive=chunk_of(store, id_), score=1.0) for id_ in FREE[:9]]
+    )
+    report = tune(store)
+    assert dict(report.questions) == {"log": 9}
+    assert sorted(each.query for each in seen) == sorted(f"ask {id_}" for id_ in FREE[:9])
+    assert store.backend.learning.count_triples() == 9
+
+
+# What cannot be done
+
+
+def test_too_few_documents_are_said_before_any_training(tmp_path, monkeypatch):
+    turning.stand_in(monkeypatch.setattr, turning.GOOD)
+    monkeypatch.setattr(full_tuning, "finetune", None)
+    turning.filled(tmp_path / "few.db", 40)
+    with hs.open(tmp_path / "few.db") as store, pytest.raises(InputError, match="20 are needed"):
+        tune(store)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["few.db"]
+
+
+def test_a_store_without_vectors_is_told_how_to_get_some(tmp_path):
+    with hs.open(tmp_path / "plain.db", embedder="none") as store:
+        store.add("only words")
+        with pytest.raises(InputError, match="reembed --embedder"):
+            tune(store)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is installed")
+def test_without_torch_the_extra_is_named_before_anything_is_harvested(path, monkeypatch):
+    monkeypatch.setattr(hs.embedders, "load", turning.load)
+    with hs.open(path) as store:
+        store.backend.learning.drop_triples()
+        with pytest.raises(MissingExtra, match=r"hybridstore\[train\]"):
+            tune(store)
+        assert store.backend.learning.count_triples() == 0
+
+
+def test_a_folder_that_an_embedder_of_the_store_is_in_is_not_written_over(store):
+    tune(store)
+    used = Path(store.backend.learning.model().reference)
+    with pytest.raises(InputError, match="the store's embedder; name another"):
+        tune(store, out=used)
+    model_versions.rollback(store)
+    with pytest.raises(InputError, match="version 1; name another"):
+        tune(store, out=used)
+    assert (used / "dim").read_text() == str(turning.GOOD)
+
+
+def test_an_embedder_changed_meanwhile_makes_the_comparison_void(store, monkeypatch):
+    gated = full_tuning._gated
+
+    def changed(*each):
+        found = gated(*each)
+        with hs.open(store.backend.path) as other:
+            other.reembed(HashingEmbedder(32))
+        return found
+
+    monkeypatch.setattr(full_tuning, "_gated", changed)
+    with pytest.raises(InputError, match="changed while this one was tried"):
+        tune(store)
+    assert store.stats().embedding.dim == 32
+    assert store.backend.learning.models() == []
+    assert not (Path(store.backend.path).parent / "notes.db.models" / "1").exists()
+
+
+# Stopped and killed
+
+
+class StoppedHereError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        *(pytest.param(step, marks=pytest.mark.slow) for step in ("Harvesting", "Asking as it is")),
+        "Embedding a copy of the store",
+        adapter_tuning.PROMOTING,
+    ],
+)
+def test_stopped_anywhere_it_leaves_the_store_as_it_was_and_no_copy(store, step):
+    before = answers(store)
+    if step == "Harvesting":
+        store.backend.learning.drop_triples()
+
+    def stop(name, *_):
+        if name == step:
+            raise StoppedHereError
+
+    with pytest.raises(StoppedHereError):
+        tune(store, progress=stop)
+    assert answers(store) == before
+    assert store.stats().embedding.fingerprint == POOR.fingerprint
+    assert [name for name in beside(store) if name.startswith(".")] == []
+    proposed = [(model.state, Path(model.reference).is_dir()) for model in store.backend.learning.models()]
+    assert proposed == ([("candidate", True)] if step == adapter_tuning.PROMOTING else [])
+    assert tune(store).promoted
+
+
+def test_two_at_once_are_one_too_many_and_the_second_breaks_nothing(store):
+    def again(name, *_):
+        if name == "Asking as it is":
+            with hs.open(store.backend.path) as other, pytest.raises(InputError, match="another process"):
+                tune(other)
+
+    assert tune(store, progress=again).promoted
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
+def test_killed_anywhere_the_store_answers_as_before_or_as_after(path, monkeypatch, seed):
+    turning.stand_in(monkeypatch.setattr, turning.GOOD)
+    monkeypatch.setattr(reembed, "_AT_ONCE", 10)
+    dice = random.Random(seed)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, str(Path(__file__).with_name("full_process.py")), str(path)]
+    with hs.open(path) as store:
+        before = answers(store)
+        copy = path.with_name("after.db")
+        store.backup(copy)
+        with hs.open(copy) as other:
+            other.reembed(turning.InFolder(turning.GOOD, "hashing"))
+            after = answers(other)
+        assert before != after
+        for kills in range(3):
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+            step = "Training" if kills == 0 else dice.choice(("Training", "Asking", "Changing"))
+            while not process.stdout.readline().startswith(step):
+                assert process.poll() is None
+            time.sleep(dice.uniform(0.0, 0.1))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            process.stdout.close()
+            assert kills or any(name.startswith(".notes.db-shadow-") for name in beside(store))  # killed within a turn
+            changed = store.stats().embedding.fingerprint == GOOD.fingerprint
+            store.settle()  # what comes after the change, and was perhaps not reached
+            assert answers(store) == (after if changed else before)
+            assert store.check() == []
+            if changed:
+                model_versions.rollback(store)
+        assert tune(store).promoted
+        assert not any(name.startswith(".") for name in beside(store))
+        named = {Path(model.reference).name for model in store.backend.learning.models()}
+        assert {each.name for each in (path.parent / "notes.db.models").iterdir()} <= named
+        assert answers(store) == after

@@ -1,0 +1,102 @@
+"""What a tuning harvests before it learns: people's questions, judgments, and what stays of earlier triples."""
+
+import json
+
+import pytest
+
+import hybridstore as hs
+from hybridstore.backends.learning import Triple
+from hybridstore.embedders.hashing import HashingEmbedder
+from hybridstore.errors import InputError
+from hybridstore.tuning import training_sources
+from hybridstore.tuning.training_sources import gather
+
+PARTS = ("valve", "gasket", "flange", "bearing", "piston", "rotor", "stator", "bushing")
+
+
+def document(part, place):
+    return hs.Document(
+        id=f"{part}-{place}",
+        title=f"The {part} in the {place}",
+        text=f"Every {part} of the {place} is inspected in autumn and greased with lithium soap afterwards. "
+        f"A worn {part} hums at low speed; then the crew of the {place} takes it apart on a bench.",
+    )
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.setattr(training_sources, "CORPUS", 12)
+    with hs.open(tmp_path / "parts.db", embedder=HashingEmbedder()) as store:
+        store.add([document(part, place) for part in PARTS for place in ("workshop", "shed", "foundry")])
+        yield store
+
+
+@pytest.fixture
+def judged(tmp_path):
+    def write(*rows):
+        path = tmp_path / "judged.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+    return write
+
+
+def kept(store):
+    return sorted((triple.kind, triple.query) for triple in store.backend.learning.triples())
+
+
+def test_its_own_are_the_log_feedback_and_text(store):
+    store.backend.learning.note_asked(["who greases the valve of the shed"])
+    store.feedback("what hums", store.search("worn rotor shed")[0])
+    told = []
+    found = gather(store, own=True, progress=lambda *each: told.append(each))
+    assert found.questions["log"] == found.questions["feedback"] == 1
+    assert sum(found.questions.values()) == 14
+    assert found.triples == found.kept == len(kept(store))
+    assert 0 <= found.disagreement <= 1
+    assert told == [(number, 14) for number in range(1, 15)]
+
+
+def test_a_second_turn_takes_the_place_of_the_first(store):
+    gather(store, own=True)
+    before = kept(store)
+    assert gather(store, own=True).kept == len(before)
+    assert kept(store) == before
+    gather(store, own=True, seed=8)
+    assert kept(store) != before
+
+
+def test_what_cannot_be_made_again_stays_and_what_is_judged_anew_is_replaced(store, judged):
+    chunk = store.search("valve shed")[0].chunk_id
+    written = [
+        Triple(query=query, kind=kind, positive=chunk, score=0.5)
+        for query, kind in (("q one", "endpoint"), ("q two", "labelled"), ("valve foundry", "labelled"), ("q", "log"))
+    ]
+    store.backend.learning.keep_triples(written)
+    found = gather(store, labelled=judged({"query": "valve foundry", "document": "valve-foundry"}), own=True)
+    there = kept(store)
+    assert ("endpoint", "q one") in there
+    assert ("labelled", "q two") in there
+    assert there.count(("labelled", "valve foundry")) == 1
+    assert ("log", "q") not in there
+    assert found.questions["labelled"] == 1
+    assert found.kept == len(there) == found.triples + 2
+
+
+def test_judgments_alone_are_added_to_the_triples_there_are(store, judged):
+    gather(store, own=True)
+    before = kept(store)
+    found = gather(store, labelled=judged({"query": "valve foundry", "document": "valve-foundry"}))
+    assert kept(store) == sorted([*before, ("labelled", "valve foundry")])
+    assert (found.questions, found.triples) == ({"labelled": 1}, 1)
+
+
+def test_judgments_that_name_no_answer_are_refused(store, judged):
+    path = judged({"query": "valve foundry", "document": "valve-foundry", "relevant": False})
+    with pytest.raises(InputError, match="no document of the store answers a question there"):
+        gather(store, labelled=path)
+
+
+def test_nothing_to_gather_is_nothing_gathered(store):
+    found = gather(store)
+    assert (found.questions, found.triples, found.kept, found.disagreement) == ({}, 0, 0, None)
