@@ -68,7 +68,7 @@ def _table(*names: str) -> Table:
 
 
 def _cells(*values: str | datetime | None) -> list[str]:
-    from hybridstore.memory.timestamps import told
+    from hybridstore.memory.timestamps import short_iso
 
-    texts = [told(value) if isinstance(value, datetime) else value or "" for value in values]
+    texts = [short_iso(value) if isinstance(value, datetime) else value or "" for value in values]
     return [printable(" ".join(text[:_LONGEST].split())) for text in texts]

@@ -117,13 +117,13 @@ def _print_list(found: Recall) -> None:
 def _print_item(place: int, item: Recalled) -> None:
     from rich.text import Text
 
-    from hybridstore.memory.timestamps import told
+    from hybridstore.memory.timestamps import short_iso
 
     terminal = console()
     head = Text(f"{place:>2}. ", style="bold")
-    facts = [item.speaker, told(item.time) if item.time else None]
+    facts = [item.speaker, short_iso(item.time) if item.time else None]
     head.append(printable(" · ".join(fact for fact in facts if fact)), style="bold cyan")
-    until = f"until {told(item.note.valid_to)}" if item.note.valid_to else None
+    until = f"until {short_iso(item.note.valid_to)}" if item.note.valid_to else None
     relevance = f"relevance {item.relevance:.2f}" if item.relevance is not None else None
     beside = f"beside {item.beside}" if item.beside else None
     session = f"session {item.session}" if item.session and item.note.kind == "note" else None

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from hybridstore.memory.recall_result import CONFIDENT, LeftOut, Recalled
-from hybridstore.memory.timestamps import told
+from hybridstore.memory.timestamps import short_iso
 
 _TAG = re.compile(r"<(?=\s*/?\s*(?:recalled|item|left-out)\b)", re.IGNORECASE)
 _SIGNS = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})
@@ -29,8 +29,8 @@ def item_block(item: Recalled) -> str:
     facts = {
         "id": item.id,
         "by": item.speaker,
-        "time": told(item.time) if item.time else None,
-        "until": told(item.note.valid_to) if item.note.valid_to else None,
+        "time": short_iso(item.time) if item.time else None,
+        "until": short_iso(item.note.valid_to) if item.note.valid_to else None,
         "session": item.session if item.note.kind == "note" else None,  # a turn's id begins with it
         "span": f"{item.start}-{item.end}",
         "beside": item.beside,

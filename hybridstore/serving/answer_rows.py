@@ -8,7 +8,7 @@ from typing import Any
 from hybridstore.memory import Note, Recalled
 from hybridstore.memory.note_ids import Namespace
 from hybridstore.memory.notes import note_of
-from hybridstore.memory.timestamps import told
+from hybridstore.memory.timestamps import short_iso
 from hybridstore.records import Document, Hit
 from hybridstore.serving.answer_text import line
 from hybridstore.serving.paging import AnswerRow
@@ -74,8 +74,8 @@ def _facts(note: Note) -> dict[str, Any]:
         "id": note.id,
         "kind": note.kind,
         "by": note.speaker,
-        "time": told(note.time) if note.time else None,
-        "until": told(note.valid_to) if note.valid_to else None,
+        "time": short_iso(note.time) if note.time else None,
+        "until": short_iso(note.valid_to) if note.valid_to else None,
         "session": note.session if note.kind == "note" else None,  # a turn's id begins with it
     }
 

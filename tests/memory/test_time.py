@@ -6,7 +6,7 @@ import pytest
 
 import hybridstore as hs
 from hybridstore.memory import Recency
-from hybridstore.memory.timestamps import told
+from hybridstore.memory.timestamps import short_iso
 
 
 def shown(recall):
@@ -169,4 +169,4 @@ def test_the_expired_is_not_counted(memory, clock):
     ],
 )
 def test_times_are_told_in_iso_8601(when, as_told):
-    assert told(when) == as_told
+    assert short_iso(when) == as_told
