@@ -142,7 +142,7 @@ def test_a_probable_miss_is_told_above_what_comes_nearest(tmp_path):
         ([], 2, "Missing argument"),
         ([""], 1, "the query is empty"),
         (["  "], 1, "the query is empty"),
-        (["x", "--as-of", "soon"], 1, "as_of is 'soon', which is no time in ISO 8601"),
+        (["x", "--as-of", "soon"], 1, "as_of is 'soon', which is not a time in ISO 8601"),
         (["x", "--recency", "long"], 2, "no length of time"),
         (["x", "--max-tokens", "0"], 2, "--max-tokens"),
         (["x", "--order", "size"], 2, "--order"),

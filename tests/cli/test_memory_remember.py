@@ -144,7 +144,7 @@ def test_a_conversation_comes_from_standard_input_too(run):
         ("[" * 100_000, "is no JSON"),
         ('{"content": "a", "tone": "b"}', "unknown fields tone"),
         ('{"content": ""}', "nothing to remember"),
-        ('{"content": "a", "time": "noon"}', "no time in ISO 8601"),
+        ('{"content": "a", "time": "noon"}', "not a time in ISO 8601"),
     ],
 )
 def test_messages_that_cannot_be_read_are_a_sentence(run, db, content, said):

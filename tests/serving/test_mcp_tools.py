@@ -169,7 +169,7 @@ async def test_stats_count_what_the_namespace_has_and_the_documents(memory, aski
         ("search", {}, "query: field required"),
         ("search", {"query": "x", "where": {"a": {"$like": 1}}}, "unknown operator 'like'"),
         ("search", {"query": "x", "cursor": "page 2"}, "'page 2' is no cursor"),
-        ("recall", {"query": "x", "as_of": "yesterday"}, "no time in ISO 8601"),
+        ("recall", {"query": "x", "as_of": "yesterday"}, "not a time in ISO 8601"),
         ("recall", {"query": ""}, "the query is empty"),
         ("fetch", {"id": "nowhere"}, "no note or document 'nowhere'"),
         ("remember", {}, "give a text or messages"),
