@@ -1,13 +1,13 @@
-"""The values that travel between the rooms: what is stored, what is asked, what is found."""
+"""The value classes that all rooms share: documents and chunks, queries and rankings, hits and traces."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
-from hybridstore.tables import Column, Tabular
-from hybridstore.text.expressions import Expression
+from hybridstore.tables import Column, Tabular, to_plain
+from hybridstore.text.expressions import Expression, describe
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A text to be found again.
+    """A text to be stored and searched.
 
-    `id` None takes an id from the content, so the same text added twice is one document. `metadata` must be
-    JSON. `format` tells the chunker how the text is built: "plain", "markdown" or "code".
+    Without an `id`, one is derived from the content, so adding the same text twice gives one document. `metadata` must
+    be JSON. `format` tells the chunker how the text is structured: "plain", "markdown" or "code".
     """
 
     text: str
@@ -41,7 +41,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file as it was when its documents were read: the key (its absolute path), SHA-256, bytes, mtime."""
+    """The state of a file when its documents were read: key (absolute path), SHA-256, size in bytes, mtime."""
 
     key: str
     digest: str
@@ -51,7 +51,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class AddReport:
-    """What an add did, in documents; and how many chunks were written and how many of them embedded anew."""
+    """Counts of documents by what an add did to them, of chunks written, and of chunks newly embedded."""
 
     added: int = 0
     replaced: int = 0
@@ -66,11 +66,11 @@ class AddReport:
 
 @dataclass(frozen=True, slots=True)
 class KeywordQuery:
-    """A query as the keyword leg reads it: analysed tokens, ready to be matched.
+    """A query as the keyword leg reads it: analysed tokens.
 
-    `terms` are alternatives (any may match, each adds to the score, a repeated one repeatedly); every phrase in
-    `phrases` must occur, as consecutive tokens; no phrase in `excluded` may. A phrase whose last token
-    ends in `*` matches by prefix. Every expression in `matching` must hold.
+    `terms` are alternatives: any may match, each adds to the score, a repeated one repeatedly. Every phrase in
+    `phrases` must occur as consecutive tokens, and none in `excluded` may. A phrase whose last token ends in `*`
+    matches by prefix. Every expression in `matching` must hold.
     """
 
     terms: tuple[str, ...] = ()
@@ -81,9 +81,9 @@ class KeywordQuery:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A query term: in how many chunks it occurs, its IDF, how often it counts, whether the keyword leg used it.
+    """A query term: how many chunks contain it, its IDF, how often it counts, whether the keyword leg used it.
 
-    A token that only stands in a phrase is not used by itself, nor is one so common that it adds little.
+    A token that occurs only in a phrase is not used on its own, nor is one so common that it adds little.
     """
 
     text: str
@@ -104,19 +104,18 @@ class Ranking:
         return len(self.chunks)
 
     def ranks(self) -> dict[int, int]:
-        """Give each chunk's rank, counted from 1."""
+        """Return each chunk's rank, counted from 1."""
         return dict(zip(self.chunks.tolist(), range(1, len(self) + 1), strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """A chunk that was found. `start` and `end` are character offsets in the document; ranks count from 1.
+    """A chunk in the results of a search. `start` and `end` are character offsets in the document; ranks count from 1.
 
-    `keyword_score` is BM25 (higher is better), `vector_score` the cosine; both are None where that leg did not
-    have the chunk among its candidates. `copies` are the documents whose near-identical chunks were folded into this
-    one, best ranked first, its own document where it repeats itself; empty unless `unique` was asked for.
-    `relevance`, from 0 to 1, says how likely a question with such evidence has an answer here at all, by what the store
-    measured about itself; None where it measured nothing, or one leg was asked alone.
+    `keyword_score` is BM25 (higher is better), `vector_score` the cosine; both are None if the chunk was not among that
+    leg's candidates. `copies` are the documents whose near-identical chunks were folded into this one, best ranked
+    first (its own document if it repeats itself); empty without `unique`. `relevance`, from 0 to 1, estimates from the
+    store's calibration how likely it is that the query has an answer here; None without one, or with a single leg.
     """
 
     chunk_id: int
@@ -137,14 +136,19 @@ class Hit:
     copies: tuple[str, ...] = ()
     relevance: float | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields, ready for JSON."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What speaks for each candidate of either leg, on scales that all queries of a store share; arrays (n,).
+    """The evidence for each candidate of either leg, on scales comparable between a store's queries; arrays (n,).
 
-    `chunks` are ascending. `keyword` is how strongly a chunk holds the query's words and `coverage` the share of them
-    it holds, by IDF, both from 0 to 1. `vector` is how many standard deviations its cosine stands above those of chunks
-    at large. `relevance` see Hit; None where the store measured nothing.
+    `chunks` are ascending. `keyword` is how strongly a chunk matches the query's words, and `coverage` the share of
+    them it contains, by IDF; both from 0 to 1. `vector` is the z-score of its cosine among those of the store's chunks.
+    `relevance` is as in Hit; None without a calibration.
     """
 
     chunks: NDArray[np.int64]
@@ -155,23 +159,28 @@ class Evidence:
 
     @property
     def confidence(self) -> float | None:
-        """The highest relevance of a candidate: how sure it is that the store has an answer at all."""
-        if self.relevance is None:
-            return None
-        return float(self.relevance.max(initial=0.0))
+        """The highest relevance of any candidate: how likely the store has an answer at all."""
+        return None if self.relevance is None else float(self.relevance.max(initial=0.0))
 
     def at(self, chunk: int) -> int | None:
-        """Give a chunk's place in the arrays; None where it is no candidate."""
-        place = int(self.chunks.searchsorted(chunk))
-        return place if place < len(self.chunks) and self.chunks[place] == chunk else None
+        """Return a chunk's index in the arrays; None if it is not a candidate."""
+        index = int(self.chunks.searchsorted(chunk))
+        return index if index < len(self.chunks) and self.chunks[index] == chunk else None
+
+    def of_hit(self, hit: Hit) -> dict[str, float | None]:
+        """Return the evidence for one hit, ready for JSON."""
+        index = self.at(hit.chunk_id)
+        parts = {"keyword": self.keyword, "coverage": self.coverage, "vector": self.vector}
+        values = {name: None if index is None else float(part[index]) for name, part in parts.items()}
+        return {"chunk_id": hit.chunk_id, **values, "relevance": hit.relevance}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What was asked of the selection, and what it left out of the `looked` best of the fused ranking.
+    """The options of the selection step, and what it left out of the `looked` best of the fused ranking.
 
-    `folded` gives for a chunk's id that of the chunk shown in its stead; `capped` are the chunks of documents that had
-    their share already.
+    `folded` maps a chunk's id to that of the chunk shown in its stead; `capped` are the chunks beyond their document's
+    share.
     """
 
     unique: bool
@@ -184,13 +193,12 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """Everything a search did, in the order it did it. `explain` renders it; nothing is computed twice.
+    """Everything a search did. `explain` renders it; nothing is computed twice.
 
-    `keyword` and `vector` are the legs' full candidate rankings (None where a leg did not run), `fused` the one
-    made from them, `hits` what is shown of it, `selection` what was left out of that (None where nothing was asked
-    for). `matching` is what else had to hold of every chunk, part by part. `model` is the number of the version that
-    turned the question's vector before it was compared, None where it was compared as its embedder gave it. `timings`
-    are seconds per step. `notes` are sentences for people.
+    `keyword` and `vector` are the legs' full candidate rankings (None if a leg did not run), `fused` the ranking made
+    from them, `hits` the part of it returned, `selection` what was left out of that (None without such options).
+    `matching` are the other conditions on every chunk. `model` is the number of the model version whose adapter turned
+    the query's vector (None without one). `timings` are seconds per step. `notes` are sentences for people.
     """
 
     query: str
@@ -217,22 +225,29 @@ class Trace:
     matching: tuple[Expression, ...] = ()
     model: int | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields and the confidence, ready for JSON; evidence only for the hits, matching in words."""
+        evidence = self.evidence
+        separate = {"evidence", "matching"}
+        return {
+            **{each.name: to_plain(getattr(self, each.name)) for each in fields(self) if each.name not in separate},
+            "confidence": None if evidence is None else evidence.confidence,
+            "evidence": None if evidence is None else [evidence.of_hit(hit) for hit in self.hits],
+            "matching": [describe(part) for part in self.matching],
+        }
+
 
 class Results(Tabular, Sequence[Hit]):
-    """The hits of a search, best first; `trace` tells how they came about.
+    """The hits of a search, best first; `trace` records how they came about.
 
-    As a table (`to_dicts`, `to_arrow`, `to_pandas`, or handed to polars or DuckDB as it is) a hit is a row, and its
-    fields are the columns.
+    As a table (`to_dicts`, `to_arrow`, `to_pandas`, or passed directly to polars or DuckDB) each hit is a row, with its
+    fields as columns.
     """
 
     __slots__ = ("trace",)
     columns: ClassVar[tuple[Column, ...]] = (
         Column("chunk_id", "integer"),
-        Column("document_id"),
-        Column("text"),
-        Column("title"),
-        Column("uri"),
-        Column("heading"),
+        *(Column(name) for name in ("document_id", "text", "title", "uri", "heading")),
         Column("start", "integer"),
         Column("end", "integer"),
         Column("metadata", "json"),
@@ -251,7 +266,7 @@ class Results(Tabular, Sequence[Hit]):
 
     @property
     def confidence(self) -> float | None:
-        """How likely the store has an answer at all, from 0 to 1; below 0.5 it rather has none. None if unknown."""
+        """How likely it is that the store has an answer, from 0 to 1: below 0.5, rather not. None if unknown."""
         return None if self.trace.evidence is None else self.trace.evidence.confidence
 
     @overload

@@ -41,14 +41,14 @@ def print_hits(trace: Trace, language: str, *, full: bool) -> None:
 def print_explanation(explanation: Explanation) -> None:
     """Print what a search did: the terms, the legs, a table of the hits, and where an expected one was lost."""
     from hybridstore.search.trace_text import tell_alone, tell_confidence, tell_selection, tell_threshold, tell_weights
-    from hybridstore.text.expressions import tell
+    from hybridstore.text.expressions import describe
 
     terminal = console()
     terminal.print(printable(explanation.query), style="bold")
     for note in explanation.notes:
         terminal.print(printable(note), style="yellow")
     if explanation.matching:
-        terminal.print(printable("Must pass: " + "; ".join(map(tell, explanation.matching)) + "."))
+        terminal.print(printable("Must pass: " + "; ".join(map(describe, explanation.matching)) + "."))
     if explanation.keyword is not None:
         _print_terms(terminal, explanation)
     lines = [_legs(explanation), *tell_weights(explanation), *tell_alone(explanation.alone, explanation.hits)]

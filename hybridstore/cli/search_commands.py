@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +14,7 @@ from hybridstore.cli.store_option import Target, pass_target
 from hybridstore.cli.terminal import count, print_json, say
 
 if TYPE_CHECKING:
-    from hybridstore.records import Evidence, Hit, Ranking, Trace
+    from hybridstore.records import Trace
 
 _SEARCH = ("query", "mode", "fusion", "confidence", "hits", "timings", "notes")  # what `search --json` gives
 LOGGING = "HYBRIDSTORE_LOG_QUERIES"
@@ -64,8 +63,8 @@ def search(
         trace, confidence = results.trace, results.confidence
         language = store.backend.language
     if as_json:
-        told = _told(trace)
-        print_json({name: told[name] for name in _SEARCH})
+        fields = trace.to_dict()
+        print_json({name: fields[name] for name in _SEARCH})
         return
     for note in trace.notes:
         say(note)
@@ -110,9 +109,7 @@ def explain(
     with target.open() as store:
         explanation = store.explain(" ".join(query), expect=expect, where=combined(conditions), **how)
     if as_json:
-        expected = None if explanation.expected is None else asdict(explanation.expected)
-        alone = {leg: list(documents) for leg, documents in explanation.alone.items()}
-        print_json(_told(explanation) | {"alone": alone, "expected": expected})
+        print_json(explanation.to_dict())
     elif sys.stdout.isatty():
         from hybridstore.cli.hit_output import print_explanation
 
@@ -131,49 +128,3 @@ def _nothing(trace: Trace, conditions: Sequence[str]) -> str:
     if trace.mode == "keyword" or trace.vector is None:
         return "Nothing was found: no passage holds any of these words."
     return "Nothing was found; `hybridstore info` says what there is."
-
-
-def _told(trace: Trace) -> dict[str, Any]:
-    from hybridstore.text.expressions import tell
-
-    evidence = trace.evidence
-    return {
-        "query": trace.query,
-        "mode": trace.mode,
-        "fusion": trace.fusion,
-        "limit": trace.limit,
-        "depth": trace.depth,
-        "terms": [asdict(term) for term in trace.terms],
-        "phrases": list(trace.phrases),
-        "excluded": list(trace.excluded),
-        "keyword": _ranking(trace.keyword),
-        "vector": _ranking(trace.vector),
-        "weights": list(trace.weights),
-        "power": trace.power,
-        "ignored": list(trace.ignored),
-        "confidence": None if evidence is None else evidence.confidence,
-        "evidence": None if evidence is None else [_evidence(evidence, hit) for hit in trace.hits],
-        "fused": _ranking(trace.fused),
-        "hits": [asdict(hit) for hit in trace.hits],
-        "timings": dict(trace.timings),
-        "notes": list(trace.notes),
-        "revision": trace.revision,
-        "model": trace.model,
-        "selection": None if trace.selection is None else asdict(trace.selection),
-        "syntax": trace.syntax,
-        "matching": [tell(part) for part in trace.matching],
-    }
-
-
-def _evidence(evidence: Evidence, hit: Hit) -> dict[str, float | None]:
-    """Tell the evidence for one hit; that for all candidates would be thousands of numbers more."""
-    place = evidence.at(hit.chunk_id)
-    parts = ("keyword", "coverage", "vector")
-    told = {part: None if place is None else float(getattr(evidence, part)[place]) for part in parts}
-    return {"chunk_id": hit.chunk_id, **told, "relevance": hit.relevance}
-
-
-def _ranking(ranking: Ranking | None) -> dict[str, list[float]] | None:
-    if ranking is None:
-        return None
-    return {"chunks": ranking.chunks.tolist(), "scores": ranking.scores.tolist()}

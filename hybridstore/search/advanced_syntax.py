@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from hybridstore.errors import InputError
 from hybridstore.text.analysis import Analyser
-from hybridstore.text.expressions import FIELDS, AllOf, AnyOf, Expression, NotOf, WordSequence, levels, passes_empty
+from hybridstore.text.expressions import FIELDS, AllOf, AnyOf, Expression, NotOf, WordSequence, nesting, passes_empty
 
 SYNTAXES = ("simple", "advanced")
 
@@ -95,7 +95,7 @@ class _SyntaxReader:
         found = self._any_of(0)
         if self._next() is not None:
             raise self._mistake("this parenthesis closes none; remove it", self._lexemes[self._at].start)
-        if levels(found) > MAX_LEVELS:
+        if nesting(found) > MAX_LEVELS:
             raise self._mistake(f"this is nested more than {MAX_LEVELS} levels deep; write it flatter", 0)
         if passes_empty(found):
             start = next(start for start, each in self._alternatives if passes_empty(each))

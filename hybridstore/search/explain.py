@@ -22,7 +22,7 @@ from hybridstore.search.trace_text import (
     tell_weights,
 )
 from hybridstore.text.analysis import Analyser
-from hybridstore.text.expressions import tell
+from hybridstore.text.expressions import describe
 
 _LOOKED, _ALONE = 10, 3  # of a leg's ranking, so many chunks are looked at for so many documents
 
@@ -72,7 +72,7 @@ def _story(trace: Explanation) -> list[str]:
     if trace.excluded:
         lines.append("Must not hold: " + ", ".join(trace.excluded))
     if trace.matching:
-        lines.append(f"Must pass: {'; '.join(map(tell, trace.matching))}.")
+        lines.append(f"Must pass: {'; '.join(map(describe, trace.matching))}.")
     lines += tell_terms(trace)
     if trace.keyword is not None:
         lines.append(f"Keyword leg: {tell_spread(trace.keyword, 'BM25')}.")

@@ -13,7 +13,7 @@ from hybridstore.search import remedies
 from hybridstore.search.remedies import DEEP, Changes, FailedSearch, best
 from hybridstore.search.trace_text import tell_parts, tell_ranks
 from hybridstore.text.analysis import Analyser
-from hybridstore.text.expressions import tell
+from hybridstore.text.expressions import describe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ def _restrictions(
     yield "no chunk of it that passes holds every quoted phrase", Restriction(where=where, phrases=kept)
     yield "each chunk of it that passes holds an excluded word", Restriction(where, kept, excluded)
     for count, part in enumerate(trace.matching, start=1):
-        why = f"of its chunks that pass the rest, each fails at: {tell(part)}"
+        why = f"of its chunks that pass the rest, each fails at: {describe(part)}"
         yield why, Restriction(where, kept, excluded, trace.matching[:count])
 
 

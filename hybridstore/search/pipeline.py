@@ -15,7 +15,7 @@ from hybridstore.search.request import Request
 from hybridstore.search.selection import Chosen, choose
 from hybridstore.search.transforms import turned
 from hybridstore.text.analysis import Analyser
-from hybridstore.text.expressions import Expression, passes_empty, positive, tell
+from hybridstore.text.expressions import Expression, describe, passes_empty, positive_words
 
 
 def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
@@ -93,14 +93,14 @@ def _satisfiable(backend: Backend, asked: Plan, request: Request, notes: list[st
         if request.syntax == "advanced" or passes_empty(each) or _passed(backend, each, where):
             matching.append(each)
         else:
-            notes.append(f"No passage has {tell(each)}, so it was searched for anywhere.")
+            notes.append(f"No passage has {describe(each)}, so it was searched for anywhere.")
     keyword = replace(read, terms=(*read.terms, *loose), phrases=tuple(kept), matching=tuple(matching))
     return replace(asked, keyword=keyword), Restriction(where, keyword.phrases, keyword.excluded, keyword.matching)
 
 
 def _passed(backend: Backend, expression: Expression, where: Filter | None) -> bool:
     return any(
-        backend.holds(words.tokens, Restriction(where, matching=(expression,))) for words in positive(expression)
+        backend.holds(words.tokens, Restriction(where, matching=(expression,))) for words in positive_words(expression)
     )
 
 

@@ -9,7 +9,7 @@ from hybridstore.records import KeywordQuery
 from hybridstore.search.advanced_syntax import CLOSING, FIELD, OPENING, read, words
 from hybridstore.search.stopwords import grammatical
 from hybridstore.text.analysis import Analyser
-from hybridstore.text.expressions import AllOf, NotOf, positive
+from hybridstore.text.expressions import AllOf, NotOf, positive_words
 
 # A quoted phrase, or a word, either of them perhaps led by a minus and by a field. An opening quote that is never
 # closed is a character like any other.
@@ -95,11 +95,11 @@ def _simple(query: str, analyser: Analyser) -> Plan:
 
 def _advanced(query: str, analyser: Analyser) -> Plan:
     expression = read(query, analyser)
-    sought = list(positive(expression))
+    sought = list(positive_words(expression))
     begun = [each for each in sought if each.tokens[-1].endswith("*")]
-    whole = dict.fromkeys(each.said for each in sought if each not in begun)
+    whole = dict.fromkeys(each.written for each in sought if each not in begun)
     keyword = KeywordQuery(
         terms=(*analyser.terms(" ".join(whole)), *dict.fromkeys(token for each in begun for token in each.tokens)),
         matching=expression.members if isinstance(expression, AllOf) else (expression,),
     )
-    return Plan(text=" ".join(dict.fromkeys(each.said.removesuffix("*") for each in sought)), keyword=keyword)
+    return Plan(text=" ".join(dict.fromkeys(each.written.removesuffix("*") for each in sought)), keyword=keyword)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hybridstore.backends.protocols import Backend
 from hybridstore.filters import Filter
-from hybridstore.tables import COLUMNS_OF_DOCUMENTS, Column, reader
+from hybridstore.tables import DOCUMENT_COLUMNS, Column, reader
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,12 +17,12 @@ def stream(backend: Backend, where: Filter | None, *, vectors: bool) -> pa.Recor
 
     Raises MissingExtra without pyarrow.
     """
-    columns: tuple[Column, ...] = COLUMNS_OF_DOCUMENTS
+    columns: tuple[Column, ...] = DOCUMENT_COLUMNS
     if vectors:
         embedding = backend.embedding()
         dim = 0 if embedding is None else embedding.dim
         columns = (*columns, Column("vectors", "vectors", nullable=True, dim=dim))
-    names = [column.name for column in COLUMNS_OF_DOCUMENTS]
+    names = [column.name for column in DOCUMENT_COLUMNS]
     rows = (
         {name: getattr(stored.document, name) for name in names}
         | ({"vectors": None if stored.vectors is None else list(stored.vectors)} if vectors else {})

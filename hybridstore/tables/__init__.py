@@ -1,11 +1,10 @@
-"""Rows as Arrow tables, which other programs take without copying, and tables of other programs as documents."""
+"""Arrow tables: results as tables that other programs read without copying, and other programs' tables as documents."""
 
-from hybridstore.tables.table_columns import COLUMNS_OF_DOCUMENTS, Column
 from hybridstore.tables.table_reading import TablePage, documents_from, is_table, pages_from
-from hybridstore.tables.table_writing import Tabular, reader
+from hybridstore.tables.table_writing import DOCUMENT_COLUMNS, Column, Tabular, reader, to_plain
 
 __all__ = [
-    "COLUMNS_OF_DOCUMENTS",
+    "DOCUMENT_COLUMNS",
     "Column",
     "TablePage",
     "Tabular",
@@ -13,4 +12,5 @@ __all__ = [
     "is_table",
     "pages_from",
     "reader",
+    "to_plain",
 ]

@@ -1,4 +1,4 @@
-"""A table's cells as what a document can hold: texts, JSON and vectors, by the type that Arrow gives a column."""
+"""Conversion of Arrow cells to what a document holds (strings, JSON, vectors), by the column's type."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hybridstore.errors import InputError
-from hybridstore.tables.table_columns import arrow
+from hybridstore.tables.table_writing import arrow
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,76 +16,81 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Converter = Callable[[Any], Any]
-"""Makes JSON of a cell that is not null; raises ValueError, which says why, where it cannot."""
+"""Converts a cell that is not null to JSON; raises ValueError with the reason if it cannot."""
 
 
-def refused(column: str, row: int, why: str) -> InputError:
-    """Give the error for a cell."""
-    return InputError(f"column {column!r}, row {row} (counted from 0): {why}")
+def cell_error(column: str, row: int, reason: str) -> InputError:
+    """Return the error for a cell that cannot be used."""
+    return InputError(f"column {column!r}, row {row} (counted from 0): {reason}")
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Say whether a column of this type holds texts, or nothing but null."""
+    """Return whether columns of this type hold strings (or only null)."""
     types = arrow().types
-    kind = _plain(kind)
-    return bool(
-        types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind) or types.is_null(kind)
-    )
+    kind = _value_type(kind)
+    tests = (types.is_string, types.is_large_string, types.is_string_view, types.is_null)
+    return any(test(kind) for test in tests)
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Return whether columns of this type hold lists."""
+    types = arrow().types
+    return any(test(kind) for test in (types.is_list, types.is_large_list, types.is_fixed_size_list))
 
 
 def cells_of(batch: pa.RecordBatch, name: str, first: int) -> list[Any]:
-    """Give a column's cells as Python's values; raises InputError for one that Python has no value for."""
+    """Return a column's cells as Python values; raises InputError for a cell that Python has no value for."""
     column = batch.column(name)
     try:
         cells: list[Any] = column.to_pylist()
-    except ValueError:  # which cell it was is only known by trying each
+    except ValueError:  # pyarrow does not say which cell it was
         cells = []
         for row, cell in enumerate(column, start=first):
             try:
                 cells.append(cell.as_py())
             except ValueError as error:
-                raise refused(name, row, f"cannot be read ({error})") from error
+                raise cell_error(name, row, f"cannot be read ({error})") from error
     return cells
 
 
-def to_metadata(kind: pa.DataType) -> Converter:
-    """Give the converter of a column of whole metadata: structs, maps, or JSON objects as texts."""
+def metadata_converter(kind: pa.DataType) -> Converter:
+    """Return the converter for the "metadata" column: structs, maps, or JSON objects as strings."""
     types = arrow().types
     if types.is_struct(kind) or types.is_map(kind) or types.is_null(kind):
-        return to_json("metadata", kind)
+        return json_converter("metadata", kind)
     if is_text(kind):
-        return _parsed
-    raise InputError(f"the column 'metadata' is {kind}; it must be structs, maps, or JSON objects as texts")
+        return _parse_object
+    raise InputError(f"the column 'metadata' is {kind}; it must be structs, maps, or JSON objects as strings")
 
 
-def to_json(name: str, kind: pa.DataType) -> Converter:
-    """Give the converter of a column of this type; raises InputError for a type that JSON has nothing for."""
+def json_converter(name: str, kind: pa.DataType) -> Converter:
+    """Return the converter for a column of this type; raises InputError for a type with no equivalent in JSON."""
     types = arrow().types
-    kind = _plain(kind)
+    kind = _value_type(kind)
     if is_text(kind) or types.is_boolean(kind) or types.is_integer(kind):
-        return _as_it_is
+        return lambda cell: cell
     if types.is_floating(kind):
         return _finite
     if types.is_date(kind) or types.is_time(kind) or types.is_timestamp(kind):
-        return _iso
+        return lambda cell: str(cell.isoformat())
     if types.is_map(kind):
         if not is_text(kind.key_type):
-            raise InputError(f"the column {name!r} has maps with keys that are {kind.key_type}, not text")
-        return _mapping(to_json(name, kind.item_type))
+            raise InputError(f"the column {name!r} has maps with keys of type {kind.key_type}; JSON needs strings")
+        return _from_map(json_converter(name, kind.item_type))
     if types.is_struct(kind):
-        return _structure({part.name: to_json(name, part.type) for part in kind})
+        return _from_struct({part.name: json_converter(name, part.type) for part in kind})
     if is_list(kind):
-        return _listing(to_json(name, kind.value_type))
+        return _from_list(json_converter(name, kind.value_type))
     raise InputError(
-        f"the column {name!r} is {kind}, which metadata cannot hold (it must be JSON); cast it to text or to numbers, "
+        f"the column {name!r} is {kind}, which metadata cannot hold (it must be JSON); cast it to strings or numbers, "
         "or leave it out"
     )
 
 
 class VectorColumn:
-    """Makes arrays of a column of vectors, batch by batch; all its vectors are of one length.
+    """Converts a column of vectors batch by batch; all its vectors have the same length.
 
-    Raises InputError for a type that is no list of floats.
+    Raises InputError if the type is not a list of floats.
     """
 
     def __init__(self, kind: pa.DataType) -> None:
@@ -95,7 +100,7 @@ class VectorColumn:
         self._dim: int | None = kind.list_size if types.is_fixed_size_list(kind) else None
 
     def array(self, column: pa.Array, first: int) -> NDArray[np.float32]:
-        """Give the column's vectors, (n, dim); its first row is row `first` of the table.
+        """Return the vectors, (n, dim), of a column that starts at row `first` of the table.
 
         Raises InputError for the first row that is null, of another length, or holds null, NaN or infinity.
         """
@@ -104,69 +109,55 @@ class VectorColumn:
 
         for row, length in enumerate(pc.list_value_length(column).to_pylist(), start=first):
             if length is None:
-                raise refused("vector", row, "is null; give every row a vector, or leave the column out")
+                raise cell_error("vector", row, "is null; give every row a vector, or leave the column out")
             self._dim = length if self._dim is None else self._dim
             if length != self._dim or not length:
-                raise refused("vector", row, f"has {length} numbers, but the first vector has {self._dim}")
+                raise cell_error("vector", row, f"has {length} numbers, but the first vector has {self._dim}")
         numbers = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)  # null becomes NaN
         array: NDArray[np.float32] = numbers.reshape(len(column), self._dim or 1)
         unusable = np.flatnonzero(~np.isfinite(array).all(axis=1))
         if len(unusable):
-            raise refused("vector", first + int(unusable[0]), "holds null, NaN, or a number beyond float32")
+            raise cell_error("vector", first + int(unusable[0]), "holds null, NaN, or a number beyond float32")
         return array
 
 
-def is_list(kind: pa.DataType) -> bool:
-    """Say whether a column of this type holds lists."""
-    types = arrow().types
-    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    """Give the type of the values, where these are kept in a dictionary or have a name of their own."""
+def _value_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type of the values inside dictionary-encoded, run-end-encoded and extension types."""
     pa = arrow()
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         return kind.value_type
     return kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
 
 
-def _as_it_is(cell: Any) -> Any:
-    return cell
-
-
 def _finite(cell: float) -> float:
     if not math.isfinite(cell):
-        raise ValueError(f"is {cell}, which JSON does not know; make it null, or leave the column out")
+        raise ValueError(f"is {cell}, which is not valid JSON; make it null, or leave the column out")
     return cell
 
 
-def _iso(cell: Any) -> str:
-    return str(cell.isoformat())
-
-
-def _parsed(cell: str) -> dict[str, Any]:
+def _parse_object(cell: str) -> dict[str, Any]:
     try:
-        found = json.loads(cell)
+        value = json.loads(cell)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"is no JSON ({error})") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"is JSON, but no object: {cell[:60]}")  # noqa: TRY004 - told as every other bad cell is
-    return found
+        raise ValueError(f"is not valid JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"is not a JSON object: {cell[:60]}")  # noqa: TRY004 - reported like every other bad cell
+    return value
 
 
-def _mapping(inner: Converter) -> Converter:
-    def converter(cell: list[tuple[str, Any]]) -> dict[str, Any]:
+def _from_map(inner: Converter) -> Converter:
+    def convert(cell: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(dict(cell)) < len(cell):
             raise ValueError("has a key twice")
         return {key: None if value is None else inner(value) for key, value in cell}
 
-    return converter
+    return convert
 
 
-def _structure(inner: dict[str, Converter]) -> Converter:
-    # A struct has all its fields in every row, and null where a row has no such field.
+def _from_struct(inner: dict[str, Converter]) -> Converter:
+    # Every row of a struct has all its fields, with null for those the row lacks.
     return lambda cell: {name: inner[name](value) for name, value in cell.items() if value is not None}
 
 
-def _listing(inner: Converter) -> Converter:
+def _from_list(inner: Converter) -> Converter:
     return lambda cell: [None if value is None else inner(value) for value in cell]

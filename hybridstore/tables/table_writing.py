@@ -1,51 +1,78 @@
-"""Rows as tables: of dictionaries, for Arrow, for pandas, and for whatever reads Arrow's C data interface."""
+"""Rows as tables: lists of dictionaries, Arrow, pandas, and anything that reads Arrow's C data interface."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from hybridstore.errors import MissingExtra
-from hybridstore.tables.table_columns import Column, arrow, schema_of
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-_ROWS_AT_ONCE = 1_000
+BATCH_ROWS = 1_000
+
+Kind = Literal["text", "integer", "number", "texts", "json", "vectors"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its name, the kind of its cells, and whether a cell may be null.
+
+    "integer" is int64, "number" float64, "texts" a list of strings. "json" is any JSON value, written as a string
+    because Arrow has no type for what differs from row to row. "vectors" is a list of float32 vectors of length `dim`.
+    """
+
+    name: str
+    kind: Kind = "text"
+    nullable: bool = False
+    dim: int = 0
+
+
+DOCUMENT_COLUMNS = (
+    Column("id"),
+    Column("text"),
+    Column("title"),
+    Column("uri"),
+    Column("metadata", "json"),
+    Column("format"),
+)
+"""The columns of a table of documents: the fields of Document."""
 
 
 class Tabular:
-    """What can be iterated over, one row an item, as a table.
+    """Mixin for an iterable whose items are the rows of a table.
 
-    A class that takes this in says in `columns` what its rows have; a row's cell is its item's attribute of that name
-    (override `rows` where it is not). The columns are the same however many rows there are, with none too.
+    A subclass names its `columns`; a cell is the item's attribute of that name (override `rows` for anything else).
+    The columns are the same however many rows there are, including none.
     """
 
     __slots__ = ()
     columns: ClassVar[tuple[Column, ...]] = ()
 
     def rows(self) -> Iterator[Mapping[str, Any]]:
-        """Give the rows, cells by the names of `columns`, as Python's own values."""
+        """Return the rows as mappings from column name to Python value."""
         names = [column.name for column in self.columns]
         items: Any = self
         return ({name: getattr(item, name) for name in names} for item in items)
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """Give the rows as dictionaries, ready for JSON: metadata as a dictionary, several texts as a list."""
-        return [{name: _plain(cell) for name, cell in row.items()} for row in self.rows()]
+        """Return the rows as dictionaries ready for JSON; metadata stays a dictionary."""
+        return [to_plain(row) for row in self.rows()]
 
     def to_arrow(self) -> pa.Table:
-        """Give the rows as an Arrow table; metadata is a string of JSON. Raises MissingExtra without pyarrow."""
+        """Return the rows as an Arrow table, metadata as JSON strings. Raises MissingExtra without pyarrow."""
         return reader(self.columns, self.rows()).read_all()
 
     def to_pandas(self) -> pd.DataFrame:
-        """Give the rows as a pandas frame; metadata is a string of JSON.
+        """Return the rows as a pandas frame, metadata as JSON strings. Raises MissingExtra without pyarrow and pandas.
 
-        Integers are pandas' `Int64`, so that a column is of one type whether or not a rank is missing. Raises
-        MissingExtra without pyarrow or pandas.
+        Integers are pandas' `Int64`, so a column has the same type whether or not a rank is missing.
         """
         table = self.to_arrow()
         try:
@@ -55,37 +82,70 @@ class Tabular:
         return table.to_pandas(types_mapper={arrow().int64(): pd.Int64Dtype()}.get)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Give an ArrowArrayStream in a capsule, by which polars, DuckDB, pandas and others take the rows.
+        """Return an ArrowArrayStream capsule, through which polars, DuckDB, pandas and others read the rows.
 
         See https://arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html.
         """
         return self.to_arrow().__arrow_c_stream__(requested_schema)
 
 
+def to_plain(value: Any) -> Any:
+    """Return a value in terms that JSON knows: dataclasses and mappings as dictionaries, sequences and arrays as lists.
+
+    Arrays become Python numbers; strings, numbers, booleans and None are unchanged.
+    """
+    if isinstance(value, Mapping):
+        return {name: to_plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(part) for part in value]
+    if is_dataclass(value):
+        return {part.name: to_plain(getattr(value, part.name)) for part in fields(value)}
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def arrow() -> ModuleType:
+    """Return the package pyarrow; raises MissingExtra if it is not installed."""
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise MissingExtra("arrow", "exchanging tables", "pyarrow") from error
+    package: ModuleType = pa
+    return package
+
+
 def reader(columns: tuple[Column, ...], rows: Iterable[Mapping[str, Any]]) -> pa.RecordBatchReader:
-    """Give rows as a stream of Arrow batches, of which one is in memory at a time; `.read_all()` makes a table of it.
+    """Return rows as a stream of Arrow batches, of which only one is in memory at a time; `.read_all()` makes a table.
 
     Raises MissingExtra without pyarrow.
     """
-    schema = schema_of(columns)
+    schema = _schema(columns)
     return arrow().RecordBatchReader.from_batches(schema, _batches(schema, columns, iter(rows)))
+
+
+def _schema(columns: tuple[Column, ...]) -> pa.Schema:
+    pa = arrow()
+    types = {
+        "text": pa.string(),
+        "integer": pa.int64(),
+        "number": pa.float64(),
+        "texts": pa.list_(pa.string()),
+        "json": pa.string(),
+    }
+
+    def type_of(column: Column) -> Any:
+        return pa.list_(pa.list_(pa.float32(), column.dim)) if column.kind == "vectors" else types[column.kind]
+
+    return pa.schema([pa.field(column.name, type_of(column), column.nullable) for column in columns])
 
 
 def _batches(
     schema: pa.Schema, columns: tuple[Column, ...], rows: Iterator[Mapping[str, Any]]
 ) -> Iterator[pa.RecordBatch]:
-    pa = arrow()
-    written = {column.name for column in columns if column.kind == "json"}
-    while page := list(islice(rows, _ROWS_AT_ONCE)):
-        cells = [{name: _as_json(cell) if name in written else cell for name, cell in row.items()} for row in page]
-        yield pa.RecordBatch.from_pylist(cells, schema=schema)
+    json_columns = {column.name for column in columns if column.kind == "json"}
+    while page := list(islice(rows, BATCH_ROWS)):
+        cells = [{name: _as_json(cell) if name in json_columns else cell for name, cell in row.items()} for row in page]
+        yield arrow().RecordBatch.from_pylist(cells, schema=schema)
 
 
 def _as_json(value: Any) -> str | None:
-    return None if value is None else json.dumps(_plain(value), ensure_ascii=False)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _plain(part) for name, part in value.items()}
-    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
+    return None if value is None else json.dumps(to_plain(value), ensure_ascii=False)

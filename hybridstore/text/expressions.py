@@ -1,7 +1,7 @@
-"""What a chunk must hold to be found at all: words that stand together, joined by and, or, not.
+"""Match expressions: what a chunk must contain to be a candidate at all.
 
-A query's restriction as every room reads it: search makes it, a backend obeys it, explain tells it. It is made of
-analysed tokens and knows neither the syntax that people write nor a database.
+An expression is made of analysed tokens, joined by and, or, not. It knows neither the query syntax nor a database.
+`search` builds it, a backend applies it, and `explain` describes it.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import field as attribute
 
-# The parts of a chunk that can be named; its text has no name, because words without a field are sought in all three.
+# The parts of a chunk that can be named. Its text has no name: words without a field are looked for in all three.
 FIELDS = ("title", "heading")
 
 
 @dataclass(frozen=True, slots=True)
 class WordSequence:
-    """The tokens, at least one, stand one after another in `field`, or in any one of the fields where it is "".
+    """One or more consecutive tokens in `field`, or in any one field if it is "".
 
-    A last token that ends in `*` stands for every token that begins so. `said` is what the person wrote.
+    A last token that ends in `*` matches by prefix. `written` is the user's own spelling.
     """
 
     tokens: tuple[str, ...]
     field: str = ""
-    said: str = attribute(default="", compare=False)
+    written: str = attribute(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class AllOf:
-    """Every one of the members holds, of which there is at least one."""
+    """All of the members hold; there is at least one."""
 
     members: tuple[Expression, ...]
 
@@ -51,9 +51,9 @@ Expression = WordSequence | AllOf | AnyOf | NotOf
 
 
 def passes_empty(expression: Expression) -> bool:
-    """Say whether a chunk without any of the words would pass, as with nothing but negations.
+    """Return whether a chunk with none of the words passes, as it does when everything is negated.
 
-    Exactly one of an expression and its negation does; what does not pass only chunks that hold a positive word.
+    This is true of exactly one of an expression and its negation. If false, only chunks with a positive word pass.
     """
     match expression:
         case WordSequence():
@@ -66,43 +66,43 @@ def passes_empty(expression: Expression) -> bool:
             return any(map(passes_empty, members))
 
 
-def positive(expression: Expression, *, wanted: bool = True) -> Iterator[WordSequence]:
-    """Give the words that a chunk may pass by holding, in order: those under an even number of negations."""
+def positive_words(expression: Expression, *, negated: bool = False) -> Iterator[WordSequence]:
+    """Yield the words under an even number of negations, in order: a chunk may pass by containing them."""
     match expression:
         case WordSequence():
-            if wanted:
+            if not negated:
                 yield expression
         case NotOf(member):
-            yield from positive(member, wanted=not wanted)
+            yield from positive_words(member, negated=not negated)
         case AllOf(members) | AnyOf(members):
             for member in members:
-                yield from positive(member, wanted=wanted)
+                yield from positive_words(member, negated=negated)
 
 
-def levels(expression: Expression) -> int:
-    """Count how deep and, or and not stand in each other; 0 for words alone. A not right before words is none."""
+def nesting(expression: Expression) -> int:
+    """Return how deeply groups are nested: 0 for words alone; a negation adds nothing."""
     match expression:
         case WordSequence() | NotOf(WordSequence()):
             return 0
         case NotOf(member):
-            return levels(member)
+            return nesting(member)
         case AllOf(members) | AnyOf(members):
-            return 1 + max(map(levels, members))
+            return 1 + max(map(nesting, members))
 
 
-def tell(expression: Expression) -> str:
-    """Say it in words: `"mars" or "venus"`, `not "rust" in the title`."""
+def describe(expression: Expression) -> str:
+    """Return the expression in words: `"mars" or "venus"`, `not "rust" in the title`."""
     match expression:
-        case WordSequence(tokens, field, said):
-            return f'"{said or " ".join(tokens)}"' + (f" in the {field}" if field else "")
+        case WordSequence(tokens, field, written):
+            return f'"{written or " ".join(tokens)}"' + (f" in the {field}" if field else "")
         case NotOf(member):
-            return f"not {_enclosed(member)}"
+            return f"not {_in_brackets(member)}"
         case AllOf(members):
-            return " and ".join(map(_enclosed, members))
+            return " and ".join(map(_in_brackets, members))
         case AnyOf(members):
-            return " or ".join(map(_enclosed, members))
+            return " or ".join(map(_in_brackets, members))
 
 
-def _enclosed(expression: Expression) -> str:
-    told = tell(expression)
-    return f"({told})" if isinstance(expression, AllOf | AnyOf) else told
+def _in_brackets(expression: Expression) -> str:
+    description = describe(expression)
+    return f"({description})" if isinstance(expression, AllOf | AnyOf) else description

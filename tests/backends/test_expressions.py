@@ -9,7 +9,7 @@ from hybridstore.backends.values import Restriction
 from hybridstore.filters import parse
 from hybridstore.records import KeywordQuery
 from hybridstore.search.advanced_syntax import MAX_LEVELS, MAX_WORDS, SYNTAXES, read
-from hybridstore.text.expressions import AllOf, AnyOf, NotOf, WordSequence, levels, passes_empty
+from hybridstore.text.expressions import AllOf, AnyOf, NotOf, WordSequence, nesting, passes_empty
 
 RED, BLUE, GIANT = (WordSequence((word,)) for word in ("red", "blue", "giant"))
 IN_TITLE = WordSequence(("red",), "title")
@@ -69,15 +69,15 @@ def test_both_legs_find_what_an_expression_lets_through(backend, matching, expec
 def deepest(kind: str):
     """Make a tree of MAX_LEVELS levels whose FTS5 query needs as many parentheses as can be."""
     tree = WordSequence(("red", "pl*"), "title")
-    while levels(tree) < MAX_LEVELS:
+    while nesting(tree) < MAX_LEVELS:
         if kind == "or":
-            tree = AllOf((RED, AnyOf((BLUE, tree)))) if levels(tree) < MAX_LEVELS - 1 else AnyOf((BLUE, tree))
+            tree = AllOf((RED, AnyOf((BLUE, tree)))) if nesting(tree) < MAX_LEVELS - 1 else AnyOf((BLUE, tree))
         elif kind == "not":
             tree = AllOf((RED, NotOf(BLUE), NotOf(tree)))
         else:
             tree = (
                 AllOf((RED, BLUE, NotOf(GIANT), NotOf(AnyOf((IN_TITLE, NotOf(AllOf((RED, NotOf(tree)))))))))
-                if (levels(tree) < MAX_LEVELS - 2)
+                if (nesting(tree) < MAX_LEVELS - 2)
                 else AllOf((RED, NotOf(GIANT), NotOf(tree)))
             )
     return tree
@@ -86,7 +86,7 @@ def deepest(kind: str):
 @pytest.mark.parametrize("kind", ["or", "not", "mixed"])
 def test_the_deepest_expression_that_can_be_read_can_be_searched(backend, kind):
     tree = deepest(kind)
-    assert levels(tree) == MAX_LEVELS
+    assert nesting(tree) == MAX_LEVELS
     for each in (tree, NotOf(tree), AllOf((tree, NotOf(WordSequence(("none",)))))):
         backend.chunks_of("d0", Restriction(matching=(each,)))
         backend.match(KeywordQuery(("red",)), 5, Restriction(matching=(each, NotOf(tree))))

@@ -1,4 +1,4 @@
-"""Tables of other programs as documents: what each column becomes, and which cells are refused by row and column."""
+"""Reading tables as documents: what columns become, and errors that name the row and column of a bad cell."""
 
 import datetime as dt
 import math
@@ -12,7 +12,7 @@ import pytest
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import InputError, MissingExtra
-from hybridstore.tables import COLUMNS_OF_DOCUMENTS, documents_from, pages_from
+from hybridstore.tables import DOCUMENT_COLUMNS, documents_from, pages_from
 
 pa = pytest.importorskip("pyarrow", reason="tables need the extra `arrow`: pip install 'hybridstore[arrow]'")
 pd = pytest.importorskip("pandas", reason="frames need the extra `pandas`: pip install 'hybridstore[pandas]'")
@@ -64,7 +64,7 @@ def forms():
 
 
 def test_the_columns_are_a_documents_fields():
-    assert {column.name for column in COLUMNS_OF_DOCUMENTS} == {field.name for field in fields(hs.Document)}
+    assert {column.name for column in DOCUMENT_COLUMNS} == {field.name for field in fields(hs.Document)}
 
 
 @pytest.mark.parametrize("form", list(forms()))
@@ -118,17 +118,17 @@ def test_metadata_is_structs_maps_or_json(cells, metadata):
     ],
     ids=str,
 )  # fmt: skip
-def test_another_column_is_metadata_by_its_name(cells, values):
+def test_other_columns_become_metadata_under_their_names(cells, values):
     found = documents_from(pa.table({"text": ["x", "y"], "extra": cells}))
     assert [document["metadata"]["extra"] for document in found if "metadata" in document] == values
 
 
-def test_a_column_goes_before_what_metadata_has_under_its_name():
+def test_a_column_takes_precedence_over_the_same_key_in_metadata():
     table = pa.table({"text": ["x", "y"], "metadata": ['{"a": 1, "b": 2}'] * 2, "a": [3, None]})
-    assert [each["metadata"] for each in documents_from(table)] == [{"a": 3, "b": 2}, {"a": 1, "b": 2}]
+    assert [document["metadata"] for document in documents_from(table)] == [{"a": 3, "b": 2}, {"a": 1, "b": 2}]
 
 
-def test_an_unnamed_index_of_a_frame_is_left_out_and_a_named_one_is_a_column():
+def test_an_unnamed_pandas_index_is_ignored_and_a_named_one_is_a_column():
     frame = pd.DataFrame({"text": ["x", "y", "z"], "n": [1, 2, 3]})
     assert list(documents_from(frame[frame.n > 1])) == [
         {"text": "y", "metadata": {"n": 2}},
@@ -144,17 +144,17 @@ VECTORS = [[3.0, 4.0], [0.0, 2.0]]
 @pytest.mark.parametrize(
     "kind", [pa.list_(pa.float32(), 2), pa.list_(pa.float64()), pa.large_list(pa.float16())], ids=str
 )
-def test_a_column_of_vectors_stands_for_the_vectors(store, kind):
-    with hs.open(":memory:") as given, hs.open(":memory:") as told:
+def test_a_vector_column_replaces_the_vectors_argument(store, kind):
+    with hs.open(":memory:") as from_column, hs.open(":memory:") as from_argument:
         cells = pa.array([[np.float16(x) for x in row] for row in VECTORS], kind)
         table = pa.table({"text": ["x", "y"], "id": ["a", "b"], "vector": cells})
-        assert given.add(table).added == 2
-        told.add([{"text": "x", "id": "a"}, {"text": "y", "id": "b"}], vectors=VECTORS)
-        assert given.backend.digests(["a", "b"]) == told.backend.digests(["a", "b"])
-        assert given.add(table.slice(1)).unchanged == 1  # a slice's own rows, not those before it
-        hits = given.search("", mode="vector", vector=[0.6, 0.8])
+        assert from_column.add(table).added == 2
+        from_argument.add([{"text": "x", "id": "a"}, {"text": "y", "id": "b"}], vectors=VECTORS)
+        assert from_column.backend.digests(["a", "b"]) == from_argument.backend.digests(["a", "b"])
+        assert from_column.add(table.slice(1)).unchanged == 1  # a slice's own rows, not those before it
+        hits = from_column.search("", mode="vector", vector=[0.6, 0.8])
         assert [(hit.document_id, round(hit.vector_score, 6)) for hit in hits] == [("a", 1.0), ("b", 0.8)]
-        assert all("metadata" not in each for each in documents_from(table))
+        assert all("metadata" not in document for document in documents_from(table))
 
 
 def test_a_frame_of_arrays_gives_vectors():
@@ -164,7 +164,7 @@ def test_a_frame_of_arrays_gives_vectors():
     assert page.vectors.tolist() == VECTORS
 
 
-def test_vectors_beside_a_table_without_them_are_its_own():
+def test_vectors_can_be_passed_with_a_table_that_has_none():
     with hs.open(":memory:") as store:
         assert store.add(pa.table({"text": ["x", "y"]}), vectors=VECTORS).added == 2
         assert store.stats().vectors == 2
@@ -184,8 +184,8 @@ BAD = {
     "an empty id": ({"text": ["x", "y"], "id": ["a", ""]}, r"row 1 \(counted from 0\): an id must not be empty"),
     "an unknown format": ({"text": ["x", "y"], "format": [None, "pdf"]}, r"row 1 .*format .*'pdf'"),
     "metadata that is numbers": ({"text": ["x"], "metadata": [1]}, r"column 'metadata' is int64"),
-    "metadata that is no JSON": ({"text": ["x", "y"], "metadata": ["{}", "{"]}, r"column 'metadata', row 1 .*no JSON"),
-    "metadata that is no object": ({"text": ["x"], "metadata": ["[1]"]}, r"'metadata', row 0 .*no object: \[1\]"),
+    "metadata that is not JSON": ({"text": ["x", "y"], "metadata": ["{}", "{"]}, r"'metadata', row 1 .*not valid"),
+    "metadata that is not an object": ({"text": ["x"], "metadata": ["[1]"]}, r"'metadata', row 0 .*object: \[1\]"),
     "metadata with NaN": ({"text": ["x"], "id": ["a"], "metadata": ['{"a": NaN}']}, r"row 0 .*of document 'a'"),
     "a key twice": (
         {"text": ["x"], "metadata": pa.array([[("a", 1), ("a", 2)]], pa.map_(pa.string(), pa.int64()))},
@@ -193,7 +193,7 @@ BAD = {
     ),
     "keys that are numbers": (
         {"text": ["x"], "m": pa.array([[(1, 1)]], pa.map_(pa.int64(), pa.int64()))},
-        r"column 'm' has maps with keys that are int64",
+        r"column 'm' has maps with keys of type int64",
     ),
     "NaN in a column": ({"text": ["x", "y"], "n": [1.0, NAN]}, r"column 'n', row 1 .*is nan"),
     "infinity deep in a column": ({"text": ["x"], "n": [{"a": [math.inf]}]}, r"column 'n', row 0 .*is inf"),
@@ -206,28 +206,28 @@ BAD = {
     "a vector with null": ({"text": ["x", "y"], "vector": [[1.0], [None]]}, r"column 'vector', row 1 .*null, NaN"),
     "a vector with infinity": ({"text": ["x"], "vector": [[math.inf]]}, r"column 'vector', row 0 .*beyond float32"),
     "vectors of whole numbers": ({"text": ["x"], "vector": [[1]]}, r"column 'vector' is list<.*int64>"),
-    "many vectors a row": ({"text": ["x"], "vectors": [[[1.0]]]}, r"'vectors' has many vectors a row; .*import"),
-    "text that is no UTF-8": (
+    "many vectors per row": ({"text": ["x"], "vectors": [[[1.0]]]}, r"'vectors' has many vectors per row; .*import"),
+    "text that is not UTF-8": (
         {"text": pa.Array.from_buffers(pa.string(), 2, [None, pa.py_buffer(OFFSETS), pa.py_buffer(b"a\xff")])},
         r"column 'text', row 1 .*cannot be read",
     ),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("columns", "says"), BAD.values(), ids=BAD)
-def test_what_cannot_be_used_is_named_by_column_and_row_and_nothing_is_written(store, columns, says):
-    with pytest.raises(InputError, match=says):
+@pytest.mark.parametrize(("columns", "message"), BAD.values(), ids=BAD)
+def test_bad_cells_are_reported_by_column_and_row_and_nothing_is_written(store, columns, message):
+    with pytest.raises(InputError, match=message):
         store.add(pa.table(columns))
     assert store.count() == 0
     assert store.stats().revision == 0
 
 
-def test_two_columns_of_one_name_are_refused(store):
+def test_duplicate_column_names_are_rejected(store):
     with pytest.raises(InputError, match="two columns 'n'"):
         store.add(pa.table([pa.array(["x"]), pa.array([1]), pa.array([2])], names=["text", "n", "n"]))
 
 
-def test_a_bad_last_row_of_a_large_batch_is_met_before_the_first_is_written(store):
+def test_a_bad_last_row_of_a_large_batch_is_reported_before_anything_is_written(store):
     texts = [f"text {n}" for n in range(4_500)] + [None]
     with pytest.raises(InputError, match=r"column 'text', row 4500 "):
         store.add(pa.table({"text": texts}), progress=lambda _: pytest.fail("something was written"))
@@ -236,13 +236,13 @@ def test_a_bad_last_row_of_a_large_batch_is_met_before_the_first_is_written(stor
 
 def test_a_bad_row_of_a_later_batch_is_counted_over_all_batches():
     batches = [pa.record_batch({"text": ["a", "b"]}), pa.record_batch({"text": ["c", None]})]
-    given = documents_from(pa.Table.from_batches(batches))
-    assert [next(given)["text"], next(given)["text"]] == ["a", "b"]
+    documents = documents_from(pa.Table.from_batches(batches))
+    assert [next(documents)["text"], next(documents)["text"]] == ["a", "b"]
     with pytest.raises(InputError, match="row 3 "):
-        next(given)
+        next(documents)
 
 
-def test_batches_are_read_one_by_one():
+def test_batches_are_read_one_at_a_time():
     read = []
 
     def batches():
@@ -250,13 +250,13 @@ def test_batches_are_read_one_by_one():
             read.append(n)
             yield pa.record_batch({"text": [f"text {n}"]})
 
-    given = documents_from(pa.RecordBatchReader.from_batches(pa.schema({"text": pa.string()}), batches()))
-    assert next(given) == {"text": "text 0"}
+    documents = documents_from(pa.RecordBatchReader.from_batches(pa.schema({"text": pa.string()}), batches()))
+    assert next(documents) == {"text": "text 0"}
     assert read == [0]
-    assert len(list(given)) == 2
+    assert len(list(documents)) == 2
 
 
-def test_vectors_of_two_lengths_in_two_batches_are_refused():
+def test_batches_with_vectors_of_different_lengths_are_rejected():
     kind = pa.list_(pa.float32())
     batches = [pa.record_batch({"text": ["a"], "vector": pa.array([row], kind)}) for row in ([1.0], [1.0, 2.0])]
     pages = pages_from(pa.Table.from_batches(batches))
@@ -271,7 +271,7 @@ def test_a_table_without_rows_adds_nothing(store):
     assert store.add(pa.table({"text": pa.array([], pa.string()), "vector": pa.array([], kind)})) == hs.AddReport()
 
 
-def test_what_is_no_table_of_columns_is_refused(store):
+def test_objects_that_are_not_tables_are_rejected(store):
     with pytest.raises(InputError, match="the ChunkedArray cannot be read as a table"):
         store.add(pa.chunked_array([["a text"]]))
     mixed = pd.DataFrame({"text": ["x", 5]}, dtype=object)
@@ -282,7 +282,7 @@ def test_what_is_no_table_of_columns_is_refused(store):
     assert store.count() == 0
 
 
-def test_a_stream_that_breaks_off_says_so(store):
+def test_a_broken_stream_is_reported(store):
     def batches():
         yield pa.record_batch({"text": ["fine"]})
         raise pa.ArrowInvalid("the wire was cut")

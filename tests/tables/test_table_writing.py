@@ -1,4 +1,4 @@
-"""Results as tables: which columns there are, of which types, and that they hold what the hits hold."""
+"""Results as tables: their columns, types and cells."""
 
 import json
 import subprocess
@@ -55,21 +55,21 @@ def results(store):
     return store.search("yeast hops", unique=True)
 
 
-def test_the_columns_are_the_fields_of_a_hit_in_their_order():
+def test_the_columns_are_the_fields_of_a_hit():
     assert [column.name for column in hs.Results.columns] == [field.name for field in fields(hs.Hit)] == list(TYPES)
 
 
-def test_a_row_holds_what_its_hit_holds(results):
+def test_a_row_has_the_values_of_its_hit(results):
     table = results.to_arrow()
     assert {field.name: str(field.type) for field in table.schema} == TYPES
     assert table.num_rows == len(results) == 2
     for row, hit in zip(table.to_pylist(), results, strict=True):
         for name, cell in row.items():
-            wanted = getattr(hit, name)
+            expected = getattr(hit, name)
             if name == "metadata":
-                assert json.loads(cell) == wanted
+                assert json.loads(cell) == expected
             else:
-                assert cell == (list(wanted) if name == "copies" else wanted), name
+                assert cell == (list(expected) if name == "copies" else expected), name
     assert any(table["copies"].to_pylist())
 
 
@@ -78,11 +78,23 @@ def test_dictionaries_are_ready_for_json(results):
     assert [list(row) for row in rows] == [list(TYPES)] * 2
     assert json.loads(json.dumps(rows)) == rows
     assert {row["document_id"]: row["metadata"] for row in rows}["bread"] == {"n": 1, "ü": [None]}
-    assert [row["score"] for row in rows] == [hit.score for hit in results]
+    assert rows == [hit.to_dict() for hit in results]
+
+
+def test_a_trace_is_ready_for_json(store, results):
+    trace = results.trace.to_dict()
+    assert json.dumps(trace)
+    assert trace.keys() - {"confidence"} == {field.name for field in fields(results.trace)}
+    assert trace["hits"] == results.to_dicts()
+    assert trace["fused"]["chunks"] == results.trace.fused.chunks.tolist()
+    assert [row["chunk_id"] for row in trace["evidence"]] == [hit.chunk_id for hit in results]
+    assert store.search("yeast -stone title:bread", mode="keyword").trace.to_dict()["matching"] == [
+        '"bread" in the title'
+    ]
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "keyword", "vector"])
-def test_no_hits_and_one_leg_leave_the_schema_as_it_is(store, mode):
+def test_the_schema_is_the_same_without_hits_and_with_one_leg(store, mode):
     full = store.search("yeast", mode=mode).to_arrow()
     none = store.search("yeast", mode=mode, where={"n": 77}).to_arrow()
     assert none.num_rows == 0
@@ -103,7 +115,7 @@ def test_a_frame_has_the_same_types_whether_ranks_are_missing_or_not(store):
     assert frames[1]["vector_rank"].isna().all()
 
 
-def test_what_reads_the_capsule_interface_takes_results_as_they_are(results):
+def test_readers_of_the_capsule_interface_accept_results(results):
     assert pa.table(results) == results.to_arrow()
     assert pa.RecordBatchReader.from_stream(results).read_all() == results.to_arrow()
     narrow = pa.schema([pa.field(name, pa.large_string() if name == "text" else kind) for name, kind in (
@@ -112,7 +124,7 @@ def test_what_reads_the_capsule_interface_takes_results_as_they_are(results):
     assert pd.DataFrame.from_arrow(results)["text"].tolist() == [hit.text for hit in results]
 
 
-def test_another_sequence_becomes_a_table_by_naming_its_columns():
+def test_any_sequence_becomes_a_table_by_naming_its_columns():
     @dataclass(frozen=True)
     class Note:
         text: str

@@ -1,15 +1,24 @@
-"""The tree of what a chunk must hold."""
+"""Match expressions: their properties and their description in words."""
 
 import pytest
 
-from hybridstore.text.expressions import AllOf, AnyOf, NotOf, WordSequence, levels, passes_empty, positive, tell
+from hybridstore.text.expressions import (
+    AllOf,
+    AnyOf,
+    NotOf,
+    WordSequence,
+    describe,
+    nesting,
+    passes_empty,
+    positive_words,
+)
 
-RED, BLUE, MARS = (WordSequence((word,), said=word) for word in ("red", "blue", "mars"))
+RED, BLUE, MARS = (WordSequence((word,), written=word) for word in ("red", "blue", "mars"))
 RUST = WordSequence(("rust",), "title", "Rust")
 
 
 @pytest.mark.parametrize(
-    ("expression", "empty", "sought", "deep", "told"),
+    ("expression", "empty", "words", "depth", "description"),
     [
         (RED, False, [RED], 0, '"red"'),
         (NotOf(RUST), True, [], 0, 'not "Rust" in the title'),
@@ -22,15 +31,15 @@ RUST = WordSequence(("rust",), "title", "Rust")
         (AllOf((AnyOf((RED, NotOf(BLUE))), MARS)), False, [RED, MARS], 2, '("red" or not "blue") and "mars"'),
     ],
 )
-def test_an_expression_knows_itself(expression, empty, sought, deep, told):
+def test_properties_of_expressions(expression, empty, words, depth, description):
     assert passes_empty(expression) is empty
     assert passes_empty(NotOf(expression)) is not empty
-    assert list(positive(expression)) == sought
-    assert levels(expression) == deep
-    assert tell(expression) == told
+    assert list(positive_words(expression)) == words
+    assert nesting(expression) == depth
+    assert describe(expression) == description
 
 
-def test_words_are_the_same_however_they_were_written():
+def test_equality_ignores_how_words_were_written():
     assert WordSequence(("red",), "title", "RED") == WordSequence(("red",), "title", "red")
     assert hash(AllOf((RED, NotOf(RUST)))) == hash(
         AllOf((WordSequence(("red",)), NotOf(WordSequence(("rust",), "title"))))
@@ -38,5 +47,5 @@ def test_words_are_the_same_however_they_were_written():
     assert WordSequence(("red",)) != WordSequence(("red",), "title")
 
 
-def test_words_nobody_wrote_are_told_by_their_tokens():
-    assert tell(WordSequence(("red", "plan*"))) == '"red plan*"'
+def test_words_without_a_spelling_are_described_by_their_tokens():
+    assert describe(WordSequence(("red", "plan*"))) == '"red plan*"'
