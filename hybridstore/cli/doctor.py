@@ -41,11 +41,7 @@ class Finding:
     remedy: str = ""
 
 
-@click.command(
-    epilog=examples(
-        "hybridstore doctor",
-    )
-)
+@click.command(epilog=examples("hybridstore doctor"))
 @json_option
 @pass_target
 def doctor(target: Target, *, as_json: bool) -> None:

@@ -22,12 +22,7 @@ if TYPE_CHECKING:
 _NAMED = 5  # ids shown before asking if they are to go
 
 
-@click.command(
-    epilog=examples(
-        "hybridstore get /home/me/notes/keys.md",
-        "hybridstore get man/tar --json",
-    )
-)
+@click.command(epilog=examples("hybridstore get /home/me/notes/keys.md", "hybridstore get man/tar --json"))
 @click.argument("document_id", metavar="ID")
 @json_option
 @pass_target
@@ -42,11 +37,7 @@ def get(target: Target, *, document_id: str, as_json: bool) -> None:
 
 
 @click.command(
-    name="list",
-    epilog=examples(
-        "hybridstore list --where lang=en --limit 20",
-        "hybridstore list | cut -f1",
-    ),
+    name="list", epilog=examples("hybridstore list --where lang=en --limit 20", "hybridstore list | cut -f1")
 )
 @where_option
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N.")
@@ -68,12 +59,7 @@ def list_(target: Target, *, conditions: tuple[str, ...], limit: int | None, as_
                 click.echo("\t".join(" ".join(str(cell).split()) for cell in row.values()))
 
 
-@click.command(
-    epilog=examples(
-        "hybridstore remove man/tar",
-        'hybridstore remove --where "year<2010" --yes',
-    )
-)
+@click.command(epilog=examples("hybridstore remove man/tar", 'hybridstore remove --where "year<2010" --yes'))
 @click.argument("ids", metavar="[ID...]", nargs=-1)
 @where_option
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")

@@ -22,10 +22,7 @@ _STREAM = "-"
 
 
 @click.command(
-    epilog=examples(
-        "hybridstore export notes.jsonl.gz --vectors",
-        "hybridstore export | jq -r '.id // empty'",
-    )
+    epilog=examples("hybridstore export notes.jsonl.gz --vectors", "hybridstore export | jq -r '.id // empty'")
 )
 @click.argument("file", default=_STREAM, type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("--vectors", is_flag=True, help="The vectors too, so that the import needs no model.")

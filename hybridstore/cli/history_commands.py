@@ -14,12 +14,7 @@ if TYPE_CHECKING:
     from hybridstore.memory import Consolidation
 
 
-@click.command(
-    epilog=examples(
-        "hybridstore history anna-home",
-        "hybridstore history --namespace user/42 diet --json",
-    )
-)
+@click.command(epilog=examples("hybridstore history anna-home", "hybridstore history --namespace user/42 diet --json"))
 @click.argument("identifier", metavar="ID")
 @namespace_option
 @json_option
@@ -42,10 +37,7 @@ def history(target: Target, *, identifier: str, namespace: tuple[str, ...], as_j
 
 
 @click.command(
-    epilog=examples(
-        "hybridstore consolidate",
-        "hybridstore consolidate --namespace user/42 --similarity 0.99 --apply",
-    )
+    epilog=examples("hybridstore consolidate", "hybridstore consolidate --namespace user/42 --similarity 0.99 --apply")
 )
 @namespace_option
 @click.option("--apply/--dry-run", default=False, show_default=True, help="Do it, or only show what would be done.")

@@ -27,13 +27,7 @@ def model() -> None:
     """List, inspect and export embedders; promote what the store has learned, and take it back."""
 
 
-@model.command(
-    name="list",
-    short_help="List the models that are known.",
-    epilog=examples(
-        "hybridstore model list",
-    ),
-)
+@model.command(name="list", short_help="List the models that are known.", epilog=examples("hybridstore model list"))
 @json_option
 def list_(*, as_json: bool) -> None:
     """List the models that are known by name, and which of them are on this machine.
@@ -63,10 +57,7 @@ def list_(*, as_json: bool) -> None:
 
 @model.command(
     short_help="Say what a model is.",
-    epilog=examples(
-        "hybridstore model info multilingual-e5-small",
-        "hybridstore model info ./my-encoder-onnx",
-    ),
+    epilog=examples("hybridstore model info multilingual-e5-small", "hybridstore model info ./my-encoder-onnx"),
 )
 @click.argument("name")
 @json_option

@@ -93,14 +93,7 @@ def search(
 @click.option("--expect", metavar="ID", help="A document that ought to be found: say where it got lost.")
 @pass_target
 def explain(
-    target: Target,
-    /,
-    *,
-    query: Sequence[str],
-    conditions: Sequence[str],
-    expect: str | None,
-    as_json: bool,
-    **how: Any,
+    target: Target, /, *, query: Sequence[str], conditions: Sequence[str], expect: str | None, as_json: bool, **how: Any
 ) -> None:
     """Search, and tell how the results came about: what each leg found, and how the two were joined.
 

@@ -14,11 +14,7 @@ TOKEN = "HYBRIDSTORE_TOKEN"  # noqa: S105 - the name of a variable
 BUDGET, PORT, HOST = 2000, 8765, "127.0.0.1"
 
 
-@click.group(
-    epilog=examples(
-        "hybridstore serve mcp",
-    )
-)
+@click.group(epilog=examples("hybridstore serve mcp"))
 def serve() -> None:
     """Serve the store to models."""
 
@@ -44,12 +40,7 @@ def serve() -> None:
 @click.option("--read-only", is_flag=True, help="Offer no tool that changes anything.")
 @click.option("--notes-only", is_flag=True, help="Show no documents, only what was remembered.")
 @click.option(
-    "--budget",
-    default=BUDGET,
-    show_default=True,
-    type=click.IntRange(1),
-    metavar="TOKENS",
-    help="The longest answer.",
+    "--budget", default=BUDGET, show_default=True, type=click.IntRange(1), metavar="TOKENS", help="The longest answer."
 )
 @click.option("--http", is_flag=True, help="Listen for HTTP on this machine, instead of standard input and output.")
 @click.option(

@@ -83,12 +83,7 @@ def searching_options(command: Command) -> Command:
     for option in reversed(
         (
             click.option(
-                "--limit",
-                default=10,
-                show_default=True,
-                type=click.IntRange(1),
-                metavar="N",
-                help="Results wanted.",
+                "--limit", default=10, show_default=True, type=click.IntRange(1), metavar="N", help="Results wanted."
             ),
             where_option,
             click.option(
@@ -126,10 +121,7 @@ def searching_options(command: Command) -> Command:
             ),
             click.option("--unique", is_flag=True, help="Of near-identical passages show the best; name the others."),
             click.option(
-                "--per-document",
-                type=click.IntRange(1),
-                metavar="N",
-                help="At most N passages of one document.",
+                "--per-document", type=click.IntRange(1), metavar="N", help="At most N passages of one document."
             ),
             click.option(
                 "--diversity",

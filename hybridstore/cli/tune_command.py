@@ -19,10 +19,7 @@ if TYPE_CHECKING:
     from hybridstore.tuning.adapter_tuning import Progress, TuneReport
     from hybridstore.tuning.training_sources import Gathered
 
-_OF_METHOD = {
-    "adapter": ("most", "rank", "anchor"),
-    "full": ("base", "out", "rate", "blend", "precision", "device"),
-}
+_OF_METHOD = {"adapter": ("most", "rank", "anchor"), "full": ("base", "out", "rate", "blend", "precision", "device")}
 # What is left when it is stopped.
 _HARVESTED = "The triples that were made are kept; questions are answered as before."
 _TRAINED = "Questions are answered as before; the same command goes on from the last checkpoint."

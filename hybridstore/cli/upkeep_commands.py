@@ -18,12 +18,7 @@ if TYPE_CHECKING:
     from hybridstore.store import Store
 
 
-@click.command(
-    epilog=examples(
-        "hybridstore info",
-        "hybridstore --db notes.db info --json",
-    )
-)
+@click.command(epilog=examples("hybridstore info", "hybridstore --db notes.db info --json"))
 @json_option
 @pass_target
 def info(target: Target, *, as_json: bool) -> None:
@@ -72,12 +67,7 @@ def _facts(target: Target, stats: Stats) -> list[tuple[str, str]]:
     return facts
 
 
-@click.command(
-    epilog=examples(
-        "hybridstore check",
-        "hybridstore check --repair",
-    )
-)
+@click.command(epilog=examples("hybridstore check", "hybridstore check --repair"))
 @click.option("--repair", is_flag=True, help="Mend what can be made again from what is there.")
 @json_option
 @pass_target
@@ -127,12 +117,7 @@ def _tell(problems: list[Problem], left: list[Problem], *, repair: bool) -> None
         say("Run `hybridstore check --repair` to mend what can be mended.")
 
 
-@click.command(
-    epilog=examples(
-        "hybridstore reembed",
-        "hybridstore reembed --embedder multilingual-e5-small",
-    )
-)
+@click.command(epilog=examples("hybridstore reembed", "hybridstore reembed --embedder multilingual-e5-small"))
 @embedder_option("The model to change to, by name or folder; without it the vectors that are missing are made.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @pass_target
@@ -146,8 +131,7 @@ def reembed(target: Target, *, embedder: str | None, quiet: bool) -> None:
     rate = Rate("chunks")
     with target.open() as store, progress("Embedding", quiet=quiet) as update:
         done = store.reembed(
-            embedder,
-            progress=lambda done, of: update(done, of, f"{done:,}/{of:,} chunks", rate.of(done)),
+            embedder, progress=lambda done, of: update(done, of, f"{done:,}/{of:,} chunks", rate.of(done))
         )
         embedding = store.backend.embedding()
     say(
@@ -156,11 +140,7 @@ def reembed(target: Target, *, embedder: str | None, quiet: bool) -> None:
     )
 
 
-@click.command(
-    epilog=examples(
-        "hybridstore backup notes-2024-06-01.db",
-    )
-)
+@click.command(epilog=examples("hybridstore backup notes-2024-06-01.db"))
 @click.argument("file", type=click.Path(dir_okay=False))
 @pass_target
 def backup(target: Target, *, file: str) -> None:

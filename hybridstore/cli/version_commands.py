@@ -98,10 +98,7 @@ def promote(target: Target, /, *, version: str | None, force: bool, quiet: bool,
         _tell(now, as_json=as_json)
 
 
-@click.command(
-    short_help="Go back to the version before.",
-    epilog=examples("hybridstore model rollback"),
-)
+@click.command(short_help="Go back to the version before.", epilog=examples("hybridstore model rollback"))
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @json_option
 @pass_target

@@ -64,11 +64,7 @@ class StoreServer(MCPServer[Any]):
 
     def __init__(self, reading: Reading, writing: Writing, *, read_only: bool) -> None:
         super().__init__(
-            "hybridstore",
-            title="hybridstore",
-            instructions=_INSTRUCTIONS,
-            version=__version__,
-            log_level="WARNING",
+            "hybridstore", title="hybridstore", instructions=_INSTRUCTIONS, version=__version__, log_level="WARNING"
         )
         self._reading = reading
         Tools(reading, writing).offer(self, read_only=read_only)

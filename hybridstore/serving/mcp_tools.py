@@ -139,8 +139,7 @@ class Tools:
         self,
         ids: Annotated[list[str] | None, Field(description="Notes to forget.")] = None,
         where: Annotated[
-            dict[str, Any] | None,
-            Field(description='Instead of ids: a filter, as {"memory.session": "chat-7"}.'),
+            dict[str, Any] | None, Field(description='Instead of ids: a filter, as {"memory.session": "chat-7"}.')
         ] = None,
         dry_run: Annotated[bool, Field(description="true only tells which would go; false forgets them.")] = True,
         cursor: Cursor = "",
@@ -166,8 +165,7 @@ class Tools:
         return _result(self.reading.stats())
 
     def ingest(
-        self,
-        paths: Annotated[list[str], Field(description="Files or folders.")],
+        self, paths: Annotated[list[str], Field(description="Files or folders.")]
     ) -> Annotated[CallToolResult, answer_schemas.Ingested]:
         """Read files or folders into the documents; unchanged files are left alone, so it can be repeated."""
         return _result(self.writing.ingest(paths))

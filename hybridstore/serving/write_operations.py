@@ -67,12 +67,7 @@ class Writing:
         return self._kept(kept)
 
     def forget(
-        self,
-        ids: Sequence[str] = (),
-        *,
-        where: Mapping[str, Any] | None = None,
-        dry_run: bool = True,
-        cursor: str = "",
+        self, ids: Sequence[str] = (), *, where: Mapping[str, Any] | None = None, dry_run: bool = True, cursor: str = ""
     ) -> Answer:
         """Tell which notes would go, or with `dry_run` false remove them; by ids or by a filter, never all of them."""
         if bool(ids) == bool(where):
