@@ -1,4 +1,4 @@
-"""A Trace that tells itself: why each hit is where it is, and where an expected document got lost."""
+"""Explanation: a search's Trace that can describe itself, and say where an expected document was lost."""
 
 from __future__ import annotations
 
@@ -10,29 +10,41 @@ from hybridstore.records import Hit, Ranking, Trace
 from hybridstore.search.missing_document import Expected, follow
 from hybridstore.search.remedies import FailedSearch
 from hybridstore.search.trace_text import (
-    tell_alone,
-    tell_confidence,
-    tell_model,
-    tell_parts,
-    tell_ranks,
-    tell_selection,
-    tell_spread,
-    tell_terms,
-    tell_threshold,
-    tell_weights,
+    describe_alone,
+    describe_confidence,
+    describe_model,
+    describe_parts,
+    describe_ranks,
+    describe_selection,
+    describe_spread,
+    describe_terms,
+    describe_threshold,
+    describe_weights,
 )
 from hybridstore.text.analysis import Analyser
 from hybridstore.text.expressions import describe
 
-_LOOKED, _ALONE = 10, 3  # of a leg's ranking, so many chunks are looked at for so many documents
+_LOOKED, _ALONE = 10, 3  # chunks of a leg's ranking that are read, to name so many documents
+_LEGS = {"hybrid": "both legs", "keyword": "the keyword leg alone", "vector": "the vector leg alone"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of an explanation.
+
+    `kind` is "query", "note", "fact", "confidence", "hit", "detail" (of a hit), "expected", "timing" or "" (empty).
+    """
+
+    text: str
+    kind: str = "fact"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation(Trace):
-    """A search's Trace that can tell itself: `str()` is the story.
+    """A search's Trace that describes itself: `lines()` for a program that styles them, `str()` for reading.
 
-    `alone` gives for each of two legs the ids of the documents it would have put first, at most three, best first.
-    `min_relevance` is what was asked for; `expected` is about the document asked for.
+    `alone` holds for each of two legs the ids of the documents that it would have ranked first by itself, at most
+    three. `min_relevance` is that of the search; `expected` says what became of the document named by `expect`.
     """
 
     alone: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -40,66 +52,68 @@ class Explanation(Trace):
     expected: Expected | None = None
 
     def __str__(self) -> str:
-        return "\n".join(_story(self))
+        return "\n".join(line.text for line in self.lines())
+
+    def lines(self) -> list[Line]:
+        """Return the explanation line by line: the query, what each leg found, the fusion, the hits, the timings."""
+        lines = [Line(f"Query: {self.query}", "query"), *(Line(f"Note: {note}", "note") for note in self.notes)]
+        lines += map(Line, self._facts())
+        if confidence := describe_confidence(self.evidence):
+            lines.append(Line(confidence, "confidence"))
+        lines.append(Line("", ""))
+        lines += [line for hit in self.hits for line in self._hit(hit)] or [Line("Nothing was found.")]
+        if self.expected is not None:
+            lines += [Line("", ""), Line(self.expected.story, "expected")]
+        steps = ", ".join(f"{step} {seconds * 1000:.1f}" for step, seconds in self.timings.items())
+        return [*lines, Line("", ""), Line(f"Milliseconds: {steps}.", "timing")]
+
+    def _facts(self) -> list[str]:
+        lines = [f"Searched with {_LEGS[self.mode]}, at most {self.depth:,} candidates each."]
+        if self.phrases:
+            lines.append("Must contain: " + ", ".join(f'"{phrase}"' for phrase in self.phrases))
+        if self.excluded:
+            lines.append("Must not contain: " + ", ".join(self.excluded))
+        if self.matching:
+            lines.append(f"Must match: {'; '.join(map(describe, self.matching))}.")
+        lines += describe_terms(self)
+        if self.keyword is not None:
+            lines.append(f"Keyword leg: {describe_spread(self.keyword, 'BM25')}.")
+        if self.vector is not None:
+            lines.append(f"Vector leg: {describe_spread(self.vector, 'cosine')}.")
+        lines += describe_model(self)
+        lines += describe_weights(self)
+        lines += describe_alone(self.alone, self.hits)
+        lines += describe_threshold(self, self.min_relevance)
+        return lines if self.selection is None else [*lines, describe_selection(self.selection)]
+
+    def _hit(self, hit: Hit) -> list[Line]:
+        title = f"  {hit.title}" if hit.title not in {"", hit.document_id} else ""
+        heading = f" under {hit.heading}" if hit.heading else ""
+        parts, ranks = describe_parts(self, hit.chunk_id), describe_ranks(hit)
+        details = [f"score {hit.score:.3f} = {parts}", ranks] if parts else [f"score {hit.score:.4f}: {ranks}"]
+        if hit.relevance is not None:
+            details[-1] += f"; relevance {hit.relevance:.2f}"
+        if hit.copies:
+            details.append(f"the same in {', '.join(hit.copies)}")
+        head = f"{hit.rank}. {hit.document_id}{title}  [{hit.start}:{hit.end}]{heading}"
+        return [Line(head, "hit"), *(Line(f"   {detail}", "detail") for detail in details)]
 
 
 def explain(
-    trace: Trace, backend: Backend, analyser: Analyser, asked: FailedSearch, *, expect: str | None = None
+    trace: Trace, backend: Backend, analyser: Analyser, search: FailedSearch, *, expect: str | None = None
 ) -> Explanation:
-    """Make a Trace tell itself, and follow an expected document through it; raises NotFound for an unknown id."""
-    values = {each.name: getattr(trace, each.name) for each in fields(Trace)}
+    """Make an Explanation of a Trace; `expect` is followed through the search. Raises NotFound for an unknown id."""
+    values = {item.name: getattr(trace, item.name) for item in fields(Trace)}
     legs = {"keyword": trace.keyword, "vector": trace.vector}
-    both = {leg: _documents(backend, ranking) for leg, ranking in legs.items() if ranking is not None}
+    alone = {leg: _documents(backend, ranking) for leg, ranking in legs.items() if ranking is not None}
     return Explanation(
         **values,
-        alone=both if len(both) == len(legs) else {},
-        min_relevance=asked.min_relevance,
-        expected=None if expect is None else follow(trace, backend, analyser, asked, expect),
+        alone=alone if len(alone) == len(legs) else {},
+        min_relevance=search.min_relevance,
+        expected=None if expect is None else follow(trace, backend, analyser, search, expect),
     )
 
 
 def _documents(backend: Backend, ranking: Ranking) -> tuple[str, ...]:
     passages = backend.passages(ranking.chunks[:_LOOKED].tolist())
     return tuple(dict.fromkeys(passage.document_id for passage in passages))[:_ALONE]
-
-
-def _story(trace: Explanation) -> list[str]:
-    legs = {"hybrid": "both legs", "keyword": "the keyword leg alone", "vector": "the vector leg alone"}
-    lines = [f"Query: {trace.query}", f"Searched with {legs[trace.mode]}, at most {trace.depth} candidates each."]
-    lines += [f"Note: {note}" for note in trace.notes]
-    if trace.phrases:
-        lines.append("Must hold: " + ", ".join(f'"{phrase}"' for phrase in trace.phrases))
-    if trace.excluded:
-        lines.append("Must not hold: " + ", ".join(trace.excluded))
-    if trace.matching:
-        lines.append(f"Must pass: {'; '.join(map(describe, trace.matching))}.")
-    lines += tell_terms(trace)
-    if trace.keyword is not None:
-        lines.append(f"Keyword leg: {tell_spread(trace.keyword, 'BM25')}.")
-    if trace.vector is not None:
-        lines.append(f"Vector leg: {tell_spread(trace.vector, 'cosine')}.")
-    lines += tell_model(trace)
-    lines += tell_weights(trace)
-    lines += tell_alone(trace.alone, trace.hits)
-    lines += tell_threshold(trace, trace.min_relevance)
-    if trace.selection is not None:
-        lines.append(tell_selection(trace.selection))
-    if confidence := tell_confidence(trace.evidence):
-        lines.append(confidence)
-    lines.append("")
-    lines += [line for hit in trace.hits for line in _hit(trace, hit)] or ["Nothing was found."]
-    if trace.expected is not None:
-        lines += ["", trace.expected.story]
-    steps = ", ".join(f"{step} {seconds * 1000:.1f}" for step, seconds in trace.timings.items())
-    return [*lines, "", f"Milliseconds: {steps}."]
-
-
-def _hit(trace: Trace, hit: Hit) -> list[str]:
-    name = f"{hit.document_id}" + (f"  {hit.title}" if hit.title not in {"", hit.document_id} else "")
-    place = f"[{hit.start}:{hit.end}]" + (f" under {hit.heading}" if hit.heading else "")
-    parts, ranks = tell_parts(trace, hit.chunk_id), tell_ranks(hit)
-    told = [f"   score {hit.score:.3f} = {parts}", f"   {ranks}"] if parts else [f"   score {hit.score:.4f}: {ranks}"]
-    if hit.relevance is not None:
-        told[-1] += f"; relevance {hit.relevance:.2f}"
-    copies = [f"   the same in {', '.join(hit.copies)}"] if hit.copies else []
-    return [f"{hit.rank}. {name}  {place}", *told, *copies]

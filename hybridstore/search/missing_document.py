@@ -1,4 +1,4 @@
-"""An expected document, followed through a search: the first stage that lost it, and what would have shown it."""
+"""An expected document followed through a search: the first stage that lost it, and what would have shown it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from hybridstore.backends.values import Restriction
 from hybridstore.records import Trace
 from hybridstore.search import remedies
 from hybridstore.search.remedies import DEEP, Changes, FailedSearch, best
-from hybridstore.search.trace_text import tell_parts, tell_ranks
+from hybridstore.search.trace_text import describe_parts, describe_ranks
 from hybridstore.text.analysis import Analyser
 from hybridstore.text.expressions import describe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """Where a document that ought to be found got lost.
+    """What became of an expected document.
 
-    `lost` names the first stage that lost it ("restricted", "legs", "relevance", "fusion", "selection"), or is None
-    when it is among the hits. Ranks are its best chunk's in each leg, followed deeper than the search went, and in the
-    fused ranking; `relevance` is the highest of its chunks. Each of `remedies` holds arguments for the same search that
-    show it. `weights` is the range (least, most) of the keyword leg's weight within which it would be shown; None where
-    there is no such range, or weights did not lose it.
+    `lost` names the first stage that lost it ("restricted", "legs", "relevance", "fusion", "selection"); None when it
+    is among the hits. Ranks are those of its best chunk in each leg, followed deeper than the search went, and in the
+    fused ranking; `relevance` is the highest of its chunks. Each of `remedies` holds arguments with which the same
+    search shows it. `weights` is the range (least, most) of the keyword leg's weight within which it would be shown;
+    None where there is no such range, or weights did not lose it.
     """
 
     document_id: str
@@ -38,15 +38,14 @@ class Expected:
     weights: tuple[float, float] | None = None
 
 
-def follow(trace: Trace, backend: Backend, analyser: Analyser, asked: FailedSearch, document_id: str) -> Expected:
+def follow(trace: Trace, backend: Backend, analyser: Analyser, search: FailedSearch, document_id: str) -> Expected:
     """Follow a document through the search; raises NotFound for an unknown id."""
-    here = [hit for hit in trace.hits if hit.document_id == document_id]
-    if here:
-        first = here[0]
+    first = next((hit for hit in trace.hits if hit.document_id == document_id), None)
+    if first is not None:
         return Expected(
             document_id=document_id,
             lost=None,
-            story=f"{document_id} was found, at rank {first.rank}: {tell_ranks(first)}."
+            story=f"{document_id} was found, at rank {first.rank}: {describe_ranks(first)}."
             + _left_out(trace, backend, document_id),
             rank=first.rank,
             keyword_rank=first.keyword_rank,
@@ -55,78 +54,68 @@ def follow(trace: Trace, backend: Backend, analyser: Analyser, asked: FailedSear
         )
     backend.get(document_id)  # raises NotFound, with what to do
     chunks: set[int] = set()
-    for reason, restriction in _restrictions(trace, backend, analyser, asked):
+    for reason, restriction in _restrictions(trace, backend, analyser, search):
         left = set(backend.chunks_of(document_id, restriction))
         if not left:
-            found = None if chunks else _unfiltered(backend, asked, document_id)
-            remedy = f" Without the filter it is shown{_also(found, 'where')}." if found else ""
+            remedy = None if chunks else _unfiltered(backend, search, document_id)
+            hint = f" Without the filter it is shown{_also(remedy, 'where')}." if remedy else ""
             return Expected(
                 document_id=document_id,
                 lost="restricted",
-                story=f"{document_id} was not searched at all: {reason}.{remedy}",
-                remedies=(found,) if found else (),
+                story=f"{document_id} was not searched at all: {reason}.{hint}",
+                remedies=(remedy,) if remedy else (),
             )
         chunks = left
-    return _SearchPath(trace, asked, document_id, frozenset(chunks)).through()
+    return _SearchPath(trace, search, document_id, frozenset(chunks)).follow()
 
 
 def _restrictions(
-    trace: Trace, backend: Backend, analyser: Analyser, asked: FailedSearch
+    trace: Trace, backend: Backend, analyser: Analyser, search: FailedSearch
 ) -> Iterator[tuple[str, Restriction]]:
-    """Give what a chunk had to pass, each with all before it, and what to say of a document that fails there."""
-    where = asked.where
+    """Yield the conditions on a chunk, each with all before it, and what to say of a document that fails there."""
+    where = search.where
     phrases = tuple(filter(None, (analyser.phrase(phrase) for phrase in trace.phrases)))
-    kept = tuple(phrase for phrase in phrases if backend.holds(phrase, Restriction(where=where)))
+    occurring = tuple(phrase for phrase in phrases if backend.holds(phrase, Restriction(where=where)))
     excluded = tuple(filter(None, (analyser.phrase(phrase) for phrase in trace.excluded)))
     yield "it does not pass the filter", Restriction(where=where)
-    yield "no chunk of it that passes holds every quoted phrase", Restriction(where=where, phrases=kept)
-    yield "each chunk of it that passes holds an excluded word", Restriction(where, kept, excluded)
+    yield "none of its chunks that pass contains every quoted phrase", Restriction(where=where, phrases=occurring)
+    yield "each of its chunks that pass contains an excluded word", Restriction(where, occurring, excluded)
     for count, part in enumerate(trace.matching, start=1):
-        why = f"of its chunks that pass the rest, each fails at: {describe(part)}"
-        yield why, Restriction(where, kept, excluded, trace.matching[:count])
+        why = f"all of its chunks that pass the rest fail at: {describe(part)}"
+        yield why, Restriction(where, occurring, excluded, trace.matching[:count])
 
 
-def _unfiltered(backend: Backend, asked: FailedSearch, document_id: str) -> Changes | None:
-    if asked.where is None:
+def _unfiltered(backend: Backend, search: FailedSearch, document_id: str) -> Changes | None:
+    if search.where is None:
         return None
-    return remedies.working(asked, document_id, backend.chunks_of(document_id, Restriction()), {"where": None})
+    return remedies.working(search, document_id, backend.chunks_of(document_id, Restriction()), {"where": None})
 
 
 @dataclass(frozen=True, slots=True)
-class _Lost:
-    """What a stage did to a document it lost, in words and in remedies."""
+class _Loss:
+    """What a stage did to a document it lost, in words, and the remedies."""
 
     stage: str
     why: str
     remedies: tuple[Changes, ...]
     more: str = ""
     weights: tuple[float, float] | None = None
-    weighed: str = ""
+    weights_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _SearchPath:
-    """The way through legs, threshold, fusion and selection of the `chunks` of a document that were searched."""
+    """The path of a document's searched `chunks` through legs, threshold, fusion and selection."""
 
     trace: Trace
-    asked: FailedSearch
+    search: FailedSearch
     document_id: str
     chunks: Collection[int]
 
-    def through(self) -> Expected:
+    def follow(self) -> Expected:
         trace = self.trace
-        keyword_rank, vector_rank = best(trace.keyword, self.chunks), best(trace.vector, self.chunks)
-        lacking = (trace.keyword and not keyword_rank) or (trace.vector and not vector_rank)
-        deep = self.asked.again(depth=max(DEEP, trace.limit)) if lacking else trace
-        said = []
-        if trace.keyword is not None:
-            keyword_rank = keyword_rank or best(deep.keyword, self.chunks)
-            said.append(_leg("keyword", keyword_rank, deep, "it holds no word that was looked for"))
-        if trace.vector is not None:
-            vector_rank = vector_rank or best(deep.vector, self.chunks)
-            otherwise = "it has no vector" if len(trace.vector) else "the vector leg found nothing"
-            said.append(_leg("vector", vector_rank, deep, otherwise))
-        rank, legs = best(trace.fused, self.chunks), "; ".join(said)
+        keyword_rank, vector_rank, legs = self._legs()
+        rank = best(trace.fused, self.chunks)
         reached = Expected(
             document_id=self.document_id,
             lost="legs",
@@ -134,31 +123,44 @@ class _SearchPath:
             rank=rank,
             keyword_rank=keyword_rank,
             vector_rank=vector_rank,
-            relevance=self._relevance(),
+            relevance=max(self._relevances().values(), default=None),
         )
         if rank is None:
             return self._no_candidate(reached)
-        least, relevance = self.asked.min_relevance, reached.relevance
+        least, relevance = self.search.min_relevance, reached.relevance
         if least is not None and relevance is not None and relevance < least:
-            lost = self._irrelevant(least, relevance)
+            loss = self._irrelevant(least, relevance)
         else:
             rank = best(trace.fused, self._relevant(least)) or rank
-            lost = self._passed_over(rank) or self._outranked(rank, keyword_rank, vector_rank)
+            loss = self._deselected(rank) or self._outranked(rank, keyword_rank, vector_rank)
         return replace(
             reached,
             rank=rank,
-            lost=lost.stage,
-            story=f"{self.document_id} was ranked at {rank}, {lost.why}: {legs}.{lost.more}{_shown_with(lost.remedies)}"
-            + lost.weighed,
-            remedies=lost.remedies,
-            weights=lost.weights,
+            lost=loss.stage,
+            story=f"{self.document_id} was ranked at {rank}, {loss.why}: {legs}.{loss.more}"
+            f"{_shown_with(loss.remedies)}{loss.weights_text}",
+            remedies=loss.remedies,
+            weights=loss.weights,
         )
 
-    def _relevance(self) -> float | None:
-        return max(self._relevances().values(), default=None)
+    def _legs(self) -> tuple[int | None, int | None, str]:
+        """Return the rank in each leg, searched deeper where a leg does not have it, and both in words."""
+        trace = self.trace
+        keyword_rank, vector_rank = best(trace.keyword, self.chunks), best(trace.vector, self.chunks)
+        missing = (trace.keyword and not keyword_rank) or (trace.vector and not vector_rank)
+        deep = self.search.again(depth=max(DEEP, trace.limit)) if missing else trace
+        parts = []
+        if trace.keyword is not None:
+            keyword_rank = keyword_rank or best(deep.keyword, self.chunks)
+            parts.append(_leg("keyword", keyword_rank, deep, "it contains none of the words searched for"))
+        if trace.vector is not None:
+            vector_rank = vector_rank or best(deep.vector, self.chunks)
+            otherwise = "it has no vector" if len(trace.vector) else "the vector leg found nothing"
+            parts.append(_leg("vector", vector_rank, deep, otherwise))
+        return keyword_rank, vector_rank, "; ".join(parts)
 
     def _relevant(self, least: float | None) -> Collection[int]:
-        """Give those of the chunks that the threshold let through."""
+        """Return those of the chunks that pass the threshold."""
         if least is None:
             return self.chunks
         return [chunk for chunk, relevance in self._relevances().items() if relevance >= least]
@@ -171,72 +173,72 @@ class _SearchPath:
         return {chunk: float(evidence.relevance[place]) for chunk, place in places if place is not None}
 
     def _working(self, changes: Changes) -> tuple[Changes, ...]:
-        found = remedies.working(self.asked, self.document_id, self.chunks, changes)
-        return () if found is None else (found,)
+        remedy = remedies.working(self.search, self.document_id, self.chunks, changes)
+        return () if remedy is None else (remedy,)
 
     def _no_candidate(self, reached: Expected) -> Expected:
         ranks = [rank for rank in (reached.keyword_rank, reached.vector_rank) if rank]
         start = max(min(ranks, default=0), self.trace.depth + 1)
-        deeper = remedies.deep_enough(self.asked, self.chunks, start) if ranks else None
+        deeper = remedies.deep_enough(self.search, self.chunks, start) if ranks else None
         if deeper is None:
             return reached
         depth, rank = deeper
-        found = self._working({"depth": depth})
+        shown = self._working({"depth": depth})
         story = f"{reached.story} It becomes a candidate with depth={depth}, ranked at {rank}"
-        if found and found[0] == {"depth": depth}:
+        if shown and shown[0] == {"depth": depth}:
             story += ", and is shown"
-        elif found:
-            story += f", and is shown with {_call(found[0])}"
-        return replace(reached, story=f"{story}.", remedies=found)
+        elif shown:
+            story += f", and is shown with {_call(shown[0])}"
+        return replace(reached, story=f"{story}.", remedies=shown)
 
-    def _irrelevant(self, least: float, relevance: float) -> _Lost:
-        why = f"but its relevance is {relevance:.2f} of the {least:.2f} asked for"
-        return _Lost("relevance", why, self._working({"min_relevance": math.floor(100 * relevance) / 100}))
+    def _irrelevant(self, least: float, relevance: float) -> _Loss:
+        why = f"but its relevance is {relevance:.2f}, below the required {least:.2f}"
+        return _Loss("relevance", why, self._working({"min_relevance": math.floor(100 * relevance) / 100}))
 
-    def _passed_over(self, rank: int) -> _Lost | None:
+    def _deselected(self, rank: int) -> _Loss | None:
         """Say what the selection did to it; None where it is not the selection that lost it."""
         trace, selection = self.trace, self.trace.selection
         if selection is None:
             return None
         into = selection.folded.get(int(trace.fused.chunks[rank - 1]))
-        other = next((hit for hit in trace.hits if hit.chunk_id == into), None)
-        if other is not None:
-            why = f"and folded into {other.document_id} at rank {other.rank}, which says the same"
-            return _Lost("selection", why, self._working({"unique": False}))
+        copy = next((hit for hit in trace.hits if hit.chunk_id == into), None)
+        if copy is not None:
+            why = f"and folded into {copy.document_id} at rank {copy.rank}, which says the same"
+            return _Loss("selection", why, self._working({"unique": False}))
         if selection.diversity and rank <= trace.limit:
-            why = f"but those shown were chosen for being less alike, with diversity {selection.diversity:g}"
-            return _Lost("selection", why, self._working({"diversity": 0.0}))
+            why = f"but the hits were chosen to be less alike, with diversity {selection.diversity:g}"
+            return _Loss("selection", why, self._working({"diversity": 0.0}))
         return None
 
-    def _outranked(self, rank: int, keyword_rank: int | None, vector_rank: int | None) -> _Lost:
-        trace, least = self.trace, self.asked.min_relevance
+    def _outranked(self, rank: int, keyword_rank: int | None, vector_rank: int | None) -> _Loss:
+        trace, least = self.trace, self.search.min_relevance
         why = f"below the {len(trace.hits)} shown"
         if trace.hits and (trace.selection is None or not trace.selection.diversity):
-            own = trace.fused.scores[rank - 1]
-            why += f", the last of which scored {trace.hits[-1].score:.4f}, this {own:.4f}"
-        parts = tell_parts(trace, int(trace.fused.chunks[rank - 1]))
-        found = self._working({"limit": rank})
-        if trace.mode == "hybrid" and least is None:  # one leg alone knows no relevance
+            score = trace.fused.scores[rank - 1]
+            why += f", the last of which scored {trace.hits[-1].score:.4f}, this one {score:.4f}"
+        parts = describe_parts(trace, int(trace.fused.chunks[rank - 1]))
+        shown = self._working({"limit": rank})
+        if trace.mode == "hybrid" and least is None:  # a leg by itself knows no relevance
             for leg, place in (("keyword", keyword_rank), ("vector", vector_rank)):
                 if place is not None and place <= trace.limit:
-                    found += self._working({"mode": leg})
-        lost = _Lost("fusion", why, found, more=f" Its score is {parts}." if parts else "")
+                    shown += self._working({"mode": leg})
+        loss = _Loss("fusion", why, shown, more=f" Its score is {parts}." if parts else "")
         if parts is None or trace.selection is not None:
-            return lost
+            return loss
         weights = remedies.weights(trace, self.chunks, least)
-        return replace(lost, weights=weights, weighed=_weighed(weights, trace))
+        return replace(loss, weights=weights, weights_text=_weights_text(weights, trace))
 
 
 def _leg(name: str, rank: int | None, deep: Trace, otherwise: str) -> str:
-    """Tell where a leg has it, or why it does not, as far as the deeper search knows."""
+    """Say where a leg ranks it, or why it does not, as far as the deeper search shows."""
     if rank is not None:
-        return f"the {name} leg has it at {rank}"
+        return f"the {name} leg ranks it at {rank}"
     ranking = deep.keyword if name == "keyword" else deep.vector
     beyond = ranking is not None and len(ranking) >= deep.depth
     return f"the {name} leg does not have it among its first {deep.depth:,}" if beyond else otherwise
 
 
-def _weighed(weights: tuple[float, float] | None, trace: Trace) -> str:
+def _weights_text(weights: tuple[float, float] | None, trace: Trace) -> str:
     now = f"instead of {trace.weights[0]:.2f}"
     if weights is None:
         return f" No weights of the legs put it among the first {trace.limit}."
@@ -248,22 +250,22 @@ def _weighed(weights: tuple[float, float] | None, trace: Trace) -> str:
     return f" It would be shown if the keyword leg weighed from {low:g} to {high:g} {now}."
 
 
-def _shown_with(found: tuple[Changes, ...]) -> str:
-    return f" It is shown with {', or with '.join(map(_call, found))}." if found else ""
+def _shown_with(changes: tuple[Changes, ...]) -> str:
+    return f" It is shown with {', or with '.join(map(_call, changes))}." if changes else ""
 
 
-def _also(found: Changes, name: str) -> str:
-    more = {key: value for key, value in found.items() if key != name}
+def _also(changes: Changes, name: str) -> str:
+    more = {key: value for key, value in changes.items() if key != name}
     return f" with {_call(more)}" if more else ""
 
 
 def _call(changes: Changes) -> str:
-    """Write changes as they are written in a call: `limit=14 and depth=431`."""
+    """Write changes as arguments of a call: `limit=14 and depth=431`."""
     return " and ".join(f"{name}={value!r}" for name, value in changes.items())
 
 
 def _left_out(trace: Trace, backend: Backend, document_id: str) -> str:
-    """Tell how many more chunks of a document that was found its share kept out."""
+    """Say how many more chunks of a document that was found per_document left out."""
     if trace.selection is None or not trace.selection.capped:
         return ""
     more = len(set(trace.selection.capped).intersection(backend.chunks_of(document_id, Restriction())))

@@ -1,4 +1,4 @@
-"""What would have shown a document that was not shown. Nothing is guessed: whatever is told was tried by searching."""
+"""Remedies: changed arguments with which a search shows a document it did not show, each tried by searching again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hybridstore.search.rank_fusion import IDENTICAL
 
 DEEP = 4096  # how far down a leg is followed for an expected document; sqlite-vec's limit
 _MOST = 500  # hits; a limit above that is no remedy
-_TRIES = 4  # a deeper search may buy other words and rank otherwise; after so many it is given up
+_TRIES = 4  # searches for one remedy; a deeper search may use other words and rank otherwise
 _DIGITS = range(2, 7)  # of a weight, as many as it takes
 
 Changes = Mapping[str, Any]
@@ -25,7 +25,7 @@ Changes = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class FailedSearch:
-    """What was asked for beside what the Trace tells, and `again`: the same search with some arguments changed."""
+    """Arguments of a search that its Trace does not hold, and `again`: the same search with some arguments changed."""
 
     where: Filter | None
     depth: int | None
@@ -34,7 +34,7 @@ class FailedSearch:
 
 
 def best(ranking: Ranking | None, chunks: Collection[int]) -> int | None:
-    """Give the rank of the first of the chunks in a ranking; None where it holds none of them."""
+    """Return the rank of the first of the chunks in a ranking; None where none of them is in it."""
     if ranking is None:
         return None
     places = np.flatnonzero(np.isin(ranking.chunks, list(chunks)))
@@ -42,63 +42,63 @@ def best(ranking: Ranking | None, chunks: Collection[int]) -> int | None:
 
 
 def shown(trace: Trace, document_id: str) -> int | None:
-    """Give the rank at which a document is shown; None where it is not."""
+    """Return the rank at which a document is shown; None where it is not."""
     return next((hit.rank for hit in trace.hits if hit.document_id == document_id), None)
 
 
-def working(asked: FailedSearch, document_id: str, chunks: Collection[int], changes: Changes) -> Changes | None:
-    """Give changes under which the document is shown: these, and a higher limit where they are not enough.
+def working(search: FailedSearch, document_id: str, chunks: Collection[int], changes: Changes) -> Changes | None:
+    """Return changes under which the document is shown: these, and a higher limit where they are not enough.
 
-    None where they do not make it a candidate, or no limit up to 500 that was tried shows it.
+    None where they do not make it a candidate, or no limit that was tried, up to 500, shows it.
     """
     for _ in range(_TRIES):
-        changes = _allowed(asked, changes)
+        changes = _allowed(search, changes)
         if changes.get("limit", 0) > _MOST:
             return None
-        found = asked.again(**changes)
-        rank = shown(found, document_id)
+        trace = search.again(**changes)
+        rank = shown(trace, document_id)
         if rank is not None:
-            return _fewer(asked, document_id, changes, rank)
-        rank = best(found.fused, chunks)
+            return _fewer(search, document_id, changes, rank)
+        rank = best(trace.fused, chunks)
         if rank is None:
             return None
-        changes = {**changes, "limit": rank if rank > found.limit else 2 * found.limit}
+        changes = {**changes, "limit": rank if rank > trace.limit else 2 * trace.limit}
     return None
 
 
-def _allowed(asked: FailedSearch, changes: Changes) -> Changes:
-    """Raise the depth to the limit, below which it must not be."""
-    limit, depth = changes.get("limit"), changes.get("depth", asked.depth)
+def _allowed(search: FailedSearch, changes: Changes) -> Changes:
+    """Raise the depth to the limit; it must not be lower."""
+    limit, depth = changes.get("limit"), changes.get("depth", search.depth)
     return changes if limit is None or depth is None or depth >= limit else {**changes, "depth": limit}
 
 
-def _fewer(asked: FailedSearch, document_id: str, changes: Changes, rank: int) -> Changes:
-    """Lower the limit to the rank if that shows it, too: of what stood above, some was folded or left out."""
+def _fewer(search: FailedSearch, document_id: str, changes: Changes, rank: int) -> Changes:
+    """Lower the limit to the rank if that is enough: some of what ranked above was folded or left out."""
     if changes.get("limit", rank) <= rank:
         return changes
     less = {**changes, "limit": rank}
-    return less if shown(asked.again(**less), document_id) else changes
+    return less if shown(search.again(**less), document_id) else changes
 
 
-def deep_enough(asked: FailedSearch, chunks: Collection[int], depth: int) -> tuple[int, int] | None:
-    """Give a depth, this one if it will do, at which one of the chunks is a candidate, and its fused rank there.
+def deep_enough(search: FailedSearch, chunks: Collection[int], depth: int) -> tuple[int, int] | None:
+    """Return a depth from this one on at which one of the chunks is a candidate, and its fused rank there.
 
     None if it is none at 4096.
     """
     for tried in (depth, 2 * depth, 4 * depth, DEEP):
-        rank = best(asked.again(depth=tried).fused, chunks) if tried <= max(depth, DEEP) else None
+        rank = best(search.again(depth=tried).fused, chunks) if tried <= max(depth, DEEP) else None
         if rank is not None:
             return tried, rank
     return None
 
 
 def weights(trace: Trace, chunks: Collection[int], least: float | None) -> tuple[float, float] | None:
-    """Give the range of the keyword leg's weight, nearest to what it is, within which one of the chunks is shown.
+    """Return the range of the keyword leg's weight, nearest to the present one, in which one of the chunks is shown.
 
-    Of adaptively fused evidence, where chunk c scores w · keyword(c) + (1 - w) · vector(c) / 12. Its difference from
-    another's is linear in w, so each other one changes sides with it at most once; between two such weights the rank of
-    c stands still. The range is rounded inwards. None where no weight from 0 to 1 puts one of the chunks among the
-    first `limit` of those that are relevant enough.
+    For adaptive fusion, where chunk c scores w · keyword(c) + (1 - w) · vector(c) / 12. The difference between two
+    chunks is linear in w, so they swap places at most once, and between two swaps the rank of c is constant. The range
+    is rounded inwards. None where no weight from 0 to 1 puts one of the chunks among the first `limit` of those that
+    are relevant enough.
     """
     evidence = trace.evidence
     if evidence is None:
@@ -113,12 +113,12 @@ def weights(trace: Trace, chunks: Collection[int], least: float | None) -> tuple
         for place in np.flatnonzero(np.isin(evidence.chunks[passed], list(chunks))).tolist()
         for low, high in _ranges(keyword - keyword[place], vector - vector[place], trace.limit)
     ]
-    nearest = min(ranges, key=lambda each: max(each[0] - now, now - each[1], 0.0), default=None)
+    nearest = min(ranges, key=lambda pair: max(pair[0] - now, now - pair[1], 0.0), default=None)
     return None if nearest is None else _rounded(*nearest)
 
 
 def _ranges(keyword: NDArray[np.float64], vector: NDArray[np.float64], limit: int) -> list[tuple[float, float]]:
-    """Give the ranges of w within which w · keyword + (1 - w) · vector, both (n,), has fewer than `limit` above 0."""
+    """Return the ranges of w in which w · keyword + (1 - w) · vector, both (n,), has fewer than `limit` values > 0."""
     slope = keyword - vector
     moving = np.flatnonzero(slope)
     crossings = -vector[moving] / slope[moving]

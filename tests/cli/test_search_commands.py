@@ -10,8 +10,7 @@ from rich.console import Console
 
 import hybridstore as hs
 from hybridstore import embedders
-from hybridstore.cli.hit_output import print_explanation
-from hybridstore.cli.snippet import MATCH, densest, snippet
+from hybridstore.cli.hit_output import MATCH, densest, print_explanation, snippet
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.search.trace_text import ANSWERED
 from hybridstore.text.analysis import Analyser
@@ -106,7 +105,7 @@ def test_of_near_identical_passages_one_is_shown_and_the_others_are_named(run, d
 def test_explain_tells_the_story_and_where_an_expected_document_was_lost(run):
     out = run("explain", "rotated", "keys", "--expect", "suppe").stdout
     assert out.startswith("Query: rotated keys\n")
-    assert "suppe was no candidate: it holds no word that was looked for." in out
+    assert "suppe was no candidate: it contains none of the words searched for." in out
 
 
 def test_explain_as_json_holds_both_rankings(run, db):
@@ -197,34 +196,12 @@ def test_explain_as_json_gives_the_evidence_of_the_hits_and_of_nothing_else(meas
     assert {"limit": expected["rank"]} in expected["remedies"]
 
 
-@pytest.mark.parametrize("columns", ["70", "120"])
-def test_on_a_terminal_an_explanation_is_a_table_of_what_makes_the_scores(measured, db, columns, monkeypatch, capsys):
-    monkeypatch.setenv("COLUMNS", columns)
+def test_on_a_terminal_an_explanation_reads_as_its_text(measured, db, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "70")
     with hs.open(db, embedder=HashingEmbedder(64)) as store:
         explanation = store.explain("where is the onion zebra soup", limit=2, expect="keys", min_relevance=0.1)
     print_explanation(explanation)
-    out = " ".join(capsys.readouterr().out.split())
-    keyword, vector = explanation.weights
-    assert f"score = {keyword:.3f} × words + {vector:.3f} × meaning" in out
-    assert "zebra (in no passage)" in out
-    assert "Ignored, for they only carry the grammar: where, is, the." in out
-    assert "The vector leg alone: 1. " in out
-    assert "and left out: " in out
-    assert f"answer: {explanation.evidence.confidence:.2f}" in out or "answers this" in out
-    assert " ".join(explanation.expected.story.split()) in out
-    assert ("cosine words" in out) == (columns == "120")
-    place = explanation.evidence.at(explanation.hits[0].chunk_id)
-    assert f" {explanation.evidence.keyword[place]:.2f} {explanation.evidence.vector[place] / 12:.2f} " in out
-
-
-def test_on_a_terminal_other_fusions_are_told_without_parts(measured, db, capsys):
-    with hs.open(db, embedder=HashingEmbedder(64)) as store:
-        print_explanation(store.explain("onion soup", fusion="rrf", limit=2))
-        print_explanation(store.explain("onion soup", mode="keyword"))
-    out = capsys.readouterr().out
-    assert "Fused by rrf, weights 1 and 1" in out
-    assert "words" not in out
-    assert "relevance" not in out
+    assert capsys.readouterr().out.split() == str(explanation).split()
 
 
 def test_a_snippet_shows_the_lines_with_most_different_words():

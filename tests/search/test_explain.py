@@ -1,4 +1,4 @@
-"""A search told: what it did, and why each hit is where it is."""
+"""An explanation says what a search did, and why each hit is where it is."""
 
 import dataclasses
 import re
@@ -11,21 +11,21 @@ from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.records import Trace
 
 
-def test_the_story_tells_the_search(store):
+def test_the_text_describes_the_search(store):
     explanation = store.explain('castle -stone "the river"')
     story = str(explanation)
     for part in (
         'Query: castle -stone "the river"',
         "both legs",
-        'Must hold: "the river"',
-        "Must not hold: stone",
+        'Must contain: "the river"',
+        "Must not contain: stone",
         "castl (in 1, idf ",
-        "Keyword leg: 1 candidates, BM25 ",
-        "Vector leg: 1 candidates, cosine ",
+        "Keyword leg: 1 candidate, BM25 ",
+        "Vector leg: 1 candidate, cosine ",
         "Fused by adaptive: the keyword leg weighs ",
         "the legs share 1 of their top 10.",
         "The keyword leg alone: 1. castle *.",
-        "The vector leg alone: 1. castle *. (* is shown here, too)",
+        "The vector leg alone: 1. castle *. (* is among the hits)",
         "1. castle  A castle  [0:28]",
         "keyword rank 1 (BM25 ",
         "vector rank 1 (cosine ",
@@ -38,13 +38,12 @@ def test_an_explanation_is_the_trace_of_the_same_search(store):
     explanation = store.explain("castle river", limit=3)
     trace = store.search("castle river", limit=3).trace
     assert isinstance(explanation, Trace)
-    told = {f.name: getattr(explanation, f.name) for f in dataclasses.fields(Trace)}
     for name in ("query", "mode", "terms", "hits", "weights", "limit", "depth", "revision", "notes"):
-        assert told[name] == getattr(trace, name)
+        assert getattr(explanation, name) == getattr(trace, name)
     assert explanation.fused.chunks.tolist() == trace.fused.chunks.tolist()
 
 
-def test_terms_say_what_was_searched_for(store):
+def test_terms_carry_their_frequencies_and_whether_they_were_used(store):
     terms = {term.text: term for term in store.search('castle castles "the river" zebra').trace.terms}
     assert (terms["castl"].count, terms["castl"].document_frequency, terms["castl"].used) == (2, 1, True)
     assert terms["zebra"].document_frequency == 0
@@ -57,17 +56,17 @@ def test_many_terms_are_summed_up(store):
     assert "and 8 more" in story
 
 
-def test_a_fused_score_is_told_as_the_sum_that_it_is(store):
+def test_a_fused_score_is_written_as_the_sum_that_it_is(store):
     explanation = store.explain("castle by the river", limit=5)
-    told = re.findall(r"score (\S+) = (\S+) × (\S+) \(.*?\) \+ (\S+) × (\S+) \(", str(explanation))
-    assert len(told) == 5
-    for hit, numbers in zip(explanation.hits, told, strict=True):
+    sums = re.findall(r"score (\S+) = (\S+) × (\S+) \(.*?\) \+ (\S+) × (\S+) \(", str(explanation))
+    assert len(sums) == 5
+    for hit, numbers in zip(explanation.hits, sums, strict=True):
         score, keyword_weight, keyword, vector_weight, vector = map(float, numbers)
         assert score == pytest.approx(hit.score, abs=0.0006)
         assert keyword_weight * keyword + vector_weight * vector == pytest.approx(hit.score, abs=0.002)
 
 
-def test_other_fusions_and_single_legs_tell_their_ranks_as_before(store):
+def test_other_fusions_and_single_legs_show_ranks_instead_of_a_sum(store):
     story = str(store.explain("castle by the river", fusion="rrf", limit=1))
     assert "Fused by rrf, weights 1 and 1; the legs share" in story
     assert re.search(r"\n   score 0\.03\d\d: keyword rank \d+ \(BM25 \S+\) \+ vector rank \d+ \(cosine \S+\)\n", story)
@@ -75,7 +74,7 @@ def test_other_fusions_and_single_legs_tell_their_ranks_as_before(store):
     assert "Fused by convex, weights 0.5 and 0.5" in str(store.explain("castle", fusion="convex"))
 
 
-def test_relevance_and_confidence_are_told_where_they_are_known(store):
+def test_relevance_and_confidence_are_shown_where_they_are_known(store):
     explanation = store.explain("castle by the river", limit=2)
     confidence = explanation.evidence.confidence
     assert f"answer: {confidence:.2f}." in str(explanation)
@@ -93,7 +92,7 @@ def test_what_is_not_relevant_enough_is_counted(store):
     assert f"Less relevant than 0.5, and left out: {below} of {len(relevance)} candidates." in str(explanation)
 
 
-def test_a_leg_alone_is_told_by_the_documents_it_would_put_first(store):
+def test_a_leg_alone_names_the_documents_it_would_rank_first(store):
     for query in ("castle by the river", "eine Burg", "number 7"):
         alone = store.explain(query).alone
         for leg in ("keyword", "vector"):
@@ -109,13 +108,13 @@ def test_a_document_of_many_chunks_is_named_once(tmp_path):
         assert sorted(store.explain("turbine").alone["keyword"]) == ["long", "short"]
 
 
-def test_a_title_that_is_the_id_is_told_once(tmp_path):
+def test_a_title_that_is_the_id_is_shown_once(tmp_path):
     with hs.open(tmp_path / "ids.db", embedder="none") as store:
         store.add(hs.Document(id="zlib", title="zlib", text="compress"))
         assert "1. zlib  [0:8]" in str(store.explain("zlib"))
 
 
-def test_a_store_without_vectors_tells_its_only_leg(tmp_path):
+def test_a_store_without_vectors_describes_its_only_leg(tmp_path):
     with hs.open(tmp_path / "plain.db", embedder="none") as store:
         store.add([hs.Document(id=f"p{n}", text=f"pump number{n}") for n in range(9)])
         story = str(store.explain("pump number3"))
@@ -124,16 +123,16 @@ def test_a_store_without_vectors_tells_its_only_leg(tmp_path):
     assert "Fused by" not in story
 
 
-def test_vectors_of_unknown_worth_are_said_to_be(tmp_path):
+def test_an_unknown_power_of_the_vectors_is_stated(tmp_path):
     with hs.open(tmp_path / "own.db", embedder="none") as store:
         store.add([{"id": f"n{n}", "text": f"thing {n}"} for n in range(8)], vectors=np.eye(8))
         explanation = store.explain("thing 3", vector=np.eye(8)[3])
     assert explanation.power is None
-    assert "vectors are worth is unknown" in str(explanation)
+    assert "The power of this store's vectors is unknown" in str(explanation)
     assert "answer" not in str(explanation)
 
 
-def test_words_of_grammar_and_words_that_are_nowhere_are_told(store):
+def test_ignored_words_and_unknown_words_are_named(store):
     story = str(store.explain("where is the castle of zebras"))
     assert "In no passage: zebra." in story
-    assert "Ignored, for they only carry the grammar: where, is, the, of." in story
+    assert "Ignored, because they only carry the grammar: where, is, the, of." in story

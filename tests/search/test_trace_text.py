@@ -1,11 +1,11 @@
-"""A Trace in sentences."""
+"""Sentences about a Trace."""
 
 import numpy as np
 import pytest
 
 from hybridstore.records import Evidence, Term
 from hybridstore.search.leg_weights import USUAL_POWER, by_power
-from hybridstore.search.trace_text import tell_confidence, tell_parts, tell_terms, tell_weights
+from hybridstore.search.trace_text import describe_confidence, describe_parts, describe_terms, describe_weights
 
 
 def evidence(relevance=None, **parts):
@@ -22,59 +22,60 @@ def evidence(relevance=None, **parts):
         (0.03, "Probably nothing here answers this: 0.03."),
     ],
 )
-def test_confidence_is_told_in_words(confidence, said):
-    assert tell_confidence(evidence([confidence])) == said
+def test_confidence_is_put_into_words(confidence, said):
+    assert describe_confidence(evidence([confidence])) == said
 
 
-def test_unknown_confidence_is_not_told():
-    assert tell_confidence(None) is None
-    assert tell_confidence(evidence()) is None
+def test_an_unknown_confidence_is_left_out():
+    assert describe_confidence(None) is None
+    assert describe_confidence(evidence()) is None
 
 
-def test_the_usual_power_is_that_which_is_weighed_by_unmeasured():
+def test_the_usual_power_gives_the_weights_of_an_unmeasured_store():
     assert by_power(USUAL_POWER) == by_power(None)
 
 
-def test_weights_are_told_with_the_measurement_they_come_from(made):
-    one, why = tell_weights(made(power=3.7, weights=(0.43, 0.57)))
+def test_weights_come_with_the_measurement_they_are_based_on(made):
+    weights, why = describe_weights(made(power=3.7, weights=(0.43, 0.57)))
     assert (
-        one == "Fused by adaptive: the keyword leg weighs 0.43, the vector leg 0.57; the legs share 1 of their top 10."
+        weights
+        == "Fused by adaptive: the keyword leg weighs 0.43, the vector leg 0.57; the legs share 1 of their top 10."
     )
-    assert "at 3.7 standard deviations (power); 4 is usual and gives them 0.64." in why
-    assert "is unknown" in tell_weights(made(power=None))[1]
-    assert tell_weights(made(fusion="idf-rrf", weights=(0.3456, 0.6544))) == [
+    assert "by 3.7 standard deviations (power); 4 is usual and gives them 0.64." in why
+    assert "is unknown" in describe_weights(made(power=None))[1]
+    assert describe_weights(made(fusion="idf-rrf", weights=(0.3456, 0.6544))) == [
         "Fused by idf-rrf, weights 0.346 and 0.654; the legs share 1 of their top 10."
     ]
-    assert tell_weights(made(vector=None)) == []
+    assert describe_weights(made(vector=None)) == []
 
 
-def test_a_vector_leg_that_found_nothing_leaves_it_to_the_words(made):
-    assert tell_weights(made(vector=([], []))) == ["The vector leg found nothing, so the words alone decide."]
+def test_an_empty_vector_leg_leaves_the_words_to_decide(made):
+    assert describe_weights(made(vector=([], []))) == ["The vector leg found nothing, so the words alone decide."]
 
 
-def test_the_parts_of_a_score_are_told_with_what_they_are_made_of(made):
+def test_a_score_is_taken_apart(made):
     # 0.4 · 0.5 + 0.6 · 6 / 12
-    assert tell_parts(made(evidence=evidence()), 7) == (
+    assert describe_parts(made(evidence=evidence()), 7) == (
         "0.400 × 0.500 (words: 62 % of the query's, by weight) + "
         "0.600 × 0.500 (cosine 0.700, 6.0 standard deviations above the average chunk)"
     )
-    below = tell_parts(made(evidence=evidence(vector=[-3.0], keyword=[0.0]), vector=([8], [0.2])), 7)
-    assert below.endswith("-0.250 (3.0 standard deviations below the average chunk), kept within 0 and 1")
-    assert tell_parts(made(evidence=evidence()), 8) is None
-    assert tell_parts(made(evidence=evidence(), fusion="rrf"), 7) is None
-    assert tell_parts(made(), 7) is None
+    below = describe_parts(made(evidence=evidence(vector=[-3.0], keyword=[0.0]), vector=([8], [0.2])), 7)
+    assert below.endswith("-0.250 (3.0 standard deviations below the average chunk), limited to 0 to 1")
+    assert describe_parts(made(evidence=evidence()), 8) is None
+    assert describe_parts(made(evidence=evidence(), fusion="rrf"), 7) is None
+    assert describe_parts(made(), 7) is None
 
 
-def test_terms_are_told_by_what_became_of_them(made):
+def test_terms_are_grouped_by_how_they_were_used(made):
     terms = (Term("the", 90, 0.1, used=False), Term("pump", 3, 3.0), Term("valv", 2, 4.0), Term("zebra", 0, 6.0))
-    assert tell_terms(made(terms=terms, ignored=("how", "is"))) == [
+    assert describe_terms(made(terms=terms, ignored=("how", "is"))) == [
         "Terms, rarest first: valv (in 2, idf 4.00), pump (in 3, idf 3.00).",
-        "So common that they add little, and were left out: the (in 90, idf 0.10).",
+        "Left out, because they are too common to add much: the (in 90, idf 0.10).",
         "In no passage: zebra.",
-        "Ignored, for they only carry the grammar: how, is.",
+        "Ignored, because they only carry the grammar: how, is.",
     ]
-    assert tell_terms(made(terms=terms, phrases=("the pump",)))[1].startswith("Not looked for by themselves")
-    assert tell_terms(made(keyword=None)) == []
+    assert describe_terms(made(terms=terms, phrases=("the pump",)))[1].startswith("Not searched for on their own")
+    assert describe_terms(made(keyword=None)) == []
 
 
 @pytest.fixture
