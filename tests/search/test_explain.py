@@ -1,6 +1,5 @@
 """An explanation says what a search did, and why each hit is where it is."""
 
-import dataclasses
 import re
 
 import numpy as np
