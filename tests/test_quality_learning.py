@@ -52,9 +52,9 @@ def made(folder, seed):
     return documents, queries
 
 
-def anywhere(lessons, source, **_):
+def anywhere(examples, source, **_):
     """Train nothing, and give an adapter that turns questions anywhere, so that answers change."""
-    rng, dim = np.random.default_rng(0), lessons.questions.shape[1]
+    rng, dim = np.random.default_rng(0), examples.questions.shape[1]
     down, up = (rng.standard_normal(shape).astype(np.float32) for shape in ((dim, 8), (8, dim)))
     return Adapter(source, down, np.float32(5.0 / dim) * up)
 

@@ -161,7 +161,7 @@ def _full(store: Store, given: dict[str, Any], common: dict[str, Any], *, quiet:
 
     base, out = given.pop("base", None), given.pop("out", None)
     options = replace(full_tuning.OPTIONS, **given)
-    return full_tuning.tune_full(store, options=options, base=base, out=out, say=None if quiet else say, **common)
+    return full_tuning.tune_full(store, options=options, base=base, out=out, notify=None if quiet else say, **common)
 
 
 def _titles(store: Store, report: TuneReport) -> dict[str, str]:

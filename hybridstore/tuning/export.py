@@ -1,4 +1,4 @@
-"""A transformers encoder to ONNX, with pooling and norm inside, fused, and only if its vectors are PyTorch's."""
+"""ONNX export of a transformers encoder: pooling and norm inside, fused, kept only if its vectors are PyTorch's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from hybridstore.embedders import checksums, load, recipe
 from hybridstore.errors import InputError, MissingExtra, ModelUnavailable
-from hybridstore.tuning import encoder, onnx_tracing, quantise
+from hybridstore.tuning import encoder, onnx_graph
 from hybridstore.tuning.parity_sentences import mixed
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ PARITY: Mapping[str, float] = {"fp32": 0.999, "fp16": 0.999, "int8": 0.99}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parity:
-    """How near the export's vectors are to PyTorch's: least and mean cosine over so many sentences."""
+    """How near the export's vectors are to PyTorch's: minimum and mean cosine over so many sentences."""
 
     minimum: float
     mean: float
@@ -37,10 +37,10 @@ class Parity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportReport:
-    """What an export made: where, what of, how near to PyTorch, how large, and which operators were fused.
+    """What was exported, how near it is to PyTorch, how large it is, and which operators were fused.
 
-    `left_float` names the parts that an int8 export had to leave in float32 to be near enough. `size` is the
-    graph's in bytes, `seconds` the whole export's.
+    `left_float` names the parts that an int8 export had to leave in float32 to be near enough. `size` is the graph's
+    in bytes, `seconds` the whole export's.
     """
 
     name: str
@@ -64,12 +64,12 @@ def export(
     precision: str = "fp32",
     progress: Callable[[str], None] | None = None,
 ) -> ExportReport:
-    """Export an encoder to the folder `out`, which `embedders.load` then reads.
+    """Export an encoder to the folder `out`, which `embedders.load` can read.
 
-    `source` is a folder as sentence-transformers or transformers keeps it, a name from the catalog, or what
-    `encoder.find` gave. The graph is tried on sentences of one token to beyond the window before anything is put into
-    `out`: the least cosine to PyTorch's vectors must be 0.999 (int8: 0.99). int8 is dynamic quantisation per channel,
-    for CPUs; fp16 is for GPUs and needs device="cuda". `progress` is told each step in a few words.
+    `source` is a folder in sentence-transformers' or transformers' layout, a catalog name, or an `EncoderSource`.
+    Before anything is put into `out`, the graph is compared with PyTorch on sentences of one token to beyond the
+    window: the least cosine must be 0.999 (int8: 0.99). int8 is dynamic quantisation per channel, for CPUs; fp16 is
+    for GPUs and needs device="cuda". `progress` is called with each step in a few words.
 
     Raises:
         InputError: an unknown precision or device, fp16 without a GPU, or an `out` with other files in it.
@@ -78,62 +78,58 @@ def export(
 
     """
     began = time.perf_counter()
-    say = progress or (lambda _: None)
-    refuse(out, device, precision)
-    made = source if isinstance(source, encoder.EncoderSource) else encoder.find(source)
-    say(f"reading {made.folder}")
-    module = encoder.load(made, device)
-    texts = mixed(made.max_tokens)
-    wanted = encoder.vectors(module, made, texts, device)
+    notify = progress or (lambda _: None)
+    check_can_export(out, device, precision)
+    model = source if isinstance(source, encoder.EncoderSource) else encoder.find(source)
+    notify(f"reading {model.folder}")
+    module = encoder.load(model, device)
+    texts = mixed(model.max_tokens)
+    expected = encoder.vectors(module, model, texts, device)
+    best = Parity(minimum=-1.0, mean=-1.0, sentences=len(texts))
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
-        plain, fused = Path(scratch) / "plain.onnx", Path(scratch) / "fused.onnx"
-        say("tracing the graph")
-        onnx_tracing.trace(module, made.name, plain, device)
-        say("fusing it")
-        operators = onnx_tracing.fuse(module.inner.config, plain, fused, device=device, half=precision == "fp16")
-        if precision == "int8":
-            say("smoothing its activations")
-            quantise.smooth(fused, made.folder / "tokenizer.json", made.max_tokens, fused)
-        best = Parity(minimum=-1.0, mean=-1.0, sentences=len(texts))
-        for attempt, left in enumerate(quantise.LEFT_FLOAT if precision == "int8" else ((),)):
-            say("comparing it with PyTorch" + (f", {' and '.join(left)} left in float32" if left else ""))
+        fused = Path(scratch) / "fused.onnx"
+        operators = _fused_graph(module, model, fused, device, precision, notify)
+        for attempt, float_parts in enumerate(onnx_graph.FLOAT_PARTS if precision == "int8" else ((),)):
+            notify("comparing it with PyTorch" + (f", {' and '.join(float_parts)} left in float32" * bool(float_parts)))
             folder = Path(scratch) / f"attempt-{attempt}"
             folder.mkdir()
             graph = folder / recipe.GRAPHS[0]
             if precision == "int8":
-                quantise.quantise(fused, graph, left)
+                onnx_graph.quantise(fused, graph, float_parts)
             else:
                 shutil.copy(fused, graph)
-            _describe(folder, made, precision, wanted.shape[1])
-            parity = _compare(folder, made, texts, wanted, device)
-            best = max(best, parity, key=lambda each: each.minimum)
+            _describe(folder, model, precision, expected.shape[1])
+            parity = _compare(folder, model, texts, expected, device)
+            best = max(best, parity, key=lambda measured: measured.minimum)
             if parity.minimum >= PARITY[precision]:
-                _describe(folder, made, precision, wanted.shape[1], parity)
+                _describe(folder, model, precision, expected.shape[1], parity)
                 size = graph.stat().st_size
-                _place(folder, out)
+                if out.exists():
+                    shutil.rmtree(out)
+                shutil.move(folder, out)
                 return ExportReport(
-                    name=made.name,
+                    name=model.name,
                     out=out,
-                    dim=wanted.shape[1],
-                    max_tokens=made.max_tokens,
+                    dim=expected.shape[1],
+                    max_tokens=model.max_tokens,
                     precision=precision,
                     device=device,
                     parity=parity,
-                    left_float=left,
+                    left_float=float_parts,
                     fused=operators,
                     size=size,
                     seconds=time.perf_counter() - began,
                 )
     raise ModelUnavailable(
-        made.name,
+        model.name,
         f"its {precision} export was not saved: over {best.sentences} sentences the least cosine to PyTorch's "
-        f"vectors is {best.minimum:.4f} where {PARITY[precision]} is asked; "
+        f"vectors is {best.minimum:.4f}, below the {PARITY[precision]} required; "
         + ("use precision='fp32'" if precision != "fp32" else "its architecture is not supported"),
     )
 
 
-def refuse(out: Path, device: str, precision: str) -> None:
+def check_can_export(out: Path, device: str, precision: str) -> None:
     """Raise InputError for what `export` cannot do, MissingExtra where torch is missing for it."""
     if precision not in PARITY:
         raise InputError(f"precision must be one of {', '.join(PARITY)}, not {precision!r}")
@@ -154,19 +150,34 @@ def refuse(out: Path, device: str, precision: str) -> None:
             raise InputError("device='cuda' needs an NVIDIA GPU that PyTorch can use; leave it out to export for CPUs")
 
 
-def _describe(folder: Path, made: EncoderSource, precision: str, dim: int, parity: Parity | None = None) -> None:
-    """Write what `embedders.load` needs to know, and the tokenizer."""
-    shutil.copy(made.folder / "tokenizer.json", folder / "tokenizer.json")
+def _fused_graph(  # noqa: PLR0917 - what a graph is made of
+    module: Any, model: EncoderSource, fused: Path, device: str, precision: str, notify: Callable[[str], None]
+) -> dict[str, int]:
+    """Write the fused graph, smoothed for int8; return how many operators of each kind were fused."""
+    plain = fused.with_name("plain.onnx")
+    notify("tracing the graph")
+    onnx_graph.trace(module, model.name, plain, device)
+    notify("fusing it")
+    operators = onnx_graph.fuse(module.inner.config, plain, fused, device=device, half=precision == "fp16")
+    if precision == "int8":
+        notify("smoothing its activations")
+        onnx_graph.smooth(fused, model.folder / "tokenizer.json", model.max_tokens, fused)
+    return operators
+
+
+def _describe(folder: Path, model: EncoderSource, precision: str, dim: int, parity: Parity | None = None) -> None:
+    """Write the description and the tokenizer that `embedders.load` reads."""
+    shutil.copy(model.folder / "tokenizer.json", folder / "tokenizer.json")
     description = {
-        "name": made.name,
+        "name": model.name,
         "model": recipe.GRAPHS[0],
         "sha256": checksums.sha256(folder / recipe.GRAPHS[0], folder),
         "dim": dim,
-        "max_tokens": made.max_tokens,
+        "max_tokens": model.max_tokens,
         "pooling": "inside",
-        "query_prefix": made.query_prefix,
-        "document_prefix": made.document_prefix,
-        "licence": made.licence,
+        "query_prefix": model.query_prefix,
+        "document_prefix": model.document_prefix,
+        "licence": model.licence,
         "precision": precision,
         "parity": asdict(parity) if parity else None,
         "batch_texts": 1 if precision == "int8" else None,
@@ -175,15 +186,9 @@ def _describe(folder: Path, made: EncoderSource, precision: str, dim: int, parit
     (folder / recipe.OURS).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
 
 
-def _compare(folder: Path, made: EncoderSource, texts: list[str], wanted: Any, device: str) -> Parity:
-    found = load(folder, device=device, cache=folder.parent / "cache").embed_plain(texts)
-    cosines = np.einsum("ij,ij->i", found.astype(np.float64), wanted.astype(np.float64))
+def _compare(folder: Path, model: EncoderSource, texts: list[str], expected: Any, device: str) -> Parity:
+    vectors = load(folder, device=device, cache=folder.parent / "cache").embed_plain(texts)
+    cosines = np.einsum("ij,ij->i", vectors.astype(np.float64), expected.astype(np.float64))
     if not np.isfinite(cosines).all():
-        raise ModelUnavailable(made.name, "its export gives vectors that are not numbers; use precision='fp32'")
+        raise ModelUnavailable(model.name, "its export produces vectors that are not numbers; use precision='fp32'")
     return Parity(minimum=float(cosines.min()), mean=float(cosines.mean()), sentences=len(texts))
-
-
-def _place(folder: Path, out: Path) -> None:
-    if out.exists():
-        shutil.rmtree(out)
-    shutil.move(folder, out)

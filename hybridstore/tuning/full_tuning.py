@@ -52,7 +52,7 @@ def tune_full(
     asked: int = adapter_tuning.PROBES,
     change: bool = True,
     progress: Progress | None = None,
-    say: Callable[[str], None] | None = None,
+    notify: Callable[[str], None] | None = None,
 ) -> TuneReport:
     """Fine-tune the store's encoder on its triples; give all chunks its vectors if the gate lets it in.
 
@@ -60,7 +60,7 @@ def tune_full(
     `base` is the encoder to begin with, the store's own unless named. `out` is the new one's folder, by default
     `<the store's file>.models/<n>`, which goes again where it is refused. About `asked` questions are of the gate. With
     `change` False an accepted version stays a candidate. One that is refused is kept in the history with the reason.
-    `say` is told in a few words what the fine-tune does.
+    `notify` is called with what the fine-tune does, in a few words.
 
     The gate embeds all of the store, in a copy of its file beside it, which needs as much of the disk again. The store
     changes only in the last step, at once: its vectors are the new encoder's then, and those before are kept for
@@ -93,7 +93,7 @@ def tune_full(
             into,
             options=options,
             progress=lambda step, of, loss, _: told("Training the encoder", step, of, f"loss {loss:.3f}"),
-            say=say,
+            notify=notify,
         )
         clock.lap("training")
         new = store._embedder.load(made.out)  # noqa: SLF001 - with as many threads as the store's own
@@ -207,7 +207,7 @@ def _proposed(
         )
     facts: dict[str, Any] = {
         **adapter_tuning.kept(report),
-        "finetune": made.facts(),
+        "finetune": made.to_dict(),
         embedder_promotion.BEFORE: asdict(before[0]),
     }
     return store.backend.learning.propose(

@@ -17,7 +17,7 @@ import numpy as np
 from hybridstore.embedders.protocol import ManyQueries
 from hybridstore.errors import InputError
 from hybridstore.tuning import synthetic_questions
-from hybridstore.tuning.adapter import Lessons
+from hybridstore.tuning.adapter import TrainingExamples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -152,7 +152,7 @@ def embed(
 
 def lessons(
     store: Store, items: Sequence[LabelledQuestion], vectors: NDArray[np.float32], taught: Taught | None = None
-) -> Lessons:
+) -> TrainingExamples:
     """Put questions and their vectors (n, d) together with the passages that they are to be told apart from.
 
     `taught` is what the teacher says about each. A question with several answers comes once for each. Passages are all
@@ -186,14 +186,14 @@ def lessons(
                 asked.append(place)
                 answers.append(rows[chunk])
     numbers = {document: number for number, document in enumerate(of_document)}
-    return Lessons(
+    return TrainingExamples(
         questions=vectors[asked],
         passages=passages,
         answers=np.array(answers, np.int64),
         documents=np.array([numbers[documents[chunk]] for chunk in pool], np.int64),
         ignored=np.array(ignored, np.int64).reshape(-1, 2),
-        taught=None if taught is None else _rows(taught.chunks[asked], pool),
-        shares=None if taught is None else taught.shares[asked],
+        soft_passages=None if taught is None else _rows(taught.chunks[asked], pool),
+        soft_weights=None if taught is None else taught.shares[asked],
     )
 
 

@@ -37,9 +37,9 @@ def turned(store, **options):
     return tune(store, **{"settings": SETTINGS, "most": 0, **options})
 
 
-def anywhere(lessons, source, **_):
+def anywhere(examples, source, **_):
     """Train nothing, and give an adapter that turns questions anywhere."""
-    dim = lessons.questions.shape[1]
+    dim = examples.questions.shape[1]
     return replace(random_adapter(HashingEmbedder(dim), size=5.0), source=source)
 
 

@@ -1,4 +1,4 @@
-"""Exports: a small encoder made here, and (slow) the default's PyTorch weights."""
+"""Exports of a small encoder made here, and (slow) of the default's PyTorch weights."""
 
 import importlib.util
 import json
@@ -53,13 +53,13 @@ def small(tmp_path_factory):
 
 @needs_training
 def test_an_export_is_fused_and_its_vectors_are_pytorchs(small, tmp_path):
-    told = []
-    report = export(small, tmp_path / "out", progress=told.append)
+    steps = []
+    report = export(small, tmp_path / "out", progress=steps.append)
     assert report.parity.minimum > 0.9999
     assert report.fused["Attention"] == 2
     assert (report.dim, report.max_tokens, report.precision) == (64, 64, "fp32")
     assert report.parity.sentences == len(parity_sentences.mixed(64))
-    assert len(told) >= 3
+    assert len(steps) >= 3
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     embedder = embedders.load(tmp_path / "out", threads=1, cache=tmp_path / "cache")
     assert embedder.fingerprint.startswith("tiny-bert@")
@@ -78,7 +78,7 @@ def test_an_export_that_is_not_near_enough_leaves_nothing(small, tmp_path, monke
 
 
 @needs_training
-def test_an_int8_export_embeds_a_text_alike_in_any_company(small, tmp_path, monkeypatch):
+def test_an_int8_export_embeds_a_text_alike_in_any_batch(small, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "PARITY", {"int8": 0.9})  # weights drawn at random have no outliers to tame
     report = export(small, tmp_path / "out", precision="int8")
     assert report.size < sum(path.stat().st_size for path in small.glob("*.safetensors"))
@@ -89,7 +89,7 @@ def test_an_int8_export_embeds_a_text_alike_in_any_company(small, tmp_path, monk
 
 
 @needs_training
-def test_cls_pooling_and_a_dense_layer_come_along(small, tmp_path):
+def test_cls_pooling_and_a_dense_layer_are_exported(small, tmp_path):
     import shutil
 
     import torch
@@ -130,12 +130,12 @@ def test_a_folder_with_other_files_is_not_overwritten(small, tmp_path):
         ({"precision": "int8", "device": "cuda"}, "for CPUs"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_anything_is_read(tmp_path, options, words):
+def test_invalid_options_are_rejected_before_anything_is_read(tmp_path, options, words):
     with pytest.raises(InputError, match=words):
         export("nowhere", tmp_path / "out", **options)
 
 
-def test_a_source_that_is_no_model_is_named(tmp_path):
+def test_a_source_that_is_not_a_model_is_named(tmp_path):
     with pytest.raises(ModelUnavailable, match=r"config\.json"):
         export(tmp_path, tmp_path / "out")
 
@@ -157,14 +157,14 @@ def test_on_a_gpu_a_half_precision_export_is_as_near(small, tmp_path):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("onnx") is None, reason="onnx comes with the extra `train`")
-def test_the_fused_graph_that_is_shipped_is_the_one_that_is_written():
+def test_the_shipped_fused_graph_is_what_the_script_writes():
     import onnx
 
     shipped = onnx.load(str(default_model.GRAPH), load_external_data=False)
     assert shipped == onnx.ModelProto.FromString(fuse_default_model.graph())
 
 
-def test_calibration_and_judgement_share_no_sentence():
+def test_calibration_and_parity_share_no_sentence():
     assert not set(parity_sentences.CALIBRATION) & set(parity_sentences.SENTENCES)
     assert len(parity_sentences.SENTENCES) == len(set(parity_sentences.SENTENCES)) == 60
 

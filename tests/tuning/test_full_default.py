@@ -116,7 +116,7 @@ def test_killed_while_it_learns_it_goes_on_and_the_store_goes_there_and_back(pat
         plain, begun, before = store.stats().embedding, right(store), vectors(store)
         ordinary = [hit.text for hit in store.search("how often is it inspected", mode="vector")]
         said = []
-        report = tune_full(store, asked=100, options=OPTIONS, say=said.append)
+        report = tune_full(store, asked=100, options=OPTIONS, notify=said.append)
         assert report.promoted, report.verdict.reason
         assert dict(report.questions).keys() == {"labelled"}
         assert said

@@ -88,7 +88,7 @@ def test_a_better_encoder_is_let_in_with_the_vectors_that_were_tried_and_taken_b
         turning.InFolder, "embed_documents", lambda self, texts: embedded.append(len(texts)) or embed(self, texts)
     )
     told, said = [], []
-    report = tune(store, progress=lambda *each: told.append(each), say=said.append)
+    report = tune(store, progress=lambda *each: told.append(each), notify=said.append)
     assert (report.promoted, report.number, report.verdict.accepted) == (True, 1, True)
     assert report.verdict.overall.low > 0
     assert report.settings["method"] == "full"

@@ -1,4 +1,4 @@
-"""Fine-tuning an encoder on what a store has learned: `finetune` makes another embedder of it."""
+"""Fine-tuning of a whole encoder on a store's triples: `finetune` makes a new embedder."""
 
 from hybridstore.tuning.finetune.examples import Example, from_triples
 from hybridstore.tuning.finetune.finetuning import FinetuneReport, check_can_finetune, finetune, next_folder

@@ -1,4 +1,4 @@
-"""Where a training stands, in a file: whole or not there, whatever happens while it is written."""
+"""Checkpoints of a training run, written atomically: whole or absent, whenever the process is killed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _NAME = "step-{:08d}.pt"
 
 
 def save(folder: Path, run: str, step: int, state: Mapping[str, Any]) -> Path:
-    """Write the state after `step` steps of the run; older ones go, but for one.
+    """Write the state after `step` steps of the run, and remove all but the newest two checkpoints.
 
-    The file appears under its name when all of it is on the disk: a process killed here leaves what was there before.
+    The file appears under its name only when all of it is on the disk.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as file:
@@ -27,41 +27,41 @@ def save(folder: Path, run: str, step: int, state: Mapping[str, Any]) -> Path:
         os.fsync(file.fileno())
     path = folder / _NAME.format(step)
     Path(file.name).replace(path)
-    for old in [*_written(folder)[_KEPT:], *folder.glob("*.part")]:
+    for old in [*_newest_first(folder)[_KEPT:], *folder.glob("*.part")]:
         old.unlink(missing_ok=True)
     return path
 
 
 def last(folder: Path, run: str) -> dict[str, Any] | None:
-    """Give the newest whole state of this run, on the CPU; None where there is none."""
-    for path in _written(folder):
+    """Return the newest readable state of this run, on the CPU; None where there is none."""
+    for path in _newest_first(folder):
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError):
-            continue  # damaged since: the one before it will do
+            continue  # damaged: the one before it will do
         if state.get("run") == run:
             return state
     return None
 
 
 def clear(folder: Path) -> None:
-    """Remove all of them: another run's must not pass for newer ones."""
-    for path in [*_written(folder), *folder.glob("*.part")]:
+    """Remove all checkpoints, so that another run's cannot pass for newer ones."""
+    for path in [*_newest_first(folder), *folder.glob("*.part")]:
         path.unlink(missing_ok=True)
 
 
 def random_state() -> dict[str, Any]:
-    """Give the state of PyTorch's random numbers, of the CPU and all GPUs."""
+    """Return the state of PyTorch's random number generators, of the CPU and all GPUs."""
     gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {"cpu": torch.get_rng_state(), "cuda": gpus}
 
 
 def restore_random(state: Mapping[str, Any]) -> None:
-    """Go on with random numbers from where `random_state` was taken."""
+    """Restore what `random_state` returned."""
     torch.set_rng_state(state["cpu"])
     if state["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["cuda"])
 
 
-def _written(folder: Path) -> list[Path]:
+def _newest_first(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*.pt"), reverse=True)

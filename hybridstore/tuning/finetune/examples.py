@@ -1,32 +1,41 @@
-"""What an encoder learns from: questions each with a text that answers it, and texts that do not."""
+"""Training examples for an encoder (a question, a text that answers it, texts that do not) and batches of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from hybridstore.backends.learning import Triple
 from hybridstore.backends.protocols import Backend
 from hybridstore.errors import InputError
 from hybridstore.store.embedder_choice import embedded_text
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 _AT_ONCE = 256  # triples whose texts are read together
+# Examples tried for one place in a batch: few are put off unless one text answers nearly everything.
+_LOOKED = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A question, a text that answers it, and texts that only look as if they did.
+    """A question, a text that answers it, and negatives: texts that only look as if they did.
 
-    `scores` are soft labels of the positive and then the negatives, higher is better; () where there are none. `spared`
-    are texts of which nobody knows: they are not held against the question when they answer another one.
+    `scores` are soft labels of the positive and then the negatives, higher is better; () where there are none.
+    `ignored` are texts that may answer or not: they are no negatives when they answer another question of the batch.
     """
 
     query: str
     positive: str
     negatives: tuple[str, ...] = ()
     scores: tuple[float, ...] = ()
-    spared: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.query.strip() or not self.positive.strip():
@@ -38,14 +47,33 @@ class Example:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Questions (n) and distinct passages (m); `targets` (n,) int64 says which passage answers each.
+
+    `ignored` (n, m) marks passages that are neither target nor negative: a question's other answers, and those that may
+    answer it. `lists` (n, k) int64 are each question's own passages, its target first, -1 where it has fewer; `scores`
+    (n, k) float32 their soft labels.
+    """
+
+    queries: tuple[str, ...]
+    passages: tuple[str, ...]
+    targets: NDArray[np.int64]
+    ignored: NDArray[np.bool_]
+    lists: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
 def from_triples(backend: Backend, triples: Iterable[Triple]) -> Iterator[Example]:
     """Read the triples' texts from the store, a few at a time, as its embedder sees them.
 
-    Negatives that a guard doubted are spared. Triples whose positive is gone are left out.
+    Negatives that a guard doubted are ignored. Triples whose positive is gone are left out.
     """
     rest = iter(triples)
     while some := list(islice(rest, _AT_ONCE)):
-        wanted = {triple.positive for triple in some} | {each.chunk for triple in some for each in triple.negatives}
+        wanted = {triple.positive for triple in some} | {
+            negative.chunk for triple in some for negative in triple.negatives
+        }
         texts = {
             passage.chunk: embedded_text(passage.title, passage.heading, passage.text)
             for passage in backend.passages(sorted(wanted))
@@ -55,12 +83,92 @@ def from_triples(backend: Backend, triples: Iterable[Triple]) -> Iterator[Exampl
             if not triple.query.strip() or not positive.strip():
                 continue
             # A copy of the answer in another document is an answer too.
-            here = [each for each in triple.negatives if texts.get(each.chunk, positive) != positive]
-            trained = [each for each in here if each.excluded is None]
+            different = [n for n in triple.negatives if texts.get(n.chunk, positive) != positive]
+            trained = [n for n in different if n.excluded is None]
             yield Example(
                 query=triple.query,
                 positive=positive,
-                negatives=tuple(texts[each.chunk] for each in trained),
-                scores=(triple.score, *(each.score for each in trained)),
-                spared=tuple(texts[each.chunk] for each in here if each.excluded is not None),
+                negatives=tuple(texts[n.chunk] for n in trained),
+                scores=(triple.score, *(n.score for n in trained)),
+                ignored=tuple(texts[n.chunk] for n in different if n.excluded is not None),
             )
+
+
+def order(examples: Sequence[Example], size: int, seed: int, epoch: int) -> list[list[int]]:
+    """Return an epoch's batches of at most `size`, as places in `examples`: the same for the same seed.
+
+    No question and no positive occurs twice in a batch. Examples with the same positive are spread over the epoch. An
+    example alone in its batch, without negatives, is left out: nothing could be learned from it.
+    """
+    rng = np.random.default_rng((seed, epoch))
+    times = Counter(example.positive for example in examples)
+    seen: Counter[str] = Counter()
+    keys = np.empty(len(examples))
+    for place in rng.permutation(len(examples)).tolist():
+        positive = examples[place].positive
+        keys[place] = (seen[positive] + rng.random()) / times[positive]
+        seen[positive] += 1
+    waiting = deque(np.argsort(keys, kind="stable").tolist())
+    batches: list[list[int]] = []
+    while waiting:
+        batch: list[int] = []
+        taken: set[tuple[str, str]] = set()
+        put_off: list[int] = []
+        while waiting and len(batch) < size and len(put_off) < _LOOKED * size:
+            place = waiting.popleft()
+            names = {("query", examples[place].query), ("positive", examples[place].positive)}
+            if taken & names:
+                put_off.append(place)
+            else:
+                batch.append(place)
+                taken |= names
+        waiting.extendleft(reversed(put_off))
+        if len(batch) > 1 or examples[batch[0]].negatives:
+            batches.append(batch)
+    return batches
+
+
+def answers(examples: Sequence[Example]) -> dict[str, set[str]]:
+    """Return for each question all texts that are known to answer it."""
+    known: defaultdict[str, set[str]] = defaultdict(set)
+    for example in examples:
+        known[example.query].add(example.positive)
+    return known
+
+
+def assemble(
+    examples: Sequence[Example],
+    places: Sequence[int],
+    known: Mapping[str, set[str]],
+    *,
+    negatives: int,
+    seed: int,
+    epoch: int,
+) -> Batch:
+    """Put a batch together, with at most `negatives` random negatives of each example, different ones each epoch."""
+    passages: dict[str, int] = {}
+    lists: list[list[int]] = []
+    scores: list[list[float]] = []
+    for place in places:
+        example = examples[place]
+        chosen = np.random.default_rng((seed, epoch, place)).permutation(len(example.negatives))[:negatives]
+        listed = [0, *sorted(1 + int(n) for n in chosen if example.negatives[n] not in known[example.query])]
+        texts = (example.positive, *example.negatives)
+        lists.append([passages.setdefault(texts[n], len(passages)) for n in listed])
+        scores.append([example.scores[n] for n in listed] if example.scores else [1.0, *[0.0] * (len(listed) - 1)])
+    targets = np.array([row[0] for row in lists], dtype=np.int64)
+    ignored = np.zeros((len(places), len(passages)), dtype=np.bool_)
+    for row, place in enumerate(places):
+        for text in known[examples[place].query].union(examples[place].ignored):
+            if text in passages:
+                ignored[row, passages[text]] = True
+    ignored[np.arange(len(places)), targets] = False
+    width = max(len(row) for row in lists)
+    return Batch(
+        queries=tuple(examples[place].query for place in places),
+        passages=tuple(passages),
+        targets=targets,
+        ignored=ignored,
+        lists=np.array([row + [-1] * (width - len(row)) for row in lists], dtype=np.int64),
+        scores=np.array([row + [0.0] * (width - len(row)) for row in scores], dtype=np.float32),
+    )

@@ -1,4 +1,4 @@
-"""From an encoder and examples to another embedder: train, blend, export, and only if the export is faithful."""
+"""Fine-tuning an encoder on examples: train, blend, and export, which is kept only if it is faithful."""
 
 from __future__ import annotations
 
@@ -16,25 +16,24 @@ import numpy as np
 from hybridstore import embedders
 from hybridstore.errors import InputError, MissingExtra
 from hybridstore.tuning import encoder, export
-from hybridstore.tuning.finetune import encoder_files
 from hybridstore.tuning.finetune.examples import Example
 from hybridstore.tuning.finetune.settings import FinetuneSettings
 from hybridstore.tuning.parity_sentences import SENTENCES
 
 if TYPE_CHECKING:
     from hybridstore.tuning.encoder import EncoderSource
-    from hybridstore.tuning.finetune.training import Progress, Trained
+    from hybridstore.tuning.finetune.training import Progress
 
 _CURVE = 100  # points of a report's loss curve at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetuneReport:
-    """What a fine-tune made and how: where, what of, which embedder it is now.
+    """What a fine-tune made, of what, and how.
 
-    `losses` are means over up to a hundred equal stretches of the `steps`. `resumed_at` is the step it went on from,
-    0 where it was not stopped; `seconds` are the training's from there. `kept` is the mean cosine between the old and
-    the new vectors of sentences about anything: the further from 1, the more has changed that nobody asked to change.
+    `losses` are means over up to a hundred equal stretches of the `steps`. `resumed_at` is the step training resumed
+    at, 0 where it was not interrupted; `seconds` are the training's from there. `kept` is the mean cosine between the
+    old and the new vectors of general sentences: the further from 1, the more has changed beyond what was trained.
     `parity` is how near the exported vectors are to PyTorch's.
     """
 
@@ -54,8 +53,8 @@ class FinetuneReport:
     parity: export.Parity
     options: FinetuneSettings
 
-    def facts(self) -> dict[str, Any]:
-        """Give all of it in JSON's types."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report in JSON types."""
         return {**asdict(self), "out": str(self.out), "losses": list(self.losses)}
 
 
@@ -66,15 +65,14 @@ def finetune(
     *,
     options: FinetuneSettings | None = None,
     progress: Progress | None = None,
-    say: Callable[[str], None] | None = None,
+    notify: Callable[[str], None] | None = None,
 ) -> FinetuneReport:
-    """Fine-tune an encoder on examples and export it to the folder `out`, which `embedders.load` then reads.
+    """Fine-tune an encoder on examples and export it to the folder `out`, which `embedders.load` can read.
 
-    `base` is a name from the catalog or a folder: with PyTorch's weights, or one that was made here. `out` holds the
-    ONNX model and, in `pytorch`, the weights, from which another fine-tune can go on. It appears when all is done;
-    until then a hidden folder beside it holds the checkpoints. Stopped, even killed, the same call goes on from the
-    last one.
-    `progress` is called with (step, of, loss, seconds left), `say` with each other step in a few words.
+    `base` is a catalog name or a folder: with PyTorch weights, or one made here. `out` holds the ONNX model and, in
+    `pytorch`, the weights, which a later fine-tune can start from. It appears when all is done; until then a hidden
+    folder beside it holds the checkpoints, and a call that was stopped, even killed, resumes from the last one.
+    `progress` is called with (step, steps, loss, seconds left), `notify` with each other step in a few words.
 
     Raises:
         InputError: no examples, options that make no sense here, an `out` with other files, a loss that diverged.
@@ -82,7 +80,7 @@ def finetune(
         MissingExtra: torch, transformers or onnx is not installed.
 
     """
-    options, say = options or FinetuneSettings(), say or (lambda _: None)
+    options, notify = options or FinetuneSettings(), notify or (lambda _: None)
     device = check_can_finetune(base, out, options)
     listed = list(examples)
     if len(listed) < 2:
@@ -90,18 +88,18 @@ def finetune(
     from hybridstore.tuning.finetune.training import train
 
     source = encoder.find(base)
-    run = _run(source, listed, options)
-    say(f"reading {source.folder}")
+    run = _run_id(source, listed, options)
+    notify(f"reading {source.folder}")
     module = encoder.load(source, device, attention="sdpa")
     before = encoder.vectors(module, source, SENTENCES, device)
     work = out.parent / f".{out.name}-finetune"
     trained = train(module, source, listed, options, folder=work / "checkpoints", run=run, progress=progress)
     _blend(module, source, options.blend)
     kept = np.einsum("ij,ij->i", before, encoder.vectors(module, source, SENTENCES, device)).mean()
-    report = _export(module, source, work, options, say)
+    exported = _export(module, source, work, options, notify)
     if out.exists():
         shutil.rmtree(out)
-    report.out.rename(out)
+    exported.out.rename(out)
     shutil.rmtree(work)
     made = embedders.load(out, device="cpu")
     return FinetuneReport(
@@ -114,19 +112,19 @@ def finetune(
         examples=len(listed),
         steps=len(trained.losses),
         resumed_at=trained.resumed_at,
-        losses=_curve(trained),
+        losses=_curve(trained.losses),
         seconds=trained.seconds,
         examples_per_second=trained.examples_per_second,
         kept=float(kept),
-        parity=report.parity,
+        parity=exported.parity,
         options=options,
     )
 
 
 def next_folder(store: str | os.PathLike[str]) -> Path:
-    """Give the folder for a store's next embedder: `<the store's file>.models/1`, `/2` and so on, the first not there.
+    """Return the folder for a store's next embedder: the first of `<store's file>.models/1`, `/2`, … that is free.
 
-    One whose fine-tune was stopped is not there yet, so the same call goes on with it.
+    The folder of an interrupted fine-tune does not exist yet, so the same call resumes it.
     """
     folder = Path(f"{os.fspath(store)}.models").absolute()
     taken = {int(path.name) for path in folder.glob("*") if path.name.isdecimal()} if folder.is_dir() else set()
@@ -134,30 +132,30 @@ def next_folder(store: str | os.PathLike[str]) -> Path:
 
 
 def check_can_finetune(base: str | Path, out: Path, options: FinetuneSettings) -> str:
-    """Raise, before any work, what `finetune` would raise for these; give the device, "cpu" or "cuda"."""
+    """Raise, before any work, what `finetune` would raise for these; return the device, "cpu" or "cuda"."""
     try:
         import torch
-        import transformers  # noqa: F401 - what is missing is said before anything is read
+        import transformers  # noqa: F401 - missing extras are reported before anything is read
     except ImportError as error:
         raise MissingExtra("train", "fine-tuning an encoder", "torch and transformers") from error
-    there = torch.cuda.is_available()
-    if options.device == "cuda" and not there:
+    gpu = torch.cuda.is_available()
+    if options.device == "cuda" and not gpu:
         raise InputError("device='cuda' needs an NVIDIA GPU that PyTorch can use; device='auto' takes one if there is")
-    export.refuse(out, "cuda" if options.precision == "fp16" else "cpu", options.precision)
+    export.check_can_export(out, "cuda" if options.precision == "fp16" else "cpu", options.precision)
     encoder.find(base)
-    return "cuda" if there and options.device != "cpu" else "cpu"
+    return "cuda" if gpu and options.device != "cpu" else "cpu"
 
 
-def _run(source: EncoderSource, examples: Sequence[Example], options: FinetuneSettings) -> str:
-    """Name the training by all that its outcome depends on, so that it never goes on from another one's checkpoint."""
-    digest = hashlib.sha256(json.dumps([encoder_files.digest(source), options.deciding()]).encode())
+def _run_id(source: EncoderSource, examples: Sequence[Example], options: FinetuneSettings) -> str:
+    """Return a digest of all that the weights depend on, so that no run resumes from another one's checkpoint."""
+    digest = hashlib.sha256(json.dumps([encoder.digest(source), options.identity()]).encode())
     for example in examples:
         digest.update(repr(example).encode(errors="surrogatepass"))
     return digest.hexdigest()
 
 
 def _blend(module: Any, source: EncoderSource, share: float) -> None:
-    """Go back part of the way to the old weights.
+    """Interpolate between the old weights and the trained ones.
 
     Wortsman et al., "Robust fine-tuning of zero-shot models", 2022 (WiSE-FT): the weights in between keep most of what
     was known and most of what was learned.
@@ -168,24 +166,24 @@ def _blend(module: Any, source: EncoderSource, share: float) -> None:
 
     old = encoder.load(source, next(module.parameters()).device)
     with torch.no_grad():
-        for new, begun in zip(module.parameters(), old.parameters(), strict=True):
-            new.copy_(begun + share * (new - begun))
+        for new, start in zip(module.parameters(), old.parameters(), strict=True):
+            new.copy_(start + share * (new - start))
 
 
 def _export(
-    module: Any, source: EncoderSource, work: Path, options: FinetuneSettings, say: Callable[[str], None]
+    module: Any, source: EncoderSource, work: Path, options: FinetuneSettings, notify: Callable[[str], None]
 ) -> export.ExportReport:
-    """Make the whole folder, weights and all, in the folder `work`."""
-    for left in ("weights", "made"):
-        shutil.rmtree(work / left, ignore_errors=True)
+    """Export into the folder `work`, with the PyTorch weights inside the exported folder."""
+    for leftover in ("weights", "made"):
+        shutil.rmtree(work / leftover, ignore_errors=True)
     name = source.name if source.name.endswith("-tuned") else f"{source.name}-tuned"
-    written = encoder_files.write(module.cpu(), source, name, work / "weights")
+    written = encoder.save(module.cpu(), source, name, work / "weights")
     device = "cuda" if options.precision == "fp16" else "cpu"
-    report = export.export(written, work / "made", device=device, precision=options.precision, progress=say)
+    report = export.export(written, work / "made", device=device, precision=options.precision, progress=notify)
     (work / "weights").rename(report.out / encoder.WEIGHTS)
     return report
 
 
-def _curve(trained: Trained) -> tuple[float, ...]:
-    pieces = np.array_split(np.array(trained.losses), min(_CURVE, len(trained.losses)))
+def _curve(losses: Sequence[float]) -> tuple[float, ...]:
+    pieces = np.array_split(np.array(losses), min(_CURVE, len(losses)))
     return tuple(round(float(piece.mean()), 6) for piece in pieces)

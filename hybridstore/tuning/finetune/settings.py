@@ -1,4 +1,4 @@
-"""How an encoder is fine-tuned: what can be chosen, each with what is usual."""
+"""Settings of a fine-tune, with their defaults and limits."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from hybridstore.errors import InputError
 LOSSES = ("softmax", "listwise", "sigmoid")
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("fp32", "int8", "fp16")
-_ONE_OF = {"loss": LOSSES, "device": DEVICES, "precision": PRECISIONS}
-_LITTLE, _MANY = 1e-12, 2**31
-_WITHIN: dict[str, tuple[float, float, str]] = {
+_CHOICES = {"loss": LOSSES, "device": DEVICES, "precision": PRECISIONS}
+_TINY, _MANY = 1e-12, 2**31
+_LIMITS: dict[str, tuple[float, float, str]] = {
     **dict.fromkeys(("epochs", "layers", "threads", "checkpoint_every"), (1, _MANY, "at least 1")),
-    "batch": (2, _MANY, "at least 2, for its questions tell one another's answers apart"),
+    "batch": (2, _MANY, "at least 2, since the other questions' answers serve as negatives"),
     "negatives": (0, _MANY, "at least 0"),
     "max_tokens": (8, _MANY, "at least 8"),
-    **dict.fromkeys(("rate", "temperature", "clip"), (_LITTLE, _MANY, "a number above 0")),
+    **dict.fromkeys(("rate", "temperature", "clip"), (_TINY, _MANY, "a number above 0")),
     **dict.fromkeys(("warmup", "blend"), (0, 1, "from 0 to 1")),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetuneSettings:
-    """What a fine-tune may be told. Raises InputError for what makes no sense.
+    """How an encoder is fine-tuned. Raises InputError for values that make no sense.
 
-    `epochs` times over the examples, `batch` of them a step, each with at most `negatives` of its negatives, texts cut
+    `epochs` passes over the examples, `batch` of them a step, each with at most `negatives` of its negatives, texts cut
     to `max_tokens`. `rate` is the highest learning rate, reached after the share `warmup` of the steps and then falling
-    to nothing. `loss` is "softmax", "listwise" or "sigmoid" (see `losses`), over cosines divided by `temperature`.
-    `layers` is how many of the last layers learn (None: all), `embeddings` whether the word vectors do too: they are
-    half of a small model's weights, and its memory. `blend` is the share of the way from the old weights to the learned
-    ones that is gone in the end: below 1 less is forgotten of what the model knew. `clip` is the longest gradient.
+    to nothing. `loss` is "softmax", "listwise" or "sigmoid" (see `training`), over cosines divided by `temperature`.
+    `layers` is how many of the last layers are trained (None: all), `embeddings` whether the word vectors are too: they
+    are half of a small model's weights, and its memory. `blend` interpolates from the old weights (0) to the trained
+    ones (1): below 1 the model forgets less of what it knew. `clip` is the largest gradient norm.
 
     `precision` is that of the exported model: "fp32", "int8" for CPUs, "fp16" for GPUs. `device` "auto" is a GPU where
-    there is one. `threads` None are PyTorch's own. A checkpoint is written every `checkpoint_every` steps.
+    there is one. `threads` None uses PyTorch's default. A checkpoint is written every `checkpoint_every` steps.
     """
 
     epochs: int = 2
@@ -56,17 +56,17 @@ class FinetuneSettings:
     checkpoint_every: int = 50
 
     def __post_init__(self) -> None:
-        for name, values in _ONE_OF.items():
+        for name, values in _CHOICES.items():
             if getattr(self, name) not in values:
                 raise InputError(f"{name} must be one of {', '.join(values)}, not {getattr(self, name)!r}")
-        for name, (least, most, words) in _WITHIN.items():
+        for name, (least, most, words) in _LIMITS.items():
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int | float) and least <= value <= most):
                 raise InputError(f"{name} must be {words}, not {value!r}")
         if self.loss == "listwise" and self.negatives == 0:
             raise InputError("loss='listwise' compares a positive with its negatives; allow some with negatives=")
 
-    def deciding(self) -> dict[str, Any]:
-        """Give those that the learned weights depend on: a checkpoint is of use where they are the same."""
-        aside = ("precision", "blend", "threads", "checkpoint_every", "device")
-        return {name: value for name, value in asdict(self).items() if name not in aside}
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that the trained weights depend on; a checkpoint is reused only where they are equal."""
+        irrelevant = ("precision", "blend", "threads", "checkpoint_every", "device")
+        return {name: value for name, value in asdict(self).items() if name not in irrelevant}

@@ -1,4 +1,4 @@
-"""A small encoder made here, and examples in words nobody knows."""
+"""A small encoder made here, and examples to train it on."""
 
 import importlib.util
 import json
@@ -22,7 +22,7 @@ def training():
 def small(tmp_path_factory):
     """Make a BERT of two narrow layers with weights drawn by a seed, as transformers saves it.
 
-    Where a word stands says little in it, so that a few steps can teach it something.
+    Its position embeddings are weak, so that a few steps can teach it something.
     """
     if MISSING:
         pytest.skip(f"fine-tuning needs the extra `train`: no {', '.join(MISSING)}")
@@ -56,15 +56,15 @@ def small(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def examples():
-    """Give 24 examples of 12 answers, each with two negatives and fused scores."""
+    """Return 24 examples of 12 answers, each with two negatives and fused scores."""
     things = ("kettle", "bridge", "orchard", "lantern", "anchor", "violin")
     things += ("pepper", "glacier", "saddle", "ribbon", "cellar", "falcon")
-    said = [f"the {thing} stands {n}" for n, thing in enumerate(things)]
+    texts = [f"the {thing} stands {n}" for n, thing in enumerate(things)]
     return [
         Example(
             query=f"{word} {thing}",
-            positive=said[n],
-            negatives=(said[n - 1], said[n - 5]),
+            positive=texts[n],
+            negatives=(texts[n - 1], texts[n - 5]),
             scores=(0.9, 0.4, 0.2),
         )
         for word in ("where is the", "find my")

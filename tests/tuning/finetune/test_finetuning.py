@@ -1,4 +1,4 @@
-"""From an encoder and examples to an embedder: a small one made here, and (slow) the default on invented jargon."""
+"""Fine-tuning: a small encoder made here, and (slow) the default one on invented jargon."""
 
 import importlib.util
 import json
@@ -29,12 +29,14 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("HYBRIDSTORE_CACHE", str(tmp_path / "cache"))
 
 
-def test_it_makes_another_embedder_that_load_reads(small, examples, tmp_path):
-    told, said, out = [], [], tmp_path / "models" / "1"
-    report = finetune(small, examples, out, options=QUICK, progress=lambda *each: told.append(each), say=said.append)
-    assert [step[:2] for step in told] == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    assert report.losses == pytest.approx([loss for _, _, loss, _ in told], abs=1e-6)
-    assert len(said) >= 4
+def test_it_makes_an_embedder_that_load_reads(small, examples, tmp_path):
+    steps, notes, out = [], [], tmp_path / "models" / "1"
+    report = finetune(
+        small, examples, out, options=QUICK, progress=lambda *step: steps.append(step), notify=notes.append
+    )
+    assert [step[:2] for step in steps] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert report.losses == pytest.approx([loss for _, _, loss, _ in steps], abs=1e-6)
+    assert len(notes) >= 4
     assert (report.examples, report.steps, report.resumed_at, report.device, report.dim) == (24, 4, 0, "cpu", 32)
     assert report.parity.minimum > 0.999
     assert 0.5 < report.kept < 0.99999
@@ -44,10 +46,10 @@ def test_it_makes_another_embedder_that_load_reads(small, examples, tmp_path):
     assert embedder.fingerprint == report.fingerprint
     assert report.fingerprint.startswith("tiny-bert-tuned@")
     assert embedder.embed_query("tea") == pytest.approx(embedder.embed_plain(["ask: tea"])[0], abs=1e-6)
-    assert json.loads(json.dumps(report.facts()))["parity"]["minimum"] == report.parity.minimum
+    assert json.loads(json.dumps(report.to_dict()))["parity"]["minimum"] == report.parity.minimum
 
 
-def test_what_it_made_can_be_trained_on_and_keeps_its_name_and_licence(small, examples, tmp_path):
+def test_a_fine_tuned_model_can_be_fine_tuned_again_and_keeps_its_name_and_licence(small, examples, tmp_path):
     first = finetune(small, examples, tmp_path / "1", options=QUICK)
     described = json.loads((tmp_path / "1" / "hybridstore.json").read_text())
     (tmp_path / "1" / "hybridstore.json").write_text(json.dumps(described | {"licence": "MIT"}))
@@ -63,7 +65,7 @@ def test_what_it_made_can_be_trained_on_and_keeps_its_name_and_licence(small, ex
     assert json.loads((tmp_path / "2" / "hybridstore.json").read_text())["licence"] == "MIT"
 
 
-def test_a_dense_layer_after_cls_pooling_learns_too_and_comes_along(small, examples, tmp_path):
+def test_a_dense_layer_after_cls_pooling_is_trained_and_exported(small, examples, tmp_path):
     import shutil
 
     import torch
@@ -91,7 +93,7 @@ def test_a_dense_layer_after_cls_pooling_learns_too_and_comes_along(small, examp
     assert not torch.equal(before["linear.weight"], after["linear.weight"])
 
 
-def test_stopped_while_exporting_it_trains_no_step_again(small, examples, tmp_path, monkeypatch):
+def test_interrupted_while_exporting_it_repeats_no_training_step(small, examples, tmp_path, monkeypatch):
     whole = finetune(small, examples, tmp_path / "whole", options=QUICK)
     monkeypatch.setattr(exporting, "PARITY", {"fp32": 1.1})
     with pytest.raises(ModelUnavailable, match="was not saved"):
@@ -104,17 +106,17 @@ def test_stopped_while_exporting_it_trains_no_step_again(small, examples, tmp_pa
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "cache") == ["out", "whole"]
 
 
-def test_other_examples_do_not_go_on_from_its_checkpoints(small, examples, tmp_path, monkeypatch):
+def test_other_examples_do_not_resume_from_its_checkpoints(small, examples, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "PARITY", {"fp32": 1.1})
-    for given, options in ((examples, QUICK), (examples[:-1], QUICK)):
+    for some in (examples, examples[:-1]):
         with pytest.raises(ModelUnavailable):
-            finetune(small, given, tmp_path / "out", options=options)
+            finetune(small, some, tmp_path / "out", options=QUICK)
     monkeypatch.undo()
     assert finetune(small, examples[:-1], tmp_path / "out", options=QUICK).resumed_at == 4
     assert finetune(small, examples, tmp_path / "out", options=QUICK).resumed_at == 0
 
 
-def test_a_blend_of_nothing_is_the_model_that_was(small, examples, tmp_path):
+def test_a_blend_of_zero_is_the_original_model(small, examples, tmp_path):
     report = finetune(
         small, examples, tmp_path / "out", options=FinetuneSettings(epochs=1, rate=1e-3, threads=1, blend=0.0)
     )
@@ -126,7 +128,7 @@ def test_a_blend_of_nothing_is_the_model_that_was(small, examples, tmp_path):
     assert full.kept < half.kept < 1.0
 
 
-def test_what_cannot_be_done_is_said_before_anything_is_read(small, examples, tmp_path):
+def test_impossible_requests_are_rejected_before_anything_is_read(small, examples, tmp_path):
     with pytest.raises(InputError, match="many examples"):
         finetune(small, examples[:1], tmp_path / "out")
     (tmp_path / "letters").mkdir()
@@ -137,7 +139,7 @@ def test_what_cannot_be_done_is_said_before_anything_is_read(small, examples, tm
         finetune(small, examples, tmp_path / "out", options=FinetuneSettings(precision="fp16", device="cpu"))
 
 
-def test_only_an_onnx_graph_is_no_model_to_train(training, examples, tmp_path):
+def test_a_folder_with_only_an_onnx_graph_cannot_be_trained(training, examples, tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"")
     with pytest.raises(ModelUnavailable, match="exported from"):
         finetune(tmp_path, examples, tmp_path / "out")
@@ -149,7 +151,7 @@ def test_without_torch_the_extra_is_named(tmp_path, monkeypatch):
         finetune("all-MiniLM-L6-v2", [Example("q", "a"), Example("p", "b")], tmp_path / "out")
 
 
-def test_the_next_folder_is_the_first_that_is_not_there(tmp_path):
+def test_the_next_folder_is_the_first_free_one(tmp_path):
     store = tmp_path / "notes.db"
     assert next_folder(store) == tmp_path / "notes.db.models" / "1"
     for name in ("1", "7", ".8-finetune", "mine"):
@@ -212,7 +214,7 @@ def test_the_default_learns_a_jargon_and_the_store_goes_there_and_back(training,
         out = next_folder(tmp_path / "notes.db")
         report = finetune(plain.reference, examples, out, options=options)
         assert report.parity.minimum > 0.999
-        model = embedder_promotion.promote_embedder(store, out, report.facts())
+        model = embedder_promotion.promote_embedder(store, out, report.to_dict())
         assert (model.kind, model.state, model.reference) == ("embedder", "active", str(out))
         tuned = right(store)
         assert store.stats().embedding.fingerprint == report.fingerprint

@@ -1,48 +1,48 @@
-"""Losses against their formulas, spelled in NumPy."""
+"""Losses against their formulas, written in NumPy."""
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="losses need the extra `train`: no torch")
-losses = pytest.importorskip("hybridstore.tuning.finetune.losses")
+training = pytest.importorskip("hybridstore.tuning.finetune.training")
 RNG = np.random.default_rng(3)
 COSINES = RNG.uniform(-1, 1, (4, 7))
 TARGETS = np.array([0, 1, 2, 5])
-SPARED = np.zeros((4, 7), dtype=bool)
-SPARED[0, 3] = SPARED[2, 6] = SPARED[2, 0] = True
-NOTHING = np.zeros_like(SPARED)
+IGNORED = np.zeros((4, 7), dtype=bool)
+IGNORED[0, 3] = IGNORED[2, 6] = IGNORED[2, 0] = True
+NOTHING = np.zeros_like(IGNORED)
 
 
 def tensors(*arrays):
     return [torch.tensor(array) for array in arrays]
 
 
-def test_softmax_is_the_cross_entropy_of_the_target_among_all_that_is_not_spared():
+def test_softmax_is_the_cross_entropy_of_the_target_among_all_that_is_not_ignored():
     terms = []
     for row, target in enumerate(TARGETS):
         powers = np.exp(COSINES[row] / 0.07)
-        terms.append(-np.log(powers[target] / powers[~SPARED[row]].sum()))
-    assert float(losses.softmax(*tensors(COSINES, TARGETS, SPARED), 0.07)) == pytest.approx(np.mean(terms))
+        terms.append(-np.log(powers[target] / powers[~IGNORED[row]].sum()))
+    assert float(training.softmax_loss(*tensors(COSINES, TARGETS, IGNORED), 0.07)) == pytest.approx(np.mean(terms))
 
 
-def test_a_spared_passage_is_pushed_nowhere():
-    for loss in (losses.softmax, losses.sigmoid):
-        cosines, targets, spared = tensors(COSINES, TARGETS, SPARED)
+def test_a_ignored_passage_is_pushed_nowhere():
+    for loss in (training.softmax_loss, training.sigmoid_loss):
+        cosines, targets, ignored = tensors(COSINES, TARGETS, IGNORED)
         cosines.requires_grad_()
-        loss(cosines, targets, spared, 0.05).backward()
-        assert (cosines.grad[spared] == 0).all()
+        loss(cosines, targets, ignored, 0.05).backward()
+        assert (cosines.grad[ignored] == 0).all()
         assert (cosines.grad[torch.arange(4), targets] < 0).all()
-        assert (cosines.grad[~spared] != 0).any()
+        assert (cosines.grad[~ignored] != 0).any()
 
 
-def test_sigmoid_tells_each_pair_with_the_border_at_one_half():
+def test_sigmoid_classifies_each_pair_with_the_border_at_one_half():
     total = 0.0
     for row, target in enumerate(TARGETS):
         for column in range(COSINES.shape[1]):
-            if not SPARED[row, column]:
+            if not IGNORED[row, column]:
                 sign = 1 if column == target else -1
                 total += np.log1p(np.exp(-sign * (COSINES[row, column] / 0.05 - 1 / (2 * 0.05))))
-    assert float(losses.sigmoid(*tensors(COSINES, TARGETS, SPARED), 0.05)) == pytest.approx(total / 4)
+    assert float(training.sigmoid_loss(*tensors(COSINES, TARGETS, IGNORED), 0.05)) == pytest.approx(total / 4)
 
 
 def test_listwise_is_the_divergence_of_the_cosines_from_the_scores():
@@ -55,19 +55,21 @@ def test_listwise_is_the_divergence_of_the_cosines_from_the_scores():
         wanted, given = wanted / wanted.sum(), given / given.sum()
         terms.append((wanted * np.log(wanted / given)).sum())
     assert terms[2] == 0.0
-    assert float(losses.listwise(*tensors(COSINES, scores, here), 0.05, 0.1)) == pytest.approx(np.mean(terms))
+    assert float(training.listwise_loss(*tensors(COSINES, scores, here), 0.05, 0.1)) == pytest.approx(np.mean(terms))
 
 
-def test_listwise_is_nothing_when_the_cosines_say_what_the_scores_say():
+def test_listwise_is_zero_when_cosines_and_scores_agree():
     scores = RNG.uniform(0, 1, (3, 5))
     here = np.ones((3, 5), dtype=bool)
-    assert float(losses.listwise(*tensors(scores * 0.5, scores, here), 0.05, 0.1)) == pytest.approx(0.0, abs=1e-12)
+    assert float(training.listwise_loss(*tensors(scores * 0.5, scores, here), 0.05, 0.1)) == pytest.approx(
+        0.0, abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("name", ["softmax", "sigmoid"])
 def test_a_right_order_costs_less_than_a_wrong_one(name):
     right, wrong = np.eye(4, 7), np.roll(np.eye(4, 7), 1, axis=1)
-    loss = getattr(losses, name)
+    loss = getattr(training, f"{name}_loss")
     targets = np.arange(4)
-    spared = np.zeros((4, 7), dtype=bool)
-    assert float(loss(*tensors(right, targets, spared))) < float(loss(*tensors(wrong, targets, spared)))
+    ignored = np.zeros((4, 7), dtype=bool)
+    assert float(loss(*tensors(right, targets, ignored))) < float(loss(*tensors(wrong, targets, ignored)))

@@ -1,4 +1,4 @@
-"""Training a small encoder: it learns, and stopped half-way it goes on as if it had not been."""
+"""Training a small encoder: it learns, and an interrupted run ends like one that was not interrupted."""
 
 import os
 import random
@@ -36,8 +36,8 @@ def trained(small, examples, folder, options=OPTIONS, *, stop=None):
 
     source = encoder.find(small)
     module = encoder.load(source, "cpu", attention="sdpa")
-    found = train(module, source, examples, options, folder=folder, run="run", progress=progress)
-    return found, {name: tensor.numpy().copy() for name, tensor in module.state_dict().items()}, module
+    result = train(module, source, examples, options, folder=folder, run="run", progress=progress)
+    return result, {name: tensor.numpy().copy() for name, tensor in module.state_dict().items()}, module
 
 
 def equal(one, other):
@@ -47,9 +47,9 @@ def equal(one, other):
 @pytest.mark.parametrize("loss", ["softmax", "listwise", "sigmoid"])
 def test_the_loss_falls_and_questions_find_their_answers(small, examples, tmp_path, loss):
     options = FinetuneSettings(epochs=20, batch=12, rate=3e-3, threads=1, loss=loss)
-    found, _, module = trained(small, examples, tmp_path, options)
-    assert np.mean(found.losses[-3:]) < 0.5 * np.mean(found.losses[:3])
-    assert found.examples_per_second > 0
+    result, _, module = trained(small, examples, tmp_path, options)
+    assert np.mean(result.losses[-3:]) < 0.5 * np.mean(result.losses[:3])
+    assert result.examples_per_second > 0
     source = encoder.find(small)
     texts = sorted({each.positive for each in examples})
     wanted = [texts.index(each.positive) for each in examples]
@@ -63,7 +63,7 @@ def test_the_loss_falls_and_questions_find_their_answers(small, examples, tmp_pa
 
 
 @pytest.mark.parametrize("stop", [1, 4, 7])
-def test_stopped_and_gone_on_is_bit_for_bit_as_if_never_stopped(small, examples, tmp_path, stop):
+def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(small, examples, tmp_path, stop):
     whole, weights, _ = trained(small, examples, tmp_path / "whole")
     with pytest.raises(StoppedHereError):
         trained(small, examples, tmp_path / "halves", stop=stop)
@@ -75,7 +75,7 @@ def test_stopped_and_gone_on_is_bit_for_bit_as_if_never_stopped(small, examples,
 
 
 @pytest.mark.slow
-def test_a_killed_process_goes_on_from_its_last_whole_checkpoint(small, examples, tmp_path):
+def test_a_killed_process_resumes_from_its_last_whole_checkpoint(small, examples, tmp_path):
     _, weights, _ = trained(small, examples, tmp_path / "whole")
     folder, dice = tmp_path / "killed", random.Random(11)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
@@ -89,8 +89,8 @@ def test_a_killed_process_goes_on_from_its_last_whole_checkpoint(small, examples
         process.send_signal(signal.SIGKILL)
         process.wait()
         process.stdout.close()
-    found, again, _ = trained(small, examples, folder)
-    assert len(found.losses) == 12
+    result, again, _ = trained(small, examples, folder)
+    assert len(result.losses) == 12
     assert equal(weights, again)
 
 
@@ -104,7 +104,7 @@ def test_the_callers_random_numbers_and_threads_are_left_alone(small, examples, 
     assert torch.get_num_threads() == threads
 
 
-def test_only_what_is_to_learn_learns(small, examples, tmp_path):
+def test_only_the_chosen_layers_are_trained(small, examples, tmp_path):
     source = encoder.find(small)
     begun = {name: tensor.numpy() for name, tensor in encoder.load(source, "cpu").state_dict().items()}
 
@@ -124,19 +124,19 @@ def test_only_what_is_to_learn_learns(small, examples, tmp_path):
     assert not any("pooler" in name for name in changed(embeddings=True))
 
 
-def test_what_cannot_teach_is_said(small, tmp_path):
+def test_examples_that_teach_nothing_are_rejected(small, tmp_path):
     with pytest.raises(InputError, match="nothing can be learned"):
         trained(small, [Example("where", "here"), Example("when", "here")], tmp_path)
     with pytest.raises(InputError, match="give negatives"):
         trained(small, [Example("where", "here"), Example("when", "now")], tmp_path, FinetuneSettings(loss="listwise"))
 
 
-def test_a_loss_that_is_no_number_stops_with_advice(small, examples, tmp_path):
+def test_a_diverging_loss_stops_with_advice(small, examples, tmp_path):
     with pytest.raises(InputError, match="lower rate="):
         trained(small, examples, tmp_path, FinetuneSettings(rate=1e9, warmup=0, epochs=9, threads=1, batch=6))
 
 
-def test_a_damaged_checkpoint_is_passed_over_and_another_runs_is_not_used(tmp_path):
+def test_damaged_checkpoints_and_those_of_another_run_are_not_used(tmp_path):
     import torch
 
     from hybridstore.tuning.finetune import checkpoints
@@ -152,14 +152,14 @@ def test_a_damaged_checkpoint_is_passed_over_and_another_runs_is_not_used(tmp_pa
     assert checkpoints.last(tmp_path / "nowhere", "run") is None
 
 
-def test_the_rate_rises_then_falls_to_almost_nothing():
-    from hybridstore.tuning.finetune.training import share
+def test_the_rate_rises_then_falls_to_almost_zero():
+    from hybridstore.tuning.finetune.training import rate_share
 
-    assert [share(step, 10, 0.2) for step in range(1, 11)] == pytest.approx(
+    assert [rate_share(step, 10, 0.2) for step in range(1, 11)] == pytest.approx(
         [1 / 2, 1, 1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8]
     )
-    assert share(1, 1, 0.1) == 1.0
-    assert share(1, 3, 0.0) == 1.0
+    assert rate_share(1, 1, 0.1) == 1.0
+    assert rate_share(1, 3, 0.0) == 1.0
 
 
 def test_on_a_gpu_it_learns_in_half_precision(small, examples, tmp_path, capsys):
@@ -172,10 +172,10 @@ def test_on_a_gpu_it_learns_in_half_precision(small, examples, tmp_path, capsys)
     source = encoder.find(small)
     module = encoder.load(source, "cuda", attention="sdpa")
     options = FinetuneSettings(epochs=20, batch=12, rate=3e-3)
-    found = train(module, source, examples, options, folder=tmp_path, run="run")
-    assert np.mean(found.losses[-3:]) < 0.5 * np.mean(found.losses[:3])
+    result = train(module, source, examples, options, folder=tmp_path, run="run")
+    assert np.mean(result.losses[-3:]) < 0.5 * np.mean(result.losses[:3])
     assert all(parameter.dtype == torch.float32 for parameter in module.parameters())
     again = encoder.load(source, "cuda", attention="sdpa")
-    assert train(again, source, examples, options, folder=tmp_path, run="run").resumed_at == len(found.losses)
+    assert train(again, source, examples, options, folder=tmp_path, run="run").resumed_at == len(result.losses)
     with capsys.disabled():
-        sys.stdout.write(f"\n{found.examples_per_second:,.0f} examples/s on {torch.cuda.get_device_name()}\n")
+        sys.stdout.write(f"\n{result.examples_per_second:,.0f} examples/s on {torch.cuda.get_device_name()}\n")

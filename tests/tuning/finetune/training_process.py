@@ -11,7 +11,7 @@ from hybridstore.tuning.finetune import FinetuneSettings
 from hybridstore.tuning.finetune.training import train
 
 
-def told(step: int, *_: float) -> None:
+def report(step: int, *_: float) -> None:
     sys.stdout.write(f"step {step}\n")
     sys.stdout.flush()
     time.sleep(0.05)
@@ -25,5 +25,5 @@ train(
     FinetuneSettings(epochs=3, batch=6, rate=1e-3, threads=1, checkpoint_every=2),
     folder=Path(sys.argv[2]),
     run="run",
-    progress=told,
+    progress=report,
 )

@@ -1,4 +1,4 @@
-"""Which examples share a batch, and what is held against whom in it."""
+"""Training examples, batches of them, and the settings of a fine-tune."""
 
 from collections import Counter
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hybridstore.errors import InputError
 from hybridstore.tuning.finetune import Example, FinetuneSettings
-from hybridstore.tuning.finetune.batches import answers, assemble, order
+from hybridstore.tuning.finetune.examples import answers, assemble, order
 
 EXAMPLES = st.lists(
     st.builds(
@@ -28,13 +28,13 @@ def test_every_example_comes_once_and_no_batch_repeats_a_question_or_an_answer(e
     batches = order(examples, size, 7, epoch)
     placed = Counter(place for batch in batches for place in batch)
     assert all(count == 1 for count in placed.values())
-    assert all(not examples[n].negatives for n in range(len(examples)) if n not in placed)  # alone, and nothing to tell
+    assert all(not examples[n].negatives for n in range(len(examples)) if n not in placed)  # alone, without negatives
     for batch in batches:
         assert len(batch) <= size
         assert len({examples[n].query for n in batch}) == len({examples[n].positive for n in batch}) == len(batch)
 
 
-def test_the_order_is_the_seeds_and_another_each_epoch():
+def test_the_order_depends_on_seed_and_epoch():
     examples = [Example(f"q{n}", f"a{n}") for n in range(50)]
     assert order(examples, 8, 1, 0) == order(examples, 8, 1, 0)
     assert order(examples, 8, 1, 0) != order(examples, 8, 1, 1)
@@ -49,15 +49,15 @@ def test_one_answer_to_many_questions_is_spread_over_the_epoch():
     assert [len(batch) for batch in batches] == [10] * 10
 
 
-def test_one_answer_to_all_questions_takes_no_forever():
+def test_one_answer_to_all_questions_does_not_take_forever():
     examples = [Example(f"q{n}", "one", ("x",)) for n in range(3000)]
     assert [len(batch) for batch in order(examples, 8, 0, 0)] == [1] * 3000
 
 
-def test_a_batch_says_what_answers_what_and_what_is_not_known():
+def test_a_batch_marks_targets_and_ignored_passages():
     examples = [
         Example("red?", "rose", ("leaf", "poppy"), (0.9, 0.5, 0.4)),
-        Example("green?", "leaf", ("rose",), spared=("moss",)),
+        Example("green?", "leaf", ("rose",), ignored=("moss",)),
         Example("soft?", "moss"),
         Example("red?", "poppy"),
     ]
@@ -65,18 +65,18 @@ def test_a_batch_says_what_answers_what_and_what_is_not_known():
     assert batch.queries == ("red?", "green?", "soft?")
     assert batch.passages == ("rose", "leaf", "moss")  # a poppy is red too, so it is no negative
     assert batch.targets.tolist() == [0, 1, 2]
-    assert batch.spared.tolist() == [[False] * 3, [False, False, True], [False] * 3]
+    assert batch.ignored.tolist() == [[False] * 3, [False, False, True], [False] * 3]
     assert batch.lists.tolist() == [[0, 1], [1, 0], [2, -1]]
     assert batch.scores == pytest.approx(np.array([[0.9, 0.5], [1.0, 0.0], [1.0, 0.0]]))
 
 
-def test_another_answer_to_the_same_question_is_not_held_against_it():
+def test_another_answer_to_the_same_question_is_no_negative():
     examples = [Example("red?", "rose"), Example("hot?", "poppy"), Example("red?", "poppy")]
     batch = assemble(examples, [0, 1], answers(examples), negatives=2, seed=0, epoch=0)
-    assert batch.spared.tolist() == [[False, True], [False, False]]
+    assert batch.ignored.tolist() == [[False, True], [False, False]]
 
 
-def test_of_many_negatives_some_come_each_epoch_and_their_scores_with_them():
+def test_negatives_are_sampled_each_epoch_with_their_scores():
     texts = tuple(f"x{n}" for n in range(9))
     examples = [Example("q", "a", texts, (1.0, *(n / 10 for n in range(9))))]
     seen = set()
@@ -97,7 +97,7 @@ def test_of_many_negatives_some_come_each_epoch_and_their_scores_with_them():
         (("q", "a", ("x", "y"), (0.5, 0.1)), "3 scores"),
     ],
 )
-def test_an_example_that_is_none_is_refused(arguments, words):
+def test_an_invalid_example_is_rejected(arguments, words):
     with pytest.raises(InputError, match=words):
         Example(*arguments)
 
@@ -117,11 +117,11 @@ def test_an_example_that_is_none_is_refused(arguments, words):
         ({"loss": "listwise", "negatives": 0}, "negatives="),
     ],
 )
-def test_options_that_make_no_sense_are_refused(options, words):
+def test_invalid_settings_are_rejected(options, words):
     with pytest.raises(InputError, match=words):
         FinetuneSettings(**options)
 
 
-def test_what_does_not_change_the_weights_does_not_change_the_run():
-    assert FinetuneSettings(threads=1, blend=0.5, checkpoint_every=3).deciding() == FinetuneSettings().deciding()
-    assert FinetuneSettings(rate=1e-5).deciding() != FinetuneSettings().deciding()
+def test_settings_that_do_not_change_the_weights_do_not_change_the_identity():
+    assert FinetuneSettings(threads=1, blend=0.5, checkpoint_every=3).identity() == FinetuneSettings().identity()
+    assert FinetuneSettings(rate=1e-5).identity() != FinetuneSettings().identity()
