@@ -19,7 +19,7 @@ from hybridstore.backends.values import Restriction
 from hybridstore.errors import InputError
 from hybridstore.memory.note_storage import NoteChange, Place, StoredNote, ended
 from hybridstore.memory.notes import Note, note_of
-from hybridstore.memory.same_text import essence, repeats, repeats_exactly
+from hybridstore.memory.similarity import check_similarity, says_the_same, significant_tokens
 from hybridstore.memory.visibility import fact, visible
 from hybridstore.search.selection import bag, dice
 
@@ -57,8 +57,7 @@ def consolidate(place: Place, *, dry_run: bool, keep: str, similarity: float) ->
     """Find the notes that say the same, and unless it is a dry run, let one of each cluster supersede the others."""
     if keep not in KEEP:
         raise InputError(f"keep is one of {', '.join(KEEP)}, not {keep!r}")
-    if isinstance(similarity, bool) or not isinstance(similarity, int | float) or not 0.0 < similarity <= 1.0:
-        raise InputError(f"similarity is a cosine above 0 and at most 1, not {similarity!r}")
+    check_similarity(similarity)
     backend = place.store.backend
     with backend.snapshot():
         told: dict[str, list[Feedback]] = defaultdict(list)
@@ -87,7 +86,15 @@ def _groups(place: Place) -> list[list[Note]]:
 
 def _facts(note: Note) -> tuple[object, ...]:
     metadata = json.dumps(note.metadata, sort_keys=True)
-    return (essence(note.text), metadata, note.session, note.speaker, note.occurred_at, note.valid_to, note.format)
+    return (
+        significant_tokens(note.text),
+        metadata,
+        note.session,
+        note.speaker,
+        note.occurred_at,
+        note.valid_to,
+        note.format,
+    )
 
 
 def _worth(note: Note, told: Mapping[str, Sequence[Feedback]]) -> tuple[int, float, str]:
@@ -147,7 +154,7 @@ def _likeness(place: Place, kept: Note, others: Sequence[Note], chunks: Chunks) 
 
 
 def _alike(text: str, other: str, cosine: float | None, *, short: bool) -> float | None:
-    if not (repeats(text, other) if short else repeats_exactly(text, other)):
+    if not says_the_same(text, other, exactly=not short):
         return None
     return dice(bag(text), bag(other)) if cosine is None else cosine
 

@@ -19,7 +19,7 @@ from hybridstore.errors import InputError
 from hybridstore.filters import field
 from hybridstore.memory import note_ids
 from hybridstore.memory.note_storage import NoteChange, Place
-from hybridstore.memory.notes import Note, note_of, seen_to
+from hybridstore.memory.notes import Note, check_metadata, note_of
 from hybridstore.memory.remembering import Remembered, expiry
 from hybridstore.memory.timestamps import Moment, Span, moment_of, span_of
 
@@ -72,7 +72,7 @@ def turns_of(messages: Sequence[Message], occurred_at: datetime | None) -> list[
         when = moment_of(times[0], f"the time of {here}") if times else occurred_at
         text = _content(message["content"], here)
         if text.strip():
-            metadata = seen_to(message.get("metadata"))
+            metadata = check_metadata(message.get("metadata"))
             turns.append(
                 Turn(text=text, role=role or "user", name=name, message=id_, occurred_at=when, metadata=metadata)
             )
@@ -103,9 +103,9 @@ def append(
     ttl: Span | None,
 ) -> Remembered:
     """Append what is new of a conversation to its session; a session without a name is named by all that it holds."""
-    lifetime, told = None if ttl is None else span_of(ttl, "ttl"), seen_to(metadata)
+    lifetime, told = None if ttl is None else span_of(ttl, "ttl"), check_metadata(metadata)
     if session is not None:
-        note_ids.checked_session(session)
+        note_ids.check_session(session)
     if not isinstance(messages, list | tuple) or not messages:
         raise InputError(f"what is to be remembered is a text or a list of messages, not {messages!r}")
     turns = turns_of(messages, moment_of(occurred_at, "occurred_at"))
@@ -134,7 +134,7 @@ def _decided(  # noqa: PLR0917 - what is given, where it goes
     for number, turn in enumerate(turns[kept:], start=place_of_last + 1):
         at = turn.occurred_at
         note = Note(
-            id=note_ids.turn(session, number),
+            id=note_ids.turn_id(session, number),
             text=turn.text,
             namespace=place.namespace.parts,
             kind="turn",
@@ -164,7 +164,7 @@ def _ids(place: Place, session: str) -> list[str]:
     """Give the document ids of a session's turns, in order; a note that is called SESSION/something is none of them."""
     found = place.store.backend.ids(field("@id").prefix(note_ids.session_prefix(place.namespace, session)))
     before = len(note_ids.session_prefix(place.namespace, session))
-    return sorted((id_ for id_ in found if note_ids.is_place(id_[before:])), key=place_in)
+    return sorted((id_ for id_ in found if note_ids.is_turn_number(id_[before:])), key=place_in)
 
 
 def _line(place: Place, ids: Sequence[str], first: int, now: datetime) -> list[Note | None]:

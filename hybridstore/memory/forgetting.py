@@ -86,9 +86,9 @@ def _with_versions(place: Place, ids: Sequence[str]) -> list[StoredNote]:
         if here.note.id in found:
             continue
         found[here.note.id] = here
-        mine = note_ids.lineage(here.note.id)
+        mine = note_ids.base_id(here.note.id)
         older = [there for id_ in here.note.supersedes if id_ not in found and (there := place.read(id_)) is not None]
-        front += [there for there in older if mine == note_ids.lineage(there.note.superseded_by or "")]
+        front += [there for there in older if mine == note_ids.base_id(there.note.superseded_by or "")]
     return sorted(found.values(), key=lambda stored: by_age(stored.note))
 
 

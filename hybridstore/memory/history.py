@@ -41,7 +41,7 @@ def _in_order(notes: list[Note]) -> list[Note]:
 def _waits(note: Note, left: Mapping[str, Note]) -> bool:
     """Say whether any is left whose place a note took; one that was remembered anew since is none."""
     older = [left[id_] for id_ in note.supersedes if id_ in left]
-    return any(note_ids.lineage(each.superseded_by or "") == note_ids.lineage(note.id) for each in older)
+    return any(note_ids.base_id(each.superseded_by or "") == note_ids.base_id(note.id) for each in older)
 
 
 def by_age(note: Note) -> tuple[float, float, str]:

@@ -17,6 +17,7 @@ from hybridstore.memory.consolidation import Consolidation, consolidate
 from hybridstore.memory.conversations import Message
 from hybridstore.memory.forgetting import ForgetReport, Target
 from hybridstore.memory.history import history
+from hybridstore.memory.importing import ImportReport
 from hybridstore.memory.note_counts import counted
 from hybridstore.memory.note_ids import Namespace
 from hybridstore.memory.note_storage import Place
@@ -24,11 +25,10 @@ from hybridstore.memory.notes import Note, note_of
 from hybridstore.memory.recall_feedback import note_feedback
 from hybridstore.memory.recall_result import Recall
 from hybridstore.memory.recalling import RecallRequest, Recency, recall
-from hybridstore.memory.remembering import Remembered, Said, remember
-from hybridstore.memory.similarity import ALIKE
+from hybridstore.memory.remembering import NoteInput, Remembered, remember
+from hybridstore.memory.similarity import SIMILAR
 from hybridstore.memory.timestamps import Moment, Span, moment_of, seconds_of
-from hybridstore.memory.token_counting import Counting
-from hybridstore.memory.transfer_report import Carried
+from hybridstore.memory.token_budget import TokenCounter
 from hybridstore.memory.visibility import Where, visible
 from hybridstore.search.selection import ALIKE as NEARLY_THE_SAME
 from hybridstore.store import Holder, Store
@@ -64,7 +64,7 @@ class Memory(Holder):
             raise InputError("an open store has its embedder and language; give these where it is opened")
         self.hold(path_or_store, **own)
         self._place = Place(self.store, owner, clock)
-        self._counting = Counting(self.store, count_tokens)
+        self._counting = TokenCounter(self.store, count_tokens)
         self._swept = float("-inf")
 
     @property
@@ -92,7 +92,7 @@ class Memory(Holder):
         ttl: Span | None = None,
         supersedes: str | Iterable[str] = (),
         on_similar: str = "keep",
-        similarity: float = ALIKE,
+        similarity: float = SIMILAR,
     ) -> Remembered:
         """Keep a note, or the turns of a conversation; however short, and however like another.
 
@@ -116,7 +116,7 @@ class Memory(Holder):
             return conversations.append(
                 self._place, what, session=session, metadata=metadata, occurred_at=occurred_at, ttl=ttl
             )
-        said = Said.of(
+        new = NoteInput.of(
             what,
             id=id,
             metadata=metadata,
@@ -127,7 +127,7 @@ class Memory(Holder):
             ttl=ttl,
             supersedes=supersedes,
         )
-        return remember(self._place, said, on_similar=on_similar, similarity=similarity)
+        return remember(self._place, new, on_similar=on_similar, similarity=similarity)
 
     # recalling
 
@@ -247,7 +247,7 @@ class Memory(Holder):
 
         return transfer.export(self._place, file)
 
-    def import_(self, file: File) -> Carried:
+    def import_(self, file: File) -> ImportReport:
         """Take over the notes of an export into this namespace, whosever they were, and say what became of them.
 
         What is there already stays as it is: an id of other content is named in `conflicts`. Raises InputError for a

@@ -1,8 +1,8 @@
-"""What notes are called: by their owner inside a namespace, and in the store, where many namespaces share one file.
+"""Note ids: within a namespace, and as document ids in a store that many namespaces share.
 
-A note's document has the id `memory://NAMESPACE/ID`, both parts percent-encoded, so that no id of one namespace can be
-an id of another. A conversation's turns are called SESSION/000012, by their place; an older version of a note that was
-remembered again under its own id is called ID~1.
+A note's document id is `memory://NAMESPACE/ID`, both parts percent-encoded, so that ids of different namespaces never
+clash. A turn of a conversation has the id SESSION/000012, by its number; an older version of a note that was
+remembered again under its own id has the id ID~1.
 """
 
 from __future__ import annotations
@@ -18,113 +18,112 @@ from hybridstore.search.neighbours import REACH
 
 SCHEME = "memory://"
 _TURN = re.compile(r"([^/]+)/(\d{6,})")
-# A session's own slashes are quoted twice, so the only one that is quoted once stands before the place.
-_TURNS_DOCUMENT = re.compile(r"(memory://[^/]+/(?:[^/%]|%(?!2F))+%2F)(\d{6,})")
+# A session's own slashes are quoted twice, so the only one that is quoted once stands before the turn's number.
+_TURN_DOCUMENT = re.compile(r"(memory://[^/]+/(?:[^/%]|%(?!2F))+%2F)(\d{6,})")
 _VERSION = re.compile(r"(.+)~(\d+)", re.DOTALL)
 _DIGITS = 6
-_PLACE = re.compile(r"[0-9]{6,}")
+_TURN_NUMBER = re.compile(r"[0-9]{6,}")
 
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """Whose notes: one or more texts, such as ("user", "42"). Raises InputError for none, or an empty one."""
+    """The owner of notes: one or more non-empty texts, such as ("user", "42"). Raises InputError for anything else."""
 
     parts: tuple[str, ...]
     text: str = field(init=False)
-    before: str = field(init=False, repr=False)
+    prefix: str = field(init=False, repr=False)
+    """What the ids of its documents begin with."""
 
     def __post_init__(self) -> None:
-        """See that there is something to tell owners apart by."""
+        """Check and encode the parts."""
         if not self.parts or not all(isinstance(part, str) and part.strip() for part in self.parts):
-            raise InputError(
-                f'a namespace is one or more texts that are not empty, as ("user", "42"), not {self.parts!r}'
-            )
+            raise InputError(f'a namespace must be one or more non-empty texts, as ("user", "42"), not {self.parts!r}')
         object.__setattr__(self, "text", "/".join(_quoted(part) for part in self.parts))
-        object.__setattr__(self, "before", f"{SCHEME}{_quoted(self.text)}/")  # what its documents' ids begin with
+        object.__setattr__(self, "prefix", f"{SCHEME}{_quoted(self.text)}/")
 
     @classmethod
-    def of(cls, given: str | Sequence[str]) -> Namespace:
-        """Make one of a text, or of several."""
-        if not isinstance(given, Iterable):
-            raise InputError(f'a namespace is a text or several, as ("user", "42"), not {given!r}')
-        return cls((given,) if isinstance(given, str) else tuple(given))
+    def of(cls, parts: str | Sequence[str]) -> Namespace:
+        """Return the namespace of one text, or of several."""
+        if not isinstance(parts, Iterable):
+            raise InputError(f'a namespace must be one or more non-empty texts, as ("user", "42"), not {parts!r}')
+        return cls((parts,) if isinstance(parts, str) else tuple(parts))
 
     @classmethod
     @lru_cache(maxsize=256)
     def named(cls, text: str) -> Namespace:
-        """Give the one whose `text` this is."""
+        """Return the namespace with this `text`."""
         return cls(tuple(unquote(part) for part in text.split("/")))
 
     def document(self, note: str) -> str:
-        """Give the document id of a note's id."""
-        return f"{self.before}{_quoted(note)}"
+        """Return the document id for a note id."""
+        return f"{self.prefix}{_quoted(note)}"
 
     def note(self, document: str) -> str | None:
-        """Give the note's id of a document's; None for documents that are not of this namespace."""
-        return unquote(document[len(self.before) :]) if document.startswith(self.before) else None
+        """Return the note id for a document id; None for documents outside this namespace."""
+        return unquote(document[len(self.prefix) :]) if document.startswith(self.prefix) else None
 
 
 def _quoted(text: str) -> str:
     try:
         return quote(text, safe="")
     except UnicodeEncodeError as error:
-        raise InputError(f"{text!r} holds half of a character (a lone surrogate), which cannot be stored") from error
+        raise InputError(f"{text!r} contains a lone surrogate, which cannot be stored") from error
 
 
-def turn(session: str, place: int) -> str:
-    """Give the id of a session's turn, places counting from 1; ids sort as turns follow each other."""
-    return f"{_quoted(session)}/{place:0{_DIGITS}}"
+def turn_id(session: str, number: int) -> str:
+    """Return the id of a session's turn, counting from 1; ids sort in the order of the turns."""
+    return f"{_quoted(session)}/{number:0{_DIGITS}}"
 
 
 def session_prefix(namespace: Namespace, session: str) -> str:
-    """Give how the document ids of a session's turns begin."""
+    """Return what the document ids of a session's turns begin with."""
     return namespace.document(f"{_quoted(session)}/")
 
 
-def is_place(text: str) -> bool:
-    """Say whether this is how a place is written."""
-    return _PLACE.fullmatch(text) is not None
+def is_turn_number(text: str) -> bool:
+    """Return whether this is the number of a turn, as ids have it."""
+    return _TURN_NUMBER.fullmatch(text) is not None
 
 
-def version(note: str, number: int) -> str:
-    """Give the id under which an older version of a note is kept."""
+def version_id(note: str, number: int) -> str:
+    """Return the id of an older version of a note."""
     return f"{note}~{number}"
 
 
-def lineage(note: str) -> str:
-    """Give the id that a note or an older version of it is remembered under."""
-    found = _VERSION.fullmatch(note)
-    return found[1] if found else note
+def base_id(note: str) -> str:
+    """Return the id a note was remembered under, for the note itself or an older version of it."""
+    match = _VERSION.fullmatch(note)
+    return match[1] if match else note
 
 
-def version_of(note: str, other: str) -> int | None:
-    """Give the number of an older version of a note by its id; None where it is none."""
-    found = _VERSION.fullmatch(other)
-    return int(found[2]) if found and found[1] == note else None
+def version_number(note: str, version: str) -> int | None:
+    """Return the number of an older version of a note by its id; None if it is not one."""
+    match = _VERSION.fullmatch(version)
+    return int(match[2]) if match and match[1] == note else None
 
 
-def around(document: str, reach: int = REACH) -> Sequence[str]:
-    """Give the documents that a turn stands among, `reach` to either side and itself; () for what is no turn."""
-    found = _TURNS_DOCUMENT.fullmatch(document)
-    if found is None:
+def neighbours(document: str, reach: int = REACH) -> Sequence[str]:
+    """Return the document ids of a turn and of `reach` turns to either side; () for what is not a turn."""
+    match = _TURN_DOCUMENT.fullmatch(document)
+    if match is None:
         return ()
-    before, place = found[1], int(found[2])
-    return [f"{before}{n:0{_DIGITS}}" for n in range(max(place - reach, 1), place + reach + 1)]
+    prefix, number = match[1], int(match[2])
+    return [f"{prefix}{n:0{_DIGITS}}" for n in range(max(number - reach, 1), number + reach + 1)]
 
 
-def checked_session(session: str) -> str:
-    """See that a session may be called so; raises InputError."""
+def check_session(session: str) -> str:
+    """Return the name of a session; raises InputError if it cannot be one."""
     if not isinstance(session, str) or not session.strip():
-        raise InputError(f"a session is called by a text that is not empty, not {session!r}")
+        raise InputError(f"the name of a session must be a non-empty text, not {session!r}")
     return session
 
 
-def checked(note: str) -> str:
-    """See that a caller may name a note so; raises InputError."""
+def check_note_id(note: str) -> str:
+    """Return the id a caller chose for a note; raises InputError if it cannot be one."""
     if not isinstance(note, str) or not note.strip():
-        raise InputError(f"a note's id is a text that is not empty, not {note!r}; leave it out to have one made")
+        raise InputError(f"a note's id must be a non-empty text, not {note!r}; leave it out to have one made")
     if _TURN.fullmatch(note) or _VERSION.fullmatch(note):
         raise InputError(
-            f"{note!r} is how turns (session/000012) or older versions (note~1) are called; choose another id"
+            f"{note!r} has the form of a turn's id (session/000012) or an older version's (note~1); choose another id"
         )
     return note

@@ -101,7 +101,7 @@ class Place:
         """Give the ids of the older versions of a note that was remembered again under its id, oldest first."""
         found = self.store.backend.ids(field("@id").prefix(self.namespace.document(f"{note}~")))
         names = [str(self.namespace.note(id_)) for id_ in found]
-        numbered = [(number, name) for name in names if (number := note_ids.version_of(note, name)) is not None]
+        numbered = [(number, name) for name in names if (number := note_ids.version_number(note, name)) is not None]
         return [name for _, name in sorted(numbered)]
 
     def all(self) -> Iterator[Note]:

@@ -1,4 +1,4 @@
-"""A note: a remark or a turn of a conversation, with its times; and the document that keeps it in the store."""
+"""A note: a remark or a turn of a conversation, with its times, and the document that holds it in the store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hybridstore.memory.timestamps import moment, seconds_of
 from hybridstore.records import Document
 
 OURS = "memory"
-"""The field of a document's metadata in which a note's facts stand; the caller's metadata must not have it."""
+"""The metadata field of a document that holds a note's own facts; callers cannot use it."""
 
 _TIMES = {
     "at": "occurred_at",
@@ -30,11 +30,11 @@ _LISTS = ("supersedes", "links")
 class Note:
     """Something remembered. Times are in UTC.
 
-    `kind` is "note" or "turn"; a turn has its `session`, its place in it (`turn`, from 1), the `role` of who spoke and
-    a `name` if there is one, and `message`, the id its caller gave it. `occurred_at` is when it happened, if that was
-    said; it holds from `valid_from` until `valid_to` (None: still), and vanishes at `expires_at`. `recorded_at` is when
-    it was written down. `supersedes` are the notes it took the place of, `superseded_by` the one that took its place,
-    `links` those it is much like. `format` tells how a long text is cut: "plain", "markdown" or "code".
+    `kind` is "note" or "turn". A turn has its `session`, its number there (`turn`, from 1), the `role` and perhaps
+    `name` of the speaker, and `message`, the caller's id for it. It happened at `occurred_at`, is valid from
+    `valid_from` until `valid_to` (None: still), is invisible after `expires_at`, and was written at `recorded_at`.
+    `supersedes` are the notes it replaced, `superseded_by` the one that replaced it, `links` the similar ones.
+    `format` says how a long text is split: "plain", "markdown" or "code".
     """
 
     id: str
@@ -59,7 +59,7 @@ class Note:
 
     @property
     def uri(self) -> str:
-        """Where it is found: memory://NAMESPACE/ID."""
+        """The id of its document: memory://NAMESPACE/ID."""
         return Namespace(self.namespace).document(self.id)
 
     @property
@@ -69,40 +69,40 @@ class Note:
 
     @property
     def time(self) -> datetime | None:
-        """When it happened, or else when it was written down."""
+        """When it happened, or else when it was recorded."""
         return self.occurred_at or self.recorded_at
 
     def expired(self, at: datetime) -> bool:
-        """Say whether it has vanished by a moment."""
+        """Return whether it has expired by a moment."""
         return self.expires_at is not None and self.expires_at <= at
 
     def holds(self, at: datetime) -> bool:
-        """Say whether it is shown at a moment: neither superseded, nor out of date, nor expired by then."""
+        """Return whether it is valid at a moment: neither superseded, outdated nor expired by then."""
         ended = self.expired(at) or (self.valid_to is not None and self.valid_to <= at)
         return not ended and (self.valid_from is None or self.valid_from <= at)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as JSON can hold it, times in ISO 8601, what is not there left out; see `from_dict`."""
+        """Return it for JSON, with times in ISO 8601 and without empty fields; see `from_dict`."""
         facts = {name: getattr(self, name) for name in self.__slots__}
-        said = {name: value for name, value in facts.items() if value not in (None, (), {}) or name == "text"}
-        return {name: _plain(value) for name, value in said.items() if (name, value) != ("format", "plain")}
+        present = {name: value for name, value in facts.items() if value not in (None, (), {}) or name == "text"}
+        return {name: _json(value) for name, value in present.items() if (name, value) != ("format", "plain")}
 
     @classmethod
-    def from_dict(cls, given: Mapping[str, Any], *, namespace: tuple[str, ...] | None = None) -> Note:
-        """Make one of what `to_dict` gives, in another `namespace` if asked; raises InputError for anything else."""
-        return _note_from(given, namespace)
+    def from_dict(cls, values: Mapping[str, Any], *, namespace: tuple[str, ...] | None = None) -> Note:
+        """Return the note of a `to_dict`, moved to `namespace` if there is one; raises InputError for anything else."""
+        return _note_from(values, namespace)
 
 
-def _plain(value: Any) -> Any:
+def _json(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     return list(value) if isinstance(value, tuple) else value
 
 
 def document_of(note: Note) -> Document:
-    """Give the document that keeps a note: the name of who spoke stands before the text, all else in the metadata.
+    """Return the document that holds a note: the speaker's name before the text, all else in the metadata.
 
-    Questions name people, and "Gina: I quit" is found by them. A role is the same in every other turn and says nothing.
+    The name is searched because queries name people ("Gina: I quit"); the role, the same in every other turn, is not.
     """
     facts: dict[str, Any] = {"in": Namespace(note.namespace).text, "kind": note.kind}
     facts |= {short: when.timestamp() for short, name in _TIMES.items() if (when := getattr(note, name)) is not None}
@@ -113,66 +113,66 @@ def document_of(note: Note) -> Document:
     return Document(
         id=note.uri,
         uri=note.uri,
-        text=_said_by(note.name) + note.text,
+        text=_name_prefix(note.name) + note.text,
         metadata={**note.metadata, OURS: facts},
         format=note.format,
     )
 
 
-def _said_by(name: str | None) -> str:
+def _name_prefix(name: str | None) -> str:
     return f"{name}: " if name else ""
 
 
 def note_of(document_id: str, text: str, metadata: Mapping[str, Any]) -> Note:
-    """Give the note that a document (or, with its text, a chunk of it) keeps; raises InputError if it keeps none."""
+    """Return the note in a document (or, with its text, in one of its chunks); raises InputError if it holds none."""
     facts = metadata.get(OURS)
     if not isinstance(facts, Mapping) or not isinstance(facts.get("in"), str):
-        raise InputError(f"the document {document_id!r} is no note; it was not remembered, but added")
+        raise InputError(f"the document {document_id!r} is not a note; it was added, not remembered")
     namespace = Namespace.named(facts["in"])
-    known: dict[str, Any] = {name: moment(facts[short]) for short, name in _TIMES.items() if short in facts}
-    known |= {name: facts.get(name) for name in _PLAIN}
-    known |= {name: tuple(facts.get(name, ())) for name in _LISTS}
+    values: dict[str, Any] = {name: moment(facts[short]) for short, name in _TIMES.items() if short in facts}
+    values |= {name: facts.get(name) for name in _PLAIN}
+    values |= {name: tuple(facts.get(name, ())) for name in _LISTS}
     return Note(
         id=namespace.note(document_id) or document_id,
-        text=text.removeprefix(_said_by(facts.get("name"))),
+        text=text.removeprefix(_name_prefix(facts.get("name"))),
         namespace=namespace.parts,
         kind=facts.get("kind", "note"),
         metadata={key: value for key, value in metadata.items() if key != OURS},
         format=facts.get("format", "plain"),
-        **known,
+        **values,
     )
 
 
-def _note_from(given: Mapping[str, Any], namespace: tuple[str, ...] | None) -> Note:
-    if not isinstance(given, Mapping):
-        raise InputError(f"a note is a mapping as Note.to_dict gives it, not {given!r}")
-    facts: dict[str, Any] = dict(given) | ({} if namespace is None else {"namespace": list(namespace)})
+def _note_from(values: Mapping[str, Any], namespace: tuple[str, ...] | None) -> Note:
+    if not isinstance(values, Mapping):
+        raise InputError(f"a note must be a mapping as returned by Note.to_dict, not {values!r}")
+    facts: dict[str, Any] = dict(values) | ({} if namespace is None else {"namespace": list(namespace)})
     if unknown := sorted(map(str, facts.keys() - set(Note.__slots__))):
         raise InputError(f"a note has the unknown fields {', '.join(unknown)}; a newer version may know them")
     for name in ("id", "text", *(name for name in (*_PLAIN, "kind", "format") if name in facts)):
-        wanted = int if name == "turn" else str
-        if not isinstance(facts.get(name), wanted) or isinstance(facts[name], bool):
-            kind = "whole number" if wanted is int else "text"
-            raise InputError(f"the {name} of a note is a {kind}, not {facts.get(name)!r}")
+        expected = int if name == "turn" else str
+        if not isinstance(facts.get(name), expected) or isinstance(facts[name], bool):
+            kind = "whole number" if expected is int else "text"
+            raise InputError(f"the {name} of a note must be a {kind}, not {facts.get(name)!r}")
     for name in ("namespace", *_LISTS):
         value = facts.get(name, ())
-        if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
-            raise InputError(f"the {name} of a note is a list of texts, not {value!r}")
+        if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+            raise InputError(f"the {name} of a note must be a list of texts, not {value!r}")
         facts[name] = tuple(value)
     for name in _TIMES.values():
         if name in facts:
             facts[name] = moment(seconds_of(facts[name], name))
-    return Note(**(facts | {"metadata": seen_to(facts.get("metadata"))}))
+    return Note(**(facts | {"metadata": check_metadata(facts.get("metadata"))}))
 
 
-def seen_to(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Give a caller's metadata; raises InputError where it is no mapping or takes our field."""
+def check_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a copy of a caller's metadata; raises InputError unless it is a mapping without our field."""
     if metadata is None:
         return {}
     if not isinstance(metadata, Mapping):
-        raise InputError(f"metadata is a mapping, not {metadata!r}")
+        raise InputError(f"metadata must be a mapping, not {metadata!r}")
     if not all(isinstance(key, str) for key in metadata):
-        raise InputError(f"the fields of metadata are called by texts, not as in {metadata!r}")
+        raise InputError(f"the field names of metadata must be texts, unlike some of {metadata!r}")
     if OURS in metadata:
-        raise InputError(f"metadata has the field {OURS!r}, in which a note's own facts are kept; call yours otherwise")
+        raise InputError(f"metadata has the field {OURS!r}, which is reserved for a note's own facts; rename yours")
     return dict(metadata)

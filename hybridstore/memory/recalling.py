@@ -13,8 +13,7 @@ from hybridstore.filters import Filter
 from hybridstore.memory import note_ids
 from hybridstore.memory.note_storage import Place
 from hybridstore.memory.notes import note_of
-from hybridstore.memory.recall_block import rendered
-from hybridstore.memory.recall_result import LeftOut, Recall, Recalled
+from hybridstore.memory.recall_result import LeftOut, Recall, Recalled, render_block
 from hybridstore.memory.timestamps import Span, span_of
 from hybridstore.memory.token_budget import pack
 from hybridstore.memory.visibility import Where, visible
@@ -84,7 +83,7 @@ def recall(place: Place, wanted: RecallRequest, count_tokens: Callable[[str], in
     looked = min(max(wanted.max_tokens // _TOKENS_EACH, _LEAST_LOOKED), _MOST_LOOKED)
     with place.store.backend.snapshot():
         results = place.store.search(
-            wanted.query, limit=looked, where=where, min_relevance=wanted.min_relevance, around=note_ids.around
+            wanted.query, limit=looked, where=where, min_relevance=wanted.min_relevance, around=note_ids.neighbours
         )
         items: Iterable[Recalled] = map(recalled, results)
         if wanted.recency is not None:
@@ -97,8 +96,8 @@ def recall(place: Place, wanted: RecallRequest, count_tokens: Callable[[str], in
             return LeftOut(len(found.difference(item.chunk_id for item in (*shown, *copies))), len(copies))
 
         def block(shown: Sequence[Recalled]) -> str:
-            return rendered(
-                place.namespace.before, wanted.query, _arranged(shown, wanted.order), left_out(shown), confidence
+            return render_block(
+                place.namespace.prefix, wanted.query, _arranged(shown, wanted.order), left_out(shown), confidence
             )
 
         def beside(item: Recalled) -> list[Recalled]:
@@ -156,7 +155,7 @@ def _without_copies(items: Iterable[Recalled], copies: list[Recalled]) -> Iterat
 def _beside(place: Place, item: Recalled, reach: int, where: Filter) -> list[Recalled]:
     """Give the turns that stand beside an item's, nearest first, those before it before those after it."""
     backend, own = place.store.backend, item.note.uri
-    line = list(note_ids.around(own, reach))
+    line = list(note_ids.neighbours(own, reach))
     if not line:
         return []
     middle = line.index(own)

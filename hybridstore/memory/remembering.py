@@ -1,4 +1,4 @@
-"""Keeping a note: nothing said is dropped, what was said before is not kept twice, what changed has a history."""
+"""Remembering a note: nothing is lost, nothing is stored twice, and what changed has a history."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 from hybridstore.errors import InputError
 from hybridstore.memory import note_ids
 from hybridstore.memory.note_storage import NoteChange, Place, StoredNote, ended
-from hybridstore.memory.notes import Note, seen_to
-from hybridstore.memory.similarity import SimilarNote, similar
+from hybridstore.memory.notes import Note, check_metadata
+from hybridstore.memory.similarity import SimilarNote, check_similarity, find_similar
 from hybridstore.memory.timestamps import Moment, Span, moment_of, span_of
 
 ON_SIMILAR = ("keep", "link", "supersede", "error")
@@ -21,12 +21,12 @@ ON_SIMILAR = ("keep", "link", "supersede", "error")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remembered:
-    """What became of what was to be remembered.
+    """The outcome of remembering a note or a conversation.
 
-    `status` is "added", "unchanged" (it was there already), "updated" (it was there; its metadata or lifetime is new
-    now) or "superseded" (it is kept, and the notes in `supersedes` are history now). `ids` are those of all turns of a
-    conversation, `added` how many of them are new; `id` is the note's, or the last turn's. `similar` are the notes that
-    were found to be much like it, as (id, cosine); they are only looked for if `on_similar` is not "keep".
+    `status` is "added", "unchanged" (it was there already), "updated" (it was there, and got new metadata, times or
+    lifetime) or "superseded" (it replaced the notes in `supersedes`). `ids` are those of all turns of a conversation,
+    `added` how many of them are new; `id` is the note's, or the last turn's. `similar` are the similar notes found, as
+    (id, cosine); they are only searched if `on_similar` is not "keep".
     """
 
     id: str
@@ -38,8 +38,8 @@ class Remembered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """What a caller says about a note, checked: see `Memory.remember`. Times None were not given."""
+class NoteInput:
+    """The checked arguments of `Memory.remember` for a note. Times that are None were not passed."""
 
     text: str
     id: str | None = None
@@ -65,198 +65,198 @@ class Said:
         session: str | None,
         ttl: Span | None,
         supersedes: str | Iterable[str],
-    ) -> Said:
-        """Check what a caller says; raises InputError."""
+    ) -> NoteInput:
+        """Check the arguments of `Memory.remember`; raises InputError."""
         if not text.strip():
-            raise InputError("an empty text says nothing that could be remembered")
+            raise InputError("the text is empty; there is nothing to remember")
         if not isinstance(supersedes, Iterable):
-            raise InputError(f"supersedes is a note's id, or several, not {supersedes!r}")
+            raise InputError(f"supersedes must be a note's id, or several, not {supersedes!r}")
         return cls(
             text=text,
-            id=None if id is None else note_ids.checked(id),
-            metadata=None if metadata is None else seen_to(metadata),
+            id=None if id is None else note_ids.check_note_id(id),
+            metadata=None if metadata is None else check_metadata(metadata),
             occurred_at=moment_of(occurred_at, "occurred_at"),
             valid_from=moment_of(valid_from, "valid_from"),
             valid_to=moment_of(valid_to, "valid_to"),
-            session=None if session is None else note_ids.checked_session(session),
+            session=None if session is None else note_ids.check_session(session),
             ttl=None if ttl is None else span_of(ttl, "ttl"),
             supersedes=(supersedes,) if isinstance(supersedes, str) else tuple(supersedes),
         )
 
 
-def remember(place: Place, said: Said, *, on_similar: str, similarity: float) -> Remembered:
-    """Keep one note, or say that it is there already."""
+def remember(place: Place, new: NoteInput, *, on_similar: str, similarity: float) -> Remembered:
+    """Store one note, unless it is there already."""
     if on_similar not in ON_SIMILAR:
-        raise InputError(f"on_similar is one of {', '.join(ON_SIMILAR)}, not {on_similar!r}")
-    if isinstance(similarity, bool) or not isinstance(similarity, int | float) or not 0.0 < similarity <= 1.0:
-        raise InputError(f"similarity is a cosine above 0 and at most 1, not {similarity!r}")
-    alike: list[SimilarNote] = []
+        raise InputError(f"on_similar must be one of {', '.join(ON_SIMILAR)}, not {on_similar!r}")
+    check_similarity(similarity)
+    similar: list[SimilarNote] = []
     if on_similar != "keep":
-        barred = {_slot(place, said, place.now())[0], *said.supersedes}  # what is there already is not like itself
-        alike = [each for each in similar(place, said.text, similarity) if each.id not in barred]
-    if alike and on_similar == "error":
-        near = ", ".join(f"{each.id!r} ({each.cosine:.2f})" for each in alike)
+        own = {_slot(place, new, place.now())[0], *new.supersedes}  # a note is not similar to itself
+        similar = [match for match in find_similar(place, new.text, similarity) if match.id not in own]
+    if similar and on_similar == "error":
+        matches = ", ".join(f"{match.id!r} ({match.cosine:.2f})" for match in similar)
         raise InputError(
-            f"there are notes much like it: {near}; pass on_similar='keep' to keep both, or supersedes= that id"
+            f"there are similar notes: {matches}; pass on_similar='keep' to keep both, or supersedes= with that id"
         )
-    found = place.changed(lambda change: decided(place, change, said, alike, on_similar))
-    return replace(found, similar=tuple((each.id, each.cosine) for each in alike))
+    outcome = place.changed(lambda change: plan_note(place, change, new, similar, on_similar))
+    return replace(outcome, similar=tuple((match.id, match.cosine) for match in similar))
 
 
-def decided(
-    place: Place, change: NoteChange, said: Said, alike: Sequence[SimilarNote] = (), on_similar: str = "keep"
+def plan_note(
+    place: Place, change: NoteChange, new: NoteInput, similar: Sequence[SimilarNote] = (), on_similar: str = "keep"
 ) -> Remembered:
-    """Fill a change with what keeping a note comes to, by what is stored; give what will have become of it."""
+    """Fill a change with what storing a note requires, by what is stored now; return the outcome."""
     now = place.now()
-    here, there = _slot(place, said, now)
-    again = there is not None and _is_kept(said, there.note, now)
-    note = _renewed(there.note, said, now) if again and there is not None else _note(place, said, here, now)
-    aside: tuple[str, ...] = ()
-    left: list[str] = []  # older versions of one that has expired since
-    if there is not None and not again and not there.note.expired(now):
-        note = _bounded(note, there.note, said, now)
-        aside = (_set_aside(place, change, there, note, now),)
-    elif not again and said.id is not None:
-        left = place.versions(here)[-1:]
-    found = [near for each in alike if (near := place.read(each.id)) is not None]  # it may be forgotten since
-    named = [id_ for id_ in said.supersedes if id_ != here or there is None]  # its own older version goes anyway
-    named += [near.note.id for near in found if on_similar == "supersede"]
-    if aside and note.superseded_by is None:
-        named.append(here)  # what had taken its place is no longer so
-    older = {head.note.id: head for each in named if (head := _head(place, each, here)).note.id != here}
-    beside = found if on_similar == "link" else []
-    linked = {near.note.id: near for near in beside if near.note.id not in {here, *older}}
+    id_, stored = _slot(place, new, now)
+    previous: list[str] = []  # versions of the same note that it replaces
+    versions: list[str] = []  # versions that a note left when it expired
+    again = stored is not None and _is_stored_as(new, stored.note, now)
+    if stored is not None and again:
+        note = _renewed(stored.note, new, now)
+    else:
+        note = _note(place, new, id_, now)
+        if stored is not None and not stored.note.expired(now):
+            note = _until_successor(note, stored.note, new, now)
+            previous = [_set_aside(place, change, stored, note, now)]
+        elif new.id is not None:
+            versions = place.versions(id_)[-1:]
+    near = [match for each in similar if (match := place.read(each.id)) is not None]  # it may be forgotten since
+    named = [name for name in new.supersedes if name != id_ or stored is None]  # its own older version goes anyway
+    named += [match.note.id for match in near if on_similar == "supersede"]
+    if previous and note.superseded_by is None:
+        named.append(id_)  # what had replaced it is no longer valid
+    older = {head.note.id: head for name in named if (head := _latest(place, name, id_)).note.id != id_}
+    linked = {match.note.id: match for match in near if on_similar == "link" and match.note.id not in {id_, *older}}
     note = replace(
         note,
-        supersedes=tuple(dict.fromkeys((*note.supersedes, *left, *aside, *older))),
+        supersedes=tuple(dict.fromkeys((*note.supersedes, *versions, *previous, *older))),
         links=tuple(dict.fromkeys((*note.links, *linked))),
     )
-    for before in older.values():
-        change.replace(before, ended(before.note, note, now))
-    for before in linked.values():
-        change.replace(before, replace(before.note, links=tuple(dict.fromkeys((*before.note.links, here)))))
-    same = there is not None and there.is_now(note)
-    if there is None:
+    for match in older.values():
+        change.replace(match, ended(match.note, note, now))
+    for match in linked.values():
+        change.replace(match, replace(match.note, links=tuple(dict.fromkeys((*match.note.links, id_)))))
+    same = stored is not None and stored.is_now(note)
+    if stored is None:
         change.add(note)
     elif not same:
-        change.replace(there, note)
-    replaced = (*aside, *older)
-    if again and there is not None:
-        status = "superseded" if replaced else "unchanged" if same else "updated"
-    else:
-        status = "superseded" if replaced else "added"
-    return Remembered(id=here, status=status, ids=(here,), added=int(not again), supersedes=replaced)
+        change.replace(stored, note)
+    replaced = (*previous, *older)
+    status = "superseded" if replaced else "added" if not again else "unchanged" if same else "updated"
+    return Remembered(id=id_, status=status, ids=(id_,), added=int(not again), supersedes=replaced)
 
 
-def _is_kept(said: Said, note: Note, now: datetime) -> bool:
-    """Say whether a note keeps what is said: the same text, that holds or is to hold; or did, if just that is said."""
-    if note.text != said.text or note.expired(now):
+def _is_stored_as(new: NoteInput, note: Note, now: datetime) -> bool:
+    """Return whether a note has this text and is valid or will be; or was, if the input says just that."""
+    if note.text != new.text or note.expired(now):
         return False
     if note.valid_to is None or note.valid_to > now:
-        return note.holds(now) or said.valid_from == note.valid_from
-    told = note.superseded_by is None and said.valid_to == note.valid_to
-    return told and said.valid_from in {None, note.valid_from}
+        return note.holds(now) or new.valid_from == note.valid_from
+    same_end = note.superseded_by is None and new.valid_to == note.valid_to
+    return same_end and new.valid_from in {None, note.valid_from}
 
 
-def _bounded(note: Note, before: Note, said: Said, now: datetime) -> Note:
-    """Give what is said in place of a note whose successor is still to come: that one comes all the same."""
+def _until_successor(note: Note, before: Note, new: NoteInput, now: datetime) -> Note:
+    """Return a note that replaces one whose successor is yet to come: that one comes all the same."""
     end = before.valid_to
-    comes = before.superseded_by is not None and before.holds(now) and said.valid_to is None
+    comes = before.superseded_by is not None and before.holds(now) and new.valid_to is None
     if not comes or end is None or note.valid_from is None or note.valid_from >= end:
         return note
     return replace(note, valid_to=end, superseded_by=before.superseded_by)
 
 
-def _slot(place: Place, said: Said, now: datetime) -> tuple[str, StoredNote | None]:
-    """Give the id a note is to have, and what stands there; for one without id, the first that is free or its own.
+def _slot(place: Place, new: NoteInput, now: datetime) -> tuple[str, StoredNote | None]:
+    """Return the id for a note, and what is stored there; without an id, the first that is free or has the same note.
 
-    Its id is made from what it says, and when and where: what is said again is found again, but what is said again
-    after it had been superseded is news.
+    The id is made from the text, time and session, so that a repeated note finds itself; but a note that is repeated
+    after it was superseded is new.
     """
-    if said.id is not None:
-        return said.id, place.read(said.id)
-    made = made_id(said.text, said.session, said.occurred_at)
-    slots = ((here, place.read(here)) for here in chain([made], (f"{made}-{number}" for number in count(2))))
-    return next((here, there) for here, there in slots if there is None or _is_kept(said, there.note, now))
+    if new.id is not None:
+        return new.id, place.read(new.id)
+    made = made_id(new.text, new.session, new.occurred_at)
+    slots = ((id_, place.read(id_)) for id_ in chain([made], (f"{made}-{number}" for number in count(2))))
+    return next((id_, stored) for id_, stored in slots if stored is None or _is_stored_as(new, stored.note, now))
 
 
 def made_id(text: str, session: str | None = None, occurred_at: datetime | None = None) -> str:
-    """Give the id that is made for a note without one."""
+    """Return the id for a note whose caller chose none."""
     parts = (text, session or "", occurred_at.isoformat() if occurred_at else "")
     return hashlib.blake2b("\x00".join(parts).encode(errors="replace"), digest_size=8).hexdigest()
 
 
-def _note(place: Place, said: Said, here: str, now: datetime) -> Note:
-    since = said.valid_from or min(said.occurred_at or now, now)
-    _see_that_it_ends_later(since, said.valid_to)
+def _note(place: Place, new: NoteInput, id_: str, now: datetime) -> Note:
+    since = new.valid_from or min(new.occurred_at or now, now)
+    _check_order(since, new.valid_to)
     return Note(
-        id=here,
-        text=said.text,
+        id=id_,
+        text=new.text,
         namespace=place.namespace.parts,
-        metadata=said.metadata or {},
-        occurred_at=said.occurred_at,
+        metadata=new.metadata or {},
+        occurred_at=new.occurred_at,
         valid_from=since,
-        valid_to=said.valid_to,
-        expires_at=expiry(said.ttl, now),
+        valid_to=new.valid_to,
+        expires_at=expiry(new.ttl, now),
         recorded_at=now,
-        session=said.session,
-        format=said.format,
+        session=new.session,
+        format=new.format,
     )
 
 
-def _renewed(before: Note, said: Said, now: datetime) -> Note:
-    """Take over what is new about a note that is there: metadata are added to, times and lifetime given anew."""
-    since = said.valid_from or before.valid_from
-    if said.valid_from is None and said.occurred_at is not None and before.recorded_at is not None:
-        written = before.recorded_at
-        if since == min(before.occurred_at or written, written):  # nobody said otherwise
-            since = min(said.occurred_at, written)
-    if since is not None and (said.valid_from or said.valid_to):
-        _see_that_it_ends_later(since, said.valid_to or before.valid_to)
+def _renewed(before: Note, new: NoteInput, now: datetime) -> Note:
+    """Return a stored note with new metadata added, and times and lifetime as far as they are new."""
+    since = new.valid_from or before.valid_from
+    if new.valid_from is None and new.occurred_at is not None and before.recorded_at is not None:
+        recorded = before.recorded_at
+        if since == min(before.occurred_at or recorded, recorded):  # the default, not a caller's choice
+            since = min(new.occurred_at, recorded)
+    if since is not None and (new.valid_from or new.valid_to):
+        _check_order(since, new.valid_to or before.valid_to)
     return replace(
         before,
-        metadata={**before.metadata, **(said.metadata or {})},
-        occurred_at=said.occurred_at or before.occurred_at,
+        metadata={**before.metadata, **(new.metadata or {})},
+        occurred_at=new.occurred_at or before.occurred_at,
         valid_from=since,
-        valid_to=said.valid_to or before.valid_to,
-        session=said.session or before.session,
-        expires_at=expiry(said.ttl, now) or before.expires_at,
+        valid_to=new.valid_to or before.valid_to,
+        session=new.session or before.session,
+        expires_at=expiry(new.ttl, now) or before.expires_at,
     )
 
 
-def _see_that_it_ends_later(since: datetime, until: datetime | None) -> None:
+def _check_order(since: datetime, until: datetime | None) -> None:
     if until is not None and until <= since:
-        raise InputError(f"valid_to, {until.isoformat()}, is not after {since.isoformat()}, from when it holds")
+        raise InputError(
+            f"valid_to, {until.isoformat()}, is not after {since.isoformat()}, when the note becomes valid"
+        )
 
 
-def _set_aside(place: Place, change: NoteChange, there: StoredNote, note: Note, now: datetime) -> str:
-    """Keep the older version of a note under an id of its own; give that."""
-    before = place.versions(there.note.id)[-1:]
-    number = max((note_ids.version_of(there.note.id, id_) or 0 for id_ in before), default=0) + 1
-    aside = note_ids.version(there.note.id, number)
-    change.add(replace(ended(there.note, note, now), id=aside))
+def _set_aside(place: Place, change: NoteChange, stored: StoredNote, note: Note, now: datetime) -> str:
+    """Store the older version of a note under an id of its own; return that id."""
+    id_ = stored.note.id
+    numbers = [note_ids.version_number(id_, version) or 0 for version in place.versions(id_)[-1:]]
+    aside = note_ids.version_id(id_, max(numbers, default=0) + 1)
+    change.add(replace(ended(stored.note, note, now), id=aside))
     return aside
 
 
-def _head(place: Place, note: str, here: str) -> StoredNote:
-    """Give the note that stands at the end of a chain: two that supersede the same fact make one chain, not a fork.
+def _latest(place: Place, note: str, new_id: str) -> StoredNote:
+    """Return the end of a note's chain of successors, so that two notes superseding one fact form a chain, not a fork.
 
-    A chain that comes to `here` ends there: that one has taken the note's place already.
+    A chain that reaches `new_id` ends there: that note has replaced it already.
     """
-    head, met = place.required(note), {note}
-    while (after := head.note.superseded_by) is not None and after not in met:
-        met.add(after)
-        following = place.read(after)
+    head, visited = place.required(note), {note}
+    while (successor := head.note.superseded_by) is not None and successor not in visited:
+        visited.add(successor)
+        following = place.read(successor)
         if following is None:  # forgotten since
             break
         head = following
-        if after == here:
+        if successor == new_id:
             break
     return head
 
 
 def expiry(ttl: float | None, now: datetime) -> datetime | None:
-    """Give when what lives so many seconds from now on vanishes."""
+    """Return when something with a lifetime of `ttl` seconds expires; None without one."""
     if ttl is None:
         return None
     try:

@@ -1,36 +1,89 @@
-"""Under a token budget: as much of the best evidence as fits, whole pieces only. Pure, but for counting."""
+"""The token budget of a recall: counting tokens, and packing as many whole items as fit, best first.
+
+Tokens are counted by the store's own embedder, since its tokenizer (WordPiece in the default model) makes about as many
+of English text as a language model's does. Callers who need the exact number pass a counter of their own.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 
-from hybridstore.memory.recall_block import item_block
-from hybridstore.memory.recall_result import Recalled
+from hybridstore.memory.recall_result import Recalled, render_item
+from hybridstore.store import Store
 
 _SMALLEST = 12  # tokens that an item takes at least, for its citation
-_MISSED = 8  # in a row that do not fit, before the rest is left out uncounted: counting takes longer than finding
-_LONG = 12  # characters a token has at most, nearly always: what is far too long need not be counted
+_MISSES = 8  # in a row that do not fit, before the rest is left out uncounted: counting takes longer than searching
+_LONGEST_TOKEN = 12  # characters a token has at most, nearly always: what is far too long need not be counted
+_CACHED_TEXT = 1_000  # characters of texts whose counts are cached
+_CACHE_SIZE = 4_096  # counts, 2 MB at the most likely lengths
+_PIECE = re.compile(r"[^\W\d_]{1,6}|\d{1,3}|[^\w\s]|_|\S")
 
 Counter = Callable[[str], int]
 
 
+class TokenCounter:
+    """Counts tokens with the caller's counter, else with the embedder's tokenizer, else in pieces of words.
+
+    Consecutive recalls show much the same, and counting takes half of a recall's time, so counts of short texts are
+    cached. No token of an embedder crosses the end of a line, so its tokenizer counts line by line.
+    """
+
+    def __init__(self, store: Store, counter: Counter | None) -> None:
+        self._store, self._own = store, counter
+        self._embedder: object = None
+        self._cache: dict[str, int] = {}
+
+    def counter(self) -> Counter:
+        """Return the current counter; another process may have changed the embedder."""
+        if self._own is not None:
+            return _cached(self._own, self._cache)
+        embedder = self._store.embedder()
+        if embedder is not self._embedder:
+            self._embedder, self._cache = embedder, {}
+        count = _cached(
+            count_pieces if embedder is None else lambda text: len(embedder.token_starts(text)), self._cache
+        )
+        return lambda text: sum(map(count, text.split("\n")))
+
+
+def _cached(count: Counter, cache: dict[str, int]) -> Counter:
+    def counted(text: str) -> int:
+        if len(text) > _CACHED_TEXT:
+            return count(text)
+        tokens = cache.get(text)
+        if tokens is None:
+            tokens = count(text)
+            if len(cache) >= _CACHE_SIZE:
+                cache.clear()
+            cache[text] = tokens
+        return tokens
+
+    return counted
+
+
+def count_pieces(text: str) -> int:
+    """Count runs of at most six letters or three digits, and every other sign."""
+    return len(_PIECE.findall(text))
+
+
 def pack(
-    found: Iterable[Recalled],
-    beside: Callable[[Recalled], Sequence[Recalled]],
-    block: Callable[[Sequence[Recalled]], str],
+    candidates: Iterable[Recalled],
+    neighbours: Callable[[Recalled], Sequence[Recalled]],
+    render: Callable[[Sequence[Recalled]], str],
     count_tokens: Counter,
     budget: int,
 ) -> tuple[list[Recalled], str, int]:
-    """Give what is shown, the block of text that shows it, and how many tokens that has: at most `budget`.
+    """Return the items shown, the block of text that shows them, and its number of tokens: at most `budget`.
 
-    `found` is taken best first, and no further than there is room; what does not fit is passed over for what does.
-    After each come the pieces `beside` it, nearest first, as far as there is room, and stand where they were said.
-    `block` writes items. Where not even an empty block fits, the text is empty.
+    `candidates` come best first and are read only while there is room; one that does not fit is skipped. Each is
+    followed by as many of its `neighbours`, nearest first, as fit, and shown among them in the order of their turns.
+    `render` writes the block. If not even an empty block fits, the text is empty.
     """
-    groups = _chosen(found, beside, count_tokens, budget - count_tokens(block([])))
-    while True:  # the pieces were counted one by one, and tokenizers do not quite add up
-        shown = [item for group in groups for item in sorted(group, key=_place)]
-        text = block(shown)
+    groups = _choose(candidates, neighbours, count_tokens, budget - count_tokens(render([])))
+    while True:  # items were counted one by one, and token counts do not quite add up
+        shown = [item for group in groups for item in sorted(group, key=_position)]
+        text = render(shown)
         tokens = count_tokens(text)
         if tokens <= budget:
             return shown, text, tokens
@@ -40,40 +93,43 @@ def pack(
             groups.pop()
 
 
-def _chosen(
-    found: Iterable[Recalled], beside: Callable[[Recalled], Sequence[Recalled]], count_tokens: Counter, room: int
+def _choose(
+    candidates: Iterable[Recalled],
+    neighbours: Callable[[Recalled], Sequence[Recalled]],
+    count_tokens: Counter,
+    room: int,
 ) -> list[list[Recalled]]:
-    """Give what fits, each piece with those beside it behind it."""
+    """Return what fits, each item followed by its neighbours."""
     groups: list[list[Recalled]] = []
     taken: set[int] = set()
-    missed = 0
-    for item in found:
+    misses = 0
+    for item in candidates:
         if item.chunk_id in taken:
             continue
         cost = _cost(item, room, count_tokens)
         if cost > room:
-            missed += 1
-            if missed == _MISSED:
+            misses += 1
+            if misses == _MISSES:
                 break
             continue
-        missed = 0
+        misses = 0
         room -= cost
         groups.append([item])
         taken.add(item.chunk_id)
-        for near in beside(item):
-            if near.chunk_id not in taken and (cost := _cost(near, room, count_tokens)) <= room:
+        for neighbour in neighbours(item):
+            if neighbour.chunk_id not in taken and (cost := _cost(neighbour, room, count_tokens)) <= room:
                 room -= cost
-                groups[-1].append(near)
-                taken.add(near.chunk_id)
+                groups[-1].append(neighbour)
+                taken.add(neighbour.chunk_id)
     return groups
 
 
 def _cost(item: Recalled, room: int, count_tokens: Counter) -> int:
-    """Give an item's tokens with its line's end, or, where it cannot fit, some number above the room."""
-    if room < _SMALLEST or len(item.text) > room * _LONG:
+    """Return the tokens of an item with its line end, or some number above the room if it cannot fit."""
+    if room < _SMALLEST or len(item.text) > room * _LONGEST_TOKEN:
         return room + 1
-    return count_tokens(f"{item_block(item)}\n") + 1
+    return count_tokens(f"{render_item(item)}\n") + 1
 
 
-def _place(item: Recalled) -> tuple[int, int]:
+def _position(item: Recalled) -> tuple[int, int]:
     return item.note.turn or 0, item.start

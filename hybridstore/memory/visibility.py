@@ -42,7 +42,7 @@ def visible(namespace: Namespace, now: float, *, as_of: float | None, session: s
     """Keep what a recall may show: held `as_of` that moment (None: now), of a session, with the caller's filter."""
     parts = [owned(namespace), unexpired(now), holding(now if as_of is None else as_of)]
     if session is not None:
-        parts.append(fact("session") == note_ids.checked_session(session))
+        parts.append(fact("session") == note_ids.check_session(session))
     wanted = filters.parse(where)
     return And((*parts, *(() if wanted is None else (wanted,))))
 

@@ -113,7 +113,7 @@ def test_documents_that_are_no_notes_stay(run, remembered):
         (["--where", "{}", "--yes"], 1, "restricts nothing"),
         (["--where", "", "--yes"], 1, "is no filter"),
         (["--where", "memory.in=default", "--yes"], 1, "every one of the 3 notes .* everything=True \\(--all\\)"),
-        (["--all", "--yes", "--namespace", ""], 1, "a namespace is one or more texts"),
+        (["--all", "--yes", "--namespace", ""], 1, "a namespace must be one or more non-empty texts"),
     ],
 )
 def test_what_names_nothing_or_too_much_is_refused(run, remembered, command, arguments, code, said):  # noqa: PLR0917 - what is given, what comes

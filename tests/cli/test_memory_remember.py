@@ -141,7 +141,7 @@ def test_a_conversation_comes_from_standard_input_too(run):
         ("[1]", "message 1 is a mapping"),
         ("[]", "holds no message"),
         ("\n\n", "holds no message"),
-        ("[" * 100_000, "is no JSON"),
+        ("[" * 100_000, "is not JSON"),
         ('{"content": "a", "tone": "b"}', "unknown fields tone"),
         ('{"content": ""}', "nothing to remember"),
         ('{"content": "a", "time": "noon"}', "not a time in ISO 8601"),
@@ -174,10 +174,10 @@ def test_a_file_of_messages_that_is_not_there_leaves_no_store_behind(tmp_path):
         (["x", "--valid-to", "1999-01-01"], 1, "valid_to"),
         (["x", "--supersedes", "nope"], 1, "no note with the id 'nope'"),
         (["x", "--id", ""], 1, "a note's id"),
-        (["x", "--namespace", "user//42"], 1, "a namespace is one or more texts"),
-        (["x", "--namespace", ""], 1, "a namespace is one or more texts"),
+        (["x", "--namespace", "user//42"], 1, "a namespace must be one or more non-empty texts"),
+        (["x", "--namespace", ""], 1, "a namespace must be one or more non-empty texts"),
         (["x", "--session", " "], 1, "a session is called"),
-        (["x", "--meta", "memory=1"], 1, "call yours otherwise"),
+        (["x", "--meta", "memory=1"], 1, "rename yours"),
     ],
 )
 def test_what_makes_no_sense_is_a_sentence_and_keeps_nothing(run, db, arguments, code, said):
@@ -219,7 +219,7 @@ def test_a_missing_file_is_made_with_the_embedder_asked_for(tmp_path, monkeypatc
     assert told.stdout.startswith("added again; much like paris (")
     refused = CliRunner().invoke(app, ["--db", str(path), "remember", "Anna lives in Paris?", "--on-similar", "error"])
     assert refused.exit_code == 1
-    assert "notes much like it: 'paris'" in refused.stderr or "notes much like it: 'again'" in refused.stderr
+    assert "similar notes: 'paris'" in refused.stderr or "similar notes: 'again'" in refused.stderr
 
 
 def test_a_store_without_vectors_goes_on_without_and_says_so(run, db):

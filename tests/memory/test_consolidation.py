@@ -11,7 +11,7 @@ from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import InputError
 from hybridstore.memory import Memory, Note
 from hybridstore.memory.notes import document_of
-from hybridstore.memory.same_text import essence, repeats
+from hybridstore.memory.similarity import says_the_same, significant_tokens
 from hybridstore.memory.timestamps import moment
 
 LONG = "The staging cluster was moved to the new region in March, and all of its nineteen services have run there since"
@@ -120,7 +120,7 @@ WORDS = st.sampled_from(
 @given(st.lists(WORDS, min_size=1, max_size=30), st.lists(WORDS, min_size=1, max_size=30))
 def test_what_repeats_has_the_same_words_but_for_the(first, second):
     one, other = " ".join(first), " ".join(second)
-    if essence(one) == essence(other) and repeats(one, other):
+    if significant_tokens(one) == significant_tokens(other) and says_the_same(one, other):
         said = [[word.casefold() for word in each if word != "the"] for each in (first, second)]
         assert said[0] == said[1] or not all(said)
 
@@ -181,8 +181,8 @@ def test_differences_do_not_add_up_through_notes_that_join(wordy):
     kept(wordy, *texts)
     found = wordy.consolidate(dry_run=False, keep="newest")
     for cluster in found.clusters:
-        assert all(repeats(cluster.kept.text, other.text) for other in cluster.others)
-    assert not repeats(texts[0], texts[-1])
+        assert all(says_the_same(cluster.kept.text, other.text) for other in cluster.others)
+    assert not says_the_same(texts[0], texts[-1])
     assert "n0" not in {other.id for cluster in found.clusters if cluster.kept.id == "n3" for other in cluster.others}
     assert wordy.consolidate().clusters == ()
 

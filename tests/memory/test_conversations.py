@@ -218,6 +218,6 @@ def test_a_note_may_be_called_as_a_session_begins(memory):
 def test_turns_follow_each_other_beyond_six_digits(memory):
     memory.remember("not one of them", id="s1/0")
     for place in (999_999, 1_000_000):
-        note = replace(memory.get("s1/0"), id=note_ids.turn("s1", place), session="s1", turn=place, kind="turn")
+        note = replace(memory.get("s1/0"), id=note_ids.turn_id("s1", place), session="s1", turn=place, kind="turn")
         memory.store.add([document_of(note)])
     assert memory.remember(TALK[:1], session="s1").id == "s1/1000001"

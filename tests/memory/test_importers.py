@@ -7,9 +7,8 @@ import pytest
 
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import FileRefused, InputError
-from hybridstore.memory import Carried, Memory
-from hybridstore.memory.importers import from_chroma, from_markdown, from_mcp_memory
-from hybridstore.memory.importers.markdown_notes import front_matter
+from hybridstore.memory import ImportReport, Memory
+from hybridstore.memory.importers import from_chroma, from_markdown, from_mcp_memory, front_matter
 from hybridstore.memory.timestamps import moment
 
 
@@ -50,7 +49,7 @@ def graph(tmp_path):
 
 
 def test_observations_and_relations_become_notes(memory, graph):
-    assert from_mcp_memory(memory, graph(*GRAPH)) == Carried(added=4)
+    assert from_mcp_memory(memory, graph(*GRAPH)) == ImportReport(added=4)
     assert {note.text: note.metadata for note in memory.notes()} == {
         "Ada: Speaks Spanish": {"entity": "Ada", "entity_type": "person"},
         "Ada: Likes tea": {"entity": "Ada", "entity_type": "person"},
@@ -58,13 +57,13 @@ def test_observations_and_relations_become_notes(memory, graph):
         "Ada works_at Acme": {"from": "Ada", "to": "Acme", "relation_type": "works_at"},
     }
     assert memory.recall("tea", where={"entity": "Ada"})[0].text == "Ada: Likes tea"
-    assert from_mcp_memory(memory, graph(*GRAPH)) == Carried(unchanged=4)
+    assert from_mcp_memory(memory, graph(*GRAPH)) == ImportReport(unchanged=4)
 
 
 def test_a_graph_that_grew_brings_what_is_new(memory, graph):
     from_mcp_memory(memory, graph(*GRAPH))
     ada = GRAPH[0] | {"observations": ["Likes tea", "Likes tea", "Plays chess"]}
-    assert from_mcp_memory(memory, graph(ada, *GRAPH[1:])) == Carried(added=1, unchanged=4)
+    assert from_mcp_memory(memory, graph(ada, *GRAPH[1:])) == ImportReport(added=1, unchanged=4)
     assert len(memory.notes()) == 5  # what was taken out of the file stays
 
 
@@ -72,7 +71,7 @@ def test_what_was_corrected_here_is_not_brought_back(memory, graph):
     from_mcp_memory(memory, graph(*GRAPH))
     (tea,) = (note.id for note in memory.notes() if note.text == "Ada: Likes tea")
     memory.remember("Ada: Likes coffee", supersedes=tea)
-    assert from_mcp_memory(memory, graph(*GRAPH)) == Carried(unchanged=4)
+    assert from_mcp_memory(memory, graph(*GRAPH)) == ImportReport(unchanged=4)
     assert "Ada: Likes tea" not in {note.text for note in memory.notes()}
 
 
@@ -93,13 +92,13 @@ def test_what_else_a_line_holds_is_kept_and_what_it_cannot_be_is_told(memory, gr
 @pytest.mark.parametrize(
     ("tail", "reason"),
     [
-        ('\n{"type": "ent', "is no JSON"),
-        ('\n{"type": "entity", "name": "Bob"}', "an entity has a `name` and `observations`"),
-        ('\n{"type": "relation", "from": "Bob", "to": 3, "relationType": "knows"}', "a relation has"),
+        ('\n{"type": "ent', "is not JSON"),
+        ('\n{"type": "entity", "name": "Bob"}', "an entity needs `name` and `observations`"),
+        ('\n{"type": "relation", "from": "Bob", "to": 3, "relationType": "knows"}', "a relation needs"),
     ],
 )
 def test_a_damaged_graph_is_told_with_its_line_and_nothing_is_taken_over(memory, graph, tail, reason):
-    with pytest.raises(InputError, match=f"line 4: .*{reason}.*; nothing was taken over"):
+    with pytest.raises(InputError, match=f"line 4: .*{reason}.*; nothing was imported"):
         from_mcp_memory(memory, graph(*GRAPH, tail=tail))
     assert memory.notes() == []
     with pytest.raises(FileRefused, match="cannot be read"):
@@ -130,11 +129,11 @@ class Chroma:
 def test_a_collection_keeps_its_ids_and_metadata(memory):
     records = [("a", "Tea is green.", {"source": "book", "page": 3}), ("b", "Coffee is brown.", None)]
     collection = Chroma("drinks", records)
-    assert from_chroma(memory, collection) == Carried(added=2)
+    assert from_chroma(memory, collection) == ImportReport(added=2)
     assert memory.get("a").metadata == {"collection": "drinks", "source": "book", "page": 3}
     assert memory.get("b").text == "Coffee is brown."
     assert {asked[0] for asked in collection.asked} == {("documents", "metadatas")}
-    assert from_chroma(memory, collection) == Carried(unchanged=2)
+    assert from_chroma(memory, collection) == ImportReport(unchanged=2)
 
 
 def test_large_collections_are_read_page_by_page(memory):
@@ -147,7 +146,7 @@ def test_large_collections_are_read_page_by_page(memory):
 def test_a_changed_document_is_a_new_version_and_changed_metadata_are_taken_over(memory):
     from_chroma(memory, Chroma("drinks", [("a", "Tea is green.", {"page": 3}), ("b", "Milk is white.", {"page": 4})]))
     changed = [("a", "Tea is green or black.", {"page": 3}), ("b", "Milk is white.", {"page": 5})]
-    assert from_chroma(memory, Chroma("drinks", changed)) == Carried(updated=2)
+    assert from_chroma(memory, Chroma("drinks", changed)) == ImportReport(updated=2)
     assert [note.text for note in memory.history("a")] == ["Tea is green.", "Tea is green or black."]
     assert memory.get("b").metadata["page"] == 5
 
@@ -166,7 +165,7 @@ def test_records_that_cannot_be_notes_are_told(memory):
     reasons = dict(told.left_out)
     assert set(reasons) == {"c, 'vector'", "c, 'blank'", "c, 's/000001'", "c, 'ours'", "c, 'odd'"}
     assert "no document" in reasons["c, 'vector'"]
-    assert reasons["c, 'blank'"] == "holds no text"
+    assert reasons["c, 'blank'"] == "has no text"
     assert "turns" in reasons["c, 's/000001'"]
     assert "JSON" in reasons["c, 'odd'"]
 
@@ -175,7 +174,7 @@ def test_a_note_of_the_same_id_from_elsewhere_is_a_conflict(memory):
     memory.remember("mine", id="a")
     from_chroma(memory, Chroma("one", [("b", "of one", None)]))
     told = from_chroma(memory, Chroma("two", [("a", "theirs", None), ("b", "of two", None), ("c", "new", None)]))
-    assert told == Carried(added=1, conflicts=("a", "b"))
+    assert told == ImportReport(added=1, conflicts=("a", "b"))
     assert [memory.get(each).text for each in "abc"] == ["mine", "of one", "new"]
 
 
@@ -226,7 +225,7 @@ def test_each_file_is_a_note_with_its_path_title_tags_and_time(memory, folder, w
     write("bare.md", "no heading here")
     write("picture.png", b"\x89PNG\0")
     write("notes.txt", "not Markdown")
-    assert from_markdown(memory, folder) == Carried(added=3)
+    assert from_markdown(memory, folder) == ImportReport(added=3)
     assert {note.id: note.metadata for note in memory.notes()} == {
         "plan.md": {"path": "plan.md", "title": "Spring: a plan", "tags": ["garden", "slow food"]},
         "2023/trip.markdown": {"path": "2023/trip.markdown", "title": "The trip", "tags": []},
@@ -237,7 +236,7 @@ def test_each_file_is_a_note_with_its_path_title_tags_and_time(memory, folder, w
     assert plan.format == "markdown"
     assert f"{plan.occurred_at:%Y-%m-%d}" == "2023-04-01"
     assert trip.occurred_at == moment(WRITTEN)
-    assert from_markdown(memory, folder) == Carried(unchanged=3)
+    assert from_markdown(memory, folder) == ImportReport(unchanged=3)
 
 
 def test_long_files_are_cut_at_their_headings(memory, folder, write):
@@ -252,13 +251,13 @@ def test_a_changed_file_becomes_a_new_version_that_holds_since_it_was_written(me
     write("plan.md", DATED)
     from_markdown(memory, folder)
     write("plan.md", DATED.replace("beans", "peas"), WRITTEN + 3600)
-    assert from_markdown(memory, folder) == Carried(updated=1)
+    assert from_markdown(memory, folder) == ImportReport(updated=1)
     assert [note.id for note in memory.history("plan.md")] == ["plan.md~1", "plan.md"]
     before = [note.text for note in memory.notes(as_of=moment(WRITTEN + 60))]
     assert before == [DATED]
     assert ["peas" in note.text for note in memory.notes()] == [True]
     write("plan.md", DATED.replace("beans", "peas"), WRITTEN + 7200)  # touched, not changed
-    assert from_markdown(memory, folder) == Carried(unchanged=1)
+    assert from_markdown(memory, folder) == ImportReport(unchanged=1)
 
 
 def test_files_that_cannot_be_read_are_named(memory, folder, write):
@@ -285,7 +284,7 @@ def test_files_that_cannot_be_read_are_named(memory, folder, write):
 def test_another_note_under_a_files_path_is_a_conflict(memory, folder, write):
     memory.remember("by hand", id="plan.md")
     write("plan.md", DATED)
-    assert from_markdown(memory, folder) == Carried(conflicts=("plan.md",))
+    assert from_markdown(memory, folder) == ImportReport(conflicts=("plan.md",))
     assert memory.get("plan.md").text == "by hand"
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
-from hybridstore.memory.recall_block import quoted
-from hybridstore.memory.token_counting import Counting, pieces
+from hybridstore.memory.recall_result import quote_attribute
+from hybridstore.memory.token_budget import TokenCounter, count_pieces
 
 WORDS = ["boat", "mast", "rope", "sail", "keel", "harbour", "wind", "wave", "anchor", "deck", "storm", "rudder"]
 
@@ -37,7 +37,7 @@ COUNTERS = {
     "words": lambda text: len(text.split()),
     "characters": len,
     "bytes": lambda text: len(text.encode()),
-    "pieces": pieces,
+    "pieces": count_pieces,
     # More for the whole than for its parts: tokenizers do not add up.
     "superlinear": lambda text: len(text.split()) + len(text) ** 2 // 40_000,
 }
@@ -49,7 +49,7 @@ COUNTERS = {
 def test_the_budget_is_never_exceeded_by_a_token(filled, name, budget, neighbours, order):
     memory = hs.Memory(filled, "sailor", count_tokens=COUNTERS[name])
     recall = memory.recall("boat in a storm", max_tokens=budget, neighbours=neighbours, order=order)
-    count = COUNTERS[name] or Counting(filled, None).counter()
+    count = COUNTERS[name] or TokenCounter(filled, None).counter()
     assert recall.tokens == count(str(recall)) <= budget
     for item in recall:  # whole chunks only
         assert item.text in str(recall)
@@ -74,7 +74,7 @@ def test_the_block_that_is_given_is_counted_once(filled):
 
 @given(st.text(st.sampled_from("ab &<>'\"\n\r\t\x85é") | st.characters()))
 def test_an_attribute_is_written_as_the_standard_library_writes_it(value):
-    assert quoted(value) == quoteattr(value)
+    assert quote_attribute(value) == quoteattr(value)
 
 
 def test_a_recall_loads_neither_the_readers_of_files_nor_the_net(tmp_path):
@@ -192,8 +192,8 @@ def test_long_notes_are_recalled_in_chunks_that_cite_their_span(memory):
         ({"query": "x", "max_tokens": 1.5}, "max_tokens is a whole number"),
         ({"query": "x", "neighbours": -1}, "neighbours is a whole number"),
         ({"query": "x", "neighbours": 10**9}, "neighbours is at most 1,000"),
-        ({"query": "x", "session": ""}, "a session is called by a text"),
-        ({"query": "x", "session": 5}, "a session is called by a text"),
+        ({"query": "x", "session": ""}, "the name of a session must be a non-empty text"),
+        ({"query": "x", "session": 5}, "the name of a session must be a non-empty text"),
         ({"query": "x", "order": "size"}, "order is one of score, time"),
         ({"query": "x", "as_of": "tomorrow"}, "as_of is 'tomorrow'"),
         ({"query": "x", "where": {"a": {"$like": 1}}}, "unknown operator"),

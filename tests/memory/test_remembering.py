@@ -157,7 +157,7 @@ class TestSimilarity:
         assert [note.text for note in real.notes()] == ["The user likes hiking", "Anna lives in Rome"]
 
     def test_refused(self, real):
-        with pytest.raises(hs.InputError, match=r"there are notes much like it: 'home' \(0\.8.\)"):
+        with pytest.raises(hs.InputError, match=r"there are similar notes: 'home' \(0\.8.\)"):
             real.remember("Anna lives in Rome", on_similar="error")
         assert real.remember("The user likes swimming", on_similar="error").status == "added"
 
@@ -173,11 +173,11 @@ def test_without_an_embedder_similar_notes_share_their_words(path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"what": " \n"}, "an empty text says nothing"),
+        ({"what": " \n"}, "the text is empty"),
         ({"what": []}, "a text or a list of messages"),
-        ({"what": "x", "id": ""}, "a text that is not empty"),
-        ({"what": "x", "id": "a/000001"}, "is how turns"),
-        ({"what": "x", "id": "a~1"}, "older versions"),
+        ({"what": "x", "id": ""}, "a non-empty text"),
+        ({"what": "x", "id": "a/000001"}, "has the form of a turn"),
+        ({"what": "x", "id": "a~1"}, "or an older version"),
         ({"what": "x", "ttl": 0}, "ttl must be a number of seconds above 0"),
         ({"what": "x", "ttl": "soon"}, "ttl must be a number of seconds above 0"),
         ({"what": "x", "ttl": 1e12}, "ends after the year 9999"),
@@ -185,15 +185,15 @@ def test_without_an_embedder_similar_notes_share_their_words(path):
         ({"what": "x", "occurred_at": 7}, "a time in ISO 8601 or a datetime"),
         ({"what": "x", "valid_from": "2026-02-01", "valid_to": "2026-01-01"}, "is not after"),
         ({"what": "x", "metadata": {"memory": 1}}, "metadata has the field 'memory'"),
-        ({"what": "x", "metadata": [1]}, "metadata is a mapping"),
-        ({"what": "x", "metadata": {1: 2}}, "called by texts"),
+        ({"what": "x", "metadata": [1]}, "metadata must be a mapping"),
+        ({"what": "x", "metadata": {1: 2}}, "must be texts"),
         ({"what": "x", "metadata": {"a": {1}}}, "must be JSON"),
-        ({"what": "x", "session": ""}, "a session is called by a text"),
-        ({"what": "x", "supersedes": 5}, "supersedes is a note's id, or several"),
-        ({"what": "x", "similarity": "high"}, "similarity is a cosine"),
+        ({"what": "x", "session": ""}, "the name of a session must be a non-empty text"),
+        ({"what": "x", "supersedes": 5}, "supersedes must be a note's id, or several"),
+        ({"what": "x", "similarity": "high"}, "similarity must be a cosine"),
         ({"what": "x", "occurred_at": "0001-01-01T00:00+14:00"}, "out of range"),
         ({"what": "x", "occurred_at": "9999-12-31T23:00-14:00"}, "out of range"),
-        ({"what": "x", "on_similar": "ask"}, "on_similar is one of keep, link, supersede, error"),
+        ({"what": "x", "on_similar": "ask"}, "on_similar must be one of keep, link, supersede, error"),
         ({"what": [{"role": "user", "content": "x"}], "id": "a"}, "turns of a conversation are named by their place"),
     ],
 )
@@ -231,7 +231,7 @@ def test_a_store_that_was_opened_elsewhere_stays_open(path):
 
 @pytest.mark.parametrize("namespace", ["", (), ("a", " "), (1,), 1, None, b"a"])
 def test_a_namespace_must_be_named(path, namespace):
-    with pytest.raises(hs.InputError, match="a namespace is"):
+    with pytest.raises(hs.InputError, match="a namespace must be"):
         hs.Memory(path, namespace)
     assert not path.exists()
 
@@ -254,14 +254,14 @@ def test_the_same_text_is_there_already_and_not_merely_similar(memory, on_simila
 
 def test_a_similar_note_that_is_forgotten_meanwhile_hinders_nothing(memory, monkeypatch):
     memory.remember("Anna lives in Paris", id="home")
-    find = remembering.similar
+    find = remembering.find_similar
 
     def found_and_forgotten(*given):
         found = find(*given)
         memory.forget("home")
         return found
 
-    monkeypatch.setattr(remembering, "similar", found_and_forgotten)
+    monkeypatch.setattr(remembering, "find_similar", found_and_forgotten)
     told = memory.remember("Anna lives in Paris, France", on_similar="supersede", similarity=0.3)
     assert (told.status, told.supersedes, texts(memory)) == ("added", (), ["Anna lives in Paris, France"])
 

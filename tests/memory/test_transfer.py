@@ -12,7 +12,7 @@ import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import FileRefused, InputError
 from hybridstore.ingest import export_import
-from hybridstore.memory import Carried, Memory, Note
+from hybridstore.memory import ImportReport, Memory, Note
 
 
 class Clock:
@@ -79,7 +79,7 @@ def lines(file):
 def test_an_export_brought_into_another_namespace_and_out_again_is_the_same(ann, ben, file, tmp_path):
     count = lived_in(ann).export(file)
     assert count == len(list(ann._place.all())) == 8
-    assert ben.import_(file) == Carried(added=count)
+    assert ben.import_(file) == ImportReport(added=count)
     again = tmp_path / "again.jsonl"
     assert ben.export(again) == count
     (header, notes), (header_again, notes_again) = lines(file), lines(again)
@@ -148,9 +148,9 @@ def test_names_in_gz_are_compressed_and_the_bytes_are_the_same_each_time(ann, be
 def test_what_is_there_stays_and_other_content_is_a_conflict(ann, ben, file):
     lived_in(ann).export(file)
     ben.remember("Ben never said where he lives.", id="home")
-    assert ben.import_(file) == Carried(added=7, conflicts=("home",))
+    assert ben.import_(file) == ImportReport(added=7, conflicts=("home",))
     assert ben.get("home").text == "Ben never said where he lives."
-    assert ben.import_(file) == Carried(unchanged=7, conflicts=("home",))
+    assert ben.import_(file) == ImportReport(unchanged=7, conflicts=("home",))
 
 
 def test_what_has_expired_is_not_carried(ann, clock, file):
@@ -165,21 +165,19 @@ def test_a_damaged_line_is_named_and_what_stood_before_it_is_taken_over(ann, ben
     lived_in(ann).export(file)
     rows = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(b"".join([*rows[:4], rows[4][:20] + b"\n", *rows[5:]]))
-    with pytest.raises(
-        InputError, match=r"notes.jsonl, line 5: .*the 3 notes before it are taken over \(3 new"
-    ) as told:
+    with pytest.raises(InputError, match=r"notes.jsonl, line 5: .*the 3 notes before it are imported \(3 new") as told:
         ben.import_(file)
     assert "import again" in str(told.value)
     assert len(list(ben._place.all())) == 3
     file.write_bytes(b"".join(rows))
-    assert ben.import_(file) == Carried(added=5, unchanged=3)
+    assert ben.import_(file) == ImportReport(added=5, unchanged=3)
 
 
 def test_a_file_that_ends_early_says_how_many_notes_it_lacks(ann, ben, file, tmp_path):
     lived_in(ann).export(file)
     rows = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(b"".join(rows[:-2]))
-    with pytest.raises(InputError, match="ends after 6 of 8 notes, which are taken over"):
+    with pytest.raises(InputError, match="ends after 6 of 8 notes, which are imported"):
         ben.import_(file)
     packed = tmp_path / "cut.gz"
     packed.write_bytes(gzip.compress(b"".join(rows))[:-30])
@@ -190,16 +188,16 @@ def test_a_file_that_ends_early_says_how_many_notes_it_lacks(ann, ben, file, tmp
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"text": None}, "the text of a note is a text"),
-        ({"id": "s/000001"}, "is not what a note is called"),
-        ({"kind": "turn", "session": "s", "turn": 2}, "is not what a turn is called"),
-        ({"kind": "dream"}, "is not what a dream is called"),
+        ({"text": None}, "the text of a note must be a text"),
+        ({"id": "s/000001"}, "is not a possible id of a note"),
+        ({"kind": "turn", "session": "s", "turn": 2}, "is not a possible id of a turn"),
+        ({"kind": "dream"}, "is not a possible id of a dream"),
         ({"mood": "good"}, "unknown fields mood"),
         ({"valid_from": "soon"}, "valid_from is 'soon'"),
-        ({"turn": True}, "the turn of a note is a whole number"),
+        ({"turn": True}, "the turn of a note must be a whole number"),
         ({"metadata": {"memory": 1}}, "'memory'"),
-        ({"metadata": []}, "metadata is a mapping"),
-        ({"links": "x"}, "the links of a note is a list of texts"),
+        ({"metadata": []}, "metadata must be a mapping"),
+        ({"links": "x"}, "the links of a note must be a list of texts"),
         ({"text": "half \ud800"}, "lone surrogate"),
         ({"format": "pdf"}, "format"),
     ],
@@ -216,13 +214,13 @@ def test_a_note_that_is_none_is_told_with_its_line(ben, file, changed, reason):
 def test_the_same_id_twice_in_a_file_is_a_conflict_unless_it_says_the_same(ben, file):
     rows = [{"id": "a", "text": "one"}, {"id": "a", "text": "one"}, {"id": "a", "text": "two"}]
     file.write_text("\n".join(['{"hybridstore-memory":1,"notes":3}', *map(json.dumps, rows)]))
-    assert ben.import_(file) == Carried(added=1, unchanged=1, conflicts=("a",))
+    assert ben.import_(file) == ImportReport(added=1, unchanged=1, conflicts=("a",))
 
 
 def test_what_is_no_export_of_a_memory_is_refused(store, ben, file, tmp_path):
     for content in (b"", b"not json\n", b"[]\n", b'{"other": 1}\n'):
         file.write_bytes(content)
-        with pytest.raises(InputError, match=r"no export of a memory.*Memory\.export"):
+        with pytest.raises(InputError, match=r"is not an export of a memory.*Memory\.export"):
             ben.import_(file)
     file.write_bytes(b'{"hybridstore-memory":2,"notes":0}\n')
     with pytest.raises(InputError, match=r"version 2 of the format.*upgrade"):
@@ -249,7 +247,7 @@ def test_a_note_made_of_its_dictionary_is_the_same(ann):
         assert Note.from_dict(note.to_dict(), namespace=("x",)).namespace == ("x",)
     markdown = Note(id="a", text="# A", namespace=("x",), format="markdown")
     assert Note.from_dict(markdown.to_dict()) == markdown
-    with pytest.raises(InputError, match="is a mapping"):
+    with pytest.raises(InputError, match="must be a mapping"):
         Note.from_dict("text")
 
 

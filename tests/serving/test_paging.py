@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 import hybridstore as hs
 from hybridstore.errors import InputError
-from hybridstore.memory.token_counting import pieces
+from hybridstore.memory.token_budget import count_pieces
 from hybridstore.serving.answer_text import Shown, framed
 from hybridstore.serving.cursors import digest
 from hybridstore.serving.paging import SMALLEST, AnswerRow, AnswerRows, Budget
 
-COUNTERS = {"words": lambda text: len(text.split()), "characters": lambda text: len(text) // 2, "pieces": pieces}
+COUNTERS = {"words": lambda text: len(text.split()), "characters": lambda text: len(text) // 2, "pieces": count_pieces}
 SIGNS = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
 TEXTS = st.one_of(
     SIGNS,
@@ -71,7 +71,7 @@ def test_an_id_that_takes_all_of_the_room_is_cut_rather_than_the_budget_broken()
 
 def test_metadata_too_large_to_show_are_left_out_and_the_text_is_shown():
     pages = through(
-        Budget(pieces, 400), [AnswerRow("k", {"id": "a", "kind": "note", "metadata": {"x": "y " * 5000}}, "T.")]
+        Budget(count_pieces, 400), [AnswerRow("k", {"id": "a", "kind": "note", "metadata": {"x": "y " * 5000}}, "T.")]
     )
     assert [[(item["text"], "metadata" in item) for item in page] for page in pages] == [[("T.", False)]]
 
@@ -79,13 +79,13 @@ def test_metadata_too_large_to_show_are_left_out_and_the_text_is_shown():
 @pytest.mark.parametrize("limit", [0, -1, SMALLEST - 1, 2.5, True, None])
 def test_a_budget_without_room_for_an_answer_is_refused(limit):
     with pytest.raises(InputError, match="at least 256 tokens"):
-        Budget(pieces, limit)
+        Budget(count_pieces, limit)
 
 
 def test_a_cursor_goes_on_at_its_row_when_rows_before_it_came_or_went():
     rows = [AnswerRow(f"r{n}", {"id": f"r{n}", "kind": "note"}, "word " * 60) for n in range(10)]
-    budget = Budget(pieces, 300)
-    frame = framed("found", 10, pieces)
+    budget = Budget(count_pieces, 300)
+    frame = framed("found", 10, count_pieces)
     first = budget.page(AnswerRows.of(rows), question_of("q"), "", frame).data
     following = len(first["items"])
     changed = [AnswerRow("new", {"id": "new", "kind": "note"}, "new"), *rows[1:]]
@@ -96,10 +96,10 @@ def test_a_cursor_goes_on_at_its_row_when_rows_before_it_came_or_went():
 
 def test_a_cursor_of_another_question_is_refused():
     rows = AnswerRows.of([AnswerRow("r", {"id": "r", "kind": "note"}, "word " * 600)])
-    budget = Budget(pieces, 300)
-    cursor = budget.page(rows, question_of("one"), "", framed("found", 1, pieces)).data["cursor"]
+    budget = Budget(count_pieces, 300)
+    cursor = budget.page(rows, question_of("one"), "", framed("found", 1, count_pieces)).data["cursor"]
     with pytest.raises(InputError, match="of another question"):
-        budget.page(rows, question_of("two"), cursor, framed("found", 1, pieces))
+        budget.page(rows, question_of("two"), cursor, framed("found", 1, count_pieces))
 
 
 def test_text_cannot_end_the_block_it_stands_in():
