@@ -1,4 +1,4 @@
-"""What people type is found in what was written, in any language; and no text is too odd."""
+"""Analysis: queries match the texts they should, in any language, and no text breaks it."""
 # ruff: noqa: E501 - the probes are tables, read group by group
 
 import sys
@@ -64,7 +64,7 @@ FOUND = {
 }  # fmt: skip
 PROBES = [(group, typed, written) for group, pairs in FOUND.items() for typed, written in pairs]
 
-# What must not be taken for each other.
+# Pairs that must not match.
 APART = [("й", "и"), ("cat", "dog"), ("北海", "京北"), ("v1.2.3", "w4.5.6"), ("कल", "काल"), ("foo_bar", "fubar")]
 
 
@@ -76,21 +76,21 @@ def store(tmp_path_factory):
 
 
 @pytest.mark.parametrize("number", range(len(PROBES)), ids=lambda n: " ".join(PROBES[n][:2]))
-def test_what_is_typed_is_found(store, number):
+def test_a_query_matches_other_forms_of_its_words(store, number):
     group, typed, written = PROBES[number]
     assert store.search(typed, mode="keyword", where={"@id": str(number)}), (group, typed, written)
-    assert Analyser().spans(written, Analyser().terms(typed)), "found, and so it must be marked"
+    assert Analyser().spans(written, Analyser().terms(typed)), "a match must be highlighted"
 
 
 @pytest.mark.parametrize(("typed", "written"), APART)
-def test_what_is_something_else_is_not_found(typed, written, tmp_path):
+def test_different_words_do_not_match(typed, written, tmp_path):
     with hs.open(tmp_path / "apart.db", embedder="none") as store:
         store.add(written)
         assert not store.search(typed, mode="keyword")
 
 
 @pytest.mark.parametrize(
-    ("phrase", "written", "held"),
+    ("phrase", "written", "matches"),
     [
         ("high grass", "in the high grass", True),
         ("grass high", "in the high grass", False),
@@ -108,13 +108,13 @@ def test_what_is_something_else_is_not_found(typed, written, tmp_path):
         ("文档 Python", "中文文档 Python", True),
     ],
 )
-def test_a_phrase_is_held_by_texts_that_say_it(phrase, written, held, tmp_path):
+def test_a_phrase_matches_texts_that_contain_it(phrase, written, matches, tmp_path):
     with hs.open(tmp_path / "phrases.db", embedder="none") as store:
         store.add([written, "something else"])
         results = store.search(f'"{phrase}"', mode="keyword")
         bound = not results.trace.notes
-        assert bound is held
-        if held:
+        assert bound is matches
+        if matches:
             assert [hit.text for hit in results] == [written]
 
 
@@ -129,34 +129,34 @@ def test_a_phrase_is_held_by_texts_that_say_it(phrase, written, held, tmp_path):
         ("none", "running", "running"),
     ],
 )
-def test_a_language_stems_as_its_own(language, typed, written):
+def test_each_language_has_its_stemmer(language, typed, written):
     analyser = Analyser(language)
     words, compounds = analyser.index(written)
     assert set(analyser.terms(typed)) & set(f"{words} {compounds}".split())
 
 
-def test_no_language_stems_nothing():
+def test_language_none_does_not_stem():
     assert Analyser("none").terms("running cities") == ("running", "cities")
 
 
-def test_an_unknown_language_is_refused_with_those_there_are():
+def test_an_unknown_language_is_rejected_with_the_known_ones():
     with pytest.raises(InputError, match="english"):
         Analyser("klingon")
     assert {"none", "english", "german"} <= set(LANGUAGES)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_language_reads_every_script(language):
+def test_every_language_analyses_every_script(language):
     analyser = Analyser(language)
     for _, typed, _ in PROBES:
         assert analyser.terms(typed) or not any(sign.isalnum() for sign in typed)
 
 
-def test_terms_count_different_words_of_one_stem():
+def test_terms_repeat_for_different_words_of_one_stem():
     assert Analyser().terms("cluster clustering cluster") == ("cluster", "cluster")
 
 
-def test_a_very_long_word_is_cut_alike_on_both_sides():
+def test_a_very_long_word_is_truncated_alike_in_index_and_query():
     analyser = Analyser()
     words, _ = analyser.index("x" * 5000)
     assert analyser.terms("x" * 5000) == (words,)
@@ -177,7 +177,7 @@ ANY = st.text(st.characters() | st.sampled_from("aAéß _-./+#'’\"*漢字か�
 @example("㈀㈁")
 @example("⑴x")
 @example("x\u0301" * 200)
-def test_no_text_is_too_odd(text):
+def test_any_text_can_be_analysed(text):
     analyser = Analyser()
     for token in tokens_of(analyser, text):
         assert not set(token.removesuffix("*")) & set(' "*\t\n\r'), repr(token)
@@ -185,7 +185,7 @@ def test_no_text_is_too_odd(text):
         assert 0 <= start < end <= len(text)
 
 
-def test_every_character_gives_tokens_that_the_index_keeps_whole():
+def test_tokens_of_every_character_survive_the_index():
     """FTS5 splits at ASCII signs that no token may hold; what is not ASCII it keeps."""
     analyser, fine = Analyser(), set("-_./\\:@+#&")
     wrong = []
@@ -209,25 +209,25 @@ def test_every_word_of_a_text_finds_it(store, text):
     for word in {text, *text.split()}:
         terms = store._analyser.terms(word)
         if terms:
-            found = store.search(" ".join(word.split()).lstrip("-"), mode="keyword", where={"@id": "any"})
-            assert found or not store._analyser.terms(word.lstrip("-")), (word, terms)
+            hits = store.search(" ".join(word.split()).lstrip("-"), mode="keyword", where={"@id": "any"})
+            assert hits or not store._analyser.terms(word.lstrip("-")), (word, terms)
     assert not [problem for problem in store.check() if "keyword" in problem.what]
 
 
-def test_what_is_forgotten_and_met_again_gives_the_same_tokens(monkeypatch):
+def test_the_cache_does_not_change_the_tokens(monkeypatch):
     text = "Running foo_bar v1.2.3 (runs) C++ getHTTPResponse 14th it's 東京 " * 2
-    kept = Analyser().index(text)
+    expected = Analyser().index(text)
     monkeypatch.setattr("hybridstore.text.analysis._GENERATION", 2)
     forgetful = Analyser()
     for n in range(3):
-        assert forgetful.index(text) == kept
+        assert forgetful.index(text) == expected
         forgetful.index(f"others{n} between{n} them{n}")
 
 
 @given(
     st.lists(st.sampled_from(["Word", "words,", "a_b", "c++", "--", "x.y/z", "東京", "(1991)", "camelCase", "it's"]))
 )
-def test_a_text_gives_what_its_pieces_give_one_after_another(pieces):
+def test_a_text_has_the_tokens_of_its_pieces_in_order(pieces):
     analyser = Analyser()
     alone = [Analyser().index(piece) for piece in pieces]
     words, compounds = (" ".join(filter(None, column)) for column in zip(*alone, strict=True)) if alone else ("", "")

@@ -1,4 +1,4 @@
-"""Chunks cover the text, fit the window and follow the structure, whatever the text."""
+"""Chunking: chunks cover the text, fit the window and follow the text's structure."""
 
 from __future__ import annotations
 
@@ -127,8 +127,8 @@ def test_a_short_text_is_one_chunk_without_the_space_around_it():
         {"max_tokens": 8, "format": "latex"},
     ],
 )
-def test_an_impossible_request_is_an_error_that_says_what_would_do(wrong):
-    with pytest.raises(InputError, match=r"use one of|give 1 or more|must lie between"):
+def test_impossible_arguments_are_rejected_with_the_valid_range(wrong):
+    with pytest.raises(InputError, match=r"use one of|use 1 or more|must be between"):
         chunk("text", **wrong)
 
 
@@ -139,7 +139,7 @@ def test_a_word_longer_than_the_window_is_cut_at_its_tokens():
     assert max(one.end - one.start for one in chunks) == 30
 
 
-def test_a_character_of_more_tokens_than_the_window_stands_alone():
+def test_a_character_of_more_tokens_than_the_window_is_a_chunk():
     text = "aﷺb"
     chunks = chunk(text, max_tokens=2, token_starts=lambda _: [0, 1, 1, 1, 1, 2])
     assert shown(text, chunks) == ["a", "ﷺ", "b"]
@@ -212,7 +212,7 @@ def test_a_code_fence_that_fits_is_never_cut():
     assert fence in shown(text, chunk(text, format="markdown", max_tokens=30, token_starts=words))
 
 
-def test_front_matter_is_no_heading():
+def test_front_matter_is_not_a_heading():
     text = "---\ntitle: Something\n---\n\n# Real\n\nText.\n"
     assert first_heading(text) == "Real"
 
@@ -225,7 +225,7 @@ def test_short_sections_join_under_their_common_heading():
     assert {one.heading for one in chunks[1:]} == {"Long"}
 
 
-def test_a_short_section_does_not_join_a_stranger():
+def test_a_short_section_does_not_join_an_unrelated_one():
     text = "# Ann\n\nTall.\n\n# Bob\n\nSmall.\n"
     assert [one.heading for one in chunk(text, format="markdown", max_tokens=100)] == ["Ann", "Bob"]
 
@@ -237,22 +237,22 @@ def test_a_heading_stays_with_its_text():
     assert text[first.start : first.end].startswith("# Only a title\n\n## Part\n\nWords")
 
 
-def test_what_remains_of_a_section_is_halved_rather_than_left_as_a_crumb():
+def test_the_rest_of_a_section_is_halved_without_a_small_remainder():
     text = " ".join(f"Sentence number {n}." for n in range(36))
     sizes = [len(part.split()) for part in shown(text, chunk(text, max_tokens=100, overlap=0, token_starts=words))]
     assert sizes == [54, 54]
 
 
-def test_token_starts_is_asked_for_pieces_of_bounded_size():
-    asked = []
+def test_token_starts_gets_pieces_of_bounded_size():
+    sizes = []
 
     def count(text):
-        asked.append(len(text))
+        sizes.append(len(text))
         return words(text)
 
     chunk("word " * 200_000, max_tokens=100, token_starts=count)
-    assert max(asked) <= 1 << 16
-    assert len(asked) < 50
+    assert max(sizes) <= 1 << 16
+    assert len(sizes) < 50
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Source code is cut where its functions and classes begin, in any language."""
+"""Chunking of source code: cuts at the start of functions and classes, in any language."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ impl Display for Foo {
 """
 
 
-def test_code_is_cut_by_functions_and_headed_by_what_encloses_them():
+def test_code_is_cut_by_functions_under_the_names_that_enclose_them():
     chunks = chunk(PYTHON, format="code", max_tokens=50)
     by_heading = {one.heading: PYTHON[one.start : one.end] for one in chunks}
     assert by_heading["first"].startswith("@decorated\ndef first(a,")
@@ -89,6 +89,6 @@ def test_a_long_function_is_cut_between_its_blocks():
     assert all(re.match(r"(def f\(\):|    a\d+ = )", part) for part in shown(text, chunks))
 
 
-def test_small_functions_are_not_confetti():
+def test_small_functions_are_joined():
     text = "".join(f"def f{n}():\n    return {n}\n\n\n" for n in range(100))
     assert len(chunk(text, format="code", max_tokens=200)) < 25

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from conversations import Conversation, Question
 
-from hybridstore.text.chunking.token_offsets import approximate_token_starts
+from hybridstore.text.chunking import approximate_token_starts
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""Cuts a text into chunks: exact spans that follow its structure and fit an embedder's window.
+"""Chunking: exact spans of a text that follow its structure and fit an embedder's window.
 
-A format's reader (prose, markdown, code) turns the text into an `Outline`: sections and places to cut, each with
-a strength. One packer then fills windows from any outline, so all formats share the same guarantees.
+Each format (plain, markdown, code) has a function that returns an `Outline`: sections and possible cuts, each with a
+strength. One packer fills windows from any outline, so all formats have the same guarantees.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from hybridstore.errors import InputError
 from hybridstore.records import Chunk
-from hybridstore.text.chunking.code_blocks import outline_code
+from hybridstore.text.chunking.code_outline import outline_code
 from hybridstore.text.chunking.markdown_outline import first_heading, outline_markdown
-from hybridstore.text.chunking.packer import Packer
-from hybridstore.text.chunking.prose import outline_prose
-from hybridstore.text.chunking.token_offsets import TokenCounter, approximate_token_starts
+from hybridstore.text.chunking.outline import outline_prose
+from hybridstore.text.chunking.packer import Packer, TokenCounter, approximate_token_starts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,25 +33,25 @@ def chunk(
     overlap: int | None = None,
     token_starts: Callable[[str], Sequence[int]] | None = None,
 ) -> list[Chunk]:
-    """Give the text's chunks in order: ascending spans that together cover every non-space character.
+    """Return the text's chunks in order: ascending spans that together cover every non-space character.
 
-    A chunk holds at most `max_tokens` tokens, counted as those that start inside it; only a single character that
-    is itself more tokens can exceed that. `overlap` is the most tokens a chunk repeats of the one before it
-    (None: a tenth of the window); it is taken in whole sentences and only where prose was cut inside a paragraph.
-    `token_starts` gives the ascending offsets at which a text's tokens begin; None counts words and characters.
+    A chunk holds at most `max_tokens` tokens, counting those that start inside it; only a single character that is
+    itself more tokens can exceed that. `overlap` is the most tokens a chunk repeats of the previous one (None: a tenth
+    of the window); only whole sentences are repeated, and only where a paragraph was cut. `token_starts` returns the
+    ascending offsets of a text's tokens; None approximates them by words and characters.
 
-    A blank text is one chunk, (0, len(text)). No other chunk is blank. Works in time linear in the text.
+    A blank text is one chunk, (0, len(text)); no other chunk is blank. Takes time linear in the text.
 
     Raises InputError for an unknown format, a window below one token, or an overlap over half the window.
     """
     if format not in _OUTLINES:
         raise InputError(f"format={format!r} is not known; use one of {', '.join(FORMATS)}")
     if max_tokens < 1:
-        raise InputError(f"max_tokens={max_tokens} leaves no room for a token; give 1 or more")
+        raise InputError(f"max_tokens={max_tokens} leaves no room for a token; use 1 or more")
     if overlap is None:
         overlap = max_tokens // 10
     if not 0 <= overlap <= max_tokens // 2:
-        raise InputError(f"overlap={overlap} must lie between 0 and half of max_tokens ({max_tokens // 2})")
+        raise InputError(f"overlap={overlap} must be between 0 and half of max_tokens ({max_tokens // 2})")
     if not text or text.isspace():
         return [Chunk(0, len(text))]
     counter = TokenCounter(text, token_starts or approximate_token_starts)

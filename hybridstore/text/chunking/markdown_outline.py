@@ -1,7 +1,7 @@
-"""Reads markdown: headings (never inside fences), paragraphs, list items, tables and code fences.
+"""The outline of markdown: headings (never inside fences), paragraphs, list items, tables and code fences.
 
-Headings and fences follow CommonMark 0.31 (ATX §4.2, setext §4.3, fences §4.5), except that a setext heading is
-one line, and that an indented fence counts too (lists and admonitions hold them).
+Headings and fences follow CommonMark 0.31 (ATX §4.2, setext §4.3, fences §4.5), except that a setext heading is one
+line and that indented fences count too, as in lists and admonitions.
 """
 
 from __future__ import annotations
@@ -9,8 +9,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from hybridstore.text.chunking.outline import ITEM, LINE, PAGE, PARAGRAPH, Outline, Section
-from hybridstore.text.chunking.prose import LIST_ITEM, add_sentences, line_strength
+from hybridstore.text.chunking.outline import (
+    ITEM,
+    LINE,
+    LIST_ITEM,
+    PAGE,
+    PARAGRAPH,
+    Outline,
+    Section,
+    add_sentences,
+    line_strength,
+)
 
 _FENCE = re.compile(r"\s*(`{3,}|~{3,})([^\r\n]*)")
 _ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
@@ -18,11 +27,11 @@ _SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _RULE = re.compile(r" {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$")
 _LINK = re.compile(r"!?\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])")
 _EMPHASIS = re.compile(r"(\*\*|__|`+|\*)(\S(?:.*?\S)?)\1")
-_HEADING_LIMIT = 200  # a heading path is shown in one line; a whole paragraph set as a heading is not
+_HEADING_LIMIT = 200  # characters of a heading; a heading path is shown on one line
 
 
 def first_heading(text: str) -> str:
-    """Give the first heading of a markdown text as plain words; "" if its first pages have none."""
+    """Return the first heading of a markdown text as plain words; "" if its first 64 kB have none."""
     for section in outline_markdown(text[: 1 << 16]).sections:
         if section.path:
             return section.path[-1]
@@ -30,7 +39,7 @@ def first_heading(text: str) -> str:
 
 
 def outline_markdown(text: str) -> Outline:
-    """Give the outline of markdown: a section per heading, with the path of the headings above it."""
+    """Return the outline of markdown: a section per heading, with the path of the headings above it."""
     reader = _MarkdownReader(text)
     position = _front_matter(text)
     for line in text[position:].splitlines(keepends=True):
@@ -40,7 +49,7 @@ def outline_markdown(text: str) -> Outline:
 
 
 def _front_matter(text: str) -> int:
-    """Give where the text begins after a block of front matter, which `---` would make a heading of."""
+    """Return the offset after a front matter block, which its closing `---` would make a setext heading."""
     if not text.startswith(("---\n", "---\r\n")):
         return 0
     closing = re.compile(r"^(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.MULTILINE).search(text, 4)
@@ -54,23 +63,23 @@ def _plain(heading: str) -> str:
 
 @dataclass(slots=True)
 class _MarkdownReader:
-    """One pass over the lines, with what must be remembered from line to line."""
+    """One pass over the lines, and its state from line to line."""
 
     text: str
     cuts: dict[int, float] = field(default_factory=dict)
     wholes: list[tuple[int, int]] = field(default_factory=list)
     starts: list[tuple[int, tuple[str, ...]]] = field(default_factory=lambda: [(0, ())])
-    bodies: list[bool] = field(default_factory=lambda: [False])  # does section i hold more than its heading?
+    bodies: list[bool] = field(default_factory=lambda: [False])  # whether section i contains more than its heading
     levels: list[tuple[int, str]] = field(default_factory=list)
     fence: str = ""
-    block: int = -1  # where the fence or table being read began
-    prose: int = 0  # where the prose being read began
+    block: int = -1  # start of the current fence or table
+    prose: int = 0  # start of the current prose
     table: bool = False
     blank: bool = True
     colon: bool = False
-    paragraph: list[int] = field(default_factory=list)  # starts of the lines of the paragraph being read
-    title: str = ""  # the paragraph's first line, should it turn out to be a setext heading
-    had_body: bool = False  # and whether its section held anything before it
+    paragraph: list[int] = field(default_factory=list)  # line starts of the current paragraph
+    title: str = ""  # the paragraph's first line, in case it is a setext heading
+    had_body: bool = False  # whether the section had a body before this paragraph
 
     def read(self, line: str, position: int) -> None:
         bare = line.strip()
@@ -85,7 +94,7 @@ class _MarkdownReader:
             self.blank, self.paragraph = True, []
             return
         head = line.rstrip("\r\n")
-        if self._heading(head, position, position + len(line)):
+        if self._read_heading(head, position, position + len(line)):
             return
         opening = _FENCE.match(head) if bare[0] in "`~" else None
         if opening and not (opening[1][0] == "`" and "`" in opening[2]):
@@ -101,7 +110,7 @@ class _MarkdownReader:
                 self.cuts[position] = ITEM
             return
         self._end_table(position)
-        self._line(line, bare, position)
+        self._read_line(line, bare, position)
 
     def outline(self) -> Outline:
         end = len(self.text)
@@ -117,33 +126,33 @@ class _MarkdownReader:
         ]
         return Outline(sections, self.cuts, self.wholes)
 
-    def _line(self, line: str, bare: str, position: int) -> None:
+    def _read_line(self, line: str, bare: str, position: int) -> None:
         if bare[0] in "*-_" and _RULE.match(line.rstrip()):
             self.cuts[position] = PAGE
         elif self.bodies[-1] or not self.starts[-1][1]:  # never between a heading and its first line
             self.cuts[position] = line_strength(line, after_blank=self.blank, after_colon=self.colon)
         if not self.paragraph:
             self.title, self.had_body = bare, self.bodies[-1]
-        self._body(bare)
+        self._mark_body(bare)
         if LIST_ITEM.match(line) or bare[0] == ">" or line.startswith(("    ", "\t")):
             self.paragraph = [-1, -1]  # none of these is a setext heading's text
         self.paragraph.append(position)
 
-    def _heading(self, head: str, position: int, after: int) -> bool:
+    def _read_heading(self, head: str, position: int, after: int) -> bool:
         mark = head.lstrip(" ")[0]
         atx = _ATX.match(head) if mark == "#" else None
         if atx:
             self._end_table(position)
-            self._section(position, after, len(atx[1]), atx[2] or "")
+            self._start_section(position, after, len(atx[1]), atx[2] or "")
             return True
         underline = _SETEXT.match(head) if mark in "=-" and len(self.paragraph) == 1 and not self.blank else None
         if underline:
             self.bodies[-1] = self.had_body
-            self._section(self.paragraph[0], after, 1 if underline[1][0] == "=" else 2, self.title)
+            self._start_section(self.paragraph[0], after, 1 if underline[1][0] == "=" else 2, self.title)
             return True
         return False
 
-    def _section(self, position: int, after: int, level: int, heading: str) -> None:
+    def _start_section(self, position: int, after: int, level: int, heading: str) -> None:
         add_sentences(self.text, self.cuts, self.prose, position)
         while self.levels and self.levels[-1][0] >= level:
             self.levels.pop()
@@ -155,9 +164,8 @@ class _MarkdownReader:
     def _begin_block(self, line: str, position: int) -> None:
         add_sentences(self.text, self.cuts, self.prose, position)
         if self.bodies[-1] or not self.starts[-1][1]:
-            strength = line_strength(line, after_blank=True, after_colon=self.colon)
-            self.cuts[position] = strength
-        self._body("")
+            self.cuts[position] = line_strength(line, after_blank=True, after_colon=self.colon)
+        self._mark_body("")
         self.block = position
 
     def _end_block(self, position: int) -> None:
@@ -170,6 +178,6 @@ class _MarkdownReader:
             self._end_block(position)
             self.table = False
 
-    def _body(self, bare: str) -> None:
+    def _mark_body(self, bare: str) -> None:
         self.bodies[-1] = True
         self.blank, self.colon = False, bare.endswith((":", "："))

@@ -1,47 +1,98 @@
-"""Fills windows: joins short sections, and cuts long ones at the strongest places an outline offers."""
+"""Packing: fills windows by joining short sections and cutting long ones at the strongest places of an outline."""
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from hybridstore.records import Chunk
 from hybridstore.text.chunking.outline import ITEM, SENTENCE, Outline, Section
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from hybridstore.text.chunking.token_offsets import TokenCounter
+    from numpy.typing import NDArray
 
-# Sections below a quarter of the window look for company: alone they would be found for their heading only.
+# Sections below a quarter of the window are joined with neighbours: alone they would match by their heading only.
 _SHORT = 4
+# Characters tokenized at once: the cost per call vanishes, and memory stays bounded for a whole book.
+_PIECE = 1 << 16
+# A Han, kana or Hangul character is about one token in multilingual vocabularies; a Latin word is one up to some
+# eight letters; other scripts break into shorter pieces; a punctuation mark is one.
+_APPROXIMATE_TOKEN = re.compile(
+    r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
+    r"|[A-Za-z\u00c0-\u024f]{1,8}|\d{1,3}|[^\W\d_]{1,3}|[^\w\s]|_+|\w"
+)
+
+
+def approximate_token_starts(text: str) -> list[int]:
+    """Return ascending offsets of pieces about as long as an embedder's tokens; needs no model."""
+    return [match.start() for match in _APPROXIMATE_TOKEN.finditer(text)]
+
+
+class TokenCounter:
+    """Counts the tokens in any span of a text that was tokenized once, in pieces of bounded size.
+
+    Pieces end at white space where possible, so a tokenizer that works word by word finds the same starts as it would
+    in the whole text.
+    """
+
+    __slots__ = ("starts",)
+
+    def __init__(self, text: str, token_starts: Callable[[str], Sequence[int]]) -> None:
+        parts = [np.asarray(token_starts(text[start:end]), dtype=np.int64) + start for start, end in _pieces(text)]
+        self.starts: NDArray[np.int64] = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+
+    def before(self, position: int) -> int:
+        """Return how many tokens start before this offset."""
+        return int(np.searchsorted(self.starts, position, side="left"))
+
+    def before_each(self, positions: Sequence[int]) -> list[int]:
+        """Return how many tokens start before each of these offsets."""
+        counts: list[int] = np.searchsorted(self.starts, np.asarray(positions, dtype=np.int64), side="left").tolist()
+        return counts
+
+
+def _pieces(text: str) -> Iterator[tuple[int, int]]:
+    start = 0
+    while start < len(text):
+        end = start + _PIECE
+        if end < len(text):
+            half = start + _PIECE // 2
+            space = max(text.rfind("\n", half, end), text.rfind(" ", half, end))
+            end = space + 1 if space >= 0 else end
+        yield start, min(end, len(text))
+        start = end
 
 
 class Packer:
-    """Packs one text; `chunks` gives them. Every offset is looked at a bounded number of times."""
+    """Packs one text into chunks. Every offset is visited a bounded number of times."""
 
     def __init__(self, text: str, outline: Outline, counter: TokenCounter, *, max_tokens: int, overlap: int) -> None:
         self._text, self._outline, self._counter = text, outline, counter
         self._limit, self._overlap = max_tokens, overlap
         positions = sorted(outline.cuts)
         counts = counter.before_each(positions)
-        kept = [True] * len(positions)
+        usable = [True] * len(positions)
         for start, end in outline.wholes:
             if counter.before(end) - counter.before(start) <= max_tokens:
                 first, last = bisect_right(positions, start), bisect_left(positions, end)
-                kept[first:last] = [False] * (last - first)
-        self._positions = [position for position, keep in zip(positions, kept, strict=True) if keep]
-        self._counts = [count for count, keep in zip(counts, kept, strict=True) if keep]
+                usable[first:last] = [False] * (last - first)
+        self._positions = [position for position, use in zip(positions, usable, strict=True) if use]
+        self._counts = [count for count, use in zip(counts, usable, strict=True) if use]
         self._strengths = [outline.cuts[position] for position in self._positions]
 
     def chunks(self) -> Iterator[Chunk]:
-        """Give the chunks, trimmed of the white space around them, in order."""
+        """Yield the chunks in order, without surrounding white space."""
         last = Chunk(-1, 0)
         for section in self._joined():
             for start, end in self._windows(*self._trimmed(section.start, section.end)):
                 start, end = self._trimmed(start, end)  # noqa: PLW2901 - the same span, trimmed
                 if start <= last.start:
-                    start, end = self._trimmed(last.end, end)  # noqa: PLW2901 - the same span, less what was given
+                    start, end = self._trimmed(last.end, end)  # noqa: PLW2901 - the same span, without the last chunk
                 if start < end and end > last.end:
                     last = Chunk(start, end, " > ".join(section.path))
                     yield last
@@ -57,7 +108,7 @@ class Packer:
     # --- sections
 
     def _joined(self) -> Iterator[Section]:
-        """Join neighbouring sections that are short, as long as the heading stays true of all of it."""
+        """Join short adjacent sections if a common heading path applies to both."""
         sections = self._outline.sections
         bounds = self._counter.before_each([section.start for section in sections] + [sections[-1].end])
         current, size = sections[0], bounds[1] - bounds[0]
@@ -74,40 +125,40 @@ class Packer:
         yield current
 
     def _common_path(self, left: Section, size: int, right: Section, tokens: int) -> tuple[str, ...] | None:
-        """Give the heading path under which two neighbours may be one, None if they may not."""
+        """Return the heading path under which two adjacent sections may be joined, None if they may not."""
         below = right.path[: len(left.path)] == left.path
         if left.bare and below:
-            return right.path  # a heading directly above another says nothing by itself
+            return right.path  # a heading directly above another has no text of its own
         if size + tokens > self._limit:
             return None
         if left.path == right.path:
             return left.path
-        return self._path_of_both(left.path, right.path, size * _SHORT < self._limit, tokens * _SHORT < self._limit)
+        return self._shared_path(left.path, right.path, size * _SHORT < self._limit, tokens * _SHORT < self._limit)
 
-    def _path_of_both(
-        self, left: tuple[str, ...], right: tuple[str, ...], short: bool, short_too: bool
+    def _shared_path(
+        self, left: tuple[str, ...], right: tuple[str, ...], left_short: bool, right_short: bool
     ) -> tuple[str, ...] | None:
         code = self._outline.code
         if not left and not code:
-            return right if short else None  # a few words above the first heading
+            return right if left_short else None  # a few words above the first heading
         if right[: len(left)] == left:
-            if short_too:
+            if right_short:
                 return left
-            return right if short and code and left else None  # a class's first lines go with its first method
+            return right if left_short and code and left else None  # a class's first lines go with its first method
         shared = 0
         while shared < len(right) and left[shared : shared + 1] == right[shared : shared + 1]:
             shared += 1
-        return left[:shared] if short and short_too and (shared or code) else None
+        return left[:shared] if left_short and right_short and (shared or code) else None
 
     # --- windows
 
     def _windows(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """Cut [start, end) into spans of at most a window, each but the first perhaps reaching back a little."""
-        floor = start  # up to here the text is in a span already
+        """Cut [start, end) into spans of at most a window; any but the first may overlap the one before."""
+        floor = start  # the text before this is in a span already
         while (total := self._count(start, end)) > self._limit:
             index = self._best_cut(start, floor, end, total)
             cut = self._positions[index] if index is not None else self._token_cut(start, floor, end)
-            if cut <= floor:  # the repeated sentences left no room for what follows: go without them
+            if cut <= floor:  # the overlap leaves no room for new text: drop it
                 start = floor
                 continue
             yield start, cut
@@ -117,10 +168,10 @@ class Packer:
         yield start, end
 
     def _best_cut(self, start: int, floor: int, end: int, total: int) -> int | None:
-        """Give the index of the strongest cut that fills at least half of the window, else of the last one.
+        """Return the index of the strongest cut that fills at least half of the window, else of the last one.
 
-        What is left of a section shorter than two windows is halved, so that no crumb remains. None if no cut
-        helps: then the tokens decide.
+        The rest of a section shorter than two windows is halved, so that no small remainder is left. None if no cut is
+        usable; then `_token_cut` decides.
         """
         first, used = self._counter.before(start), self._counter.before(floor)
         low_index = bisect_right(self._positions, floor)
@@ -145,7 +196,7 @@ class Packer:
         return index if following - self._counts[index] <= self._limit else None
 
     def _token_cut(self, start: int, floor: int, end: int) -> int:
-        """Give the last place before the window's end: after a clause or a space, else at a bare token."""
+        """Return the last offset in the window after a clause or a space, else after any token."""
         starts = self._counter.starts
         first = self._counter.before(start)
         cut = int(starts[first + self._limit]) if first + self._limit < len(starts) else end
@@ -158,7 +209,7 @@ class Packer:
         return space + 1 if space >= 0 and self._counter.before(space + 1) > self._counter.before(floor) else cut
 
     def _reach_back(self, index: int, start: int) -> int:
-        """Give where the next chunk begins: whole sentences before the cut, within their own paragraph."""
+        """Return where the next chunk begins: whole sentences before the cut, within the same paragraph."""
         cut = self._positions[index]
         if not self._overlap or not SENTENCE <= self._strengths[index] < ITEM:
             return cut

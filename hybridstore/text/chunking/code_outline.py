@@ -1,4 +1,4 @@
-"""Reads source code of any language: blocks by indentation, and the names of what encloses them."""
+"""The outline of source code in any language: blocks by indentation, named by the definitions that enclose them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MODIFIERS = (
     r"(?:(?:export|default|public|private|protected|internal|static|final|abstract|async|pub(?:\([^)]*\))?|unsafe"
     r"|const|inline|virtual|override|extern|partial|sealed|open|data|suspend|declare|local)\s+)*"
 )
-# What may follow a name in a definition; it keeps "class that does …" in a comment from being one.
+# What may follow the name in a definition; excludes "class that does …" in a comment.
 _AFTER = r"(?=\s*(?:[(:{<=\[;,!]|$|(?:extends|implements|where|for|struct|interface|is|as|do|begin|with|returns?)\b))"
 _CONTAINER = re.compile(
     _MODIFIERS + r"(?:class|struct|enum(?:\s+class|\s+struct)?|trait|interface|module|namespace|object|protocol"
@@ -29,7 +29,7 @@ _CREATED = re.compile(
     r"create\s+(?:or\s+replace\s+)?(?:table|view|function|procedure|trigger)\s+(?:if\s+not\s+exists\s+)?([\w.\"`]+)",
     re.IGNORECASE,
 )
-# `int main(…) {`, `void Foo::bar(…) {`, `render() {`: told from a call by the brace that opens at the line's end.
+# `int main(…) {`, `void Foo::bar(…) {`, `render() {`: the opening brace at the line's end distinguishes it from a call.
 _BRACED = re.compile(r"(?:[\w<>\[\],*&:.~@$#]+\s+)*[*&]?([A-Za-z_~$#][\w:~$]*)\s*\([^;]*\)[^;()=]*\{$")
 _NOT_NAMES = frozenset(
     """
@@ -39,7 +39,7 @@ _NOT_NAMES = frozenset(
 _LEAD = ("@", "#", "//", "/*", "*", "--", "template")  # lines that belong to the definition below them
 _CLOSING = re.compile(r"[})\]]|(?:end|else|elif|elsif|except|finally|catch|rescue|ensure|fi|done|esac)\b")
 _NEUTRAL = re.compile(r"[})\]{#*]|//|/\*|--|(?:end|public|private|protected|signals|slots)\b\s*:?\s*$")
-_SCANNED = 300  # a longer line is generated or minified; its first characters say what it defines, if anything
+_SCANNED = 300  # longer lines are generated or minified; their first characters show what they define, if anything
 
 
 class _Scope(NamedTuple):
@@ -49,7 +49,7 @@ class _Scope(NamedTuple):
 
 
 def outline_code(text: str) -> Outline:
-    """Give the outline of source code: a section per class or function, headed by the names that enclose it."""
+    """Return the outline of source code: a section per class or function, under the names that enclose it."""
     reader = _CodeReader()
     position = 0
     for line in text.splitlines(keepends=True):
@@ -63,17 +63,17 @@ def outline_code(text: str) -> Outline:
 
 
 def _defined(head: str) -> tuple[str, bool] | None:
-    """Give the name a line defines and whether definitions inside it are told apart, or None."""
-    found = _CONTAINER.match(head)
-    if found:
-        return found[1].rstrip(":."), True
-    found = _CALLABLE.match(head) or _ASSIGNED.match(head) or _CREATED.match(head)
-    if found:
-        return found[1].rstrip(":."), False
-    if head[-1] == "{" and head.count("(") == head.count(")") and (found := _BRACED.match(head)):
-        words = {head.split(None, 1)[0].split("(", 1)[0], found[1]}
-        if not words & _NOT_NAMES and not found[1].startswith(("else", "#")):
-            return found[1], False
+    """Return the name a line defines, and whether definitions inside it get sections of their own; else None."""
+    match = _CONTAINER.match(head)
+    if match:
+        return match[1].rstrip(":."), True
+    match = _CALLABLE.match(head) or _ASSIGNED.match(head) or _CREATED.match(head)
+    if match:
+        return match[1].rstrip(":."), False
+    if head[-1] == "{" and head.count("(") == head.count(")") and (match := _BRACED.match(head)):
+        words = {head.split(None, 1)[0].split("(", 1)[0], match[1]}
+        if not words & _NOT_NAMES and not match[1].startswith(("else", "#")):
+            return match[1], False
     return None
 
 
@@ -82,9 +82,9 @@ class _CodeReader:
     cuts: dict[int, float] = field(default_factory=dict)
     starts: list[tuple[int, tuple[str, ...]]] = field(default_factory=lambda: [(0, ())])
     scopes: list[_Scope] = field(default_factory=list)
-    lead: int = -1  # where the comments and decorators right above began
+    lead: int = -1  # start of the comments and decorators right above
     blank: bool = True
-    waiting: tuple[str, int, int] = ("", 0, 0)  # what may be a definition, if a brace opens: head, indent, start
+    pending: tuple[str, int, int] = ("", 0, 0)  # a signature not yet followed by its brace: head, indent, start
 
     def read(self, line: str, position: int) -> None:
         bare = line.strip()
@@ -95,30 +95,27 @@ class _CodeReader:
         indent = len(white) + 3 * white.count("\t")  # a tab as four
         head = bare[:_SCANNED]
         if not _CLOSING.match(head) and head != "{":
-            # After a blank line the outermost is the best cut; without one, only better than nothing.
+            # The least indented line after a blank line is the best cut.
             self.cuts[position] = (4.0 if self.blank else 2.0) - min(indent, 24) / 12
         start = self.lead if self.lead >= 0 else position
-        if self.waiting[0] and head[-1] == "{":
-            self._define(f"{self.waiting[0]} {head}", *self.waiting[1:])
+        if self.pending[0] and head[-1] == "{":
+            self._define(f"{self.pending[0]} {head}", *self.pending[1:])
         elif not _NEUTRAL.match(head):
             self._close(indent, position)
             self._define(head, indent, start)
-        self._wait(head, indent, start)
-        if head.startswith(_LEAD):
-            self.lead = start
-        else:
-            self.lead = -1
+        self._remember(head, indent, start)
+        self.lead = start if head.startswith(_LEAD) else -1
         self.blank = False
 
-    def _wait(self, head: str, indent: int, start: int) -> None:
-        """Remember a signature that goes on in the next line."""
-        signature, *place = self.waiting
+    def _remember(self, head: str, indent: int, start: int) -> None:
+        """Remember a signature that continues on the next line."""
+        signature, signature_indent, signature_start = self.pending
         if head[-1] not in "(,)" or len(signature) > _SCANNED:
-            self.waiting = ("", 0, 0)
+            self.pending = ("", 0, 0)
         elif signature:
-            self.waiting = (f"{signature} {head}", place[0], place[1])
+            self.pending = (f"{signature} {head}", signature_indent, signature_start)
         elif "(" in head:
-            self.waiting = (head, indent, start)
+            self.pending = (head, indent, start)
 
     def _close(self, indent: int, position: int) -> None:
         closed = False
@@ -126,7 +123,7 @@ class _CodeReader:
             self.scopes.pop()
             closed = True
         if closed:
-            self._section(self.lead if self.lead >= 0 else position)
+            self._start_section(self.lead if self.lead >= 0 else position)
 
     def _define(self, head: str, indent: int, start: int) -> None:
         if self.scopes and (not self.scopes[-1].container or self.scopes[-1].indent >= indent):
@@ -134,9 +131,9 @@ class _CodeReader:
         defined = _defined(head)
         if defined:
             self.scopes.append(_Scope(indent, *defined))
-            self._section(start)
+            self._start_section(start)
 
-    def _section(self, start: int) -> None:
+    def _start_section(self, start: int) -> None:
         while len(self.starts) > 1 and self.starts[-1][0] >= start:
             self.starts.pop()
         self.starts.append((start, tuple(scope.name for scope in self.scopes)))
