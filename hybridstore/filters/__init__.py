@@ -1,19 +1,18 @@
-r"""What a search is restricted to: a tree of typed comparisons, built, parsed and matched in memory.
+r"""Filters: conditions on documents, as a tree of typed comparisons that can be built, parsed, and applied in memory.
 
-    {"year": {"$gte": 2020}, "lang": "en"}                the mapping form
-    (field("year") >= 2020) & (field("lang") == "en")     the built form
-    year>=2020                                            the command line's form of one comparison
+    {"year": {"$gte": 2020}, "lang": "en"}                a mapping
+    (field("year") >= 2020) & (field("lang") == "en")     built in Python
+    year>=2020                                            one comparison on the command line
 
-A comparison holds only between values of one type: numbers with numbers (1 equals 1.0), text with text (by code
-point), booleans with booleans (True is not 1), null with an explicit null. Another type, or no such field, is
-no match and no error; `$ne`, `$nin` and `$not` are plain negations, so they keep what lacks the field.
+Only values of the same type match: numbers with numbers (1 equals 1.0), text with text (by code point), booleans with
+booleans (True is not 1), null with an explicit null. A value of another type, or a missing field, does not match and is
+not an error; `$ne`, `$nin` and `$not` are plain negations, so they keep documents that lack the field.
 
-Dots nest ("author.name"); @id, @title and @uri are the document's own. `\.`, `\@`, `\$` and `\\` put that sign
-into a name. A stored integer beyond int64 is compared as a float, which is how SQLite reads it.
+Dots separate nested keys ("author.name"); @id, @title and @uri are the document's own fields. `\.`, `\@`, `\$` and `\\`
+stand for that character in a name. Stored integers beyond int64 are compared as floats, which is how SQLite reads them.
 """
 
-from hybridstore.filters.everything import passes_all
-from hybridstore.filters.matching import matches, matching
+from hybridstore.filters.matching import matches, passes_all, predicate
 from hybridstore.filters.parsing import MAX_CONDITIONS, MAX_LEVELS, from_text, parse, to_dict, value_from_text
 from hybridstore.filters.tree import (
     OPERATORS,
@@ -25,8 +24,8 @@ from hybridstore.filters.tree import (
     Not,
     Or,
     field,
+    field_path,
     kind_of,
-    place_of,
 )
 
 __all__ = [
@@ -41,13 +40,13 @@ __all__ = [
     "Not",
     "Or",
     "field",
+    "field_path",
     "from_text",
     "kind_of",
     "matches",
-    "matching",
     "parse",
     "passes_all",
-    "place_of",
+    "predicate",
     "to_dict",
     "value_from_text",
 ]

@@ -1,4 +1,4 @@
-"""A filter held against documents in memory: what every other way of filtering must agree with."""
+"""Matching: filters applied to documents in memory, the reference for every other way of filtering."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hybridstore.errors import InputError
-from hybridstore.filters.tree import INT64, And, Comparison, Filter, Not, Or, kind_of, place_of
+from hybridstore.filters.tree import INT64, And, Comparison, Filter, Not, Or, field_path, kind_of
 
-Test = Callable[[Mapping[str, Any], Mapping[str, str]], bool]
-"""Tells whether a document passes: its metadata (JSON values), and its own "id", "title" and "uri"."""
+Predicate = Callable[[Mapping[str, Any], Mapping[str, str]], bool]
+"""Returns whether a document passes, by its metadata (JSON values) and its own "id", "title" and "uri"."""
 
 _TESTS: dict[str, Callable[[Any, Any], object]] = {
     "eq": operator.eq,
@@ -19,83 +19,83 @@ _TESTS: dict[str, Callable[[Any, Any], object]] = {
     "gte": operator.ge,
     "lt": operator.lt,
     "lte": operator.le,
-    "prefix": lambda value, wanted: value.startswith(wanted),
-    # a number contains no number: only texts, and lists before it comes to this, contain anything
-    "contains": lambda value, wanted: isinstance(value, str) and wanted in value,
+    "prefix": lambda value, operand: value.startswith(operand),
+    # A number contains nothing; lists are handled before this.
+    "contains": lambda value, operand: isinstance(value, str) and operand in value,
 }
 _MISSING = object()
 
 
 def matches(
-    filter: Filter | None,  # noqa: A002 - the word for it
+    filter: Filter | None,  # noqa: A002 - the plain word
     metadata: Mapping[str, Any],
     *,
-    id: str = "",  # noqa: A002 - the document's own word
+    id: str = "",  # noqa: A002 - the name of the field
     title: str = "",
     uri: str = "",
 ) -> bool:
-    """Tell whether a document with this metadata (JSON values) passes; None passes everything."""
-    return matching(filter)(metadata, {"id": id, "title": title, "uri": uri})
+    """Return whether a document with this metadata (JSON values) passes; every document passes None."""
+    return predicate(filter)(metadata, {"id": id, "title": title, "uri": uri})
 
 
-def matching(filter: Filter | None) -> Test:  # noqa: A002 - the word for it
-    """Give a filter as a test of many documents: it is read once, which takes longer than a test."""
+def predicate(filter: Filter | None) -> Predicate:  # noqa: A002 - the plain word
+    """Return a filter as a function of one document; building it takes longer than calling it."""
     match filter:
         case None:
-            return lambda metadata, own: True  # noqa: ARG005 - whatever they are
+            return lambda metadata, own: True  # noqa: ARG005 - every document passes
         case And(members):
-            return _all([matching(member) for member in members])
+            return _all([predicate(member) for member in members])
         case Or(members):
-            tests = [matching(member) for member in members]
-            return lambda metadata, own: any(test(metadata, own) for test in tests)
+            parts = [predicate(member) for member in members]
+            return lambda metadata, own: any(part(metadata, own) for part in parts)
         case Not(member):
-            denied = matching(member)
-            return lambda metadata, own: not denied(metadata, own)
-        case Comparison(name, sign, wanted):
-            return _comparing(place_of(name), _holding(sign, wanted))
-    raise InputError(f"a filter is made with parse or field(…), not {filter!r}")
+            negated = predicate(member)
+            return lambda metadata, own: not negated(metadata, own)
+        case Comparison(name, sign, operand):
+            return _of_field(field_path(name), _value_test(sign, operand))
+    raise InputError(f"make a filter with parse or field(…); {filter!r} is not one")
 
 
-def _all(tests: Sequence[Test]) -> Test:
+def _all(parts: Sequence[Predicate]) -> Predicate:
     def passes(metadata: Mapping[str, Any], own: Mapping[str, str]) -> bool:
-        for test in tests:  # noqa: SIM110 - all(…) of a generator takes half as long again, and most filters are one
-            if not test(metadata, own):
+        for part in parts:  # noqa: SIM110 - all(…) takes half as long again, and most filters are an And
+            if not part(metadata, own):
                 return False
         return True
 
     return passes
 
 
-def _comparing(place: str | tuple[str, ...], holds: Callable[[Any], bool]) -> Test:
-    if isinstance(place, str):
-        return lambda metadata, own: holds(own[place])  # noqa: ARG005 - it is the document's own field
+def _of_field(path: str | tuple[str, ...], test: Callable[[Any], bool]) -> Predicate:
+    if isinstance(path, str):
+        return lambda metadata, own: test(own[path])  # noqa: ARG005 - one of the document's own fields
 
-    def test(metadata: Mapping[str, Any], own: Mapping[str, str]) -> bool:  # noqa: ARG001 - as above
+    def passes(metadata: Mapping[str, Any], own: Mapping[str, str]) -> bool:  # noqa: ARG001 - as above
         value: Any = metadata
-        for key in place:
-            # The type first: asking for the abstract class takes three times as long.
+        for key in path:
+            # The exact type first: a check for the abstract class takes three times as long.
             value = value.get(key, _MISSING) if type(value) is dict or isinstance(value, Mapping) else _MISSING
-        return holds(value)
+        return test(value)
 
-    return test
+    return passes
 
 
-def _holding(sign: str, wanted: Any) -> Callable[[Any], bool]:
-    """Give whether a comparison holds for a value, which is _MISSING where there is none."""
+def _value_test(sign: str, operand: Any) -> Callable[[Any], bool]:
+    """Return whether the comparison holds for a value, as a function; a missing value is _MISSING."""
     if sign == "exists":
-        return lambda value: (value is not _MISSING) is wanted
+        return lambda value: (value is not _MISSING) is operand
     if sign in ("in", "nin"):
-        equal = [_holding("eq", one) for one in wanted]
-        return lambda value: any(holds(value) for holds in equal) is (sign == "in")
-    equals = _holding("eq", wanted) if sign in ("ne", "contains") else None
+        members = [_value_test("eq", member) for member in operand]
+        return lambda value: any(equals(value) for equals in members) is (sign == "in")
+    equals = _value_test("eq", operand) if sign in ("ne", "contains") else None
     if sign == "ne" and equals:
         return lambda value: not equals(value)
-    kind, test = kind_of(wanted), _TESTS[sign]
+    kind, test = kind_of(operand), _TESTS[sign]
 
     def holds(value: Any) -> bool:
-        if equals is not None and isinstance(value, list | tuple):  # only "contains" comes to this
+        if equals is not None and isinstance(value, list | tuple):  # only for "contains"
             return any(equals(element) for element in value)
-        return kind_of(value) == kind and bool(test(_as_stored(value), wanted))
+        return kind_of(value) == kind and bool(test(_as_stored(value), operand))
 
     return holds
 
@@ -107,3 +107,35 @@ def _as_stored(value: Any) -> Any:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
+
+
+def passes_all(node: Filter) -> bool:
+    """Return whether a filter restricts nothing, whatever is stored: And(()), an empty prefix, `nin []` and the like.
+
+    Before a delete, such a filter should be an explicit choice.
+    """
+    match node:
+        case And(members):
+            return all(passes_all(member) for member in members)
+        case Or(members):
+            return any(passes_all(member) for member in members)
+        case Not(member):
+            return _passes_none(member)
+        case Comparison(_, "prefix" | "contains", value):
+            return bool(value == "")
+        case Comparison(_, "nin", value):
+            return not value
+    return False
+
+
+def _passes_none(node: Filter) -> bool:
+    match node:
+        case Or(members):
+            return all(_passes_none(member) for member in members)
+        case And(members):
+            return any(_passes_none(member) for member in members)
+        case Not(member):
+            return passes_all(member)
+        case Comparison(_, "in", value):
+            return not value
+    return False

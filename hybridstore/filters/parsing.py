@@ -1,4 +1,4 @@
-"""Filters from what people and programs write: the mapping form, and the command line's text."""
+"""Parsing: filters from mappings and from the command line's text, and back to mappings."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 from hybridstore.errors import InputError
 from hybridstore.filters.tree import KNOWN_OPERATORS, And, Comparison, Filter, Not, Or, members_of
 
-MAX_LEVELS = 64  # keeps every recursion over a tree shallow, and SQLite's expressions under its depth of 1,000
-# SQLite prepares that many in 0.4 s, and 5,000 in 5 s; it takes 32,766 values, 5 a comparison.
+MAX_LEVELS = 64  # keeps recursion over a tree shallow, and SQLite's expressions under its limit of 1,000 levels
+# SQLite prepares that many in 0.4 s, and 5,000 in 5 s; its limit is 32,766 values, of which a comparison takes 5.
 MAX_CONDITIONS = 2_000
 
 _SIGNS = {
@@ -28,60 +28,60 @@ _SIGNS = {
 
 
 def parse(where: Mapping[str, Any] | Filter | None) -> Filter | None:
-    """Give the filter that `where` means; None (no restriction) for None and the empty mapping.
+    """Return the filter for `where`; None (no restriction) for None and the empty mapping.
 
-    Raises InputError for an unknown operator, a value that cannot be compared, or a tree over the bounds.
+    Raises InputError for an unknown operator, a value that cannot be compared, or a tree that is too deep or too large.
     """
     if where is None or (isinstance(where, Mapping) and not where):
         return None
-    tree = _parsed(where, 1)
-    level, conditions, front = 0, 0, [tree]
-    while front:
-        level, conditions = level + 1, conditions + len(front)
+    tree = _parse(where, 1)
+    level, conditions, nodes = 0, 0, [tree]
+    while nodes:
+        level, conditions = level + 1, conditions + len(nodes)
         if level > MAX_LEVELS or conditions > MAX_CONDITIONS:
             raise InputError(
                 f"the filter is over {MAX_LEVELS} levels deep or {MAX_CONDITIONS:,} conditions large; "
-                "flatten it, or put many values of one field into $in"
+                "flatten it, or use $in for many values of one field"
             )
-        front = [member for node in front for member in members_of(node)]
+        nodes = [member for node in nodes for member in members_of(node)]
     return tree
 
 
-def _parsed(where: object, level: int) -> Filter:
+def _parse(where: object, level: int) -> Filter:
     if isinstance(where, Filter):
         return where
     if not isinstance(where, Mapping):
-        raise InputError(f"a filter is a mapping, or made with field(…), not {where!r}")
-    if level > MAX_LEVELS:  # asked here too, as a mapping may contain itself
+        raise InputError(f"a filter is a mapping or made with field(…); {where!r} is neither")
+    if level > MAX_LEVELS:  # checked here too, as a mapping may contain itself
         raise InputError(f"the filter is over {MAX_LEVELS} levels deep; flatten it")
     parts: list[Filter] = []
     for key, value in where.items():
         if key in ("$and", "$or"):
             if not isinstance(value, list | tuple):
                 raise InputError(f"{key} takes a list of filters, not {value!r}")
-            members = tuple(_parsed(member, level + 1) for member in value)
+            members = tuple(_parse(member, level + 1) for member in value)
             parts.append(And(members) if key == "$and" else Or(members))
         elif key == "$not":
-            parts.append(Not(_parsed(value, level + 1)))
+            parts.append(Not(_parse(value, level + 1)))
         elif isinstance(value, Mapping):
-            parts.extend(_compared(key, value))
+            parts.extend(_comparisons(key, value))
         else:
             parts.append(Comparison(key, "eq", value))
     return parts[0] if len(parts) == 1 else And(tuple(parts))
 
 
-def _compared(name: str, operators: Mapping[Any, Any]) -> Iterable[Comparison]:
+def _comparisons(name: str, operators: Mapping[Any, Any]) -> Iterable[Comparison]:
     unknown = [key for key in operators if not (isinstance(key, str) and key.startswith("$"))]
     if unknown or not operators:
         raise InputError(
-            f"{name!r} is compared with a mapping that has {f'the key {unknown[0]!r}' if unknown else 'no keys'}; "
-            f'operators are {KNOWN_OPERATORS}, and nested fields are written with dots: "author.name"'
+            f"the mapping for {name!r} has {f'the key {unknown[0]!r}' if unknown else 'no keys'}; operators are "
+            f'{KNOWN_OPERATORS}, and nested fields are written with dots: "author.name"'
         )
     return (Comparison(name, key[1:], value) for key, value in operators.items())
 
 
-def to_dict(filter: Filter) -> dict[str, Any]:  # noqa: A002 - the word for it
-    """Give the mapping form, ready for JSON: `parse(to_dict(filter))` is the filter again."""
+def to_dict(filter: Filter) -> dict[str, Any]:  # noqa: A002 - the plain word
+    """Return the mapping form, ready for JSON: `parse(to_dict(filter))` is the same filter."""
     match filter:
         case Comparison(name, sign, value):
             plain = list(value) if isinstance(value, tuple) else value
@@ -93,46 +93,46 @@ def to_dict(filter: Filter) -> dict[str, Any]:  # noqa: A002 - the word for it
 
 
 def from_text(text: str) -> Filter:
-    """Give the filter a command line means: a JSON object, `name OP value`, or `name?` (is there).
+    """Return the filter for a command line's text: a JSON object, `name OP value`, or `name?` (exists).
 
-    OP is = != > >= < <= ~ (contains) or ^= (prefix). The value is read as JSON where it is JSON (2020, true,
-    "2020"), else as it stands; after ^= it is always a text. Raises InputError for anything else.
+    OP is = != > >= < <= ~ (contains) or ^= (prefix). For the value see `value_from_text`; after ^= it is always a
+    string. Raises InputError for anything else.
     """
     text = text.strip()
     if text.startswith("{"):
         try:
-            where = json.loads(text, object_pairs_hook=_no_key_twice)
+            where = json.loads(text, object_pairs_hook=_without_duplicates)
         except InputError:
             raise
         except (ValueError, RecursionError) as error:
-            raise InputError(f"the filter begins like a JSON object but is none: {error}") from error
+            raise InputError(f"the filter is not a valid JSON object: {error}") from error
         tree = parse(where)
         return And(()) if tree is None else tree
-    found = re.fullmatch(r"(.+?)\s*(!=|>=|<=|\^=|==?|>|<|~)\s*(.*)", text, flags=re.DOTALL)
-    if found is None:
+    match = re.fullmatch(r"(.+?)\s*(!=|>=|<=|\^=|==?|>|<|~)\s*(.*)", text, flags=re.DOTALL)
+    if match is None:
         if len(text) > 1 and text.endswith("?"):
             return Comparison(text[:-1].rstrip(), "exists", True)
         raise InputError(
-            f"{text!r} is no filter; write year>=2020, lang=en, title~word, uri^=http, tag? or a JSON object"
+            f"{text!r} is not a filter; write year>=2020, lang=en, title~word, uri^=http, tag? or a JSON object"
         )
-    name, sign, value = found.groups()
+    name, sign, value = match.groups()
     operand = value_from_text(value)
     return Comparison(name, _SIGNS[sign], value if sign == "^=" and not isinstance(operand, str) else operand)
 
 
 def value_from_text(text: str) -> Any:
-    """Give the value a command line means: JSON where it is JSON (2020, true, "2020"), else the text as it stands."""
+    """Return the value of a command line's text: parsed if it is JSON (2020, true, "2020"), else the text itself."""
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(text, parse_constant=_reject_constant)
     except (ValueError, RecursionError):
         return text
 
 
-def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(dict(pairs)) < len(pairs):
-        raise InputError("the filter names one key twice, which would drop the first; put both into $and")
+        raise InputError("the filter has the same key twice; combine both conditions with $and")
     return dict(pairs)
 
 
-def _no_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(name)

@@ -1,4 +1,4 @@
-"""The filter tree: comparisons of a field with a value, joined by and, or, not; and how it is built in Python."""
+"""The filter tree: comparisons of fields with values, joined by and, or, not; and `field`, which builds them."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ _ORDERED = ("gt", "gte", "lt", "lte")
 
 
 @lru_cache(maxsize=1024)
-def place_of(name: str) -> str | tuple[str, ...]:
-    """Give where a field's values stand: "id", "title" or "uri", or the keys that lead to it in the metadata.
+def field_path(name: str) -> str | tuple[str, ...]:
+    """Return the keys that lead to a field in the metadata, or "id", "title" or "uri" for the document's own fields.
 
-    Raises InputError for an unknown "@" field, a leading "$", a stray backslash, or what no stored key can be.
+    Raises InputError for an unknown "@" field, a leading "$", a stray backslash, or a name that no stored key can have.
     """
     if name in OWN_FIELDS:
         return name[1:]
     if name.startswith("@"):
-        raise InputError(f"no field {name!r}; there are {', '.join(OWN_FIELDS)}, and metadata so named is \\{name}")
+        raise InputError(
+            f"unknown field {name!r}; known are {', '.join(OWN_FIELDS)}; write \\{name} for metadata of that name"
+        )
     if name.startswith("$"):
-        raise InputError(f"{name!r} is not $and, $or or $not; a field so named is written \\{name}")
+        raise InputError(f"{name!r} is not $and, $or or $not; write \\{name} for a field of that name")
     if "\0" in name or not _is_utf8(name):  # SQLite compares JSON keys only up to a NUL
-        raise InputError(f"the field name {name!r} holds a NUL or half a surrogate pair; rename that field")
+        raise InputError(f"the field name {name!r} contains NUL or a lone surrogate; rename the field")
     keys = [""]
     for sign in re.findall(r"\\.?|[^\\]", name, flags=re.DOTALL):
         if sign == ".":
@@ -41,14 +43,14 @@ def place_of(name: str) -> str | tuple[str, ...]:
         elif sign in ("\\.", "\\@", "\\$", "\\\\"):
             keys[-1] += sign[1]
         elif sign.startswith("\\"):
-            raise InputError(f"the field name {name!r} has a stray backslash; a backslash itself is written \\\\")
+            raise InputError(f"the field name {name!r} has a stray backslash; write \\\\ for a backslash")
         else:
             keys[-1] += sign
     return tuple(keys)
 
 
 def kind_of(value: object) -> str:
-    """Give the type a value is compared as: "null", "boolean", "number", "text", or "other" for all else."""
+    """Return the type a value is compared as: "null", "boolean", "number", "text" or "other"."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else "boolean"
     if isinstance(value, int | float):
@@ -70,16 +72,16 @@ class Filter:
     def __invert__(self) -> Not:
         return Not(self)
 
-    def __bool__(self) -> NoReturn:  # `a and b` or `1 < field("x") < 5` would silently drop a half
-        raise InputError("a filter is neither true nor false; combine filters with & | ~ and put each in brackets")
+    def __bool__(self) -> NoReturn:  # `a and b` and `1 < field("x") < 5` would silently drop one half
+        raise InputError("a filter has no truth value; combine filters with & | ~ and put each in brackets")
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison(Filter):
     """`field` compared with `value` by `operator`, one of OPERATORS; the values of in and nin become a tuple.
 
-    `kind` is kind_of(value), or a tuple of them; it makes "= 1" and "= True" unequal. Raises InputError for a
-    field, operator or value that cannot be.
+    `kind` is kind_of(value), or a tuple of them; it makes "= 1" and "= True" unequal. Raises InputError for an invalid
+    field, operator or value.
     """
 
     field: str
@@ -89,36 +91,37 @@ class Comparison(Filter):
 
     def __post_init__(self) -> None:
         if not isinstance(self.field, str):
-            raise InputError(f"a field's name is text, not {self.field!r}")
-        place_of(self.field)
+            raise InputError(f"a field name must be a string, not {self.field!r}")
+        field_path(self.field)
         if self.operator not in OPERATORS:
-            raise InputError(f"{self.field!r}: unknown operator {self.operator!r}; there are {KNOWN_OPERATORS}")
-        here = f"${self.operator} of {self.field!r}"
+            raise InputError(f"{self.field!r}: unknown operator {self.operator!r}; use one of {KNOWN_OPERATORS}")
+        where = f"${self.operator} of {self.field!r}"
         if self.operator in ("in", "nin"):
             if isinstance(self.value, str | bytes | Mapping) or not isinstance(self.value, Iterable):
-                raise InputError(f"{here} takes a list of values, not {self.value!r}")
+                raise InputError(f"{where} takes a list of values, not {self.value!r}")
             object.__setattr__(self, "value", tuple(self.value))
-            object.__setattr__(self, "kind", tuple(_operand_kind(here, value) for value in self.value))
+            object.__setattr__(self, "kind", tuple(_operand_kind(where, value) for value in self.value))
             return
-        kind = _operand_kind(here, self.value)
+        kind = _operand_kind(where, self.value)
         object.__setattr__(self, "kind", kind)
-        wanted = {"exists": "boolean", "prefix": "text"}.get(self.operator, kind)
-        if kind != wanted:
-            raise InputError(f"{here} takes {'true or false' if wanted == 'boolean' else 'a text'}, not {self.value!r}")
+        required = {"exists": "boolean", "prefix": "text"}.get(self.operator, kind)
+        if kind != required:
+            expected = "true or false" if required == "boolean" else "text"
+            raise InputError(f"{where} takes {expected}, not {self.value!r}")
         if self.operator in _ORDERED and kind == "null":
-            raise InputError(f"{here}: null has no order; use $eq, $ne or $exists")
+            raise InputError(f"{where}: null has no order; use $eq, $ne or $exists")
 
 
 @dataclass(frozen=True, slots=True)
 class And(Filter):
-    """All of `filters` hold; of none, it keeps everything."""
+    """All of `filters` hold; with no filters, every document passes."""
 
     filters: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or(Filter):
-    """At least one of `filters` holds; of none, it keeps nothing."""
+    """At least one of `filters` holds; with no filters, no document passes."""
 
     filters: tuple[Filter, ...]
 
@@ -136,15 +139,15 @@ def _comparing(name: str) -> Callable[[Field, object], Comparison]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Field:
-    """A field on its way into a comparison: `field("year") >= 2020`, and so on with == != > < <=.
+    """A field to be compared with ==, !=, >, >=, < or <=: `field("year") >= 2020`.
 
-    `.in_([…])` and `.nin([…])`: equal to one, or none, of the values. `.contains(x)`: a list with that element
-    or a text with that part. `.prefix(x)`: a text that begins so. `.exists()`, `.exists(False)`: is there, is not.
+    `.in_([…])` and `.nin([…])`: equal to one, or none, of the values. `.contains(x)`: a list with that element or a
+    string with that substring. `.prefix(x)`: a string that starts so. `.exists()`, `.exists(False)`: present, missing.
     """
 
     name: str
 
-    __hash__ = None  # type: ignore[assignment]  # == builds a comparison, so it cannot find a key
+    __hash__ = None  # type: ignore[assignment]  # == builds a comparison, so a Field cannot be a key
     __eq__ = _comparing("eq")  # type: ignore[assignment]
     __ne__ = _comparing("ne")  # type: ignore[assignment]
     __gt__, __ge__ = _comparing("gt"), _comparing("gte")
@@ -153,17 +156,17 @@ class Field:
     contains, prefix = _comparing("contains"), _comparing("prefix")
 
     def exists(self, value: bool = True) -> Comparison:
-        """Ask that the field is there (null counts), or with False that it is not."""
+        """Compare by whether the field is present (null counts as present), or with False, missing."""
         return Comparison(self.name, "exists", value)
 
 
 def field(name: str) -> Field:
-    """Name a field to compare: `field("author.name") == "Ada"`."""
+    """Return a field to be compared: `field("author.name") == "Ada"`."""
     return Field(name)
 
 
 def members_of(node: Filter) -> tuple[Filter, ...]:
-    """Give the filters that a filter is made of; () for a comparison."""
+    """Return the filters that a filter is made of; () for a comparison."""
     match node:
         case And(members) | Or(members):
             return members
@@ -173,19 +176,19 @@ def members_of(node: Filter) -> tuple[Filter, ...]:
             return ()
 
 
-def _operand_kind(here: str, value: object) -> str:
+def _operand_kind(where: str, value: object) -> str:
     kind = kind_of(value)
     if kind == "other":
         raise InputError(
-            f"{here} cannot compare with {value!r}: a value is a text, number, true, false or null; "
-            "for a list write $in or $contains"
+            f"{where} cannot compare with {value!r}: a value is a string, number, true, false or null; "
+            "for a list use $in or $contains"
         )
     if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{here} cannot compare with {value!r}, which no JSON number can be")
+        raise InputError(f"{where} cannot compare with {value!r}, which is not a JSON number")
     if kind == "number" and isinstance(value, int) and value not in INT64:
-        raise InputError(f"{here} cannot compare with {value!r}: integers go from -2**63 to 2**63 - 1; use a float")
+        raise InputError(f"{where} cannot compare with {value!r}: integers go from -2**63 to 2**63 - 1; use a float")
     if isinstance(value, str) and not _is_utf8(value):
-        raise InputError(f"{here} cannot compare with {value!r}: it holds half a surrogate pair")
+        raise InputError(f"{where} cannot compare with {value!r}: it contains a lone surrogate")
     return kind
 
 
@@ -199,5 +202,5 @@ def _is_utf8(text: str) -> bool:
 
 def _flat(group: type[And | Or], node: Filter) -> tuple[Filter, ...]:
     if not isinstance(node, Filter):
-        raise InputError(f"a filter is combined with filters, not with {node!r}; put each comparison in brackets")
+        raise InputError(f"filters combine with filters only, not with {node!r}; put each comparison in brackets")
     return members_of(node) if isinstance(node, group) else (node,)

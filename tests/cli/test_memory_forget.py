@@ -111,7 +111,7 @@ def test_documents_that_are_no_notes_stay(run, remembered):
         (["rome", "--all"], 2, "one of the three"),
         (["rome", "--where", "a=1"], 2, "one of the three"),
         (["--where", "{}", "--yes"], 1, "restricts nothing"),
-        (["--where", "", "--yes"], 1, "is no filter"),
+        (["--where", "", "--yes"], 1, "is not a filter"),
         (["--where", "memory.in=default", "--yes"], 1, "every one of the 3 notes .* everything=True \\(--all\\)"),
         (["--all", "--yes", "--namespace", ""], 1, "a namespace must be one or more non-empty texts"),
     ],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hybridstore.filters import matches, matching, parse
+from hybridstore.filters import matches, parse, predicate
 
 PAPER = {
     "year": 2020,
@@ -89,7 +89,7 @@ def kept(where, metadata=PAPER, **own):
         ({"@uri": {"$ne": 5}}, True),
     ],
 )
-def test_a_filter_keeps_what_it_says(where, expected):
+def test_a_filter_keeps_the_matching_documents(where, expected):
     assert kept(where, id="x", title="Title", uri="file:///a") is expected
 
 
@@ -99,7 +99,7 @@ def test_no_filter_and_the_empty_mapping_restrict_nothing():
     assert matches(None, {})
 
 
-def test_neighbours_beyond_float_precision_stay_apart():
+def test_adjacent_integers_beyond_float_precision_are_distinct():
     assert kept({"n": 2**53 + 1}, {"n": 2**53 + 1})
     assert not kept({"n": float(2**53)}, {"n": 2**53 + 1})
     assert kept({"n": {"$gt": float(2**53)}}, {"n": 2**53 + 1})
@@ -111,8 +111,8 @@ def test_a_stored_integer_beyond_int64_compares_as_a_float():
     assert kept({"n": {"$lt": -1e308}}, {"n": -(10**400)})
 
 
-def test_a_filter_read_once_tells_of_many_documents():
-    passes = matching(parse({"$or": [{"year": {"$gt": 2000}}, {"@id": "old"}], "$not": {"tags": {"$contains": "b"}}}))
+def test_a_predicate_is_built_once_for_many_documents():
+    passes = predicate(parse({"$or": [{"year": {"$gt": 2000}}, {"@id": "old"}], "$not": {"tags": {"$contains": "b"}}}))
     documents = [
         ({"year": 2020, "tags": ["a"]}, "new", True),
         ({"year": 2020, "tags": ["a", "b"]}, "new", False),

@@ -1,4 +1,4 @@
-"""Filters as they are written, in mappings and on the command line; and what is refused."""
+"""Parsing filters from mappings and the command line, and its errors."""
 
 import math
 
@@ -20,7 +20,7 @@ from hybridstore.filters import (
 
 
 @pytest.mark.parametrize(
-    ("where", "says"),
+    ("where", "message"),
     [
         ({"year": {"$gtee": 1}}, r"\$gte, "),
         ({"year": {"gte": 1}}, r'\$gte.*"author.name"'),
@@ -32,17 +32,17 @@ from hybridstore.filters import (
         ({"$or": [1]}, "mapping"),
         ({"$not": 5}, "mapping"),
         ({"lang": ["en"]}, r"\$in"),
-        ({"lang": {"$eq": {"a": 1}}}, "text, number"),
-        ({"lang": b"en"}, "text, number"),
+        ({"lang": {"$eq": {"a": 1}}}, "string, number"),
+        ({"lang": b"en"}, "string, number"),
         ({"lang": {"$in": "en"}}, "list of values"),
         ({"lang": {"$in": 5}}, "list of values"),
-        ({"lang": {"$in": [["en"]]}}, "text, number"),
+        ({"lang": {"$in": [["en"]]}}, "string, number"),
         ({"a": math.nan}, "JSON number"),
         ({"a": {"$lt": math.inf}}, "JSON number"),
         ({"a": 2**63}, r"2\*\*63"),
         ({"a": {"$in": [-(2**63) - 1]}}, r"2\*\*63"),
         ({"a": {"$gt": None}}, r"\$exists"),
-        ({"a": {"$prefix": 1}}, "a text"),
+        ({"a": {"$prefix": 1}}, "takes text"),
         ({"a": {"$exists": 1}}, "true or false"),
         ({"a": "\ud800"}, "surrogate"),
         ({"a\ud800": 1}, "surrogate"),
@@ -50,13 +50,13 @@ from hybridstore.filters import (
         ({"a\\b": 1}, "backslash"),
         ({"a\\": 1}, "backslash"),
         ({"@date": 1}, "@title"),
-        ({5: 1}, "name is text"),
+        ({5: 1}, "name must be a string"),
         ("year>1", "mapping"),
         ([("year", 1)], "mapping"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_a_remedy(where, says):
-    with pytest.raises(InputError, match=says):
+def test_an_invalid_filter_is_rejected_with_a_remedy(where, message):
+    with pytest.raises(InputError, match=message):
         parse(where)
 
 
@@ -118,7 +118,7 @@ def test_size_is_bounded_but_not_that_of_a_list():
         ("{}", {"$and": []}),
     ],
 )
-def test_the_command_line_form_means(text, meant):
+def test_the_command_line_form(text, meant):
     assert from_text(text) == parse(meant)
 
 
@@ -139,6 +139,6 @@ def test_the_command_line_form_means(text, meant):
         '{"a": ' + "1" * 5000 + "}",
     ],
 )
-def test_a_command_line_form_that_means_nothing_is_refused(text):
+def test_an_invalid_command_line_filter_is_rejected(text):
     with pytest.raises(InputError):
         from_text(text)

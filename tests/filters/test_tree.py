@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybridstore.errors import InputError
-from hybridstore.filters import And, Comparison, Not, Or, field, from_text, matches, parse, place_of, to_dict
+from hybridstore.filters import And, Comparison, Not, Or, field, field_path, from_text, matches, parse, to_dict
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
 names = st.text(st.sampled_from("ab_é"), min_size=1, max_size=3)
@@ -36,7 +36,7 @@ trees = st.recursive(
 )
 
 
-def test_the_builder_builds_what_the_mapping_says():
+def test_the_builder_and_the_mapping_form_give_equal_filters():
     year = field("year")
     pairs = [
         (year == 1, {"year": 1}),
@@ -82,12 +82,12 @@ def test_a_filter_survives_its_mapping_form_and_json(tree):
 
 
 @given(trees, st.dictionaries(names, scalars | st.lists(scalars, max_size=3), max_size=4))
-def test_a_negation_keeps_exactly_the_rest(tree, metadata):
+def test_a_negation_keeps_the_complement(tree, metadata):
     assert matches(~tree, metadata) is not matches(tree, metadata)
 
 
-def test_a_place_is_a_column_or_a_path_of_keys():
-    assert place_of("@id") == "id"
-    assert place_of("a..b") == ("a", "", "b")
-    assert place_of(r"\@id.a\\\.b.") == ("@id", r"a\.b", "")
-    assert place_of("a.@id.$x") == ("a", "@id", "$x")
+def test_a_field_path_is_an_own_field_or_keys():
+    assert field_path("@id") == "id"
+    assert field_path("a..b") == ("a", "", "b")
+    assert field_path(r"\@id.a\\\.b.") == ("@id", r"a\.b", "")
+    assert field_path("a.@id.$x") == ("a", "@id", "$x")

@@ -20,7 +20,7 @@ from hybridstore.backends.resident.field_values import MISSING, Mask, Values, de
 from hybridstore.backends.resident.owners import Documents, Place
 from hybridstore.backends.sqlite.change_log import changes
 from hybridstore.backends.sqlite.where_sql import path_of
-from hybridstore.filters import And, Comparison, Filter, Not, Or, place_of
+from hybridstore.filters import And, Comparison, Filter, Not, Or, field_path
 from hybridstore.filters.tree import members_of
 
 
@@ -43,7 +43,7 @@ class Columns:
         """
         if self._budget <= 0 or _by_id(where):
             return None
-        places = list(dict.fromkeys(place_of(one.field) for one in _comparisons(where)))
+        places = list(dict.fromkeys(field_path(one.field) for one in _comparisons(where)))
         with self._lock:
             here = self._brought_to(connection, revision)
             if here is None or not self._have(connection, here, places):
@@ -100,7 +100,7 @@ def _mask(node: Filter, columns: Mapping[Place, Values], count: int) -> Mask:
         case Not(member):
             return ~_mask(member, columns, count)
         case Comparison(name, sign, wanted):
-            return columns[place_of(name)].mask(sign, wanted)
+            return columns[field_path(name)].mask(sign, wanted)
     raise TypeError(node)  # parse let nothing else through
 
 

@@ -15,7 +15,7 @@ from hybridstore.backends.resident.chunk_ids import Chunks, Ids, came_and_went
 from hybridstore.backends.resident.field_values import MISSING, Mask, decoded
 from hybridstore.backends.sqlite.connection import rows
 from hybridstore.backends.values import ChunkChange
-from hybridstore.filters import Filter, matching
+from hybridstore.filters import Filter, predicate
 
 _PAGE = 4096  # rows that SQLite gives as one text a column: a row each would take twice as long
 _MOST_LATE = 256  # documents held against a filter one by one, at about 1.5 µs a comparison
@@ -24,7 +24,7 @@ _MOST_DEAD = 0.2  # share of dead chunks beyond which they are cleared out
 _MOST_ADDED = 0.1  # share of chunks added at once beyond which reading anew is cheaper
 _NONE: Ids = np.empty(0, np.int64)
 
-Place = str | tuple[str, ...]  # of filters.place_of
+Place = str | tuple[str, ...]  # of filters.field_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Documents:
         found = self.chunks.ids.take(np.flatnonzero(mask))  # four times as fast as ids[mask]
         if not self.late:
             return found
-        passes = matching(where)
+        passes = predicate(where)
         late = np.array([passes(d.metadata, {"id": d.id, "title": d.title, "uri": d.uri}) for d in self.late])
         return np.concatenate([found, self.late_chunks[late[self.late_owners]]])
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from hybridstore.backends.sqlite import keyword_index
 from hybridstore.backends.values import Restriction
-from hybridstore.filters import And, Comparison, Filter, Not, Or, kind_of, parse, place_of
+from hybridstore.filters import And, Comparison, Filter, Not, Or, field_path, kind_of, parse
 from hybridstore.text.expressions import AllOf, NotOf, passes_empty
 
 Sql = tuple[str, list[object]]
@@ -65,7 +65,7 @@ def _condition(node: Filter, table: str) -> Sql:
         case Not(member):
             return _negated(_condition(member, table))
         case Comparison(name, sign, value):
-            place = place_of(name)
+            place = field_path(name)
             asked = _NEGATIONS.get(sign, sign)
             found = (
                 _own(f"{table}.{place}", asked, value)
