@@ -42,7 +42,7 @@ def read(path: Path) -> Source:
 
     texts, vectors = [], []
     with hs.open(path, create=False) as store:
-        for stored in store.backend.scan(vectors=True):
+        for stored in store.scan(vectors=True):
             for chunk, vector in zip(stored.chunks, stored.vectors if stored.vectors is not None else (), strict=True):
                 text = stored.document.text[chunk.start : chunk.end]
                 words = (f"{stored.document.title}. {text}" if stored.document.title else text).split()

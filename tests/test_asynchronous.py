@@ -72,7 +72,7 @@ async def test_a_new_public_method_gets_its_twin_by_itself(path):
             return (str(n) for n in range(times))
 
     with hs.open(path, embedder="none") as plain:
-        louder = AsyncStore(Louder(plain.backend))
+        louder = AsyncStore(Louder(plain._backend))
         assert (await louder.shout("hey")).startswith("HEY in hybridstore-AsyncStore")
         assert louder.shout.__doc__ == "Shout."
         assert [each async for each in louder.shouts(130)] == [str(n) for n in range(130)]
@@ -88,7 +88,7 @@ async def test_a_store_is_filled_searched_and_read_without_blocking_calls(path):
         assert hits[0].document_id == "d7"
         assert [each.id async for each in store.documents()] == [f"d{n}" for n in range(150)]
         assert (await store.get("d3")).text == "The number 3 bus leaves early."
-        assert store.backend.path == str(path)
+        assert store.location == str(path)
         with pytest.raises(NotFound):
             await store.get("none such")
 

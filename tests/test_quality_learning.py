@@ -64,7 +64,7 @@ def told_to_accept(tune, accepted):
     says = iter(accepted)
 
     def tuned(store, **options):
-        assert store.backend.learning.model() is None  # each tuning begins where the store was
+        assert store.learning.model() is None  # each tuning begins where the store was
         report = tune(store, most=260, settings=AdapterSettings(soft=0.0), **options)
         return replace(report, verdict=replace(report.verdict, accepted=next(says)))
 

@@ -31,7 +31,6 @@ from hybridstore.errors import HybridstoreError, InputError
 from hybridstore.evaluation import Collection, runner
 from hybridstore.evaluation.metrics import mean
 from hybridstore.search.transforms import Affine, write
-from hybridstore.store import calibration
 from hybridstore.store.embedder_choice import embedded_text, identify
 from hybridstore.tuning.drift import SAMPLE, compensate
 
@@ -61,7 +60,7 @@ class Remembering:
 def embedded(store: hs.Store) -> dict[str, Vector]:
     """Give the vectors there are by what was embedded."""
     known: dict[str, Vector] = {}
-    for each in store.backend.scan(vectors=True):
+    for each in store.scan(vectors=True):
         document = each.document
         for chunk, vector in zip(each.chunks, () if each.vectors is None else each.vectors, strict=True):
             known[embedded_text(document.title, chunk.heading, document.text[chunk.start : chunk.end])] = vector
@@ -76,13 +75,13 @@ def measured(store: hs.Store, collection: Collection, queries: int | None) -> Me
 def changed(store: hs.Store, new: Embedder, collection: Collection, options: argparse.Namespace) -> dict[str, Any]:
     """Measure a store of an old embedder's vectors, asked by the new one without and with a map."""
     before = measured(store, collection, options.queries)
-    learning, stored = store.backend.learning, store.stats().embedding
+    learning, stored = store.learning, store.stats().embedding
     if stored is None:
         raise InputError("a store without vectors has nothing to map to; give one that was filled with an embedder")
     number = learning.propose(_unmapped(new, stored.fingerprint, stored.dim, options.seed))
-    store._embedder.adopt_query(new)  # noqa: SLF001 - what is measured is what nobody would do
+    store.use_for_queries(new)
     learning.promote(number)
-    calibration.settle(store.backend, new)
+    store.calibrate(new)
     without = measured(store, collection, options.queries)
     model = compensate(store, new, sample=options.sample)
     mapped = measured(store, collection, options.queries)

@@ -40,7 +40,7 @@ class Searched:
     """A store whose searches are remembered, so that one search serves all ways of reading it."""
 
     def __init__(self, store: hs.Store) -> None:
-        self.backend = store.backend
+        self.chunks, self.embeddings, self.language = store.chunks, store.embeddings, store.language
         self._store, self._known = store, {}
 
     def unlogged(self) -> AbstractContextManager[None]:
@@ -63,7 +63,7 @@ def measured(store: hs.Store, collection: Collection, *, queries: int, made: int
     for name, options in GUARDS.items():
         found = list(harvest(searched, log, **options))
         guards[name] = _false(store, found, names, qrels)
-    chunks = store.backend.indexed()
+    chunks = store.chunks.count()
     possible = sum(1 for _ in from_corpus(store, most=_EVERYTHING, seed=seed))
     own = list(harvest(store, from_corpus(store, most=made, seed=seed)))
     made_triples = sum(each.triple is not None for each in own)
@@ -97,7 +97,7 @@ def measured(store: hs.Store, collection: Collection, *, queries: int, made: int
 def _false(store: hs.Store, found: Sequence[Harvested], names: dict[str, str], qrels: Qrels) -> dict[str, Any]:
     triples = [each.triple for each in found if each.triple is not None]
     chunks = {negative.chunk for triple in triples for negative in triple.negatives}
-    documents = {passage.chunk: passage.document_id for passage in store.backend.passages(sorted(chunks))}
+    documents = {passage.chunk: passage.document_id for passage in store.chunks.passages(sorted(chunks))}
     excluded: Counter[str | None] = Counter()
     relevant: Counter[str | None] = Counter()
     for triple in triples:
@@ -121,7 +121,7 @@ def _right(store: hs.Store, found: Sequence[Harvested], names: dict[str, str], q
     triples = [each.triple for each in found if each.triple is not None]
     told = []
     for triple in triples:
-        (passage,) = store.backend.passages([triple.positive])
+        (passage,) = store.chunks.passages([triple.positive])
         told.append(float(qrels.of(names[triple.query]).get(passage.document_id, 0) > 0))
     return round(mean(told), 4) if told else 0.0
 

@@ -79,7 +79,7 @@ def learned(store: hs.Store, people: People, before: Values) -> tuple[dict[str, 
     report, seconds = tuned(store)
     after, verdict = people.ask(store), report.verdict
     told = {
-        "chunks": store.backend.indexed(),
+        "chunks": store.chunks.count(),
         "accepted": verdict.accepted,
         "reason": verdict.reason,
         "gate": None if verdict.overall is None else rounded(verdict.overall),

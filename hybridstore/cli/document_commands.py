@@ -49,7 +49,7 @@ def list_(target: Target, *, conditions: tuple[str, ...], limit: int | None, as_
     Columns are told apart by tabs when the output goes to a program.
     """
     with target.open() as store:
-        rows = map(_row, islice(store.backend.scan(combined(conditions)), limit))
+        rows = map(_row, islice(store.scan(combined(conditions)), limit))
         if as_json:
             print_json_list(rows)
         elif sys.stdout.isatty():
@@ -104,7 +104,7 @@ def _print_rows(rows: Iterator[dict[str, Any]]) -> None:
 
 
 def _known(store: Store, ids: tuple[str, ...]) -> list[str]:
-    return list(store.backend.digests(list(dict.fromkeys(ids))))
+    return list(store.digests(list(dict.fromkeys(ids))))
 
 
 def _matching(store: Store, where: Filter) -> list[str]:

@@ -103,7 +103,7 @@ def _opened(target: Target, header: Header, embedder: str | None, *, ready: bool
 
     new = not Path(target.path).exists()
     store = target.open(create=True, language=header.language if new else None, embedder=embedder)
-    if embedder is not None or store.backend.embedding() is not None or ready:
+    if embedder is not None or store.embeddings.active is not None or ready:
         return store
     reference = NONE if header.embedding is None else header.embedding.reference
     if reference == GIVEN:

@@ -132,7 +132,7 @@ def harvest(
     if len(given) > 1:
         raise click.UsageError(f"{given[0]} and {given[1]} are two different things to do; name one")
     with target.open(embedder="none" if given else None) as store:
-        learning = store.backend.learning
+        learning = store.learning
         if show is not None:
             triple_output.show(store, show, as_json=as_json)
         elif jsonl is not None:
@@ -190,7 +190,7 @@ def _harvest(
             update(done, total, f"{done:,}/{total:,} questions", rate.of(done))
 
         every = harvesting.keep(store, found, replace=not add, progress=told)
-    triple_output.print_summary(every, store.backend.indexed(), store.backend.learning.count_triples(), as_json=as_json)
+    triple_output.print_summary(every, store.chunks.count(), store.learning.count_triples(), as_json=as_json)
 
 
 def _endpoint(url: str | None, model: str | None, sources: tuple[str, ...], judge: str) -> Endpoint | None:

@@ -61,7 +61,7 @@ def search(
     with target.open(log_queries=log) as store:
         results = store.search(" ".join(query), where=combined(conditions), **how)
         trace, confidence = results.trace, results.confidence
-        language = store.backend.language
+        language = store.language
     if as_json:
         fields = trace.to_dict()
         print_json({name: fields[name] for name in _SEARCH})

@@ -65,7 +65,7 @@ class Target:
 
     def _to_add(self, embedder: str | None, language: str | None) -> Store:
         store = self.open(create=True, embedder=embedder, language=language)
-        if embedder is not None or store.backend.embedding() is not None or not store.count():
+        if embedder is not None or store.embeddings.active is not None or not store.count():
             return store
         store.close()  # instead of half with and half without
         say("This store has no vectors, so none are made; `hybridstore reembed` gives it some.")

@@ -132,10 +132,10 @@ def print_asked(asked: Sequence[LoggedQuestion], *, as_json: bool) -> None:
 
 
 def _rows(store: Store, limit: int | None) -> Iterator[dict[str, Any]]:
-    triples = store.backend.learning.triples(limit=limit)
+    triples = store.learning.triples(limit=limit)
     while some := list(islice(triples, _AT_ONCE)):
         named = {chunk for triple in some for chunk in (triple.positive, *(each.chunk for each in triple.negatives))}
-        passages = {passage.chunk: passage for passage in store.backend.passages(sorted(named))}
+        passages = {passage.chunk: passage for passage in store.chunks.passages(sorted(named))}
         for triple in some:
             if triple.positive in passages:  # else it was removed since
                 yield _row(triple, passages)

@@ -92,7 +92,7 @@ def _fill(store: Store) -> None:
     """Make the vectors that are missing, if the embedder is to be had; say why if it is not."""
     from hybridstore.errors import HybridstoreError
 
-    if store.backend.building() is not None or not store.backend.pending_count():
+    if store.embeddings.building is not None or not store.embeddings.pending_count():
         return
     try:
         with progress("Embedding") as update:
@@ -133,7 +133,7 @@ def reembed(target: Target, *, embedder: str | None, quiet: bool) -> None:
         done = store.reembed(
             embedder, progress=lambda done, of: update(done, of, f"{done:,}/{of:,} chunks", rate.of(done))
         )
-        embedding = store.backend.embedding()
+        embedding = store.embeddings.active
     say(
         f"{count(done, 'vector')} made in {rate.seconds:.1f} s; "
         f"the store's embedder is {embedding.fingerprint if embedding else 'none'}."

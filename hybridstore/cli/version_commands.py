@@ -34,7 +34,7 @@ _EMBEDDED = (
 def history(target: Target, /, *, as_json: bool) -> None:
     """List the versions that the store has learned: which one is active, and what was measured about each."""
     with target.open(embedder="none") as store:
-        models = store.backend.learning.models()
+        models = store.learning.models()
     if as_json:
         print_json_list(_facts(model) for model in models)
         return
@@ -89,7 +89,7 @@ def promote(target: Target, /, *, version: str | None, force: bool, quiet: bool,
 
     with target.open() as store:
         number = _number(store, version, force=force)
-        now = store.backend.learning.model()
+        now = store.learning.model()
         if number == (now and now.number):
             say("It is in use already; nothing was changed.")
         else:
@@ -174,7 +174,7 @@ def _number(store: Store, version: str | None, *, force: bool) -> int | None:
 
     if version == _PLAIN:
         return None
-    models = {model.number: model for model in store.backend.learning.models()}
+    models = {model.number: model for model in store.learning.models()}
     if version is None:
         waiting = [model.number for model in models.values() if model.state == "candidate"]
         if not waiting:

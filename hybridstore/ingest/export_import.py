@@ -54,15 +54,14 @@ def export(
     gets (done, of). Raises FileRefused for a path that holds something else or cannot be written.
     """
     wanted = filters.parse(where)
-    backend = store.backend
-    with line_files.writing(file, _is_export, "export of a store") as stream, backend.snapshot():
-        total = backend.count() if wanted is None else sum(1 for _ in backend.scan(wanted))
-        background = backend.background() if vectors and wanted is None else None
-        stream.write(header_line(Header(backend.language, backend.embedding(), total, vectors, background)))
+    with line_files.writing(file, _is_export, "export of a store") as stream, store.snapshot():
+        total = store.count() if wanted is None else sum(1 for _ in store.scan(wanted))
+        background = store.state().calibration if vectors and wanted is None else None
+        stream.write(header_line(Header(store.language, store.embeddings.active, total, vectors, background)))
         done = 0
-        documents = backend.scan(wanted, vectors=vectors)
+        documents = store.scan(wanted, vectors=vectors)
         while page := list(islice(documents, _AT_ONCE)):
-            digests = backend.digests([str(stored.document.id) for stored in page])
+            digests = store.digests([str(stored.document.id) for stored in page])
             stream.writelines(document_line(stored, digests[str(stored.document.id)]) for stored in page)
             done += len(page)
             if progress:
@@ -105,10 +104,10 @@ def load(store: Store, file: File | Incoming, *, vectors: bool = True, progress:
         except InputError:
             writer.flush()
             raise
-    measured, active = header.background, store.backend.embedding()
-    known = store.backend.background() is not None
+    measured, active = header.background, store.embeddings.active
+    known = store.state().calibration is not None
     if measured is not None and not known and active is not None and active.fingerprint == measured.fingerprint:
-        store.backend.remember(measured)  # no model runs here that could measure it
+        store.embeddings.calibrate(measured)  # no model runs here that could measure it
     return writer.report
 
 

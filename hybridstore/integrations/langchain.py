@@ -202,7 +202,7 @@ class HybridStoreVectorStore(Holder, VectorStore):
         hits = self._search(query, max(k, fetch_k), kwargs)
         candidates = Candidates(
             scores=np.array([hit.score for hit in hits]),
-            vectors=self.store.backend.vectors([hit.chunk_id for hit in hits]),
+            vectors=self.store.chunks.vectors([hit.chunk_id for hit in hits]),
             documents=[hit.document_id for hit in hits],
             texts=[hit.text for hit in hits],
         )
@@ -290,7 +290,7 @@ def _document(hit: Hit, told: Mapping[str, Any] | None = None) -> Document:
 
 
 def _see_that_they_belong_together(store: Store, embedding: Embeddings | None, mode: str) -> None:
-    stored = store.backend.embedding()
+    stored = store.embeddings.active
     if stored is None:
         return
     if embedding is not None and stored.reference != GIVEN:

@@ -128,7 +128,7 @@ class HybridStoreLlamaVectorStore(BasePydanticVectorStore):
     def _remove(self, where: Filter | None) -> None:
         wanted = parse(where)
         # In one step: what another process has made something else meanwhile is not meant.
-        self._store.backend.remove_where(And(()) if wanted is None else wanted)
+        self._store.remove_where(And(()) if wanted is None else wanted)
 
     def get_nodes(self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None) -> list[BaseNode]:
         """Give the nodes that have one of the ids and pass the filters, in the order of the ids, else of the store."""

@@ -18,13 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hybridstore.backends.values import Conflict, Embedding, Entry
+from hybridstore.backends.values import Embedding
 from hybridstore.errors import EmbedderMismatch, InputError, NotFound
 from hybridstore.filters import And, Comparison, Filter, Not
 from hybridstore.integrations.memory_values import narrowed, passes
 from hybridstore.records import Chunk, Document
-from hybridstore.store import Store
-from hybridstore.store.document_checks import checked, content_digest, digest_of
+from hybridstore.store import Store, Writer
 from hybridstore.store.embedder_choice import GIVEN, unit
 from hybridstore.text.chunking import chunk as cut
 
@@ -69,7 +68,7 @@ class Memories:
     def __init__(self, store: Store, mode: str, *, given: bool) -> None:
         self._store, self._mode, self._given = store, mode, given
         store.search("", mode=mode)  # so that a wrong mode is told now
-        stored = store.backend.embedding()
+        stored = store.embeddings.active
         if given and stored is not None and stored.reference != GIVEN:
             raise InputError(_OTHERS.format(stored.fingerprint))
         if not given and stored is not None and stored.reference == GIVEN:
@@ -92,7 +91,7 @@ class Memories:
 
     def namespaces(self) -> set[tuple[str, ...]]:
         """Give the namespaces that have memories."""
-        return {place_of(id_)[0] for id_ in self._store.backend.ids(_alive(()))}
+        return {place_of(id_)[0] for id_ in self._store.ids(_alive(()))}
 
     def search(
         self,
@@ -116,7 +115,7 @@ class Memories:
             where = And((where, Comparison("@id", "in", [id_of(each.place) for each in self._passing(where, wanted)])))
         searched = And((where, _SEARCHED))
         found = self._ranked(query, vector, searched, page.stop)
-        if len(found) < page.stop and len(found) == len(self._store.backend.ids(searched)):
+        if len(found) < page.stop and len(found) == len(self._store.ids(searched)):
             found += islice(self._passing(And((where, Not(_SEARCHED))), None), page.stop - len(found))
         return found[page]
 
@@ -155,7 +154,7 @@ class Memories:
                     raise InputError(_OTHERS.format(error.stored)) from error
             for place, put in kept.items():
                 document, chunks = self._document(place, put)
-                if not put.texts and (self._given or self._store.backend.embedding()):
+                if not put.texts and (self._given or self._store.embeddings.active):
                     writer.flush()  # so that they lie in the order they were put
                     self._put_unsearched(document)
                 elif self._given:
@@ -184,34 +183,32 @@ class Memories:
         return Document(id=id_of(place), text=_BETWEEN.join(put.texts), metadata=metadata), chunks
 
     def _put_unsearched(self, document: Document) -> None:
-        document, backend = checked(document), self._store.backend
-        embedding = backend.embedding()
-        # A vector without a direction is near to nothing; without one `check` would miss it.
-        nowhere = None if embedding is None else np.zeros((1, embedding.dim), np.float32)
-        entry = Entry(document, content_digest(document, whole=True), (Chunk(0, 0),), (digest_of(""),), nowhere)
-        backend.put([entry], embedding=embedding)
+        embedding = self._store.embeddings.active
+        with self._store.writer(embed=False) as writer:
+            # A vector without a direction is near to nothing; without one `check` would miss it.
+            vectors = None if embedding is None else np.zeros((1, embedding.dim), np.float32)
+            if embedding is not None:
+                writer.bring(embedding)
+            writer.add_cut(document, (Chunk(0, 0),), vectors, whole=True)
 
     def put_off(self, place: Place) -> None:
-        """Let a memory's time begin again; nothing where another process has changed or removed it meanwhile."""
-        id_, backend = id_of(place), self._store.backend
-        with suppress(NotFound, Conflict, EmbedderMismatch):
-            with backend.snapshot():
-                stored, digest = backend.get(id_), backend.digests([id_])[id_]
-                known, embedding = backend.vectors_of(id_), backend.embedding()
-            document = stored.document
-            if _is_over(document.metadata) or "ttl" not in document.metadata:
+        """Let a memory's time begin again; nothing where it is over, or another process has removed it."""
+        id_ = id_of(place)
+
+        def decide(writer: Writer) -> None:
+            stored = next(self._store.scan(Comparison("@id", "eq", id_), vectors=True), None)
+            if stored is None or _is_over(stored.document.metadata) or "ttl" not in stored.document.metadata:
                 return
-            expires = now() + 60 * document.metadata["ttl"]
-            later = replace(document, metadata={**document.metadata, "expires": expires})
-            digests = [digest_of(document.text[chunk.start : chunk.end]) for chunk in stored.chunks]
-            vectors = np.stack([known[each] for each in digests]) if known.keys() >= set(digests) else None
-            content = content_digest(later, whole=False)
-            changed = Entry(later, content, stored.chunks, digests, vectors, replaces=digest)
-            backend.put([changed], embedding=None if vectors is None else embedding)
+            metadata = {**stored.document.metadata, "expires": now() + 60 * stored.document.metadata["ttl"]}
+            later = replace(stored.document, metadata=metadata)
+            writer.keep(stored, later, replaces=self._store.digests([id_])[id_])
+
+        with suppress(EmbedderMismatch):  # another process is changing the embedder
+            self._store.update(decide, embed=False)
 
     def sweep(self) -> int:
         """Remove the memories whose time is over; give how many."""
-        return self._store.backend.remove_where(And((_within(()), _over())))
+        return self._store.remove_where(And((_within(()), _over())))
 
 
 def now() -> float:

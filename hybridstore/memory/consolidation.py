@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from hybridstore.backends.learning import Feedback
-from hybridstore.backends.values import Restriction
 from hybridstore.errors import InputError
 from hybridstore.memory.note_storage import NoteChange, Place, StoredNote, ended
 from hybridstore.memory.notes import Note, note_of
@@ -58,10 +57,10 @@ def consolidate(place: Place, *, dry_run: bool, keep: str, similarity: float) ->
     if keep not in KEEP:
         raise InputError(f"keep is one of {', '.join(KEEP)}, not {keep!r}")
     check_similarity(similarity)
-    backend = place.store.backend
-    with backend.snapshot():
+    store = place.store
+    with store.snapshot():
         told: dict[str, list[Feedback]] = defaultdict(list)
-        for word in backend.learning.feedback():
+        for word in store.learning.feedback():
             told[word.document_id].append(word)
         groups = _groups(place)
         for group in groups:
@@ -105,7 +104,7 @@ def _worth(note: Note, told: Mapping[str, Sequence[Feedback]]) -> tuple[int, flo
 def _chunks(place: Place, uris: Sequence[str]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for first in range(0, len(uris), _AT_ONCE):
-        found |= place.store.backend.chunks_among(uris[first : first + _AT_ONCE], Restriction())
+        found |= place.store.chunks.of(uris[first : first + _AT_ONCE])
     return found
 
 
@@ -141,7 +140,7 @@ def _likeness(place: Place, kept: Note, others: Sequence[Note], chunks: Chunks) 
     for first in range(0, len(others), _AT_ONCE):
         some = others[first : first + _AT_ONCE]
         short = [note for note in some if len(own) == len(chunks.get(note.uri, ())) == 1]
-        vectors = place.store.backend.vectors([*own[:1], *(chunks[note.uri][0] for note in short)])
+        vectors = place.store.chunks.vectors([*own[:1], *(chunks[note.uri][0] for note in short)])
         known = [bool(vector.any()) for vector in vectors]  # one of zeros is none
         cosines = {
             note.id: float(vector @ vectors[0])
@@ -207,7 +206,7 @@ def _with(kept: Note, others: Sequence[Note]) -> Note:
 def _hand_over(place: Place, done: Sequence[Cluster]) -> None:
     """Give what was said about the others to the kept ones: these are what is found from now on."""
     chunks = _chunks(place, [note.uri for cluster in done for note in (cluster.kept, *cluster.others)])
-    place.store.backend.learning.hand_over(
+    place.store.learning.hand_over(
         {
             old: new
             for cluster in done

@@ -162,14 +162,14 @@ def place_in(document_id: str) -> int:
 
 def _ids(place: Place, session: str) -> list[str]:
     """Give the document ids of a session's turns, in order; a note that is called SESSION/something is none of them."""
-    found = place.store.backend.ids(field("@id").prefix(note_ids.session_prefix(place.namespace, session)))
+    found = place.store.ids(field("@id").prefix(note_ids.session_prefix(place.namespace, session)))
     before = len(note_ids.session_prefix(place.namespace, session))
     return sorted((id_ for id_ in found if note_ids.is_turn_number(id_[before:])), key=place_in)
 
 
 def _line(place: Place, ids: Sequence[str], first: int, now: datetime) -> list[Note | None]:
     """Give the turns in their places, from the first to the last that is there; None where one is gone or expired."""
-    documents = [place.store.backend.get(id_).document for id_ in ids]
+    documents = [place.store.get(id_) for id_ in ids]
     notes = [note_of(str(each.id), each.text, each.metadata) for each in documents]
     there = {place_in(note.uri): note for note in notes if not note.expired(now)}
     return [there.get(n) for n in range(first, max(there, default=0) + 1)]

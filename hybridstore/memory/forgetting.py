@@ -58,13 +58,13 @@ def ids_of(target: str | Iterable[str] | None, done: str) -> list[str]:
 def _passing(place: Place, target: Mapping[str, Any] | Filter | None, *, everything: bool) -> list[StoredNote]:
     mine = owned(place.namespace)
     wanted = filters.parse(target) if everything else restricting(target)
-    ids = place.store.backend.ids(mine if wanted is None else mine & wanted)
+    ids = place.store.ids(mine if wanted is None else mine & wanted)
     found = _with_versions(place, [str(place.namespace.note(id_)) for id_ in ids])
     notes = [stored.note for stored in found]
     heads = [note for note in notes if note.superseded_by is None]
     if not everything and len(heads) > 1:
         now = place.now()
-        there = place.store.backend.ids(mine & unexpired(now.timestamp()))
+        there = place.store.ids(mine & unexpired(now.timestamp()))
         if len(there) <= sum(not note.expired(now) for note in notes):
             named = ", ".join(repr(note.id) for note in notes[:_TOLD])
             raise InputError(
@@ -128,4 +128,4 @@ def purge(place: Place, target: Target, *, verify: bool, everything: bool) -> Pu
 
 def sweep(place: Place) -> int:
     """Remove what has expired in this namespace; give how many notes that were. They were invisible already."""
-    return place.store.backend.remove_where(owned(place.namespace) & (fact("expires") <= place.clock()))
+    return place.store.remove_where(owned(place.namespace) & (fact("expires") <= place.clock()))

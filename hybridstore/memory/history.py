@@ -12,7 +12,7 @@ from hybridstore.memory.notes import Note
 def history(place: Place, note: str) -> list[Note]:
     """Give a note with all that it superseded and that superseded it, oldest first; raises NotFound."""
     now = place.now()
-    with place.store.backend.snapshot():
+    with place.store.snapshot():
         found = {note: place.required(note).note}
         if found[note].expired(now):
             raise place.unknown(note)

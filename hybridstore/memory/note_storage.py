@@ -6,7 +6,6 @@ that supersede one fact make a chain of both, whichever comes first, and no lock
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -14,20 +13,17 @@ from dataclasses import field as dataclass_field
 from datetime import datetime
 from typing import TypeVar
 
-from hybridstore.backends.values import Conflict
-from hybridstore.errors import FileBusy, InputError, NotFound
+from hybridstore.errors import InputError, NotFound
 from hybridstore.filters import field
 from hybridstore.memory import note_ids
 from hybridstore.memory.note_ids import Namespace
 from hybridstore.memory.notes import Note, document_of, note_of
 from hybridstore.memory.timestamps import moment
 from hybridstore.memory.visibility import owned
-from hybridstore.store import Store
+from hybridstore.store import Store, Writer
 from hybridstore.store.document_checks import checked, content_digest
 
 T = TypeVar("T")
-
-_TRIES = 200  # of a change that others overtake: each time somebody else got on
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +74,12 @@ class Place:
         """Give a note of this namespace by its id; None where there is none."""
         if not isinstance(note, str) or not note:
             raise InputError(f"a note's id is a text that is not empty, not {note!r}")
-        document_id, backend = self.namespace.document(note), self.store.backend
-        with backend.snapshot():
-            digest = backend.digests([document_id]).get(document_id)
+        document_id, store = self.namespace.document(note), self.store
+        with store.snapshot():
+            digest = store.digests([document_id]).get(document_id)
             if digest is None:
                 return None
-            document = backend.get(document_id).document
+            document = store.get(document_id)
         return StoredNote(note_of(document_id, document.text, document.metadata), digest)
 
     def required(self, note: str) -> StoredNote:
@@ -99,7 +95,7 @@ class Place:
 
     def versions(self, note: str) -> list[str]:
         """Give the ids of the older versions of a note that was remembered again under its id, oldest first."""
-        found = self.store.backend.ids(field("@id").prefix(self.namespace.document(f"{note}~")))
+        found = self.store.ids(field("@id").prefix(self.namespace.document(f"{note}~")))
         names = [str(self.namespace.note(id_)) for id_ in found]
         numbered = [(number, name) for name in names if (number := note_ids.version_number(note, name)) is not None]
         return [name for _, name in sorted(numbered)]
@@ -114,21 +110,17 @@ class Place:
 
         Gives what `decide` gave; raises FileBusy if others are always first.
         """
-        for attempt in range(_TRIES):
+
+        def write(writer: Writer) -> T:
             change = NoteChange()
-            with self.store.backend.snapshot():
-                result = decide(change)
-            try:
-                with self.store.writer(together=True) as writer:
-                    for note, digest in change.written:
-                        writer.add(document_of(note), replaces=digest)
-                    for before in change.removed:
-                        writer.remove(before.note.uri, stored=before.digest)
-            except Conflict:
-                time.sleep(random.uniform(0, 0.002 * min(attempt + 1, 20)))  # noqa: S311 - jitter, no secret
-            else:
-                return result
-        raise FileBusy(self.store.backend.path, 0.0)
+            result = decide(change)
+            for note, digest in change.written:
+                writer.add(document_of(note), replaces=digest)
+            for before in change.removed:
+                writer.remove(before.note.uri, stored=before.digest)
+            return result
+
+        return self.store.update(write)
 
 
 def ended(note: Note, by: Note, now: datetime) -> Note:

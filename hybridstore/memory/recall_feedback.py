@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hybridstore.backends.values import Restriction
 from hybridstore.errors import InputError, NotFound
 from hybridstore.memory.note_storage import Place
 from hybridstore.memory.notes import note_of
@@ -31,12 +30,12 @@ def note_feedback(place: Place, recall: Recall, *, used: Iterable[str], unused: 
 
 def _chunk(place: Place, item: Recalled) -> int:
     """Give the chunk that was recalled, or that stands in its place: of a note whose facts changed, chunks are new."""
-    backend = place.store.backend
-    with backend.snapshot():
-        if backend.documents_of([item.chunk_id]):
+    store = place.store
+    with store.snapshot():
+        if store.chunks.documents([item.chunk_id]):
             return item.chunk_id
-        chunks = backend.chunks_among([item.uri], Restriction()).get(item.uri, ())
-        for passage in backend.passages(chunks):
+        chunks = store.chunks.of([item.uri]).get(item.uri, ())
+        for passage in store.chunks.passages(chunks):
             here = note_of(passage.document_id, passage.text, passage.metadata)
             if (passage.start, passage.end, here.text) == (item.start, item.end, item.text):
                 return passage.chunk

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from hybridstore.backends.values import Restriction
 from hybridstore.errors import InputError
 from hybridstore.filters import Filter
 from hybridstore.memory import note_ids
@@ -81,7 +80,7 @@ def recall(place: Place, wanted: RecallRequest, count_tokens: Callable[[str], in
     as_of = None if wanted.as_of is None else wanted.as_of.timestamp()
     where = visible(place.namespace, now.timestamp(), as_of=as_of, session=wanted.session, where=wanted.where)
     looked = min(max(wanted.max_tokens // _TOKENS_EACH, _LEAST_LOOKED), _MOST_LOOKED)
-    with place.store.backend.snapshot():
+    with place.store.snapshot():
         results = place.store.search(
             wanted.query, limit=looked, where=where, min_relevance=wanted.min_relevance, around=note_ids.neighbours
         )
@@ -154,14 +153,14 @@ def _without_copies(items: Iterable[Recalled], copies: list[Recalled]) -> Iterat
 
 def _beside(place: Place, item: Recalled, reach: int, where: Filter) -> list[Recalled]:
     """Give the turns that stand beside an item's, nearest first, those before it before those after it."""
-    backend, own = place.store.backend, item.note.uri
+    store, own = place.store, item.note.uri
     line = list(note_ids.neighbours(own, reach))
     if not line:
         return []
     middle = line.index(own)
     near = sorted((id_ for id_ in line if id_ != own), key=lambda id_: abs(line.index(id_) - middle))
-    chunks = backend.chunks_among(near, Restriction(where=where))
-    passages = backend.passages([chunk for id_ in near for chunk in chunks.get(id_, ())])
+    chunks = store.chunks.of(near, where)
+    passages = store.chunks.passages([chunk for id_ in near for chunk in chunks.get(id_, ())])
     return [
         Recalled(
             note=note_of(passage.document_id, passage.text, passage.metadata),

@@ -29,12 +29,12 @@ _NAME = "hybridstore-memory"
 
 def export(place: Place, file: File) -> int:
     """Write all notes of one state of the namespace; return their number."""
-    backend = place.store.backend
+    store = place.store
     where = owned(place.namespace) & unexpired(place.clock())
-    with line_files.writing(file, _is_export, "export of a memory") as stream, backend.snapshot():
-        total = len(backend.ids(where))
+    with line_files.writing(file, _is_export, "export of a memory") as stream, store.snapshot():
+        total = len(store.ids(where))
         stream.write(_line({_NAME: VERSION, "namespace": list(place.namespace.parts), "notes": total}))
-        for document in place.store.documents(where):
+        for document in store.documents(where):
             facts = note_of(str(document.id), document.text, document.metadata).to_dict()
             stream.write(_line({name: value for name, value in facts.items() if name != "namespace"}))
     return total
@@ -68,7 +68,7 @@ def _add(place: Place, notes: Sequence[Note]) -> ImportReport:
     """Add the notes whose ids are not there yet, all in one step."""
 
     def decide(change: NoteChange) -> ImportReport:
-        stored = place.store.backend.digests([note.uri for note in notes])
+        stored = place.store.digests([note.uri for note in notes])
         conflicts = []
         for note in notes:
             if note.uri not in stored:

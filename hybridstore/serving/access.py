@@ -64,17 +64,17 @@ class Scope:
 
     def document(self, given: str) -> Document:
         """Give a document by its id, or its uri where one document alone has it; raises NotFound, InputError."""
-        backend = self.memory.store.backend
+        store = self.memory.store
         if not self.documents or given.startswith(_SOMEBODYS):
             raise unknown(given)
-        if given in backend.digests([given]):
-            return backend.get(given).document
-        ids = backend.ids(And((self.filter("documents"), field("@uri") == given)))
+        if given in store.digests([given]):
+            return store.get(given)
+        ids = store.ids(And((self.filter("documents"), field("@uri") == given)))
         if not ids:
             raise unknown(given)
         if len(ids) > 1:
             raise InputError(f"{len(ids)} documents have the uri {given!r}; fetch one by its id, as {ids[0]!r}")
-        return backend.get(ids[0]).document
+        return store.get(ids[0])
 
 
 def unknown(given: str) -> NotFound:

@@ -93,10 +93,10 @@ class Reading:
     ) -> Answer:
         """Give notes or documents, the newest first, each by how its text begins."""
         seen = self.scope.filter(kind, where=where, session=session or None)
-        backend, namespace = self.scope.memory.store.backend, self.scope.namespace
-        with backend.snapshot():
-            ids = backend.ids(seen)[::-1]
-            listed = AnswerRows(ids, lambda number: answer_rows.beginning(backend.get(ids[number]).document, namespace))
+        store, namespace = self.scope.memory.store, self.scope.namespace
+        with store.snapshot():
+            ids = store.ids(seen)[::-1]
+            listed = AnswerRows(ids, lambda number: answer_rows.beginning(store.get(ids[number]), namespace))
             frame = framed("listed", len(ids), self.budget.count)
             return self.budget.page(listed, digest(["list", kind, where, session]), cursor, frame)
 
@@ -106,7 +106,7 @@ class Reading:
         counted = memory.stats()
         numbers = {name: counted[name] for name in ("notes", "turns", "sessions", "history")}
         seen = self.scope.documents
-        numbers["documents"] = len(memory.store.backend.ids(self.scope.filter("documents"))) if seen else 0
+        numbers["documents"] = len(memory.store.ids(self.scope.filter("documents"))) if seen else 0
         embedding = counted["store"]["embedding"]
         embedder = embedding["fingerprint"] if embedding else "none"
         told = ", ".join(f"{number} {name}" for name, number in numbers.items())
@@ -119,10 +119,10 @@ class Reading:
 
     def recent(self, number: int) -> Sequence[Note]:
         """Give the notes that were kept last, the newest first."""
-        backend = self.scope.memory.store.backend
-        with backend.snapshot():
-            ids = backend.ids(self.scope.filter("notes"))[: -number - 1 : -1]
-            documents = [backend.get(id_).document for id_ in ids]
+        store = self.scope.memory.store
+        with store.snapshot():
+            ids = store.ids(self.scope.filter("notes"))[: -number - 1 : -1]
+            documents = [store.get(id_) for id_ in ids]
         return [note_of(str(each.id), each.text, each.metadata) for each in documents]
 
     def _whole(self, name: str) -> AnswerRow:

@@ -52,6 +52,10 @@ class StoreEmbedder:
             else:
                 raise EmbedderMismatch(stored.fingerprint, given.fingerprint)
 
+    def none(self) -> StoreEmbedder:
+        """Return the choice of no embedder for the same store."""
+        return StoreEmbedder(self._backend, NONE, self._threads)
+
     @property
     def follows_file(self) -> bool:
         """Say whether the file decides, so that another process may change the embedder under us."""

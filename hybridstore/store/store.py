@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hybridstore import filters
-from hybridstore.backends.learning import LoggedQuestion, ModelVersion
+from hybridstore.backends.learning import Learning, LoggedQuestion, ModelVersion
 from hybridstore.backends.protocols import Backend
-from hybridstore.backends.values import Problem, Purged, Stats
+from hybridstore.backends.values import Problem, Purged, SearchState, Stats, StoredDocument
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import EmbedderMismatch
 from hybridstore.records import AddReport, Document, Hit, Results, Source, Trace
@@ -27,19 +27,23 @@ from hybridstore.search.request import Request
 from hybridstore.search.selection import SelectionRequest
 from hybridstore.store import calibration
 from hybridstore.store.arrow_stream import stream
-from hybridstore.store.conditional_replace import replace
+from hybridstore.store.conditional_writes import replace, update
 from hybridstore.store.document_checks import ids_from
 from hybridstore.store.embedder_choice import StoreEmbedder, unit
 from hybridstore.store.inputs import Addable, Table, add
 from hybridstore.store.query_log import Asking
 from hybridstore.store.reembed import reembed
 from hybridstore.store.search_options import SearchOptions, Where
+from hybridstore.store.store_views import ChunkView, EmbeddingView
 from hybridstore.store.trial import Supposing
 from hybridstore.store.writer import Progress, Writer
 from hybridstore.text.analysis import Analyser
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+T = TypeVar("T")
 
 
 class Store:
@@ -53,7 +57,8 @@ class Store:
         threads: int | None = None,
         log_queries: bool = False,
     ) -> None:
-        self.backend = backend
+        self._backend = backend
+        self._chunks, self._embeddings = ChunkView(backend), EmbeddingView(backend)
         self._asking = Asking(backend.learning, kept=log_queries)
         self._analyser = Analyser(backend.language)
         self._embedder = StoreEmbedder(backend, embedder, threads)
@@ -72,7 +77,7 @@ class Store:
         try:
             self._asking.close()
         finally:
-            self.backend.close()
+            self._backend.close()
 
     # writing
 
@@ -95,23 +100,47 @@ class Store:
         """
         return add(self.writer, documents, vectors=vectors, chunk=chunk, progress=progress)
 
-    def writer(self, *, chunk: bool = True, progress: Progress | None = None, together: bool = False) -> Writer:
-        """Give a Writer, to add documents one by one and have them committed in batches, or all `together`."""
-        return Writer(self.backend, self._embedder, chunk=chunk, progress=progress, together=together)
+    def writer(
+        self, *, chunk: bool = True, progress: Progress | None = None, together: bool = False, embed: bool = True
+    ) -> Writer:
+        """Return a Writer, which adds documents one by one and commits them in batches, or all `together`.
+
+        With `embed=False` no model runs: chunks that come without vectors get none.
+        """
+        embedder = self._embedder if embed else self._embedder.none()
+        return Writer(self._backend, embedder, chunk=chunk, progress=progress, together=together)
+
+    def update(self, decide: Callable[[Writer], T], *, chunk: bool = True, embed: bool = True) -> T:
+        """Let `decide` write by what it reads, all in one step; return what it returned.
+
+        `decide` reads one state of the store and gives the Writer documents to add and to remove, with the content
+        digests that were read (`replaces`, `stored`; see `digests`). Where another process has changed one of these
+        documents before the step is committed, nothing is written and `decide` is called again. No lock is held while a
+        model runs. Raises FileBusy where others were first 200 times.
+        """
+        return update(self._backend, lambda: self.writer(chunk=chunk, together=True, embed=embed), decide)
 
     def replace(self, before: Iterable[Document], after: Iterable[Addable], *, chunk: bool = True) -> AddReport | None:
-        """Put documents in the place of others in one step, unless somebody changed something meanwhile.
+        """Replace documents by others in one step, unless another process has changed something meanwhile.
 
-        `before` are documents as `get` gave them; those whose ids `after` does not have are removed. None, and nothing
-        is written, where one of `before` is not stored as it is here any more, or an id of `after` that `before` does
-        not have is taken: read again, and decide again. Raises InputError for what cannot be stored, and for an id
-        that comes twice.
+        `before` are documents as `get` returned them; those whose ids `after` lacks are removed. Returns None, with
+        nothing written, where one of `before` is not stored like this any more, or an id of `after` that `before` lacks
+        is taken: read again, and decide again (or let `update` do so). Raises InputError for what cannot be stored, and
+        for an id that comes twice.
         """
-        return replace(self.backend, self._embedder, before, after, chunk=chunk)
+        return replace(self._backend, lambda: self.writer(chunk=chunk, together=True), before, after)
 
     def remove(self, ids: str | Iterable[str]) -> int:
         """Remove documents by id; give how many there were. Unknown ids are no error."""
-        return self.backend.remove(ids_from(ids))
+        return self._backend.remove(ids_from(ids))
+
+    def remove_where(self, where: Mapping[str, Any] | filters.Filter) -> int:
+        """Remove all documents that pass the filter at this moment; return how many there were.
+
+        The empty filter passes every document.
+        """
+        wanted = filters.parse(where)
+        return self._backend.remove_where(filters.And(()) if wanted is None else wanted)
 
     def purge(self, ids: str | Iterable[str], *, verify: bool = True) -> Purged:
         """Remove documents so that none of their bytes is left in the file, and look through the file whether any is.
@@ -125,7 +154,7 @@ class Store:
         Not touched are backups, exports, blocks that the file system let go of, and models tuned on the documents.
         """
         self._asking.flush()  # a question that waits may hold the document's words
-        return self.backend.purge(ids_from(ids), verify=verify)
+        return self._backend.purge(ids_from(ids), verify=verify)
 
     # searching
 
@@ -182,10 +211,10 @@ class Store:
             around=around,
         )
         try:
-            trace = search(self.backend, self._analyser, request)
+            trace = search(self._backend, self._analyser, request)
         except EmbedderMismatch:
             # Another process changed the embedder or the model after the query was embedded, before the file was read.
-            trace = search(self.backend, self._analyser, request)
+            trace = search(self._backend, self._analyser, request)
         self._asking.note(query)
         return Results(trace)
 
@@ -202,7 +231,7 @@ class Store:
 
         where, depth, least = filters.parse(options.get("where")), options.get("depth"), options.get("min_relevance")
         return explain(
-            again(), self.backend, self._analyser, remedies.FailedSearch(where, depth, least, again), expect=expect
+            again(), self._backend, self._analyser, remedies.FailedSearch(where, depth, least, again), expect=expect
         )
 
     def _embed(self, text: str) -> tuple[NDArray[np.float32], str] | None:
@@ -212,11 +241,27 @@ class Store:
 
     def get(self, document_id: str) -> Document:
         """Give a document as it was added; raises NotFound."""
-        return self.backend.get(document_id).document
+        return self._backend.get(document_id).document
 
     def documents(self, where: Where = None) -> Iterator[Document]:
         """Give all documents that pass the filter, in the order they were first added, a few at a time."""
-        return (stored.document for stored in self.backend.scan(filters.parse(where)))
+        return (stored.document for stored in self._backend.scan(filters.parse(where)))
+
+    def ids(self, where: Where = None) -> list[str]:
+        """Return the ids of all documents that pass the filter, in the order they were first added."""
+        return self._backend.ids(filters.parse(where))
+
+    def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """Return the content digests of those of the documents that are stored; see `update`."""
+        return self._backend.digests(ids)
+
+    def stored(self, document_id: str) -> StoredDocument:
+        """Return a document with its chunks and the file it was read from; raises NotFound."""
+        return self._backend.get(document_id)
+
+    def scan(self, where: Where = None, *, vectors: bool = False) -> Iterator[StoredDocument]:
+        """Yield all documents that pass the filter as `stored` does, with `vectors` also those of their chunks."""
+        return self._backend.scan(filters.parse(where), vectors=vectors)
 
     def to_arrow(self, where: Where = None, *, vectors: bool = False) -> pa.RecordBatchReader:
         """Give all documents that pass the filter as a stream of Arrow batches; `.read_all()` makes a table of it.
@@ -225,23 +270,23 @@ class Store:
         `vectors` there is a column of that name too: a list of float32 vectors, one for each chunk in the order of the
         text, null where one is missing. Raises MissingExtra without pyarrow.
         """
-        return stream(self.backend, filters.parse(where), vectors=vectors)
+        return stream(self._backend, filters.parse(where), vectors=vectors)
 
     def count(self) -> int:
         """Count the documents."""
-        return self.backend.count()
+        return self._backend.count()
 
     def stats(self) -> Stats:
         """Say what the store holds, and which embedder made its vectors."""
-        return self.backend.stats()
+        return self._backend.stats()
 
     def sources(self) -> dict[str, Source]:
         """Give the files that were read into the store, as they were then."""
-        return self.backend.sources()
+        return self._backend.sources()
 
     def remove_sources(self, keys: Iterable[str]) -> int:
         """Forget files and remove the documents read from them; give how many documents there were."""
-        return self.backend.remove_sources(keys)
+        return self._backend.remove_sources(keys)
 
     # what people asked
 
@@ -275,11 +320,11 @@ class Store:
 
         With `repair`, mend what can be derived. Missing vectors are made by `reembed()`.
         """
-        return self.backend.check(repair=repair)
+        return self._backend.check(repair=repair)
 
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Write a compact copy to a new file, while others go on reading and writing."""
-        self.backend.backup(os.fspath(path))
+        self._backend.backup(os.fspath(path))
 
     def reembed(
         self,
@@ -297,7 +342,7 @@ class Store:
         their embedder here goes back at once; model number `promote` becomes active in the same step. `progress` gets
         (done, of).
         """
-        return reembed(self.backend, self._embedder, embedder, keep=keep, promote=promote, progress=progress)
+        return reembed(self._backend, self._embedder, embedder, keep=keep, promote=promote, progress=progress)
 
     def embedder(self) -> Embedder | None:
         """Give the embedder of questions, loaded; None in a store without vectors, or opened without an embedder."""
@@ -307,10 +352,69 @@ class Store:
         """Give the backend as if this version of the model were active (None: the plain embedder), measured with it."""
         return self._supposing.backend(model)
 
-    def settle(self) -> None:
-        """Measure anew what `fusion="adaptive"` and `min_relevance` go by, after a change of the active model."""
-        if (embedder := self.embedder()) is not None:
-            calibration.settle(self.backend, embedder)
+    def calibrate(self, embedder: Embedder | None = None) -> None:
+        """Measure anew what `fusion="adaptive"` and `min_relevance` use, after a change of the active model version.
+
+        `embedder` is that of queries, if the caller has it.
+        """
+        if (embedder := embedder or self.embedder()) is not None:
+            calibration.settle(self._backend, embedder)
+
+    def use_for_queries(self, embedder: Embedder) -> None:
+        """Embed queries with this embedder while the active model version is made for it; it is not loaded by name."""
+        self._embedder.adopt_query(embedder)
+
+    def load_embedder(self, name: str | Path) -> Embedder:
+        """Load an embedder by its name or folder, with as many threads as the store's own."""
+        return self._embedder.load(name)
+
+    # the parts of a store, for the code that works with them
+
+    @property
+    def chunks(self) -> ChunkView:
+        """The chunks, read by their ids."""
+        return self._chunks
+
+    @property
+    def embeddings(self) -> EmbeddingView:
+        """The vectors that are searched, built and kept."""
+        return self._embeddings
+
+    @property
+    def learning(self) -> Learning:
+        """What the store has learned and learns from: model versions, triples, the query log, feedback."""
+        return self._backend.learning
+
+    @property
+    def language(self) -> str:
+        """The language of the keyword index."""
+        return self._backend.language
+
+    @property
+    def location(self) -> str:
+        """Where the store is, for people and messages: a file's path."""
+        return self._backend.path
+
+    @property
+    def folder(self) -> Path | None:
+        """Where files made for this store may be put; None where there is no such place."""
+        return Path(self._backend.path).absolute().parent
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Make all reads of this thread in the block see one state of the store, whatever others write meanwhile."""
+        return self._backend.snapshot()
+
+    def state(self) -> SearchState:
+        """Return what every search reads first: the number of chunks, embedding, calibration, model and revision."""
+        backend = self._backend
+        with backend.snapshot():
+            return SearchState(
+                chunks=backend.indexed(),
+                embedding=backend.embedding(),
+                calibration=backend.background(),
+                model=backend.learning.model(),
+                revision=backend.revision(),
+            )
 
 
 def _given(vector: ArrayLike) -> Callable[[str], tuple[NDArray[np.float32], None]]:

@@ -18,11 +18,12 @@ from hybridstore.backends.values import (
     Embedding,
     Entry,
     Outdated,
+    StoredDocument,
     Whatever,
     check_replaces,
 )
 from hybridstore.embedders.protocol import Embedder
-from hybridstore.errors import EmbedderMismatch, ModelUnavailable
+from hybridstore.errors import EmbedderMismatch, InputError, ModelUnavailable
 from hybridstore.records import AddReport, Chunk, Document, Source
 from hybridstore.store import calibration
 from hybridstore.store.document_checks import checked, content_digest, digest_of
@@ -105,6 +106,8 @@ class Writer:
     def remove(self, document_id: str, *, stored: bytes) -> None:
         """Remove a document with what is added; `stored` is the content digest it must have then: see `flush`."""
         if document_id in self._waiting or document_id in self._removing:
+            if self._together:
+                raise InputError(f"document {document_id!r} is changed twice in one step; write or remove it once")
             self.flush()
         self._removing[document_id] = stored
         if len(self._removing) >= _MOST_DOCUMENTS and not self._together:
@@ -143,6 +146,26 @@ class Writer:
         digest = content_digest(document, whole=whole or given, vector=vector)
         self._wait(_Waiting(document, digest, source, chunks, own, embed=not brought, replaces=replaces))
 
+    def keep(
+        self,
+        stored: StoredDocument,
+        document: Document,
+        *,
+        replaces: bytes | Whatever | None,
+        whole: bool = False,
+        given: bool = False,
+    ) -> None:
+        """Write a document with the chunks, vectors and source of the stored one, of the same text: other metadata.
+
+        `stored` was read with its vectors. The other arguments are those of `add_cut`.
+        """
+        embedding = self._backend.embedding()
+        if stored.vectors is not None and self._brought is None and embedding is not None:
+            self.bring(embedding)
+        self.add_cut(
+            document, stored.chunks, stored.vectors, whole=whole, given=given, source=stored.source, replaces=replaces
+        )
+
     def _wait(self, waiting: _Waiting) -> None:
         identifier = str(waiting.document.id)
         earlier = self._waiting.get(identifier)
@@ -152,6 +175,8 @@ class Writer:
             self.report += AddReport(unchanged=1)
             return
         if earlier is not None or identifier in self._removing:
+            if self._together:
+                raise InputError(f"document {identifier!r} is changed twice in one step; write its final content once")
             self.flush()
         self._waiting[identifier] = waiting
         self._characters += len(waiting.document.text) + len(waiting.document.title)

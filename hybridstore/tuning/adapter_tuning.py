@@ -122,13 +122,13 @@ def tune(
         weights=transforms.write(made),
     )
     while True:
-        now = store.backend.learning.model()
+        now = store.learning.model()
         before = gate_probes.values(store, examined, now, progress=lambda done, of: told("Asking as it is", done, of))
         # After, not before: documents that are removed meanwhile speak against the new one.
         after = gate_probes.values(
             store, examined, candidate, progress=lambda done, of: told("Asking as it would be", done, of)
         )
-        if store.backend.learning.model() == now:  # else another process has promoted one, which is to be beaten
+        if store.learning.model() == now:  # else another process has promoted one, which is to be beaten
             break
     _see_that_they_stand(store, searched.fingerprint)
     verdict = gate.decide(examined, before, after)
@@ -149,7 +149,7 @@ def tune(
         ),
     )
     state = "candidate" if verdict.accepted else "refused"
-    number = store.backend.learning.propose(replace(candidate, state=state, report=kept(report)))
+    number = store.learning.propose(replace(candidate, state=state, report=kept(report)))
     if verdict.accepted and change:
         told(PROMOTING, 0, 1)
         promote(store, number)
@@ -159,7 +159,7 @@ def tune(
 
 def embedding_of(store: Store) -> tuple[Embedding, Embedder]:
     """Give whose vectors are searched, and that embedder; raises InputError where questions are not embedded by it."""
-    searched = store.backend.embedding()
+    searched = store.embeddings.active
     if searched is None:
         raise InputError("this store has no vectors to learn for; `hybridstore reembed --embedder NAME` makes them")
     if searched.reference == GIVEN:
@@ -179,7 +179,7 @@ def embedding_of(store: Store) -> tuple[Embedding, Embedder]:
 
 
 def _see_that_they_stand(store: Store, fingerprint: str) -> None:
-    now = store.backend.embedding()
+    now = store.embeddings.active
     if now is None or now.fingerprint != fingerprint:
         raise InputError("another process has changed this store's vectors meanwhile; nothing was changed, tune again")
 

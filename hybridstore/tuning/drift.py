@@ -18,13 +18,11 @@ import numpy as np
 from hybridstore.backends.learning import ModelVersion
 from hybridstore.errors import InputError
 from hybridstore.search.transforms import Affine, write
-from hybridstore.store import calibration
 from hybridstore.store.embedder_choice import embedded_text, identify, unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hybridstore.backends.protocols import Backend
     from hybridstore.backends.values import Passage
     from hybridstore.embedders.protocol import Embedder
     from hybridstore.store import Store
@@ -57,7 +55,7 @@ class Loss:
 
 
 def estimate(
-    backend: Backend, new: Embedder, *, sample: int = SAMPLE, progress: Progress | None = None
+    store: Store, new: Embedder, *, sample: int = SAMPLE, progress: Progress | None = None
 ) -> tuple[Affine, Loss]:
     """Give the map from an embedder's vectors to those stored, and how good it is.
 
@@ -71,14 +69,14 @@ def estimate(
     """
     if not isinstance(sample, int) or sample < _FEWEST:
         raise InputError(f"sample must be a whole number of at least {_FEWEST} chunks, not {sample!r}")
-    stored = backend.embedding()
+    stored = store.embeddings.active
     if stored is None:
         raise InputError("this store has no vectors to map questions to: `hybridstore reembed` makes them")
     if stored.fingerprint == new.fingerprint:
         raise InputError(f"the store's vectors are those of {new.fingerprint} already, so there is nothing to map")
-    with backend.snapshot():
-        passages = backend.passages(_spread(backend, sample))
-        old = backend.vectors([passage.chunk for passage in passages])
+    with store.snapshot():
+        passages = store.chunks.passages(_spread(store, sample))
+        old = store.chunks.vectors([passage.chunk for passage in passages])
     there = old.any(axis=1)
     passages, old = [passages[place] for place in np.flatnonzero(there)], old[there]
     if len(passages) < _FEWEST:
@@ -101,7 +99,7 @@ def compensate(store: Store, new: Embedder, *, sample: int = SAMPLE, progress: P
     `Store.reembed` to the same embedder ends it. Raises InputError as `estimate`, and where another process has changed
     the vectors meanwhile.
     """
-    transform, loss = estimate(store.backend, new, sample=sample, progress=progress)
+    transform, loss = estimate(store, new, sample=sample, progress=progress)
     refused = loss.agreement < _LEAST
     model = ModelVersion(
         kind="drift",
@@ -112,19 +110,19 @@ def compensate(store: Store, new: Embedder, *, sample: int = SAMPLE, progress: P
         report=asdict(loss) | {"least_agreement": _LEAST},
         weights=write(transform),
     )
-    learning = store.backend.learning
+    learning = store.learning
     model = replace(model, number=learning.propose(model))
     if refused:
         return model
-    store._embedder.adopt_query(new)  # noqa: SLF001 - else the store would look for it by its name
+    store.use_for_queries(new)
     promoted = learning.promote(model.number)
-    calibration.settle(store.backend, new)
+    store.calibrate(new)
     return promoted or model
 
 
-def _spread(backend: Backend, count: int) -> list[int]:
+def _spread(store: Store, count: int) -> list[int]:
     """Give about so many ids, spread over the store as its own sample is; some of them may be gone."""
-    anchors, _ = backend.sample()
+    anchors, _ = store.chunks.sample()
     if not len(anchors):
         return []
     gaps = np.diff(anchors, append=anchors[-1:] + np.diff(anchors).max(initial=1))

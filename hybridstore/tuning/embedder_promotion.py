@@ -42,12 +42,12 @@ def promote_embedder(
 
     """
     target = _loaded(embedder, threads)
-    identity, learning = identify(target), store.backend.learning
+    identity, learning = identify(target), store.learning
     active = learning.model()
     if active is not None and (active.kind, active.target) == ("embedder", identity.fingerprint):
         store.reembed(target, progress=progress)  # a process may have been killed after the change, before its rest
         return active
-    model = _proposed(learning, identity, store.backend.embedding(), report or {})
+    model = _proposed(learning, identity, store.embeddings.active, report or {})
     store.reembed(target, keep=True, promote=model.number, progress=progress)
     return learning.model() or model
 
@@ -69,7 +69,7 @@ def rollback(
         ModelUnavailable: the embedder before is not to be had any more.
 
     """
-    learning = store.backend.learning
+    learning = store.learning
     active = learning.model()
     if active is None:
         raise InputError("the store's own embedder is in use, and no version to go back from")
@@ -116,7 +116,7 @@ def _proposed(
 
 def _before(store: Store, active: ModelVersion) -> Embedding:
     known = active.report.get(BEFORE)
-    before = Embedding(**known) if known else store.backend.kept()
+    before = Embedding(**known) if known else store.embeddings.kept
     if before is None or before.fingerprint == active.target:
         raise InputError("there were no other vectors before these; `hybridstore reembed` changes to any embedder")
     return before

@@ -20,7 +20,6 @@ from email.message import Message
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from hybridstore.backends.values import Restriction
 from hybridstore.errors import InputError, ModelUnavailable
 from hybridstore.tuning.false_negatives import Candidate, Verdict
 from hybridstore.tuning.synthetic_questions import Question
@@ -143,15 +142,15 @@ def from_endpoint(store: Store, endpoint: Endpoint, *, most: int, each: int = 2,
     """
     if most < 1 or each < 1:
         raise InputError(f"most and each must be at least 1, not {most} and {each}")
-    backend, rng = store.backend, random.Random(seed)  # noqa: S311 - no secret
-    wanted = set(rng.sample(range(backend.count()), min(backend.count(), -(-most // each))))
-    with backend.snapshot():  # not held while the endpoint thinks
-        ids = [stored.document.id for place, stored in enumerate(backend.scan()) if place in wanted]
+    rng = random.Random(seed)  # noqa: S311 - no secret
+    wanted = set(rng.sample(range(store.count()), min(store.count(), -(-most // each))))
+    with store.snapshot():  # not held while the endpoint thinks
+        ids = [stored.document.id for place, stored in enumerate(store.scan()) if place in wanted]
     rng.shuffle(ids)
     given = 0
     for document_id in ids:
-        chunks = backend.chunks_of(str(document_id), Restriction())
-        for passage in backend.passages(rng.sample(chunks, 1)) if chunks else ():
+        chunks = store.chunks.of([str(document_id)]).get(str(document_id), [])
+        for passage in store.chunks.passages(rng.sample(chunks, 1)) if chunks else ():
             text = "\n".join(filter(None, (passage.title, passage.heading, passage.text)))[:_LONGEST_TEXT]
             count = min(each, most - given)
             for question in islice(_questions(endpoint.complete(_ASK.format(count=count, text=text))), count):

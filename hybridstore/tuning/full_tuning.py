@@ -78,7 +78,7 @@ def tune_full(
         raise InputError(f"asked, the questions of the gate, must be at least {gate.FEWEST}, not {asked}")
     searched, _ = adapter_tuning.embedding_of(store)
     base = base or searched.reference
-    into = out or next_folder(store.backend.path)
+    into = out or next_folder(store.location)
     _see_that_it_is_free(store, searched, into)
     check_can_finetune(base, into, options)
     with store_copy.workplace(store, making=into if out is None else None) as folder:
@@ -89,16 +89,16 @@ def tune_full(
         clock.lap("harvest")
         made = finetune(
             base,
-            from_triples(store.backend, triples),
+            from_triples(store, triples),
             into,
             options=options,
             progress=lambda step, of, loss, _: told("Training the encoder", step, of, f"loss {loss:.3f}"),
             notify=notify,
         )
         clock.lap("training")
-        new = store._embedder.load(made.out)  # noqa: SLF001 - with as many threads as the store's own
+        new = store.load_embedder(made.out)
         with store_copy.opened(store, folder) as copy:
-            now = copy.backend.learning.model()
+            now = copy.learning.model()
             verdict, examples = _gated(store, copy, held, now, new, told)
             clock.lap("gate")
             report = TuneReport(
@@ -119,7 +119,7 @@ def tune_full(
 
 def _see_that_it_is_free(store: Store, searched: Embedding, out: Path) -> None:
     """Raise where an embedder that the store may need is in the folder already."""
-    needed = {model.reference: model.number for model in store.backend.learning.models() if model.state != "refused"}
+    needed = {model.reference: model.number for model in store.learning.models() if model.state != "refused"}
     taken = {Path(reference).resolve(): f"version {number}" for reference, number in needed.items()}
     taken[Path(searched.reference).resolve()] = "the store's embedder"
     if what := taken.get(out.resolve()):
@@ -140,7 +140,7 @@ def _examined(store: Store, asked: int, seed: int) -> list[LabelledQuestion]:
 
 def _taught(store: Store) -> list[Triple]:
     """Give the store's triples but for those of the gate's documents, and of questions that such a document answers."""
-    triples = list(store.backend.learning.triples())
+    triples = list(store.learning.triples())
     named = {triple.positive for triple in triples} | {triple.origin for triple in triples if triple.origin is not None}
     named.update(negative.chunk for triple in triples for negative in triple.negatives)
     documents = training_set.documents_of(store, named)
@@ -161,7 +161,7 @@ def _harvested(store: Store, seed: int, told: Progress) -> list[Triple]:
         if done % 20 == 0 or done == len(questions):
             told("Harvesting", done, len(questions))
     # All at once: a harvest that was stopped would pass for a whole one in the next turn.
-    store.backend.learning.keep_triples([triple for triple in found if triple is not None])
+    store.learning.keep_triples([triple for triple in found if triple is not None])
     if not (taught := _taught(store)):
         raise InputError(
             "there is nothing to learn from: no triple can be made of this store's text; add documents, or run "
@@ -200,7 +200,7 @@ def _proposed(
     made: FinetuneReport,
 ) -> int:
     """Keep the version in the history; give its number. Raises InputError where it was compared with what is gone."""
-    if (store.backend.embedding(), store.backend.learning.model()) != before:
+    if (store.embeddings.active, store.learning.model()) != before:
         raise InputError(
             "the store's embedder or its version was changed while this one was tried, so the comparison says nothing; "
             "tune again"
@@ -210,7 +210,7 @@ def _proposed(
         "finetune": made.to_dict(),
         embedder_promotion.BEFORE: asdict(before[0]),
     }
-    return store.backend.learning.propose(
+    return store.learning.propose(
         ModelVersion(
             kind="embedder",
             source=identity.fingerprint,

@@ -97,7 +97,7 @@ def values(
 
     All goes the way that people's questions go; nothing in the file is touched.
     """
-    backend, analyser = store.supposed(model), Analyser(store.backend.language)
+    backend, analyser = store.supposed(model), Analyser(store.language)
     found: dict[str, list[float]] = {task: [] for task in TASKS}
     for done, probe in enumerate(probes, start=1):
         documents = _documents(backend, analyser, probe.text, probe.vector, DEPTH + len(probe.answers))
@@ -112,7 +112,7 @@ def values(
 
 def found(store: Store, text: str, vector: NDArray[np.float32], model: ModelVersion | None) -> tuple[str, ...]:
     """Give the documents that a question finds first, five at most, with a version of the store's model."""
-    return tuple(_documents(store.supposed(model), Analyser(store.backend.language), text, vector, _TOLD))
+    return tuple(_documents(store.supposed(model), Analyser(store.language), text, vector, _TOLD))
 
 
 def request(
@@ -146,8 +146,8 @@ def _documents(
 
 def _kin(store: Store, chunk: int, answers: frozenset[str]) -> dict[str, frozenset[str]]:
     """Give the documents that a chunk's own text finds, other than its own."""
-    backend, analyser = store.supposed(None), Analyser(store.backend.language)
-    text = _gist(" ".join(passage.text for passage in backend.passages([chunk])), store.backend.language)
+    backend, analyser = store.supposed(None), Analyser(store.language)
+    text = _gist(" ".join(passage.text for passage in backend.passages([chunk])), store.language)
     kin = {}
     for task, count in _KIN.items():
         vector = backend.vectors([chunk])[0] if task == "both" else None

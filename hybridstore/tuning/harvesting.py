@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hybridstore.backends.learning import Negative, Triple
-from hybridstore.backends.values import Restriction
 from hybridstore.errors import InputError
 from hybridstore.records import Evidence, Ranking, Trace
 from hybridstore.search.rank_fusion import adaptive
@@ -29,7 +28,6 @@ NEAR = 20  # ranks within which a passage counts as found by a ranking
 _SHOWN = 10  # ranks that a person looks at, by which disagreement is told
 _AGREED = 5  # of them in both rankings, from which on the legs agree
 _SURE = 0.5  # relevance from which on the store rather has an answer
-_ALL = Restriction()
 _KEPT_AT_ONCE = 500  # triples between two commits
 
 REASONS = {
@@ -125,13 +123,13 @@ def harvest(
     Raises InputError for a store without vectors.
     """
     settings = settings or Settings()
-    if store.backend.embedding() is None:
+    if store.embeddings.active is None:
         raise InputError(
             "harvest compares words with meaning, and this store has no vectors; `hybridstore reembed --embedder NAME` "
             "makes them"
         )
     if judged and judge is None:
-        judge = LexicalJudge(store.backend.language, store.backend.sample()[1])
+        judge = LexicalJudge(store.language, store.chunks.sample()[1])
     return _searched(store, questions, settings, judge if judged else None)
 
 
@@ -147,7 +145,7 @@ def keep(
     With `replace` those from before go when the first new ones are kept. What was kept stays when this is stopped
     half-way. `progress` gets each question when it is done.
     """
-    learning = store.backend.learning
+    learning = store.learning
     all_found: list[Harvested] = []
     waiting: list[Triple] = []
     before = replace
@@ -221,7 +219,7 @@ def _positive(store: Store, question: Question, trace: Trace, heavy: _Heavy, nea
     if question.positive is not None:
         return question.positive if question.positive in heavy.fused else None
     if question.document is not None:
-        chunks = set(store.backend.chunks_of(question.document, _ALL))
+        chunks = set(store.chunks.of([question.document]).get(question.document, ()))
         return next((chunk for chunk in heavy.fused if chunk in chunks), None)
     evidence, best = trace.evidence, int(trace.fused.chunks[0])
     if evidence is None or evidence.relevance is None or best in question.wrong:
@@ -233,8 +231,8 @@ def _positive(store: Store, question: Question, trace: Trace, heavy: _Heavy, nea
 
 def _candidates(store: Store, heavy: _Heavy, chunks: Sequence[int]) -> dict[int, Candidate]:
     wanted = [chunk for chunk in dict.fromkeys(chunks) if chunk in heavy.fused]
-    passages = store.backend.passages(wanted)
-    vectors = store.backend.vectors([passage.chunk for passage in passages])
+    passages = store.chunks.passages(wanted)
+    vectors = store.chunks.vectors([passage.chunk for passage in passages])
     return {
         passage.chunk: Candidate(
             chunk=passage.chunk,

@@ -6,11 +6,10 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hybridstore.backends.values import Restriction
 from hybridstore.errors import InputError
 from hybridstore.evaluation.judgments import numbered_lines
 from hybridstore.evaluation.test_collection import Collection
@@ -18,8 +17,6 @@ from hybridstore.tuning.synthetic_questions import Question
 
 if TYPE_CHECKING:
     from hybridstore.store import Store
-
-_ALL = Restriction()
 
 
 @dataclass(slots=True)
@@ -43,7 +40,7 @@ def from_feedback(store: Store) -> Iterator[Question]:
     """
     used: defaultdict[str, dict[int, str]] = defaultdict(dict)
     wrong: defaultdict[str, set[int]] = defaultdict(set)
-    for said in store.backend.learning.feedback():
+    for said in store.learning.feedback():
         if said.used:
             used[said.query][said.chunk] = said.document_id
         else:
@@ -68,7 +65,7 @@ def from_labelled(store: Store, path: Path | str, *, split: str | None = None) -
     path = Path(path)
     judged = _beir(path, split) if path.is_dir() else _lines(path)
     named = {document for each in judged.values() for document in (*each.right, *each.wrong)}
-    stored = store.backend.digests(list(named))
+    stored = store.digests(list(named))
     if named and not stored:
         example = min(named)
         raise InputError(
@@ -77,9 +74,7 @@ def from_labelled(store: Store, path: Path | str, *, split: str | None = None) -
         )
     for query, each in judged.items():
         answers = [document for document in each.right if document in stored]
-        wrong = frozenset(
-            chunk for document in each.wrong if document in stored for chunk in store.backend.chunks_of(document, _ALL)
-        )
+        wrong = frozenset(chain.from_iterable(store.chunks.of([id_ for id_ in each.wrong if id_ in stored]).values()))
         for document in answers:
             yield Question(query, "labelled", document=document, answers=frozenset(each.right), wrong=wrong)
 

@@ -21,7 +21,7 @@ def promote(store: Store, number: int | None, *, progress: Progress | None = Non
     unknown number, InputError for a version made for other vectors than those searched, ModelUnavailable for an
     embedder that is not to be had any more and for damaged weights; nothing has changed then.
     """
-    learning, searched = store.backend.learning, store.backend.embedding()
+    learning, searched = store.learning, store.embeddings.active
     known = {model.number: model for model in learning.models()}
     if number is not None and number not in known:
         raise NotFound(f"version {number}", "there is no such version; `hybridstore model history` lists them")
@@ -51,7 +51,7 @@ def rollback(store: Store, *, progress: Progress | None = None) -> ModelVersion 
 
     Raises InputError where no version is active, and what `promote` raises.
     """
-    active = store.backend.learning.model()
+    active = store.learning.model()
     if active is None:
         raise InputError(
             "no version is active, so there is nothing to go back from; `hybridstore model history` lists what there is"

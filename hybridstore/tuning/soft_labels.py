@@ -52,7 +52,7 @@ def teach(
     """Search for every question with its vector (n, d), with the plain embedder, and read what it finds."""
     chunks = np.full((len(texts), _TAUGHT), -1, np.int64)
     shares = np.zeros((len(texts), _TAUGHT), np.float32)
-    backend, analyser = store.supposed(None), Analyser(store.backend.language)
+    backend, analyser = store.supposed(None), Analyser(store.language)
     for place, (text, vector) in enumerate(zip(texts, vectors, strict=True)):
         ranking = search(backend, analyser, request(text, vector, limit=1, depth=_DEPTH)).fused
         found = min(len(ranking), _TAUGHT)

@@ -39,7 +39,7 @@ def workplace(store: Store, *, making: Path | None = None) -> Iterator[Path]:
     `making` is a folder that the block makes an embedder in: unless one of the store's versions names it in the end, it
     goes too. What a killed process left behind of both goes first. Raises InputError while another process has one.
     """
-    file = Path(store.backend.path).absolute()
+    file = Path(store.location).absolute()
     prefix = f".{file.name}-shadow-"
     with _alone(file.parent):
         for other in sorted(file.parent.glob(f"{escape(prefix)}*")):
@@ -74,12 +74,12 @@ def carry(copy: Store, store: Store, embedding: Embedding, *, progress: Progress
     A chunk keeps its number in a copy, and a number is never used twice. Chunks that came after the copy was made have
     no vector then. Stopped, the next call goes on.
     """
-    store.backend.begin(embedding)
-    done, total = 0, store.backend.pending_count()
-    while some := store.backend.pending(_AT_ONCE):
+    store.embeddings.begin(embedding)
+    done, total = 0, store.embeddings.pending_count()
+    while some := store.embeddings.pending(_AT_ONCE):
         same = _shared(copy, some)
         if same:
-            store.backend.fill(embedding, same, copy.backend.vectors(same))
+            store.embeddings.fill(embedding, same, copy.chunks.vectors(same))
             done += len(same)
         if progress:
             progress(done, total)
@@ -89,7 +89,7 @@ def carry(copy: Store, store: Store, embedding: Embedding, *, progress: Progress
 
 
 def _shared(copy: Store, passages: Sequence[Passage]) -> list[int]:
-    there = {passage.chunk: _text(passage) for passage in copy.backend.passages([each.chunk for each in passages])}
+    there = {passage.chunk: _text(passage) for passage in copy.chunks.passages([each.chunk for each in passages])}
     return [passage.chunk for passage in passages if there.get(passage.chunk) == _text(passage)]
 
 
@@ -144,7 +144,7 @@ def _clear(store: Store, folder: Path) -> None:
 
 
 def _named(store: Store, folder: Path) -> bool:
-    known = [model.reference for model in store.backend.learning.models() if model.state != "refused"]
-    if (building := store.backend.building()) is not None:
+    known = [model.reference for model in store.learning.models() if model.state != "refused"]
+    if (building := store.embeddings.building) is not None:
         known.append(building.reference)
     return any(Path(each).resolve() == folder.resolve() for each in known)

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hybridstore.backends.values import Restriction
 from hybridstore.errors import InputError
 from hybridstore.tuning import fragments
 
@@ -127,26 +126,25 @@ def _next(document: _Document, read: _Read, seen: set[str]) -> Question | None:
 
 def _read(store: Store, most: int, seed: int, kinds: tuple[str, ...]) -> _Read:
     """Read all documents' names, and of as many documents as can be asked about all the rest."""
-    backend = store.backend
     documents: list[_Document] = []
     names: Counter[str] = Counter()
     frequency: Counter[str] = Counter()
-    with backend.snapshot():
-        total = backend.count()
+    with store.snapshot():
+        total = store.count()
         wanted = set(random.Random(seed).sample(range(total), min(total, most)))  # noqa: S311 - no secret
-        for place, stored in enumerate(backend.scan()):
+        for place, stored in enumerate(store.scan()):
             names.update({name.casefold() for name in _names(stored)})
             if place in wanted:
-                ids = backend.chunks_of(str(stored.document.id), Restriction())
+                ids = store.chunks.of([str(stored.document.id)]).get(str(stored.document.id), [])
                 documents.append(_document(stored, ids, kinds, seed))
     for document in documents:
         for chunk in document.chunks:
-            frequency.update(fragments.content_words(chunk.text, backend.language))
+            frequency.update(fragments.content_words(chunk.text, store.language))
     chunks = sum(len(document.chunks) for document in documents)
     # A word of one chunk alone is a name or a slip more often than a subject that somebody asks about.
     idf = {word: math.log1p((chunks - df + 0.5) / (df + 0.5)) for word, df in frequency.items() if df > 1}
     random.Random(seed).shuffle(documents)  # noqa: S311
-    return _Read(documents, names, idf, backend.language)
+    return _Read(documents, names, idf, store.language)
 
 
 def _document(stored: StoredDocument, ids: Sequence[int], kinds: Sequence[str], seed: int) -> _Document:

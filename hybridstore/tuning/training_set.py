@@ -64,7 +64,7 @@ def collect(store: Store, *, most: int = MOST, seed: int = 0) -> list[LabelledQu
     """
     made = list(synthetic_questions.from_corpus(store, most=most, seed=seed)) if most else []
     kept: defaultdict[tuple[str, str], list[tuple[int, tuple[int, ...], tuple[int, ...]]]] = defaultdict(list)
-    for triple in store.backend.learning.triples():
+    for triple in store.learning.triples():
         if triple.origin is None or triple.kind not in synthetic_questions.KINDS:  # those of the corpus are made anew
             doubted = tuple(each.chunk for each in triple.negatives if each.excluded)
             sure = tuple(each.chunk for each in triple.negatives if not each.excluded)
@@ -121,7 +121,7 @@ def documents_of(store: Store, chunks: Iterable[int]) -> dict[int, str]:
     """Give the documents' ids of those of the chunks that are there."""
     ordered, found = sorted(chunks), {}
     for first in range(0, len(ordered), _AT_ONCE):
-        for passage in store.backend.passages(ordered[first : first + _AT_ONCE]):
+        for passage in store.chunks.passages(ordered[first : first + _AT_ONCE]):
             found[passage.chunk] = passage.document_id
     return found
 
@@ -162,10 +162,10 @@ def lessons(
     chunks = {chunk for item in items for chunk in (*item.answers, *item.negatives)}
     if taught is not None:
         chunks.update(np.unique(taught.chunks[taught.chunks >= 0]).tolist())
-    with store.backend.snapshot():
+    with store.snapshot():
         documents = documents_of(store, chunks)
         pool = [chunk for chunk in sorted(chunks) if chunk in documents and not held_out(documents[chunk])]
-        passages = store.backend.vectors(pool)
+        passages = store.chunks.vectors(pool)
     there = passages.any(axis=1)
     pool, passages = [pool[row] for row in np.flatnonzero(there)], passages[there]
     rows = {chunk: row for row, chunk in enumerate(pool)}

@@ -77,7 +77,7 @@ def gather(
     return Gathered(
         questions=dict(Counter(each.question.kind for each in found)),
         triples=sum(each.triple is not None for each in found),
-        kept=store.backend.learning.count_triples(),
+        kept=store.learning.count_triples(),
         disagreement=round(sum(compared) / len(compared), 4) if compared else None,
     )
 
@@ -87,6 +87,6 @@ def _stays(store: Store, asked: list[Question]) -> list[Harvested]:
     again = {(question.text, question.kind) for question in asked}
     return [
         Harvested(question=Question(triple.query, triple.kind, triple.origin), triple=triple)
-        for triple in store.backend.learning.triples()
+        for triple in store.learning.triples()
         if triple.kind not in _MADE_ANEW and (triple.query, triple.kind) not in again
     ]

@@ -172,11 +172,11 @@ def test_while_another_reads_the_file_as_it_was_the_purge_exits_with_1_and_says_
 
     def impatient(self, **how):
         store = opening(self, **how)
-        store.backend._connections.busy_timeout = 0.05
+        store._backend._connections.busy_timeout = 0.05
         return store
 
     monkeypatch.setattr(Target, "open", impatient)
-    with hs.open(remembered, embedder="none") as other, other.backend.snapshot():
+    with hs.open(remembered, embedder="none") as other, other.snapshot():
         other.count()
         told = CliRunner().invoke(app, ["--db", str(remembered), "purge", "password"])
     assert told.exit_code == 1, told.output

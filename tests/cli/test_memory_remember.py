@@ -214,7 +214,7 @@ def test_a_missing_file_is_made_with_the_embedder_asked_for(tmp_path, monkeypatc
     path = tmp_path / "new.db"
     invoked(path, "remember", "Anna lives in Paris", "--id", "paris", "--embedder", "hashing-64")
     with hs.open(path, embedder="none") as store:
-        assert store.backend.embedding().dim == 64
+        assert store.embeddings.active.dim == 64
     told = invoked(path, "remember", "Anna lives in Paris!", "--id", "again", "--on-similar", "link")
     assert told.stdout.startswith("added again; much like paris (")
     refused = CliRunner().invoke(app, ["--db", str(path), "remember", "Anna lives in Paris?", "--on-similar", "error"])

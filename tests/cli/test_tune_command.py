@@ -104,12 +104,12 @@ def right(answers):
 
 def versions(path):
     with hs.open(path, embedder="none") as store:
-        return [(model.number, model.state) for model in store.backend.learning.models()]
+        return [(model.number, model.state) for model in store.learning.models()]
 
 
 def triples(path):
     with hs.open(path, embedder="none") as store:
-        return [(triple.kind, triple.query) for triple in store.backend.learning.triples()]
+        return [(triple.kind, triple.query) for triple in store.learning.triples()]
 
 
 def test_labelled_questions_teach_the_store_words_that_stand_nowhere_in_it(made, tuned):
@@ -201,7 +201,7 @@ def test_auto_harvests_first_and_keeps_the_triples_that_it_cannot_make_again(run
     run("harvest", "--from", "corpus", "--most", 5, "--seed", 9, "--add", "-q")
     before = triples(db)
     with hs.open(db) as store:
-        store.backend.learning.note_asked(["who has the gearbox of the smithy polished"])
+        store.learning.note_asked(["who has the gearbox of the smithy polished"])
     result = run("tune", "--auto", *SMALL, "--epochs", 1)
     assert "Harvested: words and meaning disagree about" in result.stdout
     assert "Accepted: for the test. Version 1 answers now; `hybridstore model rollback` undoes it." in result.stdout

@@ -153,7 +153,7 @@ def test_info_tells_what_was_learned_and_what_can_be_gone_back_to(run, db, hashi
     run("reembed", "--embedder", "hashing-64", "--quiet")
     with hs.open(db) as store:
         store.reembed("hashing-32", keep=True)
-        learning, vectors = store.backend.learning, store.stats().embedding.fingerprint
+        learning, vectors = store.learning, store.stats().embedding.fingerprint
         made = ModelVersion(kind="embedder", source=vectors, target=vectors, reference="hashing-32")
         learning.promote(learning.propose(made))
         chunk = store.search("soup", mode="keyword")[0].chunk_id

@@ -71,7 +71,7 @@ def propose(db):
             weights=write(Adapter(fingerprint, down, up)) if kind == "adapter" else b"",
         )
         with hs.open(db, embedder="none") as store:
-            return store.backend.learning.propose(model)
+            return store.learning.propose(model)
 
     return propose
 

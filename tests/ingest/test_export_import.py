@@ -51,7 +51,7 @@ class NoModel(HashingEmbedder):
 def everything(store):
     return [
         (s.document, s.chunks, s.source, None if s.vectors is None else s.vectors.tobytes())
-        for s in store.backend.scan(vectors=True)
+        for s in store.scan(vectors=True)
     ]
 
 
@@ -73,7 +73,7 @@ def test_with_vectors_everything_is_the_same_and_no_model_runs(store, tmp_path):
         assert (report.added, report.embedded) == (4, 0)
         assert everything(other) == everything(store)
         assert other.stats().embedding.fingerprint == store.stats().embedding.fingerprint
-        assert other.backend.background() == store.backend.background()
+        assert other.state().calibration == store.state().calibration
         for query in ("onion garlic", "スープ", "soup()", '"long text"'):
             assert found(other, query) == found(store, query)
         assert other.check() == []
@@ -125,7 +125,7 @@ def test_chunks_without_vectors_stay_without(tmp_path):
         data = b"".join(lines(store, vectors=True))
     with hs.open(tmp_path / "two.db", embedder=NoModel(64)) as other:
         load(other, io.BytesIO(data))
-        assert other.backend.pending_count() == 1
+        assert other.embeddings.pending_count() == 1
 
 
 def test_sources_come_along(store, other):
@@ -153,7 +153,7 @@ def test_the_header_says_which_store_it_was(store):
         "background": None,
     }
     measured = json.loads(lines(store, vectors=True)[0])["background"]
-    assert measured == asdict(store.backend.background())
+    assert measured == asdict(store.state().calibration)
 
 
 def test_vectors_of_another_embedder_are_refused_before_anything_is_written(store, tmp_path):

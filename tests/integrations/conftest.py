@@ -68,7 +68,7 @@ class Clock:
 def clock(monkeypatch):
     """Give the time as memories see it, which only passes when told to."""
     clock = Clock()
-    for room in ("memories", "langgraph"):
+    for room in ("namespaced_memory", "langgraph"):
         monkeypatch.setattr(f"hybridstore.integrations.{room}.now", clock)
     return clock
 

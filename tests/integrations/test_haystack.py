@@ -198,13 +198,13 @@ def test_an_update_embeds_nothing_and_keeps_every_vector(documents):
     documents.write_documents([Document(id="long", content="The osprey dives. " * 40, meta={"n": 1})])
     chunks = documents.store.stats().chunks
     assert chunks > 10
-    vectors = {each.document.id: each.vectors for each in documents.store.backend.scan(vectors=True)}
+    vectors = {each.document.id: each.vectors for each in documents.store.scan(vectors=True)}
     documents.embedded.clear()
     meta = {"n": 2, "date": "2020-01-01T00:00:00+02:00"}
     assert documents.update_by_filter({"field": "n", "operator": "==", "value": 1}, meta) == 3
     assert documents.embedded == []
     assert documents.store.stats().chunks == documents.store.stats().vectors == chunks
-    for each in documents.store.backend.scan(vectors=True):
+    for each in documents.store.scan(vectors=True):
         np.testing.assert_array_equal(each.vectors, vectors[each.document.id])
     assert [each.meta for each in documents.filter_documents()] == [meta, meta, {}, meta]
     wine = documents.filter_documents({"field": "id", "operator": "==", "value": "wine"})
@@ -220,8 +220,8 @@ def test_an_update_embeds_nothing_and_keeps_every_vector(documents):
 
 def test_what_passes_a_filter_is_deleted_in_one_step(brought, monkeypatch):
     before = brought.count_documents()
-    monkeypatch.delattr(type(brought.store.backend), "scan")  # read before, it could be something else by then
-    first = brought.store.backend.ids(None)[0]
+    monkeypatch.delattr(type(brought.store._backend), "scan")  # read before, it could be something else by then
+    first = brought.store.ids(None)[0]
     assert brought.delete_by_filter({"field": "id", "operator": "==", "value": first}) == 1
     assert brought.count_documents() == before - 1
 
@@ -231,7 +231,7 @@ def test_an_update_undoes_nothing_that_another_does_meanwhile(path, monkeypatch,
     own = HashingEmbedder()
     with HybridStoreDocumentStore(path, embedder=own) as documents, hs.open(path, embedder=own) as other:
         documents.write_documents([Document(id=each, content=each, meta={"n": 1}) for each in ("a", "b")])
-        scan = documents.store.backend.scan
+        scan = documents.store._backend.scan
 
         def meanwhile(where, **options):
             found = list(scan(where, **options))
@@ -243,7 +243,7 @@ def test_an_update_undoes_nothing_that_another_does_meanwhile(path, monkeypatch,
                     other.add(hs.Document(id="a", text="newer", metadata={"n": 1 if change == "written" else 2}))
             return iter(found)
 
-        monkeypatch.setattr(documents.store.backend, "scan", meanwhile)
+        monkeypatch.setattr(documents.store._backend, "scan", meanwhile)
         updated = documents.update_by_filter({"field": "meta.n", "operator": "==", "value": 1}, {"seen": True})
         there = {document.id: (document.text, document.metadata) for document in other.documents()}
     wanted = {"written": ("newer", {"n": 1, "seen": True}), "no longer meant": ("newer", {"n": 2})}

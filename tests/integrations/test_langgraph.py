@@ -188,4 +188,4 @@ def test_other_documents_of_the_file_are_left_alone(memory):
     assert memory.list_namespaces() == [("a",)]
     memory.delete(("a",), "k")
     assert memory.sweep_ttl() == 0
-    assert memory.store.backend.ids() == ["a..k"]
+    assert memory.store.ids() == ["a..k"]

@@ -87,7 +87,7 @@ def test_putting_off_never_brings_back_what_another_has_changed(memory, opened, 
         (lambda: other.delete(("a",), "k"), None),
     ):
         memory.put(("a",), "k", {"n": 1}, ttl=1)
-        backend = memory.store.backend
+        backend = memory.store._backend
         written = backend.put
 
         def late(entries, change=change, written=written, **told):

@@ -207,7 +207,7 @@ def test_nodes_are_deleted_by_id_and_by_filter(filled):
 
 
 def test_what_passes_a_filter_is_deleted_in_one_step(filled, monkeypatch):
-    monkeypatch.delattr(type(filled.client.backend), "scan")  # read before, it could be something else by then
+    monkeypatch.delattr(type(filled.client._backend), "scan")  # read before, it could be something else by then
     filled.delete_nodes(filters=of("kind", FilterOperator.EQ, "drink"))
     monkeypatch.undo()
     assert [each.node_id for each in filled.get_nodes()] == ["sloop", "ketch"]

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybridstore.backends.values import Restriction
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import InputError
 from hybridstore.memory import Memory, Note
@@ -143,7 +142,7 @@ def test_without_vectors_the_words_alone_decide(wordy):
 def test_long_notes_are_merged_only_if_all_their_words_are_the_same(memory):
     long = "\n\n".join(f"Paragraph {n}: {LONG}." for n in range(40))
     kept(memory, long, long.upper(), long.replace("Paragraph 7: The", "Paragraph 7:"))
-    assert len(memory.store.backend.chunks_of(memory.get("n0").uri, Restriction())) > 1
+    assert len(memory.store.chunks.of([memory.get("n0").uri])[memory.get("n0").uri]) > 1
     assert ids(memory.consolidate(similarity=0.5).clusters) == [("n1", ["n0"])]
 
 
@@ -192,13 +191,13 @@ def test_the_most_used_is_kept_if_asked_and_feedback_stays_with_it(memory):
     for query in ("what does Anna drink", "tea or coffee"):
         recall = memory.recall(query)
         memory.feedback(recall, used=[recall[0].id])
-    used = {word.document_id for word in memory.store.backend.learning.feedback()}
+    used = {word.document_id for word in memory.store.learning.feedback()}
     (most,) = used
     found = memory.consolidate(dry_run=False, keep="used")
     ((chosen, others),) = ids(found.clusters)
     assert memory.get(chosen).uri == most
     assert len(others) == 2
-    words = memory.store.backend.learning.feedback()
+    words = memory.store.learning.feedback()
     assert [(word.document_id, word.used) for word in words] == [(most, True)] * 2
     for other in found.clusters[0].others:
         assert other.valid_to > other.valid_from
@@ -209,7 +208,7 @@ def test_feedback_about_what_goes_is_handed_to_what_is_kept(memory):
     memory.feedback(memory.recall("what does Anna drink"), used=["n0"])
     memory.remember("anna drinks TEA", id="n1")
     memory.consolidate(dry_run=False)
-    assert [word.document_id for word in memory.store.backend.learning.feedback()] == [memory.get("n1").uri]
+    assert [word.document_id for word in memory.store.learning.feedback()] == [memory.get("n1").uri]
 
 
 def test_what_is_kept_lives_as_long_as_any_of_them_and_has_their_links(memory):

@@ -243,7 +243,7 @@ def test_long_files_are_cut_at_their_headings(memory, folder, write):
     sections = "".join(f"# Part {n}\n\n{f'All about the number {n}. ' * 40}\n\n" for n in range(8))
     write("long.md", sections)
     from_markdown(memory, folder)
-    stored = memory.store.backend.get(memory.get("long.md").uri)
+    stored = memory.store._backend.get(memory.get("long.md").uri)
     assert {chunk.heading for chunk in stored.chunks} == {f"Part {n}" for n in range(8)}
 
 

@@ -6,7 +6,7 @@ import hybridstore as hs
 
 
 def words(memory):
-    return [(word.query, word.document_id, word.used) for word in memory.store.backend.learning.feedback()]
+    return [(word.query, word.document_id, word.used) for word in memory.store.learning.feedback()]
 
 
 @pytest.fixture
@@ -68,4 +68,4 @@ def test_forgotten_feedback_leaves_nothing_behind(memory, told):
     memory.remember("Anna moved to Rome", id="move", supersedes="home")
     memory.forget("move")
     assert [word[1] for word in words(memory)] == [memory.get("tea").uri]
-    assert memory.store.backend.check() == []
+    assert memory.store._backend.check() == []

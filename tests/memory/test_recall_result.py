@@ -211,7 +211,7 @@ def test_what_was_of_use_is_told_to_the_store(memory):
     memory.remember("The kettle leaks.", id="b")
     recall = memory.recall("what does the kettle do")
     memory.feedback(recall, used=["a"], unused=["b"])
-    kept = memory.store.backend.learning.feedback()
+    kept = memory.store.learning.feedback()
     assert [(each.query, each.document_id, each.used) for each in kept] == [
         ("what does the kettle do", memory.get("a").uri, True),
         ("what does the kettle do", memory.get("b").uri, False),

@@ -45,7 +45,7 @@ def counted(store) -> dict[int, tuple[dict[str, float], int]]:
     """Give each chunk's weighted frequencies by token, and its length in tokens."""
     found = {}
     for document in store.documents():
-        (chunk,) = store.backend.chunks_of(document.id, Restriction())
+        (chunk,) = store.chunks.of([document.id])[document.id]
         titles, bodies = ANALYSER.index(document.title), ANALYSER.index(document.text)
         columns = ((titles[0], TITLE), (bodies[0], BODY), (f"{titles[1]} {bodies[1]}", COMPOUND))
         frequencies: dict[str, float] = {}
@@ -165,9 +165,7 @@ def test_an_identifier_weighs_twice_as_much_as_a_word_as_rare(tmp_path):
         store.add([f"filler number {n} stands here" for n in range(20)])
         store.add([hs.Document(id=text, text=f"{text} beside others") for text in ("zeppelin", "e4012x")])
         parts = gathered(store, "zeppelin e4012x")
-        word, named = (
-            parts.coverage[parts.at(store.backend.chunks_of(each, Restriction())[0])] for each in ("zeppelin", "e4012x")
-        )
+        word, named = (parts.coverage[parts.at(store.chunks.of([each])[each][0])] for each in ("zeppelin", "e4012x"))
     assert named == pytest.approx(2 * word)
 
 
@@ -177,7 +175,7 @@ def test_a_chunk_that_holds_more_of_the_words_has_more_evidence(tmp_path):
         store.add([hs.Document(id=text, text=text) for text in ("inlet valve here", "valve hall here", "green hall x")])
         parts = gathered(store, "inlet valve")
         both, one, none = (
-            parts.keyword[parts.at(store.backend.chunks_of(each, Restriction())[0])]
+            parts.keyword[parts.at(store.chunks.of([each])[each][0])]
             for each in ("inlet valve here", "valve hall here", "green hall x")
         )
     assert both > one > none == 0
@@ -187,19 +185,19 @@ def test_a_deviation_is_how_far_a_cosine_stands_above_those_of_the_sample(store)
     query = "inlet valve pressure"
     evidence = gathered(store, query)
     vector = HashingEmbedder().embed_query(query)
-    sample = store.backend.sample()[1] @ vector
+    sample = store.chunks.sample()[1] @ vector
     n = len(sample)
     mean = (sample.sum() + 4 * 0.1) / (n + 4)
     deviation = math.sqrt((n * sample.var() + 16 * 0.1**2) / (n + 16))
-    cosines = store.backend.vectors(evidence.chunks.tolist()) @ vector
+    cosines = store.chunks.vectors(evidence.chunks.tolist()) @ vector
     assert evidence.vector == pytest.approx((cosines - mean) / deviation, abs=0.05)
 
 
 def test_relevance_is_the_logistic_formula(store):
-    measured = store.backend.background()
+    measured = store.state().calibration
     query = "inlet valve pressure"
     evidence = gathered(store, query)
-    cosines = store.backend.vectors(evidence.chunks.tolist()) @ HashingEmbedder().embed_query(query)
+    cosines = store.chunks.vectors(evidence.chunks.tolist()) @ HashingEmbedder().embed_query(query)
     above = (cosines - measured.chance) / measured.spread
     logits = 1.35 * (above + 3.0 * evidence.coverage - 2.4)
     assert evidence.relevance == pytest.approx(1 / (1 + np.exp(-logits)), abs=0.02)
@@ -212,7 +210,7 @@ def test_a_chunk_without_a_vector_is_like_any_other(tmp_path):
         with hs.open(tmp_path / "one.db", embedder="none") as plain:
             plain.add(hs.Document(id="bare", text="inlet valve"))
         evidence = gathered(store, "inlet valve")
-        place = evidence.at(store.backend.chunks_of("bare", Restriction())[0])
+        place = evidence.at(store.chunks.of(["bare"])["bare"][0])
         assert evidence.vector[place] == 0.0
         assert evidence.keyword[place] == evidence.keyword.max()
         assert evidence.coverage[place] > 0.5
@@ -221,8 +219,8 @@ def test_a_chunk_without_a_vector_is_like_any_other(tmp_path):
 
 
 def test_without_a_query_vector_words_alone_speak(store):
-    keyword, terms = store.backend.match(KeywordQuery(("valv",)), 10, Restriction())
-    evidence = gather(store.backend, keyword, NONE, KeywordEvidence(store.backend, terms), None, None)
+    keyword, terms = store._backend.match(KeywordQuery(("valv",)), 10, Restriction())
+    evidence = gather(store._backend, keyword, NONE, KeywordEvidence(store._backend, terms), None, None)
     assert evidence.keyword.max() > 0
     assert not evidence.vector.any()
     assert evidence.relevance is evidence.confidence is None
@@ -231,12 +229,12 @@ def test_without_a_query_vector_words_alone_speak(store):
 def test_nothing_found_is_no_evidence(store):
     query = HashingEmbedder().embed_query("valve")
     for terms in ((), (Term("zeppelin", 0, 5.0),)):
-        evidence = gather(store.backend, NONE, NONE, KeywordEvidence(store.backend, terms), query, None)
+        evidence = gather(store._backend, NONE, NONE, KeywordEvidence(store._backend, terms), query, None)
         assert {len(part) for part in (evidence.chunks, evidence.keyword, evidence.coverage, evidence.vector)} == {0}
 
 
 def test_there_is_no_relevance_before_the_store_was_measured(store):
-    store.backend.remember(Calibration(fingerprint="another", chunks=1, power=4.0, chance=0.2, spread=0.1))
+    store.embeddings.calibrate(Calibration(fingerprint="another", chunks=1, power=4.0, chance=0.2, spread=0.1))
     assert gathered(store, "valve").relevance is None
     assert store.search("valve")[0].relevance is None
 

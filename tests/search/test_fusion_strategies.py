@@ -22,7 +22,7 @@ TEXTS = [f"{word} number {n} in the hall" for n, word in enumerate(["valve", "pu
 def backend(tmp_path):
     with hs.open(tmp_path / "one.db", embedder=HashingEmbedder()) as store:
         store.add(TEXTS)
-        yield store.backend
+        yield store._backend
 
 
 @pytest.fixture

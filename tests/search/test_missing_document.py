@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import hybridstore as hs
-from hybridstore.backends.values import Restriction
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import NotFound
 from hybridstore.search.missing_document import follow
@@ -152,7 +151,7 @@ def test_a_document_that_is_far_in_meaning_is_followed_down(store):
 
 
 def test_a_document_without_a_vector_is_said_to_have_none(store):
-    with hs.open(store.backend.path, embedder="none") as plain:
+    with hs.open(store.location, embedder="none") as plain:
         plain.add(hs.Document(id="zero", text="nothing"))
     expected = expect(store, "river", "zero", mode="vector")
     assert (expected.lost, expected.vector_rank) == ("legs", None)
@@ -177,14 +176,14 @@ def test_of_a_document_whose_best_passage_is_irrelevant_the_relevant_one_is_foll
     text = "\n\n".join(("quantum physics " * 200, "the river " + "unlike any other " * 80))
     store.add(hs.Document(id="two", text=text))
     trace = store.search("castle by the river", limit=1, min_relevance=0.0).trace
-    chunks = store.backend.chunks_of("two", Restriction())
+    chunks = store.chunks.of(["two"])["two"]
     first, *_, last = [n for n, chunk in enumerate(trace.fused.chunks.tolist(), start=1) if chunk in chunks]
     relevance = np.full(len(trace.evidence.chunks), 0.9)
     relevance[np.isin(trace.evidence.chunks, chunks)] = 0.1
     relevance[trace.evidence.at(int(trace.fused.chunks[last - 1]))] = 0.9
     trace = replace(trace, evidence=replace(trace.evidence, relevance=relevance))
     search = FailedSearch(where=None, depth=None, min_relevance=0.5, again=lambda **_: trace)
-    expected = follow(trace, store.backend, Analyser(), search, "two")
+    expected = follow(trace, store._backend, Analyser(), search, "two")
     assert 1 < first < last
     assert (expected.lost, expected.rank, expected.relevance) == ("fusion", last, 0.9)
 

@@ -42,7 +42,7 @@ def evidence(store, query, **options):
 def by_id(store, found):
     return {
         id_: found.at(chunk)
-        for chunk, id_ in zip(found.chunks, store.backend.documents_of(found.chunks.tolist()), strict=True)
+        for chunk, id_ in zip(found.chunks, store.chunks.documents(found.chunks.tolist()), strict=True)
     }
 
 
@@ -50,9 +50,9 @@ def test_words_of_the_stronger_neighbour_count_half_and_vectors_are_averaged(sto
     query = "honeymoon"
     plain, light = evidence(store, query), evidence(store, query, around=around)
     alone, read = by_id(store, plain), by_id(store, light)
-    vectors = {id_: store.backend.vectors([int(plain.chunks[place])])[0] for id_, place in alone.items()}
+    vectors = {id_: store.chunks.vectors([int(plain.chunks[place])])[0] for id_, place in alone.items()}
     asked = store.embedder().embed_query(query)
-    mean, deviation = at_large(store.backend.sample()[1] @ asked)
+    mean, deviation = at_large(store.chunks.sample()[1] @ asked)
     for n in range(len(TALK)):
         near = {k: f"t{k}" for k in range(n - REACH, n + REACH + 1) if k != n and 0 <= k < len(TALK)}
         share = {k: 0.5 if abs(k - n) == 1 else 0.25 for k in near}
@@ -94,7 +94,7 @@ def test_chunks_of_one_document_stand_beside_each_other(store):
     store.add(hs.Document(id="t100", text=long))
     light = evidence(store, "yew", limit=60, around=around)
     plain = evidence(store, "yew", limit=60)
-    ids = store.backend.documents_of(light.chunks.tolist())
+    ids = store.chunks.documents(light.chunks.tolist())
     lit = [chunk for chunk, id_ in zip(light.chunks, ids, strict=True) if id_ == "t100"]
     assert len(lit) >= 3
     raised = [light.keyword[light.at(chunk)] > plain.keyword[plain.at(chunk)] for chunk in lit if plain.at(chunk)]

@@ -218,13 +218,13 @@ async def test_a_model_that_takes_its_time_keeps_no_other_call_waiting(tmp_path)
 
 async def test_what_goes_wrong_behind_the_store_names_no_file_of_the_machine(memory, asking, monkeypatch):
     def busy(*_, **__):
-        raise hs.FileBusy(str(memory.store.backend.path), 30.0)
+        raise hs.FileBusy(str(memory.store.location), 30.0)
 
-    monkeypatch.setattr(memory.store.backend, "put", busy)
+    monkeypatch.setattr(memory.store._backend, "put", busy)
     async with asking(memory) as ask:
         told = await ask.refused("remember", text="One.")
     assert "another process is writing" in told
-    assert str(memory.store.backend.path) not in told
+    assert str(memory.store.location) not in told
 
 
 async def test_a_note_is_a_resource_and_the_latest_are_listed(memory):

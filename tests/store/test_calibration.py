@@ -33,11 +33,11 @@ def asked(monkeypatch):
 
 
 def test_a_store_is_measured_when_text_was_embedded(store, embedder):
-    assert store.backend.background() is None
+    assert store.state().calibration is None
     store.add(lines(0, 20))
-    known = store.backend.background()
+    known = store.state().calibration
     assert (known.fingerprint, known.chunks) == (embedder.fingerprint, 20)
-    assert known == measure(store.backend, embedder)
+    assert known == measure(store._backend, embedder)
     assert store.search("word").trace.power == known.power
 
 
@@ -47,19 +47,19 @@ def test_it_is_measured_again_when_it_has_doubled_or_halved(store, asked):
     assert len(asked) == 1
     store.add(lines(39, 40))  # twice as many
     assert len(asked) == 2
-    assert store.backend.background().chunks == 40
+    assert store.state().calibration.chunks == 40
     store.remove([document.id for document in store.documents()][:21])
     assert len(asked) == 2  # nothing was embedded
     store.add(lines(40, 41))
     assert len(asked) == 3
-    assert store.backend.background().chunks == 20
+    assert store.state().calibration.chunks == 20
 
 
 def test_an_add_that_embeds_nothing_measures_nothing(store, asked, path):
     store.add([])
     assert asked == []
     store.add(lines(0, 5))
-    store.backend.remember(Calibration(fingerprint="another", chunks=5, power=1.0, chance=0.1, spread=0.1))
+    store.embeddings.calibrate(Calibration(fingerprint="another", chunks=5, power=1.0, chance=0.1, spread=0.1))
     store.add(lines(0, 5))  # all of them known
     assert len(asked) == 1
     with hs.open(path, embedder="none") as plain:
@@ -90,7 +90,7 @@ def test_given_vectors_are_not_measured(store, path, asked, tmp_path):
     vectors = np.random.default_rng(1).normal(size=(6, 32))
     store.add(lines(0, 6), vectors=vectors)
     assert asked == []
-    assert store.backend.background() is None
+    assert store.state().calibration is None
     with hs.open(tmp_path / "given.db") as given:
         given.add(lines(0, 6), vectors=vectors)
         results = given.search("word", vector=vectors[0])
@@ -104,7 +104,7 @@ def test_reembedding_measures_the_new_vectors(store, asked, counting, embedder):
     other = counting("other", 16)
     store.reembed(other)
     assert asked == [embedder.fingerprint, other.fingerprint]
-    assert store.backend.background() == measure(store.backend, other)
+    assert store.state().calibration == measure(store._backend, other)
     assert store.search(lines(3, 4)[0]).confidence is not None
 
 
@@ -119,15 +119,15 @@ def test_a_backup_knows_what_was_measured(store, tmp_path, embedder):
     store.add(lines(0, 10))
     store.backup(tmp_path / "copy.db")
     with hs.open(tmp_path / "copy.db", embedder=embedder) as copy:
-        assert copy.backend.background() == store.backend.background() is not None
+        assert copy.state().calibration == store.state().calibration is not None
 
 
 def test_measuring_is_deterministic(store, tmp_path, embedder):
     store.add(lines(0, 100))
-    assert measure(store.backend, embedder) == measure(store.backend, embedder)
+    assert measure(store._backend, embedder) == measure(store._backend, embedder)
     with hs.open(tmp_path / "second.db", embedder=embedder, memory=0) as second:
         second.add(lines(0, 100))
-        assert second.backend.background() == store.backend.background()
+        assert second.state().calibration == store.state().calibration
 
 
 def test_no_more_than_64_fragments_and_32_questions_are_asked(store, embedder):
@@ -136,10 +136,10 @@ def test_no_more_than_64_fragments_and_32_questions_are_asked(store, embedder):
 
 
 def test_a_store_of_nothing_to_ask_about_is_not_measured(store, embedder):
-    assert measure(store.backend, embedder) is None
+    assert measure(store._backend, embedder) is None
     store.add(hs.Document(id="blank", text=" \n "))
-    assert measure(store.backend, embedder) is None
-    assert store.backend.background() is None
+    assert measure(store._backend, embedder) is None
+    assert store.state().calibration is None
     assert store.search("word").confidence is None
 
 
@@ -148,12 +148,12 @@ def test_vectors_that_know_their_texts_have_power_and_shuffled_ones_have_none(tm
     texts = lines(0, 150)
     with hs.open(tmp_path / "right.db", embedder=embedder) as right:
         right.add(texts)
-        known = right.backend.background()
+        known = right.state().calibration
     with hs.open(tmp_path / "wrong.db", embedder=embedder) as wrong:
         vectors = embedder.embed_documents(texts)
         wrong.add(texts, vectors=np.roll(vectors, 7, axis=0), chunk=False)
-        settle(wrong.backend, embedder)
-        shuffled = wrong.backend.background()
+        settle(wrong._backend, embedder)
+        shuffled = wrong.state().calibration
     assert known.power > 4
     assert shuffled.power < 1
     assert known.chance == pytest.approx(shuffled.chance)  # the same vectors, of whatever they are
@@ -167,7 +167,7 @@ def test_few_answers_are_pulled_towards_what_is_usual(tmp_path):
     with hs.open(tmp_path / "one.db", embedder=embedder) as store:
         (text,) = lines(0, 1)
         store.add(text)
-        known = store.backend.background()
+        known = store.state().calibration
     fragment = embedder.embed_query(calibration._fragment(text, 1))
     cosine = float(embedder.embed_documents([text])[0] @ fragment)
     assert known.power == pytest.approx(((cosine - 0.1) / 0.1 + 32) / 9)  # without others, chunks at large are usual
@@ -189,17 +189,17 @@ def test_an_embedder_of_many_questions_is_asked_for_all_at_once_and_finds_the_sa
     calibration._asked.clear()  # the general questions' vectors, of a run before
     many = Many(embedder.dim, max_tokens=embedder.max_tokens)
     many.fingerprint = embedder.fingerprint
-    assert measure(store.backend, many) == measure(store.backend, embedder)
+    assert measure(store._backend, many) == measure(store._backend, embedder)
     assert batches == [30, len(calibration._ANYTHING)]
 
 
 def test_another_embedders_vectors_are_not_judged(store, counting):
     store.add(lines(0, 10))
-    before = store.backend.background()
+    before = store.state().calibration
     other = counting("other", 16)
-    assert measure(store.backend, other) is None
-    settle(store.backend, other)
-    assert store.backend.background() == before
+    assert measure(store._backend, other) is None
+    settle(store._backend, other)
+    assert store.state().calibration == before
 
 
 def test_a_switch_while_the_model_runs_is_noticed(store, counting):
@@ -210,16 +210,16 @@ def test_a_switch_while_the_model_runs_is_noticed(store, counting):
         """One in whose time another process changes the embedder."""
 
         def embed_query(self, text):
-            if store.backend.embedding().fingerprint == self.fingerprint:
-                store.backend.begin(identify(second))
-                while some := store.backend.pending(100):
+            if store.embeddings.active.fingerprint == self.fingerprint:
+                store.embeddings.begin(identify(second))
+                while some := store.embeddings.pending(100):
                     vectors = second.embed_documents([passage.text for passage in some])
-                    store.backend.fill(identify(second), [passage.chunk for passage in some], vectors)
-                assert store.backend.switch()
+                    store.embeddings.fill(identify(second), [passage.chunk for passage in some], vectors)
+                assert store.embeddings.switch()
             return super().embed_query(text)
 
-    assert measure(store.backend, SlowEmbedder()) is None
-    assert store.backend.background() is None
+    assert measure(store._backend, SlowEmbedder()) is None
+    assert store.state().calibration is None
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_a_switch_while_the_model_runs_is_noticed(store, counting):
 )
 def test_texts_of_any_kind_can_be_asked_about(store, embedder, text):
     store.add([text, "another text"])
-    known = store.backend.background()
+    known = store.state().calibration
     assert known.chunks == store.stats().chunks >= 2
     assert all(np.isfinite([known.power, known.chance, known.spread]))
 

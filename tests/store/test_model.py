@@ -30,8 +30,8 @@ def promoted(store, transform, reference="any", **facts):
         weights=write(transform),
         **facts,
     )
-    number = store.backend.learning.propose(version)
-    store.backend.learning.promote(number)
+    number = store.learning.propose(version)
+    store.learning.promote(number)
     return number
 
 
@@ -97,7 +97,7 @@ def test_an_adapter_turns_questions_and_is_named(filled, embedder, texts):
 
 def test_the_plain_embedder_comes_back_with_the_promotion_of_none(adapted, texts):
     assert nearest(adapted, texts["lamp"]) == "rust"
-    adapted.backend.learning.promote(None)
+    adapted.learning.promote(None)
     assert nearest(adapted, texts["lamp"]) == "lamp"
 
 
@@ -119,7 +119,7 @@ def test_an_adapter_turns_vectors_that_callers_bring(adapted, embedder, texts):
 def test_an_explanation_says_which_version_turned_the_question(adapted, texts):
     told = "The question's vector was turned by version 1 of this store's model before it was compared."
     assert told in str(adapted.explain(texts["lamp"])).splitlines()
-    adapted.backend.learning.promote(None)
+    adapted.learning.promote(None)
     assert "version" not in str(adapted.explain(texts["lamp"]))
 
 
@@ -130,22 +130,22 @@ def test_an_adapter_of_other_vectors_does_not_apply(adapted, counting, texts):
 
 
 def test_chance_goes_by_the_turned_questions_and_power_by_plain_ones(adapted, embedder):
-    before = adapted.backend.background()
-    settle(adapted.backend, embedder)
-    after = adapted.backend.background()
+    before = adapted.state().calibration
+    settle(adapted._backend, embedder)
+    after = adapted.state().calibration
     assert after.fingerprint == before.fingerprint
     assert after.power == before.power
     assert after.chance != before.chance
-    adapted.backend.learning.promote(None)
-    settle(adapted.backend, embedder)
-    assert adapted.backend.background() == before  # the general questions are remembered unturned
+    adapted.learning.promote(None)
+    settle(adapted._backend, embedder)
+    assert adapted.state().calibration == before  # the general questions are remembered unturned
 
 
 def test_damaged_weights_are_told_with_a_remedy(filled, embedder):
     model = ModelVersion(
         kind="adapter", source=embedder.fingerprint, target=embedder.fingerprint, reference="c", weights=b"?"
     )
-    learning = filled.backend.learning
+    learning = filled.learning
     learning.promote(learning.propose(model))
     with pytest.raises(ModelUnavailable, match="hybridstore model rollback"):
         filled.search("lamp")
@@ -221,7 +221,7 @@ def test_a_query_embedder_that_is_handed_in_is_not_loaded(filled, counting, text
 def test_going_back_from_a_newer_embedder_needs_no_second_look(drifted, embedder, texts):
     store, made = drifted
     assert nearest(store, texts["lock"]) == "lock"
-    store.backend.learning.promote(None)
+    store.learning.promote(None)
     assert nearest(store, texts["lock"]) == "lock"
     assert (made.queries, embedder.queries[-1]) == ([texts["lock"]], texts["lock"])
 
@@ -229,10 +229,10 @@ def test_going_back_from_a_newer_embedder_needs_no_second_look(drifted, embedder
 def test_reembedding_to_the_newer_embedder_ends_the_drift(drifted, texts):
     store, made = drifted
     store.reembed(made)
-    assert store.backend.learning.model() is None
+    assert store.learning.model() is None
     results = store.search(texts["lock"], mode="vector")
     assert (results[0].document_id, results.trace.model) == ("lock", None)
-    assert store.backend.background() == measure(store.backend, made)
+    assert store.state().calibration == measure(store._backend, made)
 
 
 def test_a_newer_embedder_at_hand_is_used_when_another_process_has_reembedded_for_it(filled, path, counting, texts):
@@ -250,7 +250,7 @@ def test_a_model_that_is_switched_after_the_question_was_embedded_is_noticed(fil
     made, transform = newer(counting)
     promoted(filled, transform)
     filled._embedder.adopt_query(made)
-    learning, embed = filled.backend.learning, made.embed_query
+    learning, embed = filled.learning, made.embed_query
 
     def slowly(text):
         other = threading.Thread(target=learning.promote, args=(None,))
@@ -265,15 +265,15 @@ def test_a_model_that_is_switched_after_the_question_was_embedded_is_noticed(fil
 
 def test_a_drifted_store_is_measured_by_the_questions_it_gets(drifted, embedder):
     store, made = drifted
-    before = store.backend.background()
-    assert measure(store.backend, embedder) is None  # nobody's questions come from it
-    known = measure(store.backend, made)
+    before = store.state().calibration
+    assert measure(store._backend, embedder) is None  # nobody's questions come from it
+    known = measure(store._backend, made)
     assert known.fingerprint == embedder.fingerprint
     assert (known.power, known.chance) == (pytest.approx(before.power), pytest.approx(before.chance))
     asked = len(made.queries)
     store.add([f"another text, the {n}th of many" for n in range(30)])  # it has doubled
     assert len(made.queries) > asked
-    assert store.backend.background() == measure(store.backend, made) != before
+    assert store.state().calibration == measure(store._backend, made) != before
 
 
 def test_vectors_that_callers_gave_can_be_asked_with_words_by_a_way_to_them(tmp_path, counting, texts):

@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import hybridstore as hs
-from hybridstore.backends.values import Restriction
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import InputError
 
@@ -117,11 +116,10 @@ def test_an_expression_finds_exactly_what_passes_it(store, tree, chance):
         with pytest.raises(InputError, match="no word that must occur"):
             store.search(query, syntax="advanced")
         return
-    backend = store.backend
-    chunks = [chunk for each in store.documents() for chunk in backend.chunks_of(each.id, Restriction())]
+    chunks = [chunk for found in store.chunks.of(store.ids()).values() for chunk in found]
     expected = {
         passage.chunk
-        for passage in backend.passages(chunks)
+        for passage in store.chunks.passages(chunks)
         if passes(
             tree,
             {

@@ -110,7 +110,7 @@ def test_no_question_is_lost_or_counted_twice_by_many_threads(opened):
 
 def test_a_search_does_not_wait_for_a_file_that_is_being_written(opened):
     store, other = opened(busy_timeout=60.0), opened()
-    with other.backend._connections.atomic():
+    with other._backend._connections.atomic():
         done = threading.Event()
 
         def search():
@@ -128,7 +128,7 @@ def test_a_search_does_not_wait_for_a_file_that_is_being_written(opened):
 def test_a_file_that_stays_busy_costs_questions_and_says_so(opened):
     store, other = opened(busy_timeout=0.05), opened()
     store.search("lost")
-    with other.backend._connections.atomic(), pytest.warns(RuntimeWarning, match=r"1 questions were not kept"):
+    with other._backend._connections.atomic(), pytest.warns(RuntimeWarning, match=r"1 questions were not kept"):
         store.close()
     with pytest.raises(hs.HybridstoreError, match="closed"):
         store.count()
@@ -137,7 +137,7 @@ def test_a_file_that_stays_busy_costs_questions_and_says_so(opened):
 
 def test_what_could_not_be_written_waits_for_the_next_time(opened):
     store, other = opened(busy_timeout=0.01), opened()
-    with other.backend._connections.atomic():
+    with other._backend._connections.atomic():
         for n in range(BATCH + 1):
             store.search(f"q{n}", mode="keyword")
         with pytest.raises(hs.FileBusy):
@@ -150,10 +150,10 @@ def test_questions_can_be_forgotten_with_what_was_made_of_them(opened):
     chunk = store.search("pin")[0].chunk_id
     store.search("wire")
     store.feedback("pin", chunk)
-    store.backend.learning.keep_triples([Triple(query="pin", kind="log", positive=chunk, score=1.0)])
+    store.learning.keep_triples([Triple(query="pin", kind="log", positive=chunk, score=1.0)])
     assert store.forget_asked([" pin ", "never asked"]) == 1
     assert asked(store) == {"wire": 1}
-    assert (store.backend.learning.feedback(), store.stats().triples) == ([], 0)
+    assert (store.learning.feedback(), store.stats().triples) == ([], 0)
     assert store.forget_asked("wire") == 1
     assert store.forget_asked() == 0
 
@@ -163,7 +163,7 @@ def test_the_last_word_on_a_hit_is_kept(opened):
     hit = store.search("loose wire")[0]
     store.feedback("loose wire ", hit)
     store.feedback("loose wire", np.int64(hit.chunk_id), used=False)
-    (told,) = store.backend.learning.feedback()
+    (told,) = store.learning.feedback()
     assert (told.query, told.chunk, told.document_id, told.used) == ("loose wire", hit.chunk_id, hit.document_id, False)
 
 

@@ -188,9 +188,7 @@ def test_two_who_change_it_at_once_both_end_well(path, filled, counting):
 def tuned(store, embedder) -> int:
     """Propose a model that stands for a change to this embedder; give its number."""
     name = embedder.fingerprint
-    return store.backend.learning.propose(
-        ModelVersion(kind="embedder", source=name, target=name, reference=embedder.reference)
-    )
+    return store.learning.propose(ModelVersion(kind="embedder", source=name, target=name, reference=embedder.reference))
 
 
 def test_vectors_that_were_kept_are_gone_back_to_at_once(filled, embedder, counting):

@@ -27,16 +27,16 @@ def test_a_finished_source_loses_what_it_no_longer_has(store):
 def test_a_source_is_not_finished_when_its_commit_failed(store, monkeypatch):
     writer = store.writer()
     writer.add(hs.Document(id="a", text="text"), source="/a.txt")
-    put = store.backend.put
+    put = store._backend.put
 
     def busy(*_, **__):
         raise FileBusy("store.db", 1)
 
-    monkeypatch.setattr(store.backend, "put", busy)
+    monkeypatch.setattr(store._backend, "put", busy)
     with pytest.raises(FileBusy):
         writer.flush()
     assert (store.sources(), store.count()) == ({}, 0)
-    monkeypatch.setattr(store.backend, "put", put)
+    monkeypatch.setattr(store._backend, "put", put)
     writer.finish(SOURCE)
     writer.flush()
     assert (set(store.sources()), [document.id for document in store.documents()]) == ({"/a.txt"}, ["a"])
@@ -45,7 +45,7 @@ def test_a_source_is_not_finished_when_its_commit_failed(store, monkeypatch):
 def test_a_document_that_vanished_meanwhile_is_written_whole(store, path, monkeypatch):
     """Between a writer's look and its commit another process removes the document it found unchanged."""
     store.add({"id": "a", "text": TEXT})
-    put, calls = store.backend.put, []
+    put, calls = store._backend.put, []
 
     def after_a_removal(entries, **options):
         calls.append(len(entries[0].chunks))
@@ -54,7 +54,7 @@ def test_a_document_that_vanished_meanwhile_is_written_whole(store, path, monkey
                 other.remove("a")
         return put(entries, **options)
 
-    monkeypatch.setattr(store.backend, "put", after_a_removal)
+    monkeypatch.setattr(store._backend, "put", after_a_removal)
     assert store.add({"id": "a", "text": TEXT}).added == 1
     assert calls[0] == 0 < calls[1]
     assert store.search("hazels", mode="keyword")
@@ -75,7 +75,7 @@ def test_leaving_by_an_error_drops_what_was_not_committed(store):
 def test_a_document_is_written_only_over_what_it_replaces(store):
     with store.writer() as writer:
         writer.add(hs.Document(id="a", text="one"), replaces=None)
-    (one,) = store.backend.digests(["a"]).values()
+    (one,) = store.digests(["a"]).values()
     with store.writer() as writer:
         writer.add(hs.Document(id="a", text="two"), replaces=one)
     assert writer.report.replaced == 1
@@ -93,8 +93,8 @@ def test_a_document_is_written_only_over_what_it_replaces(store):
 
 def test_a_conflict_at_the_commit_reaches_the_caller(store, path, monkeypatch):
     store.add({"id": "a", "text": "one"})
-    (one,) = store.backend.digests(["a"]).values()
-    put = store.backend.put
+    (one,) = store.digests(["a"]).values()
+    put = store._backend.put
 
     def after_another(entries, **options):
         monkeypatch.undo()
@@ -102,7 +102,7 @@ def test_a_conflict_at_the_commit_reaches_the_caller(store, path, monkeypatch):
             other.add({"id": "a", "text": "theirs"})
         return put(entries, **options)
 
-    monkeypatch.setattr(store.backend, "put", after_another)
+    monkeypatch.setattr(store._backend, "put", after_another)
     writer = store.writer()
     writer.add(hs.Document(id="a", text="ours"), replaces=one)
     with pytest.raises(Conflict):
@@ -137,7 +137,7 @@ def test_one_writer_holds_conditions_against_what_it_wrote_itself(store):
 
 def test_documents_are_removed_in_one_step_with_what_is_added(store):
     store.add([{"id": "a", "text": "one"}, {"id": "b", "text": "two"}])
-    digests, before = store.backend.digests(["a", "b"]), store.stats().revision
+    digests, before = store.digests(["a", "b"]), store.stats().revision
     with store.writer() as writer:
         writer.remove("a", stored=digests["a"])
         writer.add(hs.Document(id="c", text="three"))
@@ -152,7 +152,7 @@ def test_documents_are_removed_in_one_step_with_what_is_added(store):
 @pytest.mark.parametrize("there", ["changed", None])
 def test_a_document_to_be_removed_that_is_something_else_stays_and_drops_what_waited(store, embedder, there):
     store.add({"id": "a", "text": "one"})
-    (one,) = store.backend.digests(["a"]).values()
+    (one,) = store.digests(["a"]).values()
     store.remove("a") if there is None else store.add({"id": "a", "text": there})
     embedder.documents.clear()
     writer = store.writer()
@@ -170,7 +170,7 @@ def test_one_writer_removes_what_it_added_and_adds_it_again(store):
     with store.writer() as writer:
         writer.add(hs.Document(id="a", text="one"))
         writer.flush()
-        (one,) = store.backend.digests(["a"]).values()
+        (one,) = store.digests(["a"]).values()
         writer.remove("a", stored=one)
         writer.add(hs.Document(id="a", text="one"), replaces=None)
         writer.flush()

@@ -150,7 +150,7 @@ def test_a_vector_column_replaces_the_vectors_argument(store, kind):
         table = pa.table({"text": ["x", "y"], "id": ["a", "b"], "vector": cells})
         assert from_column.add(table).added == 2
         from_argument.add([{"text": "x", "id": "a"}, {"text": "y", "id": "b"}], vectors=VECTORS)
-        assert from_column.backend.digests(["a", "b"]) == from_argument.backend.digests(["a", "b"])
+        assert from_column.digests(["a", "b"]) == from_argument.digests(["a", "b"])
         assert from_column.add(table.slice(1)).unchanged == 1  # a slice's own rows, not those before it
         hits = from_column.search("", mode="vector", vector=[0.6, 0.8])
         assert [(hit.document_id, round(hit.vector_score, 6)) for hit in hits] == [("a", 1.0), ("b", 0.8)]

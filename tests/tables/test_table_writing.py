@@ -9,7 +9,6 @@ from typing import ClassVar
 import pytest
 
 import hybridstore as hs
-from hybridstore.backends.values import Restriction
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import MissingExtra
 from hybridstore.tables import Column, Tabular
@@ -196,6 +195,6 @@ def test_a_chunk_has_its_vector_in_the_stream(store):
     table = store.to_arrow(vectors=True).read_all()
     assert str(table.schema.field("vectors").type) == "list<item: fixed_size_list<item: float>[32]>"
     for row in table.to_pylist():
-        chunks = store.backend.chunks_of(row["id"], Restriction())
-        assert row["vectors"] == store.backend.vectors(chunks).tolist()
+        chunks = store.chunks.of([row["id"]])[row["id"]]
+        assert row["vectors"] == store.chunks.vectors(chunks).tolist()
     assert len(table["vectors"].to_pylist()[-1]) > 1

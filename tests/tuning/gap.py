@@ -10,7 +10,6 @@ import numpy as np
 
 import hybridstore as hs
 from hybridstore.backends.learning import ModelVersion, Triple
-from hybridstore.backends.values import Restriction
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.search import transforms
 from hybridstore.tuning.adapter import AdapterSettings
@@ -44,7 +43,7 @@ def filled(path, embedder=EMBEDDER, *, triples=True):
         chunk=False,
     )
     if triples:
-        store.backend.learning.keep_triples(
+        store.learning.keep_triples(
             [
                 Triple(query=question(pair), kind="labelled", positive=chunk(store, name(pair)), score=1.0)
                 for pair in PAIRS
@@ -54,7 +53,7 @@ def filled(path, embedder=EMBEDDER, *, triples=True):
 
 
 def chunk(store, document):
-    return store.backend.chunks_of(document, Restriction())[0]
+    return store.chunks.of([document])[document][0]
 
 
 def answers(store, **options):

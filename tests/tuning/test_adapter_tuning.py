@@ -45,10 +45,10 @@ def anywhere(examples, source, **_):
 
 def contents(store):
     """Give all that a refused turn must leave as it was."""
-    learning = store.backend.learning
+    learning = store.learning
     return (
-        store.backend.revision(),
-        store.backend.background(),
+        store.state().revision,
+        store.state().calibration,
         learning.model(),
         list(learning.triples()),
         answers(store),
@@ -83,7 +83,7 @@ def test_an_accepted_version_finds_what_questions_of_other_words_mean(real):
     assert report.verdict.accepted
     assert report.verdict.overall.low > 0.3
     assert report.verdict.overall.n == len(HELD) > 20
-    assert store.backend.learning.model().number == report.number == 1
+    assert store.learning.model().number == report.number == 1
     assert answers(store) != before
     first = [store.search(question(pair), limit=1)[0].document_id for pair in HELD]  # none of these was trained on
     assert sum(found == name(pair) for found, pair in zip(first, HELD, strict=True)) > len(HELD) / 2
@@ -104,7 +104,7 @@ def test_a_second_turn_has_the_first_one_to_beat(real):
     assert again.verdict.overall.mean_a == pytest.approx(report.verdict.overall.mean_b)
     assert not again.promoted
     assert "may be luck" in again.verdict.reason
-    assert store.backend.learning.model().number == report.number
+    assert store.learning.model().number == report.number
 
 
 # The rest needs no model.
@@ -158,7 +158,7 @@ def test_without_change_an_accepted_version_waits_as_a_candidate(store):
     assert report.verdict.accepted
     assert not report.promoted
     assert contents(store) == before
-    assert [model.state for model in store.backend.learning.models()] == ["candidate"]
+    assert [model.state for model in store.learning.models()] == ["candidate"]
     assert promote(store, report.number).state == "active"
 
 
@@ -169,7 +169,7 @@ def test_a_sabotaged_training_is_refused_and_only_the_history_knows(store, monke
     assert not report.promoted
     assert not report.verdict.accepted
     assert contents(store) == before
-    (model,) = store.backend.learning.models()
+    (model,) = store.learning.models()
     assert (model.number, model.state, model.kind) == (report.number, "refused", "adapter")
     assert model.report["verdict"]["reason"] == report.verdict.reason
 
@@ -182,14 +182,14 @@ def test_a_sabotaged_training_upon_a_good_version_leaves_that_one(store, monkeyp
     assert bad.verdict.overall.mean_a == pytest.approx(good.verdict.overall.mean_b)
     assert "it loses there" in bad.verdict.reason
     assert contents(store) == before
-    assert [model.state for model in store.backend.learning.models()] == ["active", "refused"]
+    assert [model.state for model in store.learning.models()] == ["active", "refused"]
 
 
 def test_the_history_holds_no_text_of_a_question_or_a_document(store, monkeypatch):
     turned(store)
     monkeypatch.setattr(adapter, "train", anywhere)
     turned(store)
-    for model in store.backend.learning.models():
+    for model in store.learning.models():
         told = json.dumps(model.report)
         assert "nDCG@10" in told
         assert not [word for word in ASKED if word in told]
@@ -206,7 +206,7 @@ def test_nothing_is_trained_on_that_the_gate_asks_about(store, monkeypatch):
     adapter_train = adapter.train
     monkeypatch.setattr(adapter, "train", spied)
     turned(store)
-    kept = store.backend.vectors([chunk(store, name(pair)) for pair in HELD])
+    kept = store.chunks.vectors([chunk(store, name(pair)) for pair in HELD])
     asked = np.array([EMBEDDER.embed_query(question(pair)) for pair in HELD])
     for learned, held in ((given[0].passages, kept), (given[0].questions, asked)):
         assert not (learned[:, None] == held[None]).all(axis=2).any()
@@ -260,7 +260,7 @@ def test_a_store_with_few_documents_is_told_that_nothing_can_be_said(tmp_path):
 def refused(store, match, **options):
     with pytest.raises(InputError, match=match):
         turned(store, **options)
-    assert store.backend.learning.models() == []
+    assert store.learning.models() == []
 
 
 def test_nothing_to_learn_from_is_said(tmp_path):
@@ -304,7 +304,7 @@ def test_another_embedders_questions_are_no_lessons_for_these_vectors(store):
     drift.compensate(store, Turned())
     with pytest.raises(InputError, match=r"another embedder than its vectors.*reembed --embedder turned@1"):
         turned(store)
-    assert len(store.backend.learning.models()) == 1
+    assert len(store.learning.models()) == 1
 
 
 @pytest.mark.parametrize(("option", "value"), [("asked", 0), ("asked", -5), ("most", -1)])
@@ -351,7 +351,7 @@ def test_vectors_that_are_changed_meanwhile_end_the_turn(tmp_path, monkeypatch, 
     new, stores = HashingEmbedder(dim, max_tokens=100), []
 
     def load(*_, **__):
-        return new if stores and stores[0].backend.embedding().fingerprint == new.fingerprint else EMBEDDER
+        return new if stores and stores[0].embeddings.active.fingerprint == new.fingerprint else EMBEDDER
 
     def changed():
         with hs.open(tmp_path / "gap.db", embedder=EMBEDDER) as other:
@@ -363,7 +363,7 @@ def test_vectors_that_are_changed_meanwhile_end_the_turn(tmp_path, monkeypatch, 
         meanwhile(monkeypatch, *step, changed)
         with pytest.raises(HybridstoreError, match=r"changed this store's vectors|have 66 dimensions|opened with"):
             turned(store)
-        assert store.backend.learning.models() == []
+        assert store.learning.models() == []
         assert store.check() == []
 
 
@@ -375,7 +375,7 @@ def test_a_version_that_another_process_promotes_meanwhile_is_to_be_beaten(store
         report = turned(store)
     assert report.verdict.overall.mean_a == pytest.approx(good.verdict.overall.mean_b)
     assert not report.promoted
-    assert store.backend.learning.model().number == good.number
+    assert store.learning.model().number == good.number
 
 
 def test_two_turns_at_once_leave_one_version_and_all_of_the_history(tmp_path):
@@ -393,8 +393,8 @@ def test_two_turns_at_once_leave_one_version_and_all_of_the_history(tmp_path):
         thread.join(60)
     assert sorted(report.number for report in reports) == [1, 2]
     with hs.open(tmp_path / "gap.db", embedder=EMBEDDER) as store:
-        assert [model.state for model in store.backend.learning.models()].count("active") == 1
-        assert store.backend.learning.model().number in {report.number for report in reports if report.promoted}
+        assert [model.state for model in store.learning.models()].count("active") == 1
+        assert store.learning.model().number in {report.number for report in reports if report.promoted}
         assert store.check() == []
 
 
@@ -432,13 +432,13 @@ def test_killed_anywhere_the_store_answers_as_before_or_as_after(tmp_path, seed,
 
 def seen_whole(store):
     """Give what a store answers, all of it from one state."""
-    with store.backend.snapshot():
+    with store.snapshot():
         return seen(store)
 
 
 def test_a_version_upon_another_is_trained_from_the_plain_embedder(store):
     plain = turned(store, change=False)
-    promote(store, store.backend.learning.propose(version(random_adapter(size=5.0))))
+    promote(store, store.learning.propose(version(random_adapter(size=5.0))))
     upon = turned(store)
     assert upon.promoted
     assert upon.verdict.overall.mean_b == pytest.approx(plain.verdict.overall.mean_b)

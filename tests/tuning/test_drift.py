@@ -52,7 +52,7 @@ def store(tmp_path):
 
 def test_a_rotation_is_found_exactly(store):
     new = Turned(DIM)
-    transform, loss = estimate(store.backend, new)
+    transform, loss = estimate(store, new)
     assert isinstance(transform, Affine)
     assert (transform.source, transform.target) == (new.fingerprint, HashingEmbedder(DIM).fingerprint)
     assert transform.matrix == pytest.approx(new._turn.T, abs=1e-4)
@@ -64,7 +64,7 @@ def test_a_rotation_is_found_exactly(store):
 @pytest.mark.parametrize("dim", [40, 16])
 def test_spaces_of_different_lengths_are_bridged(store, dim):
     new = Turned(dim)
-    transform, loss = estimate(store.backend, new)
+    transform, loss = estimate(store, new)
     assert transform.matrix.shape == (dim, DIM)
     fewer = transform.matrix.T @ transform.matrix if dim > DIM else transform.matrix @ transform.matrix.T
     assert fewer == pytest.approx(np.eye(min(dim, DIM)), abs=1e-5)
@@ -75,7 +75,7 @@ def test_the_loss_is_that_of_chunks_which_were_not_looked_at(store, monkeypatch)
     looked_at = []
     rotation = drift._rotation
     monkeypatch.setattr(drift, "_rotation", lambda new, old: looked_at.append(len(new)) or rotation(new, old))
-    _, noisy = estimate(store.backend, Turned(DIM, noise=0.15))
+    _, noisy = estimate(store, Turned(DIM, noise=0.15))
     assert looked_at == [120, 150]
     assert 0.5 < noisy.cosine < 0.95
     assert 0.2 < noisy.agreement < 0.95
@@ -84,10 +84,10 @@ def test_the_loss_is_that_of_chunks_which_were_not_looked_at(store, monkeypatch)
 def test_the_same_map_is_estimated_each_time_from_no_more_chunks_than_asked_for(store):
     new = Turned(DIM, noise=0.1)
     done = []
-    first, loss = estimate(store.backend, new, sample=100, progress=lambda *counts: done.append(counts))
+    first, loss = estimate(store, new, sample=100, progress=lambda *counts: done.append(counts))
     assert 100 <= loss.sample == new.embedded <= 150
     assert done[-1] == (loss.sample, loss.sample)
-    again, _ = estimate(store.backend, new, sample=100)
+    again, _ = estimate(store, new, sample=100)
     assert np.array_equal(first.matrix, again.matrix)
 
 
@@ -97,8 +97,8 @@ def test_a_sample_is_spread_over_the_store_and_past_what_was_removed(tmp_path):
         texts = lines(1_200)
         store.add([hs.Document(id=f"d{n}", text=text) for n, text in enumerate(texts)])
         store.remove([f"d{n}" for n in range(100, 700)])
-        chunks = drift._spread(store.backend, 300)
-        found = [passage.chunk for passage in store.backend.passages(chunks)]
+        chunks = drift._spread(store, 300)
+        found = [passage.chunk for passage in store.chunks.passages(chunks)]
         assert len(set(chunks)) == len(chunks) <= 600
         assert 150 <= len(found) <= 450
         assert min(found) < 50
@@ -111,7 +111,7 @@ def test_questions_of_the_new_embedder_find_what_the_old_ones_would(store):
     new = Turned(40)
     model = compensate(store, new)
     assert (model.kind, model.state, model.source, model.reference) == ("drift", "active", new.fingerprint, "turned")
-    assert store.backend.learning.model().number == model.number
+    assert store.learning.model().number == model.number
     results = store.search(texts[77], mode="vector", limit=1)
     assert (results[0].document_id, results.trace.model) == ("d77", model.number)
     assert model.report["agreement"] == 1.0
@@ -120,9 +120,9 @@ def test_questions_of_the_new_embedder_find_what_the_old_ones_would(store):
 
 
 def test_what_the_store_knows_about_itself_is_measured_again(store):
-    before = store.backend.background()
+    before = store.state().calibration
     compensate(store, Turned(DIM, noise=0.15))
-    after = store.backend.background()
+    after = store.state().calibration
     assert after.fingerprint == before.fingerprint
     assert after.power < before.power
 
@@ -134,8 +134,8 @@ def test_a_map_of_which_nothing_comes_back_is_kept_as_refused(store, monkeypatch
     model = compensate(store, new)
     assert model.state == "refused"
     assert model.report["agreement"] < model.report["least_agreement"]
-    assert store.backend.learning.model() is None
-    assert [each.state for each in store.backend.learning.models()] == ["refused"]
+    assert store.learning.model() is None
+    assert [each.state for each in store.learning.models()] == ["refused"]
     assert store.search(lines(150)[3], mode="vector", limit=1)[0].document_id == "d3"
 
 
@@ -143,27 +143,27 @@ def test_reembedding_to_the_new_embedder_ends_the_drift(store):
     new = Turned(40)
     number = compensate(store, new).number
     store.reembed(new)
-    assert store.backend.learning.model() is None
-    assert {each.number: each.state for each in store.backend.learning.models()} == {number: "retired"}
+    assert store.learning.model() is None
+    assert {each.number: each.state for each in store.learning.models()} == {number: "retired"}
     assert store.search(lines(150)[5], mode="vector", limit=1)[0].document_id == "d5"
 
 
 def test_chunks_without_vectors_are_not_looked_at(store, tmp_path):
     with hs.open(tmp_path / "store.db", embedder="none") as plain:
         plain.add(lines(30, seed=9))
-    _, loss = estimate(store.backend, Turned(DIM))
+    _, loss = estimate(store, Turned(DIM))
     assert loss.sample == 150
 
 
 def test_what_cannot_be_mapped_is_refused_with_a_remedy(store, tmp_path):
     with pytest.raises(InputError, match="already, so there is nothing to map"):
-        estimate(store.backend, HashingEmbedder(DIM))
+        estimate(store, HashingEmbedder(DIM))
     with pytest.raises(InputError, match="sample must be a whole number of at least 100"):
-        estimate(store.backend, Turned(DIM), sample=99)
+        estimate(store, Turned(DIM), sample=99)
     with hs.open(tmp_path / "few.db", embedder=HashingEmbedder(DIM)) as few:
         few.add(lines(20))
         with pytest.raises(InputError, match="there are 20: `hybridstore reembed`"):
-            estimate(few.backend, Turned(DIM))
+            estimate(few, Turned(DIM))
     with hs.open(tmp_path / "none.db", embedder="none") as none:
         none.add(lines(3))
         with pytest.raises(InputError, match="no vectors to map questions to"):
@@ -175,4 +175,4 @@ def test_an_embedder_that_gives_no_numbers_is_refused(store, monkeypatch):
     monkeypatch.setattr(new, "embed_documents", lambda texts: np.full((len(texts), DIM), np.nan, np.float32))
     with pytest.raises(InputError, match=r"vectors of turned@24 must be finite"):
         compensate(store, new)
-    assert store.backend.learning.models() == []
+    assert store.learning.models() == []

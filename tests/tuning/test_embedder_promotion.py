@@ -49,7 +49,7 @@ def stop(done: int, of: int) -> None:
 
 
 def state(store):
-    model, stats = store.backend.learning.model(), store.stats()
+    model, stats = store.learning.model(), store.stats()
     assert stats.vectors == stats.chunks
     assert store.check() == []
     assert store.search(TEXTS[1], mode="vector", limit=1)[0].text == TEXTS[1]
@@ -66,7 +66,7 @@ def test_a_promoted_embedder_is_the_stores_and_the_one_before_is_kept(store):
     assert model.report["before"]["fingerprint"] == OLD.fingerprint
     assert state(store) == (1, NEW.fingerprint, OLD.fingerprint)
     assert promote_embedder(store, NEW) == model  # it is there already
-    assert len(store.backend.learning.models()) == 1
+    assert len(store.learning.models()) == 1
 
 
 def test_rolling_back_embeds_only_what_was_added_meanwhile(store):
@@ -80,7 +80,7 @@ def test_rolling_back_embeds_only_what_was_added_meanwhile(store):
     assert state(store) == (None, OLD.fingerprint, NEW.fingerprint)
     store.remove([store.search("lakes", mode="keyword")[0].document_id])
     assert [(hit.document_id, hit.score) for hit in store.search("tides and waves", mode="vector")] == before
-    assert [model.state for model in store.backend.learning.models()] == ["retired"]
+    assert [model.state for model in store.learning.models()] == ["retired"]
 
 
 def test_two_promotions_are_rolled_back_one_by_one_though_only_one_is_kept(store):
@@ -96,7 +96,7 @@ def test_two_promotions_are_rolled_back_one_by_one_though_only_one_is_kept(store
 
 def test_an_adapter_of_the_old_vectors_is_retired_and_comes_back(store):
     nothing = transforms.Adapter(OLD.fingerprint, np.zeros((16, 2), np.float32), np.zeros((2, 16), np.float32))
-    learning = store.backend.learning
+    learning = store.learning
     number = learning.propose(
         ModelVersion(
             kind="adapter",

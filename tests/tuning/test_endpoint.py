@@ -170,7 +170,7 @@ def test_questions_come_with_the_chunk_that_was_sent(server, store):
     found = list(from_endpoint(store, server.endpoint(), most=4))
     assert [question.text for question in found] == ["How long?", "how much?"] * 2
     for question, body in zip(found[::2], server.bodies, strict=True):
-        (passage,) = store.backend.passages([question.positive])
+        (passage,) = store.chunks.passages([question.positive])
         assert passage.text in body["messages"][0]["content"]
         assert passage.title in body["messages"][0]["content"]
         assert (question.kind, question.origin) == ("endpoint", question.positive)

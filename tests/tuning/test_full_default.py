@@ -98,7 +98,7 @@ def right(store):
 
 
 def vectors(store):
-    return store.backend.vectors(list(range(1, len(things()) * len(SAID) + 1)))
+    return store.chunks.vectors(list(range(1, len(things()) * len(SAID) + 1)))
 
 
 def test_killed_while_it_learns_it_goes_on_and_the_store_goes_there_and_back(path):
@@ -112,7 +112,7 @@ def test_killed_while_it_learns_it_goes_on_and_the_store_goes_there_and_back(pat
     process.stdout.close()
     with hs.open(path, threads=1) as store:
         assert store.check() == []
-        assert store.backend.learning.models() == []
+        assert store.learning.models() == []
         plain, begun, before = store.stats().embedding, right(store), vectors(store)
         ordinary = [hit.text for hit in store.search("how often is it inspected", mode="vector")]
         said = []
@@ -120,7 +120,7 @@ def test_killed_while_it_learns_it_goes_on_and_the_store_goes_there_and_back(pat
         assert report.promoted, report.verdict.reason
         assert dict(report.questions).keys() == {"labelled"}
         assert said
-        model = store.backend.learning.model()
+        model = store.learning.model()
         assert model.report["finetune"]["resumed_at"] >= 5
         assert model.report["finetune"]["parity"]["minimum"] > 0.999
         assert store.stats().embedding.fingerprint == model.target
@@ -139,7 +139,7 @@ def test_killed_while_it_learns_it_goes_on_and_the_store_goes_there_and_back(pat
 
 def test_taught_wrong_answers_it_is_refused_and_not_a_byte_of_the_vectors_changes(path):
     with hs.open(path, threads=1) as store:
-        learning = store.backend.learning
+        learning = store.learning
         triples = list(learning.triples())
         learning.drop_triples()
         starts = tuple(each.partition("{")[0] for each in HELD)

@@ -61,15 +61,12 @@ def answers(store):
 
 def beside(store):
     """Give the names of what lies beside the store's file."""
-    return sorted(
-        path.name for path in Path(store.backend.path).parent.iterdir() if not path.name.startswith("notes.db-")
-    )
+    return sorted(path.name for path in Path(store.location).parent.iterdir() if not path.name.startswith("notes.db-"))
 
 
 def chunk_of(store, document_id):
-    from hybridstore.backends.values import Restriction
 
-    return store.backend.chunks_of(document_id, Restriction())[0]
+    return store.chunks.of([document_id])[document_id][0]
 
 
 HELD = [f"d{n}" for n in range(turning.DOCUMENTS) if training_set.held_out(f"d{n}")]
@@ -81,7 +78,7 @@ FREE = [f"d{n}" for n in range(turning.DOCUMENTS) if not training_set.held_out(f
 
 def test_a_better_encoder_is_let_in_with_the_vectors_that_were_tried_and_taken_back(store, monkeypatch):
     before = answers(store)
-    store.backend.learning.drop_triples()
+    store.learning.drop_triples()
     embedded = []
     embed = HashingEmbedder.embed_documents
     monkeypatch.setattr(
@@ -104,15 +101,15 @@ def test_a_better_encoder_is_let_in_with_the_vectors_that_were_tried_and_taken_b
     assert stats.vectors == stats.chunks == turning.DOCUMENTS
     assert sum(count for count in embedded if count > 1) == turning.DOCUMENTS  # in the copy, and not again
     chunk = chunk_of(store, "d7")
-    assert store.backend.vectors([chunk])[0] == pytest.approx(embed(GOOD, [store.get("d7").text])[0])
+    assert store.chunks.vectors([chunk])[0] == pytest.approx(embed(GOOD, [store.get("d7").text])[0])
     assert beside(store) == ["notes.db", "notes.db.models"]
     assert store.check() == []
-    model = store.backend.learning.model()
+    model = store.learning.model()
     assert (model.kind, model.state, model.number) == ("embedder", "active", 1)
-    assert Path(model.reference) == (Path(store.backend.path).parent / "notes.db.models" / "1").resolve()
+    assert Path(model.reference) == (Path(store.location).parent / "notes.db.models" / "1").resolve()
     after = answers(store)
     assert after != before
-    with hs.open(store.backend.path) as other:
+    with hs.open(store.location) as other:
         assert answers(other) == after
     assert model_versions.rollback(store) is None
     assert answers(store) == before
@@ -121,31 +118,31 @@ def test_a_better_encoder_is_let_in_with_the_vectors_that_were_tried_and_taken_b
 
 def test_the_history_tells_all_that_was_measured_and_no_questions_text(store):
     tune(store)
-    (model,) = store.backend.learning.models()
+    (model,) = store.learning.models()
     kept = json.dumps(dict(model.report))
     assert model.report["verdict"]["accepted"] is True
     assert model.report["finetune"]["parity"]["minimum"] == 1.0
     assert model.report["before"]["fingerprint"] == POOR.fingerprint
     assert {"questions", "training", "gate"} <= set(model.report["seconds"])
-    assert not any(triple.query in kept for triple in store.backend.learning.triples())
+    assert not any(triple.query in kept for triple in store.learning.triples())
 
 
 def test_a_worse_encoder_is_refused_and_nothing_is_left_but_the_history(store, monkeypatch):
     monkeypatch.setattr(full_tuning, "finetune", turning.fake(turning.BAD))
     before, revision = answers(store), store.stats().revision
-    vectors = store.backend.vectors(list(range(1, turning.DOCUMENTS + 1)))
+    vectors = store.chunks.vectors(list(range(1, turning.DOCUMENTS + 1)))
     report = tune(store)
     assert (report.promoted, report.number, report.verdict.accepted) == (False, 1, False)
-    (model,) = store.backend.learning.models()
+    (model,) = store.learning.models()
     assert (model.kind, model.state) == ("embedder", "refused")
     assert model.report["verdict"]["reason"] == report.verdict.reason
     assert answers(store) == before
-    assert np.array_equal(store.backend.vectors(list(range(1, turning.DOCUMENTS + 1))), vectors)
+    assert np.array_equal(store.chunks.vectors(list(range(1, turning.DOCUMENTS + 1))), vectors)
     stats = store.stats()
     assert (stats.revision, stats.embedding.fingerprint, stats.building, stats.kept) == (
         revision, POOR.fingerprint, None, None,
     )  # fmt: skip
-    assert not (Path(store.backend.path).parent / "notes.db.models" / "1").exists()
+    assert not (Path(store.location).parent / "notes.db.models" / "1").exists()
     assert [name for name in beside(store) if name.startswith(".")] == []
 
 
@@ -162,7 +159,7 @@ def test_an_accepted_one_stays_a_candidate_until_it_is_promoted_by_hand(store):
     assert (report.verdict.accepted, report.promoted) == (True, False)
     assert answers(store) == before
     assert store.stats().building is None
-    assert store.backend.learning.model() is None
+    assert store.learning.model() is None
     assert model_versions.promote(store, report.number).number == 1
     assert store.stats().embedding.fingerprint == GOOD.fingerprint
     assert model_versions.rollback(store) is None
@@ -179,7 +176,7 @@ def test_an_adapter_in_use_is_what_the_encoder_is_compared_with_and_comes_back(s
         kind="adapter", source=POOR.fingerprint, target=POOR.fingerprint, reference="hashing-6",
         weights=transforms.write(nothing),
     )  # fmt: skip
-    model_versions.promote(store, store.backend.learning.propose(adapter))
+    model_versions.promote(store, store.learning.propose(adapter))
     asked = []
     values = full_tuning.probes.values
     monkeypatch.setattr(
@@ -209,7 +206,7 @@ def test_what_is_written_meanwhile_is_embedded_too(store, monkeypatch):
     stats = store.stats()
     assert stats.vectors == stats.chunks == turning.DOCUMENTS
     for id_ in ("d3", "new", "d77"):
-        vector = store.backend.vectors([chunk_of(store, id_)])[0]
+        vector = store.chunks.vectors([chunk_of(store, id_)])[0]
         assert vector == pytest.approx(GOOD.embed_documents([store.get(id_).text])[0])
     assert store.check() == []
 
@@ -219,11 +216,11 @@ def test_a_chunk_with_another_text_than_the_copys_is_not_given_its_vector(store,
     with hs.open(tmp_path / "other.db") as other:
         other.add(hs.Document(id="d1", text="something else"), chunk=False)
         other.reembed(GOOD)
-        passages = store.backend.passages(list(range(1, 61)))
+        passages = store.chunks.passages(list(range(1, 61)))
         assert store_copy._shared(other, passages) == [n for n in range(1, 41) if n != chunk_of(store, "d1")]
         done = store_copy.carry(other, store, other.stats().embedding)
     assert 0 < done < 60
-    assert store.backend.pending_count() == turning.DOCUMENTS - done
+    assert store.embeddings.pending_count() == turning.DOCUMENTS - done
     assert store.stats().embedding.fingerprint == POOR.fingerprint
 
 
@@ -245,13 +242,13 @@ def test_no_text_of_the_gates_documents_is_trained_on(store, monkeypatch):
     held = {store.get(id_).text for id_ in HELD}
     assert len(seen) > 50
     assert not held & {text for each in seen for text in (each.positive, *each.negatives, *each.spared)}
-    assert store.backend.learning.count_triples() > len(seen)  # those of the gate's documents are there, too
+    assert store.learning.count_triples() > len(seen)  # those of the gate's documents are there, too
 
 
 def test_a_question_that_a_document_of_the_gate_answers_is_not_trained_on_at_all(store):
     free, other, held = (chunk_of(store, id_) for id_ in (FREE[0], FREE[1], HELD[0]))
-    store.backend.learning.drop_triples()
-    store.backend.learning.keep_triples([
+    store.learning.drop_triples()
+    store.learning.keep_triples([
         Triple(query="both answer", kind="labelled", positive=free, score=1.0),
         Triple(query="both answer", kind="labelled", positive=held, score=1.0),
         Triple(query="cut from there", kind="crop", positive=free, origin=held, score=1.0),
@@ -266,14 +263,14 @@ def test_a_question_that_a_document_of_the_gate_answers_is_not_trained_on_at_all
 def test_triples_that_are_there_are_not_harvested_again(store, monkeypatch):
     seen = []
     monkeypatch.setattr(full_tuning, "finetune", turning.fake(turning.BAD, seen=seen))
-    store.backend.learning.drop_triples()
-    store.backend.learning.keep_triples(
+    store.learning.drop_triples()
+    store.learning.keep_triples(
         [Triple(query=f"ask {id_}", kind="log", positive=chunk_of(store, id_), score=1.0) for id_ in FREE[:9]]
     )
     report = tune(store)
     assert dict(report.questions) == {"log": 9}
     assert sorted(each.query for each in seen) == sorted(f"ask {id_}" for id_ in FREE[:9])
-    assert store.backend.learning.count_triples() == 9
+    assert store.learning.count_triples() == 9
 
 
 # What cannot be done
@@ -299,15 +296,15 @@ def test_a_store_without_vectors_is_told_how_to_get_some(tmp_path):
 def test_without_torch_the_extra_is_named_before_anything_is_harvested(path, monkeypatch):
     monkeypatch.setattr(hs.embedders, "load", turning.load)
     with hs.open(path) as store:
-        store.backend.learning.drop_triples()
+        store.learning.drop_triples()
         with pytest.raises(MissingExtra, match=r"hybridstore\[train\]"):
             tune(store)
-        assert store.backend.learning.count_triples() == 0
+        assert store.learning.count_triples() == 0
 
 
 def test_a_folder_that_an_embedder_of_the_store_is_in_is_not_written_over(store):
     tune(store)
-    used = Path(store.backend.learning.model().reference)
+    used = Path(store.learning.model().reference)
     with pytest.raises(InputError, match="the store's embedder; name another"):
         tune(store, out=used)
     model_versions.rollback(store)
@@ -321,7 +318,7 @@ def test_an_embedder_changed_meanwhile_makes_the_comparison_void(store, monkeypa
 
     def changed(*each):
         found = gated(*each)
-        with hs.open(store.backend.path) as other:
+        with hs.open(store.location) as other:
             other.reembed(HashingEmbedder(32))
         return found
 
@@ -329,8 +326,8 @@ def test_an_embedder_changed_meanwhile_makes_the_comparison_void(store, monkeypa
     with pytest.raises(InputError, match="changed while this one was tried"):
         tune(store)
     assert store.stats().embedding.dim == 32
-    assert store.backend.learning.models() == []
-    assert not (Path(store.backend.path).parent / "notes.db.models" / "1").exists()
+    assert store.learning.models() == []
+    assert not (Path(store.location).parent / "notes.db.models" / "1").exists()
 
 
 # Stopped and killed
@@ -351,7 +348,7 @@ class StoppedHereError(Exception):
 def test_stopped_anywhere_it_leaves_the_store_as_it_was_and_no_copy(store, step):
     before = answers(store)
     if step == "Harvesting":
-        store.backend.learning.drop_triples()
+        store.learning.drop_triples()
 
     def stop(name, *_):
         if name == step:
@@ -362,7 +359,7 @@ def test_stopped_anywhere_it_leaves_the_store_as_it_was_and_no_copy(store, step)
     assert answers(store) == before
     assert store.stats().embedding.fingerprint == POOR.fingerprint
     assert [name for name in beside(store) if name.startswith(".")] == []
-    proposed = [(model.state, Path(model.reference).is_dir()) for model in store.backend.learning.models()]
+    proposed = [(model.state, Path(model.reference).is_dir()) for model in store.learning.models()]
     assert proposed == ([("candidate", True)] if step == adapter_tuning.PROMOTING else [])
     assert tune(store).promoted
 
@@ -370,7 +367,7 @@ def test_stopped_anywhere_it_leaves_the_store_as_it_was_and_no_copy(store, step)
 def test_two_at_once_are_one_too_many_and_the_second_breaks_nothing(store):
     def again(name, *_):
         if name == "Asking as it is":
-            with hs.open(store.backend.path) as other, pytest.raises(InputError, match="another process"):
+            with hs.open(store.location) as other, pytest.raises(InputError, match="another process"):
                 tune(other)
 
     assert tune(store, progress=again).promoted
@@ -410,6 +407,6 @@ def test_killed_anywhere_the_store_answers_as_before_or_as_after(path, monkeypat
                 model_versions.rollback(store)
         assert tune(store).promoted
         assert not any(name.startswith(".") for name in beside(store))
-        named = {Path(model.reference).name for model in store.backend.learning.models()}
+        named = {Path(model.reference).name for model in store.learning.models()}
         assert {each.name for each in (path.parent / "notes.db.models").iterdir()} <= named
         assert answers(store) == after

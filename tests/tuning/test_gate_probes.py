@@ -46,7 +46,7 @@ def test_the_measure_is_ndcg_at_ten(ranked, relevant):
 
 def state(store, tmp_path):
     files = {path.name: path.read_bytes() for path in tmp_path.iterdir() if not path.name.endswith("-shm")}
-    return store.backend.revision(), store.backend.background(), files
+    return store.state().revision, store.state().calibration, files
 
 
 def hits(backend, pair):
@@ -57,7 +57,7 @@ def hits(backend, pair):
 
 @pytest.mark.parametrize("active", [None, 7])
 def test_supposing_a_version_gives_what_promoting_it_gives_and_touches_nothing(store, tmp_path, active):
-    learning = store.backend.learning
+    learning = store.learning
     if active:
         model_versions.promote(store, learning.propose(version(random_adapter(seed=active))))
     candidate = version(random_adapter(seed=1, size=3.0))
@@ -99,7 +99,7 @@ def test_a_store_is_measured_once_for_each_version_that_is_supposed(tmp_path):
 
 
 def test_a_probe_is_worth_where_its_documents_stand(store):
-    vectors = {pair: store.backend.vectors([chunk(store, name(pair))])[0] for pair in PAIRS[:2]}
+    vectors = {pair: store.chunks.vectors([chunk(store, name(pair))])[0] for pair in PAIRS[:2]}
     first, second = PAIRS[:2]
     other = found(store, "", vectors[first], None)[1]
     asked = [
@@ -123,7 +123,7 @@ def test_a_version_is_asked_with_its_own_turn(store):
     backwards = transforms.Adapter(
         EMBEDDER.fingerprint, np.eye(dim, dtype=np.float32), -2 * np.eye(dim, dtype=np.float32)
     )
-    vector = store.backend.vectors([chunk(store, name(PAIRS[0]))])[0]
+    vector = store.chunks.vectors([chunk(store, name(PAIRS[0]))])[0]
     asked = [Probe("log", "", vector, frozenset({name(PAIRS[0])}))]
     assert values(store, asked, None)["find"] == [1.0]
     assert values(store, asked, version(backwards))["find"] == [0.0]
@@ -192,5 +192,5 @@ def test_quotes_and_minus_signs_in_a_passage_restrict_nothing(tmp_path):
 def test_kin_are_the_plain_embedders_whatever_is_active(store):
     items, vectors = [cut(store, "any", name(pair)) for pair in PAIRS[:5]], np.ones((5, EMBEDDER.dim), np.float32)
     plain = [probe.kin for probe in make(store, items, vectors)]
-    model_versions.promote(store, store.backend.learning.propose(version(random_adapter(size=5.0))))
+    model_versions.promote(store, store.learning.propose(version(random_adapter(size=5.0))))
     assert [probe.kin for probe in make(store, items, vectors)] == plain

@@ -37,15 +37,17 @@ class Told:
         )
         self.documents = {chunk: f"d{chunk}" for chunk in range(COUNT)} | (documents or {})
         self.weights, self.asked, self.options = weights, [], {}
-        self.backend = SimpleNamespace(
-            language="english",
-            embedding=lambda: "some",
+        self.language, self.embeddings = "english", SimpleNamespace(active="some")
+        self.chunks = SimpleNamespace(
             passages=lambda chunks: [
                 Passage(chunk, self.documents[chunk], f"text {chunk}", "", "", "", 0, 0, {}) for chunk in chunks
             ],
             vectors=lambda chunks: np.eye(COUNT, dtype=np.float32)[list(chunks)],
             sample=lambda: (np.arange(COUNT), np.eye(COUNT, dtype=np.float32)),
-            chunks_of=lambda document, _: [c for c, name in self.documents.items() if name == document],
+            of=lambda documents: {
+                document: [chunk for chunk, name in self.documents.items() if name == document]
+                for document in documents
+            },
         )
 
     def unlogged(self):
@@ -85,7 +87,7 @@ def test_every_question_is_searched_once_at_full_depth():
 
 def test_a_store_without_vectors_is_refused_before_anything_is_searched():
     store = Told(ONE_SIDED)
-    store.backend.embedding = lambda: None
+    store.embeddings.active = None
     with pytest.raises(InputError, match="reembed"):
         harvest(store, [KNOWN])
     assert store.asked == []
@@ -263,7 +265,7 @@ def test_a_harvest_is_kept_in_the_store_and_read_again(store):
     told = []
     found = keep(store, harvest(store, from_corpus(store, most=40)), progress=told.append)
     assert told == found
-    triples = list(store.backend.learning.triples())
+    triples = list(store.learning.triples())
     assert [replace(each, number=0) for each in triples] == [each.triple for each in found if each.triple]
     assert len(triples) > 30
     assert any(each.negatives for each in triples)
@@ -281,13 +283,13 @@ def test_what_a_harvest_asks_does_not_go_to_the_log(tmp_path):
 def test_a_new_harvest_replaces_the_one_before_or_adds_to_it(store):
     for replaced, count in ((False, 1), (False, 2), (True, 1)):
         keep(store, harvest(store, from_corpus(store, most=1, kinds=("crop",))), replace=replaced)
-        assert store.backend.learning.count_triples() == count
+        assert store.learning.count_triples() == count
 
 
 def test_a_harvest_without_triples_leaves_those_from_before(store):
     keep(store, harvest(store, from_corpus(store, most=1, kinds=("crop",))))
     keep(store, harvest(store, []), replace=True)
-    assert store.backend.learning.count_triples() == 1
+    assert store.learning.count_triples() == 1
 
 
 def test_what_was_made_before_a_harvest_breaks_off_is_kept(store):
@@ -297,7 +299,7 @@ def test_what_was_made_before_a_harvest_breaks_off_is_kept(store):
 
     with pytest.raises(KeyboardInterrupt):
         keep(store, breaking())
-    assert store.backend.learning.count_triples() == 3
+    assert store.learning.count_triples() == 3
 
 
 def test_a_near_copy_of_the_answer_is_never_a_negative(store):
@@ -309,10 +311,10 @@ def test_a_near_copy_of_the_answer_is_never_a_negative(store):
         chunk
         for n in range(3)
         for chunk in [hit.chunk_id for hit in store.search(f"copy {n}", limit=60)]
-        if store.backend.passages([chunk])[0].document_id.startswith("copy")
+        if store.chunks.passages([chunk])[0].document_id.startswith("copy")
     }
     for each in harvest(store, from_corpus(store, most=60)):
-        if each.triple and store.backend.passages([each.triple.positive])[0].document_id == "valve-tool":
+        if each.triple and store.chunks.passages([each.triple.positive])[0].document_id == "valve-tool":
             assert copies.isdisjoint(n.chunk for n in each.triple.negatives if n.excluded is None)
 
 

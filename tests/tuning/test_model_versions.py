@@ -36,21 +36,21 @@ def store(tmp_path):
 
 
 def adapters(store, *seeds):
-    return [store.backend.learning.propose(version(random_adapter(seed=seed, size=2.0))) for seed in seeds]
+    return [store.learning.propose(version(random_adapter(seed=seed, size=2.0))) for seed in seeds]
 
 
 def states(store):
-    return [model.state for model in store.backend.learning.models()]
+    return [model.state for model in store.learning.models()]
 
 
 def number(store):
-    model = store.backend.learning.model()
+    model = store.learning.model()
     return model and model.number
 
 
 def everything(store):
     """Give what a search goes by and what it says."""
-    return number(store), store.backend.embedding(), store.backend.background(), answers(store)
+    return number(store), store.embeddings.active, store.state().calibration, answers(store)
 
 
 def test_versions_are_taken_one_after_the_other_and_back_again(store):
@@ -103,7 +103,7 @@ def test_an_unknown_number_is_not_found_and_changes_nothing(store, unknown):
 
 
 def test_a_version_for_other_vectors_is_refused_and_changes_nothing(store):
-    number = store.backend.learning.propose(version(random_adapter(NEW)))
+    number = store.learning.propose(version(random_adapter(NEW)))
     before = everything(store)
     with pytest.raises(InputError, match=f"for vectors of {NEW.fingerprint}, and the file's are of"):
         promote(store, number)
@@ -154,7 +154,7 @@ def test_two_embedders_are_gone_back_from_one_by_one(store):
 def test_an_adapter_upon_an_embedder_is_taken_back_without_that_embedders_model(store, known):
     promote_embedder(store, NEW)
     with_new = everything(store)
-    upon = store.backend.learning.propose(version(random_adapter(NEW)))
+    upon = store.learning.propose(version(random_adapter(NEW)))
     assert promote(store, upon).previous == 1
     known.clear()
     assert rollback(store).number == 1
@@ -242,7 +242,7 @@ def test_a_store_without_vectors_or_without_an_embedder_takes_and_refuses_as_it_
         assert rollback(other) is None
     with hs.open(tmp_path / "words.db", embedder="none") as words:
         words.add("words alone")
-        kept = words.backend.learning.propose(version(random_adapter()))
+        kept = words.learning.propose(version(random_adapter()))
         with pytest.raises(InputError, match="the file has none"):
             promote(words, kept)
         with pytest.raises(InputError, match="no version is active"):
@@ -250,7 +250,7 @@ def test_a_store_without_vectors_or_without_an_embedder_takes_and_refuses_as_it_
 
 
 def test_a_version_that_was_refused_can_be_taken_by_its_number(store):
-    kept = store.backend.learning.propose(version(random_adapter(), state="refused"))
+    kept = store.learning.propose(version(random_adapter(), state="refused"))
     assert promote(store, kept).state == "active"
 
 
@@ -263,11 +263,11 @@ def test_a_version_whose_weights_are_damaged_is_refused_and_can_be_gone_back_fro
         reference="hashing-64",
         weights=b"no weights at all, though there are some bytes",
     )
-    number = store.backend.learning.propose(broken)
+    number = store.learning.propose(broken)
     with pytest.raises(ModelUnavailable, match="hybridstore model rollback"):
         promote(store, number)
     assert answers(store) == plain
-    store.backend.learning.promote(number)  # as if the weights had been damaged since
+    store.learning.promote(number)  # as if the weights had been damaged since
     with pytest.raises(ModelUnavailable, match="hybridstore model rollback"):
         store.search("harbour")
     assert rollback(store) is None

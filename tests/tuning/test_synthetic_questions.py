@@ -44,7 +44,7 @@ def texts(store, most=100, **options):
 
 def test_every_question_names_the_chunk_that_its_words_came_from(store):
     for question in from_corpus(store, most=60, kinds=("opening", "sentence", "crop")):
-        (passage,) = store.backend.passages([question.positive])
+        (passage,) = store.chunks.passages([question.positive])
         assert question.origin == question.positive
         assert question.text.split()[1] in passage.text
 
@@ -59,7 +59,7 @@ def test_the_kinds_take_turns_and_only_those_asked_for_come(store):
 def test_every_document_is_asked_about_before_any_is_asked_about_twice(store):
     questions = list(from_corpus(store, most=20))
     for some in (questions[:10], questions[10:]):
-        asked = [store.backend.passages([question.positive])[0].document_id for question in some]
+        asked = [store.chunks.passages([question.positive])[0].document_id for question in some]
         assert sorted(asked) == sorted(PARTS)
 
 

@@ -33,7 +33,9 @@ class Told:
     def __init__(self, documents, triples):
         self.documents = dict(enumerate(documents, start=1))
         self.bare = set()
-        self.backend = SimpleNamespace(
+        self.snapshot = nullcontext
+        self.learning = SimpleNamespace(triples=lambda: iter(triples))
+        self.chunks = SimpleNamespace(
             passages=lambda chunks: [
                 Passage(each, self.documents[each], "", "", "", "", 0, 0, {})
                 for each in chunks
@@ -42,8 +44,6 @@ class Told:
             vectors=lambda chunks: np.array(
                 [np.zeros(60) if each in self.bare else np.eye(60)[each] for each in chunks], np.float32
             ).reshape(-1, 60),
-            snapshot=nullcontext,
-            learning=SimpleNamespace(triples=lambda: iter(triples)),
         )
 
     def learned(self, items):
@@ -209,7 +209,7 @@ def test_no_question_made_of_a_held_out_documents_text_is_trained_on(written):
     assert {document for item in items for document in item.documents if held_out(document)} == set(KEPT)
     assert {item.origin for item in items} == {item.answers[0] for item in items}
     learned = lessons(written, trained, embed(written, [item.text for item in trained]))
-    kept = written.backend.vectors([chunk(written, document) for document in KEPT])
+    kept = written.chunks.vectors([chunk(written, document) for document in KEPT])
     assert len(learned.passages) == 34
     assert not (learned.passages[:, None] == kept[None]).all(axis=2).any()
 

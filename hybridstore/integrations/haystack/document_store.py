@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -18,7 +17,6 @@ from haystack.document_stores.errors import DuplicateDocumentError
 from haystack.document_stores.types import DuplicatePolicy
 from numpy.typing import ArrayLike
 
-from hybridstore.backends.values import Conflict
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import InputError
 from hybridstore.filters import And, Filter, field
@@ -27,10 +25,10 @@ from hybridstore.integrations.haystack.document_conversion import KEPT, from_sto
 from hybridstore.integrations.haystack.filter_conversion import filter_of, narrowing
 from hybridstore.integrations.haystack.metadata_summary import MetaFacts
 from hybridstore.records import Hit
-from hybridstore.store import Store
+from hybridstore.store import Store, Writer
 from hybridstore.store import open as open_store
 from hybridstore.store.document_checks import checked
-from hybridstore.store.embedder_choice import GIVEN, NONE, unit
+from hybridstore.store.embedder_choice import GIVEN, unit
 from hybridstore.store.search_options import SearchOptions
 
 Filters = dict[str, Any]
@@ -127,7 +125,7 @@ class HybridStoreDocumentStore(MetaFacts):
         return len(documents)
 
     def _new(self, documents: Sequence[Document], *, skip: bool) -> list[Document]:
-        known = set(self.store.backend.digests([document.id for document in documents]))
+        known = set(self.store.digests([document.id for document in documents]))
         new = []
         for document in documents:
             if document.id not in known:
@@ -144,19 +142,17 @@ class HybridStoreDocumentStore(MetaFacts):
         lengths = sorted({len(each.embedding) for each in documents if each.embedding is not None})
         if len(lengths) > 1:
             raise InputError(f"the documents' embeddings have different lengths: {', '.join(map(str, lengths))}")
-        stored = self.store.backend.embedding()
+        stored = self.store.embeddings.active
         if lengths and stored is not None and lengths[0] != stored.dim:
             raise InputError(
                 f"the documents' embeddings have {lengths[0]} dimensions, and the store's vectors {stored.dim}; embed "
                 "both with the same model, or leave the embeddings out"
             )
         given = bool(lengths) if stored is None else stored.reference == GIVEN
-        own, bare = self.store, self._without_embedder()
-        if given and self._embedder is None:
-            own = bare
+        embed = not (given and self._embedder is None)
         ready = [
             (
-                bare if document.embedding is None and not document.content else own,
+                embed and not (document.embedding is None and not document.content),
                 checked(to_store(document)),
                 None
                 if document.embedding is None
@@ -164,14 +160,10 @@ class HybridStoreDocumentStore(MetaFacts):
             )
             for document in documents
         ]
-        for store, some in groupby(ready, key=lambda one: one[0]):
-            with store.writer(chunk=self._chunk) as writer:
+        for embed, some in groupby(ready, key=lambda one: one[0]):
+            with self.store.writer(chunk=self._chunk, embed=embed) as writer:
                 for _, document, vector in some:
                     writer.add(document, vector=vector)
-
-    def _without_embedder(self) -> Store:
-        """Give the same file as one that makes no vectors itself."""
-        return self.store if self._embedder == NONE else Store(self.store.backend, embedder=NONE)
 
     def delete_documents(self, document_ids: list[str]) -> None:
         """Delete Documents by id; those that are not there are no error."""
@@ -183,7 +175,7 @@ class HybridStoreDocumentStore(MetaFacts):
 
     def delete_by_filter(self, filters: Filters) -> int:
         """Delete what passes the filter; give how many. Raises FilterError for a filter that names nothing."""
-        return self.store.backend.remove_where(narrowing(filters, "delete_all_documents() deletes all of them"))
+        return self.store.remove_where(narrowing(filters, "delete_all_documents() deletes all of them"))
 
     def update_by_filter(self, filters: Filters, meta: dict[str, Any]) -> int:
         """Set fields in the meta of what passes the filter; give how many Documents that are. Nothing is embedded anew.
@@ -196,27 +188,18 @@ class HybridStoreDocumentStore(MetaFacts):
 
     def _update(self, where: Filter, ids: Sequence[str], meta: dict[str, Any]) -> int:
         """Set fields of those of the ids that pass the filter, all in one step; what others change is read again."""
-        backend = self.store.backend
-        while True:
-            with backend.snapshot():
-                embedding, digests = backend.embedding(), backend.digests(ids)
-                found = list(backend.scan(And((where, _among(ids))), vectors=True))
-            with suppress(Conflict), self._without_embedder().writer(together=True) as writer:
-                if embedding is not None:
-                    writer.bring(embedding)
-                for stored in found:
-                    document = replace(stored.document, metadata=with_meta(stored.document, meta))
-                    writer.add_cut(
-                        document,
-                        stored.chunks,
-                        stored.vectors,
-                        whole=not self._chunk,
-                        given="embedding" in document.metadata.get(KEPT, {}),
-                        source=stored.source,
-                        replaces=digests[str(document.id)],
-                    )
-                writer.flush()
-                return len(found)
+
+        def decide(writer: Writer) -> int:
+            digests = self.store.digests(ids)
+            found = list(self.store.scan(And((where, _among(ids))), vectors=True))
+            for stored in found:
+                document = replace(stored.document, metadata=with_meta(stored.document, meta))
+                given = "embedding" in document.metadata.get(KEPT, {})
+                digest = digests[str(document.id)]
+                writer.keep(stored, document, replaces=digest, whole=not self._chunk, given=given)
+            return len(found)
+
+        return self.store.update(decide, embed=False)
 
     def _ids(self, where: Filter | None) -> list[str]:
         return [str(document.id) for document in self.store.documents(where)]

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hybridstore.backends.learning import Triple
-from hybridstore.backends.protocols import Backend
 from hybridstore.errors import InputError
 from hybridstore.store.embedder_choice import embedded_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from hybridstore.store import Store
 
 _AT_ONCE = 256  # triples whose texts are read together
 # Examples tried for one place in a batch: few are put off unless one text answers nearly everything.
@@ -64,7 +65,7 @@ class Batch:
     scores: NDArray[np.float32]
 
 
-def from_triples(backend: Backend, triples: Iterable[Triple]) -> Iterator[Example]:
+def from_triples(store: Store, triples: Iterable[Triple]) -> Iterator[Example]:
     """Read the triples' texts from the store, a few at a time, as its embedder sees them.
 
     Negatives that a guard doubted are ignored. Triples whose positive is gone are left out.
@@ -76,7 +77,7 @@ def from_triples(backend: Backend, triples: Iterable[Triple]) -> Iterator[Exampl
         }
         texts = {
             passage.chunk: embedded_text(passage.title, passage.heading, passage.text)
-            for passage in backend.passages(sorted(wanted))
+            for passage in store.chunks.passages(sorted(wanted))
         }
         for triple in some:
             positive = texts.get(triple.positive, "")

@@ -163,7 +163,7 @@ def test_triples_give_examples_with_the_texts_that_the_embedder_saw(tmp_path):
     texts = ["a red rose", "a green leaf", "a red rose", "grey moss"]
     with hs.open(tmp_path / "notes.db", embedder="none") as store:
         store.add([hs.Document(id=str(n), text=text, title="Garden") for n, text in enumerate(texts)], chunk=False)
-        rose, leaf, copy, moss = (passage.chunk for passage in store.backend.passages([1, 2, 3, 4]))
+        rose, leaf, copy, moss = (passage.chunk for passage in store.chunks.passages([1, 2, 3, 4]))
         negatives = (
             Negative(chunk=leaf, leg="keyword", score=0.4),
             Negative(chunk=copy, leg="keyword", score=0.8),
@@ -173,7 +173,7 @@ def test_triples_give_examples_with_the_texts_that_the_embedder_saw(tmp_path):
             Triple(query="red?", kind="log", positive=rose, score=0.9, negatives=negatives),
             Triple(query="gone?", kind="log", positive=10**6, score=0.9),
         ]
-        found = list(from_triples(store.backend, triples))
+        found = list(from_triples(store, triples))
     assert found == [
         Example("red?", "Garden.\na red rose", ("Garden.\na green leaf",), (0.9, 0.4), ("Garden.\ngrey moss",))
     ]
