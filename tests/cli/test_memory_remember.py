@@ -141,7 +141,7 @@ def test_a_conversation_comes_from_standard_input_too(run):
         ("[1]", "message 1 is a mapping"),
         ("[]", "holds no message"),
         ("\n\n", "holds no message"),
-        ("[" * 100_000, "is not JSON"),
+        ("[" * 100_000, "JSON ("),
         ('{"content": "a", "tone": "b"}', "unknown fields tone"),
         ('{"content": ""}', "nothing to remember"),
         ('{"content": "a", "time": "noon"}', "not a time in ISO 8601"),

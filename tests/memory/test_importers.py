@@ -166,7 +166,7 @@ def test_records_that_cannot_be_notes_are_told(memory):
     assert set(reasons) == {"c, 'vector'", "c, 'blank'", "c, 's/000001'", "c, 'ours'", "c, 'odd'"}
     assert "no document" in reasons["c, 'vector'"]
     assert reasons["c, 'blank'"] == "has no text"
-    assert "turns" in reasons["c, 's/000001'"]
+    assert "a turn's id" in reasons["c, 's/000001'"]
     assert "JSON" in reasons["c, 'odd'"]
 
 
