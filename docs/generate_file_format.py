@@ -9,9 +9,10 @@ import re
 import sys
 from pathlib import Path
 
+from hybridstore.backends.keyword_scoring import WEIGHTS
 from hybridstore.backends.sqlite.change_log import KEPT
 from hybridstore.backends.sqlite.connection import PAGE_SIZE
-from hybridstore.backends.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, WEIGHTS, embedding_tables
+from hybridstore.backends.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, embedding_tables
 from hybridstore.text.analysis import ANALYSIS_VERSION
 
 PAGE = Path(__file__).parent / "file-format.md"

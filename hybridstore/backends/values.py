@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from hybridstore.filters import Filter
 
 
-K1, B = 1.2, 0.75  # of BM25 in every backend; FTS5's own, which cannot be set
-
-
 @dataclass(frozen=True, slots=True)
 class Embedding:
     """Which embedder made a set of vectors: its fingerprint, how to find it again, the vectors' length."""

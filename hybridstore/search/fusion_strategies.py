@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hybridstore.backends.keyword_scoring import K1
 from hybridstore.backends.protocols import Backend
-from hybridstore.backends.values import K1, Restriction
+from hybridstore.backends.values import Restriction
 from hybridstore.errors import InputError
 from hybridstore.records import Evidence, Ranking, Term
 from hybridstore.search import leg_weights, neighbours, rank_fusion

@@ -7,9 +7,9 @@ import pytest
 from made import EMBEDDING, entry, units
 
 from hybridstore.backends.resident import codes
-from hybridstore.backends.resident.chunk_ids import Chunks
-from hybridstore.backends.resident.growable import Growing
+from hybridstore.backends.resident.chunk_ids import ChunkIds, GrowingArray
 from hybridstore.backends.sqlite import SQLiteBackend
+from hybridstore.backends.sqlite.loader import SQLiteLoader
 from hybridstore.backends.values import Embedding
 from hybridstore.codecs import int8, signs
 
@@ -38,9 +38,9 @@ def small_sieve(monkeypatch):
 def held(vectors, *, rows=True):
     """Make the codes of vectors as they are held in memory, chunk ids from 1, with a sieve if it serves."""
     coded = int8.encode(vectors)
-    chunks = Chunks(np.arange(1, len(vectors) + 1))
-    kept = codes.ResidentCodes(1, 1, EMBEDDING, chunks, Growing(coded), Growing(int8.scales(coded))).sieved()
-    return kept if rows else replace(kept, rows=None, scales=Growing(np.empty(0, np.float32)))
+    chunks = ChunkIds(np.arange(1, len(vectors) + 1))
+    kept = codes.ResidentCodes(1, 1, EMBEDDING, chunks, GrowingArray(coded), GrowingArray(int8.scales(coded))).sieved()
+    return kept if rows else replace(kept, rows=None, scales=GrowingArray(np.empty(0, np.float32)))
 
 
 @pytest.mark.parametrize("centre", [0.0, 1.0], ids=["around zero", "far from zero"])
@@ -121,7 +121,7 @@ def test_codes_are_loaded_in_the_order_of_the_ids_wherever_vec0_put_them(backend
     kept = np.concatenate([vectors[:700], vectors[760:]])
     with backend._connections.reading() as connection:
         budget = 2**24 if room == "codes" else 2_600 * (256 // 8 + 12)
-        loaded = codes.load(connection, 1, budget)
+        loaded = codes.load(SQLiteLoader(connection), 1, budget)
         ids = [chunk for (chunk,) in connection.execute("SELECT chunk FROM chunks ORDER BY chunk")]
     assert loaded.chunks.ids.tolist() == ids
     coded = int8.encode(kept)

@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from made import entry, ranked, restriction
 from test_where import NUMBERS, TEXTS, documents, scalars, stored, texts, trees
 
-from hybridstore.backends.resident import field_extension
-from hybridstore.backends.resident import owners as room
+from hybridstore.backends.resident import field_values, owners
 from hybridstore.backends.resident.field_values import MISSING, encoded
-from hybridstore.backends.resident.metadata_columns import Columns
+from hybridstore.backends.resident.metadata_columns import MetadataColumns
 from hybridstore.backends.resident.text_dictionary import pack
-from hybridstore.backends.sqlite import SQLiteBackend
+from hybridstore.backends.sqlite import SQLiteBackend, loader
 from hybridstore.backends.sqlite.connection import value
 from hybridstore.backends.sqlite.where_sql import restricted
 from hybridstore.backends.values import Restriction
@@ -29,7 +28,7 @@ def in_memory(backend, columns, tree):
     """Give the chunk ids that a filter keeps by the columns; None where they leave it to SQL."""
     with backend._connections.reading() as connection:
         revision = int(value(connection, "SELECT value FROM meta WHERE key = 'revision'"))
-        found = columns.allowed(connection, revision, tree)
+        found = columns.allowed(loader.SQLiteLoader(connection), revision, tree)
     if found is not None:
         assert found.dtype == np.int64
     return None if found is None else found.tolist()
@@ -53,9 +52,10 @@ def by_id(tree):
 def small_bounds():
     """Make pages of few rows, and few documents late, so that little data meets every bound."""
     with ExitStack() as stack:
-        for name, bound in {"_PAGE": 3, "_MOST_LATE": 2, "_MOST_LATE_CHUNKS": 5, "_MOST_ADDED": 2}.items():
-            stack.enter_context(patch.object(room, name, bound))
-        stack.enter_context(patch.object(field_extension, "_SOME", 0))
+        stack.enter_context(patch.object(loader, "_PAGE", 3))
+        for name, bound in {"_MOST_LATE": 2, "_MOST_LATE_CHUNKS": 5, "_MOST_ADDED": 2}.items():
+            stack.enter_context(patch.object(owners, name, bound))
+        stack.enter_context(patch.object(field_values, "_SOME", 0))
         yield
 
 
@@ -69,7 +69,7 @@ steps = st.tuples(st.booleans(), puts | st.lists(ids, min_size=1, max_size=3))
 @example([("d0", ({"a": [1]}, "", "", ""), 1)], [field("a").contains(1)], [(True, ["d0"]), (False, ["d1"])])
 def test_memory_keeps_what_sql_keeps_through_writes_of_all_kinds(first, filters, walk):
     with small_bounds(), closing(SQLiteBackend(":memory:")) as backend, closing(SQLiteBackend(backend.path)) as other:
-        columns = Columns(ROOMY)
+        columns = MetadataColumns(ROOMY)
         for elsewhere, step in [(False, first), *walk]:
             writer = other if elsewhere else backend
             if isinstance(step[0], str):
@@ -92,7 +92,7 @@ def test_every_odd_value_against_every_odd_operand(backend):
     rows = [{"a": value} for value in values] + [{"a": [value]} for value in [*values, [1], {"a": 1}]]
     rows += [{"a": []}, {"a": {"b": 1}}, {}]
     backend.put([made(f"d{n}", row) for n, row in enumerate(rows)])
-    columns = Columns(ROOMY)
+    columns = MetadataColumns(ROOMY)
     for operand in [None, True, False, *NUMBERS, *TEXTS]:
         signs = ["eq", "ne", "contains"] + ["gt", "gte", "lt", "lte"] * (operand is not None)
         trees = [Comparison("a", sign, operand) for sign in signs + ["prefix"] * isinstance(operand, str)]
@@ -104,11 +104,11 @@ def test_a_long_list_of_wanted_values_is_looked_up(backend):
     backend.put([made(f"d{n}", {"n": n}) for n in range(300)])
     for wanted in (range(0, 300, 7), [], ["1"], [1.0, 299, 300]):
         tree = field("n").in_(wanted)
-        assert in_memory(backend, Columns(ROOMY), tree) == in_sql(backend, tree)
+        assert in_memory(backend, MetadataColumns(ROOMY), tree) == in_sql(backend, tree)
 
 
 def test_an_empty_store_and_one_that_was_emptied_keep_nothing(backend):
-    columns = Columns(ROOMY)
+    columns = MetadataColumns(ROOMY)
     everything = field("a").exists(False)
     assert in_memory(backend, columns, everything) == []
     backend.put([made("a", {}), made("b", {})])
@@ -120,8 +120,8 @@ def test_an_empty_store_and_one_that_was_emptied_keep_nothing(backend):
 
 def test_writes_are_followed_and_nothing_is_read_anew(backend):
     backend.put([made(f"d{n}", {"n": n % 10, "text": f"t{n}"}, parts=1 + n % 3) for n in range(300)])
-    columns = Columns(ROOMY)
-    with patch.object(room, "load", wraps=room.load) as load:
+    columns = MetadataColumns(ROOMY)
+    with patch.object(owners, "load", wraps=owners.load) as load:
         for step in range(350):
             if step % 5 == 0:
                 backend.remove([f"d{step}"])
@@ -134,7 +134,7 @@ def test_writes_are_followed_and_nothing_is_read_anew(backend):
 
 def test_a_field_first_asked_for_after_writes_is_right_for_old_and_new_documents(backend):
     backend.put([made(f"d{n}", {"n": n, "m": n}) for n in range(20)])
-    columns = Columns(ROOMY)
+    columns = MetadataColumns(ROOMY)
     in_memory(backend, columns, field("n") == 1)
     backend.put([made("d3", {"n": 4, "m": 4}), made("new", {"m": 4})])
     backend.remove(["d5"])
@@ -144,17 +144,17 @@ def test_a_field_first_asked_for_after_writes_is_right_for_old_and_new_documents
 
 def test_a_large_write_is_read_anew(backend):
     backend.put([made(f"d{n}", {"n": n}) for n in range(20)])
-    columns = Columns(ROOMY)
+    columns = MetadataColumns(ROOMY)
     in_memory(backend, columns, field("n") == 1)
     backend.put([made(f"e{n}", {"n": n}) for n in range(400)])
-    with patch.object(room, "load", wraps=room.load) as load:
+    with patch.object(owners, "load", wraps=owners.load) as load:
         assert in_memory(backend, columns, field("n") == 7) == in_sql(backend, field("n") == 7)
     assert load.call_count == 1
 
 
 def test_a_reader_of_an_older_state_is_sent_to_sql(backend):
     backend.put([made("a", {"n": 1})])
-    columns, tree = Columns(ROOMY), field("n") == 1
+    columns, tree = MetadataColumns(ROOMY), field("n") == 1
     with closing(SQLiteBackend(backend.path)) as other, backend.snapshot():
         before = in_memory(backend, columns, tree)
         other.put([made("b", {"n": 1})])
@@ -165,7 +165,7 @@ def test_a_reader_of_an_older_state_is_sent_to_sql(backend):
 
 def test_what_is_asked_by_id_is_left_to_the_files_index(backend):
     backend.put([made("a", {"n": 1})])
-    columns = Columns(ROOMY)
+    columns = MetadataColumns(ROOMY)
     for tree in (field("@id") == "a", (field("n") == 1) & field("@id").in_(["a"])):
         assert in_memory(backend, columns, tree) is None
     for tree in (field("@id") != "a", (field("n") == 1) | (field("@id") == "b")):
@@ -175,23 +175,23 @@ def test_what_is_asked_by_id_is_left_to_the_files_index(backend):
 def test_columns_stay_within_their_bytes_and_the_least_recently_used_go_first(backend):
     names = "abc"
     backend.put([made(f"d{n}", {name: f"{name} {n}" * 10 for name in names}) for n in range(200)])
-    columns = Columns(ROOMY)
+    columns = MetadataColumns(ROOMY)
     for name in names:
         in_memory(backend, columns, field(name) == "x")
     one = columns._columns[("a",)].nbytes
-    tight = Columns(columns._documents.nbytes + 2 * one + one // 2)
+    tight = MetadataColumns(columns._owners.nbytes + 2 * one + one // 2)
     for name in "abac":
         assert in_memory(backend, tight, field(name) == "x") == []
     assert list(tight._columns) == [("a",), ("c",)]
     assert in_memory(backend, tight, (field("a") == 1) & (field("b") == 1) & (field("c") == 1)) is None
     assert in_memory(backend, tight, field("a") == "a 7" * 10) == in_sql(backend, field("a") == "a 7" * 10)
-    for budget in (0, 100, columns._documents.nbytes + one // 2):
-        assert in_memory(backend, Columns(budget), field("a") == "x") is None
+    for budget in (0, 100, columns._owners.nbytes + one // 2):
+        assert in_memory(backend, MetadataColumns(budget), field("a") == "x") is None
 
 
 def test_threads_that_filter_while_another_writes_see_their_own_state(backend):
     backend.put([made(f"d{n}", {"n": n % 5}) for n in range(100)])
-    columns, stop, wrong, seen = Columns(ROOMY), threading.Event(), [], []
+    columns, stop, wrong, seen = MetadataColumns(ROOMY), threading.Event(), [], []
 
     def read():
         while not stop.is_set():
@@ -241,8 +241,8 @@ def test_values_are_extended_by_what_comes_and_forget_what_went(first, more, dat
     values = encoded(first, np.arange(len(first)))
     kept = np.array(data.draw(st.lists(st.booleans(), min_size=len(first), max_size=len(first))), np.bool_)
     left = [value for value, stays in zip(first, kept, strict=True) if stays] + more
-    with patch.object(field_extension, "_SOME", some):
-        grown = field_extension.extended(values, kept, more)
+    with patch.object(field_values, "_SOME", some):
+        grown = field_values.extended(values, kept, more)
     anew = encoded(left, np.arange(len(left)))
     if some < 0:  # cleared
         assert list(grown.numbers) == list(anew.numbers)
@@ -253,8 +253,8 @@ def test_values_are_extended_by_what_comes_and_forget_what_went(first, more, dat
 
 def test_a_dictionary_does_not_keep_all_that_ever_was(backend):
     backend.put([made(f"d{n}", {"a": f"first {n}", "b": [n]}) for n in range(5)])
-    columns = Columns(ROOMY)
-    with small_bounds(), patch.object(field_extension, "_SOME", 20):
+    columns = MetadataColumns(ROOMY)
+    with small_bounds(), patch.object(field_values, "_SOME", 20):
         for n in range(100):
             tree = (field("a") == f"later {n}") & field("b").contains(f"x{n}")
             backend.put([made(f"d{n % 5}", {"a": f"later {n}", "b": [f"x{n}"]})])

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import entry
 
+from hybridstore.backends.keyword_scoring import COLUMNS, WEIGHTS
 from hybridstore.backends.sqlite import SQLiteBackend, fts5_decoding, fts5_doclists
-from hybridstore.backends.sqlite.schema import TABLES, WEIGHTS
-
-COLUMNS = ("title", "heading", "body", "compounds")
+from hybridstore.backends.sqlite.loader import SQLiteLoader
+from hybridstore.backends.sqlite.schema import TABLES
 
 
 def index():
@@ -131,7 +131,7 @@ def test_an_index_in_another_format_is_left_to_fts5(tmp_path):
     with backend._connections.atomic() as connection:
         connection.execute("UPDATE keywords_config SET v = 5 WHERE k = 'version'")
     with backend._connections.reading() as connection:
-        assert backend._memory.postings(connection) is None
+        assert backend._memory.postings(SQLiteLoader(connection)) is None
     backend.close()
 
 

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from made import ALL, EMBEDDING, entry, units
 
+from hybridstore.backends import keyword_scoring
 from hybridstore.backends.resident import codes, postings
-from hybridstore.backends.resident.chunk_ids import Chunks, best
+from hybridstore.backends.resident.chunk_ids import ChunkIds, best
 from hybridstore.backends.sqlite import SQLiteBackend, keyword_index, vector_tables
+from hybridstore.backends.sqlite.loader import SQLiteLoader
 from hybridstore.backends.sqlite.where_sql import restricted
 from hybridstore.backends.values import Restriction
 from hybridstore.codecs import int8
@@ -105,9 +107,10 @@ def test_following_the_log_gives_what_loading_anew_gives(tmp_path):
         writer.put(with_vectors([passage(rng, f"d{rng.randint(0, 400)}") for _ in range(3)], rng), embedding=EMBEDDING)
         writer.remove([f"d{rng.randint(0, 400)}"])
         with reader._connections.reading() as connection:
-            followed = reader._memory.codes(connection)
-            anew = codes.load(connection, followed.revision, 2**30)
-            words, words_anew = reader._memory.postings(connection), postings.load(connection, followed.revision, 2**20)
+            loader = SQLiteLoader(connection)
+            followed = reader._memory.codes(loader)
+            anew = codes.load(loader, followed.revision, 2**30)
+            words, words_anew = reader._memory.postings(loader), postings.load(loader, followed.revision, 2**20)
         alive = followed.chunks.mask(None)
         alive = np.ones(len(followed.chunks), bool) if alive is None else alive
         assert followed.chunks.ids[alive].tolist() == anew.chunks.ids.tolist()
@@ -179,7 +182,7 @@ def test_best_gives_the_largest_in_order_with_ties_by_place(size, count):
 
 def test_places_with_and_without_gaps():
     for ids in ([4, 5, 6, 7], [4, 6, 9], []):
-        chunks = Chunks(np.array(ids, np.int64))
+        chunks = ChunkIds(np.array(ids, np.int64))
         wanted = np.array([1, 4, 6, 7, 9, 12])
         assert [ids[place] for place in chunks.places(wanted)] == [id_ for id_ in wanted if id_ in ids]
 
@@ -201,21 +204,21 @@ def test_without_memory_nothing_is_kept(tmp_path):
     tight = SQLiteBackend(str(tmp_path / "one.db"), memory=0)
     tight.put(with_vectors([passage(rng, f"d{n}") for n in range(50)], rng), embedding=EMBEDDING)
     with tight._connections.reading() as connection:
-        assert tight._memory.postings(connection) is None
-        assert tight._memory.codes(connection) is None
+        assert tight._memory.postings(SQLiteLoader(connection)) is None
+        assert tight._memory.codes(SQLiteLoader(connection)) is None
     tight.close()
 
 
 def test_words_asked_for_often_stay_when_memory_is_short():
     def posting(rows):
-        return postings.Posting(1, np.zeros(rows, np.int32), np.zeros(rows, np.uint16), 1.0, 0.5)
+        return postings.Posting(1, np.zeros(rows, np.int32), np.zeros(rows, np.uint16), 1.0)
 
-    terms = postings.Terms(budget=6 * 100)
-    terms.keep("often", posting(40))
+    terms = postings.PostingCache(budget=6 * 100)
+    terms.put("often", posting(40))
     for round_ in range(5):
         assert terms.get("often", 1) is not None, "a word of every question was forgotten"
         for n in range(4):
-            terms.keep(f"once {round_} {n}", posting(20))
+            terms.put(f"once {round_} {n}", posting(20))
     assert terms.get("once 0 0", 1) is None
     assert terms.get("once 4 3", 1) is not None
 
@@ -224,14 +227,14 @@ def test_what_was_followed_half_and_is_followed_again_counts_once(backend, monke
     backend.put([entry(f"d{n}", "pump") for n in range(30)])
     assert_as_fts5(backend, ["pump", "valve"])
     backend.put([entry("new", "valve pump"), entry("newer", "valve")])
-    analysed, stops = keyword_index.row, [KeyboardInterrupt]
+    analysed, stops = keyword_scoring.index_columns, [KeyboardInterrupt]
 
     def interrupted(analyser, title, heading, text):
         if text == "valve" and stops:
             raise stops.pop()
         return analysed(analyser, title, heading, text)
 
-    monkeypatch.setattr(keyword_index, "row", interrupted)
+    monkeypatch.setattr(keyword_scoring, "index_columns", interrupted)
     with pytest.raises(KeyboardInterrupt):
         backend.match(KeywordQuery(("valve",)), 10, ALL)
     assert_as_fts5(backend, ["pump", "valve"])

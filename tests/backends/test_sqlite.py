@@ -15,6 +15,7 @@ from made import ALL, EMBEDDING, FEW, entry, found, ranked, units
 
 from hybridstore.backends.resident.scoring import score
 from hybridstore.backends.sqlite import SQLiteBackend, integrity_check, keyword_index
+from hybridstore.backends.sqlite.loader import SQLiteLoader
 from hybridstore.backends.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
 from hybridstore.backends.values import Restriction
 from hybridstore.errors import FileRefused, HybridstoreError, InputError
@@ -196,9 +197,10 @@ def test_a_reader_of_an_earlier_state_is_not_served_later_postings(open_backend)
         assert len(ranked(backend, ("word",))) == 4
 
     with backend._connections.reading() as connection:
-        held = backend._memory.postings(connection)
+        loader = SQLiteLoader(connection)
+        held = backend._memory.postings(loader)
         thread = threading.Thread(target=later)
         thread.start()
         thread.join(30)
-        ranking, (fact,) = score(connection, held, ("word",), 10, None)
+        ranking, (fact,) = score(loader, held, ("word",), 10, None)
         assert (len(ranking), fact.document_frequency) == (5, 5)

@@ -1,5 +1,5 @@
-"""What is kept in memory so that a query need not ask SQLite.
+"""Copies in memory that answer searches: postings of words, codes of vectors, columns of metadata.
 
-Postings of the words asked for, codes of the vectors, columns of the metadata filtered on. All are copies: made from
-the file when first needed, brought along by the change log, dropped where that would cost more than making them anew.
+NumPy over a change log; no database is known here. Copies are read through a `Loader` when first needed, brought to
+later revisions by the change log, and dropped where reading them again costs less.
 """

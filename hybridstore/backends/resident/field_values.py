@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.resident.text_dictionary import Texts, pack
+from hybridstore.backends.resident.text_dictionary import TextDictionary, pack
 from hybridstore.filters import kind_of
 from hybridstore.filters.tree import INT64
 
 Mask = NDArray[np.bool_]
+Places = NDArray[np.intp]
 Codes = NDArray[np.unsignedinteger[Any]]
 Span = tuple[int, int]  # the codes from the first up to, not including, the second
 
@@ -43,16 +44,18 @@ _KINDS = {
     list: _LIST,
 }
 _FEW = 4  # spans compared one by one; more are looked up in a table
+# A dictionary is cleared of unused values when it is longer than so many times the documents, and some.
+_MOST_UNUSED, _SOME = 2, 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Lists:
+class ListValues:
     """Distinct lists, inside out: the `codes` of all elements, ascending, which list each is in, and their `values`."""
 
     count: int
     codes: Codes
     owners: Codes
-    values: Values
+    values: FieldValues
 
     def containing(self, wanted: Any) -> Codes:
         """Give the lists that have an element equal to a value."""
@@ -69,13 +72,13 @@ class Lists:
 
 
 @dataclass(frozen=True, slots=True)
-class Values:
+class FieldValues:
     """A field's values in n documents: `codes` (n,), the distinct numbers and texts ascending, and distinct lists."""
 
     codes: Codes
     numbers: Sequence[float]
-    texts: Texts
-    lists: Lists | None = None
+    texts: TextDictionary
+    lists: ListValues | None = None
 
     @property
     def nbytes(self) -> int:
@@ -105,7 +108,7 @@ class Values:
         """Give the codes that pass eq, gt, gte, lt, lte or prefix with a value."""
         if wanted is None:  # which has no order
             return _NULL, _NULL + 1
-        ordered: Sequence[Any] | Texts
+        ordered: Sequence[Any] | TextDictionary
         match kind_of(wanted):
             case "boolean":
                 first, ordered = _FALSE, (False, True)
@@ -164,8 +167,8 @@ def _integer(digits: str) -> float:
     return number if number is not None and number in INT64 else float(digits)
 
 
-def encoded(values: Sequence[Any], places: NDArray[np.intp]) -> Values:
-    """Give the Values of documents whose JSON values (or MISSING) are values[places]; equal values become one."""
+def encoded(values: Sequence[Any], places: NDArray[np.intp]) -> FieldValues:
+    """Give the FieldValues of documents whose JSON values (or MISSING) are values[places]; equal values become one."""
     codes = np.fromiter(map(_KINDS.__getitem__, map(type, values)), np.intp, len(values))
     flags, numbers, texts, lists = (codes == kind for kind in (_FALSE, _NUMBER, _TEXT, _LIST))
     codes[flags] += np.array(list(compress(values, flags)), np.intp)
@@ -176,17 +179,17 @@ def encoded(values: Sequence[Any], places: NDArray[np.intp]) -> Values:
     count = int(np.count_nonzero(lists))
     codes[lists] = np.arange(first_list, first_list + count)
     turned = _turned(list(compress(values, lists))) if count else None
-    return Values(least(codes, first_list + count)[places], ordered_numbers, pack(ordered_texts), turned)
+    return FieldValues(least(codes, first_list + count)[places], ordered_numbers, pack(ordered_texts), turned)
 
 
-def _turned(lists: Sequence[Sequence[Any]]) -> Lists:
+def _turned(lists: Sequence[Sequence[Any]]) -> ListValues:
     # A list in a list equals nothing, as an object does.
     elements = [{} if isinstance(value, list) else value for value in chain.from_iterable(lists)]
     values = encoded(elements, np.arange(len(elements)))
     order = np.argsort(values.codes, kind="stable")
     owners = np.repeat(np.arange(len(lists)), [len(value) for value in lists])
-    none = Values(values.codes[:0], values.numbers, values.texts)  # only the dictionary is of use
-    return Lists(len(lists), values.codes[order], least(owners, len(lists))[order], none)
+    none = FieldValues(values.codes[:0], values.numbers, values.texts)  # only the dictionary is of use
+    return ListValues(len(lists), values.codes[order], least(owners, len(lists))[order], none)
 
 
 def least(codes: NDArray[np.intp], end: int) -> Codes:
@@ -217,3 +220,52 @@ def _packed(values: list[Any]) -> array[Any] | None:
         if packed.tolist() == values:
             return packed
     return None
+
+
+# Documents added and removed
+
+
+def extended(old: FieldValues, kept: Mask, more: Sequence[Any]) -> FieldValues:
+    """Give the values of the kept documents and, after them, of others, whose JSON values (or MISSING) are told."""
+    fresh = encoded(more, np.arange(len(more)))
+    codes = old.codes[kept]
+    if old.size + fresh.size > _MOST_UNUSED * (len(codes) + len(more)) + _SOME:
+        return _cleared(old, codes, more)
+    numbers, texts, places, fresh_places = _joined(old, fresh)
+    first_list = FIRST_NUMBER + len(numbers) + len(texts)
+    count, fresh_count = (one.lists.count if one.lists else 0 for one in (old, fresh))
+    places = np.concatenate([places, first_list + np.arange(count)])
+    fresh_places = np.concatenate([fresh_places, first_list + count + np.arange(fresh_count)])
+    joined = np.concatenate([places[codes], fresh_places[fresh.codes]])
+    lists = _joined_lists(old.lists, fresh.lists)
+    return FieldValues(least(joined, first_list + count + fresh_count), numbers, texts, lists)
+
+
+def _cleared(old: FieldValues, codes: NDArray[Any], more: Sequence[Any]) -> FieldValues:
+    known = old.distinct()
+    raw = np.concatenate([codes.astype(np.intp), np.arange(len(more), dtype=np.intp) + len(known)])
+    used = np.zeros(len(known) + len(more), np.bool_)
+    used[raw] = True
+    return encoded(list(compress([*known, *more], used.tolist())), (np.cumsum(used) - 1)[raw])
+
+
+def _joined(old: FieldValues, fresh: FieldValues) -> tuple[Sequence[float], TextDictionary, Places, Places]:
+    """Join dictionaries but for their lists; give the codes in the joined one of what each code stood for."""
+    numbers, of_numbers = ranked([*old.numbers, *fresh.numbers], FIRST_NUMBER)
+    texts, of_texts, of_fresh_texts = old.texts.joined(fresh.texts)
+    constants, first_text = np.arange(FIRST_NUMBER), FIRST_NUMBER + len(numbers)
+    places = np.concatenate([constants, of_numbers[: len(old.numbers)], first_text + of_texts])
+    fresh_places = np.concatenate([constants, of_numbers[len(old.numbers) :], first_text + of_fresh_texts])
+    return numbers, texts, places, fresh_places
+
+
+def _joined_lists(old: ListValues | None, fresh: ListValues | None) -> ListValues | None:
+    if old is None or fresh is None:
+        return old or fresh
+    numbers, texts, places, fresh_places = _joined(old.values, fresh.values)
+    codes, fresh_codes = places[old.codes], fresh_places[fresh.codes]  # each still ascending
+    at = np.searchsorted(codes, fresh_codes)
+    owners = np.insert(old.owners.astype(np.intp), at, fresh.owners.astype(np.intp) + old.count)
+    codes, count = np.insert(codes, at, fresh_codes), old.count + fresh.count
+    values = FieldValues(old.values.codes, numbers, texts)
+    return ListValues(count, least(codes, FIRST_NUMBER + len(numbers) + len(texts)), least(owners, count), values)

@@ -1,166 +1,136 @@
-"""Documents at a revision: those that columns were read of, those that came later, and whose each chunk is."""
+"""Documents at a revision: those that columns were read of, those added later, and the document of each chunk."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.resident.chunk_ids import Chunks, Ids, came_and_went
+from hybridstore.backends.resident.chunk_ids import NO_IDS, ChunkIds, added_and_removed
 from hybridstore.backends.resident.field_values import MISSING, Mask, decoded
-from hybridstore.backends.sqlite.connection import rows
+from hybridstore.backends.resident.loader import FieldPath, Ids, Loader
 from hybridstore.backends.values import ChunkChange
 from hybridstore.filters import Filter, predicate
 
-_PAGE = 4096  # rows that SQLite gives as one text a column: a row each would take twice as long
-_MOST_LATE = 256  # documents held against a filter one by one, at about 1.5 µs a comparison
+_MOST_LATE = 256  # documents compared with a filter one by one, at about 1.5 µs a comparison
 _MOST_LATE_CHUNKS = 4096
-_MOST_DEAD = 0.2  # share of dead chunks beyond which they are cleared out
-_MOST_ADDED = 0.1  # share of chunks added at once beyond which reading anew is cheaper
-_NONE: Ids = np.empty(0, np.int64)
-
-Place = str | tuple[str, ...]  # of filters.field_path
+_MOST_REMOVED = 0.2  # share of removed chunks beyond which they are cleared out
+_MOST_ADDED = 0.1  # share of chunks added at once beyond which loading again is cheaper
 
 
 @dataclass(frozen=True, slots=True)
-class Late:
-    """A document that came after the columns were read."""
+class LateDocument:
+    """A document that was added after the columns were read."""
 
-    row: int
-    id: str
-    title: str
-    uri: str
+    number: int
+    own: Mapping[str, str]  # its id, title and uri
     metadata: Mapping[str, Any]
 
-    def value(self, place: Place) -> Any:
-        """Give what stands there, or MISSING."""
-        if isinstance(place, str):
-            return {"id": self.id, "title": self.title, "uri": self.uri}[place]
+    def value(self, path: FieldPath) -> Any:
+        """Return the value of a field, or MISSING."""
+        if isinstance(path, str):
+            return self.own[path]
         value: Any = self.metadata
-        for key in place:
+        for key in path:
             value = value.get(key, MISSING) if isinstance(value, Mapping) else MISSING
         return value
 
 
 @dataclass(frozen=True, slots=True)
-class Documents:
-    """Documents at a revision: `rows` (n,) of the columns, in their order, and the late ones.
+class Owners:
+    """The documents of all chunks at a revision: `documents` (n,), in the order of the columns, and the late ones.
 
-    A document of the columns that was replaced or removed stays among them; its chunks are dead. `owners` are the
-    chunks' places in `rows`, None where each document has one chunk; `late_owners` are places in `late`.
+    A document of the columns that was replaced or removed stays among them; its chunks are removed. `places` are the
+    places of the chunks' documents in `documents`, None where each document has one chunk; `late_places` in `late`.
     """
 
     revision: int
-    rows: Ids
-    chunks: Chunks
-    owners: NDArray[np.intp] | None
-    late: tuple[Late, ...] = ()
-    late_chunks: Ids = field(default_factory=_NONE.copy)
-    late_owners: NDArray[np.intp] = field(default_factory=_NONE.copy)
+    documents: Ids
+    chunks: ChunkIds
+    places: NDArray[np.intp] | None
+    late: tuple[LateDocument, ...] = ()
+    late_chunks: Ids = field(default_factory=NO_IDS.copy)
+    late_places: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
 
     @property
     def nbytes(self) -> int:
-        """Count the bytes that the columns' side takes."""
-        return self.rows.nbytes + self.chunks.ids.nbytes + (0 if self.owners is None else self.owners.nbytes)
+        """The memory that the columns' side takes."""
+        return self.documents.nbytes + self.chunks.ids.nbytes + (0 if self.places is None else self.places.nbytes)
 
     def is_worn(self) -> bool:
-        """Tell whether so many came or went that `settled` pays."""
-        dead = len(self.chunks) - self.chunks.living()
+        """Return whether so many chunks were added or removed that `settled` pays."""
+        removed = len(self.chunks.removed)
         many = len(self.late) > _MOST_LATE or len(self.late_chunks) > _MOST_LATE_CHUNKS
-        return many or dead > _MOST_DEAD * (len(self.chunks) + 1)
+        return many or removed > _MOST_REMOVED * (len(self.chunks) + 1)
 
     def passing(self, mask: Mask, where: Filter) -> Ids:
-        """Give the ids of the chunks of documents that pass, ascending: by mask (n,), the late ones by the filter."""
-        if self.owners is not None:
-            mask = mask.take(self.owners)
+        """Return the chunks of documents that pass, ascending: by mask (n,), the late ones by the filter."""
+        if self.places is not None:
+            mask = mask.take(self.places)
         if self.chunks.alive is not None:
             mask = mask & self.chunks.alive
-        found = self.chunks.ids.take(np.flatnonzero(mask))  # four times as fast as ids[mask]
+        chunks = self.chunks.ids.take(np.flatnonzero(mask))  # four times as fast as ids[mask]
         if not self.late:
-            return found
+            return chunks
         passes = predicate(where)
-        late = np.array([passes(d.metadata, {"id": d.id, "title": d.title, "uri": d.uri}) for d in self.late])
-        return np.concatenate([found, self.late_chunks[late[self.late_owners]]])
+        late = np.array([passes(document.metadata, document.own) for document in self.late])
+        return np.concatenate([chunks, self.late_chunks[late[self.late_places]]])
 
-    def settled(self) -> tuple[Documents, Mask, list[Late]]:
-        """Give the same with none late and none dead; which (n,) of the columns' stayed, and who come after them."""
+    def settled(self) -> tuple[Owners, Mask, list[LateDocument]]:
+        """Return the same without late documents and removed chunks.
+
+        Also return which (n,) of the columns' documents stayed, and the late ones that follow them.
+        """
         ids = self.chunks.ids
-        owners = np.arange(len(ids)) if self.owners is None else self.owners
+        places = np.arange(len(ids)) if self.places is None else self.places
         if self.chunks.alive is not None:
-            ids, owners = ids[self.chunks.alive], owners[self.chunks.alive]
-        kept, late = np.zeros(len(self.rows), np.bool_), np.zeros(len(self.late), np.bool_)
-        kept[owners], late[self.late_owners] = True, True
-        added = [one for one, living in zip(self.late, late.tolist(), strict=True) if living]
-        documents = np.concatenate([self.rows[kept], np.array([one.row for one in added], np.int64)])
-        places = [(np.cumsum(kept) - 1)[owners], np.count_nonzero(kept) + (np.cumsum(late) - 1)[self.late_owners]]
-        chunks = Chunks(np.concatenate([ids, self.late_chunks]))
-        owners = np.concatenate(places)
-        return Documents(self.revision, documents, chunks, _unless_own(owners, len(documents))), kept, added
+            ids, places = ids[self.chunks.alive], places[self.chunks.alive]
+        kept, kept_late = np.zeros(len(self.documents), np.bool_), np.zeros(len(self.late), np.bool_)
+        kept[places], kept_late[self.late_places] = True, True
+        added = [document for document, stays in zip(self.late, kept_late.tolist(), strict=True) if stays]
+        numbers = np.array([document.number for document in added], np.int64)
+        documents = np.concatenate([self.documents[kept], numbers])
+        late_places = np.count_nonzero(kept) + (np.cumsum(kept_late) - 1)[self.late_places]
+        places = np.concatenate([(np.cumsum(kept) - 1)[places], late_places])
+        chunks = ChunkIds(np.concatenate([ids, self.late_chunks]))
+        return Owners(self.revision, documents, chunks, _unless_trivial(places, len(documents))), kept, added
 
 
-def load(connection: apsw.Connection, revision: int) -> Documents:
-    """Read whose each chunk is."""
-    chunks, owners = [_NONE], [_NONE]
-    for page in pages(connection, "chunks", "chunk", ["document"]):
-        chunks.append(integers(page[0]))
-        owners.append(integers(page[1]))
-    documents, places = np.unique(np.concatenate(owners), return_inverse=True)
-    return Documents(revision, documents, Chunks(np.concatenate(chunks)), _unless_own(places, len(documents)))
+def load(loader: Loader, revision: int) -> Owners:
+    """Read the document of each chunk."""
+    chunks, owners = loader.owners()
+    documents, places = np.unique(owners, return_inverse=True)
+    return Owners(revision, documents, ChunkIds(chunks), _unless_trivial(places, len(documents)))
 
 
-def _unless_own(owners: NDArray[np.intp], documents: int) -> NDArray[np.intp] | None:
-    return None if np.array_equal(owners, np.arange(documents)) else owners
+def _unless_trivial(places: NDArray[np.intp], documents: int) -> NDArray[np.intp] | None:
+    return None if np.array_equal(places, np.arange(documents)) else places
 
 
-def follow(
-    connection: apsw.Connection, old: Documents, revision: int, changes: Sequence[ChunkChange]
-) -> Documents | None:
-    """Give the documents after these changes; None where reading anew is cheaper."""
-    came, gone = came_and_went(changes, old.chunks)
-    if len(came) > _MOST_LATE and len(came) > _MOST_ADDED * len(old.chunks):
+def follow(loader: Loader, old: Owners, revision: int, changes: Sequence[ChunkChange]) -> Owners | None:
+    """Return the owners after these changes; None where loading again is cheaper."""
+    added, removed = added_and_removed(changes, old.chunks)
+    if len(added) > _MOST_LATE and len(added) > _MOST_ADDED * len(old.chunks):
         return None
+    chunks, documents = loader.owners(added.tolist()) if len(added) else (NO_IDS, NO_IDS)
     late, places = list(old.late), dict[int, int]()
-    late_chunks, late_owners = list[int](), list[int]()
-    sql = """SELECT chunk, document, id, title, uri, metadata FROM chunks JOIN documents USING (document)
-             WHERE chunk IN (SELECT value FROM json_each(?)) ORDER BY chunk"""
-    for chunk, row, id_, title, uri, metadata in connection.execute(sql, (json.dumps(came.tolist()),)):
-        if row not in places:
-            places[row] = len(late)
-            late.append(Late(row, id_, title, uri, decoded([metadata])[0]))
-        late_chunks.append(chunk)
-        late_owners.append(places[row])
-    left = ~np.isin(old.late_chunks, gone)
-    return Documents(
+    numbers, firsts = np.unique(documents, return_index=True)
+    texts = loader.metadata(numbers.tolist())
+    passages = loader.passages(chunks[firsts].tolist())
+    for number, text, passage in zip(numbers.tolist(), texts, passages, strict=True):
+        places[number] = len(late)
+        own = {"id": passage.document_id, "title": passage.title, "uri": passage.uri}
+        late.append(LateDocument(number, own, decoded([text])[0]))
+    left = ~np.isin(old.late_chunks, removed)
+    return Owners(
         revision,
-        old.rows,
-        old.chunks.without(gone) if len(gone) else old.chunks,
-        old.owners,
+        old.documents,
+        old.chunks.without(removed) if len(removed) else old.chunks,
+        old.places,
         tuple(late),
-        np.concatenate([old.late_chunks[left], np.array(late_chunks, np.int64)]),
-        np.concatenate([old.late_owners[left], np.array(late_owners, np.intp)]),
+        np.concatenate([old.late_chunks[left], chunks]),
+        np.concatenate([old.late_places[left], np.array([places[number] for number in documents.tolist()], np.intp)]),
     )
-
-
-def pages(
-    connection: apsw.Connection, table: str, key: str, terms: Sequence[str], bindings: Sequence[object] = ()
-) -> Iterator[tuple[str, ...]]:
-    """Give a table's positive integer key, and terms of its columns, each joined by line ends, some rows at a time."""
-    joined = ", ".join(f"group_concat({term}, char(10))" for term in [key, *terms])
-    # All are joined in one pass over the same rows, so they agree on the order, whatever it is.
-    sql = f"SELECT max({key}), {joined} FROM (SELECT * FROM {table} WHERE {key} > ? ORDER BY {key} LIMIT {_PAGE})"
-    last: int | None = 0
-    while True:
-        last, *texts = rows(connection, sql, (*bindings, last))[0]
-        if last is None:
-            return
-        yield tuple(texts)
-
-
-def integers(lines: str) -> Ids:
-    """Read integers, one a line."""
-    return np.fromstring(lines, np.int64, sep="\n")

@@ -1,7 +1,7 @@
-"""The keyword index in memory: all chunks' lengths, and the postings of the words asked for, at one revision.
+"""Postings in memory: the lengths of all chunks and the chunks of each word searched for, at one revision.
 
-A word's postings are read from FTS5's doclists when it is first asked for and kept, the least recently used going
-first. Chunks added since stand beside them, as the analyser reads them.
+A word's postings are read when it is first searched for and kept, the least recently used dropped first. Chunks added
+since stand beside them, as the analyser reads them.
 """
 
 from __future__ import annotations
@@ -11,51 +11,47 @@ from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.resident.chunk_ids import Chunks, came_and_went
-from hybridstore.backends.resident.growable import Growing
-from hybridstore.backends.sqlite import document_rows, fts5_doclists, keyword_index
-from hybridstore.backends.sqlite.connection import rows, value
-from hybridstore.backends.sqlite.schema import WEIGHTS
-from hybridstore.backends.values import K1, B, ChunkChange
+from hybridstore.backends.keyword_scoring import K1, B, weighted_frequencies
+from hybridstore.backends.resident.chunk_ids import ChunkIds, GrowingArray, added_and_removed
+from hybridstore.backends.resident.loader import Loader
+from hybridstore.backends.values import ChunkChange
 from hybridstore.text.analysis import Analyser
 
 STEPS = 0xFFFF  # of an impact between 0 and 1
-_EACH = 13  # bytes: a chunk's id, its length, whether it is alive
-_DRIFT = 2e-4  # share by which the average length may change before impacts are worked out again; they change by less
-_MOST_ADDED = 300  # chunks analysed to follow the log (0.1 ms each); beyond, starting anew is cheaper
-_MOST_DEAD = 0.2  # share of dead chunks beyond which starting anew is cheaper
+_BYTES_A_CHUNK = 13  # its id, its length, whether it is alive
+_DRIFT = 2e-4  # share by which the average length may change before impacts are computed again; they change by less
+_MOST_ADDED = 300  # chunks analysed to follow the log (0.1 ms each); beyond, loading again is cheaper
+_MOST_REMOVED = 0.2  # share of removed chunks beyond which loading again is cheaper
 
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """Where a term stands, as read at `revision`: places (df,) ascending, and its impact at each.
+    """The chunks of a word as read at `revision`: places (df,) ascending, and the word's impact at each.
 
-    An impact is weighted / (weighted + k1 · (1 − b + b · length / average)), with the average length that there was,
-    in steps of 1 / STEPS: a term's part of a score is off by at most IDF · (k1 + 1) / (2 · STEPS). `most` is the
-    largest, as a number.
+    An impact is w / (w + k1 · (1 − b + b · length / average)), w being the weighted frequency and `average` the
+    average length at that time, in steps of 1 / STEPS: a term's part of a score is off by at most
+    IDF · (k1 + 1) / (2 · STEPS).
     """
 
     revision: int
     places: NDArray[np.int32]
     impacts: NDArray[np.uint16]
     average: float
-    most: float
 
     @property
-    def bytes(self) -> int:
+    def nbytes(self) -> int:
         """The memory it takes."""
         return self.places.nbytes + self.impacts.nbytes
 
 
-class Terms:
-    """Postings by term, within `budget` bytes. Shared by successive revisions, and by threads.
+class PostingCache:
+    """Postings by word, within `budget` bytes, shared by successive revisions and by threads.
 
-    The least recently used go first, but one that was used more often gets another turn, with its uses halved: else
-    questions that come round again and again would find that nothing of theirs had stayed, not even common words.
+    The least recently used are dropped first, but one that was used more often gets another turn, with its uses
+    halved: otherwise, while queries are repeated in turn, nothing of theirs would be left, not even common words.
     """
 
     def __init__(self, budget: int) -> None:
@@ -64,59 +60,119 @@ class Terms:
         self._uses: Counter[str] = Counter()
         self._bytes = 0
         self._lock = threading.Lock()
-        # Frequencies of tokens too common to be read, as they were at the base; removals are not counted.
-        self.common: dict[str, int] = {}
+        # Document frequencies of words whose postings were not read: chunks up to the base that contain the word, and
+        # how many chunks had been removed when they were counted.
+        self.frequencies: dict[str, tuple[int, int]] = {}
 
-    def get(self, term: str, revision: int) -> Posting | None:
-        """Give what was read at this revision or before; what was read later lacks chunks that are still there."""
+    def get(self, word: str, revision: int) -> Posting | None:
+        """Return what was read at this revision or before; what was read later lacks chunks removed in between."""
         with self._lock:
-            found = self._postings.get(term)
-            if found is None or found.revision > revision:
+            posting = self._postings.get(word)
+            if posting is None or posting.revision > revision:
                 return None
-            self._postings.move_to_end(term)
-            self._uses[term] += 1
-            return found
+            self._postings.move_to_end(word)
+            self._uses[word] += 1
+            return posting
 
-    def keep(self, term: str, posting: Posting) -> None:
-        """Keep a posting; the one read at the earlier revision serves more readers."""
+    def put(self, word: str, posting: Posting) -> None:
+        """Keep a posting; of two, the one read at the earlier revision serves more readers."""
         with self._lock:
-            known = self._postings.get(term)
+            known = self._postings.get(word)
             if known is not None:
                 if known.revision < posting.revision:
                     return
-                self._bytes -= known.bytes
-            self._postings[term] = posting
-            self._uses[term] += 1
-            self._bytes += posting.bytes
+                self._bytes -= known.nbytes
+            self._postings[word] = posting
+            self._uses[word] += 1
+            self._bytes += posting.nbytes
             while self._bytes > self.budget and self._postings:
-                oldest, held = self._postings.popitem(last=False)
+                oldest, dropped = self._postings.popitem(last=False)
                 if self._uses[oldest] > 1:
                     self._uses[oldest] //= 2
-                    self._postings[oldest] = held
+                    self._postings[oldest] = dropped
                 else:
                     del self._uses[oldest]
-                    self._bytes -= held.bytes
+                    self._bytes -= dropped.nbytes
 
 
 @dataclass(slots=True)
 class Postings:
-    """The keyword index at one revision. Build with `load`; `follow` gives the next revision's."""
+    """The keyword index at one revision. Build it with `load`; `follow` returns that of a later revision."""
 
     revision: int
-    chunks: Chunks
-    lengths: Growing  # of the chunks, in tokens
-    base: int  # chunks read from FTS5; those after them came through the log and stand in `added`
-    terms: Terms
-    total: float  # length of the living chunks together
-    # Shared with the revisions after this one, which only append: what is beyond this one's chunks is not its own.
+    chunks: ChunkIds
+    lengths: GrowingArray  # of the chunks, in tokens
+    base: int  # number of chunks that the loader's postings are read for; those after them are in `added`
+    words: PostingCache
+    total: float  # length of all chunks that are alive
+    # Shared with later revisions, which only append: what is beyond this one's chunks is not its own.
     added: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
 
     def average(self) -> float:
-        """Give the average length of the living chunks, in tokens."""
-        return self.total / max(self.chunks.living(), 1) or 1.0
+        """Return the average length of a chunk, in tokens."""
+        return self.total / max(self.chunks.count_alive(), 1) or 1.0
 
-    def impacts(self, places: NDArray[np.int32], weighted: NDArray[np.float32]) -> NDArray[np.uint16]:
-        """Give the impacts of frequencies at places."""
+    def late(self, word: str) -> list[tuple[int, float]]:
+        """Return the places after the base that contain a word, and its weighted frequency at each."""
+        return [entry for entry in self.added.get(word, ()) if entry[0] < len(self.chunks)]
+
+    def frequencies(self, loader: Loader, words: Sequence[str]) -> dict[str, int]:
+        """Return the words' document frequencies, from memory or from the loader.
+
+        Those of words in more than half of the chunks may still count chunks that were removed since.
+        """
+        alive, removed = self.chunks.count_alive(), len(self.chunks.removed)
+        counts, unread = dict[str, int](), list[str]()
+        for word in words:
+            late = sum(1 for place, _ in self.late(word) if self.chunks.alive is None or self.chunks.alive[place])
+            posting = self.words.get(word, self.revision)
+            frequency, then = self.words.frequencies.get(word, (0, removed + 1))
+            if posting is not None:
+                counts[word] = self.chunks.count_alive_among(posting.places) + late
+            elif then == removed or (then < removed and frequency > self.base / 2):
+                counts[word] = min(frequency + late, alive)
+            else:
+                unread.append(word)
+        for word, frequency in zip(unread, loader.frequencies(unread) if unread else (), strict=True):
+            counts[word] = frequency
+            late = sum(1 for place, _ in self.late(word) if self.chunks.alive is None or self.chunks.alive[place])
+            self.words.frequencies[word] = (frequency - late, removed)
+        return {word: counts[word] for word in words}
+
+    def read(self, loader: Loader, words: Sequence[str]) -> dict[str, Posting]:
+        """Return the words' postings of the chunks up to the base, from memory or from the loader."""
+        postings: dict[str, Posting] = {}
+        for word in words:
+            known = self.words.get(word, self.revision)
+            if known is not None:
+                if abs(known.average / self.average() - 1) > _DRIFT:  # chunks were added or removed
+                    known = self._posting(known.revision, known.places, self._frequencies(known))
+                    self.words.put(word, known)
+                postings[word] = known
+        unread = [word for word in words if word not in postings]
+        base = ChunkIds(self.chunks.ids[: self.base])
+        for word, (ids, weighted) in zip(unread, loader.postings(unread) if unread else (), strict=True):
+            places = base.places(ids)
+            if len(places) < len(ids):  # some were added after the base
+                weighted = weighted[np.isin(ids, base.ids)]  # noqa: PLW2901 - the same, cut
+            postings[word] = self._posting(self.revision, places.astype(np.int32), weighted)
+            self.words.put(word, postings[word])
+        return postings
+
+    def whole(self, word: str, posting: Posting) -> tuple[NDArray[np.int32], NDArray[np.uint16]]:
+        """Return a word's places and impacts, with those of chunks added since."""
+        late = self.late(word)
+        if not late:
+            return posting.places, posting.impacts
+        places = np.array([place for place, _ in late], np.int32)
+        impacts = self._impacts(places, np.array([count for _, count in late], np.float32))
+        return np.concatenate([posting.places, places]), np.concatenate([posting.impacts, impacts])
+
+    def _posting(self, revision: int, places: NDArray[np.int32], weighted: NDArray[np.float32]) -> Posting:
+        return Posting(revision, places, self._impacts(places, weighted), self.average())
+
+    def _impacts(self, places: NDArray[np.int32], weighted: NDArray[np.float32]) -> NDArray[np.uint16]:
+        """Return the impacts of weighted frequencies at places."""
         share = self._norms(places, self.average())
         share += weighted
         np.divide(weighted, share, out=share)
@@ -130,7 +186,7 @@ class Postings:
         return norms
 
     def _frequencies(self, posting: Posting) -> NDArray[np.float32]:
-        """Work the weighted frequencies out of impacts: they are halves or wholes, so those that matter are exact."""
+        """Return the weighted frequencies that impacts were made of: multiples of one half, so hardly any is off."""
         share = np.minimum(posting.impacts, STEPS - 1) * np.float32(1 / STEPS)
         weighted = self._norms(posting.places, posting.average)
         weighted *= share
@@ -140,110 +196,43 @@ class Postings:
         weighted /= 2
         return weighted
 
-    def late(self, token: str) -> list[tuple[int, float]]:
-        """Give the places after the base that hold a token, and its weighted frequency at each."""
-        return [entry for entry in self.added.get(token, ()) if entry[0] < len(self.chunks)]
 
-    def read(
-        self, connection: apsw.Connection, tokens: Sequence[str], longest: int | None = None
-    ) -> dict[str, Posting]:
-        """Give tokens' postings as they were at the base, from memory or from the index.
+def load(loader: Loader, revision: int, budget: int) -> Postings | None:
+    """Read the ids and lengths of all chunks; None where they take more than half of `budget` bytes.
 
-        What is not in memory and longer than `longest` bytes in the index is left out.
-        """
-        found: dict[str, Posting] = {}
-        for token in tokens:
-            known = self.terms.get(token, self.revision)
-            if known is not None:
-                if abs(known.average / self.average() - 1) > _DRIFT:  # chunks came or went
-                    known = self._weighed(known.revision, known.places, self._frequencies(known))
-                    self.terms.keep(token, known)
-                found[token] = known
-        unread = [token for token in tokens if token not in found]
-        base = Chunks(self.chunks.ids[: self.base])
-        for token, listed in zip(
-            unread, fts5_doclists.read(connection, unread, longest) if unread else (), strict=True
-        ):
-            if listed is None:
-                continue
-            ids, weighted = listed
-            places = base.places(ids)
-            if len(places) < len(ids):  # some were added after the base
-                weighted = weighted[np.isin(ids, base.ids)]
-            found[token] = self._weighed(self.revision, places.astype(np.int32), weighted)
-            self.terms.keep(token, found[token])
-        return found
-
-    def _weighed(self, revision: int, places: NDArray[np.int32], weighted: NDArray[np.float32]) -> Posting:
-        impacts = self.impacts(places, weighted)
-        return Posting(revision, places, impacts, self.average(), float(impacts.max(initial=0)) / STEPS)
-
-
-def load(connection: apsw.Connection, revision: int, budget: int) -> Postings | None:
-    """Read ids and lengths of all chunks; terms follow when they are asked for.
-
-    Of `budget` bytes ids and lengths may take half and the terms two fifths. None where that does not do, or where the
-    index is in a format that is not read here.
+    Words are read when they are searched for, and may take two fifths.
     """
-    first, last, count = rows(connection, "SELECT min(id), max(id), count(*) FROM keywords_docsize")[0]
-    if count * _EACH > budget // 2 or not fts5_doclists.readable(connection):
+    stored = loader.lengths(budget // 2 // _BYTES_A_CHUNK)
+    if stored is None:
         return None
-    ordered = "FROM keywords_docsize ORDER BY id"
-    if not count:
-        ids = np.empty(0, np.int64)
-    elif last - first + 1 == count:
-        ids = np.arange(first, last + 1)
-    else:
-        ids = np.fromstring(value(connection, f"SELECT group_concat(id) FROM (SELECT id {ordered})"), np.int64, sep=",")
-    # One text instead of a row each: a third of the time.
-    sizes = value(connection, f"SELECT group_concat(hex(sz), '') FROM (SELECT sz {ordered})")
-    lengths = _lengths(bytes.fromhex(sizes or ""), count)
+    ids, lengths = stored
     total = float(lengths.sum(dtype=np.float64))
-    return Postings(revision, Chunks(ids), Growing(lengths), count, Terms(budget * 2 // 5), total)
-
-
-def _lengths(sizes: bytes, count: int) -> NDArray[np.float32]:
-    """Add up each row's varints, one a column, all rows at once."""
-    data = np.frombuffer(sizes, np.uint8)
-    ends = np.flatnonzero(data < 0x80)
-    if len(ends) != count * len(WEIGHTS):
-        raise apsw.CorruptError("the keyword index's sizes do not fit its columns")
-    values = data[ends].astype(np.int32)
-    widths = np.diff(ends, prepend=-1)
-    for back in range(1, int(widths.max(initial=1))):
-        more = np.flatnonzero(widths > back)
-        values[more] += (data[ends[more] - back] & 0x7F).astype(np.int32) << (7 * back)
-    lengths: NDArray[np.float32] = values.reshape(count, len(WEIGHTS)).sum(axis=1).astype(np.float32)
-    return lengths
+    return Postings(revision, ChunkIds(ids), GrowingArray(lengths), len(ids), PostingCache(budget * 2 // 5), total)
 
 
 def follow(
-    connection: apsw.Connection, analyser: Analyser, old: Postings, revision: int, changes: Sequence[ChunkChange]
+    loader: Loader, analyser: Analyser, old: Postings, revision: int, changes: Sequence[ChunkChange]
 ) -> Postings | None:
-    """Give the postings after these changes; None when starting anew is cheaper."""
-    came, gone = came_and_went(changes, old.chunks)
-    dead = len(old.chunks.gone) + len(gone)
-    if len(came) + len(old.chunks) - old.base > _MOST_ADDED or dead > _MOST_DEAD * (len(old.chunks) + 1):
+    """Return the postings after these changes; None where loading again is cheaper."""
+    added, removed = added_and_removed(changes, old.chunks)
+    all_removed = len(old.chunks.removed) + len(removed)
+    if len(added) + len(old.chunks) - old.base > _MOST_ADDED or all_removed > _MOST_REMOVED * (len(old.chunks) + 1):
         return None
     chunks = old.chunks
     total = old.total
-    if len(gone):
-        chunks = old.chunks.without(gone)
-        newly = np.setdiff1d(chunks.gone, old.chunks.gone, assume_unique=True)
+    if len(removed):
+        chunks = old.chunks.without(removed)
+        newly = np.setdiff1d(chunks.removed, old.chunks.removed, assume_unique=True)
         total -= float(old.lengths.first(len(old.chunks))[newly].sum(dtype=np.float64))
     lengths, late = [], list[tuple[str, int, float]]()
-    passages = document_rows.passages(connection, came.tolist())
+    passages = loader.passages(added.tolist())
     for place, passage in enumerate(passages, start=len(chunks)):
-        columns = [c.split() for c in keyword_index.row(analyser, passage.title, passage.heading, passage.text)]
-        lengths.append(sum(map(len, columns)))
-        weighted: Counter[str] = Counter()
-        for weight, column in zip(WEIGHTS, columns, strict=True):
-            for token in column:
-                weighted[token] += weight  # type: ignore[assignment]  # a Counter may count in halves
-        late += [(token, place, count) for token, count in weighted.items()]
-    for token, place, count in late:  # all at once: what was read half, and is read again, must not stand here twice
-        old.added.setdefault(token, []).append((place, count))
+        length, frequencies = weighted_frequencies(analyser, passage.title, passage.heading, passage.text)
+        lengths.append(length)
+        late += [(word, place, frequency) for word, frequency in frequencies.items()]
+    for word, place, frequency in late:  # all at once: what was read half, and is read again, must not stand here twice
+        old.added.setdefault(word, []).append((place, frequency))
     if passages:
         chunks = chunks.with_added(np.array([passage.chunk for passage in passages], np.int64))
     lengths_now = old.lengths.append(len(old.chunks), np.array(lengths, np.float32))
-    return Postings(revision, chunks, lengths_now, old.base, old.terms, total + sum(lengths), old.added)
+    return Postings(revision, chunks, lengths_now, old.base, old.words, total + sum(lengths), old.added)

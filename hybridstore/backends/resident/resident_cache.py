@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-import apsw
 import numpy as np
 
-from hybridstore.backends.resident import codes, postings
-from hybridstore.backends.resident.chunk_ids import Ids
+from hybridstore.backends.resident import codes, postings, vector_sample
 from hybridstore.backends.resident.codes import ResidentCodes
-from hybridstore.backends.resident.metadata_columns import Columns
+from hybridstore.backends.resident.loader import Ids, Loader
+from hybridstore.backends.resident.metadata_columns import MetadataColumns
 from hybridstore.backends.resident.postings import Postings
-from hybridstore.backends.sqlite import sample
-from hybridstore.backends.sqlite.change_log import changes
-from hybridstore.backends.sqlite.connection import value
-from hybridstore.backends.sqlite.sample import Sample
-from hybridstore.backends.sqlite.where_sql import restricted
+from hybridstore.backends.resident.vector_sample import VectorSample
 from hybridstore.backends.values import ChunkChange, Restriction
 from hybridstore.text.analysis import Analyser
 
@@ -33,8 +28,8 @@ Copy = TypeVar("Copy", Postings, ResidentCodes)
 class ResidentCache:
     """What one store keeps in memory, shared by its threads.
 
-    Each method gives a copy of exactly the revision that the connection's transaction reads, or None where there is
-    none to be had: the copy has gone on already, or would not fit into `budget` bytes. The caller then asks SQLite.
+    Each method returns a copy of exactly the revision that the loader reads, or None where there is none: the copy is
+    of a later revision already, or would not fit into `budget` bytes. The caller then asks the database.
     """
 
     def __init__(self, analyser: Analyser, budget: int) -> None:
@@ -42,67 +37,63 @@ class ResidentCache:
         self._lock = threading.Lock()
         self._postings: Postings | None = None
         self._codes: ResidentCodes | None = None
-        self._sample: Sample | None = None
-        self._columns = Columns(budget * _COLUMNS // 100)
+        self._sample: VectorSample | None = None
+        self._columns = MetadataColumns(budget * _COLUMNS // 100)
         self._allowed: OrderedDict[Restriction, Ids] = OrderedDict()
         self._allowed_at = -1
 
-    def postings(self, connection: apsw.Connection) -> Postings | None:
-        """Give the postings at the connection's revision."""
-        revision = _revision(connection)
+    def postings(self, loader: Loader) -> Postings | None:
+        """Return the postings at the loader's revision."""
+        revision = loader.revision()
         with self._lock:
             if self._postings is not None and self._postings.revision > revision:
                 return None
             self._postings = _brought_to(
-                connection,
+                loader,
                 revision,
                 self._postings,
-                lambda now, log: postings.follow(connection, self._analyser, now, revision, log),
-            ) or postings.load(connection, revision, self._budget * _POSTINGS // 100)
+                lambda old, changes: postings.follow(loader, self._analyser, old, revision, changes),
+            ) or postings.load(loader, revision, self._budget * _POSTINGS // 100)
             return self._postings
 
-    def codes(self, connection: apsw.Connection, *, scanned: bool = True) -> ResidentCodes | None:
-        """Give the codes at the connection's revision; `scanned` says that all of them are to be compared."""
-        revision = _revision(connection)
+    def codes(self, loader: Loader, *, scanned: bool = True) -> ResidentCodes | None:
+        """Return the codes at the loader's revision; `scanned` if all of them are to be compared."""
+        revision = loader.revision()
         with self._lock:
             if self._codes is not None and self._codes.revision > revision:
                 return None
             again = self._codes is not None
             self._codes = _brought_to(
-                connection,
+                loader,
                 revision,
                 self._codes,
-                lambda now, log: codes.follow(connection, now, revision, log),
-            ) or codes.load(connection, revision, self._budget * _CODES // 100)
+                lambda old, changes: codes.follow(loader, old, revision, changes),
+            ) or codes.load(loader, revision, self._budget * _CODES // 100)
             if self._codes is not None and again and scanned:  # a process that searches once has no use for a sieve
                 self._codes = self._codes.sieved()
             return self._codes
 
-    def sample(self, connection: apsw.Connection) -> Sample:
-        """Give a sample of the vectors at the connection's revision; at 256 vectors it stands outside the budget."""
-        revision = _revision(connection)
+    def sample(self, loader: Loader) -> VectorSample:
+        """Return a sample of the vectors at the loader's revision; at 256 vectors it is not part of the budget."""
+        revision = loader.revision()
         with self._lock:
-            before = self._sample
-        if before is None or before.revision != revision:
-            before = sample.sample(connection, revision, before)
+            sample = self._sample
+        if sample is None or sample.revision != revision:
+            sample = vector_sample.load(loader, revision, sample)
             with self._lock:
-                self._sample = before
-        return before
+                self._sample = sample
+        return sample
 
-    def allowed(
-        self, connection: apsw.Connection, restriction: Restriction, condition: str, bindings: Sequence[object]
-    ) -> Ids | None:
-        """Give the ids of the chunks that pass a restriction; None where there is none to pass."""
-        if not condition:
+    def allowed(self, loader: Loader, restriction: Restriction) -> Ids | None:
+        """Return the chunks that pass a restriction, ascending; None where it restricts nothing."""
+        if not restriction:
             return None
-        revision = _revision(connection)
+        revision = loader.revision()
         with self._lock:
             if self._allowed_at == revision and restriction in self._allowed:
                 self._allowed.move_to_end(restriction)
                 return self._allowed[restriction]
-        ids = self._passing(connection, revision, restriction)
-        if ids is None:
-            ids = _selected(connection, condition, bindings)
+        ids = self._passing(loader, revision, restriction)
         with self._lock:
             if self._allowed_at < revision:
                 self._allowed.clear()
@@ -113,34 +104,22 @@ class ResidentCache:
                     self._allowed.popitem(last=False)
         return ids
 
-    def _passing(self, connection: apsw.Connection, revision: int, restriction: Restriction) -> Ids | None:
-        """Give what passes a restriction that has a filter, by the columns; None where they cannot tell."""
+    def _passing(self, loader: Loader, revision: int, restriction: Restriction) -> Ids:
         where = restriction.where
-        ids = None if where is None else self._columns.allowed(connection, revision, where)
-        words = replace(restriction, where=None)
-        if ids is None or not words:
+        ids = None if where is None else self._columns.allowed(loader, revision, where)
+        if ids is None:
+            return loader.passing(restriction)
+        without_filter = replace(restriction, where=None)
+        if not without_filter:
             return ids
-        return np.intersect1d(ids, _selected(connection, *restricted(words)), assume_unique=True)
-
-
-def _selected(connection: apsw.Connection, condition: str, bindings: Sequence[object]) -> Ids:
-    ids = np.fromiter((chunk for (chunk,) in connection.execute(condition, tuple(bindings))), np.int64)
-    ids.sort()
-    return ids
+        return np.intersect1d(ids, loader.passing(without_filter), assume_unique=True)
 
 
 def _brought_to(
-    connection: apsw.Connection,
-    revision: int,
-    now: Copy | None,
-    follow: Callable[[Copy, list[ChunkChange]], Copy | None],
+    loader: Loader, revision: int, old: Copy | None, follow: Callable[[Copy, list[ChunkChange]], Copy | None]
 ) -> Copy | None:
-    """Give a copy as it is at a later or the same revision; None where it must be loaded anew."""
-    if now is None or now.revision == revision:
-        return now
-    log = changes(connection, now.revision)
-    return None if log is None else follow(now, log)
-
-
-def _revision(connection: apsw.Connection) -> int:
-    return int(value(connection, "SELECT value FROM meta WHERE key = 'revision'"))
+    """Return a copy as it is at a later or the same revision; None where it must be loaded again."""
+    if old is None or old.revision == revision:
+        return old
+    changes = loader.changes(old.revision)
+    return None if changes is None else follow(old, changes)

@@ -1,39 +1,35 @@
-"""BM25 over postings in memory: which terms are worth their price, and the best chunks by those.
+"""BM25 over postings in memory: which terms are read, and the best chunks by their sum.
 
 The scores are those of FTS5's bm25() with the same column weights: for each term
 IDF · w · (k1 + 1) / (w + k1 · (1 − b + b · length / average length)), where w is the term's frequency weighted by
 column (https://sqlite.org/fts5.html#the_bm25_function; Robertson & Zaragoza 2009). FTS5 scores a chunk for every query
-word it holds, at about 1.6 µs each; here the same sum is a few array operations.
+word it contains, at about 1.6 µs each; here the same sum is a few array operations.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.resident.chunk_ids import Ids
-from hybridstore.backends.resident.maxscore import Part, top
-from hybridstore.backends.resident.postings import STEPS, Posting, Postings
-from hybridstore.backends.sqlite import keyword_index
-from hybridstore.backends.values import K1
+from hybridstore.backends.keyword_scoring import K1, idf
+from hybridstore.backends.resident.chunk_ids import best
+from hybridstore.backends.resident.loader import Ids, Loader
+from hybridstore.backends.resident.postings import STEPS, Postings
 from hybridstore.records import Ranking, Term
 
-_LEAST_IDF = 1e-6  # what FTS5 gives a term that stands in more than half of the chunks
-_SMALL = 1_000  # chunks; in a smaller store everything is read, as FTS5 would
-_SHORT = 3  # bytes a chunk of the store: a list in the index shorter than that in all is read without asking how many
-_PAGE = 4096
-# Rows bought for a query, rarest terms first; at 50,000 chunks a question of 200 words comes to as many.
+_SMALL = 1_000  # chunks; in a smaller store all terms are read, as FTS5 would
+# A filter that lets through more than one chunk in so many is applied to the scores, not to the postings.
+_DENSE = 8
+# Rows read for a query, rarest terms first; at 50,000 chunks a question of 200 words comes to as many.
 BUDGET = 500_000
 
 
 def score(
-    connection: apsw.Connection,
+    loader: Loader,
     postings: Postings,
     tokens: Iterable[str],
     depth: int,
@@ -41,55 +37,25 @@ def score(
     *,
     budget: int = BUDGET,
 ) -> tuple[Ranking, tuple[Term, ...]]:
-    """Rank chunks by BM25 over the tokens, a repeated one counting repeatedly; also give the tokens' facts.
+    """Rank chunks by BM25 over the tokens, a repeated one counting repeatedly; also return the tokens' terms.
 
-    Terms are bought rarest first until they hold `budget` rows, and beyond it while fewer than `depth` rows were
-    bought. A token that stands in more than half of the chunks has no weight to speak of (1e-6), so in a store of any
-    size it is only read where no other token is found at all.
+    Terms are read rarest first until they have `budget` rows, and beyond it while fewer than `depth` rows were read.
+    A token in more than half of the chunks has next to no weight (1e-6), so in a store of any size it is only read
+    where no other token occurs at all.
     """
     counts = Counter(tokens)
-    perhaps = [token for token in counts if token not in postings.terms.common]
-    known = postings.read(connection, perhaps, longest=max(_SHORT * postings.base, _PAGE))
-    terms = _bought(_facts(connection, postings, counts, known), postings.chunks.living(), depth, budget)
-    used = [term for term in terms if term.used and term.document_frequency]
-    known |= postings.read(connection, [term.text for term in used if term.text not in known])
-    parts = [_part(postings, known[term.text], term) for term in used]
-    mask = None if allowed is None else postings.chunks.mask(allowed)
-    found, scores = top(parts, len(postings.chunks), depth, mask=mask, gone=postings.chunks.gone)
-    return Ranking(postings.chunks.ids[found], scores.astype(np.float64)), terms
+    chunks = postings.chunks.count_alive()
+    frequencies = postings.frequencies(loader, list(counts))
+    facts = [Term(token, df, idf(chunks, df), counts[token]) for token, df in frequencies.items()]
+    terms = _affordable(facts, chunks, depth, budget)
+    used = {term.text: term.count * term.idf for term in terms if term.used and term.document_frequency}
+    places, scores = _best(loader, postings, used, depth, allowed)
+    return Ranking(postings.chunks.ids[places], scores.astype(np.float64)), terms
 
 
-def _facts(
-    connection: apsw.Connection, postings: Postings, counts: Mapping[str, int], known: Mapping[str, Posting]
-) -> list[Term]:
-    living = postings.chunks.living()
-    facts = []
-    for token, count in counts.items():
-        late = sum(1 for place, _ in postings.late(token) if _alive(postings, place))
-        if token in known:  # else it is common
-            df = postings.chunks.living_among(known[token].places) + late
-        else:
-            df = min(_common(connection, postings, token) + late, living)
-        facts.append(Term(token, df, max(math.log((living - df + 0.5) / (df + 0.5)), _LEAST_IDF), count))
-    return facts
-
-
-def _alive(postings: Postings, place: int) -> bool:
-    return postings.chunks.alive is None or bool(postings.chunks.alive[place])
-
-
-def _common(connection: apsw.Connection, postings: Postings, token: str) -> int:
-    """Count the chunks up to the base that hold a token whose list is long, asking the index once."""
-    df = postings.terms.common.get(token)
-    if df is None:
-        df = keyword_index.frequency(connection, token) - len(postings.late(token))
-        postings.terms.common[token] = df
-    return df
-
-
-def _bought(facts: list[Term], living: int, depth: int, budget: int) -> tuple[Term, ...]:
-    """Say which terms are worth their price."""
-    common = {term.text for term in facts if term.document_frequency > living / 2 and living > _SMALL}
+def _affordable(facts: Sequence[Term], chunks: int, depth: int, budget: int) -> tuple[Term, ...]:
+    """Return the terms, marked as used or not."""
+    common = {term.text for term in facts if term.document_frequency > chunks / 2 and chunks > _SMALL}
     if not any(term.document_frequency for term in facts if term.text not in common):
         common = set()
     spent = 0
@@ -102,32 +68,42 @@ def _bought(facts: list[Term], living: int, depth: int, budget: int) -> tuple[Te
     return tuple(term if term.text in used else replace(term, used=False) for term in facts)
 
 
-def _part(postings: Postings, posting: Posting, term: Term) -> Part:
-    places, impacts_, most = _listed(postings, posting, term.text)
-    return Part(places, impacts_, term.count * term.idf * (K1 + 1) / STEPS, most * STEPS)
+def _best(
+    loader: Loader, postings: Postings, weights: Mapping[str, float], depth: int, allowed: Ids | None
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Return the places and scores of the best chunks, best first, ties by place; a score of 0 is none.
+
+    All postings are added up. Leaving out what cannot reach the best (MaxScore) was no faster (docs/experiments.md).
+    """
+    chunks = postings.chunks
+    mask = None if allowed is None else chunks.mask(allowed)
+    sparse = mask is not None and np.count_nonzero(mask) * _DENSE < len(mask)
+    words = postings.read(loader, list(weights))
+    parts = [(*postings.whole(word, words[word]), weight * (K1 + 1) / STEPS) for word, weight in weights.items()]
+    scores = np.zeros(len(chunks), np.float32)
+    for places, impacts, factor in sorted(parts, key=lambda part: len(part[0])):
+        if mask is not None and sparse:
+            kept = mask.take(places)
+            places, impacts = places[kept], impacts[kept]  # noqa: PLW2901 - the same, cut
+        np.add.at(scores, places, impacts * np.float32(factor))
+    if mask is None:
+        scores[chunks.removed] = 0.0
+    elif not sparse:
+        scores *= mask
+    found = best(scores, depth, floor=0.0)
+    return found, scores[found]
 
 
-def _listed(postings: Postings, posting: Posting, token: str) -> tuple[NDArray[np.int32], NDArray[np.uint16], float]:
-    """Give a token's places and impacts, those that were added since included, and the largest impact."""
-    places, impacts_, most = posting.places, posting.impacts, posting.most
-    if late := postings.late(token):
-        late_places = np.array([place for place, _ in late], np.int32)
-        late_impacts = postings.impacts(late_places, np.array([count for _, count in late], np.float32))
-        places, impacts_ = np.concatenate([places, late_places]), np.concatenate([impacts_, late_impacts])
-        most = max(most, float(late_impacts.max()) / STEPS)
-    return places, impacts_, most
-
-
-def impacts(connection: apsw.Connection, postings: Postings, tokens: Sequence[str], chunks: Ids) -> NDArray[np.float32]:
-    """Give the tokens' impacts in each of the chunks, (n, t) from 0 to 1; all of the chunks must be there."""
-    found = np.zeros((len(chunks), len(tokens)), np.float32)
-    wanted = postings.chunks.places(chunks).astype(np.int32)
-    known = postings.read(connection, tokens)
+def impacts(loader: Loader, postings: Postings, tokens: Sequence[str], chunks: Ids) -> NDArray[np.float32]:
+    """Return the tokens' impacts in each of the chunks, (n, t) from 0 to 1; all of the chunks must be stored."""
+    table = np.zeros((len(chunks), len(tokens)), np.float32)
+    sought = postings.chunks.places(chunks).astype(np.int32)
+    words = postings.read(loader, tokens)
     for column, token in enumerate(tokens):
-        places, steps, _ = _listed(postings, known[token], token)
+        places, steps = postings.whole(token, words[token])
         if len(places):
-            at = np.minimum(places.searchsorted(wanted), len(places) - 1)
-            here = (places[at] == wanted).nonzero()[0]
-            found[here, column] = steps[at[here]]
-    found *= np.float32(1 / STEPS)
-    return found
+            at = np.minimum(places.searchsorted(sought), len(places) - 1)
+            here = (places[at] == sought).nonzero()[0]
+            table[here, column] = steps[at[here]]
+    table *= np.float32(1 / STEPS)
+    return table

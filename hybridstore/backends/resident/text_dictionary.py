@@ -16,7 +16,7 @@ _MANY = 0.1  # hits for each text
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class TextDictionary:
     """Distinct texts ascending by code point, as UTF-8, whose order is the same; [n] gives one. Build by `pack`."""
 
     block: bytes
@@ -54,7 +54,7 @@ class Texts:
         contained[texts[places + length <= starts[texts + 1]]] = True  # the others reach into the next text
         return contained
 
-    def joined(self, other: Texts) -> tuple[Texts, NDArray[np.intp], NDArray[np.intp]]:
+    def joined(self, other: TextDictionary) -> tuple[TextDictionary, NDArray[np.intp], NDArray[np.intp]]:
         """Give these texts and a few others, and the places of both among them."""
         at, new = list[int](), list[int]()
         for place in range(len(other)):
@@ -70,11 +70,11 @@ class Texts:
         starts = array("q", np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64).tobytes())
         old = np.arange(len(self))
         places = np.array(at, np.intp) + np.searchsorted(new, np.arange(len(other)))
-        texts = Texts(b"".join([*pieces, self.block[last:]]), starts)
+        texts = TextDictionary(b"".join([*pieces, self.block[last:]]), starts)
         return texts, old + np.searchsorted(before, old, side="right"), places
 
 
-def pack(texts: Iterable[str]) -> Texts:
+def pack(texts: Iterable[str]) -> TextDictionary:
     """Pack distinct texts that are in order."""
     encoded = [text.encode() for text in texts]
-    return Texts(b"".join(encoded), array("q", accumulate(map(len, encoded), initial=0)))
+    return TextDictionary(b"".join(encoded), array("q", accumulate(map(len, encoded), initial=0)))

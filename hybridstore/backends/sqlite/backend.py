@@ -27,6 +27,7 @@ from hybridstore.backends.sqlite import (
 from hybridstore.backends.sqlite.change_log import Log, changes
 from hybridstore.backends.sqlite.connection import Connections, value
 from hybridstore.backends.sqlite.learning import SQLiteLearning
+from hybridstore.backends.sqlite.loader import SQLiteLoader
 from hybridstore.backends.sqlite.migrations import prepare
 from hybridstore.backends.sqlite.purging import Purging
 from hybridstore.backends.sqlite.stats import stats
@@ -158,7 +159,7 @@ class SQLiteBackend:
 
     def sample(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         with self._connections.reading() as connection:
-            sample = self._memory.sample(connection)
+            sample = self._memory.sample(SQLiteLoader(connection))
         return sample.chunks, sample.vectors
 
     def indexed(self) -> int:

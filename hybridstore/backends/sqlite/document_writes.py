@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import apsw
 import numpy as np
 
+from hybridstore.backends.keyword_scoring import index_columns
 from hybridstore.backends.sqlite import document_rows, keyword_index, vector_tables
 from hybridstore.backends.sqlite.change_log import Log
 from hybridstore.backends.sqlite.connection import value
@@ -105,7 +106,7 @@ def _keyword_rows(
         document = entry.document
         for id_, chunk in enumerate(entry.chunks, start=first):
             text = document.text[chunk.start : chunk.end]
-            yield (id_, *keyword_index.row(analyser, document.title, chunk.heading, text))
+            yield (id_, *index_columns(analyser, document.title, chunk.heading, text))
 
 
 def _write_vectors(connection: apsw.Connection, number: int | None, placed: Sequence[tuple[int, int, Entry]]) -> None:

@@ -11,7 +11,7 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.sqlite.schema import WEIGHTS
+from hybridstore.backends.keyword_scoring import WEIGHTS
 
 Ids = NDArray[np.int64]
 Places = NDArray[np.intp]

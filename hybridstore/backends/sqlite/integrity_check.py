@@ -10,6 +10,7 @@ from typing import Any
 import apsw
 import numpy as np
 
+from hybridstore.backends.keyword_scoring import index_columns
 from hybridstore.backends.sqlite import document_rows, keyword_index, vector_tables
 from hybridstore.backends.sqlite.change_log import Log
 from hybridstore.backends.sqlite.connection import Connections, rows, value, varints
@@ -148,7 +149,7 @@ def _rows(
     connection: apsw.Connection, analyser: Analyser, chunks: list[int]
 ) -> Iterator[tuple[int, str, str, str, str]]:
     for passage in document_rows.passages(connection, chunks):
-        yield (passage.chunk, *keyword_index.row(analyser, passage.title, passage.heading, passage.text))
+        yield (passage.chunk, *index_columns(analyser, passage.title, passage.heading, passage.text))
 
 
 def _index(connection: apsw.Connection, analyser: Analyser, chunks: list[int]) -> None:

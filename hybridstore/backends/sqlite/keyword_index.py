@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,23 +10,14 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
+from hybridstore.backends.keyword_scoring import K1, WEIGHTS, idf
 from hybridstore.backends.sqlite.connection import value, varints
-from hybridstore.backends.sqlite.schema import WEIGHTS
-from hybridstore.backends.values import K1
 from hybridstore.records import KeywordQuery, Ranking, Term
-from hybridstore.text.analysis import Analyser
 from hybridstore.text.expressions import AllOf, Expression, NotOf, WordSequence, passes_empty
 
 _RANK = f"bm25({', '.join(map(str, WEIGHTS))})"
 # FTS5 flattens a long OR, but its parser and scorer pay for each term; nobody's question has more rare words.
 _MOST_TERMS = 512
-
-
-def row(analyser: Analyser, title: str, heading: str, text: str) -> tuple[str, str, str, str]:
-    """Give the four columns of a chunk in the index."""
-    titles, headings, bodies = analyser.index(title), analyser.index(heading), analyser.index(text)
-    compounds = " ".join(filter(None, (titles[1], headings[1], bodies[1])))
-    return titles[0], headings[0], bodies[0], compounds
 
 
 def write(connection: apsw.Connection, rows: Iterable[tuple[int, str, str, str, str]]) -> None:
@@ -128,15 +118,12 @@ def holds(connection: apsw.Connection, phrase: Sequence[str], condition: str, bi
 
 
 def terms(connection: apsw.Connection, tokens: Sequence[str]) -> tuple[Term, ...]:
-    """Look up document frequencies, one index seek for each different token, and the IDF that bm25() gives them.
-
-    IDF = ln((N - df + 0.5) / (df + 0.5)), at least 1e-6 (SQLite's fts5_aux.c, after Robertson & Zaragoza 2009).
-    """
+    """Look up document frequencies, one index seek for each different token, and the IDF that bm25() gives them."""
     total = indexed(connection)
     found = []
     for token, count in Counter(tokens).items():
         df = frequency(connection, token)
-        found.append(Term(token, df, max(math.log((total - df + 0.5) / (df + 0.5)), 1e-6), count))
+        found.append(Term(token, df, idf(total, df), count))
     return tuple(found)
 
 

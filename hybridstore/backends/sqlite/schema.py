@@ -13,10 +13,6 @@ SCHEMA_VERSION = 2  # `PRAGMA user_version`
 # non-ASCII character as part of a token, and these are the ASCII characters that compounds keep.
 TOKENIZER = "ascii tokenchars '-_./\\:@+#&'"
 
-# BM25 weights of title, heading, body, compounds: 1.5 for titles gained .002 to .007 nDCG@10 on collections that have
-# them and 2.0 lost as much on one (docs/experiments.md); a compound repeats what its words already say.
-WEIGHTS = (1.5, 1.0, 1.0, 0.5)
-
 # Migration 1 makes these too: whoever changes them leaves it a copy of what stood here.
 LEARNING = """
 -- Versions of what stands between a question and the vectors searched; at most one is active, and while none is, the

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hybridstore.backends.resident import scoring
 from hybridstore.backends.resident.resident_cache import ResidentCache
 from hybridstore.backends.sqlite import document_rows, keyword_index, vector_tables
+from hybridstore.backends.sqlite.loader import SQLiteLoader
 from hybridstore.backends.sqlite.where_sql import restricted
 from hybridstore.backends.values import Restriction
 from hybridstore.codecs import int8
@@ -25,9 +26,10 @@ def match(
     """Rank by BM25; phrases and prefixes are FTS5's to match."""
     condition, bindings = restricted(restriction)
     plain = not query.phrases and not any(term.endswith("*") for term in query.terms)
-    if plain and (postings := memory.postings(connection)) is not None:
-        allowed = memory.allowed(connection, restriction, condition, bindings)
-        ranking, terms = scoring.score(connection, postings, query.terms, depth, allowed)
+    loader = SQLiteLoader(connection)
+    if plain and (postings := memory.postings(loader)) is not None:
+        allowed = memory.allowed(loader, restriction)
+        ranking, terms = scoring.score(loader, postings, query.terms, depth, allowed)
         if not keyword_index.missed(ranking, terms, depth, restriction.matching, allowed):
             return ranking, terms
     ranking = keyword_index.match(connection, query, depth, condition, bindings)
@@ -41,11 +43,12 @@ def impacts(
     connection: apsw.Connection, memory: ResidentCache, terms: Sequence[Term], chunks: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Give how much each term counts in each chunk, (n, t); see the protocol."""
-    postings = memory.postings(connection)
+    loader = SQLiteLoader(connection)
+    postings = memory.postings(loader)
     found = np.zeros((len(chunks), len(terms)), np.float32)
     whole = [n for n, term in enumerate(terms) if postings is not None and not term.text.endswith("*")]
     if postings is not None and whole:
-        found[:, whole] = scoring.impacts(connection, postings, [terms[n].text for n in whole], chunks)
+        found[:, whole] = scoring.impacts(loader, postings, [terms[n].text for n in whole], chunks)
     for column in set(range(len(terms))).difference(whole):
         found[:, column] = keyword_index.impacts(connection, terms[column], chunks)
     return found
@@ -64,8 +67,9 @@ def nearest(
         raise InputError(
             f"the query vector has shape {query.shape}; the file's vectors have {embedding.dim} dimensions"
         )
-    codes = memory.codes(connection)
-    allowed = memory.allowed(connection, restriction, condition, bindings) if codes else None
+    loader = SQLiteLoader(connection)
+    codes = memory.codes(loader)
+    allowed = memory.allowed(loader, restriction) if codes else None
     looked_up = vector_tables.candidates(depth)
     while True:
         count = max(looked_up, depth)
@@ -85,7 +89,7 @@ def chunks_among(
 ) -> dict[str, list[int]]:
     """Give the chunks of documents that pass the restriction, by document."""
     found = document_rows.chunks_among(connection, ids)
-    allowed = memory.allowed(connection, restriction, *restricted(restriction))
+    allowed = memory.allowed(SQLiteLoader(connection), restriction)
     if allowed is not None:
         passing = np.isin(np.array([chunk for _, chunk in found], np.int64), allowed, assume_unique=True)
         found = [pair for pair, passes in zip(found, passing.tolist(), strict=True) if passes]
@@ -103,7 +107,7 @@ def cosines(
     active = vector_tables.by_state(connection, "active")
     if active is None or not len(chunks) or not query.any():
         return found
-    codes = memory.codes(connection, scanned=False)
+    codes = memory.codes(SQLiteLoader(connection), scanned=False)
     if codes is not None and codes.rows is not None:
         here, scores = codes.cosines(query, chunks)
     else:

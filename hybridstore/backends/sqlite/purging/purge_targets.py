@@ -10,6 +10,7 @@ from typing import Any
 import apsw
 import numpy as np
 
+from hybridstore.backends.keyword_scoring import index_columns
 from hybridstore.backends.sqlite import document_rows, keyword_index
 from hybridstore.backends.sqlite.connection import rows, value
 from hybridstore.backends.sqlite.purging.byte_search import Gathering, Needles
@@ -64,7 +65,7 @@ class Held:
             chunks += document_rows.chunk_ids(connection, row)
             self._read(connection, row)
         for passage in document_rows.passages(connection, chunks):
-            for column in keyword_index.row(analyser, passage.title, passage.heading, passage.text):
+            for column in index_columns(analyser, passage.title, passage.heading, passage.text):
                 self._words.update(column.split())
         named = json.dumps(chunks)
         found_ = rows(connection, f"SELECT heading, digest FROM chunks WHERE chunk {_AMONG}", (named,))
