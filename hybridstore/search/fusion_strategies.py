@@ -57,7 +57,7 @@ def fuse(backend: Backend, request: Request, found: LegResults) -> Fused:
         return _words_alone(request, keyword or EMPTY, found.terms)
     evidence = background = None
     if request.fusion == "adaptive" or request.min_relevance is not None:
-        background = backend.background()
+        background = request.calibration or backend.background()
         words = KeywordEvidence(backend, found.terms)
         evidence = gather(backend, keyword, vector, words, found.query, background)
     if request.fusion == "adaptive" and evidence is not None:

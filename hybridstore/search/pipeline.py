@@ -11,9 +11,9 @@ from hybridstore.filters import Filter
 from hybridstore.records import Evidence, Hit, Ranking, Term, Trace
 from hybridstore.search.fusion_strategies import EMPTY, LegResults, fuse, relevant
 from hybridstore.search.query_plan import Plan, plan
-from hybridstore.search.request import Request
+from hybridstore.search.request import ACTIVE, Request
 from hybridstore.search.selection import Chosen, choose
-from hybridstore.search.transforms import turned
+from hybridstore.search.transforms import transformed
 from hybridstore.text.analysis import Analyser
 from hybridstore.text.expressions import Expression, describe, passes_empty, positive_words
 
@@ -34,7 +34,8 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
             keyword_ranking, terms = backend.match(asked.keyword, request.candidates, restriction)
         clock.lap("keyword")
         if embedded is not None:
-            vector, model = turned(backend, *embedded)
+            version = backend.learning.model() if request.model == ACTIVE else request.model
+            vector, model = transformed(version, backend.embedding(), *embedded)
             vector_ranking = backend.nearest(vector, request.candidates, restriction)
         elif request.mode != "keyword" and asked.text.strip():
             why = "has no vectors" if backend.embedding() is None else "was opened without an embedder"

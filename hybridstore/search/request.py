@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 from hybridstore.errors import InputError
 from hybridstore.filters import Filter
@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hybridstore.backends.learning import ModelVersion
+    from hybridstore.backends.values import Calibration
+
 MODES = ("hybrid", "keyword", "vector")
 FUSIONS = ("adaptive", "rrf", "idf-rrf", "convex")
 # Candidates a leg, at least. Between 50 and 1,000 the fused quality moves by 0.013 nDCG@10 on eleven collections;
 # beyond 200 the scan's cost grows faster than that.
 DEPTH = 200
+ACTIVE: Final = "active"  # the model version that the store has promoted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +32,8 @@ class Request:
     """What a caller asks for; see `Store.search`. Raises InputError for values that make no sense.
 
     `embed` gives the query's vector and the fingerprint of what made it (None: the caller), or None where the
-    store has no vectors or the query no words. `depth` None is 200, or twice the limit if that is more.
+    store has no vectors or the query no words. `depth` None is 200, or twice the limit if that is more. `model` and
+    `calibration` are for trials: another model version than the active one, and what was measured with it.
     """
 
     query: str
@@ -42,6 +47,8 @@ class Request:
     syntax: str = "simple"
     min_relevance: float | None = None
     around: Around | None = None
+    model: ModelVersion | Literal["active"] | None = ACTIVE
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         """Raise InputError, saying what would do."""

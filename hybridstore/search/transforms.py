@@ -1,7 +1,7 @@
 """What is done to a question's vector before it is compared: a learned adapter, or another embedder's way back.
 
 A transform's arrays stand in the file beside the version of the model that they belong to; here they are written,
-read and applied. Pure functions but for `turned`, which asks the backend what applies.
+read and applied by pure functions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hybridstore.backends.learning import ModelVersion
-    from hybridstore.backends.protocols import Backend
     from hybridstore.backends.values import Embedding
 
 # How weights begin: the transform's kind, its two lengths, and the CRC-32 of what follows, which is float32 numbers;
@@ -164,16 +163,15 @@ def applying(model: ModelVersion | None, searched: Embedding | None, fingerprint
     return None
 
 
-def turned(
-    backend: Backend, vector: NDArray[np.float32], fingerprint: str | None
+def transformed(
+    model: ModelVersion | None, searched: Embedding | None, vector: NDArray[np.float32], fingerprint: str | None
 ) -> tuple[NDArray[np.float32], int | None]:
-    """Give a question's vector as it is compared with those stored, and the number of the version that turned it.
+    """Return a query's vector as it is compared with those stored, and the number of the version that transformed it.
 
-    To be called within the snapshot that is searched. Raises EmbedderMismatch as `applying`, InputError for a vector
-    of the wrong length.
+    Raises EmbedderMismatch as `applying` does, InputError for a vector of the wrong length.
     """
-    model = applying(backend.learning.model(), backend.embedding(), fingerprint)
-    return (vector, None) if model is None else (read(model)(vector), model.number)
+    version = applying(model, searched, fingerprint)
+    return (vector, None) if version is None else (read(version)(vector), version.number)
 
 
 @lru_cache(maxsize=4)  # a bytes object keeps its hash, so that a hit costs no look at the weights

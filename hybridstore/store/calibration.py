@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from hybridstore.errors import EmbedderMismatch
 from hybridstore.search import transforms
 from hybridstore.search.evidence import at_large
 from hybridstore.search.leg_weights import USUAL_POWER
+from hybridstore.search.request import ACTIVE
 
 _ASKED = 64  # chunks asked for: the power is then known to a fifth of a deviation
 _WORDS = 8  # of a chunk at most, as many as a short question has
@@ -84,17 +86,20 @@ def settle(backend: Backend, embedder: Embedder) -> None:
     `embedder` is that of the questions. Whoever has changed the active model calls this.
     """
     measured = measure(backend, embedder)
-    if measured is not None and (way := _way(backend, embedder)) and way.stored == measured.fingerprint:
+    if measured is not None and (way := _way(backend, embedder, ACTIVE)) and way.stored == measured.fingerprint:
         backend.remember(measured)
 
 
-def measure(backend: Backend, embedder: Embedder) -> Calibration | None:
+def measure(
+    backend: Backend, embedder: Embedder, model: ModelVersion | Literal["active"] | None = ACTIVE
+) -> Calibration | None:
     """Measure the vectors that searches use, by questions of the embedder that searches' questions have.
 
-    None where there are no vectors, or searches' questions are another embedder's.
+    None where there are no vectors, or searches' questions are another embedder's. `model` is the version to measure
+    with, if it is not the active one.
     """
     with backend.snapshot():
-        way = _way(backend, embedder)
+        way = _way(backend, embedder, model)
         if way is None:
             return None
         chunks, vectors = backend.sample()
@@ -113,7 +118,7 @@ def measure(backend: Backend, embedder: Embedder) -> Calibration | None:
             spreads.append(deviation)
     questions = [way.turned(vector) for vector in _questions(embedder)]
     with backend.snapshot():
-        again = _way(backend, embedder)
+        again = _way(backend, embedder, model)
         if again is None or (again.stored, again.number) != (way.stored, way.number):
             return None  # another process has switched while the model ran
         best = [backend.nearest(vector, 1, Restriction()).scores for vector in questions]
@@ -151,17 +156,17 @@ class _QuestionPath:
         return vector if self.model is None or self.model.kind == "adapter" else self.turned(vector)
 
 
-def _way(backend: Backend, embedder: Embedder) -> _QuestionPath | None:
+def _way(backend: Backend, embedder: Embedder, model: ModelVersion | Literal["active"] | None) -> _QuestionPath | None:
     """Give the way that a search's questions take; None where they are not this embedder's."""
-    stored, active = backend.embedding(), backend.learning.model()
+    stored, version = backend.embedding(), backend.learning.model() if model == ACTIVE else model
     if stored is None:
         return None
     try:
-        model = transforms.applying(active, stored, embedder.fingerprint)
+        applied = transforms.applying(version, stored, embedder.fingerprint)
     except EmbedderMismatch:
         return None
-    drifted = active is not None and active.kind == "drift" and active.target == stored.fingerprint
-    return None if drifted and model is None else _QuestionPath(stored.fingerprint, model)
+    drifted = version is not None and version.kind == "drift" and version.target == stored.fingerprint
+    return None if drifted and applied is None else _QuestionPath(stored.fingerprint, applied)
 
 
 def _fragment(text: str, chunk: int) -> str:

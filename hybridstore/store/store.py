@@ -35,7 +35,7 @@ from hybridstore.store.query_log import Asking
 from hybridstore.store.reembed import reembed
 from hybridstore.store.search_options import SearchOptions, Where
 from hybridstore.store.store_views import ChunkView, EmbeddingView
-from hybridstore.store.trial import Supposing
+from hybridstore.store.trial import Trial, TrialCalibrations
 from hybridstore.store.writer import Progress, Writer
 from hybridstore.text.analysis import Analyser
 
@@ -62,7 +62,7 @@ class Store:
         self._asking = Asking(backend.learning, kept=log_queries)
         self._analyser = Analyser(backend.language)
         self._embedder = StoreEmbedder(backend, embedder, threads)
-        self._supposing = Supposing(backend, self._embedder)
+        self._trial_calibrations = TrialCalibrations(backend, self._embedder)
 
     def __enter__(self) -> Self:
         return self
@@ -348,9 +348,12 @@ class Store:
         """Give the embedder of questions, loaded; None in a store without vectors, or opened without an embedder."""
         return self._embedder.for_searching()
 
-    def supposed(self, model: ModelVersion | None) -> Backend:
-        """Give the backend as if this version of the model were active (None: the plain embedder), measured with it."""
-        return self._supposing.backend(model)
+    def trial(self, model: ModelVersion | None) -> Trial:
+        """Return the store as it would be with this model version active (None: the plain embedder), measured with it.
+
+        Nothing is written. Raises ModelUnavailable where the version's embedder is not available.
+        """
+        return Trial(self._backend, self._analyser, model, self._trial_calibrations.of(model))
 
     def calibrate(self, embedder: Embedder | None = None) -> None:
         """Measure anew what `fusion="adaptive"` and `min_relevance` use, after a change of the active model version.

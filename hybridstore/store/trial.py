@@ -1,55 +1,77 @@
-"""A store as it would be: with another version of its model active, and measured with it, while nothing has changed."""
+"""Trial: a store searched as if another version of its model were active, without changing it."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING
 
 from hybridstore.backends.learning import ModelVersion
 from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Calibration
+from hybridstore.records import Trace
+from hybridstore.search.pipeline import search
+from hybridstore.search.request import Request
+from hybridstore.search.selection import SelectionRequest
 from hybridstore.store import calibration
 from hybridstore.store.embedder_choice import StoreEmbedder
+from hybridstore.text.analysis import Analyser
 
-_KEPT = 2  # versions that are compared with each other
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_REMEMBERED = 2  # model versions, which are compared with each other
 
 
-class Supposing:
-    """Gives one store's backend as it would be; what was measured with the last two versions is remembered."""
+class Trial:
+    """A store with `model` as its active version (None: the plain embedder) and the `calibration` measured with it.
+
+    Searches rank as they would after a promotion; nothing is written.
+    """
+
+    def __init__(
+        self, backend: Backend, analyser: Analyser, model: ModelVersion | None, measured: Calibration | None
+    ) -> None:
+        self._backend, self._analyser = backend, analyser
+        self.model, self.calibration = model, measured
+
+    def search(
+        self,
+        query: str,
+        vector: NDArray[np.float32] | None,
+        *,
+        limit: int,
+        depth: int | None = None,
+        per_document: int | None = None,
+    ) -> Trace:
+        """Search with the query's vector as its embedder makes it, a unit vector; by keywords alone without one."""
+        request = Request(
+            query=query,
+            limit=limit,
+            mode="keyword" if vector is None else "hybrid",
+            fusion="adaptive",
+            where=None,
+            embed=lambda _: None if vector is None else (vector, None),
+            wanted=SelectionRequest(unique=False, per_document=per_document, diversity=0.0),
+            depth=depth,
+            model=self.model,
+            calibration=self.calibration,
+        )
+        return search(self._backend, self._analyser, request)
+
+
+class TrialCalibrations:
+    """What one store would measure with other versions of its model; the last two measurements are remembered."""
 
     def __init__(self, backend: Backend, embedders: StoreEmbedder) -> None:
         self._backend, self._embedders = backend, embedders
         self._measured: dict[tuple[int, bytes], Calibration | None] = {}
 
-    def backend(self, model: ModelVersion | None) -> Backend:
-        """Give it with this version, None: the plain embedder; raises ModelUnavailable where its embedder is missing.
-
-        Searches in it answer as they would after a promotion; writes go to the real one.
-        """
+    def of(self, model: ModelVersion | None) -> Calibration | None:
+        """Return the calibration with this version; raises ModelUnavailable where its embedder is not available."""
         known, key = self._measured, (self._backend.revision(), model.weights if model else b"")
         if key not in known:
             embedder = self._embedders.for_questions(model)
-            asked = cast("Backend", _Supposed(self._backend, model, None))
-            known = dict([*known.items()][1 - _KEPT :])  # never changed in place: other threads may be reading it
-            known[key] = calibration.measure(asked, embedder) if embedder else None
+            known = dict([*known.items()][1 - _REMEMBERED :])  # never changed in place: other threads may read it
+            known[key] = calibration.measure(self._backend, embedder, model) if embedder else None
             self._measured = known
-        return cast("Backend", _Supposed(self._backend, model, known[key]))
-
-
-class _Supposed:
-    """A backend as it would be if another version of the model were active; `measured` None leaves what is known."""
-
-    def __init__(self, backend: Backend, model: ModelVersion | None, measured: Calibration | None) -> None:
-        self._backend, self._model, self._measured = backend, model, measured
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._backend, name)
-
-    @property
-    def learning(self) -> _Supposed:
-        return self
-
-    def model(self) -> ModelVersion | None:
-        return self._model
-
-    def background(self) -> Calibration | None:
-        return self._measured or self._backend.background()
+        return known[key] or self._backend.background()

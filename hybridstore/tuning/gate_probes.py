@@ -17,12 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hybridstore.backends.learning import ModelVersion
-from hybridstore.backends.protocols import Backend
 from hybridstore.evaluation.metrics import ndcg
-from hybridstore.search.pipeline import search
-from hybridstore.search.request import Request
-from hybridstore.search.selection import SelectionRequest
-from hybridstore.text.analysis import Analyser
 from hybridstore.tuning.fragments import cleaned, content_words, spaced
 
 if TYPE_CHECKING:
@@ -30,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hybridstore.store import Store
+    from hybridstore.store.trial import Trial
     from hybridstore.tuning.training_set import LabelledQuestion
 
 TASKS = ("find", "words", "both")
@@ -97,10 +93,10 @@ def values(
 
     All goes the way that people's questions go; nothing in the file is touched.
     """
-    backend, analyser = store.supposed(model), Analyser(store.language)
+    trial = store.trial(model)
     found: dict[str, list[float]] = {task: [] for task in TASKS}
     for done, probe in enumerate(probes, start=1):
-        documents = _documents(backend, analyser, probe.text, probe.vector, DEPTH + len(probe.answers))
+        documents = _documents(trial, probe.text, probe.vector, DEPTH + len(probe.answers))
         found["find"].append(_ndcg(documents, probe.answers))
         others = [document for document in documents if document not in probe.answers]
         for task in _KIN:
@@ -112,46 +108,22 @@ def values(
 
 def found(store: Store, text: str, vector: NDArray[np.float32], model: ModelVersion | None) -> tuple[str, ...]:
     """Give the documents that a question finds first, five at most, with a version of the store's model."""
-    return tuple(_documents(store.supposed(model), Analyser(store.language), text, vector, _TOLD))
+    return tuple(_documents(store.trial(model), text, vector, _TOLD))
 
 
-def request(
-    text: str,
-    vector: NDArray[np.float32] | None,
-    *,
-    limit: int,
-    depth: int | None = None,
-    per_document: int | None = None,
-) -> Request:
-    """Give the search of a question with its own vector, not yet turned; with words alone where there is none."""
-    return Request(
-        query=text,
-        limit=limit,
-        mode="keyword" if vector is None else "hybrid",
-        fusion="adaptive",
-        where=None,
-        embed=lambda _: None if vector is None else (vector, None),
-        wanted=SelectionRequest(unique=False, per_document=per_document, diversity=0.0),
-        depth=depth,
-    )
-
-
-def _documents(
-    backend: Backend, analyser: Analyser, text: str, vector: NDArray[np.float32] | None, limit: int
-) -> list[str]:
-    """Give the different documents that a question finds, best first; with words alone where there is no vector."""
-    asked = request(text, vector, limit=limit, per_document=1)
-    return [hit.document_id for hit in search(backend, analyser, asked).hits]
+def _documents(trial: Trial, text: str, vector: NDArray[np.float32] | None, limit: int) -> list[str]:
+    """Return the different documents that a question finds, best first; with words alone where there is no vector."""
+    return [hit.document_id for hit in trial.search(text, vector, limit=limit, per_document=1).hits]
 
 
 def _kin(store: Store, chunk: int, answers: frozenset[str]) -> dict[str, frozenset[str]]:
     """Give the documents that a chunk's own text finds, other than its own."""
-    backend, analyser = store.supposed(None), Analyser(store.language)
-    text = _gist(" ".join(passage.text for passage in backend.passages([chunk])), store.language)
+    trial = store.trial(None)
+    text = _gist(" ".join(passage.text for passage in store.chunks.passages([chunk])), store.language)
     kin = {}
     for task, count in _KIN.items():
-        vector = backend.vectors([chunk])[0] if task == "both" else None
-        documents = _documents(backend, analyser, text, vector, count + len(answers))
+        vector = store.chunks.vectors([chunk])[0] if task == "both" else None
+        documents = _documents(trial, text, vector, count + len(answers))
         kin[task] = frozenset([each for each in documents if each not in answers][:count])
     return kin
 

@@ -38,7 +38,7 @@ def promote(store: Store, number: int | None, *, progress: Progress | None = Non
         transforms.read(wanted)
     measured = None
     try:
-        measured = store.supposed(wanted).background()
+        measured = store.trial(wanted).calibration
     except (InputError, ModelUnavailable):
         if wanted is not None and wanted.kind == "drift":
             raise

@@ -13,10 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hybridstore.search.pipeline import search
-from hybridstore.text.analysis import Analyser
-from hybridstore.tuning.gate_probes import request
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -52,9 +48,9 @@ def teach(
     """Search for every question with its vector (n, d), with the plain embedder, and read what it finds."""
     chunks = np.full((len(texts), _TAUGHT), -1, np.int64)
     shares = np.zeros((len(texts), _TAUGHT), np.float32)
-    backend, analyser = store.supposed(None), Analyser(store.language)
+    trial = store.trial(None)
     for place, (text, vector) in enumerate(zip(texts, vectors, strict=True)):
-        ranking = search(backend, analyser, request(text, vector, limit=1, depth=_DEPTH)).fused
+        ranking = trial.search(text, vector, limit=1, depth=_DEPTH).fused
         found = min(len(ranking), _TAUGHT)
         if found:
             chunks[place, :found] = ranking.chunks[:found]

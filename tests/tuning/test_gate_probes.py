@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.search import transforms
-from hybridstore.search.pipeline import search
-from hybridstore.text.analysis import Analyser
 from hybridstore.tuning import gate_probes, model_versions
 from hybridstore.tuning.gate_probes import TASKS, Probe, found, make, values
 from hybridstore.tuning.training_set import LabelledQuestion
@@ -49,22 +47,21 @@ def state(store, tmp_path):
     return store.state().revision, store.state().calibration, files
 
 
-def hits(backend, pair):
-    """Give the hits of a question asked as the gate asks, on a backend."""
-    asked = gate_probes.request(question(pair), EMBEDDER.embed_query(question(pair)), limit=10)
-    return search(backend, Analyser(backend.language), asked).hits
+def hits(trial, pair):
+    """Return the hits of a question in a trial, as the gate searches for it."""
+    return trial.search(question(pair), EMBEDDER.embed_query(question(pair)), limit=10).hits
 
 
 @pytest.mark.parametrize("active", [None, 7])
-def test_supposing_a_version_gives_what_promoting_it_gives_and_touches_nothing(store, tmp_path, active):
+def test_a_trial_of_a_version_gives_what_promoting_it_gives_and_touches_nothing(store, tmp_path, active):
     learning = store.learning
     if active:
         model_versions.promote(store, learning.propose(version(random_adapter(seed=active))))
     candidate = version(random_adapter(seed=1, size=3.0))
     before = state(store, tmp_path)
-    plain = [hits(store.supposed(None), pair) for pair in SOME]
-    as_it_is = [hits(store.supposed(learning.model()), pair) for pair in SOME]
-    as_it_would_be = [hits(store.supposed(candidate), pair) for pair in SOME]
+    plain = [hits(store.trial(None), pair) for pair in SOME]
+    as_it_is = [hits(store.trial(learning.model()), pair) for pair in SOME]
+    as_it_would_be = [hits(store.trial(candidate), pair) for pair in SOME]
     assert state(store, tmp_path) == before
     assert as_it_is == [store.search(question(pair)).trace.hits for pair in SOME]
     assert (plain == as_it_is) == (active is None)
@@ -75,7 +72,7 @@ def test_supposing_a_version_gives_what_promoting_it_gives_and_touches_nothing(s
     assert plain == [store.search(question(pair)).trace.hits for pair in SOME]
 
 
-def test_a_store_is_measured_once_for_each_version_that_is_supposed(tmp_path):
+def test_a_store_is_measured_once_for_each_version_that_is_tried(tmp_path):
     class Counted(HashingEmbedder):
         asked = 0
 
