@@ -117,7 +117,7 @@ def test_an_adapter_turns_vectors_that_callers_bring(adapted, embedder, texts):
 
 
 def test_an_explanation_says_which_version_turned_the_question(adapted, texts):
-    told = "The question's vector was turned by version 1 of this store's model before it was compared."
+    told = "Version 1 of this store's model adapted the query's vector before the comparison."
     assert told in str(adapted.explain(texts["lamp"])).splitlines()
     adapted.learning.promote(None)
     assert "version" not in str(adapted.explain(texts["lamp"]))

@@ -400,7 +400,7 @@ def test_killed_anywhere_the_store_answers_as_before_or_as_after(path, monkeypat
             process.stdout.close()
             assert kills or any(name.startswith(".notes.db-shadow-") for name in beside(store))  # killed within a turn
             changed = store.stats().embedding.fingerprint == GOOD.fingerprint
-            store.settle()  # what comes after the change, and was perhaps not reached
+            store.calibrate()  # what comes after the change, and was perhaps not reached
             assert answers(store) == (after if changed else before)
             assert store.check() == []
             if changed:

@@ -284,8 +284,8 @@ def test_going_back_never_goes_round_in_a_ring(store):
 def test_a_process_stopped_right_after_the_change_leaves_answers_as_after_it(store, monkeypatch):
     (first,) = adapters(store, 1)
     with monkeypatch.context() as stopped:
-        stopped.setattr(type(store), "settle", lambda _: None)
+        stopped.setattr(type(store), "calibrate", lambda _: None)
         promote(store, first)
     left = answers(store)
-    store.settle()
+    store.calibrate()
     assert left == answers(store)
