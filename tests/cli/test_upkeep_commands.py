@@ -1,7 +1,6 @@
 """`info`, `check`, `reembed`, `backup`, `doctor` and `model`: the store and the machine looked after."""
 
 import json
-from pathlib import Path
 
 import apsw
 import pytest
@@ -140,13 +139,6 @@ def test_the_models_are_listed_with_their_facts(run):
 
 def test_a_model_that_is_not_known_is_told_which_are(run):
     assert f"known are {MODELS[0].name}" in run("model", "info", "nobody/nothing", code=1).stderr
-
-
-def test_the_reference_page_is_what_the_commands_say(process):
-    root = Path(__file__).parents[2]
-    checked = process("--check", code=[str(root / "docs" / "generate_cli.py")])
-    _, said = checked.communicate(timeout=60)
-    assert checked.returncode == 0, said
 
 
 def test_info_tells_what_was_learned_and_what_can_be_gone_back_to(run, db, hashing):
