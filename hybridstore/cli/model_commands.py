@@ -140,7 +140,7 @@ def _known(name: str) -> dict[str, Any]:
 def _facts(card: ModelCard) -> dict[str, Any]:
     from hybridstore.embedders import locate
 
-    here = locate.status(card)
+    here = locate.model_file(card)
     return {
         "name": card.name,
         "dim": card.dim,

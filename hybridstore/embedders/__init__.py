@@ -1,4 +1,4 @@
-"""Text to unit vectors: the `Embedder` protocol, and `load`, which finds a model and runs it."""
+"""Embedders, which turn text into unit vectors: the `Embedder` protocol, and `load` for models."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ["DEFAULT", "Embedder", "load"]
 def load(
     name: str | Path = DEFAULT, *, threads: int | None = None, device: str = "auto", cache: Path | None = None
 ) -> OnnxEmbedder:
-    """Load an embedder by a name from the catalog, a local folder, or "organisation/name" on the Hugging Face hub.
+    """Load an embedder by its name in the catalog, a local folder, or "organisation/name" on the Hugging Face hub.
 
-    Files are looked for as a path, in the cache (`cache`, else $HYBRIDSTORE_CACHE, else
-    ~/.cache/hybridstore/models), in an installed weights package, and last on the hub; every checksum that is
-    known is verified. `threads` None takes the cores this process may use; `device` is "auto", "cpu" or "cuda".
+    Files are looked for as a path, in the cache (`cache`, else $HYBRIDSTORE_CACHE, else ~/.cache/hybridstore/models),
+    in an installed weights package, and last on the hub; all known checksums are verified. `threads` None uses all
+    cores available to this process; `device` is "auto", "cpu" or "cuda".
 
     Raises:
-        ModelUnavailable: there is no such model, or its files cannot be had or trusted.
+        ModelUnavailable: there is no such model, or its files are not available or fail verification.
         MissingExtra: onnxruntime, tokenizers or huggingface_hub is needed and not installed.
-        InputError: an unknown device, "cuda" where there is none, or fewer threads than one.
+        InputError: an unknown device, "cuda" without a GPU, or fewer threads than one.
 
     """
     from hybridstore.embedders.locate import locate

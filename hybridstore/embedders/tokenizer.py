@@ -1,4 +1,4 @@
-"""Text to token ids, cut to the model's window, and where tokens begin."""
+"""The tokenizer: text to token ids, truncated to the model's window, and the offsets of tokens."""
 
 from __future__ import annotations
 
@@ -12,75 +12,73 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-# Only the first characters of a long text can reach the window. English has about 4.5 of them to a token, so this
-# is nearly always enough; where it is not (very long words, runs of blanks), twice as many are read, and so on.
+# Only the first characters of a long text fit the window. English has about 4.5 per token, so this is nearly always
+# enough; if not (very long words, runs of blanks), four times as many are tokenized, and so on.
 _CHARACTERS_PER_TOKEN = 12
-# Pieces in which long text is counted: long enough for speed, short enough that the tokenizer's copies stay small.
+# Characters of the pieces in which long text is counted: fast, yet the tokenizer's copies stay small.
 _PIECE = 8_000
 _TOGETHER = 32
 _BLANK = re.compile(r"\s")
 
 
 class Tokens:
-    """A fast tokenizer with a window of `max_tokens`. May be used from many threads.
+    """A fast tokenizer with a window of `max_tokens`. Safe to share between threads.
 
-    Lone surrogates are read as "?", which keeps every character offset where it was.
+    Lone surrogates are read as "?", which preserves all character offsets.
     """
 
     def __init__(self, tokenizer: Any, max_tokens: int) -> None:
-        # Truncation and padding are state of the tokenizer; both are done here instead.
+        # Truncation and padding would be shared state of the tokenizer; they are done here instead.
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self._tokenizer = tokenizer
-        # The special tokens around a text, as the tokenizer's template has them: [CLS] and [SEP] for BERT.
+        # The special tokens around a text in the tokenizer's template: [CLS] and [SEP] for BERT.
         bare = tokenizer.encode("a", add_special_tokens=False).ids
-        dressed = tokenizer.encode("a").ids
-        at = next(i for i in range(len(dressed)) if dressed[i : i + len(bare)] == bare)
-        self._before, self._after = dressed[:at], dressed[at + len(bare) :]
+        full = tokenizer.encode("a").ids
+        at = next(i for i in range(len(full)) if full[i : i + len(bare)] == bare)
+        self._before, self._after = full[:at], full[at + len(bare) :]
         self.max_tokens = max_tokens
         self._room = max_tokens - len(self._before) - len(self._after)
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Give each text's token ids, special tokens included, at most `max_tokens` of them."""
+        """Return each text's token ids, at most `max_tokens`, special tokens included."""
         limit = self._room * _CHARACTERS_PER_TOKEN
         heads = [_head(text, limit) for text in texts]
         encoded = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(heads, add_special_tokens=False)]
         for i, (text, head) in enumerate(zip(texts, heads, strict=True)):
             size = limit
-            # One token more than fits must be seen, lest the last be half a word that the cut made.
+            # One token more than fits is needed, since the last may be part of a word that was cut.
             while len(encoded[i]) <= self._room and size < len(text) and len(head) < len(text):
                 size *= 4
                 encoded[i] = self._tokenizer.encode(_head(text, size), add_special_tokens=False).ids
-        return [[*self._before, *found[: self._room], *self._after] for found in encoded]
+        return [[*self._before, *ids[: self._room], *self._after] for ids in encoded]
 
     def starts(self, text: str) -> list[int]:
-        """Give where each token begins, as strictly ascending character offsets, without special tokens."""
+        """Return where each token begins, as strictly ascending character offsets, without special tokens."""
         starts: list[int] = []
         last = -1
         pieces = _pieces(text)
         while group := list(islice(pieces, _TOGETHER)):
-            encoded = self._encoded([_clean(piece) for _, piece in group])
+            encoded = self._encode([_clean(piece) for _, piece in group])
             for (at, _), encoding in zip(group, encoded, strict=True):
                 for begin, end in encoding.offsets:
-                    # Some tokenizers have tokens that stand for no character, or several for one.
+                    # Some tokenizers have tokens of no character, or several for one character.
                     if begin < end and at + begin > last:
                         last = at + begin
                         starts.append(last)
         return starts
 
-    def _encoded(self, pieces: Sequence[str]) -> list[Any]:
-        if len(pieces) == 1:  # the threads of a batch cost ten times what a short text takes
+    def _encode(self, pieces: Sequence[str]) -> list[Any]:
+        if len(pieces) == 1:  # the threads of a batch take ten times as long as a short text
             return [self._tokenizer.encode(pieces[0], add_special_tokens=False)]
-        found: list[Any] = self._tokenizer.encode_batch(pieces, add_special_tokens=False)
-        return found
+        encoded: list[Any] = self._tokenizer.encode_batch(pieces, add_special_tokens=False)
+        return encoded
 
 
 def wordpiece(vocabulary: Path) -> Any:
-    """Build BERT's uncased tokenizer from its vocabulary file, a word piece a line.
+    """Build BERT's uncased tokenizer from a vocabulary file with one word piece per line.
 
-    Raises:
-        MissingExtra: the `tokenizers` package is not installed.
-
+    Raises MissingExtra if the `tokenizers` package is not installed.
     """
     try:
         from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -98,10 +96,7 @@ def wordpiece(vocabulary: Path) -> Any:
 def from_file(path: Path, model: str) -> Any:
     """Read a tokenizer.json.
 
-    Raises:
-        MissingExtra: the `tokenizers` package is not installed.
-        ModelUnavailable: the file is missing or not a tokenizer.
-
+    Raises MissingExtra without the `tokenizers` package, and ModelUnavailable for a missing or invalid file.
     """
     try:
         from tokenizers import Tokenizer
@@ -111,12 +106,12 @@ def from_file(path: Path, model: str) -> Any:
         raise ModelUnavailable(model, f"{path} is missing; a model's folder needs its tokenizer.json")
     try:
         return Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises bare Exception for whatever is wrong
+    except Exception as error:  # the library raises bare Exception for all errors
         raise ModelUnavailable(model, f"{path} is not a tokenizer: {error}") from error
 
 
 def _clean(text: str) -> str:
-    """Replace lone surrogates, which are no text, by one "?" each."""
+    """Replace each lone surrogate, which cannot be encoded, by "?"."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -125,14 +120,14 @@ def _clean(text: str) -> str:
 
 
 def _head(text: str, size: int) -> str:
-    """Cut a text to about its first `size` characters, before a blank where there is one near."""
+    """Truncate a text to about its first `size` characters, before a blank if there is one near."""
     if len(text) <= size:
         return _clean(text)
     return _clean(text[: _cut(text, 0, size)])
 
 
 def _cut(text: str, start: int, size: int) -> int:
-    """Give the place to cut at, in (start, start + size]: before the last blank of the final 200 characters."""
+    """Return the offset to cut at, in (start, start + size]: the last blank of the final 200 characters if any."""
     end = start + size
     for back in range(end, max(end - 200, start + 1), -1):
         if _BLANK.match(text, back):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybridstore.embedders import catalog, checksums, hub, pooling, recipe
+from hybridstore.embedders import catalog, model_cache, pooling, recipe
 from hybridstore.embedders.tokenizer import from_file
 from hybridstore.errors import MissingExtra, ModelUnavailable
 from hybridstore.tuning.onnx_graph import silenced
@@ -87,7 +87,8 @@ def find(source: str | Path) -> EncoderSource:
         # A cache of its own: the one for ONNX files pins one set of files for a repository.
         files = [*_FILES, *(f"{path}/{file}" for path in card.dense for file in ("config.json", "model.safetensors"))]
         try:
-            folder = hub.fetch(card.repo, card.revision, files, {}, checksums.cache_folder() / "pytorch").folder
+            cache = model_cache.cache_folder() / "pytorch"
+            folder = model_cache.fetch(card.repo, card.revision, files, {}, cache).folder
         except ModelUnavailable as error:
             also = f"; or {_INSTALL}" if card.name == catalog.DEFAULT else ""
             raise ModelUnavailable(card.name, f"its PyTorch weights are not here: {error.reason}{also}") from error
@@ -251,8 +252,8 @@ def digest(source: EncoderSource) -> str:
         raise ModelUnavailable(source.name, f"{source.folder} holds no weights that PyTorch can read")
     from_file(source.folder / "tokenizer.json", source.name)  # raises for a damaged one, with the reason
     dense = [source.folder / path / "model.safetensors" for path in source.dense]
-    cache = checksums.cache_folder()
-    return " ".join(checksums.sha256(path, cache) for path in [*files, source.folder / "tokenizer.json", *dense])
+    cache = model_cache.cache_folder()
+    return " ".join(model_cache.sha256(path, cache) for path in [*files, source.folder / "tokenizer.json", *dense])
 
 
 def _write_json(path: Path, value: object) -> None:

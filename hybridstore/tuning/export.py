@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybridstore.embedders import checksums, load, recipe
+from hybridstore.embedders import load, model_cache, recipe
 from hybridstore.errors import InputError, MissingExtra, ModelUnavailable
 from hybridstore.tuning import encoder, onnx_graph
 from hybridstore.tuning.parity_sentences import mixed
@@ -171,7 +171,7 @@ def _describe(folder: Path, model: EncoderSource, precision: str, dim: int, pari
     description = {
         "name": model.name,
         "model": recipe.GRAPHS[0],
-        "sha256": checksums.sha256(folder / recipe.GRAPHS[0], folder),
+        "sha256": model_cache.sha256(folder / recipe.GRAPHS[0], folder),
         "dim": dim,
         "max_tokens": model.max_tokens,
         "pooling": "inside",

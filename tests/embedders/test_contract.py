@@ -1,4 +1,4 @@
-"""What every embedder must do, once; each embedder's tests inherit it."""
+"""The contract of embedders; the tests of each embedder inherit it."""
 
 import importlib.util
 from itertools import pairwise
@@ -20,12 +20,12 @@ TEXTS = [
     "",
     "Die Straße führt über den Fluss.",
 ]
-# Anything that Python can hold in a string, lone surrogates and NUL included.
+# Any Python string, lone surrogates and NUL included.
 ANYTHING = st.text(st.characters(codec=None, exclude_categories=()), max_size=300)
 
 
 class EmbedderContract:
-    """Inherit it, and give `make`: a new embedder at each call."""
+    """Subclasses define `make`, which returns a new embedder."""
 
     def make(self) -> Embedder:
         raise NotImplementedError
@@ -124,9 +124,9 @@ class TestHashing(EmbedderContract):
 
     def test_its_vectors_are_the_same_everywhere(self):
         # Of word and trigrams: 2^0.5 / 10 + 1 + 0.2 in place 0, two of -0.2 in place 3, and a pair that cancels.
-        wanted = np.array([0.1 * 2**0.5 + 1.2, 0, 0, -0.4, 0, 0, 0, 0])
-        found = HashingEmbedder(8).embed_query("steam")
-        assert found == pytest.approx(wanted / np.linalg.norm(wanted), abs=1e-6)
+        expected = np.array([0.1 * 2**0.5 + 1.2, 0, 0, -0.4, 0, 0, 0, 0])
+        vectors = HashingEmbedder(8).embed_query("steam")
+        assert vectors == pytest.approx(expected / np.linalg.norm(expected), abs=1e-6)
 
 
 @pytest.mark.skipif(

