@@ -1,9 +1,8 @@
-"""Consolidating: of notes that say the same, one is kept, and the others become its history.
+"""Consolidation: of several notes that say the same, one is kept, and the others become its history.
 
-No model decides: notes are compared by the vectors and words that are stored. What is hidden by mistake is a fact lost,
-so much must agree besides: `sameness` says what of the texts, and what else is known of the notes must be the same. Two
-notes of the same words that happened at different times are two events; of different sessions or metadata, they are
-found by different filters.
+No model decides: stored vectors and words are compared. Hiding a note by mistake loses a fact, so notes must also agree
+in metadata, session, speaker and times, and their texts as `similarity` describes: notes of the same words from
+different times are two events, and notes of different sessions or metadata are found by different filters.
 """
 
 from __future__ import annotations
@@ -16,16 +15,15 @@ from datetime import datetime
 
 from hybridstore.backends.learning import Feedback
 from hybridstore.errors import InputError
-from hybridstore.memory.note_storage import NoteChange, Place, StoredNote, ended
-from hybridstore.memory.notes import Note, note_of
+from hybridstore.memory.note_space import NoteChange, NoteSpace, StoredNote, ended, fact
+from hybridstore.memory.notes import Note
 from hybridstore.memory.similarity import check_similarity, says_the_same, significant_tokens
-from hybridstore.memory.visibility import fact, visible
 from hybridstore.search.selection import bag, dice
 
 KEEP = ("newest", "used")
 
-_AT_ONCE = 2000  # notes whose chunks, or vectors, are in memory together: 3 MB of vectors
-_CHANGED = 100  # clusters that are written in one step, each whole or not at all
+_BATCH = 2000  # notes whose chunks, or vectors, are in memory together: 3 MB of vectors
+_WRITTEN = 100  # clusters that are written in one step
 _ROUNDING = 1e-6  # what float32 takes from the cosine of a vector to itself
 
 Chunks = Mapping[str, Sequence[int]]
@@ -35,8 +33,8 @@ Chunks = Mapping[str, Sequence[int]]
 class Cluster:
     """Notes that say the same: the one that is `kept`, and the others, which it supersedes.
 
-    `similarity` is the lowest cosine of one of these to the kept one, or where there are no vectors to compare, the
-    lowest share of words (Dice's coefficient).
+    `similarity` is the lowest cosine between one of these and the kept one, or without vectors the lowest share of
+    words (Dice's coefficient).
     """
 
     kept: Note
@@ -52,146 +50,133 @@ class Consolidation:
     dry_run: bool
 
 
-def consolidate(place: Place, *, dry_run: bool, keep: str, similarity: float) -> Consolidation:
-    """Find the notes that say the same, and unless it is a dry run, let one of each cluster supersede the others."""
+def consolidate(space: NoteSpace, *, dry_run: bool, keep: str, similarity: float) -> Consolidation:
+    """Find notes that say the same and, unless it is a dry run, let one of each cluster supersede the others."""
     if keep not in KEEP:
-        raise InputError(f"keep is one of {', '.join(KEEP)}, not {keep!r}")
+        raise InputError(f"keep must be one of {', '.join(KEEP)}, not {keep!r}")
     check_similarity(similarity)
-    store = place.store
-    with store.snapshot():
-        told: dict[str, list[Feedback]] = defaultdict(list)
-        for word in store.learning.feedback():
-            told[word.document_id].append(word)
-        groups = _groups(place)
+    with space.store.snapshot():
+        feedback: dict[str, list[Feedback]] = defaultdict(list)
+        for entry in space.store.learning.feedback():
+            feedback[entry.document_id].append(entry)
+        groups = _groups(space)
         for group in groups:
-            group.sort(key=lambda note: _worth(note, told if keep == "used" else {}))
-        chunks = _chunks(place, [note.uri for group in groups for note in group])
-        clusters = [cluster for group in groups for cluster in _clusters(place, group, chunks, similarity)]
+            group.sort(key=lambda note: _rank(note, feedback if keep == "used" else {}))
+        chunks = _chunks(space, [note.uri for group in groups for note in group])
+        clusters = [cluster for group in groups for cluster in _clusters(space, group, chunks, similarity)]
     if not dry_run:
-        steps = (clusters[first : first + _CHANGED] for first in range(0, len(clusters), _CHANGED))
-        clusters = [cluster for step in steps for cluster in _superseded(place, step)]
+        batches = (clusters[first : first + _WRITTEN] for first in range(0, len(clusters), _WRITTEN))
+        clusters = [cluster for batch in batches for cluster in _write(space, batch)]
     return Consolidation(clusters=tuple(clusters), dry_run=dry_run)
 
 
-def _groups(place: Place) -> list[list[Note]]:
-    """Give the notes that hold now, by all that must agree, where there are several; in the order they were kept."""
-    wanted = visible(place.namespace, place.clock(), as_of=None, session=None, where=fact("kind") == "note")
-    found: dict[tuple[object, ...], list[Note]] = {}
-    for document in place.store.documents(wanted):
-        note = note_of(str(document.id), document.text, document.metadata)
-        found.setdefault(_facts(note), []).append(note)
-    return [group for group in found.values() if len(group) > 1]
+def _groups(space: NoteSpace) -> list[list[Note]]:
+    """Return the valid notes in groups that agree in everything but nearly equal texts, in the order of storing."""
+    groups: dict[tuple[object, ...], list[Note]] = {}
+    for note in space.notes(space.visible(where=fact("kind") == "note")):
+        groups.setdefault(_group_key(note), []).append(note)
+    return [group for group in groups.values() if len(group) > 1]
 
 
-def _facts(note: Note) -> tuple[object, ...]:
+def _group_key(note: Note) -> tuple[object, ...]:
     metadata = json.dumps(note.metadata, sort_keys=True)
-    return (
-        significant_tokens(note.text),
-        metadata,
-        note.session,
-        note.speaker,
-        note.occurred_at,
-        note.valid_to,
-        note.format,
-    )
+    tokens = significant_tokens(note.text)
+    return (tokens, metadata, note.session, note.speaker, note.occurred_at, note.valid_to, note.format)
 
 
-def _worth(note: Note, told: Mapping[str, Sequence[Feedback]]) -> tuple[int, float, str]:
-    used = sum(word.used for word in told.get(note.uri, ()))
+def _rank(note: Note, feedback: Mapping[str, Sequence[Feedback]]) -> tuple[int, float, str]:
+    used = sum(entry.used for entry in feedback.get(note.uri, ()))
     return -used, -note.recorded_at.timestamp() if note.recorded_at else 0.0, note.id
 
 
-def _chunks(place: Place, uris: Sequence[str]) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
-    for first in range(0, len(uris), _AT_ONCE):
-        found |= place.store.chunks.of(uris[first : first + _AT_ONCE])
-    return found
+def _chunks(space: NoteSpace, uris: Sequence[str]) -> dict[str, list[int]]:
+    chunks: dict[str, list[int]] = {}
+    for first in range(0, len(uris), _BATCH):
+        chunks |= space.store.chunks.of(uris[first : first + _BATCH])
+    return chunks
 
 
-def _clusters(place: Place, group: Sequence[Note], chunks: Chunks, least: float) -> Iterator[Cluster]:
-    """Give the clusters of a group, the most worth keeping first: each note joins the first kept one that it is like.
+def _clusters(space: NoteSpace, group: Sequence[Note], chunks: Chunks, threshold: float) -> Iterator[Cluster]:
+    """Yield the clusters of a group, which comes in order of preference: each note joins the first similar kept one.
 
-    It is held against that one alone. If it could join by being like another that joined, small differences would add
-    up.
+    It is compared with that one alone. If it could join by being similar to another that joined, small differences
+    would add up.
     """
-    left = list(group)
-    while left:
-        kept, *rest = left
-        scores = _likeness(place, kept, rest, chunks)
-        alike = [(note, score) for note, score in zip(rest, scores, strict=True) if score is not None]
-        alike = [(note, score) for note, score in alike if score >= least - _ROUNDING]
-        if alike:
+    rest = list(group)
+    while rest:
+        kept, *candidates = rest
+        scores = zip(candidates, _scores(space, kept, candidates, chunks), strict=True)
+        same = [(note, score) for note, score in scores if score is not None and score >= threshold - _ROUNDING]
+        if same:
             yield Cluster(
                 kept=kept,
-                others=tuple(note for note, _ in alike),
-                similarity=min(1.0, *(score for _, score in alike)),
+                others=tuple(note for note, _ in same),
+                similarity=min(1.0, *(score for _, score in same)),
             )
-        joined = {note.id for note, _ in alike}
-        left = [note for note in rest if note.id not in joined]
+        joined = {note.id for note, _ in same}
+        rest = [note for note in candidates if note.id not in joined]
 
 
-def _likeness(place: Place, kept: Note, others: Sequence[Note], chunks: Chunks) -> list[float | None]:
-    """Give how like each note is to the kept one, None for what does not say the same.
+def _scores(space: NoteSpace, kept: Note, others: Sequence[Note], chunks: Chunks) -> list[float | None]:
+    """Return the similarity of each note to the kept one, None for one that does not say the same.
 
-    Of one chunk each they are compared by their vectors too; longer ones, whose parts may differ, are the same or not.
+    Notes of one chunk each are compared by their vectors too; longer ones, whose parts may differ, must be equal.
     """
-    found: list[float | None] = []
+    scores: list[float | None] = []
     own = chunks.get(kept.uri, ())
-    for first in range(0, len(others), _AT_ONCE):
-        some = others[first : first + _AT_ONCE]
-        short = [note for note in some if len(own) == len(chunks.get(note.uri, ())) == 1]
-        vectors = place.store.chunks.vectors([*own[:1], *(chunks[note.uri][0] for note in short)])
-        known = [bool(vector.any()) for vector in vectors]  # one of zeros is none
+    for first in range(0, len(others), _BATCH):
+        batch = others[first : first + _BATCH]
+        short = [note for note in batch if len(own) == len(chunks.get(note.uri, ())) == 1]
+        vectors = space.store.chunks.vectors([*own[:1], *(chunks[note.uri][0] for note in short)])
+        present = [bool(vector.any()) for vector in vectors]  # zeros: no vector
         cosines = {
-            note.id: float(vector @ vectors[0])
-            for note, vector, there in zip(short, vectors[1:], known[1:], strict=True)
-            if there and known[0]
+            note.id: float(vector @ vectors[0]) if has_vector and present[0] else None
+            for note, vector, has_vector in zip(short, vectors[1:], present[1:], strict=True)
         }
-        single = {note.id for note in short}
-        found += [_alike(kept.text, note.text, cosines.get(note.id), short=note.id in single) for note in some]
-    return found
+        scores += [_score(kept.text, note.text, cosines.get(note.id), short=note.id in cosines) for note in batch]
+    return scores
 
 
-def _alike(text: str, other: str, cosine: float | None, *, short: bool) -> float | None:
+def _score(text: str, other: str, cosine: float | None, *, short: bool) -> float | None:
     if not says_the_same(text, other, exactly=not short):
         return None
     return dice(bag(text), bag(other)) if cosine is None else cosine
 
 
-def _superseded(place: Place, planned: Sequence[Cluster]) -> list[Cluster]:
-    """Write that one note of each cluster supersedes the others, as far as they are still as they were read."""
+def _write(space: NoteSpace, planned: Sequence[Cluster]) -> list[Cluster]:
+    """Let the kept note of each cluster supersede the others, as far as they are unchanged; return what was written."""
 
     def decide(change: NoteChange) -> list[Cluster]:
-        now = place.now()
-        return [done for cluster in planned if (done := _decided(place, change, cluster, now)) is not None]
+        now = space.now()
+        return [done for cluster in planned if (done := _supersede(space, change, cluster, now)) is not None]
 
-    written = place.changed(decide)
-    _hand_over(place, written)
+    written = space.change(decide)
+    _move_feedback(space, written)
     return written
 
 
-def _decided(place: Place, change: NoteChange, planned: Cluster, now: datetime) -> Cluster | None:
-    kept = _still(place, planned.kept, now)
-    others = [there for note in planned.others if (there := _still(place, note, now)) is not None]
+def _supersede(space: NoteSpace, change: NoteChange, planned: Cluster, now: datetime) -> Cluster | None:
+    kept = _unchanged(space, planned.kept, now)
+    others = [stored for note in planned.others if (stored := _unchanged(space, note, now)) is not None]
     if kept is None or not others:
         return None
-    note = _with(kept.note, [other.note for other in others])
-    gone = [ended(other.note, note, now) for other in others]
+    note = _absorbing(kept.note, [other.note for other in others])
+    superseded = [ended(other.note, note, now) for other in others]
     change.replace(kept, note)
-    for other, after in zip(others, gone, strict=True):
-        change.replace(other, after)
-    return replace(planned, kept=note, others=tuple(gone))
+    for before, after in zip(others, superseded, strict=True):
+        change.replace(before, after)
+    return replace(planned, kept=note, others=tuple(superseded))
 
 
-def _still(place: Place, planned: Note, now: datetime) -> StoredNote | None:
-    there = place.read(planned.id)
-    if there is None or there.note.text != planned.text or not there.note.holds(now):
+def _unchanged(space: NoteSpace, planned: Note, now: datetime) -> StoredNote | None:
+    stored = space.read(planned.id)
+    if stored is None or stored.note.text != planned.text or not stored.note.holds(now):
         return None
-    return there if _facts(there.note) == _facts(planned) else None
+    return stored if _group_key(stored.note) == _group_key(planned) else None
 
 
-def _with(kept: Note, others: Sequence[Note]) -> Note:
-    """Give the kept note as it stands for the others: linked to what they were, and living as long as any of them."""
+def _absorbing(kept: Note, others: Sequence[Note]) -> Note:
+    """Return the kept note with the links of the others, expiring as late as the last of them."""
     ids = [note.id for note in others]
     links = dict.fromkeys(link for note in (kept, *others) for link in note.links)
     ends = [note.expires_at for note in (kept, *others)]
@@ -203,13 +188,13 @@ def _with(kept: Note, others: Sequence[Note]) -> Note:
     )
 
 
-def _hand_over(place: Place, done: Sequence[Cluster]) -> None:
-    """Give what was said about the others to the kept ones: these are what is found from now on."""
-    chunks = _chunks(place, [note.uri for cluster in done for note in (cluster.kept, *cluster.others)])
-    place.store.learning.hand_over(
+def _move_feedback(space: NoteSpace, written: Sequence[Cluster]) -> None:
+    """Move feedback from superseded notes to the kept ones, which are found from now on."""
+    chunks = _chunks(space, [note.uri for cluster in written for note in (cluster.kept, *cluster.others)])
+    space.store.learning.hand_over(
         {
             old: new
-            for cluster in done
+            for cluster in written
             for other in cluster.others
             for old, new in zip(chunks.get(other.uri, ()), chunks.get(cluster.kept.uri, ()), strict=False)
         }

@@ -1,8 +1,8 @@
-"""Taking notes away: forgotten (gone from every answer), purged (no byte left in the file), expired (swept)."""
+"""Removing notes: forgotten (found no more), purged (no byte left in the file), swept (because they expired)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,20 +10,19 @@ from hybridstore import filters
 from hybridstore.backends.values import Purged
 from hybridstore.errors import InputError
 from hybridstore.filters import Filter
-from hybridstore.memory import note_ids
-from hybridstore.memory.history import by_age
-from hybridstore.memory.note_storage import NoteChange, Place, StoredNote
+from hybridstore.memory.history import with_versions
+from hybridstore.memory.note_space import NoteChange, NoteSpace, StoredNote, fact
 from hybridstore.memory.notes import Note
-from hybridstore.memory.visibility import Where, fact, owned, restricting, unexpired
+from hybridstore.store.search_options import Where
 
 Target = str | Iterable[str] | Where
 
-_TOLD = 3  # notes that a refusal names
+_NAMED = 3  # notes that an error names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForgetReport:
-    """The notes that went, or with `dry_run` would go: with their older versions, oldest first kept."""
+    """The notes that were removed, or with `dry_run` would be: with their older versions, oldest first."""
 
     notes: tuple[Note, ...]
     dry_run: bool = False
@@ -34,98 +33,84 @@ class ForgetReport:
         return tuple(note.id for note in self.notes)
 
 
-def meant(place: Place, target: Target, *, everything: bool) -> list[StoredNote]:
-    """Give the notes that a target names, each with what it superseded; raises NotFound, InputError.
+def targeted(space: NoteSpace, target: Target, *, everything: bool) -> list[StoredNote]:
+    """Return the notes that a target names, each with what it superseded; raises NotFound, InputError.
 
-    A target is an id, several, or a filter. A filter that passes all there is, of more than one, needs `everything`.
+    A target is an id, several, or a filter. A filter that every one of several notes passes needs `everything`.
     """
     if isinstance(target, Mapping | Filter) or (target is None and everything):
-        return _passing(place, target, everything=everything)
-    return _with_versions(place, ids_of(target, "forgotten"))
+        return _passing(space, target, everything=everything)
+    return with_versions(space, _ids(target, "forgotten"))
 
 
-def ids_of(target: str | Iterable[str] | None, done: str) -> list[str]:
-    """Give the ids that are meant; raises InputError for none, and for what are no ids."""
+def forget(space: NoteSpace, target: Target, *, dry_run: bool, everything: bool) -> ForgetReport:
+    """Remove notes from the store, or with `dry_run` only return which."""
+    if isinstance(target, Iterable) and not isinstance(target, str | Mapping):
+        target = list(target)  # an iterator yields its ids once, and they may be read again
+
+    def decide(change: NoteChange) -> ForgetReport:
+        notes = targeted(space, target, everything=everything)
+        for stored in () if dry_run else notes:
+            change.remove(stored)
+        return ForgetReport(notes=tuple(stored.note for stored in notes), dry_run=dry_run)
+
+    return space.change(decide)
+
+
+def purge(space: NoteSpace, target: Target, *, verify: bool, everything: bool) -> Purged:
+    """Erase notes, including those with these ids that were forgotten before, so that no byte of them is left."""
+    if isinstance(target, Mapping | Filter) or (target is None and everything):
+        documents = [stored.note.uri for stored in _passing(space, target, everything=everything)]
+    else:
+        ids = _ids(target, "purged")
+        stored_ids = [id_ for id_ in ids if space.read(id_) is not None or space.versions(id_)]
+        known = [stored.note.uri for stored in with_versions(space, stored_ids)]
+        documents = list(dict.fromkeys([*known, *(space.namespace.document(id_) for id_ in ids)]))
+    return space.store.purge(documents, verify=verify)
+
+
+def sweep(space: NoteSpace) -> int:
+    """Remove the expired notes of the namespace, which are invisible already; return their number."""
+    return space.store.remove_where(space.owned() & (fact("expires") <= space.clock()))
+
+
+def _ids(target: str | Iterable[str] | None, done: str) -> list[str]:
+    """Return the ids in a target; raises InputError if there are none, or they are not ids."""
     if target is None or (isinstance(target, str) and not target.strip()):
-        raise InputError(f"{target!r} names no note; give an id, several, or a filter: nothing was {done}")
+        raise InputError(f"{target!r} names no note; pass an id, several, or a filter: nothing was {done}")
     if not isinstance(target, Iterable):
         raise InputError(f"notes are named by an id, several, or a filter, not by {target!r}: nothing was {done}")
     if not (ids := [target] if isinstance(target, str) else list(target)):
-        raise InputError(f"no id is given; nothing was {done}")
+        raise InputError(f"no id is named; nothing was {done}")
     return ids
 
 
-def _passing(place: Place, target: Mapping[str, Any] | Filter | None, *, everything: bool) -> list[StoredNote]:
-    mine = owned(place.namespace)
-    wanted = filters.parse(target) if everything else restricting(target)
-    ids = place.store.ids(mine if wanted is None else mine & wanted)
-    found = _with_versions(place, [str(place.namespace.note(id_)) for id_ in ids])
-    notes = [stored.note for stored in found]
-    heads = [note for note in notes if note.superseded_by is None]
-    if not everything and len(heads) > 1:
-        now = place.now()
-        there = place.store.ids(mine & unexpired(now.timestamp()))
-        if len(there) <= sum(not note.expired(now) for note in notes):
-            named = ", ".join(repr(note.id) for note in notes[:_TOLD])
+def _passing(space: NoteSpace, target: Mapping[str, Any] | Filter | None, *, everything: bool) -> list[StoredNote]:
+    where = filters.parse(target) if everything else _restricting(target)
+    owned = space.owned()
+    ids = space.store.ids(owned if where is None else owned & where)
+    stored = with_versions(space, [str(space.namespace.note(id_)) for id_ in ids])
+    notes = [version.note for version in stored]
+    if not everything and sum(note.superseded_by is None for note in notes) > 1:
+        now = space.now()
+        if len(space.store.ids(space.unexpired())) <= sum(not note.expired(now) for note in notes):
+            named = ", ".join(repr(note.id) for note in notes[:_NAMED])
             raise InputError(
-                f"the filter takes every one of the {len(notes)} notes ({named}, …); say everything=True (--all) "
-                "if that is meant: nothing was forgotten"
+                f"the filter takes every one of the {len(notes)} notes ({named}, …); pass everything=True (--all) "
+                "if that is intended: nothing was forgotten"
             )
-    return found
+    return stored
 
 
-def _with_versions(place: Place, ids: Sequence[str]) -> list[StoredNote]:
-    """Give these notes and what each took the place of; what holds again since, or belongs to others, is not meant.
+def _restricting(where: Where) -> Filter:
+    """Return a filter for removal; raises InputError for one that every note passes.
 
-    A note that is gone may have left older versions: they are meant by its id.
+    An empty filter, prefix or substring, or the exclusion of nothing, is most likely a mistake.
     """
-    found: dict[str, StoredNote] = {}
-    front = [place.read(id_) or _left(place, id_) for id_ in ids]
-    while front:
-        here = front.pop()
-        if here.note.id in found:
-            continue
-        found[here.note.id] = here
-        mine = note_ids.base_id(here.note.id)
-        older = [there for id_ in here.note.supersedes if id_ not in found and (there := place.read(id_)) is not None]
-        front += [there for there in older if mine == note_ids.base_id(there.note.superseded_by or "")]
-    return sorted(found.values(), key=lambda stored: by_age(stored.note))
-
-
-def _left(place: Place, note: str) -> StoredNote:
-    """Give the last of the older versions of a note that is not there; raises NotFound where there is none."""
-    left = place.versions(note)
-    if not left:
-        raise place.unknown(note)
-    return place.required(left[-1])
-
-
-def forget(place: Place, target: Target, *, dry_run: bool, everything: bool) -> ForgetReport:
-    """Remove notes from the store; with `dry_run` only tell which. What is changed meanwhile is looked at again."""
-    if isinstance(target, Iterable) and not isinstance(target, str | Mapping):
-        target = list(target)  # an iterator gives its ids once, and they may be read again
-
-    def decide(change: NoteChange) -> ForgetReport:
-        there = meant(place, target, everything=everything)
-        for stored in () if dry_run else there:
-            change.remove(stored)
-        return ForgetReport(notes=tuple(stored.note for stored in there), dry_run=dry_run)
-
-    return place.changed(decide)
-
-
-def purge(place: Place, target: Target, *, verify: bool, everything: bool) -> Purged:
-    """Erase notes, those with these ids that were forgotten before included, so that no byte of them is left."""
-    if isinstance(target, Mapping | Filter) or (target is None and everything):
-        documents = [stored.note.uri for stored in _passing(place, target, everything=everything)]
-    else:
-        ids = ids_of(target, "purged")
-        there = [id_ for id_ in ids if place.read(id_) is not None or place.versions(id_)]
-        known = [stored.note.uri for stored in _with_versions(place, there)]
-        documents = list(dict.fromkeys([*known, *(place.namespace.document(id_) for id_ in ids)]))
-    return place.store.purge(documents, verify=verify)
-
-
-def sweep(place: Place) -> int:
-    """Remove what has expired in this namespace; give how many notes that were. They were invisible already."""
-    return place.store.remove_where(owned(place.namespace) & (fact("expires") <= place.clock()))
+    parsed = filters.parse(where)
+    if parsed is None or filters.passes_all(parsed):
+        raise InputError(
+            f"the filter {where!r} restricts nothing, and would take every note; name what is to be removed, "
+            "or pass everything=True (--all)"
+        )
+    return parsed

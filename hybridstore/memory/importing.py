@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from hybridstore.errors import InputError
 from hybridstore.memory import note_ids
-from hybridstore.memory.note_storage import NoteChange, Place
+from hybridstore.memory.note_space import NoteChange, NoteSpace
 from hybridstore.memory.notes import Note, check_metadata, document_of
 from hybridstore.memory.remembering import NoteInput, plan_note
 from hybridstore.store.document_checks import checked
@@ -84,41 +84,41 @@ class ImportedNote:
 
 def import_notes(memory: Memory, entries: Iterable[ImportedNote | tuple[str, str]]) -> ImportReport:
     """Store notes from elsewhere in batches; pairs (what, why) are reported as left out."""
-    place = memory._place  # noqa: SLF001 - of the same package
+    space = memory._space  # noqa: SLF001 - of the same package
     left_out: list[tuple[str, str]] = []
-    batches = Batches[ImportedNote](lambda notes: place.changed(lambda change: _import_batch(place, change, notes)))
+    batches = Batches[ImportedNote](lambda notes: space.change(lambda change: _import_batch(space, change, notes)))
     for entry in entries:
         if isinstance(entry, tuple):
             left_out.append(entry)
-        elif (problem := _problem(place, entry.content)) is not None:
+        elif (problem := _problem(space, entry.content)) is not None:
             left_out.append((entry.name, problem))
         else:
             batches.add(str(entry.content.id), entry.content.text, entry)
     return batches.flush() + ImportReport(left_out=tuple(left_out))
 
 
-def _problem(place: Place, content: NoteInput) -> str | None:
+def _problem(space: NoteSpace, content: NoteInput) -> str | None:
     """Return why a note cannot be stored, None if it can."""
     if not content.text.strip():
         return "has no text"
     try:
         id_, metadata = note_ids.check_note_id(str(content.id)), check_metadata(content.metadata)
-        checked(document_of(Note(id=id_, text=content.text, namespace=place.namespace.parts, metadata=metadata)))
+        checked(document_of(Note(id=id_, text=content.text, namespace=space.namespace.parts, metadata=metadata)))
     except InputError as error:
         return str(error)
     return None
 
 
-def _import_batch(place: Place, change: NoteChange, notes: list[ImportedNote]) -> ImportReport:
+def _import_batch(space: NoteSpace, change: NoteChange, notes: list[ImportedNote]) -> ImportReport:
     report = ImportReport()
     for note in notes:
-        report += _import_one(place, change, note)
+        report += _import_one(space, change, note)
     return report
 
 
-def _import_one(place: Place, change: NoteChange, note: ImportedNote) -> ImportReport:
-    content, now = note.content, place.now()
-    stored = place.read(str(content.id))
+def _import_one(space: NoteSpace, change: NoteChange, note: ImportedNote) -> ImportReport:
+    content, now = note.content, space.now()
+    stored = space.read(str(content.id))
     if stored is not None:
         before = stored.note
         if not note.same_source(before):
@@ -127,7 +127,7 @@ def _import_one(place: Place, change: NoteChange, note: ImportedNote) -> ImportR
             return ImportReport(unchanged=1)
         if before.text != content.text and note.since is not None:
             content = replace(content, valid_from=min(note.since, now))
-    status = plan_note(place, change, content).status
+    status = plan_note(space, change, content).status
     if status == "unchanged":
         return ImportReport(unchanged=1)
     return ImportReport(added=1) if stored is None else ImportReport(updated=1)

@@ -1,28 +1,32 @@
-"""Recalling: search, each turn in the light of its neighbours, weigh by age if asked, pack under a token budget."""
+"""Recalling: search, with each turn in the context of its neighbours, weighting by age, packing under a token budget.
+
+Also what callers say about the use of what they recalled, which is recorded for the chunks so that the store can learn.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from hybridstore.errors import InputError
+from hybridstore.backends.values import Passage
+from hybridstore.errors import InputError, NotFound
 from hybridstore.filters import Filter
 from hybridstore.memory import note_ids
-from hybridstore.memory.note_storage import Place
+from hybridstore.memory.note_space import NoteSpace
 from hybridstore.memory.notes import note_of
 from hybridstore.memory.recall_result import LeftOut, Recall, Recalled, render_block
 from hybridstore.memory.timestamps import Span, span_of
-from hybridstore.memory.token_budget import pack
-from hybridstore.memory.visibility import Where, visible
+from hybridstore.memory.token_budget import Counter, pack
 from hybridstore.records import Hit
 from hybridstore.search.selection import plain
+from hybridstore.store.search_options import Where
 
 ORDERS = ("score", "time")
-# Passages among which what fits is chosen: as many as could fit if all were a word, within bounds.
-_LEAST_LOOKED, _MOST_LOOKED, _TOKENS_EACH = 50, 1000, 16
-_MOST_BESIDE = 1000  # neighbours to either side: each is looked up for each piece that is found
+# Passages searched: as many as could fit if each took 16 tokens, within bounds.
+_LEAST_HITS, _MOST_HITS, _TOKENS_EACH = 50, 1000, 16
+_MOST_NEIGHBOURS = 1000  # to either side: each is looked up for each item
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +40,20 @@ class Recency:
     floor: float = 0.5
 
     def __post_init__(self) -> None:
-        """Raise InputError for values that make no sense."""
+        """Raise InputError for invalid values."""
         object.__setattr__(self, "half_life", span_of(self.half_life, "recency's half_life"))
         if not isinstance(self.floor, int | float) or not 0.0 <= self.floor <= 1.0:
-            raise InputError(f"recency's floor is a number from 0 to 1, not {self.floor!r}")
+            raise InputError(f"recency's floor must be a number from 0 to 1, not {self.floor!r}")
 
     def factor(self, age: float) -> float:
-        """Give what the score of a note of this age, in seconds, is multiplied by; what is to come has no age."""
+        """Return the factor for the score of a note of this age in seconds; a negative age counts as 0."""
         decay = math.exp2(-max(age, 0.0) / span_of(self.half_life, "recency's half_life"))
         return self.floor + (1.0 - self.floor) * decay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecallRequest:
-    """What a recall is asked for, checked; see `Memory.recall`."""
+    """The checked arguments of `Memory.recall`."""
 
     query: str
     max_tokens: int
@@ -62,50 +66,47 @@ class RecallRequest:
     order: str
 
     def __post_init__(self) -> None:
-        """Raise InputError for values that make no sense."""
-        for what, value, least in (("max_tokens", self.max_tokens, 1), ("neighbours", self.neighbours, 0)):
+        """Raise InputError for invalid values."""
+        for name, value, least in (("max_tokens", self.max_tokens, 1), ("neighbours", self.neighbours, 0)):
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise InputError(f"{what} is a whole number of at least {least}, not {value!r}")
-        if self.neighbours > _MOST_BESIDE:
-            raise InputError(f"neighbours is at most {_MOST_BESIDE:,}, not {self.neighbours:,}")
+                raise InputError(f"{name} must be a whole number of at least {least}, not {value!r}")
+        if self.neighbours > _MOST_NEIGHBOURS:
+            raise InputError(f"neighbours must be at most {_MOST_NEIGHBOURS:,}, not {self.neighbours:,}")
         if self.order not in ORDERS:
-            raise InputError(f"order is one of {', '.join(ORDERS)}, not {self.order!r}")
+            raise InputError(f"order must be one of {', '.join(ORDERS)}, not {self.order!r}")
         if not isinstance(self.query, str) or not self.query.strip():
-            raise InputError("there is nothing to recall: the query is empty; say what about")
+            raise InputError("there is nothing to recall: the query is empty")
 
 
-def recall(place: Place, wanted: RecallRequest, count_tokens: Callable[[str], int]) -> Recall:
-    """Find what answers, and pack the best of it."""
-    now = place.now()
-    as_of = None if wanted.as_of is None else wanted.as_of.timestamp()
-    where = visible(place.namespace, now.timestamp(), as_of=as_of, session=wanted.session, where=wanted.where)
-    looked = min(max(wanted.max_tokens // _TOKENS_EACH, _LEAST_LOOKED), _MOST_LOOKED)
-    with place.store.snapshot():
-        results = place.store.search(
-            wanted.query, limit=looked, where=where, min_relevance=wanted.min_relevance, around=note_ids.neighbours
+def recall(space: NoteSpace, request: RecallRequest, count_tokens: Counter) -> Recall:
+    """Search, and pack the best of what was found."""
+    where = space.visible(as_of=request.as_of, session=request.session, where=request.where)
+    limit = min(max(request.max_tokens // _TOKENS_EACH, _LEAST_HITS), _MOST_HITS)
+    with space.store.snapshot():
+        results = space.store.search(
+            request.query, limit=limit, where=where, min_relevance=request.min_relevance, around=note_ids.neighbours
         )
-        items: Iterable[Recalled] = map(recalled, results)
-        if wanted.recency is not None:
-            items = _weighed(items, wanted.recency, wanted.as_of or now)
+        items: Iterable[Recalled] = map(_recalled, results)
+        if request.recency is not None:
+            items = _weighted(items, request.recency, request.as_of or space.now())
         copies: list[Recalled] = []
         confidence = results.confidence
 
         def left_out(shown: Sequence[Recalled]) -> LeftOut:
-            found = {hit.chunk_id for hit in results}
-            return LeftOut(len(found.difference(item.chunk_id for item in (*shown, *copies))), len(copies))
+            matching = {hit.chunk_id for hit in results}
+            return LeftOut(len(matching.difference(item.chunk_id for item in (*shown, *copies))), len(copies))
 
-        def block(shown: Sequence[Recalled]) -> str:
-            return render_block(
-                place.namespace.prefix, wanted.query, _arranged(shown, wanted.order), left_out(shown), confidence
-            )
+        def render(shown: Sequence[Recalled]) -> str:
+            ordered = _ordered(shown, request.order)
+            return render_block(space.namespace.prefix, request.query, ordered, left_out(shown), confidence)
 
-        def beside(item: Recalled) -> list[Recalled]:
-            return _beside(place, item, wanted.neighbours, where) if wanted.neighbours else []
+        def neighbours(item: Recalled) -> list[Recalled]:
+            return _neighbours(space, item, request.neighbours, where) if request.neighbours else []
 
-        shown, text, tokens = pack(_without_copies(items, copies), beside, block, count_tokens, wanted.max_tokens)
+        shown, text, tokens = pack(_without_copies(items, copies), neighbours, render, count_tokens, request.max_tokens)
     return Recall(
-        query=wanted.query,
-        items=tuple(_arranged(shown, wanted.order)),
+        query=request.query,
+        items=tuple(_ordered(shown, request.order)),
         left_out=left_out(shown),
         confidence=confidence,
         tokens=tokens,
@@ -114,8 +115,7 @@ def recall(place: Place, wanted: RecallRequest, count_tokens: Callable[[str], in
     )
 
 
-def recalled(hit: Hit) -> Recalled:
-    """Give a hit as evidence."""
+def _recalled(hit: Hit) -> Recalled:
     return Recalled(
         note=note_of(hit.document_id, hit.text, hit.metadata),
         start=hit.start,
@@ -126,59 +126,91 @@ def recalled(hit: Hit) -> Recalled:
     )
 
 
-def _weighed(items: Iterable[Recalled], recency: Recency, at: datetime) -> list[Recalled]:
-    """Multiply scores by what each note's age leaves of them; the best first."""
-    weighed = []
+def _weighted(items: Iterable[Recalled], recency: Recency, at: datetime) -> list[Recalled]:
+    """Return the items with their scores reduced by age, best first."""
+    weighted = []
     for item in items:
         when = item.note.time
         age = 0.0 if when is None else (at - when).total_seconds()
-        weighed.append(replace(item, score=item.score * recency.factor(age)))
-    return sorted(weighed, key=lambda item: -item.score)
+        weighted.append(replace(item, score=item.score * recency.factor(age)))
+    return sorted(weighted, key=lambda item: -item.score)
 
 
 def _without_copies(items: Iterable[Recalled], copies: list[Recalled]) -> Iterator[Recalled]:
-    """Give what says something that nothing better says, by the same speaker; the others go to `copies`.
+    """Yield the items that do not repeat a better one by the same speaker; the others are added to `copies`.
 
     Only case and white space may differ: two notes that are nearly alike may well be a fact and its correction.
     """
-    met: set[tuple[str | None, str]] = set()
+    seen: set[tuple[str | None, str]] = set()
     for item in items:
-        said = (item.note.speaker, plain(item.note.text))
-        if said in met:
+        key = (item.note.speaker, plain(item.note.text))
+        if key in seen:
             copies.append(item)
         else:
-            met.add(said)
+            seen.add(key)
             yield item
 
 
-def _beside(place: Place, item: Recalled, reach: int, where: Filter) -> list[Recalled]:
-    """Give the turns that stand beside an item's, nearest first, those before it before those after it."""
-    store, own = place.store, item.note.uri
+def _neighbours(space: NoteSpace, item: Recalled, reach: int, where: Filter) -> list[Recalled]:
+    """Return the turns next to an item's, nearest first, and before it before after it."""
+    own, chunks = item.note.uri, space.store.chunks
     line = list(note_ids.neighbours(own, reach))
     if not line:
         return []
     middle = line.index(own)
     near = sorted((id_ for id_ in line if id_ != own), key=lambda id_: abs(line.index(id_) - middle))
-    chunks = store.chunks.of(near, where)
-    passages = store.chunks.passages([chunk for id_ in near for chunk in chunks.get(id_, ())])
-    return [
-        Recalled(
-            note=note_of(passage.document_id, passage.text, passage.metadata),
-            start=passage.start,
-            end=passage.end,
-            chunk_id=passage.chunk,
-            score=item.score,
-            relevance=None,
-            beside=item.note.id,
-        )
-        for passage in passages
-    ]
+    by_turn = chunks.of(near, where)
+    passages = chunks.passages([chunk for id_ in near for chunk in by_turn.get(id_, ())])
+    return [_neighbour(passage, item) for passage in passages]
 
 
-def _arranged(items: Sequence[Recalled], order: str) -> Sequence[Recalled]:
-    return sorted(items, key=_by_time) if order == "time" else items
+def _neighbour(passage: Passage, item: Recalled) -> Recalled:
+    return Recalled(
+        note=note_of(passage.document_id, passage.text, passage.metadata),
+        start=passage.start,
+        end=passage.end,
+        chunk_id=passage.chunk,
+        score=item.score,
+        relevance=None,
+        beside=item.note.id,
+    )
 
 
-def _by_time(item: Recalled) -> tuple[float, str, int, int]:
+def _ordered(items: Sequence[Recalled], order: str) -> Sequence[Recalled]:
+    return sorted(items, key=_time_key) if order == "time" else items
+
+
+def _time_key(item: Recalled) -> tuple[float, str, int, int]:
     note = item.note
     return (note.time.timestamp() if note.time else 0.0, note.session or "", note.turn or 0, item.start)
+
+
+def record_feedback(space: NoteSpace, recall: Recall, *, used: Iterable[str], unused: Iterable[str]) -> None:
+    """Record for each recalled chunk of these notes whether it was of use.
+
+    Raises InputError for an id that was not recalled, and NotFound for a note that was forgotten or got another text
+    meanwhile, before anything is recorded.
+    """
+    verdicts: dict[int, tuple[Recalled, bool]] = {}
+    for ids, verdict in ((used, True), (unused, False)):
+        for id_ in [ids] if isinstance(ids, str) else ids:
+            items = [item for item in recall if item.id == id_]
+            if not items:
+                raise InputError(f"{id_!r} is not among what was recalled; its items have their ids as `id`")
+            verdicts |= {item.chunk_id: (item, verdict) for item in items}
+    chunks = [(_current_chunk(space, item), verdict) for item, verdict in verdicts.values()]
+    for chunk, verdict in chunks:
+        space.store.feedback(recall.query, chunk, used=verdict)
+
+
+def _current_chunk(space: NoteSpace, item: Recalled) -> int:
+    """Return the chunk that was recalled, or the equal one that replaced it: new facts of a note make new chunks."""
+    chunks = space.store.chunks
+    with space.store.snapshot():
+        if chunks.documents([item.chunk_id]):
+            return item.chunk_id
+        for passage in chunks.passages(chunks.of([item.uri]).get(item.uri, ())):
+            note = note_of(passage.document_id, passage.text, passage.metadata)
+            if (passage.start, passage.end, note.text) == (item.start, item.end, item.text):
+                return passage.chunk
+    raise NotFound(item.id, f"the note {item.id!r} was forgotten or changed since it was recalled; recall it again")

@@ -11,7 +11,7 @@ from typing import Any
 
 from hybridstore.errors import InputError
 from hybridstore.memory import note_ids
-from hybridstore.memory.note_storage import NoteChange, Place, StoredNote, ended
+from hybridstore.memory.note_space import NoteChange, NoteSpace, StoredNote, ended
 from hybridstore.memory.notes import Note, check_metadata
 from hybridstore.memory.similarity import SimilarNote, check_similarity, find_similar
 from hybridstore.memory.timestamps import Moment, Span, moment_of, span_of
@@ -84,48 +84,48 @@ class NoteInput:
         )
 
 
-def remember(place: Place, new: NoteInput, *, on_similar: str, similarity: float) -> Remembered:
+def remember(space: NoteSpace, new: NoteInput, *, on_similar: str, similarity: float) -> Remembered:
     """Store one note, unless it is there already."""
     if on_similar not in ON_SIMILAR:
         raise InputError(f"on_similar must be one of {', '.join(ON_SIMILAR)}, not {on_similar!r}")
     check_similarity(similarity)
     similar: list[SimilarNote] = []
     if on_similar != "keep":
-        own = {_slot(place, new, place.now())[0], *new.supersedes}  # a note is not similar to itself
-        similar = [match for match in find_similar(place, new.text, similarity) if match.id not in own]
+        own = {_slot(space, new, space.now())[0], *new.supersedes}  # a note is not similar to itself
+        similar = [match for match in find_similar(space, new.text, similarity) if match.id not in own]
     if similar and on_similar == "error":
         matches = ", ".join(f"{match.id!r} ({match.cosine:.2f})" for match in similar)
         raise InputError(
             f"there are similar notes: {matches}; pass on_similar='keep' to keep both, or supersedes= with that id"
         )
-    outcome = place.changed(lambda change: plan_note(place, change, new, similar, on_similar))
+    outcome = space.change(lambda change: plan_note(space, change, new, similar, on_similar))
     return replace(outcome, similar=tuple((match.id, match.cosine) for match in similar))
 
 
 def plan_note(
-    place: Place, change: NoteChange, new: NoteInput, similar: Sequence[SimilarNote] = (), on_similar: str = "keep"
+    space: NoteSpace, change: NoteChange, new: NoteInput, similar: Sequence[SimilarNote] = (), on_similar: str = "keep"
 ) -> Remembered:
     """Fill a change with what storing a note requires, by what is stored now; return the outcome."""
-    now = place.now()
-    id_, stored = _slot(place, new, now)
+    now = space.now()
+    id_, stored = _slot(space, new, now)
     previous: list[str] = []  # versions of the same note that it replaces
     versions: list[str] = []  # versions that a note left when it expired
     again = stored is not None and _is_stored_as(new, stored.note, now)
     if stored is not None and again:
         note = _renewed(stored.note, new, now)
     else:
-        note = _note(place, new, id_, now)
+        note = _note(space, new, id_, now)
         if stored is not None and not stored.note.expired(now):
             note = _until_successor(note, stored.note, new, now)
-            previous = [_set_aside(place, change, stored, note, now)]
+            previous = [_set_aside(space, change, stored, note, now)]
         elif new.id is not None:
-            versions = place.versions(id_)[-1:]
-    near = [match for each in similar if (match := place.read(each.id)) is not None]  # it may be forgotten since
+            versions = space.versions(id_)[-1:]
+    near = [match for each in similar if (match := space.read(each.id)) is not None]  # it may be forgotten since
     named = [name for name in new.supersedes if name != id_ or stored is None]  # its own older version goes anyway
     named += [match.note.id for match in near if on_similar == "supersede"]
     if previous and note.superseded_by is None:
         named.append(id_)  # what had replaced it is no longer valid
-    older = {head.note.id: head for name in named if (head := _latest(place, name, id_)).note.id != id_}
+    older = {head.note.id: head for name in named if (head := _latest(space, name, id_)).note.id != id_}
     linked = {match.note.id: match for match in near if on_similar == "link" and match.note.id not in {id_, *older}}
     note = replace(
         note,
@@ -165,16 +165,16 @@ def _until_successor(note: Note, before: Note, new: NoteInput, now: datetime) ->
     return replace(note, valid_to=end, superseded_by=before.superseded_by)
 
 
-def _slot(place: Place, new: NoteInput, now: datetime) -> tuple[str, StoredNote | None]:
+def _slot(space: NoteSpace, new: NoteInput, now: datetime) -> tuple[str, StoredNote | None]:
     """Return the id for a note, and what is stored there; without an id, the first that is free or has the same note.
 
     The id is made from the text, time and session, so that a repeated note finds itself; but a note that is repeated
     after it was superseded is new.
     """
     if new.id is not None:
-        return new.id, place.read(new.id)
+        return new.id, space.read(new.id)
     made = made_id(new.text, new.session, new.occurred_at)
-    slots = ((id_, place.read(id_)) for id_ in chain([made], (f"{made}-{number}" for number in count(2))))
+    slots = ((id_, space.read(id_)) for id_ in chain([made], (f"{made}-{number}" for number in count(2))))
     return next((id_, stored) for id_, stored in slots if stored is None or _is_stored_as(new, stored.note, now))
 
 
@@ -184,13 +184,13 @@ def made_id(text: str, session: str | None = None, occurred_at: datetime | None 
     return hashlib.blake2b("\x00".join(parts).encode(errors="replace"), digest_size=8).hexdigest()
 
 
-def _note(place: Place, new: NoteInput, id_: str, now: datetime) -> Note:
+def _note(space: NoteSpace, new: NoteInput, id_: str, now: datetime) -> Note:
     since = new.valid_from or min(new.occurred_at or now, now)
     _check_order(since, new.valid_to)
     return Note(
         id=id_,
         text=new.text,
-        namespace=place.namespace.parts,
+        namespace=space.namespace.parts,
         metadata=new.metadata or {},
         occurred_at=new.occurred_at,
         valid_from=since,
@@ -229,24 +229,24 @@ def _check_order(since: datetime, until: datetime | None) -> None:
         )
 
 
-def _set_aside(place: Place, change: NoteChange, stored: StoredNote, note: Note, now: datetime) -> str:
+def _set_aside(space: NoteSpace, change: NoteChange, stored: StoredNote, note: Note, now: datetime) -> str:
     """Store the older version of a note under an id of its own; return that id."""
     id_ = stored.note.id
-    numbers = [note_ids.version_number(id_, version) or 0 for version in place.versions(id_)[-1:]]
+    numbers = [note_ids.version_number(id_, version) or 0 for version in space.versions(id_)[-1:]]
     aside = note_ids.version_id(id_, max(numbers, default=0) + 1)
     change.add(replace(ended(stored.note, note, now), id=aside))
     return aside
 
 
-def _latest(place: Place, note: str, new_id: str) -> StoredNote:
+def _latest(space: NoteSpace, note: str, new_id: str) -> StoredNote:
     """Return the end of a note's chain of successors, so that two notes superseding one fact form a chain, not a fork.
 
     A chain that reaches `new_id` ends there: that note has replaced it already.
     """
-    head, visited = place.required(note), {note}
+    head, visited = space.required(note), {note}
     while (successor := head.note.superseded_by) is not None and successor not in visited:
         visited.add(successor)
-        following = place.read(successor)
+        following = space.read(successor)
         if following is None:  # forgotten since
             break
         head = following

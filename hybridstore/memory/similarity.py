@@ -12,8 +12,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from hybridstore.errors import InputError
-from hybridstore.memory.note_storage import Place
-from hybridstore.memory.visibility import fact, visible
+from hybridstore.memory.note_space import NoteSpace, fact
 from hybridstore.search.selection import bag, dice, plain, same_words
 
 SIMILAR = 0.8
@@ -47,21 +46,21 @@ def check_similarity(similarity: object) -> None:
         raise InputError(f"similarity must be a cosine above 0 and at most 1, not {similarity!r}")
 
 
-def find_similar(place: Place, text: str, threshold: float) -> list[SimilarNote]:
+def find_similar(space: NoteSpace, text: str, threshold: float) -> list[SimilarNote]:
     """Return at most five valid notes (never turns) whose similarity to a text is at least `threshold`, best first."""
-    where = visible(place.namespace, place.clock(), as_of=None, session=None, where=fact("kind") == "note")
-    embedder = place.store.embedder()
+    where = space.visible(where=fact("kind") == "note")
+    embedder = space.store.embedder()
     scores: dict[str, float] = {}
-    with place.store.unlogged():
+    with space.store.unlogged():
         if embedder is None:
             words = bag(text)
-            for hit in place.store.search(text, where=where, mode="keyword", limit=_LIMIT):
+            for hit in space.store.search(text, where=where, mode="keyword", limit=_LIMIT):
                 scores.setdefault(hit.document_id, dice(words, bag(hit.text)))
         else:
             vector = embedder.embed_documents([text])[0]
-            for hit in place.store.search(text, where=where, mode="vector", vector=vector, limit=_LIMIT):
+            for hit in space.store.search(text, where=where, mode="vector", vector=vector, limit=_LIMIT):
                 scores.setdefault(hit.document_id, hit.vector_score or 0.0)
-    ids = {place.namespace.note(document): score for document, score in scores.items()}
+    ids = {space.namespace.note(document): score for document, score in scores.items()}
     return [SimilarNote(id_, score) for id_, score in ids.items() if id_ is not None and score >= threshold]
 
 

@@ -17,9 +17,8 @@ from hybridstore.ingest import line_files
 from hybridstore.ingest.line_files import File
 from hybridstore.memory import note_ids
 from hybridstore.memory.importing import Batches, ImportReport
-from hybridstore.memory.note_storage import NoteChange, Place
-from hybridstore.memory.notes import Note, document_of, note_of
-from hybridstore.memory.visibility import owned, unexpired
+from hybridstore.memory.note_space import NoteChange, NoteSpace
+from hybridstore.memory.notes import Note, document_of
 from hybridstore.store.document_checks import checked, content_digest
 
 VERSION = 1
@@ -27,27 +26,25 @@ VERSION = 1
 _NAME = "hybridstore-memory"
 
 
-def export(place: Place, file: File) -> int:
+def export(space: NoteSpace, file: File) -> int:
     """Write all notes of one state of the namespace; return their number."""
-    store = place.store
-    where = owned(place.namespace) & unexpired(place.clock())
-    with line_files.writing(file, _is_export, "export of a memory") as stream, store.snapshot():
-        total = len(store.ids(where))
-        stream.write(_line({_NAME: VERSION, "namespace": list(place.namespace.parts), "notes": total}))
-        for document in store.documents(where):
-            facts = note_of(str(document.id), document.text, document.metadata).to_dict()
-            stream.write(_line({name: value for name, value in facts.items() if name != "namespace"}))
+    where = space.unexpired()
+    with line_files.writing(file, _is_export, "export of a memory") as stream, space.store.snapshot():
+        total = len(space.store.ids(where))
+        stream.write(_line({_NAME: VERSION, "namespace": list(space.namespace.parts), "notes": total}))
+        for note in space.notes(where):
+            stream.write(_line({name: value for name, value in note.to_dict().items() if name != "namespace"}))
     return total
 
 
-def import_(place: Place, file: File) -> ImportReport:
+def import_(space: NoteSpace, file: File) -> ImportReport:
     """Add the notes of an export, in batches; return what happened to them."""
     with line_files.reading(file) as (name, numbered):
         expected = _read_header(next(numbered, (1, b""))[1], name)
-        batches, read = Batches[Note](lambda notes: _add(place, notes)), 0
+        batches, read = Batches[Note](lambda notes: _add(space, notes)), 0
         try:
             for number, line in numbered:
-                note = _read_note(place, line, name, number)
+                note = _read_note(space, line, name, number)
                 batches.add(note.id, note.text, note)
                 read += 1
         except line_files.Broken as error:
@@ -64,11 +61,11 @@ def import_(place: Place, file: File) -> ImportReport:
     return report
 
 
-def _add(place: Place, notes: Sequence[Note]) -> ImportReport:
+def _add(space: NoteSpace, notes: Sequence[Note]) -> ImportReport:
     """Add the notes whose ids are not there yet, all in one step."""
 
     def decide(change: NoteChange) -> ImportReport:
-        stored = place.store.digests([note.uri for note in notes])
+        stored = space.store.digests([note.uri for note in notes])
         conflicts = []
         for note in notes:
             if note.uri not in stored:
@@ -78,7 +75,7 @@ def _add(place: Place, notes: Sequence[Note]) -> ImportReport:
         added = len(change.written)
         return ImportReport(added=added, unchanged=len(notes) - added - len(conflicts), conflicts=tuple(conflicts))
 
-    return place.changed(decide)
+    return space.change(decide)
 
 
 def _summary(report: ImportReport) -> str:
@@ -121,9 +118,9 @@ def _not_an_export(name: str) -> InputError:
     return InputError(f"{name} is not an export of a memory: its first line is not a header as Memory.export writes it")
 
 
-def _read_note(place: Place, line: bytes, name: str, number: int) -> Note:
+def _read_note(space: NoteSpace, line: bytes, name: str, number: int) -> Note:
     try:
-        note = Note.from_dict(json.loads(line), namespace=place.namespace.parts)
+        note = Note.from_dict(json.loads(line), namespace=space.namespace.parts)
         expected = note_ids.turn_id(note.session or "", note.turn or 0) if note.kind == "turn" else note.id
         is_turn = bool(note_ids.neighbours(note.uri))
         if note.kind not in ("note", "turn") or expected != note.id or (note.kind == "turn") != is_turn:

@@ -28,7 +28,7 @@ def remembered(db):
 
 def left(db, namespace="default"):
     with hs.open(db, embedder="none") as store:
-        return {note.id for note in Memory(store, namespace)._place.all()}
+        return {note.id for note in Memory(store, namespace)._space.notes()}
 
 
 @pytest.fixture

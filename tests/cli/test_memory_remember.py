@@ -138,7 +138,7 @@ def test_a_conversation_comes_from_standard_input_too(run):
     ("content", "said"),
     [
         ('{"content": "a"}\n{"content"', "line 2 of standard input is no JSON"),
-        ("[1]", "message 1 is a mapping"),
+        ("[1]", "message 1 must be a mapping"),
         ("[]", "holds no message"),
         ("\n\n", "holds no message"),
         ("[" * 100_000, "JSON ("),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import InputError
 from hybridstore.memory import Memory, Note
+from hybridstore.memory.note_space import NoteSpace
 from hybridstore.memory.notes import document_of
 from hybridstore.memory.similarity import says_the_same, significant_tokens
 from hybridstore.memory.timestamps import moment
@@ -167,7 +168,7 @@ def test_turns_and_other_namespaces_and_history_are_left_alone(memory):
     memory.remember([{"role": "user", "content": "Yes"}, {"role": "user", "content": "yes"}], session="s")
     memory.remember("Tea it is", id="now")
     memory.remember("tea it is", id="new", supersedes="now")
-    Memory(memory.store, "other", clock=memory._place.clock).remember("TEA IT IS")
+    Memory(memory.store, "other", clock=memory._space.clock).remember("TEA IT IS")
     assert memory.consolidate(dry_run=False).clusters == ()
 
 
@@ -222,15 +223,14 @@ def test_what_is_kept_lives_as_long_as_any_of_them_and_has_their_links(memory):
 
 def test_what_changes_between_finding_and_writing_is_left_as_it_is(memory, monkeypatch):
     kept(memory, "Anna drinks tea", "Anna Drinks tea", "anna drinks tea")
-    place = type(memory._place)
-    changed = place.changed
+    change = NoteSpace.change
 
     def late(self, decide):
-        monkeypatch.setattr(place, "changed", changed)
+        monkeypatch.setattr(NoteSpace, "change", change)
         memory.remember("Anna drinks water now", id="n0")
-        return changed(self, decide)
+        return change(self, decide)
 
-    monkeypatch.setattr(place, "changed", late)
+    monkeypatch.setattr(NoteSpace, "change", late)
     done = memory.consolidate(dry_run=False)
     assert ids(done.clusters) == [("n2", ["n1"])]
     assert {note.text for note in memory.notes()} == {"anna drinks tea", "Anna drinks water now"}

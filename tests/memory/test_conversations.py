@@ -25,7 +25,7 @@ def as_told(messages):
     return [(n, each["role"], each["content"]) for n, each in enumerate(messages, start=1)]
 
 
-def test_every_turn_is_kept_in_its_place(memory):
+def test_every_turn_is_kept_in_its_space(memory):
     told = memory.remember(TALK, session="s1")
     assert (told.status, told.added, told.id) == ("added", 5, "s1/000005")
     assert told.ids == tuple(f"s1/{n:06}" for n in range(1, 6))
@@ -138,10 +138,10 @@ def test_parts_of_content_are_read_and_what_is_no_text_is_told(memory):
 @pytest.mark.parametrize(
     ("messages", "message"),
     [
-        ([{"role": "user"}], "message 1 is a mapping"),
-        ([TALK[0], "hello"], "message 2 is a mapping"),
-        ([{"role": 1, "content": "x"}], "the role of message 1 is a text"),
-        ([{"content": 7}], "the content of message 1 is a text or a list of parts"),
+        ([{"role": "user"}], "message 1 must be a mapping"),
+        ([TALK[0], "hello"], "message 2 must be a mapping"),
+        ([{"role": 1, "content": "x"}], "the role of message 1 must be a non-empty text"),
+        ([{"content": 7}], "the content of message 1 must be a text or a list of parts"),
         ([{"content": [7]}], "a part of message 1's content"),
         ([{"content": "x", "time": "noon"}], "the time of message 1 is 'noon'"),
         ([{"content": "x", "sender": "me"}], "unknown fields sender"),

@@ -209,7 +209,7 @@ def test_older_versions_go_with_a_note_that_was_swept(memory, clock, way):
 
 
 def test_what_is_changed_while_it_is_being_forgotten_is_looked_at_again(three, monkeypatch):
-    read, done = forgetting.meant, []
+    read, done = forgetting.targeted, []
 
     def changed_meanwhile(place, target, *, everything):
         there = read(place, target, everything=everything)
@@ -219,7 +219,7 @@ def test_what_is_changed_while_it_is_being_forgotten_is_looked_at_again(three, m
                 done.append(another.submit(three.remember, **moved).result().status)
         return there
 
-    monkeypatch.setattr(forgetting, "meant", changed_meanwhile)
+    monkeypatch.setattr(forgetting, "targeted", changed_meanwhile)
     assert three.forget({"room": "kitchen"}).ids == ("kettle",)
     assert done == ["updated"]
     assert ids(three) == {"pan", "bed"}

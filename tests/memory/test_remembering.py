@@ -194,7 +194,7 @@ def test_without_an_embedder_similar_notes_share_their_words(path):
         ({"what": "x", "occurred_at": "0001-01-01T00:00+14:00"}, "out of range"),
         ({"what": "x", "occurred_at": "9999-12-31T23:00-14:00"}, "out of range"),
         ({"what": "x", "on_similar": "ask"}, "on_similar must be one of keep, link, supersede, error"),
-        ({"what": [{"role": "user", "content": "x"}], "id": "a"}, "turns of a conversation are named by their place"),
+        ({"what": [{"role": "user", "content": "x"}], "id": "a"}, "turns of a conversation take no id"),
     ],
 )
 def test_what_cannot_be_kept_is_refused_and_nothing_is_written(memory, arguments, message):

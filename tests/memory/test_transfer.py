@@ -78,7 +78,7 @@ def lines(file):
 
 def test_an_export_brought_into_another_namespace_and_out_again_is_the_same(ann, ben, file, tmp_path):
     count = lived_in(ann).export(file)
-    assert count == len(list(ann._place.all())) == 8
+    assert count == len(list(ann._space.notes())) == 8
     assert ben.import_(file) == ImportReport(added=count)
     again = tmp_path / "again.jsonl"
     assert ben.export(again) == count
@@ -94,7 +94,7 @@ def test_the_same_namespace_of_another_file_gets_the_same_notes_and_goes_on(ann,
     lived_in(ann).export(file)
     with Memory(tmp_path / "other.db", ("user", "ann"), embedder=HashingEmbedder(16), clock=clock) as other:
         other.import_(file)
-        assert list(other._place.all()) == list(ann._place.all())
+        assert list(other._space.notes()) == list(ann._space.notes())
         assert other.remember("Ann likes coffee.", id="drink").status == "unchanged"
         more = other.remember([{"role": "user", "content": "next"}], session="a/b c")
         assert more.id == "a%2Fb%20c/000003"
@@ -168,7 +168,7 @@ def test_a_damaged_line_is_named_and_what_stood_before_it_is_taken_over(ann, ben
     with pytest.raises(InputError, match=r"notes.jsonl, line 5: .*the 3 notes before it are imported \(3 new") as told:
         ben.import_(file)
     assert "import again" in str(told.value)
-    assert len(list(ben._place.all())) == 3
+    assert len(list(ben._space.notes())) == 3
     file.write_bytes(b"".join(rows))
     assert ben.import_(file) == ImportReport(added=5, unchanged=3)
 
@@ -242,7 +242,7 @@ def test_a_file_that_is_something_else_is_never_replaced(ann, file, tmp_path):
 
 
 def test_a_note_made_of_its_dictionary_is_the_same(ann):
-    for note in lived_in(ann)._place.all():
+    for note in lived_in(ann)._space.notes():
         assert Note.from_dict(note.to_dict()) == note
         assert Note.from_dict(note.to_dict(), namespace=("x",)).namespace == ("x",)
     markdown = Note(id="a", text="# A", namespace=("x",), format="markdown")

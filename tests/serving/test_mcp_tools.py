@@ -174,7 +174,7 @@ async def test_stats_count_what_the_namespace_has_and_the_documents(memory, aski
         ("fetch", {"id": "nowhere"}, "no note or document 'nowhere'"),
         ("remember", {}, "give a text or messages"),
         ("remember", {"text": "x", "messages": [{"role": "user", "content": "y"}]}, "one of the two"),
-        ("remember", {"messages": [{"role": "user"}]}, "message 1 is a mapping"),
+        ("remember", {"messages": [{"role": "user"}]}, "message 1 must be a mapping"),
         ("remember", {"text": "x", "session": "s" * 101}, "at most 100 characters"),
         ("remember", {"text": "x", "metadata": {"memory": 1}}, "rename yours"),
         ("supersede", {"id": "nowhere", "text": "x"}, "no note with the id 'nowhere'"),
