@@ -73,6 +73,7 @@ types: $(ALL_READY)  ## Check types, strictly
 	$(BIN)/mypy
 
 docs: $(READY)  ## Regenerate the generated pages
+	$(BIN)/python docs/generate_async_stubs.py
 	$(BIN)/python docs/generate_cli.py
 	$(BIN)/python docs/generate_file_format.py
 	$(BIN)/python benchmarks/quality/page.py

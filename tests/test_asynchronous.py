@@ -1,10 +1,13 @@
-"""The asynchronous twins: all that Store and Memory can, without holding up the event loop."""
+"""AsyncStore, AsyncMemory and AsyncWriter: what Store, Memory and Writer do, without blocking the event loop."""
 
 import asyncio
 import contextlib
 import inspect
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -37,16 +40,19 @@ def path(tmp_path):
     return tmp_path / "store.db"
 
 
+CLASSES = [(AsyncStore, Store), (AsyncMemory, Memory), (AsyncWriter, Writer)]
+
+
 def public(of: type) -> list[str]:
     return [name for name, _ in inspect.getmembers(of, inspect.isfunction) if not name.startswith("_")]
 
 
-@pytest.mark.parametrize(("twin", "sync"), [(AsyncStore, Store), (AsyncMemory, Memory), (AsyncWriter, Writer)])
-def test_each_public_method_has_its_twin_with_docstring_and_signature(twin, sync):
-    names = public(sync)
+@pytest.mark.parametrize(("threaded", "sync"), CLASSES)
+def test_every_public_method_is_there_with_docstring_and_signature(threaded, sync):
+    names = set(public(sync)) - {"snapshot"}
     assert names
     for name in names:
-        theirs, ours = getattr(sync, name), getattr(twin, name)
+        theirs, ours = getattr(sync, name), getattr(threaded, name)
         assert ours is not theirs, name
         if name == "close":
             assert inspect.iscoroutinefunction(ours)
@@ -57,12 +63,75 @@ def test_each_public_method_has_its_twin_with_docstring_and_signature(twin, sync
         assert awaited or name in {"writer", "unlogged"}, name
 
 
-def test_nothing_of_the_classes_is_hidden_from_completion(path):
-    assert set(public(Store)) <= set(dir(AsyncStore(path)))
+def test_completion_offers_every_method(path):
+    assert set(public(Store)) - {"snapshot"} <= set(dir(AsyncStore(path)))
     assert set(public(Memory)) <= set(dir(AsyncMemory(path)))
 
 
-async def test_a_new_public_method_gets_its_twin_by_itself(path):
+async def test_what_belongs_to_one_thread_is_reached_by_run(path):
+    async with AsyncStore(path, embedder="none") as store:
+        await store.add(["one", "two"])
+
+        def read(plain: Store) -> tuple[int, int]:
+            with plain.snapshot():
+                return plain.count(), plain.chunks.count()
+
+        assert await store.run(read) == (2, 2)
+        for name in ("snapshot", "chunks", "embeddings", "learning"):
+            assert name not in dir(store)
+            with pytest.raises(AttributeError, match="run"):
+                getattr(store, name)
+
+
+# Types
+
+ROOT = Path(__file__).parents[1]
+CALLS = """
+from collections.abc import AsyncIterator
+import hybridstore as hs
+
+async def use(store: hs.AsyncStore, memory: hs.AsyncMemory) -> None:
+"""
+RIGHT = [
+    'results: hs.Results = await store.search("x", limit=3, mode="keyword")',
+    "documents: AsyncIterator[hs.Document] = store.documents()",
+    'async with store.writer() as writer, store.unlogged(): await writer.add(hs.Document(text="x"))',
+    'number: int = await store.run(lambda plain: plain.chunks.count()) + len(await memory.recall("x", max_tokens=9))',
+]
+WRONG = [
+    ('await store.serch("x")', 'has no attribute "serch"'),
+    ('await store.search("x", limit="oops")', "incompatible type"),
+    ("async for document in store.search('x'): ...", "__aiter__"),
+    ("wrong: int = store.count()", "Incompatible types"),
+    ("store.snapshot()", 'has no attribute "snapshot"'),
+    ('await memory.recall("x", max_token=9)', 'Unexpected keyword argument "max_token"'),
+    ('hs.AsyncStore("x.db", embeder="none")', 'Unexpected keyword argument "embeder"'),
+]
+
+
+def test_the_stub_is_what_the_generator_writes():
+    generator = [sys.executable, str(ROOT / "docs" / "generate_async_stubs.py"), "--check"]
+    ran = subprocess.run(generator, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_a_type_checker_accepts_right_calls_and_rejects_each_wrong_one(tmp_path):
+    lines = [*RIGHT, *(call for call, _ in WRONG)]
+    snippet = tmp_path / "snippet.py"
+    snippet.write_text(CALLS + "".join(f"    {line}\n" for line in lines), encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--follow-imports=silent", str(snippet)]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    first = CALLS.count("\n") + 1
+    errors = {int(line.split(":")[1]) - first: line for line in ran.stdout.splitlines() if ": error:" in line}
+    assert sorted(errors) == list(range(len(RIGHT), len(lines))), ran.stdout + ran.stderr
+    for place, (_, message) in enumerate(WRONG, start=len(RIGHT)):
+        assert message in errors[place]
+
+
+# Calls
+
+
+async def test_a_new_public_method_needs_no_registration(path):
     class Louder(Store):
         def shout(self, text: str) -> str:
             """Shout."""

@@ -62,7 +62,7 @@ class HybridStoreVectorStore(Holder, VectorStore):
     def __init__(
         self, store: Store | str | os.PathLike[str], embedding: Embeddings | None = None, *, mode: str = "hybrid"
     ) -> None:
-        self.hold(store)
+        self._hold(store)
         self._embedding, self._mode = embedding, mode
         try:
             _see_that_they_belong_together(self.store, embedding, mode)

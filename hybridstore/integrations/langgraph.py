@@ -98,7 +98,7 @@ class HybridStoreMemory(Holder, BaseStore):
         self._embeddings = None if told.get("embed") is None else ensure_embeddings(told["embed"])
         self._fields, self._dims = list(told.get("fields") or ["$"]), told.get("dims")
         self.ttl_config, self._swept = ttl, 0.0
-        self.hold(store)
+        self._hold(store)
         try:
             self._memories = Memories(self.store, mode, given=self._embeddings is not None)
         except BaseException:

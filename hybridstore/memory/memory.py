@@ -61,7 +61,7 @@ class Memory(Holder):
         own = {"embedder": embedder, "language": language, "threads": threads}
         if isinstance(path_or_store, Store) and any(value is not None for value in own.values()):
             raise InputError("an open store has its embedder and language; pass these when opening it")
-        self.hold(path_or_store, **own)
+        self._hold(path_or_store, **own)
         self._space = NoteSpace(self.store, owner, clock)
         self._token_counter = TokenCounter(self.store, count_tokens)
         self._swept = float("-inf")

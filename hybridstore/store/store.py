@@ -401,7 +401,7 @@ class Store:
     @property
     def folder(self) -> Path | None:
         """Where files made for this store may be put; None where there is no such place."""
-        return Path(self._backend.path).absolute().parent
+        return None if self.location == ":memory:" else Path(self.location).absolute().parent
 
     def snapshot(self) -> AbstractContextManager[None]:
         """Make all reads of this thread in the block see one state of the store, whatever others write meanwhile."""

@@ -10,12 +10,12 @@ from hybridstore.store.store import Store
 
 
 class Holder:
-    """A context manager with a `store`; `hold` it first."""
+    """A context manager with a `store`; `__init__` calls `_hold`."""
 
     store: Store
     _opened: bool
 
-    def hold(self, given: Store | str | os.PathLike[str], **options: Any) -> None:
+    def _hold(self, given: Store | str | os.PathLike[str], **options: Any) -> None:
         """Take a store, or open the file of this path with these options of `open`."""
         self.store = given if isinstance(given, Store) else open_store(given, **options)
         self._opened = self.store is not given

@@ -61,6 +61,8 @@ class Writer:
     one step at the end, which must fit into memory.
     """
 
+    report: AddReport
+
     def __init__(
         self,
         backend: Backend,
