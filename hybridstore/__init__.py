@@ -22,6 +22,10 @@ from hybridstore.errors import (
     MissingExtra,
     ModelUnavailable,
     NotFound,
+    StoreBusy,
+    StoreDamaged,
+    StoreRefused,
+    Unsupported,
 )
 from hybridstore.records import AddReport, Document, Hit, Results, Trace
 
@@ -53,7 +57,11 @@ __all__ = [
     "NotFound",
     "Results",
     "Store",
+    "StoreBusy",
+    "StoreDamaged",
+    "StoreRefused",
     "Trace",
+    "Unsupported",
     "field",
     "open",
 ]

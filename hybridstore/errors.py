@@ -2,11 +2,15 @@
 
 HybridstoreError
 ├── InputError            (also ValueError)   an argument, document, vector or filter is not usable
-├── NotFound              (also KeyError)     no such document, chunk or model
-├── FileRefused                               the file is not ours, newer than we are, or cannot be opened
-├── FileDamaged                               SQLite or `check` found the file damaged
-├── FileBusy                                  another process kept the file locked too long
-├── EmbedderMismatch                          the embedder at hand is not the one the file was filled with
+├── NotFound              (also KeyError)     no such document, chunk or model version
+├── StoreRefused                              the store is not ours, newer than this version, or cannot be opened
+│   └── FileRefused                           the same of a file
+├── StoreDamaged                              the database or `check` found the store damaged
+│   └── FileDamaged                           the same of a file
+├── StoreBusy                                 another process kept the store locked too long
+│   └── FileBusy                              the same of a file
+├── Unsupported                               this kind of store cannot do that
+├── EmbedderMismatch                          the embedder in use is not the one the store was filled with
 ├── ModelUnavailable                          a model's files cannot be found, fetched or trusted
 └── MissingExtra          (also ImportError)  an optional dependency is not installed
 """
@@ -15,7 +19,7 @@ from __future__ import annotations
 
 
 class HybridstoreError(Exception):
-    """The base of them all: catch this to catch everything hybridstore raises on purpose."""
+    """The base of all of them: catch this to catch everything that hybridstore raises on purpose."""
 
 
 class InputError(HybridstoreError, ValueError):
@@ -23,7 +27,7 @@ class InputError(HybridstoreError, ValueError):
 
 
 class NotFound(HybridstoreError, KeyError):  # noqa: N818 - reads as a sentence: raise NotFound
-    """No document has this id, or nothing else of the kind that `reason` names."""
+    """No document has this id; or `reason` says what else does not exist."""
 
     def __init__(self, document_id: str, reason: str | None = None) -> None:
         self.document_id = document_id
@@ -35,35 +39,73 @@ class NotFound(HybridstoreError, KeyError):  # noqa: N818 - reads as a sentence:
         return str(self.args[0])
 
 
-class FileRefused(HybridstoreError):  # noqa: N818
-    """The file was left as it was: it is not a hybridstore file, or one this version cannot use."""
+class StoreRefused(HybridstoreError):  # noqa: N818
+    """The store was left unchanged: it is not a hybridstore, or this version cannot use it.
 
-    def __init__(self, path: str, reason: str) -> None:
-        self.path, self.reason = path, reason
-        super().__init__(f"{path}: {reason}")
+    `location` is the path or address, as `Backend.location` writes it.
+    """
+
+    def __init__(self, location: str, reason: str) -> None:
+        self.location, self.reason = location, reason
+        super().__init__(f"{location}: {reason}")
 
 
-class FileDamaged(HybridstoreError):  # noqa: N818
+class FileRefused(StoreRefused):
+    """The file was left unchanged: it is not a hybridstore file, or it cannot be read or written."""
+
+    @property
+    def path(self) -> str:
+        """The file's path; the same as `location`."""
+        return self.location
+
+
+class StoreDamaged(HybridstoreError):  # noqa: N818
+    """The store's content contradicts itself."""
+
+    def __init__(self, location: str, reason: str) -> None:
+        self.location, self.reason = location, reason
+        super().__init__(f"{location}: {reason}; run `hybridstore --db {location} check --repair`, or restore a backup")
+
+
+class FileDamaged(StoreDamaged):
     """The file's content contradicts itself."""
 
-    def __init__(self, path: str, reason: str) -> None:
-        self.path, self.reason = path, reason
-        super().__init__(f"{path}: {reason}; run `hybridstore --db {path} check --repair`, or restore a backup")
+    @property
+    def path(self) -> str:
+        """The file's path; the same as `location`."""
+        return self.location
 
 
-class FileBusy(HybridstoreError):  # noqa: N818
-    """Another process held the write lock for longer than we were told to wait."""
+class StoreBusy(HybridstoreError):  # noqa: N818
+    """Another process held the write lock for longer than `waited` seconds, the time that was allowed."""
 
-    def __init__(self, path: str, waited: float) -> None:
-        self.path, self.waited = path, waited
+    def __init__(self, location: str, waited: float) -> None:
+        self.location, self.waited = location, waited
         super().__init__(
-            f"{path}: another process has been writing for {waited:.0f} s; nothing was changed, try again, "
+            f"{location}: another process has been writing for {waited:.0f} s; nothing was changed, try again, "
             "or open with a longer busy_timeout="
         )
 
 
+class FileBusy(StoreBusy):
+    """Another process held the file's write lock for too long."""
+
+    @property
+    def path(self) -> str:
+        """The file's path; the same as `location`."""
+        return self.location
+
+
+class Unsupported(HybridstoreError):  # noqa: N818
+    """This kind of store cannot do what was asked; `reason` says why, as its `capabilities` do."""
+
+    def __init__(self, location: str, reason: str) -> None:
+        self.location, self.reason = location, reason
+        super().__init__(f"{location}: {reason}")
+
+
 class EmbedderMismatch(HybridstoreError):  # noqa: N818
-    """The file's vectors come from another embedder than the one at hand."""
+    """The store's vectors were made by another embedder than the one in use."""
 
     def __init__(self, stored: str, given: str) -> None:
         self.stored, self.given = stored, given

@@ -75,7 +75,11 @@ def test_every_error_is_in_the_drawn_tree_and_says_what_it_is(error):
         (errors.NotFound("a"), {"document_id": "a"}, "hybridstore list"),
         (errors.FileRefused("f.db", "is odd"), {"path": "f.db", "reason": "is odd"}, "f.db: is odd"),
         (errors.FileDamaged("f.db", "is torn"), {"path": "f.db"}, "check --repair"),
-        (errors.FileBusy("f.db", 3.0), {"waited": 3.0}, "busy_timeout="),
+        (errors.FileBusy("f.db", 3.0), {"waited": 3.0, "path": "f.db", "location": "f.db"}, "busy_timeout="),
+        (errors.StoreRefused("pg://db", "is odd"), {"location": "pg://db", "reason": "is odd"}, "pg://db: is odd"),
+        (errors.StoreDamaged("pg://db", "is torn"), {"location": "pg://db"}, "check --repair"),
+        (errors.StoreBusy("pg://db", 3.0), {"location": "pg://db", "waited": 3.0}, "busy_timeout="),
+        (errors.Unsupported("pg://db", "cannot"), {"location": "pg://db", "reason": "cannot"}, "pg://db: cannot"),
         (errors.EmbedderMismatch("a@1", "b@2"), {"stored": "a@1", "given": "b@2"}, "reembed --embedder b`"),
         (errors.ModelUnavailable("m", "is gone"), {"model": "m"}, "is gone"),
         (

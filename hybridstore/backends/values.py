@@ -1,4 +1,4 @@
-"""The values that travel between the store and a backend: what is written, what is shown, what is known."""
+"""The values that a store and its backend exchange: documents to write, passages to show, facts about the store."""
 
 from __future__ import annotations
 
@@ -20,20 +20,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """Which embedder made a set of vectors: its fingerprint, how to find it again, the vectors' length."""
+    """The embedder that made a set of vectors: its fingerprint, the name it is loaded by, the vectors' length."""
 
     fingerprint: str
     reference: str
     dim: int
 
 
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """The embeddings of a store: the one searched, one being built beside it, one that was searched before and kept."""
+
+    active: Embedding | None = None
+    building: Embedding | None = None
+    kept: Embedding | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """What a store measured about its own vectors, without any judgment; what it was measured with.
+    """What a store measured about its own vectors, without judgments, and the fingerprint of their embedder.
 
-    `power` says how well the vectors tell chunks apart: asked with eight words of its own, a chunk's cosine stands so
-    many standard deviations above those of other chunks. `chance` is the best cosine that a question from anywhere
-    finds here, on average, and `spread` one standard deviation of a question's cosines. `chunks` counts what there was.
+    `power` is how well the vectors separate chunks: searched for by eight of its own words, a chunk's cosine is that
+    many standard deviations above the mean of other chunks. `chance` is the mean of the best cosine that an unrelated
+    query gets, `spread` one standard deviation of a query's cosines. `chunks` is how many the store had.
     """
 
     fingerprint: str
@@ -58,47 +67,54 @@ class SearchState:
     revision: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What this kind of store cannot do, and why: a sentence for people, None for what it can do."""
+
+    backup: str | None = None  # copy itself to a file
+    erasure: str | None = None  # prove that no byte of a purged document is left
+
+
 class Outdated(LookupError):  # noqa: N818 - it is caught and mended, never shown
-    """What an entry without chunks said is stored is not stored any more: look again. Nothing was written."""
+    """An entry without chunks claims that its content is stored, and it is not any more. Nothing was written."""
 
 
 class Conflict(LookupError):  # noqa: N818 - it is caught and mended, never shown
-    """What is stored is not what was to be replaced, or removed: read it again, then decide. Nothing was written.
+    """The stored document is not the one to be replaced or removed: read it again, then decide. Nothing was written.
 
-    `stored` is the content digest that is there, None where nothing is; `replaces` the one that was to be there.
+    `stored` is the content digest that is stored, None where nothing is; `replaces` is the one that was expected.
     """
 
     def __init__(self, document_id: str, replaces: bytes | None, stored: bytes | None) -> None:
         self.document_id, self.replaces, self.stored = document_id, replaces, stored
-        expected, there = ("nothing" if each is None else each.hex() for each in (replaces, stored))
-        super().__init__(f"under {document_id!r} {expected} was to be stored, but {there} is")
+        expected, actual = ("nothing" if digest is None else digest.hex() for digest in (replaces, stored))
+        super().__init__(f"document {document_id!r}: expected {expected} to be stored, but it is {actual}")
 
 
 class Whatever(Enum):
-    """The type of ANYTHING alone, so that None can mean that nothing is stored."""
+    """The type of ANYTHING, so that None can mean that nothing is stored."""
 
     ANYTHING = "anything"
 
 
 ANYTHING: Final = Whatever.ANYTHING
-"""An entry that replaces this is written whatever is stored under its id."""
+"""An entry with this as `replaces` is written regardless of what is stored under its id."""
 
 
 def check_replaces(document_id: str, replaces: bytes | Whatever | None, stored: bytes | None) -> None:
-    """Raise Conflict unless the content digest that is stored (None: nothing is) is the one that is to give way."""
+    """Raise Conflict unless the stored content digest (None: nothing is stored) is the one to be replaced."""
     if replaces is not ANYTHING and replaces != stored:
         raise Conflict(document_id, replaces, stored)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A document ready to be written: its id is set, its text is cut, its chunks are embedded (or not).
+    """A document ready to be written: with its id, its chunks, and their vectors if there are any.
 
-    `digest` stands for all of the content: an entry whose digest is already stored is not written again. Whoever
-    knows that it is stored may leave out the chunks.
-    `chunk_digests` stand for what was embedded, so that vectors can be reused. `vectors` is float32 (n, dim) of
-    unit norm in the chunks' order, or None. `replaces` is the digest that must be stored under its id when it is
-    written, None if nothing may be; anything may by default.
+    `digest` stands for all of the content: an entry whose digest is already stored is not written again, and where that
+    is known the chunks may be left out. `chunk_digests` stand for what was embedded, so that vectors can be reused.
+    `vectors` is float32 (n, dim) of unit norm in the chunks' order, or None. `replaces` is the digest that must be
+    stored under the id when the entry is written, None if nothing may be; by default anything may.
     """
 
     document: Document
@@ -112,7 +128,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A chunk as it is shown: its text and what its document says about it."""
+    """A chunk as it is shown: its text, its place, and its document's title, uri and metadata."""
 
     chunk: int
     document_id: str
@@ -127,9 +143,9 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class ChunkChange:
-    """One line of the change log: the chunks first..last (inclusive) were "added", "removed" or "embedded".
+    """One line of a change log: the chunks first..last (inclusive) were "added", "removed" or "embedded".
 
-    An added chunk may have its vector from the start; "embedded" ones got theirs later.
+    An added chunk may have a vector from the start; an "embedded" one got its vector later.
     """
 
     revision: int
@@ -140,7 +156,7 @@ class ChunkChange:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What a store holds. `kept` is the embedding that can be gone back to, `model` the active version's number."""
+    """What a store holds. `kept` is an earlier embedding that can be restored, `model` the active version's number."""
 
     documents: int
     chunks: int
@@ -160,7 +176,7 @@ class Stats:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something `check` found: what is wrong, how often, a few examples, and whether `repair` mends it."""
+    """Something that `check` found: what is wrong, how often, a few examples, and whether `repair` repaired it."""
 
     what: str
     count: int
@@ -170,10 +186,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Residue:
-    """A place where something of a purged document still stands: the file, of what it is, its first byte there.
+    """A place where bytes of a purged document are left: the file, what they are of, the offset of the first one.
 
     `what` is "text", "title", "uri", "id", "metadata", "heading", "source", "digest", "vector", "code" or "keyword".
-    `offset` is None for a word that the keyword index holds, which may write it in parts.
+    `offset` is None for a word in the keyword index, which may be written in parts.
     """
 
     file: str
@@ -182,15 +198,15 @@ class Residue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Purged:
-    """What a purge did, and what a look at the files' bytes found afterwards.
+class PurgeReport:
+    """What a purge removed, and what a search of the files' bytes found afterwards.
 
-    `documents`, `chunks` and `questions` are how many went, `missing` the ids that named nothing. `clean` is True where
-    the file was written anew, its write-ahead log emptied and nothing found, None where nobody looked; `wal_clean`
-    tells of the log alone. `needles` pieces were looked for in the `files` (name, bytes); `excluded` of them were
-    found, but what is left in the store holds them too, and `unsearched` others are too short, or too plain, to tell
-    anything. `residues` are the first hundred places of each kind in each file. `remedy` says what is to be done, ""
-    where nothing is.
+    `documents`, `chunks` and `questions` are how many were removed, `missing` the ids that named nothing. `clean` is
+    True where the store was rewritten, its write-ahead log emptied and nothing found, None where nothing was verified;
+    `wal_clean` is about the log alone. `needles` pieces were searched for in the `files` (name, bytes); `excluded` of
+    them were found, but are also part of documents that remain, and `unsearched` others are too short or too common to
+    prove anything. `residues` are the first hundred places of each kind in each file. `remedy` says what is to be done,
+    "" where nothing is.
     """
 
     documents: int
@@ -210,7 +226,7 @@ class Purged:
 
 @dataclass(frozen=True, slots=True)
 class Restriction:
-    """Which chunks a query may find at all, in either leg: those for which all that is told here holds."""
+    """Which chunks a query may find at all, in either leg: those that meet all of these conditions."""
 
     where: Filter | None = None
     phrases: tuple[tuple[str, ...], ...] = ()
@@ -223,7 +239,7 @@ class Restriction:
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """A whole document as it is stored, for `get` and `export`."""
+    """A whole document as it is stored."""
 
     document: Document
     chunks: tuple[Chunk, ...]

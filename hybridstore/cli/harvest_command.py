@@ -139,9 +139,9 @@ def harvest(
             if (written := triple_output.write(store, jsonl)) is not None:
                 say(f"Wrote {count(written, 'triple')} to {jsonl}.")
         elif asked:
-            triple_output.print_asked(learning.asked(), as_json=as_json)
+            triple_output.print_asked(learning.query_log(), as_json=as_json)
         elif forget or forget_asked:
-            forgotten = learning.drop_triples() if forget else learning.forget_asked()
+            forgotten = learning.drop_triples() if forget else learning.forget_queries()
             _tell_forgotten(forgotten, "triple" if forget else "question", as_json=as_json)
         else:
             _harvest(target, store, as_json=as_json, **options)

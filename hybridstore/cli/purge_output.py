@@ -10,12 +10,12 @@ import click
 from hybridstore.cli.terminal import count, printable, size
 
 if TYPE_CHECKING:
-    from hybridstore.backends.values import Purged
+    from hybridstore.backends.values import PurgeReport
 
 _PLACES = 10  # told of what is left
 
 
-def print_purged(report: Purged, unknown: Sequence[str]) -> None:
+def print_purged(report: PurgeReport, unknown: Sequence[str]) -> None:
     """Print it in plain words; `unknown` are the ids that named no note, or none any more."""
     questions = f", and {count(report.questions, 'question')} that held words of them" if report.questions else ""
     said = [f"Purged {count(report.documents, 'note')}{questions}."]
@@ -35,7 +35,7 @@ def print_purged(report: Purged, unknown: Sequence[str]) -> None:
         click.echo(printable(line))
 
 
-def _found(report: Purged) -> str:
+def _found(report: PurgeReport) -> str:
     if report.clean is None:
         return "Nobody looked whether anything is left (--no-verify)."
     files = " and ".join(f"{name} ({size(length)})" for name, length in report.files)

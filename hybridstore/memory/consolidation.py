@@ -191,7 +191,7 @@ def _absorbing(kept: Note, others: Sequence[Note]) -> Note:
 def _move_feedback(space: NoteSpace, written: Sequence[Cluster]) -> None:
     """Move feedback from superseded notes to the kept ones, which are found from now on."""
     chunks = _chunks(space, [note.uri for cluster in written for note in (cluster.kept, *cluster.others)])
-    space.store.learning.hand_over(
+    space.store.learning.move_feedback(
         {
             old: new
             for cluster in written

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hybridstore import filters
-from hybridstore.backends.values import Purged
+from hybridstore.backends.values import PurgeReport
 from hybridstore.errors import InputError
 from hybridstore.filters import Filter
 from hybridstore.memory.history import with_versions
@@ -57,7 +57,7 @@ def forget(space: NoteSpace, target: Target, *, dry_run: bool, everything: bool)
     return space.change(decide)
 
 
-def purge(space: NoteSpace, target: Target, *, verify: bool, everything: bool) -> Purged:
+def purge(space: NoteSpace, target: Target, *, verify: bool, everything: bool) -> PurgeReport:
     """Erase notes, including those with these ids that were forgotten before, so that no byte of them is left."""
     if isinstance(target, Mapping | Filter) or (target is None and everything):
         documents = [stored.note.uri for stored in _passing(space, target, everything=everything)]

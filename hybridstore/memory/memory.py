@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hybridstore.backends.values import Purged
+from hybridstore.backends.values import PurgeReport
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import InputError
 from hybridstore.filters import Filter
@@ -206,7 +206,7 @@ class Memory(Holder):
         """
         return forgetting.forget(self._space, target, dry_run=dry_run, everything=everything)
 
-    def purge(self, target: Target, *, verify: bool = True, everything: bool = False) -> Purged:
+    def purge(self, target: Target, *, verify: bool = True, everything: bool = False) -> PurgeReport:
         """Remove notes so that no byte of them is left in the file: text, words, vectors, log entries and triples.
 
         Takes the same targets as `forget`; ids that were forgotten before are erased too. With `verify` the file is

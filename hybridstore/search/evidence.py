@@ -45,10 +45,11 @@ def gather(  # noqa: PLR0917 - all that the legs found out
     `background` is what the store measured about its vectors; without it there is no relevance.
     """
     chunks = np.union1d(keyword.chunks, vector.chunks)
-    held, covered = words.held(chunks)
+    impacts, cosines = backend.evidence(chunks, words.terms, query)
+    held, covered = words.held(impacts)
     deviations, relevance = np.zeros(len(chunks)), None
-    if query is not None and len(chunks):
-        cosines = _cosines(backend, vector, query, chunks)
+    if query is not None and cosines is not None and len(chunks):
+        cosines[chunks.searchsorted(vector.chunks)] = vector.scores  # the leg's own are the more exact ones
         mean, deviation = at_large(backend.sample()[1] @ query)
         deviations = np.nan_to_num((cosines - mean) / deviation)
         if background is not None:
@@ -67,7 +68,9 @@ def at_large(cosines: NDArray[np.float32]) -> tuple[float, float]:
 
 
 class KeywordEvidence:
-    """How strongly chunks hold a query's words, measured by the best of the candidates it was made with.
+    """How strongly chunks hold a query's words, measured by the best of the candidates.
+
+    `total` is how many chunks the store has; `terms` are those of the query whose impacts count.
 
     With s = Σ count · weight · impact: s / √(the best s · the most it could be), of which three thirteenths are the
     share. The geometric mean of best and most keeps a weak best match weak without leaving long questions nothing. A
@@ -76,9 +79,7 @@ class KeywordEvidence:
     Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009), and an identifier's counts twice.
     """
 
-    def __init__(self, backend: Backend, terms: Sequence[Term]) -> None:
-        self._backend = backend
-        total = backend.indexed()
+    def __init__(self, terms: Sequence[Term], total: int) -> None:
         asked = [term for term in terms if term.used or term.idf > _LEAST_IDF]
         idf = np.array(
             [math.log1p((total - each.document_frequency + 0.5) / (each.document_frequency + 0.5)) for each in asked]
@@ -88,32 +89,21 @@ class KeywordEvidence:
         weight *= np.array([_MEANT if _IDENTIFIER.search(term.text) else 1.0 for term in asked])
         counted = weight * np.array([term.count for term in asked])
         found = [n for n, term in enumerate(asked) if term.document_frequency]
-        self._found = [asked[n] for n in found]
+        self.terms = [asked[n] for n in found]
         self._weight, self._counted = weight[found], counted[found]
         self._all, self._most, self._best = weight.sum() + _NO_WORDS, counted.sum() + _NO_WORDS, 0.0
 
-    def held(self, chunks: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Give how strongly each chunk holds the words, and the share of them it holds, both (n,) from 0 to 1.
+    def held(self, impacts: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return how strongly chunks hold the words, by the impacts (n, t) of `terms`, and the share they hold, (n,).
 
-        The best is the best of all chunks it was asked about so far, so ask about the candidates first.
+        Both from 0 to 1. The best is the best of all chunks of all calls so far, so begin with the candidates.
         """
-        if not self._found or not len(chunks):
-            return np.zeros(len(chunks)), np.zeros(len(chunks))
-        impacts = self._backend.impacts(self._found, chunks)
+        if not impacts.size:
+            return np.zeros(len(impacts)), np.zeros(len(impacts))
         sums = impacts @ self._counted
         self._best = max(self._best, float(sums.max()), 1e-12)
         covered = (impacts > 0) @ self._weight / self._all
         return (sums / np.sqrt(self._best * self._most) + _COVERED * covered) / (1 + _COVERED), covered
-
-
-def _cosines(
-    backend: Backend, vector: Ranking, query: NDArray[np.float32], chunks: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    cosines = np.full(len(chunks), np.nan)
-    cosines[chunks.searchsorted(vector.chunks)] = vector.scores
-    unknown = np.flatnonzero(np.isnan(cosines))
-    cosines[unknown] = backend.cosines(query, chunks[unknown])
-    return cosines
 
 
 def relevance_of(

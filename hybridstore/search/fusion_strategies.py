@@ -9,7 +9,7 @@ import numpy as np
 
 from hybridstore.backends.keyword_scoring import K1
 from hybridstore.backends.protocols import Backend
-from hybridstore.backends.values import Restriction
+from hybridstore.backends.values import Restriction, SearchState
 from hybridstore.errors import InputError
 from hybridstore.records import Evidence, Ranking, Term
 from hybridstore.search import leg_weights, neighbours, rank_fusion
@@ -48,17 +48,16 @@ class Fused:
     power: float | None = None
 
 
-def fuse(backend: Backend, request: Request, found: LegResults) -> Fused:
+def fuse(backend: Backend, request: Request, state: SearchState, found: LegResults) -> Fused:
     """Make one ranking of two, or give the only one."""
     keyword, vector = found.keyword, found.vector
     if request.mode != "hybrid":
         return Fused(keyword or vector or EMPTY, (float(keyword is not None), float(vector is not None)))
     if keyword is None or vector is None or not len(vector):
         return _words_alone(request, keyword or EMPTY, found.terms)
-    evidence = background = None
+    evidence, background = None, state.calibration
     if request.fusion == "adaptive" or request.min_relevance is not None:
-        background = request.calibration or backend.background()
-        words = KeywordEvidence(backend, found.terms)
+        words = KeywordEvidence(found.terms, state.chunks)
         evidence = gather(backend, keyword, vector, words, found.query, background)
     if request.fusion == "adaptive" and evidence is not None:
         power = None if background is None else background.power
@@ -75,7 +74,7 @@ def fuse(backend: Backend, request: Request, found: LegResults) -> Fused:
     weights = (1.0, 1.0)
     if request.fusion == "idf-rrf":
         used = [term for term in found.terms if term.used]
-        weights = leg_weights.by_idf(used, backend.indexed(), len(found.text.split()))
+        weights = leg_weights.by_idf(used, state.chunks, len(found.text.split()))
     return Fused(rank_fusion.rrf(keyword, vector, weights), weights, evidence)
 
 

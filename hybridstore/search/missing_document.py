@@ -55,7 +55,7 @@ def follow(trace: Trace, backend: Backend, analyser: Analyser, search: FailedSea
     backend.get(document_id)  # raises NotFound, with what to do
     chunks: set[int] = set()
     for reason, restriction in _restrictions(trace, backend, analyser, search):
-        left = set(backend.chunks_of(document_id, restriction))
+        left = set(_chunks(backend, document_id, restriction))
         if not left:
             remedy = None if chunks else _unfiltered(backend, search, document_id)
             hint = f" Without the filter it is shown{_also(remedy, 'where')}." if remedy else ""
@@ -85,10 +85,14 @@ def _restrictions(
         yield why, Restriction(where, occurring, excluded, trace.matching[:count])
 
 
+def _chunks(backend: Backend, document_id: str, restriction: Restriction) -> list[int]:
+    return backend.chunks_of([document_id], restriction).get(document_id, [])
+
+
 def _unfiltered(backend: Backend, search: FailedSearch, document_id: str) -> Changes | None:
     if search.where is None:
         return None
-    return remedies.working(search, document_id, backend.chunks_of(document_id, Restriction()), {"where": None})
+    return remedies.working(search, document_id, _chunks(backend, document_id, Restriction()), {"where": None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,5 +272,5 @@ def _left_out(trace: Trace, backend: Backend, document_id: str) -> str:
     """Say how many more chunks of a document that was found per_document left out."""
     if trace.selection is None or not trace.selection.capped:
         return ""
-    more = len(set(trace.selection.capped).intersection(backend.chunks_of(document_id, Restriction())))
+    more = len(set(trace.selection.capped).intersection(_chunks(backend, document_id, Restriction())))
     return f" {more} more of its chunks were left out by per_document={trace.selection.per_document}." if more else ""

@@ -75,7 +75,7 @@ def _lines(
     found = dict.fromkeys(backend.documents_of(best))
     pool = dict.fromkeys(near for id_ in found for near in around(id_))
     standing = {id_: around(id_) for id_ in pool}
-    chunks = backend.chunks_among(list(dict.fromkeys(id_ for line in standing.values() for id_ in line)), restriction)
+    chunks = backend.chunks_of(list(dict.fromkeys(id_ for line in standing.values() for id_ in line)), restriction)
     lines = []
     for id_, line in standing.items():
         run = [chunk for near in line for chunk in chunks.get(near, ())]
@@ -100,8 +100,10 @@ def _with(  # noqa: PLR0917 - as above
     """Give the evidence with more candidates, each judged by itself; `usual` is what `at_large` gave."""
     if not len(new):
         return evidence
-    held, covered = words.held(new)
-    cosines, (mean, deviation) = backend.cosines(query, new), usual
+    impacts, cosines = backend.evidence(new, words.terms, query)
+    if cosines is None:  # only without a query's vector
+        return evidence
+    (held, covered), (mean, deviation) = words.held(impacts), usual
     order = np.concatenate([evidence.chunks, new]).argsort()
     relevance = evidence.relevance
     if relevance is not None and background is not None:

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 from hybridstore.backends.protocols import Backend
-from hybridstore.backends.values import Restriction
+from hybridstore.backends.values import Restriction, SearchState
 from hybridstore.filters import Filter
 from hybridstore.records import Evidence, Hit, Ranking, Term, Trace
 from hybridstore.search.fusion_strategies import EMPTY, LegResults, fuse, relevant
@@ -27,6 +27,7 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
     embedded = request.embed(asked.text) if request.mode != "keyword" else None
     clock.lap("embed")
     with backend.snapshot():
+        state = _state(backend, request)
         asked, restriction = _satisfiable(backend, asked, request, notes)
         keyword_ranking = vector_ranking = vector = model = None
         terms: tuple[Term, ...] = ()
@@ -34,20 +35,18 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
             keyword_ranking, terms = backend.match(asked.keyword, request.candidates, restriction)
         clock.lap("keyword")
         if embedded is not None:
-            version = backend.learning.model() if request.model == ACTIVE else request.model
-            vector, model = transformed(version, backend.embedding(), *embedded)
+            vector, model = transformed(state.model, state.embedding, *embedded)
             vector_ranking = backend.nearest(vector, request.candidates, restriction)
         elif request.mode != "keyword" and asked.text.strip():
-            why = "has no vectors" if backend.embedding() is None else "was opened without an embedder"
+            why = "has no vectors" if state.embedding is None else "was opened without an embedder"
             what = "only keywords were" if request.mode == "hybrid" else "nothing was"
             notes.append(f"The store {why}, so {what} searched.")
         clock.lap("vector")
         found = LegResults(asked.text, keyword_ranking, vector_ranking, terms, vector, restriction)
-        fused = fuse(backend, request, found)
+        fused = fuse(backend, request, state, found)
         clock.lap("fuse")
         chosen = choose(backend, relevant(fused, request.min_relevance, notes), request.limit, request.wanted)
         clock.lap("fetch")
-        revision = backend.revision()
     return Trace(
         query=request.query,
         mode=request.mode,
@@ -64,7 +63,7 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
         hits=_hits(chosen, keyword_ranking, vector_ranking, fused.evidence),
         timings=clock.laps,
         notes=tuple(notes),
-        revision=revision,
+        revision=state.revision,
         selection=chosen.selection,
         evidence=fused.evidence,
         ignored=asked.ignored,
@@ -73,6 +72,15 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
         matching=asked.keyword.matching,
         model=model,
     )
+
+
+def _state(backend: Backend, request: Request) -> SearchState:
+    """Return the store's state, with the model version and the calibration that the request brings for a trial."""
+    state = backend.state()
+    if request.model == ACTIVE and request.calibration is None:
+        return state
+    model = state.model if request.model == ACTIVE else request.model
+    return replace(state, model=model, calibration=request.calibration or state.calibration)
 
 
 def _satisfiable(backend: Backend, asked: Plan, request: Request, notes: list[str]) -> tuple[Plan, Restriction]:

@@ -8,21 +8,21 @@ from typing import Any
 
 from hybridstore.errors import (
     EmbedderMismatch,
-    FileBusy,
-    FileDamaged,
-    FileRefused,
     HybridstoreError,
     MissingExtra,
     ModelUnavailable,
+    StoreBusy,
+    StoreDamaged,
+    StoreRefused,
 )
 
 _TOLD = 3  # mistakes that one sentence names
 
 # These name files and folders of the machine, and what to do about them is not the model's to do.
 _BEHIND: dict[type[HybridstoreError], str] = {
-    FileBusy: "another process is writing to the store; nothing was changed, try again",
-    FileDamaged: "the store's file is damaged; whoever runs this server should run `hybridstore check`",
-    FileRefused: "the store's file cannot be used; whoever runs this server learns why from `hybridstore info`",
+    StoreBusy: "another process is writing to the store; nothing was changed, try again",
+    StoreDamaged: "the store is damaged; whoever runs this server should run `hybridstore check`",
+    StoreRefused: "the store cannot be used; whoever runs this server learns why from `hybridstore info`",
     EmbedderMismatch: "the store's vectors are of another embedder; whoever runs this server should start it anew",
     ModelUnavailable: "the store's embedder cannot be loaded; whoever runs this server learns why from "
     "`hybridstore doctor`",

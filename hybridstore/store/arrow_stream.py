@@ -19,7 +19,7 @@ def stream(backend: Backend, where: Filter | None, *, vectors: bool) -> pa.Recor
     """
     columns: tuple[Column, ...] = DOCUMENT_COLUMNS
     if vectors:
-        embedding = backend.embedding()
+        embedding = backend.embeddings().active
         dim = 0 if embedding is None else embedding.dim
         columns = (*columns, Column("vectors", "vectors", nullable=True, dim=dim))
     names = [column.name for column in DOCUMENT_COLUMNS]

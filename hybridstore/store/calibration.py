@@ -76,7 +76,8 @@ _asked: dict[str, list[NDArray[np.float32]]] = {}  # by fingerprint
 
 def due(backend: Backend) -> bool:
     """Say whether the store has changed so much since it was last measured that it should be measured anew."""
-    known, chunks = backend.background(), backend.indexed()
+    state = backend.state()
+    known, chunks = state.calibration, state.chunks
     return known is None or not known.chunks / _CHANGED < chunks < known.chunks * _CHANGED
 
 
@@ -87,7 +88,7 @@ def settle(backend: Backend, embedder: Embedder) -> None:
     """
     measured = measure(backend, embedder)
     if measured is not None and (way := _way(backend, embedder, ACTIVE)) and way.stored == measured.fingerprint:
-        backend.remember(measured)
+        backend.calibrate(measured)
 
 
 def measure(
@@ -103,7 +104,7 @@ def measure(
         if way is None:
             return None
         chunks, vectors = backend.sample()
-        count = backend.indexed()
+        count = backend.state().chunks
         step = max(len(chunks) // _ASKED, 1)
         passages = backend.passages(chunks[::step][:_ASKED].tolist())
     fragments = {passage.chunk: _fragment(passage.text, passage.chunk) for passage in passages}
@@ -158,7 +159,8 @@ class _QuestionPath:
 
 def _way(backend: Backend, embedder: Embedder, model: ModelVersion | Literal["active"] | None) -> _QuestionPath | None:
     """Give the way that a search's questions take; None where they are not this embedder's."""
-    stored, version = backend.embedding(), backend.learning.model() if model == ACTIVE else model
+    state = backend.state()
+    stored, version = state.embedding, state.model if model == ACTIVE else model
     if stored is None:
         return None
     try:

@@ -30,7 +30,7 @@ def update(backend: Backend, writer: Callable[[], Writer], decide: Callable[[Wri
             time.sleep(random.uniform(0, 0.002 * min(attempt + 1, 20)))  # noqa: S311 - jitter, no secret
         else:
             return result
-    raise FileBusy(backend.path, 0.0)
+    raise FileBusy(backend.location, 0.0)
 
 
 def replace(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from hybridstore import embedders
 from hybridstore.backends.learning import ModelVersion
 from hybridstore.backends.protocols import Backend
-from hybridstore.backends.values import Embedding
+from hybridstore.backends.values import Embedding, SearchState
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import EmbedderMismatch, InputError, ModelUnavailable
 
@@ -42,7 +43,7 @@ class StoreEmbedder:
         self._loaded: Embedder | None = None  # for documents, and for questions unless they have their own
         self._asking: Embedder | None = None  # for questions that come from a newer embedder
         self._queries: OrderedDict[tuple[str, str], NDArray[np.float32]] = OrderedDict()
-        stored = backend.embedding()
+        stored = backend.embeddings().active
         if stored and wanted is not None and wanted != NONE and str(wanted) != stored.reference:
             given, drift = self.load(wanted), self._drift(stored)
             if given.fingerprint == stored.fingerprint:
@@ -73,7 +74,7 @@ class StoreEmbedder:
         """
         if self._wanted == NONE:
             return None
-        stored = self._backend.embedding()
+        stored = self._backend.embeddings().active
         if stored and stored.reference == GIVEN and self._wanted is None:
             raise InputError(
                 "this store's vectors were given by its caller, so none can be made for new text: pass vectors=, or "
@@ -87,11 +88,14 @@ class StoreEmbedder:
         Raises InputError where the file's vectors came from its caller, so that a query's must too, unless the active
         model knows a way from some embedder to them; ModelUnavailable where that embedder is not to be had.
         """
-        return self.for_questions(self._backend.learning.model())
+        return self._for_questions(self._backend.state())
 
     def for_questions(self, model: ModelVersion | None) -> Embedder | None:
         """Give the embedder that queries would have if this version of the model were active; as `for_searching`."""
-        stored = self._backend.embedding()
+        return self._for_questions(replace(self._backend.state(), model=model))
+
+    def _for_questions(self, state: SearchState) -> Embedder | None:
+        stored, model = state.embedding, state.model
         if stored is None or self._wanted == NONE:
             return None
         if model is not None and model.kind == "drift" and model.target == stored.fingerprint:
@@ -145,7 +149,7 @@ class StoreEmbedder:
 
     def identity(self, dim: int) -> Embedding:
         """Say whose vectors of this length a caller brings: those of the embedder at hand, or just the caller's."""
-        stored = self._backend.embedding()
+        stored = self._backend.embeddings().active
         if self._wanted is not None and self._wanted != NONE:
             return identify(self._current(stored, self._wanted))
         return stored or Embedding(f"{GIVEN}@{dim}", GIVEN, dim)

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from hybridstore.backends.learning import Learning, LoggedQuestion
+from hybridstore.backends.learning import LearningBackend, LoggedQuestion
 from hybridstore.errors import HybridstoreError, InputError
 from hybridstore.records import Hit
 
@@ -24,7 +24,7 @@ class Asking:
     no search waits for a file that another process is writing to. Without `close` the last ones are lost.
     """
 
-    def __init__(self, learning: Learning, *, kept: bool) -> None:
+    def __init__(self, learning: LearningBackend, *, kept: bool) -> None:
         self._learning, self._kept = learning, kept
         self._lock = threading.Lock()
         self._waiting: list[str] = []
@@ -61,7 +61,7 @@ class Asking:
             batch, self._waiting = self._waiting, []
         try:
             if batch:
-                self._learning.note_asked(batch)
+                self._learning.log_queries(batch)
         except BaseException:
             with self._lock:
                 self._waiting = [*batch, *self._waiting][-_MOST:]
@@ -86,7 +86,7 @@ class Asking:
     def asked(self) -> list[LoggedQuestion]:
         """Give the log, the questions that still wait included."""
         self.flush()
-        return self._learning.asked()
+        return self._learning.query_log()
 
     def forget(self, queries: str | Iterable[str] | None) -> int:
         """Forget questions, those that still wait included."""
@@ -94,7 +94,7 @@ class Asking:
         if unfit := [each for each in named or () if not isinstance(each, str)]:
             raise InputError(f"a question is a text, not {unfit[0]!r}")
         self.flush()
-        return self._learning.forget_asked(None if named is None else [each.strip() for each in named])
+        return self._learning.forget_queries(None if named is None else [each.strip() for each in named])
 
     def feedback(self, query: str, hit: Hit | int, *, used: bool) -> None:
         """Keep a word on a hit, or on a chunk by its id."""
@@ -106,4 +106,4 @@ class Asking:
             raise InputError(f"feedback is about a Hit or a chunk's id, not {hit!r}") from error
         if not -(2**63) <= chunk < 2**63 or isinstance(hit, bool):
             raise InputError(f"{hit!r} is no chunk's id; a Hit has it as `chunk_id`")
-        self._learning.note_feedback(query.strip(), chunk, used=bool(used))
+        self._learning.add_feedback(query.strip(), chunk, used=bool(used))

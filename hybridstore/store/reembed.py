@@ -26,7 +26,7 @@ def reembed(
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Give every chunk a vector of another embedder and switch to it; see `Store.reembed`."""
-    begun = backend.building() if embedders.follows_file else None
+    begun = backend.embeddings().building if embedders.follows_file else None
     named = begun.reference if wanted is None and begun is not None else wanted
     target = embedders.for_writing() if named is None else embedders.load(named)
     if target is None:
@@ -46,7 +46,7 @@ def reembed(
                 progress(done, max(done, total))
         with suppress(InputError):  # nothing is being built: it is the file's own, or another process has switched
             backend.switch(keep=keep, promote=promote)
-        active = backend.embedding()
+        active = backend.embeddings().active
         if active is not None and active.fingerprint == identity.fingerprint and not backend.pending(1):
             if promote is not None:
                 backend.learning.promote(promote)  # nothing to do, unless there was nothing to switch

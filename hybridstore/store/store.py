@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hybridstore import filters
-from hybridstore.backends.learning import Learning, LoggedQuestion, ModelVersion
+from hybridstore.backends.learning import LearningBackend, LoggedQuestion, ModelVersion
 from hybridstore.backends.protocols import Backend
-from hybridstore.backends.values import Problem, Purged, SearchState, Stats, StoredDocument
+from hybridstore.backends.values import Problem, PurgeReport, SearchState, Stats, StoredDocument
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import EmbedderMismatch
 from hybridstore.records import AddReport, Document, Hit, Results, Source, Trace
@@ -142,7 +142,7 @@ class Store:
         wanted = filters.parse(where)
         return self._backend.remove_where(filters.And(()) if wanted is None else wanted)
 
-    def purge(self, ids: str | Iterable[str], *, verify: bool = True) -> Purged:
+    def purge(self, ids: str | Iterable[str], *, verify: bool = True) -> PurgeReport:
         """Remove documents so that none of their bytes is left in the file, and look through the file whether any is.
 
         Gone are a document's text and all that was made of it, the bytes that earlier versions left behind, feedback
@@ -384,7 +384,7 @@ class Store:
         return self._embeddings
 
     @property
-    def learning(self) -> Learning:
+    def learning(self) -> LearningBackend:
         """What the store has learned and learns from: model versions, triples, the query log, feedback."""
         return self._backend.learning
 
@@ -396,12 +396,12 @@ class Store:
     @property
     def location(self) -> str:
         """Where the store is, for people and messages: a file's path."""
-        return self._backend.path
+        return self._backend.location
 
     @property
     def folder(self) -> Path | None:
         """Where files made for this store may be put; None where there is no such place."""
-        return None if self.location == ":memory:" else Path(self.location).absolute().parent
+        return self._backend.folder
 
     def snapshot(self) -> AbstractContextManager[None]:
         """Make all reads of this thread in the block see one state of the store, whatever others write meanwhile."""
@@ -409,15 +409,7 @@ class Store:
 
     def state(self) -> SearchState:
         """Return what every search reads first: the number of chunks, embedding, calibration, model and revision."""
-        backend = self._backend
-        with backend.snapshot():
-            return SearchState(
-                chunks=backend.indexed(),
-                embedding=backend.embedding(),
-                calibration=backend.background(),
-                model=backend.learning.model(),
-                revision=backend.revision(),
-            )
+        return self._backend.state()
 
 
 def _given(vector: ArrayLike) -> Callable[[str], tuple[NDArray[np.float32], None]]:

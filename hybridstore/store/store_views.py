@@ -23,7 +23,7 @@ class ChunkView:
 
     def count(self) -> int:
         """Return the number of chunks."""
-        return self._backend.indexed()
+        return self._backend.state().chunks
 
     def passages(self, chunks: Sequence[int]) -> list[Passage]:
         """Return chunks with their text, in the order of the ids; removed ones are left out."""
@@ -42,7 +42,7 @@ class ChunkView:
 
         `where` restricts the documents as in a search.
         """
-        return self._backend.chunks_among(document_ids, Restriction(where=filters.parse(where)))
+        return self._backend.chunks_of(document_ids, Restriction(where=filters.parse(where)))
 
     def sample(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return ids (n,) and vectors (n, dim) of some hundred chunks, spread evenly over the store.
@@ -65,17 +65,17 @@ class EmbeddingView:
     @property
     def active(self) -> Embedding | None:
         """The embedding whose vectors are searched; None while there are none."""
-        return self._backend.embedding()
+        return self._backend.embeddings().active
 
     @property
     def building(self) -> Embedding | None:
         """The embedding that an unfinished re-embedding is for."""
-        return self._backend.building()
+        return self._backend.embeddings().building
 
     @property
     def kept(self) -> Embedding | None:
         """The earlier embedding whose vectors were kept, so that `Store.reembed` can go back to it at once."""
-        return self._backend.kept()
+        return self._backend.embeddings().kept
 
     def begin(self, embedding: Embedding) -> None:
         """Start, or continue, building vectors of another embedding; what was built for a third one is dropped."""
@@ -102,4 +102,4 @@ class EmbeddingView:
 
     def calibrate(self, calibration: Calibration) -> None:
         """Record a calibration of the active vectors that was measured elsewhere, such as before an export."""
-        self._backend.remember(calibration)
+        self._backend.calibrate(calibration)

@@ -118,7 +118,7 @@ class Writer:
     def bring(self, embedding: Embedding) -> None:
         """Say whose vectors `add_cut` brings from now on; EmbedderMismatch where the store's are another's."""
         mine = self._embedders.identity(embedding.dim)
-        free = self._backend.embedding() is None and mine.reference == GIVEN
+        free = self._backend.embeddings().active is None and mine.reference == GIVEN
         if not free and mine.fingerprint != embedding.fingerprint:
             raise EmbedderMismatch(mine.fingerprint, embedding.fingerprint)
         self._brought = embedding
@@ -161,7 +161,7 @@ class Writer:
 
         `stored` was read with its vectors. The other arguments are those of `add_cut`.
         """
-        embedding = self._backend.embedding()
+        embedding = self._backend.embeddings().active
         if stored.vectors is not None and self._brought is None and embedding is not None:
             self.bring(embedding)
         self.add_cut(
@@ -297,7 +297,7 @@ class Writer:
             return entries, None
         known: dict[bytes, NDArray[np.float32]] = {}
         for id_ in replaced:
-            known.update(self._backend.vectors_of(id_))
+            known.update(self._backend.chunk_vectors(id_))
         wanted = {
             digest: _embedded(entry.document, chunk)
             for entry in entries

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hybridstore import embedders
-from hybridstore.backends.learning import Learning, ModelVersion
+from hybridstore.backends.learning import LearningBackend, ModelVersion
 from hybridstore.backends.values import Embedding
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import InputError, ModelUnavailable
@@ -96,7 +96,7 @@ def _loaded(embedder: str | Path | Embedder, threads: int | None) -> Embedder:
 
 
 def _proposed(
-    learning: Learning, identity: Embedding, before: Embedding | None, report: Mapping[str, Any]
+    learning: LearningBackend, identity: Embedding, before: Embedding | None, report: Mapping[str, Any]
 ) -> ModelVersion:
     """Give the version of an unfinished promotion that this one goes on with, or propose one."""
     for model in reversed(learning.models()):

@@ -161,7 +161,7 @@ def _harvested(store: Store, seed: int, told: Progress) -> list[Triple]:
         if done % 20 == 0 or done == len(questions):
             told("Harvesting", done, len(questions))
     # All at once: a harvest that was stopped would pass for a whole one in the next turn.
-    store.learning.keep_triples([triple for triple in found if triple is not None])
+    store.learning.add_triples([triple for triple in found if triple is not None])
     if not (taught := _taught(store)):
         raise InputError(
             "there is nothing to learn from: no triple can be made of this store's text; add documents, or run "

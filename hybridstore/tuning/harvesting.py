@@ -156,7 +156,7 @@ def keep(
             learning.drop_triples()
             before = False
         if waiting:
-            learning.keep_triples(waiting)
+            learning.add_triples(waiting)
             waiting.clear()
 
     try:

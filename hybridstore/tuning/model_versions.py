@@ -43,7 +43,7 @@ def promote(store: Store, number: int | None, *, progress: Progress | None = Non
         if wanted is not None and wanted.kind == "drift":
             raise
         # Back at vectors whose embedder is not here: there is nothing to measure with.
-    return learning.promote(number, measured=measured)
+    return learning.promote(number, calibration=measured)
 
 
 def rollback(store: Store, *, progress: Progress | None = None) -> ModelVersion | None:

@@ -26,7 +26,11 @@ def main(path: str) -> None:
 
     make_v1.main(path)
     backend = SQLiteBackend(path)
-    first, other, following = backend.embedding(), Embedding("kept@1", "kept", 4), Embedding("next@1", "next", 4)
+    first, other, following = (
+        backend.embeddings().active,
+        Embedding("kept@1", "kept", 4),
+        Embedding("next@1", "next", 4),
+    )
     backend.begin(other)
     fill(backend, other, 100)
     learning = backend.learning
@@ -34,7 +38,7 @@ def main(path: str) -> None:
         kind="embedder", source="kept@1", target="kept@1", reference="kept", made="2026-01-01T00:00:00Z"
     )
     backend.switch(keep=True, promote=learning.propose(tuned))
-    backend.restore()
+    backend.begin(first)
     backend.switch(keep=True)
     backend.begin(following)
     fill(backend, following, 3)
@@ -44,19 +48,19 @@ def main(path: str) -> None:
     learning.promote(learning.propose(ModelVersion(kind="adapter", weights=WEIGHTS, report={"gain": 0.5}, **turned)))
 
     def chunk(id_: str) -> int:
-        return backend.chunks_of(id_, Restriction())[0]
+        return backend.chunks_of([id_], Restriction()).get(id_, [])[0]
 
     moon = Negative(chunk=chunk("moon"), leg="keyword", score=0.25)
     comet = Negative(chunk=chunk("comet"), leg="vector", score=0.125, excluded="margin")
-    learning.keep_triples(
+    learning.add_triples(
         [
             Triple(query=ASKED[0], kind="log", positive=chunk("tides"), score=0.75, negatives=(moon, comet)),
             Triple(query="Bread", kind="title", positive=chunk("bread"), score=1.0, origin=chunk("bread")),
         ]
     )
-    learning.note_asked(ASKED)
-    learning.note_feedback(ASKED[0], chunk("tides"), used=True)
-    learning.note_feedback(ASKED[3], chunk("broth"), used=False)
+    learning.log_queries(ASKED)
+    learning.add_feedback(ASKED[0], chunk("tides"), used=True)
+    learning.add_feedback(ASKED[3], chunk("broth"), used=False)
     copy = Path(path).with_suffix(".compact")
     backend.backup(str(copy))
     backend.close()

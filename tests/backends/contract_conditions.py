@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from made import ALL, entry, found, source
+from made import chunks_of, entry, found, source
 
 from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Conflict
@@ -13,7 +13,7 @@ from hybridstore.records import AddReport
 
 
 def state(backend: Backend) -> tuple:
-    return backend.revision(), [(stored, backend.chunks_of(stored.document.id, ALL)) for stored in backend.scan()]
+    return backend.state().revision, [(stored, chunks_of(backend, stored.document.id)) for stored in backend.scan()]
 
 
 def add_one(backend: Backend, id_: str) -> int:
@@ -73,21 +73,21 @@ class ConditionsContract:
 
     def test_documents_are_written_and_others_removed_in_one_step(self, backend):
         backend.put([entry("a", "x", source="A"), entry("b", "y")], finished={source("A"): frozenset({"a"})})
-        before = backend.revision()
+        before = backend.state().revision
         report = backend.put([entry("c", "z")], removing=["a", "a", "unknown"])
         assert report == AddReport(added=1, removed=1, chunks=1)
         assert [stored.document.id for stored in backend.scan()] == ["b", "c"]
-        assert (backend.revision(), backend.sources()) == (before + 1, {})
+        assert (backend.state().revision, backend.sources()) == (before + 1, {})
         assert backend.put([], removing=["b"]) == AddReport(removed=1)
         assert backend.check() == []
 
     def test_a_document_takes_the_place_of_another_that_is_still_what_was_read(self, backend):
         old, other = entry("old", "an old word", source="A"), entry("other", "another word")
         backend.put([old, other], finished={source("A"): frozenset({"old"})})
-        before = backend.revision()
+        before = backend.state().revision
         new = replace(entry("new", "a new word"), replaces=None)
         assert backend.put([new], removing={"old": old.digest}) == AddReport(added=1, removed=1, chunks=1)
-        assert (backend.revision(), backend.sources()) == (before + 1, {})
+        assert (backend.state().revision, backend.sources()) == (before + 1, {})
         assert (found(backend, "old"), sorted(found(backend, "word"))) == ([], ["new", "other"])
         assert backend.put([], removing={}) == AddReport()
         assert backend.check() == []

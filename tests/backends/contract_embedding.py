@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from made import ALL, EMBEDDING, OTHER, entry, near, units
+from made import ALL, EMBEDDING, OTHER, chunks_of, entry, near, units
 
 from hybridstore.backends.protocols import Backend
-from hybridstore.backends.values import Embedding
+from hybridstore.backends.values import Embedding, Embeddings
 from hybridstore.errors import EmbedderMismatch, InputError
 
 
@@ -29,16 +29,16 @@ class EmbeddingContract:
         return backend
 
     def test_the_first_embedding_is_recorded(self, backend):
-        assert backend.embedding() is None
+        assert backend.embeddings().active is None
         backend.put([entry("a", "x", vectors=units(np.random.default_rng(1), 1))], embedding=EMBEDDING)
-        assert backend.embedding() == EMBEDDING
-        assert backend.building() is None
+        assert backend.embeddings().active == EMBEDDING
+        assert backend.embeddings().building is None
 
     def test_reembedding_goes_on_beside_searches_and_switches_at_once(self, filled):
         query = units(np.random.default_rng(12), 1)[0]
         before = near(filled, query)
         filled.begin(OTHER)
-        assert (filled.embedding(), filled.building()) == (EMBEDDING, OTHER)
+        assert filled.embeddings() == Embeddings(EMBEDDING, building=OTHER)
         assert filled.pending_count() == 10
         assert fill_some(filled, 4) == 4
         assert filled.switch() is False
@@ -48,8 +48,9 @@ class EmbeddingContract:
         while fill_some(filled, 4):
             pass
         assert filled.switch() is True
-        assert (filled.embedding(), filled.building(), filled.pending_count()) == (OTHER, None, 0)
-        passage = filled.passages(filled.chunks_of("d3", ALL))[0]
+        assert filled.embeddings() == Embeddings(OTHER)
+        assert filled.pending_count() == 0
+        passage = filled.passages(chunks_of(filled, "d3"))[0]
         assert near(filled, other_vectors([passage])[0], 1) == ["d3"]
         with pytest.raises(InputError):
             filled.nearest(query, 5, ALL)
@@ -85,7 +86,8 @@ class EmbeddingContract:
         filled.begin(OTHER)
         fill_some(filled, 5)
         filled.begin(third)
-        assert (filled.building(), filled.pending_count()) == (third, 10)
+        assert filled.embeddings().building == third
+        assert filled.pending_count() == 10
         with pytest.raises(EmbedderMismatch):
             filled.fill(OTHER, [], np.empty((0, OTHER.dim), np.float32))
         assert filled.check() == []
@@ -94,7 +96,8 @@ class EmbeddingContract:
         filled.begin(OTHER)
         fill_some(filled, 5)
         filled.begin(EMBEDDING)
-        assert (filled.embedding(), filled.building(), filled.pending_count()) == (EMBEDDING, None, 0)
+        assert filled.embeddings() == Embeddings(EMBEDDING)
+        assert filled.pending_count() == 0
 
     def test_a_switch_without_a_building_is_refused(self, filled):
         with pytest.raises(InputError):
@@ -110,9 +113,9 @@ class EmbeddingContract:
         assert backend.switch() is True
         backend.put([entry("late", "late text")])
         assert [passage.document_id for passage in backend.pending(10)] == ["late"]
-        before = backend.revision()
+        before = backend.state().revision
         assert fill_some(backend, 10) == 1
-        assert backend.revision() == before + 1
+        assert backend.state().revision == before + 1
         assert (backend.pending_count(), backend.stats().vectors) == (0, 4)
 
     def test_an_empty_store_can_change_its_embedder(self, backend):
@@ -120,5 +123,5 @@ class EmbeddingContract:
         assert backend.switch() is True
         backend.begin(OTHER)
         assert backend.switch() is True
-        assert backend.embedding() == OTHER
+        assert backend.embeddings().active == OTHER
         assert near(backend, np.ones(OTHER.dim, np.float32)) == []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made import ALL, DIM, EMBEDDING, FEW, entry, units
+from made import ALL, DIM, EMBEDDING, FEW, chunks_of, entry, units
 
 from hybridstore.backends.protocols import Backend
 from hybridstore.records import KeywordQuery, Term
@@ -19,7 +19,7 @@ def terms(backend: Backend, *words: str) -> tuple[Term, ...]:
 
 def texts(backend: Backend) -> dict[int, str]:
     """Give every chunk's text; documents of these tests have one chunk each."""
-    return {backend.chunks_of(stored.document.id, ALL)[0]: stored.document.text for stored in backend.scan()}
+    return {chunks_of(backend, stored.document.id)[0]: stored.document.text for stored in backend.scan()}
 
 
 def impact(known: dict[int, str], chunk: int, word: str) -> float:
@@ -33,7 +33,7 @@ def impact(known: dict[int, str], chunk: int, word: str) -> float:
 def assert_impacts(backend: Backend, *words: str) -> None:
     known = texts(backend)
     chunks = np.array(sorted(known), np.int64)
-    given_ = backend.impacts(terms(backend, *words), chunks)
+    given_ = backend.evidence(chunks, terms(backend, *words), None)[0]
     assert (given_.dtype, given_.shape) == (np.float32, (len(known), len(words)))
     wanted = np.array([[impact(known, chunk, word) for word in words] for chunk in chunks.tolist()])
     assert given_ == pytest.approx(wanted.reshape(given_.shape), abs=2e-4)
@@ -84,16 +84,16 @@ class EvidenceContract:
         chunks = np.array(sorted(texts(fruit)), np.int64)
         asked = terms(fruit, "kiwi", "plum")
         some = chunks[[17, 3, 30]]
-        assert np.array_equal(fruit.impacts(asked, some), fruit.impacts(asked, chunks)[[17, 3, 30]])
-        assert np.array_equal(fruit.impacts(asked[::-1], some), fruit.impacts(asked, some)[:, ::-1])
-        assert fruit.impacts(asked, chunks[:0]).shape == (0, 2)
-        assert fruit.impacts((), some).shape == (3, 0)
+        assert np.array_equal(fruit.evidence(some, asked, None)[0], fruit.evidence(chunks, asked, None)[0][[17, 3, 30]])
+        assert np.array_equal(fruit.evidence(some, asked[::-1], None)[0], fruit.evidence(some, asked, None)[0][:, ::-1])
+        assert fruit.evidence(chunks[:0], asked, None)[0].shape == (0, 2)
+        assert fruit.evidence(some, (), None)[0].shape == (3, 0)
 
     def test_a_prefix_has_an_impact_where_a_word_begins_so(self, fruit):
         known = texts(fruit)
         chunks = np.array(sorted(known), np.int64)
         (prefix,) = terms(fruit, "m*")
-        found = fruit.impacts((prefix,), chunks)[:, 0]
+        found = fruit.evidence(chunks, (prefix,), None)[0][:, 0]
         assert [bool(each) for each in found] == [" m" in f" {known[chunk]}" for chunk in chunks.tolist()]
         assert (found >= 0).all()
         assert (found < 1).all()
@@ -102,7 +102,7 @@ class EvidenceContract:
         """BM25 = Σ IDF · (k1 + 1) · impact."""
         words = ("fig", "lemon")
         ranking, asked = fruit.match(KeywordQuery(words), 100, ALL)
-        sums = fruit.impacts(asked, ranking.chunks) @ np.array([term.idf * (K1 + 1) for term in asked])
+        sums = fruit.evidence(ranking.chunks, asked, None)[0] @ np.array([term.idf * (K1 + 1) for term in asked])
         assert ranking.scores == pytest.approx(sums, rel=1e-3, abs=1e-6)
 
     # cosines
@@ -111,32 +111,32 @@ class EvidenceContract:
         fruit.put([entry("without", "plum")])
         fruit.put([entry("zero", "fig", vectors=np.zeros((1, DIM), np.float32))], embedding=EMBEDDING)
         chunks = np.array(sorted(texts(fruit)), np.int64)
-        blank = [fruit.chunks_of(name, ALL)[0] for name in ("without", "zero")]
+        blank = [chunks_of(fruit, name)[0] for name in ("without", "zero")]
         for query in units(np.random.default_rng(21), 5):
             exact = fruit.vectors(chunks.tolist()) @ query
             exact[np.isin(chunks, blank)] = np.nan
-            found = fruit.cosines(query, chunks)
+            found = fruit.evidence(chunks, (), query)[1]
             assert found.dtype == np.float64
             assert found == pytest.approx(exact, abs=0.01, nan_ok=True)
             mixed = np.random.default_rng(22).permutation(len(chunks))[:11]
-            assert fruit.cosines(query, chunks[mixed]) == pytest.approx(found[mixed], abs=1e-6, nan_ok=True)
+            assert fruit.evidence(chunks[mixed], (), query)[1] == pytest.approx(found[mixed], abs=1e-6, nan_ok=True)
 
     def test_cosines_follow_what_is_added_and_removed(self, fruit):
         query, other = units(np.random.default_rng(23), 2)
-        fruit.cosines(query, np.array(sorted(texts(fruit)), np.int64))
+        fruit.evidence(np.array(sorted(texts(fruit)), np.int64), (), query)
         fruit.remove(["d0", "d7"])
         fruit.put([entry("new", "plum", vectors=other[None, :])], embedding=EMBEDDING)
         chunks = np.array(sorted(texts(fruit)), np.int64)
         exact = fruit.vectors(chunks.tolist()) @ query
-        assert fruit.cosines(query, chunks) == pytest.approx(exact, abs=0.01)
+        assert fruit.evidence(chunks, (), query)[1] == pytest.approx(exact, abs=0.01)
 
     def test_without_vectors_there_is_no_cosine(self, backend):
         backend.put([entry("a", "plum")])
         query = units(np.random.default_rng(24), 1)[0]
-        chunks = np.array(backend.chunks_of("a", ALL), np.int64)
-        assert np.isnan(backend.cosines(query, chunks)).tolist() == [True]
+        chunks = np.array(chunks_of(backend, "a"), np.int64)
+        assert np.isnan(backend.evidence(chunks, (), query)[1]).tolist() == [True]
         backend.put([entry("b", "fig", vectors=query[None, :])], embedding=EMBEDDING)
-        both = np.array([*chunks, *backend.chunks_of("b", ALL)], np.int64)
-        assert np.isnan(backend.cosines(query, both)).tolist() == [True, False]
-        assert np.isnan(backend.cosines(np.zeros(DIM, np.float32), both)).all()
-        assert backend.cosines(query, both[:0]).shape == (0,)
+        both = np.array([*chunks, *chunks_of(backend, "b")], np.int64)
+        assert np.isnan(backend.evidence(both, (), query)[1]).tolist() == [True, False]
+        assert np.isnan(backend.evidence(both, (), np.zeros(DIM, np.float32))[1]).all()
+        assert backend.evidence(both[:0], (), query)[1].shape == (0,)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from contract_embedding import fill_some, other_vectors
-from made import ALL, EMBEDDING, OTHER, entry, near, units
+from made import ALL, EMBEDDING, OTHER, chunks_of, entry, near, units
 
 from hybridstore.backends.learning import ModelVersion
 from hybridstore.backends.protocols import Backend
-from hybridstore.backends.values import Embedding
+from hybridstore.backends.values import Embedding, Embeddings
 from hybridstore.errors import InputError, NotFound
 
 VECTORS = units(np.random.default_rng(21), 10)
@@ -43,15 +43,16 @@ class KeepingContract:
         return searched
 
     def test_a_switch_keeps_what_was_only_when_told_to(self, searched):
-        assert searched.kept() is None
+        assert searched.embeddings().kept is None
         assert change_to(searched, OTHER)
-        assert (searched.embedding(), searched.kept()) == (OTHER, None)
+        assert searched.embeddings() == Embeddings(OTHER)
         assert change_to(searched, THIRD, keep=True)
-        assert (searched.embedding(), searched.kept(), searched.stats().kept) == (THIRD, OTHER, OTHER)
+        assert searched.embeddings() == Embeddings(THIRD, kept=OTHER)
+        assert searched.stats().kept == OTHER
         assert searched.check() == []
 
     def test_searches_know_nothing_of_what_is_kept(self, changed):
-        passage = changed.passages(changed.chunks_of("d3", ALL))[0]
+        passage = changed.passages(chunks_of(changed, "d3"))[0]
         assert near(changed, other_vectors([passage])[0], 1) == ["d3"]
         with pytest.raises(InputError):
             changed.nearest(VECTORS[0], 5, ALL)
@@ -59,31 +60,32 @@ class KeepingContract:
         assert changed.check() == []
 
     def test_what_is_kept_comes_back_at_once(self, changed):
-        assert changed.restore() is True
-        assert (changed.embedding(), changed.building(), changed.kept()) == (OTHER, EMBEDDING, None)
+        changed.begin(EMBEDDING)
+        assert changed.embeddings() == Embeddings(OTHER, building=EMBEDDING)
         assert changed.pending_count() == 0
         assert changed.switch() is True
-        assert changed.embedding() == EMBEDDING
+        assert changed.embeddings().active == EMBEDDING
         assert near(changed, VECTORS[3], 1) == ["d3"]
         assert changed.check() == []
 
     def test_beginning_for_the_kept_embedder_takes_it_up_again(self, changed):
         changed.begin(EMBEDDING)
-        assert (changed.building(), changed.kept(), changed.pending_count()) == (EMBEDDING, None, 0)
+        assert changed.embeddings() == Embeddings(building=EMBEDDING)
+        assert changed.pending_count() == 0
         assert changed.switch(keep=True) is True
-        assert (changed.embedding(), changed.kept()) == (EMBEDDING, OTHER)
+        assert changed.embeddings() == Embeddings(EMBEDDING, kept=OTHER)
 
     def test_beginning_for_the_kept_embedder_with_another_length_is_refused(self, changed):
         with pytest.raises(InputError):
             changed.begin(Embedding(EMBEDDING.fingerprint, EMBEDDING.reference, 99))
-        assert changed.kept() == EMBEDDING
+        assert changed.embeddings().kept == EMBEDDING
 
     def test_what_came_and_went_meanwhile_is_told(self, changed):
         new = units(np.random.default_rng(22), 1, OTHER.dim)
         changed.remove(["d0"])
         changed.put([entry("new", "new text", vectors=new)], embedding=OTHER)
         assert changed.check() == []
-        assert changed.restore() is True
+        changed.begin(EMBEDDING)
         assert changed.switch() is False
         (passage,) = changed.pending(10)
         assert passage.document_id == "new"
@@ -95,22 +97,15 @@ class KeepingContract:
 
     def test_an_older_one_that_was_kept_makes_room(self, changed):
         assert change_to(changed, THIRD, keep=True)
-        assert (changed.embedding(), changed.kept()) == (THIRD, OTHER)
+        assert changed.embeddings() == Embeddings(THIRD, kept=OTHER)
         assert change_to(changed, EMBEDDING)
-        assert (changed.embedding(), changed.kept()) == (EMBEDDING, OTHER)
+        assert changed.embeddings() == Embeddings(EMBEDDING, kept=OTHER)
         assert changed.check() == []
 
-    def test_restoring_gives_up_what_was_being_built(self, changed):
+    def test_going_back_to_what_is_kept_gives_up_what_was_being_built(self, changed):
         changed.begin(THIRD)
-        assert changed.restore() is True
-        assert (changed.building(), changed.kept()) == (EMBEDDING, None)
-
-    def test_what_is_kept_can_be_forgotten(self, changed):
-        assert changed.forget_kept() is True
-        assert changed.kept() is None
-        assert changed.forget_kept() is False
-        assert changed.restore() is False
-        assert changed.check() == []
+        changed.begin(EMBEDDING)
+        assert changed.embeddings() == Embeddings(building=EMBEDDING)
 
     def test_a_switch_retires_a_model_for_other_vectors(self, searched):
         number = propose(searched)
@@ -132,10 +127,11 @@ class KeepingContract:
 
     def test_a_switch_that_cannot_promote_changes_nothing(self, searched):
         adapter = propose(searched)
-        before = searched.revision()
+        before = searched.state().revision
         with pytest.raises(InputError):
             change_to(searched, OTHER, promote=adapter)
         with pytest.raises(NotFound):
             searched.switch(promote=99)
-        assert (searched.embedding(), searched.building(), searched.revision()) == (EMBEDDING, OTHER, before)
+        assert searched.embeddings() == Embeddings(EMBEDDING, building=OTHER)
+        assert searched.state().revision == before
         assert searched.switch() is True

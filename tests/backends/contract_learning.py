@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made import ALL, EMBEDDING, FEW, OTHER, entry, texts, units
+from made import EMBEDDING, FEW, OTHER, chunks_of, entry, texts, units
 
 from hybridstore.backends.learning import ModelVersion, Negative, Triple
 from hybridstore.backends.protocols import Backend
@@ -24,7 +24,7 @@ ADAPTER = ModelVersion(
 
 
 def chunk(backend: Backend, id_: str) -> int:
-    return backend.chunks_of(id_, ALL)[0]
+    return chunks_of(backend, id_)[0]
 
 
 def triple(backend: Backend, query: str, positive: str, *negatives: str, **fields) -> Triple:
@@ -91,19 +91,18 @@ class LearningContract:
         assert taught.learning.model().previous == third
 
     def test_only_a_promotion_that_changes_something_adds_a_revision(self, taught):
-        before = taught.revision()
+        before = taught.state().revision
         number = taught.learning.propose(ADAPTER)
-        taught.learning.keep_triples([triple(taught, "q", "d0")])
-        taught.learning.note_asked(["q"])
-        taught.learning.note_feedback("q", chunk(taught, "d0"), used=True)
+        taught.learning.add_triples([triple(taught, "q", "d0")])
+        taught.learning.log_queries(["q"])
+        taught.learning.add_feedback("q", chunk(taught, "d0"), used=True)
         assert taught.learning.promote(None) is None
-        assert taught.revision() == before
+        assert taught.state().revision == before
         taught.learning.promote(number)
         taught.learning.promote(number)
-        assert taught.revision() == before + 1
-        assert taught.changes(before) == []  # nothing to follow: the vectors are the same
+        assert taught.state().revision == before + 1
         taught.learning.promote(None)
-        assert taught.revision() == before + 2
+        assert taught.state().revision == before + 2
 
     def test_another_handle_sees_a_promotion(self, taught, open_backend):
         other = open_backend()
@@ -173,7 +172,7 @@ class LearningContract:
                 score=-1.5,
             ),
         ]
-        taught.learning.keep_triples(kept)
+        taught.learning.add_triples(kept)
         found = list(taught.learning.triples())
         assert [Triple(**_fields(each) | {"number": 0}) for each in found] == kept
         assert found[0].number < found[1].number
@@ -181,7 +180,7 @@ class LearningContract:
 
     def test_triples_are_given_by_kind_and_no_more_than_asked_for(self, taught):
         many = [triple(taught, f"q{n}", "d0", "d1", kind=("title", "log")[n % 2]) for n in range(450)]
-        taught.learning.keep_triples(many)
+        taught.learning.add_triples(many)
         assert [each.query for each in taught.learning.triples()] == [each.query for each in many]
         titles = [each.query for each in many if each.kind == "title"]
         assert [each.query for each in taught.learning.triples(kind="title")] == titles
@@ -195,12 +194,12 @@ class LearningContract:
             triple(taught, "negative", "d1", "d0", "d2"),
         ]
         taught.remove(["d0"])
-        taught.learning.keep_triples(stale)
+        taught.learning.add_triples(stale)
         (kept,) = taught.learning.triples()
         assert (kept.query, [each.chunk for each in kept.negatives]) == ("negative", [chunk(taught, "d2")])
 
     def test_triples_can_be_dropped(self, taught):
-        taught.learning.keep_triples([triple(taught, "q", "d0", "d1")] * 3)
+        taught.learning.add_triples([triple(taught, "q", "d0", "d1")] * 3)
         assert taught.learning.drop_triples() == 3
         assert taught.learning.drop_triples() == taught.learning.count_triples() == 0
         assert taught.check() == []
@@ -212,15 +211,15 @@ class LearningContract:
             Triple(**_fields(good) | {"negatives": (Negative(chunk=good.positive, leg="nose", score=1.0),)}),
         ):
             with pytest.raises(InputError):
-                taught.learning.keep_triples([good, bad])
+                taught.learning.add_triples([good, bad])
         assert taught.learning.count_triples() == 0
 
     # what people asked
 
     def test_the_log_counts_each_question(self, taught):
-        taught.learning.note_asked(["b", "a", "b"])
-        taught.learning.note_asked(["b", "c"])
-        found = taught.learning.asked()
+        taught.learning.log_queries(["b", "a", "b"])
+        taught.learning.log_queries(["b", "c"])
+        found = taught.learning.query_log()
         assert [(each.query, each.times) for each in found] == [("b", 3), ("a", 1), ("c", 1)]
         assert all(each.last.endswith("Z") for each in found)
 
@@ -228,30 +227,30 @@ class LearningContract:
     @given(st.lists(texts, unique=True, max_size=6), st.data())
     def test_any_question_can_be_kept_and_forgotten(self, open_backend, queries, data):
         learning = open_backend().learning
-        learning.forget_asked()
-        learning.note_asked(queries)
-        assert {each.query for each in learning.asked()} == set(queries)
+        learning.forget_queries()
+        learning.log_queries(queries)
+        assert {each.query for each in learning.query_log()} == set(queries)
         gone = data.draw(st.sets(st.sampled_from(queries))) if queries else set()
-        assert learning.forget_asked([*gone, "never asked, this one"]) == len(gone)
-        assert {each.query for each in learning.asked()} == set(queries) - gone
-        assert learning.forget_asked() == len(queries) - len(gone)
+        assert learning.forget_queries([*gone, "never asked, this one"]) == len(gone)
+        assert {each.query for each in learning.query_log()} == set(queries) - gone
+        assert learning.forget_queries() == len(queries) - len(gone)
 
     def test_half_of_a_surrogate_pair_harms_nothing(self, taught):
-        taught.learning.note_asked(["odd \ud83d"])
-        assert [each.query for each in taught.learning.asked()] == ["odd ?"]
-        assert taught.learning.forget_asked(["odd \ud83d"]) == 1
+        taught.learning.log_queries(["odd \ud83d"])
+        assert [each.query for each in taught.learning.query_log()] == ["odd ?"]
+        assert taught.learning.forget_queries(["odd \ud83d"]) == 1
 
     def test_what_was_made_of_a_question_is_forgotten_with_it(self, taught):
-        taught.learning.note_asked(["mine", "other"])
+        taught.learning.log_queries(["mine", "other"])
         for query in ("mine", "other", "unlogged"):
-            taught.learning.keep_triples([triple(taught, query, "d0", "d1")])
-            taught.learning.note_feedback(query, chunk(taught, "d2"), used=True)
-        assert taught.learning.forget_asked(["mine"]) == 1
+            taught.learning.add_triples([triple(taught, query, "d0", "d1")])
+            taught.learning.add_feedback(query, chunk(taught, "d2"), used=True)
+        assert taught.learning.forget_queries(["mine"]) == 1
         assert {each.query for each in taught.learning.triples()} == {"other", "unlogged"}
         assert {each.query for each in taught.learning.feedback()} == {"other", "unlogged"}
-        assert taught.learning.forget_asked() == 1
+        assert taught.learning.forget_queries() == 1
         assert {each.query for each in taught.learning.feedback()} == {"unlogged"}
-        assert taught.learning.forget_asked(["unlogged"]) == 0
+        assert taught.learning.forget_queries(["unlogged"]) == 0
         assert (taught.learning.feedback(), taught.learning.count_triples()) == ([], 0)
         assert taught.check() == []
 
@@ -259,10 +258,10 @@ class LearningContract:
 
     def test_the_last_word_on_a_chunk_counts(self, taught):
         first, second = chunk(taught, "d0"), chunk(taught, "d1")
-        taught.learning.note_feedback("q", first, used=True)
-        taught.learning.note_feedback("q", second, used=True)
-        taught.learning.note_feedback("r", first, used=True)
-        taught.learning.note_feedback("q", first, used=False)
+        taught.learning.add_feedback("q", first, used=True)
+        taught.learning.add_feedback("q", second, used=True)
+        taught.learning.add_feedback("r", first, used=True)
+        taught.learning.add_feedback("q", first, used=False)
         told = [(each.query, each.document_id, each.chunk, each.used) for each in taught.learning.feedback()]
         assert told == [("q", "d1", second, True), ("r", "d0", first, True), ("q", "d0", first, False)]
 
@@ -270,7 +269,7 @@ class LearningContract:
         gone = chunk(taught, "d0")
         taught.remove(["d0"])
         with pytest.raises(NotFound, match="search again"):
-            taught.learning.note_feedback("q", gone, used=True)
+            taught.learning.add_feedback("q", gone, used=True)
         assert taught.learning.feedback() == []
 
     # all of it goes with its documents
@@ -278,7 +277,7 @@ class LearningContract:
     @pytest.mark.parametrize("way", ["removed", "replaced", "its source removed"])
     def test_what_names_a_document_goes_with_it(self, taught, way):
         taught.put([entry("s", "from a file", vectors=VECTORS[6:7], source="/file")], embedding=EMBEDDING)
-        taught.learning.keep_triples(
+        taught.learning.add_triples(
             [
                 triple(taught, "positive", "s", "d1"),
                 triple(taught, "origin", "d1", "d2", origin=chunk(taught, "s")),
@@ -287,7 +286,7 @@ class LearningContract:
             ]
         )
         for id_ in ("s", "d1"):
-            taught.learning.note_feedback("q", chunk(taught, id_), used=True)
+            taught.learning.add_feedback("q", chunk(taught, id_), used=True)
         if way == "removed":
             taught.remove(["s"])
         elif way == "replaced":
@@ -309,17 +308,17 @@ class LearningContract:
             return entry("two", text, spans=spans, vectors=vectors, **fields)
 
         taught.put([two("stays ", "goes", VECTORS[6:8])], embedding=EMBEDDING)
-        stays, goes = taught.chunks_of("two", ALL)
+        stays, goes = chunks_of(taught, "two")
         for number, positive in enumerate((stays, goes)):
-            taught.learning.note_feedback(f"q{number}", positive, used=True)
+            taught.learning.add_feedback(f"q{number}", positive, used=True)
             made = triple(taught, f"q{number}", "d1", "d2", origin=positive)
-            taught.learning.keep_triples([made])
+            taught.learning.add_triples([made])
         other = triple(taught, "other", "d1", "d2", "d3")
         bad = (Negative(chunk=stays, leg="keyword", score=1.0), *other.negatives)
-        taught.learning.keep_triples([replace(other, negatives=bad)])
+        taught.learning.add_triples([replace(other, negatives=bad)])
         new = two("longer than it was ", "stays ", VECTORS[6:8][::-1], metadata={"said": "again"})
         taught.put([new], embedding=EMBEDDING)
-        _, now = taught.chunks_of("two", ALL)
+        _, now = chunks_of(taught, "two")
         assert now not in {stays, goes}
         assert [(each.query, each.chunk) for each in taught.learning.feedback()] == [("q0", now)]
         found = {each.query: each for each in taught.learning.triples()}
@@ -334,11 +333,11 @@ class LearningContract:
     def test_equal_chunks_of_a_document_keep_what_is_said_about_each(self, taught):
         spans = [(0, 2), (2, 4), (4, 6)]
         taught.put([entry("same", "a a a ", spans=spans)])
-        before = taught.chunks_of("same", ALL)
+        before = chunks_of(taught, "same")
         for number, one in enumerate(before):
-            taught.learning.note_feedback(f"q{number}", one, used=True)
+            taught.learning.add_feedback(f"q{number}", one, used=True)
         taught.put([entry("same", "a a a ", spans=spans[:2], metadata={"new": 1})])
-        after = taught.chunks_of("same", ALL)
+        after = chunks_of(taught, "same")
         assert [(each.query, each.chunk) for each in taught.learning.feedback()] == [("q0", after[0]), ("q1", after[1])]
 
     def test_feedback_is_handed_over_where_there_is_none(self, taught):
@@ -351,10 +350,10 @@ class LearningContract:
             ("c", third, False),
             ("d", fourth, True),
         ):
-            taught.learning.note_feedback(query, one, used=used)
+            taught.learning.add_feedback(query, one, used=used)
         gone = chunk(taught, "d5")
         taught.remove(["d5"])
-        taught.learning.hand_over({first: third, second: third, fourth: gone})
+        taught.learning.move_feedback({first: third, second: third, fourth: gone})
         told = {(each.query, each.chunk): each.used for each in taught.learning.feedback()}
         assert told == {
             ("a", third): True,
@@ -382,8 +381,8 @@ class LearningContract:
                 *data.draw(st.lists(some, max_size=3)),
                 origin=origin and chunk(backend, origin),
             )
-            learning.keep_triples([made])
-            learning.note_feedback(f"q{number}", chunk(backend, data.draw(some)), used=data.draw(st.booleans()))
+            learning.add_triples([made])
+            learning.add_feedback(f"q{number}", chunk(backend, data.draw(some)), used=data.draw(st.booleans()))
         gone = data.draw(st.sets(some))
         dead = {chunk(backend, id_) for id_ in gone}
         expected = [

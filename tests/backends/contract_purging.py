@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from made import ALL, EMBEDDING, OTHER, entry, found, near, ranked, source, units
+from made import ALL, EMBEDDING, OTHER, chunks_of, entry, found, near, ranked, source, units
 
 from hybridstore.backends.learning import Negative, Triple
 from hybridstore.errors import InputError, NotFound
@@ -31,7 +31,7 @@ def answers(backend, vectors) -> list:
 class PurgingContract:
     def test_a_purged_document_is_gone_and_its_file_is_clean(self, backend):
         vectors = filled(backend)
-        chunks = backend.chunks_of("document 3", ALL)
+        chunks = chunks_of(backend, "document 3")
         purged = backend.purge(["document 3", "document 3", "unknown"])
         assert (purged.documents, purged.chunks, purged.missing) == (1, 1, ("unknown",))
         assert (purged.clean, purged.wal_clean, purged.residues, purged.remedy) == (True, True, (), "")
@@ -46,10 +46,10 @@ class PurgingContract:
 
     def test_no_ids_purge_nothing(self, backend):
         vectors = filled(backend)
-        before = backend.revision(), list(backend.scan()), answers(backend, vectors)
+        before = backend.state().revision, list(backend.scan()), answers(backend, vectors)
         purged = backend.purge([])
         assert (purged.documents, purged.chunks, purged.missing, purged.clean) == (0, 0, (), True)
-        assert (backend.revision(), list(backend.scan()), answers(backend, vectors)) == before
+        assert (backend.state().revision, list(backend.scan()), answers(backend, vectors)) == before
 
     def test_an_empty_id_is_refused_and_nothing_purged(self, backend):
         filled(backend, 3)
@@ -84,29 +84,28 @@ class PurgingContract:
 
     def test_chunk_ids_are_not_used_again_after_a_purge(self, backend):
         vectors = filled(backend, 3)
-        last = max(backend.chunks_of("document 2", ALL))
+        last = max(chunks_of(backend, "document 2"))
         assert backend.purge([f"document {n}" for n in range(3)]).clean
         assert backend.count() == 0
         backend.put([entry("new", "new", vectors=vectors[:1])], embedding=EMBEDDING)
-        assert backend.chunks_of("new", ALL) == [last + 1]
+        assert chunks_of(backend, "new") == [last + 1]
         assert backend.check() == []
 
-    def test_a_purge_is_one_revision_that_others_follow(self, backend):
+    def test_a_purge_is_one_revision(self, backend):
         filled(backend, 5)
-        before, chunk = backend.revision(), backend.chunks_of("document 1", ALL)[0]
+        before = backend.state().revision
         backend.purge(["document 1"])
-        (change,) = backend.changes(before)
-        assert (change.kind, change.first, change.last) == ("removed", chunk, chunk)
+        assert backend.state().revision == before + 1
 
     def test_vectors_of_every_embedding_go(self, backend):
         filled(backend, 6)
         backend.begin(OTHER)
-        chunks = [backend.chunks_of(f"document {n}", ALL)[0] for n in range(6)]
+        chunks = [chunks_of(backend, f"document {n}")[0] for n in range(6)]
         backend.fill(OTHER, chunks, units(np.random.default_rng(2), 6, OTHER.dim))
         assert backend.purge(["document 0"]).clean  # one is being built
         assert backend.switch(keep=True)
         assert backend.purge(["document 1"]).clean  # one is kept
-        assert backend.restore()
+        backend.begin(EMBEDDING)
         assert backend.pending_count() == 0
         assert backend.check() == []
 
@@ -120,16 +119,16 @@ class PurgingContract:
 
     def test_what_is_learned_of_it_goes_and_other_learning_stays(self, backend):
         filled(backend, 6)
-        gone, here, other = (backend.chunks_of(f"document {n}", ALL)[0] for n in (0, 1, 2))
+        gone, here, other = (chunks_of(backend, f"document {n}")[0] for n in (0, 1, 2))
         negatives = (Negative(chunk=gone, leg="keyword", score=0.1), Negative(chunk=other, leg="vector", score=0.2))
-        backend.learning.keep_triples(
+        backend.learning.add_triples(
             [
                 Triple(query="about the one", kind="log", positive=gone, score=0.5),
                 Triple(query="about the other", kind="log", positive=here, score=0.5, negatives=negatives),
             ]
         )
-        backend.learning.note_feedback("the one", gone, used=True)
-        backend.learning.note_feedback("the other", here, used=True)
+        backend.learning.add_feedback("the one", gone, used=True)
+        backend.learning.add_feedback("the other", here, used=True)
         assert backend.purge(["document 0"]).clean
         (triple,) = backend.learning.triples()
         assert (triple.query, [each.chunk for each in triple.negatives]) == ("about the other", [other])
@@ -145,13 +144,13 @@ class PurgingContract:
         )
         theirs = ["what is ZANZIBAR's capital", "and patient file 17?", "An unusual me", "was where they met"]
         others = ["in spring or summer", "where they met again", "something else", "do they travel"]
-        backend.learning.note_asked([*theirs, *others])
-        here = backend.chunks_of("b", ALL)[0]
-        backend.learning.note_feedback("zanzibar or not", here, used=True)
-        backend.learning.keep_triples([Triple(query="why Zanzibar", kind="log", positive=here, score=0.5)])
+        backend.learning.log_queries([*theirs, *others])
+        here = chunks_of(backend, "b")[0]
+        backend.learning.add_feedback("zanzibar or not", here, used=True)
+        backend.learning.add_triples([Triple(query="why Zanzibar", kind="log", positive=here, score=0.5)])
         purged = backend.purge(["patient file 17"])
         assert (purged.questions, purged.clean) == (6, True)
-        assert {each.query for each in backend.learning.asked()} == set(others)
+        assert {each.query for each in backend.learning.query_log()} == set(others)
         assert backend.learning.feedback() == []
         assert backend.learning.count_triples() == 0
 

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from made import ALL, DIM, EMBEDDING, OTHER, all_chunks, entry, units
+from made import DIM, EMBEDDING, OTHER, all_chunks, chunks_of, entry, units
 
 from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Calibration
@@ -20,13 +20,13 @@ class SamplingContract:
         return backend
 
     def test_indexed_counts_the_chunks(self, backend):
-        assert backend.indexed() == 0
+        assert backend.state().chunks == 0
         backend.put([entry("a", "plum fig kiwi", spans=[(0, 4), (5, 8), (9, 13)]), entry("b", "")])
-        assert backend.indexed() == backend.stats().chunks == 4
+        assert backend.state().chunks == backend.stats().chunks == 4
         backend.put([entry("a", "plum")])
-        assert backend.indexed() == 2
+        assert backend.state().chunks == 2
         backend.remove(["a", "b"])
-        assert backend.indexed() == 0
+        assert backend.state().chunks == 0
 
     def test_a_small_store_is_its_own_sample(self, pears):
         chunks, vectors = pears.sample()
@@ -40,13 +40,13 @@ class SamplingContract:
         assert [len(part) for part in backend.sample()] == [0, 0]
         vector = units(np.random.default_rng(25), 1)
         backend.put([entry("b", "fig", vectors=vector)], embedding=EMBEDDING)
-        assert backend.sample()[0].tolist() == backend.chunks_of("b", ALL)
+        assert backend.sample()[0].tolist() == chunks_of(backend, "b")
         backend.remove(["b"])
         assert len(backend.sample()[0]) == 0
 
     def test_a_sample_is_some_hundred_chunks_spread_over_the_store(self, backend):
         for count in (300, 1_000, 2_000):
-            backend.put(_many(backend.indexed(), count), embedding=EMBEDDING)
+            backend.put(_many(backend.state().chunks, count), embedding=EMBEDDING)
             chunks, vectors = backend.sample()
             assert 100 <= len(chunks) <= 256
             assert (np.diff(chunks) > 0).all()
@@ -87,7 +87,7 @@ class SamplingContract:
         backend.put(_many(0, 600), embedding=EMBEDDING)
         before = backend.sample()[0]
         gone = [f"d{n - 1}" for n in before[::2].tolist()]  # ids count from 1 in a new store
-        there = {chunk for name in gone for chunk in backend.chunks_of(name, ALL)}
+        there = {chunk for name in gone for chunk in chunks_of(backend, name)}
         assert there == set(before[::2].tolist())
         backend.remove(gone)
         chunks, vectors = backend.sample()
@@ -99,7 +99,7 @@ class SamplingContract:
         for first in range(0, 4_000, 400):
             backend.put(_many(first, first + 400), embedding=EMBEDDING)
             backend.remove([f"d{n}" for n in range(first + 1, first + 400) if first < 3_600])
-        assert backend.indexed() == 409
+        assert backend.state().chunks == 409
         chunks, vectors = backend.sample()
         assert 100 <= len(chunks) <= 256
         assert np.diff(chunks[-100:]).max() <= 4
@@ -122,46 +122,45 @@ class SamplingContract:
         with one.snapshot():
             before = one.sample()[0].tolist()
             two.put(_many(20, 30), embedding=EMBEDDING)
-            assert two.indexed() == len(two.sample()[0]) == 30
+            assert two.state().chunks == len(two.sample()[0]) == 30
             assert one.sample()[0].tolist() == before
-            assert one.indexed() == 20
-        assert one.indexed() == len(one.sample()[0]) == 30
+            assert one.state().chunks == 20
+        assert one.state().chunks == len(one.sample()[0]) == 30
 
     # what was measured
 
     def test_what_was_measured_is_kept_and_shared(self, open_backend, pears):
-        assert pears.background() is None
-        pears.remember(MEASURED)
-        assert pears.background() == open_backend().background() == MEASURED
+        assert pears.state().calibration is None
+        pears.calibrate(MEASURED)
+        assert pears.state().calibration == open_backend().state().calibration == MEASURED
         later = dataclasses.replace(MEASURED, chunks=20, power=-math.pi, chance=1 / 3)
-        pears.remember(later)
-        assert open_backend().background() == later
+        pears.calibrate(later)
+        assert open_backend().state().calibration == later
 
     def test_what_was_measured_stays_when_chunks_come_and_go(self, pears):
-        pears.remember(MEASURED)
+        pears.calibrate(MEASURED)
         pears.remove(["d1"])
         pears.put([entry("new", "plum", vectors=units(np.random.default_rng(26), 1))], embedding=EMBEDDING)
-        assert pears.background() == MEASURED
+        assert pears.state().calibration == MEASURED
 
     def test_what_was_measured_of_other_vectors_is_not_given(self, backend, pears):
-        pears.remember(dataclasses.replace(MEASURED, fingerprint=OTHER.fingerprint))
-        assert pears.background() is None
-        pears.remember(MEASURED)
+        pears.calibrate(dataclasses.replace(MEASURED, fingerprint=OTHER.fingerprint))
+        assert pears.state().calibration is None
+        pears.calibrate(MEASURED)
         pears.begin(OTHER)
         _fill(pears)
-        assert pears.background() == MEASURED
+        assert pears.state().calibration == MEASURED
         pears.switch()
-        assert pears.background() is None
+        assert pears.state().calibration is None
 
     def test_nothing_measured_is_given_while_there_are_no_vectors(self, backend):
-        backend.remember(MEASURED)
-        assert backend.background() is None
+        backend.calibrate(MEASURED)
+        assert backend.state().calibration is None
 
     def test_measuring_is_no_change_of_the_store(self, pears):
-        before = pears.revision()
-        pears.remember(MEASURED)
-        assert pears.revision() == before
-        assert pears.changes(before) == []
+        before = pears.state().revision
+        pears.calibrate(MEASURED)
+        assert pears.state().revision == before
         assert pears.check() == []
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made import ALL, DIM, EMBEDDING, FEW, entry, found, near, ranked, restriction, units
+from made import ALL, DIM, EMBEDDING, FEW, chunks_of, entry, found, near, ranked, restriction, units
 
 from hybridstore.backends.values import Restriction
 from hybridstore.errors import InputError
@@ -212,16 +212,16 @@ class SearchingContract:
             assert near(backend, query, 5) == [f"d{n}" for n in brute_force(vectors, query, 5)]
         assert near(backend, np.zeros(DIM, np.float32), 5) == []
         assert backend.stats().vectors == 3000
-        assert not backend.vectors_of("d0").popitem()[1].any()
+        assert not backend.chunk_vectors("d0").popitem()[1].any()
         assert backend.check() == []
 
     def test_vectors_come_in_the_order_asked_for_and_zeros_where_there_is_none(self, backend):
         backend.put([entry("without", "text")])
-        assert backend.vectors(backend.chunks_of("without", ALL)).shape == (1, 0)
+        assert backend.vectors(chunks_of(backend, "without")).shape == (1, 0)
         made = units(np.random.default_rng(17), 3)
         backend.put([entry(f"d{n}", vectors=made[n : n + 1]) for n in range(3)], embedding=EMBEDDING)
-        first, second, third = (backend.chunks_of(f"d{n}", ALL)[0] for n in range(3))
-        (without,) = backend.chunks_of("without", ALL)
+        first, second, third = (chunks_of(backend, f"d{n}")[0] for n in range(3))
+        (without,) = chunks_of(backend, "without")
         given = backend.vectors([third, without, first, 10**9, second, third])
         assert (given.dtype, given.shape) == (np.float32, (6, DIM))
         nothing = np.zeros((1, DIM), np.float32)
@@ -238,10 +238,10 @@ class SearchingContract:
 
     def test_chunks_of_a_document_are_given_within_the_restriction(self, backend):
         backend.put([entry("a", "red planet, blue planet", spans=[(0, 10), (12, 23)], metadata={"k": 1})])
-        first, second = backend.chunks_of("a", ALL)
-        assert backend.chunks_of("a", restriction(backend, phrases=["red"])) == [first]
-        assert backend.chunks_of("a", restriction(backend, excluded=["red"])) == [second]
-        assert backend.chunks_of("a", restriction(backend, {"k": 2})) == []
+        first, second = chunks_of(backend, "a")
+        assert chunks_of(backend, "a", restriction(backend, phrases=["red"])) == [first]
+        assert chunks_of(backend, "a", restriction(backend, excluded=["red"])) == [second]
+        assert chunks_of(backend, "a", restriction(backend, {"k": 2})) == []
 
     def test_chunks_lead_to_their_documents_and_back(self, backend):
         text = "one two three"
@@ -252,14 +252,14 @@ class SearchingContract:
                 entry("c", "five"),
             ]
         )
-        among = backend.chunks_among(["c", "b", "nowhere", "a"], ALL)
-        assert among == {id_: backend.chunks_of(id_, ALL) for id_ in "abc"}
+        among = backend.chunks_of(["c", "b", "nowhere", "a"], ALL)
+        assert among == {id_: chunks_of(backend, id_) for id_ in "abc"}
         assert len(among["b"]) == 3
         everyone = [*among["b"], *among["a"]]
         assert backend.documents_of(everyone) == ["b", "b", "b", "a"]
         assert backend.documents_of([*reversed(everyone), 10**9]) == ["a", "b", "b", "b"]
-        assert backend.chunks_among(["a", "b", "c"], restriction(backend, {"n": {"$gte": 1}})) == {"a": among["a"]}
-        assert backend.chunks_among([], ALL) == {}
+        assert backend.chunks_of(["a", "b", "c"], restriction(backend, {"n": {"$gte": 1}})) == {"a": among["a"]}
+        assert backend.chunks_of([], ALL) == {}
         backend.remove(["b"])
         assert backend.documents_of(everyone) == ["a"]
-        assert backend.chunks_among(["b"], ALL) == {}
+        assert backend.chunks_of(["b"], ALL) == {}

@@ -17,13 +17,13 @@ class SharingContract:
             backend.remove(["a"])
 
         with backend.snapshot():
-            before = backend.revision()
+            before = backend.state().revision
             writer = threading.Thread(target=write)
             writer.start()
             writer.join(30)
             assert not writer.is_alive()
             assert found(backend, "word") == near(backend, vectors[1]) == ["a"]
-            assert (backend.count(), backend.revision(), backend.get("a").document.text) == (1, before, "word")
+            assert (backend.count(), backend.state().revision, backend.get("a").document.text) == (1, before, "word")
         assert found(backend, "word") == near(backend, vectors[0]) == ["b"]
 
     def test_a_second_handle_sees_what_the_first_wrote(self, open_backend):
@@ -32,7 +32,7 @@ class SharingContract:
         assert found(two, "word") == ["a"]
         two.put([entry("b", "word")])
         assert sorted(found(one, "word")) == ["a", "b"]
-        assert one.revision() == two.revision() == 2
+        assert one.state().revision == two.state().revision == 2
 
     def test_many_threads_at_once_lose_nothing(self, open_backend):
         handles = [open_backend(), open_backend()]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made import ALL, EMBEDDING, FEW, OTHER, all_chunks, entry, found, near, ranked, source, texts, units
+from made import ALL, EMBEDDING, FEW, OTHER, all_chunks, chunks_of, entry, found, near, ranked, source, texts, units
 
 from hybridstore.backends.values import Embedding
 from hybridstore.errors import EmbedderMismatch, InputError, NotFound
@@ -52,21 +52,21 @@ class WritingContract:
         with pytest.raises(NotFound) as error:
             backend.get("nobody")
         assert error.value.document_id == "nobody"
-        assert backend.chunks_of("nobody", ALL) == []
-        assert backend.vectors_of("nobody") == {}
+        assert chunks_of(backend, "nobody") == []
+        assert backend.chunk_vectors("nobody") == {}
         assert backend.remove(["nobody"]) == 0
 
     def test_the_same_content_again_changes_nothing(self, backend):
         backend.put([entry("a", "one word")])
-        before = backend.revision(), backend.chunks_of("a", ALL), backend.get("a")
+        before = backend.state().revision, chunks_of(backend, "a"), backend.get("a")
         assert backend.put([entry("a", "one word")]) == AddReport(unchanged=1)
-        assert (backend.revision(), backend.chunks_of("a", ALL), backend.get("a")) == before
+        assert (backend.state().revision, chunks_of(backend, "a"), backend.get("a")) == before
 
     def test_other_content_replaces_the_document(self, backend):
         rng = np.random.default_rng(1)
         old, new = units(rng, 2)
         backend.put([entry("a", "old words", vectors=old[None])], embedding=EMBEDDING)
-        before = backend.chunks_of("a", ALL)
+        before = chunks_of(backend, "a")
         assert backend.put([entry("a", "new words", vectors=new[None])], embedding=EMBEDDING) == AddReport(
             replaced=1, chunks=1
         )
@@ -74,7 +74,7 @@ class WritingContract:
         assert found(backend, "old") == []
         assert found(backend, "new") == ["a"]
         assert backend.nearest(new, 5, ALL).scores == pytest.approx([1.0], abs=1e-6)
-        assert not set(before) & set(backend.chunks_of("a", ALL))
+        assert not set(before) & set(chunks_of(backend, "a"))
 
     def test_a_document_put_twice_at_once_keeps_its_last_content(self, backend):
         assert backend.put([entry("a", "first"), entry("a", "second")]) == AddReport(added=1, replaced=1, chunks=2)
@@ -87,7 +87,7 @@ class WritingContract:
         backend.put(
             [entry(f"d{n}", f"shared word{n}", vectors=vectors[n : n + 1]) for n in range(3)], embedding=EMBEDDING
         )
-        gone = backend.chunks_of("d1", ALL)
+        gone = chunks_of(backend, "d1")
         assert backend.remove(["d1", "d1", "unknown"]) == 1
         assert sorted(found(backend, "shared")) == ["d0", "d2"]
         assert found(backend, "word1") == []
@@ -127,15 +127,15 @@ class WritingContract:
 
     def test_an_entry_that_fails_leaves_nothing_of_any(self, backend):
         backend.put([entry("kept", "as it was")])
-        before = backend.revision(), backend.stats()
+        before = backend.state().revision, backend.stats()
         bad = entry("bad", "one two", vectors=np.zeros((1, 3), np.float32))
         with pytest.raises(InputError, match="3"):
             backend.put([entry("good", "lost"), entry("kept", "changed"), bad], embedding=EMBEDDING)
         assert backend.get("kept").document.text == "as it was"
         assert backend.digests(["good", "bad"]) == {}
         assert found(backend, "lost changed") == []
-        assert backend.embedding() is None
-        assert (backend.revision(), backend.stats().chunks) == (before[0], before[1].chunks)
+        assert backend.embeddings().active is None
+        assert (backend.state().revision, backend.stats().chunks) == (before[0], before[1].chunks)
         assert backend.check() == []
 
     @pytest.mark.parametrize("shape", [(2, 8), (1, 7), (8,), (0, 8)])
@@ -157,13 +157,13 @@ class WritingContract:
     def test_vectors_of_another_embedder_are_refused_and_nothing_changes(self, backend):
         vectors = units(np.random.default_rng(3), 2)
         backend.put([entry("a", "one", vectors=vectors[:1])], embedding=EMBEDDING)
-        before = backend.revision()
+        before = backend.state().revision
         for other in (OTHER, Embedding("made@2", "made", 8)):
             with pytest.raises(EmbedderMismatch) as error:
                 backend.put([entry("b", "two", vectors=np.ones((1, other.dim), np.float32))], embedding=other)
             assert error.value.stored == "made@1"
-        assert backend.embedding() == EMBEDDING
-        assert (backend.count(), backend.revision()) == (1, before)
+        assert backend.embeddings().active == EMBEDDING
+        assert (backend.count(), backend.state().revision) == (1, before)
 
     @FEW
     @given(st.lists(texts.filter(bool), min_size=1, max_size=5, unique=True))
@@ -180,7 +180,7 @@ class WritingContract:
         backend.put([entry(id_, f"text {n}") for n, id_ in enumerate(ODD_IDS)])
         for n, id_ in enumerate(ODD_IDS):
             assert backend.get(id_).document.text == f"text {n}"
-            assert len(backend.chunks_of(id_, ALL)) == 1
+            assert len(chunks_of(backend, id_)) == 1
 
     @FEW
     @given(texts, st.data())
@@ -189,7 +189,7 @@ class WritingContract:
         marks = st.integers(0, len(text))
         spans = data.draw(st.lists(st.tuples(marks, marks).map(sorted).map(tuple), min_size=1, max_size=4))
         backend.put([entry("a", text, spans=spans, title=text[:5], uri=text[5:9], metadata={text: text})])
-        passages = backend.passages(backend.chunks_of("a", ALL))
+        passages = backend.passages(chunks_of(backend, "a"))
         assert [(p.start, p.end, p.text) for p in passages] == [(a, b, text[a:b]) for a, b in spans]
         assert {(p.title, p.uri) for p in passages} == {(text[:5], text[5:9])}
         assert backend.get("a").document.text == text
@@ -198,7 +198,7 @@ class WritingContract:
 
     def test_passages_come_in_the_order_asked_for(self, backend):
         backend.put([entry(id_, f"text {id_}", spans=[(0, 4), (5, 6)]) for id_ in "abc"])
-        chunks = [chunk for id_ in "cab" for chunk in reversed(backend.chunks_of(id_, ALL))]
+        chunks = [chunk for id_ in "cab" for chunk in reversed(chunks_of(backend, id_))]
         assert [p.chunk for p in backend.passages([chunks[0], 10**9, *chunks])] == [chunks[0], *chunks]
         assert backend.passages([]) == []
 
@@ -217,7 +217,7 @@ class WritingContract:
         vectors = units(np.random.default_rng(5), 2)
         put = entry("a", "one two", spans=[(0, 3), (4, 7)], vectors=vectors)
         backend.put([put], embedding=EMBEDDING)
-        known = backend.vectors_of("a")
+        known = backend.chunk_vectors("a")
         assert set(known) == set(put.chunk_digests)
         for digest, vector in zip(put.chunk_digests, vectors, strict=True):
             assert np.array_equal(known[digest], vector)
@@ -269,7 +269,7 @@ class WritingContract:
         stats = backend.stats()
         assert (stats.documents, stats.chunks, stats.vectors, stats.sources) == (1, 2, 2, 1)
         assert (stats.language, stats.embedding, stats.building) == ("english", EMBEDDING, None)
-        assert stats.revision == backend.revision()
+        assert stats.revision == backend.state().revision
         assert stats.created
 
     def test_a_closed_backend_can_be_closed_again(self, backend):

@@ -9,7 +9,7 @@ import sys
 from itertools import count, cycle
 
 import numpy as np
-from made import ALL, EMBEDDING, OTHER, entry, units
+from made import EMBEDDING, OTHER, chunks_of, entry, units
 
 from hybridstore.backends.learning import ModelVersion, Negative, Triple
 from hybridstore.backends.sqlite import SQLiteBackend
@@ -21,7 +21,7 @@ def main(path: str) -> None:
     backend = SQLiteBackend(path)
     rng = np.random.default_rng(1)
     backend.put([entry(f"d{n}", f"text {n}", vectors=units(rng, 1)) for n in range(20)], embedding=EMBEDDING)
-    one, other = backend.chunks_of("d0", ALL)[0], backend.chunks_of("d1", ALL)[0]
+    one, other = chunks_of(backend, "d0")[0], chunks_of(backend, "d1")[0]
     learning = backend.learning
     for number, embedding in zip(count(), cycle([OTHER, EMBEDDING]), strict=False):
         negatives = (
@@ -29,8 +29,8 @@ def main(path: str) -> None:
             Negative(chunk=one, leg="vector", score=0.25),
         )
         made = Triple(query=f"q{number}", kind="log", positive=one, score=1.0, negatives=negatives)
-        learning.keep_triples([made] * BATCH)
-        learning.note_asked([f"q{number}"])
+        learning.add_triples([made] * BATCH)
+        learning.log_queries([f"q{number}"])
         sys.stdout.write(f"{number}\n")
         sys.stdout.flush()
         tuned = learning.propose(model(embedding, "embedder"))

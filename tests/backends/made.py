@@ -94,4 +94,9 @@ def near(backend: Backend, vector: np.ndarray, depth: int = 1000, **limits) -> l
 
 
 def all_chunks(backend: Backend) -> set[int]:
-    return {chunk for stored in backend.scan() for chunk in backend.chunks_of(stored.document.id, ALL)}
+    return {chunk for stored in backend.scan() for chunk in chunks_of(backend, stored.document.id)}
+
+
+def chunks_of(backend: Backend, document_id: str, restriction: Restriction = ALL) -> list[int]:
+    """Return the ids of one document's chunks within a restriction, in order."""
+    return backend.chunks_of([document_id], restriction).get(document_id, [])

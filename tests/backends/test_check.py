@@ -6,7 +6,7 @@ import apsw
 import numpy as np
 import pytest
 import sqlite_vec
-from made import ALL, EMBEDDING, OTHER, entry, found, near, units
+from made import EMBEDDING, OTHER, chunks_of, entry, found, near, units
 
 from hybridstore.backends.sqlite import SQLiteBackend
 
@@ -144,7 +144,7 @@ def test_an_embedding_that_is_being_built_is_checked_too(tmp_path):
     path = tmp_path / "store.db"
     with closing(filled(path)) as backend:
         backend.begin(OTHER)
-        backend.fill(OTHER, backend.chunks_of("d0", ALL), units(np.random.default_rng(2), 1, OTHER.dim))
+        backend.fill(OTHER, chunks_of(backend, "d0"), units(np.random.default_rng(2), 1, OTHER.dim))
         assert backend.check() == []  # what is still to be filled is no damage
         damaged(path, "DELETE FROM codes_2")
         assert [problem.what for problem in backend.check()] == ["vectors without a code"]

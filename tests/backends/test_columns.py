@@ -68,7 +68,11 @@ steps = st.tuples(st.booleans(), puts | st.lists(ids, min_size=1, max_size=3))
 @given(puts, st.lists(trees, min_size=1, max_size=4), st.lists(steps, max_size=6))
 @example([("d0", ({"a": [1]}, "", "", ""), 1)], [field("a").contains(1)], [(True, ["d0"]), (False, ["d1"])])
 def test_memory_keeps_what_sql_keeps_through_writes_of_all_kinds(first, filters, walk):
-    with small_bounds(), closing(SQLiteBackend(":memory:")) as backend, closing(SQLiteBackend(backend.path)) as other:
+    with (
+        small_bounds(),
+        closing(SQLiteBackend(":memory:")) as backend,
+        closing(SQLiteBackend(backend.location)) as other,
+    ):
         columns = MetadataColumns(ROOMY)
         for elsewhere, step in [(False, first), *walk]:
             writer = other if elsewhere else backend
@@ -155,7 +159,7 @@ def test_a_large_write_is_read_anew(backend):
 def test_a_reader_of_an_older_state_is_sent_to_sql(backend):
     backend.put([made("a", {"n": 1})])
     columns, tree = MetadataColumns(ROOMY), field("n") == 1
-    with closing(SQLiteBackend(backend.path)) as other, backend.snapshot():
+    with closing(SQLiteBackend(backend.location)) as other, backend.snapshot():
         before = in_memory(backend, columns, tree)
         other.put([made("b", {"n": 1})])
         assert len(in_memory(other, columns, tree)) == 2
@@ -218,7 +222,7 @@ def test_threads_that_filter_while_another_writes_see_their_own_state(backend):
 def test_a_filtered_search_finds_the_same_with_and_without_memory(backend):
     entries = [entry(f"d{n}", f"apple w{n}", metadata={"n": n % 4}, title=f"berry {n % 3}") for n in range(60)]
     backend.put(entries)
-    with closing(SQLiteBackend(backend.path, memory=0)) as bare:
+    with closing(SQLiteBackend(backend.location, memory=0)) as bare:
         for limits in (
             restriction(backend, {"n": {"$gte": 2}}),
             restriction(backend, {"n": 1}, phrases=["berry 2"], excluded=["w5", "w17"]),

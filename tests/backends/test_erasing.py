@@ -6,7 +6,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from made import ALL, entry
+from made import chunks_of, entry
 
 from hybridstore.backends.learning import Negative, Triple
 from hybridstore.backends.sqlite import SQLiteBackend
@@ -23,7 +23,7 @@ def readable(path: Path, numbers) -> set[int]:
 
 
 def chunk(backend, id_: str) -> int:
-    return backend.chunks_of(id_, ALL)[0]
+    return chunks_of(backend, id_)[0]
 
 
 @pytest.fixture
@@ -41,10 +41,10 @@ def test_a_forgotten_question_is_nowhere_in_the_file(path, seed):
         one, other = chunk(backend, "a"), chunk(backend, "b")
         for first in range(0, len(numbers), 100):
             some = [question(n) for n in numbers[first : first + 100]]
-            backend.learning.note_asked([*some, *some[:50]])
+            backend.learning.log_queries([*some, *some[:50]])
             for query in some[:10]:
-                backend.learning.note_feedback(query, one, used=True)
-            backend.learning.keep_triples(
+                backend.learning.add_feedback(query, one, used=True)
+            backend.learning.add_triples(
                 [
                     Triple(
                         query=query,
@@ -58,13 +58,13 @@ def test_a_forgotten_question_is_nowhere_in_the_file(path, seed):
             )
             if first % 500 == 400:  # some go while others come
                 gone = random.Random(first).sample(sorted(left & set(numbers[:first])), 60)
-                assert backend.learning.forget_asked([question(n) for n in gone]) == 60
+                assert backend.learning.forget_queries([question(n) for n in gone]) == 60
                 left -= set(gone)
     assert readable(path, numbers) == left
     with closing(SQLiteBackend(str(path))) as backend:
         assert backend.check() == []
         assert {each.query for each in backend.learning.triples()} == {question(n) for n in left}
-        assert backend.learning.forget_asked() == len(left)
+        assert backend.learning.forget_queries() == len(left)
     assert readable(path, numbers) == set()
 
 
@@ -75,11 +75,11 @@ def test_nothing_is_left_of_rows_that_moved_while_they_lived(path):
     gone: set[int] = set()
     with closing(SQLiteBackend(str(path))) as backend:
         for first in range(0, 3000, 64):
-            backend.learning.note_asked([f"{n * 7919 % 3000:04} {question(n)}" for n in left[first : first + 64]])
+            backend.learning.log_queries([f"{n * 7919 % 3000:04} {question(n)}" for n in left[first : first + 64]])
         choose.shuffle(left)
         while left:
             some = [left.pop() for _ in range(min(len(left), choose.choice([1, 50, 500])))]
-            backend.learning.forget_asked([f"{n * 7919 % 3000:04} {question(n)}" for n in some])
+            backend.learning.forget_queries([f"{n * 7919 % 3000:04} {question(n)}" for n in some])
             gone.update(some)
             backend._connections.get().wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             assert readable(path, gone) == set()
@@ -99,8 +99,8 @@ def test_what_was_asked_about_a_document_goes_with_it(path, way):
                 origin=here,
                 score=0.5,
             )
-            backend.learning.keep_triples([origin])
-            backend.learning.note_feedback(question(100 + n), here, used=False)
+            backend.learning.add_triples([origin])
+            backend.learning.add_feedback(question(100 + n), here, used=False)
     numbers = {*range(40), *range(100, 140)}
     assert readable(path, numbers) == numbers
     with closing(SQLiteBackend(str(path))) as backend:
@@ -115,10 +115,10 @@ def test_dropped_triples_are_nowhere_in_the_file(path):
     with closing(SQLiteBackend(str(path))) as backend:
         backend.put([entry("a", "some text")])
         here = chunk(backend, "a")
-        backend.learning.keep_triples(
+        backend.learning.add_triples(
             [Triple(query=question(n), kind="log", positive=here, score=0.5) for n in range(500)]
         )
-        backend.learning.note_asked([question(1000)])
+        backend.learning.log_queries([question(1000)])
     assert len(readable(path, range(1001))) == 501
     with closing(SQLiteBackend(str(path))) as backend:
         assert backend.learning.drop_triples() == 500
@@ -128,7 +128,7 @@ def test_dropped_triples_are_nowhere_in_the_file(path):
 def test_other_deletions_go_on_as_fast_as_they_went(path):
     with closing(SQLiteBackend(str(path))) as backend:
         backend.put([entry("a", "some text")])
-        backend.learning.note_asked(["q"])
-        backend.learning.forget_asked()
+        backend.learning.log_queries(["q"])
+        backend.learning.forget_queries()
         with backend._connections.reading() as connection:
             assert connection.execute("PRAGMA secure_delete").fetchall() == [(0,)]

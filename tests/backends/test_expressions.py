@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from made import EMBEDDING, entry, ids_of, units
+from made import EMBEDDING, chunks_of, entry, ids_of, units
 
 from hybridstore.backends.sqlite import SQLiteBackend
 from hybridstore.backends.values import Restriction
@@ -63,7 +63,7 @@ def test_both_legs_find_what_an_expression_lets_through(backend, matching, expec
     filtered = Restriction(parse({"n": {"$lt": 3}}), matching=matching)
     expected = {id_ for id_ in expected if id_ < "d3"}
     assert set(ids_of(backend, backend.nearest(query, 10, filtered).chunks)) == expected
-    assert {id_ for n in range(5) if backend.chunks_of(id_ := f"d{n}", filtered)} == expected
+    assert {id_ for n in range(5) if chunks_of(backend, id_ := f"d{n}", filtered)} == expected
 
 
 def deepest(kind: str):
@@ -88,7 +88,7 @@ def test_the_deepest_expression_that_can_be_read_can_be_searched(backend, kind):
     tree = deepest(kind)
     assert nesting(tree) == MAX_LEVELS
     for each in (tree, NotOf(tree), AllOf((tree, NotOf(WordSequence(("none",)))))):
-        backend.chunks_of("d0", Restriction(matching=(each,)))
+        chunks_of(backend, "d0", Restriction(matching=(each,)))
         backend.match(KeywordQuery(("red",)), 5, Restriction(matching=(each, NotOf(tree))))
 
 

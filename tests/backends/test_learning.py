@@ -13,7 +13,7 @@ import apsw
 import numpy as np
 import pytest
 from learning_process import BATCH
-from made import ALL, EMBEDDING, OTHER, entry, units
+from made import EMBEDDING, OTHER, chunks_of, entry, units
 
 from hybridstore.backends.learning import ModelVersion, Negative, Triple
 from hybridstore.backends.sqlite import SQLiteBackend
@@ -45,15 +45,15 @@ def taught(tmp_path):
     """Give a store with two triples of a negative each, one word on a hit, and an active model."""
     with closing(SQLiteBackend(str(tmp_path / "store.db"))) as backend:
         backend.put([entry(f"d{n}", f"text {n}", vectors=VECTORS[n : n + 1]) for n in range(4)], embedding=EMBEDDING)
-        chunks = [backend.chunks_of(f"d{n}", ALL)[0] for n in range(4)]
+        chunks = [chunks_of(backend, f"d{n}")[0] for n in range(4)]
         negative = (Negative(chunk=chunks[2], leg="vector", score=0.5),)
-        backend.learning.keep_triples(
+        backend.learning.add_triples(
             [
                 Triple(query=query, kind="log", positive=chunks[n], origin=chunks[n], score=1.0, negatives=negative)
                 for n, query in enumerate(["one", "two"])
             ]
         )
-        backend.learning.note_feedback("one", chunks[0], used=True)
+        backend.learning.add_feedback("one", chunks[0], used=True)
         backend.learning.promote(backend.learning.propose(model_of(EMBEDDING)))
         yield backend
 
@@ -72,20 +72,20 @@ def counts(backend) -> tuple[int, int, int, int]:
 @pytest.mark.parametrize(("statement", "says", "left"), DAMAGE.values(), ids=DAMAGE)
 def test_what_names_nothing_is_found_and_dropped(taught, statement, says, left):
     assert taught.check() == []
-    with closing(apsw.Connection(taught.path)) as connection:
+    with closing(apsw.Connection(taught.location)) as connection:
         connection.execute(statement)
     (told,) = taught.check()
     assert says in told.what
     assert (told.count, told.repaired) == (1, False)
-    before = taught.revision()
+    before = taught.state().revision
     assert all(problem.repaired for problem in taught.check(repair=True))
     assert taught.check() == []
     assert counts(taught) == left
-    assert taught.revision() > before
+    assert taught.state().revision > before
 
 
 def test_a_document_that_is_gone_takes_what_was_learned_from_it_along_in_a_repair(taught):
-    with closing(apsw.Connection(taught.path)) as connection:
+    with closing(apsw.Connection(taught.location)) as connection:
         connection.execute("DELETE FROM documents WHERE id = 'd0'")
     taught.check(repair=True)
     assert taught.check() == []
@@ -95,14 +95,14 @@ def test_a_document_that_is_gone_takes_what_was_learned_from_it_along_in_a_repai
 def test_the_weights_are_read_once(taught):
     first = taught.learning.model()
     assert taught.learning.model() is first
-    with closing(SQLiteBackend(taught.path)) as other:
+    with closing(SQLiteBackend(taught.location)) as other:
         other.learning.promote(None)
         other.learning.promote(first.number)
     assert taught.learning.model().weights is first.weights
 
 
 def test_asking_for_the_model_looks_into_an_index_of_one_row(taught):
-    with closing(apsw.Connection(taught.path)) as connection:
+    with closing(apsw.Connection(taught.location)) as connection:
         plan = connection.execute("EXPLAIN QUERY PLAN SELECT model, previous FROM models WHERE state = 'active'")
         assert ["USING INDEX models_active" in step[3] for step in plan] == [True]
 
@@ -111,7 +111,7 @@ def test_asking_for_the_model_looks_into_an_index_of_one_row(taught):
 def test_a_killed_process_leaves_what_it_learned_as_before_or_as_after(tmp_path, seed):
     path = tmp_path / "store.db"
     command = [sys.executable, str(HERE / "learning_process.py"), str(path)]
-    environment = {**os.environ, "PYTHONPATH": str(HERE)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, sys.path)])}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     assert process.stdout.readline() == "0\n"
     time.sleep(1.5 * random.Random(seed).random())
@@ -121,19 +121,20 @@ def test_a_killed_process_leaves_what_it_learned_as_before_or_as_after(tmp_path,
     said = 1 + output.count("\n")
     with closing(SQLiteBackend(str(path))) as backend:
         assert backend.check() == []
-        learning, searched = backend.learning, backend.embedding()
+        learning, searched = backend.learning, backend.embeddings().active
         assert learning.count_triples() in {said * BATCH, (said + 1) * BATCH}
         assert all(len(each.negatives) == 2 for each in learning.triples())
-        assert len(learning.asked()) in {said - 1, said, said + 1}
+        assert len(learning.query_log()) in {said - 1, said, said + 1}
         model = learning.model()
         if model is None:
-            assert (searched, backend.kept()) == (EMBEDDING, None)  # killed before the first switch
+            assert (searched, backend.embeddings().kept) == (EMBEDDING, None)  # killed before the first switch
         else:
             assert model.target == searched.fingerprint
             assert model.weights == model.target.encode() * 5000
             assert backend.stats().vectors == 20
             other = OTHER if searched == EMBEDDING else EMBEDDING
-            assert [backend.kept(), backend.building()] in ([other, None], [None, other])  # kept, or taken up again
+            kept_or_built = backend.embeddings().kept or backend.embeddings().building
+            assert kept_or_built == other  # kept, or taken up again
         assert sum(each.state == "active" for each in learning.models()) == int(model is not None)
         goes_on(backend)
 
@@ -142,11 +143,11 @@ def goes_on(backend: SQLiteBackend) -> None:
     """Finish a change of all vectors, begun or not, and go back."""
     for embedding in (OTHER, EMBEDDING, OTHER):
         backend.begin(embedding)
-        if backend.building() is not None:
+        if backend.embeddings().building is not None:
             while some := backend.pending(100):
                 made = units(np.random.default_rng(2), len(some), embedding.dim)
                 backend.fill(embedding, [passage.chunk for passage in some], made)
             assert backend.switch(keep=True)
-        assert backend.embedding() == embedding
-    assert backend.kept() == EMBEDDING
+        assert backend.embeddings().active == embedding
+    assert backend.embeddings().kept == EMBEDDING
     assert backend.check() == []

@@ -50,11 +50,11 @@ def test_there_is_an_archived_file_of_every_version():
 def test_an_old_file_ends_with_the_schema_of_a_fresh_one(archived, tmp_path):
     fresh = str(tmp_path / "fresh.db")
     with closing(SQLiteBackend(fresh)) as backend:
-        for embedding in filter(None, (archived.kept(), archived.embedding())):
+        for embedding in filter(None, (archived.embeddings().kept, archived.embeddings().active)):
             backend.begin(embedding)
             backend.switch(keep=True)
-        backend.begin(archived.building())
-    assert schema_of(archived.path) == schema_of(fresh)
+        backend.begin(archived.embeddings().building)
+    assert schema_of(archived.location) == schema_of(fresh)
 
 
 def test_an_old_file_uses_no_number_of_an_embedding_twice(archived):
@@ -75,18 +75,18 @@ def test_a_file_of_version_2_remembers_what_it_learned(tmp_path):
         first, second = learning.triples()
         assert [each.excluded for each in first.negatives] == [None, "margin"]
         assert second.origin == second.positive
-        assert learning.asked()[0].query == first.query == "why are there tides"
-        assert learning.asked()[0].times == 2
+        assert learning.query_log()[0].query == first.query == "why are there tides"
+        assert learning.query_log()[0].times == 2
         assert [(each.document_id, each.used) for each in learning.feedback()] == [("tides", True), ("broth", False)]
-        assert backend.kept() == Embedding("kept@1", "kept", 4)
-        assert backend.restore()
+        assert backend.embeddings().kept == Embedding("kept@1", "kept", 4)
+        backend.begin(Embedding("kept@1", "kept", 4))
         assert backend.switch()
-        assert backend.embedding().fingerprint == "kept@1"
+        assert backend.embeddings().active.fingerprint == "kept@1"
         assert learning.model() is None  # it was for other vectors
 
 
 def numbers_of(backend) -> list[tuple[int]]:
-    with closing(apsw.Connection(backend.path)) as connection:
+    with closing(apsw.Connection(backend.location)) as connection:
         return connection.execute("SELECT embedding FROM embeddings").fetchall()
 
 
@@ -98,7 +98,6 @@ def test_an_old_file_holds_what_it_held(archived):
         assert (document.title, document.text, document.metadata) == (title, text, metadata)
     assert set(archived.sources()) == {"/notes/kitchen.md"}
     assert archived.get("bread").source == "/notes/kitchen.md"
-    assert archived.changes(archived.revision()) == []
 
 
 @pytest.mark.parametrize(
@@ -141,7 +140,7 @@ def test_an_old_file_goes_on(archived):
     while some := archived.pending(7):
         archived.fill(NEXT, [passage.chunk for passage in some], np.ones((len(some), 4), np.float32) / 2)
     assert archived.switch() is True
-    assert archived.embedding() == NEXT
+    assert archived.embeddings().active == NEXT
     assert archived.check() == []
 
 

@@ -25,7 +25,7 @@ VECTORS = units(np.random.default_rng(1), 4)
 
 def writer(path: Path, name: str, seconds: float) -> subprocess.Popen[str]:
     command = [sys.executable, str(HERE / "writing_process.py"), str(path), name, str(seconds)]
-    environment = {**os.environ, "PYTHONPATH": str(HERE)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, sys.path)])}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import apsw
 import numpy as np
 import pytest
-from made import ALL, EMBEDDING, entry, found, units
+from made import EMBEDDING, chunks_of, entry, found, units
 
 import hybridstore as hs
 from hybridstore.backends.learning import Negative, Triple
@@ -101,27 +101,27 @@ def eventful(backend: SQLiteBackend, planted: Planted, ids: list[str]) -> None:
             if choose.random() < 0.5 and round_ < 3:
                 backend.remove(choose.sample(some, 2))
         for id_ in choose.sample(ids, len(ids) // 3):
-            chunks = backend.chunks_of(id_, ALL)
+            chunks = chunks_of(backend, id_)
             if not chunks:
                 continue
             asked = [f"what of {canary(choose)} {n}" for n in range(2)]
             planted.keep(id_, *(question.split()[2] for question in asked))
-            backend.learning.note_feedback(asked[0], chunks[0], used=True)
+            backend.learning.add_feedback(asked[0], chunks[0], used=True)
             other = Negative(chunk=chunks[-1], leg="vector", score=0.5)
-            backend.learning.keep_triples(
+            backend.learning.add_triples(
                 [Triple(query=asked[1], kind="log", positive=chunks[0], score=0.5, negatives=(other,))]
             )
     backend.put([planted.version(id_) for id_ in ids if id_ not in backend.digests(ids)], embedding=WIDE)
     for id_ in choose.sample(ids, len(ids) // 2):  # of what they hold now: nobody knows what they once held
         document = backend.get(id_).document
         word = choose.choice([word for word in document.text.split() if not word.startswith("common")])
-        backend.learning.note_asked([f"tell me {document.title}", f"and {word.title()}?", f"where is {id_}"])
+        backend.learning.log_queries([f"tell me {document.title}", f"and {word.title()}?", f"where is {id_}"])
 
 
 def reembedded(backend: SQLiteBackend, planted: Planted, ids: list[str], share: float) -> None:
     """Give some of the chunks, or all, vectors of another embedder."""
     backend.begin(NEXT)
-    chunks = [(id_, chunk) for id_ in ids for chunk in backend.chunks_of(id_, ALL)]
+    chunks = [(id_, chunk) for id_ in ids for chunk in chunks_of(backend, id_)]
     chunks = chunks[: int(len(chunks) * share)]
     vectors = units(planted.rng, len(chunks), NEXT.dim)
     for (id_, _), vector in zip(chunks, vectors, strict=True):
@@ -166,7 +166,7 @@ def test_what_was_removed_and_never_purged_is_cleared_by_the_next_purge(path, op
     planted = Planted(7)
     ids = [f"{canary(planted.choose)}-{n}" for n in range(20)]
     eventful(opened, planted, ids)
-    opened.learning.forget_asked()  # some are of titles that only the purge of a document that is there would know
+    opened.learning.forget_queries()  # some are of titles that only the purge of a document that is there would know
     opened.remove(ids[:10])
     assert planted.standing(path, ids[:10])
     purged = opened.purge(ids[:10])
@@ -288,7 +288,7 @@ def test_while_another_process_reads_what_there_was_nothing_is_said_to_be_clean(
     title = opened.get(ids[0]).document.title
     purged = opened.purge(ids[:10])
     assert (purged.documents, purged.clean, purged.wal_clean) == (10, False, False)
-    opened.learning.note_asked([f"where is {title} now?"])
+    opened.learning.log_queries([f"where is {title} now?"])
     assert purged.residues
     assert "purge([])" in purged.remedy
     assert found(opened, "common1 common2 common3") != []

@@ -1,5 +1,6 @@
 """The SQLite backend keeps the contract, and its file is what it says it is."""
 
+import random
 import sqlite3
 import threading
 from contextlib import closing
@@ -11,13 +12,13 @@ import pytest
 from contract import BackendContract
 from hypothesis import given
 from hypothesis import strategies as st
-from made import ALL, EMBEDDING, FEW, entry, found, ranked, units
+from made import ALL, EMBEDDING, FEW, OTHER, all_chunks, chunks_of, entry, found, ranked, units
 
 from hybridstore.backends.resident.scoring import score
-from hybridstore.backends.sqlite import SQLiteBackend, integrity_check, keyword_index
+from hybridstore.backends.sqlite import SQLiteBackend, change_log, integrity_check, keyword_index
 from hybridstore.backends.sqlite.loader import SQLiteLoader
 from hybridstore.backends.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
-from hybridstore.backends.values import Restriction
+from hybridstore.backends.values import ChunkChange, Restriction
 from hybridstore.errors import FileRefused, HybridstoreError, InputError
 from hybridstore.records import KeywordQuery
 from hybridstore.text.analysis import Analyser
@@ -98,7 +99,7 @@ def test_a_store_in_memory_leaves_nothing_behind():
     backend = SQLiteBackend(":memory:")
     backend.put([entry("a", "word")])
     assert found(backend, "word") == ["a"]
-    folder = backend._folder.name
+    folder = backend._temporary.name
     backend.close()
     with pytest.raises(FileNotFoundError):
         Path(folder).stat()
@@ -112,10 +113,10 @@ def test_a_backup_is_a_whole_store(open_backend, tmp_path):
     backend.backup(str(tmp_path / "copy.db"))
     copy = open_backend("copy")
     assert found(copy, "word") == ["a"]
-    assert copy.nearest(vectors[0], 5, ALL).chunks.tolist() == backend.chunks_of("a", ALL)
+    assert copy.nearest(vectors[0], 5, ALL).chunks.tolist() == chunks_of(backend, "a")
     assert copy.check() == []
     copy.put([entry("c", "word")])
-    assert copy.chunks_of("c", ALL) == [3]  # chunk ids go on where they were
+    assert chunks_of(copy, "c") == [3]  # chunk ids go on where they were
     assert backend.count() == 1
 
 
@@ -131,15 +132,15 @@ def test_a_backup_never_writes_over_anything(open_backend, tmp_path):
 def test_an_index_of_an_older_analysis_is_made_anew_when_opened(open_backend, tmp_path, monkeypatch):
     backend = open_backend()
     backend.put([entry("a", "word")])
-    revision = backend.revision()
+    revision = backend.state().revision
     backend.close()
     with closing(apsw.Connection(str(tmp_path / "store.db"))) as connection:
         connection.execute("UPDATE meta SET value = 0 WHERE key = 'analysis'")
         connection.execute("INSERT INTO keywords (keywords) VALUES ('delete-all')")
     again = open_backend()
     assert found(again, "word") == ["a"]
-    assert again.revision() == revision + 1
-    assert again.changes(revision) is None
+    assert again.state().revision == revision + 1
+    assert changes(again, revision) is None
     assert again.check() == []
     monkeypatch.setattr(integrity_check, "ANALYSIS_VERSION", 0)
     with pytest.raises(FileRefused, match="newer"):
@@ -204,3 +205,47 @@ def test_a_reader_of_an_earlier_state_is_not_served_later_postings(open_backend)
         thread.join(30)
         ranking, (fact,) = score(loader, held, ("word",), 10, None)
         assert (len(ranking), fact.document_frequency) == (5, 5)
+
+
+def changes(backend: SQLiteBackend, since: int) -> list[ChunkChange] | None:
+    with backend._connections.reading() as connection:
+        return change_log.changes(connection, since)
+
+
+def test_the_change_log_names_the_chunks_of_each_revision(open_backend):
+    backend = open_backend()
+    assert changes(backend, 0) == []
+    backend.put([entry(f"d{n}", "text", spans=[(0, 2), (2, 4)]) for n in range(3)])
+    assert changes(backend, 0) == [ChunkChange(1, "added", 1, 6)]
+    backend.remove(["d1"])
+    assert changes(backend, 1) == [ChunkChange(2, "removed", 3, 4)]
+    backend.purge(["d0"])
+    assert changes(backend, 2) == [ChunkChange(3, "removed", 1, 2)]
+    assert changes(backend, 3) == []
+
+
+def test_a_switch_of_embedders_makes_followers_begin_anew(open_backend):
+    backend = open_backend()
+    backend.put([entry("a", "x")])
+    backend.begin(OTHER)
+    backend.fill(OTHER, chunks_of(backend, "a"), np.ones((1, OTHER.dim), np.float32))
+    assert changes(backend, 1) == []  # nothing that searches see has changed yet
+    backend.switch()
+    assert changes(backend, 1) is None
+    assert changes(backend, backend.state().revision) == []
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_mirror_kept_by_the_change_log_equals_the_store(open_backend, seed):
+    backend, walk = open_backend(), random.Random(seed)
+    mirror, revision = set[int](), 0
+    for step in range(60):
+        ids = walk.sample([f"d{n}" for n in range(12)], walk.randint(1, 4))
+        if walk.random() < 0.7:
+            backend.put([entry(id_, f"{id_} {step}", spans=[(0, 2), (2, 4)][: walk.randint(1, 2)]) for id_ in ids])
+        else:
+            backend.remove(ids)
+        for change in changes(backend, revision) if walk.random() < 0.3 or step == 59 else ():
+            run, revision = range(change.first, change.last + 1), change.revision
+            mirror = mirror | set(run) if change.kind == "added" else mirror - set(run)
+    assert mirror == all_chunks(backend)

@@ -31,7 +31,7 @@ def db(tmp_path, monkeypatch):
     monkeypatch.setattr(embedders, "load", lambda *_, **__: HashingEmbedder())
     with hs.open(path, embedder=HashingEmbedder()) as store:
         store.add([document(part, place) for part in PARTS for place in ("workshop", "shed", "foundry")])
-        store.learning.note_asked(["who greases the valve", "who greases the valve", "what \x1b[31mhums"])
+        store.learning.log_queries(["who greases the valve", "who greases the valve", "what \x1b[31mhums"])
     return path
 
 
@@ -77,8 +77,8 @@ def judged(db):
     """Say of two hits that one was of use and the other was not."""
     with hs.open(db, embedder="none") as store:
         learning, hits = store.learning, store.search("gasket shed", limit=2)
-        learning.note_feedback("who seals the shed", hits[0].chunk_id, used=True)
-        learning.note_feedback("who seals the shed", hits[1].chunk_id, used=False)
+        learning.add_feedback("who seals the shed", hits[0].chunk_id, used=True)
+        learning.add_feedback("who seals the shed", hits[1].chunk_id, used=False)
     return hits
 
 

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 import hybridstore as hs
-from hybridstore.backends.values import Purged, Residue
+from hybridstore.backends.values import PurgeReport, Residue
 from hybridstore.cli import forget_commands
 from hybridstore.cli.app import app
 from hybridstore.memory import Memory
@@ -189,7 +189,7 @@ def test_while_another_reads_the_file_as_it_was_the_purge_exits_with_1_and_says_
 
 def test_each_place_that_is_left_is_named(run, remembered, monkeypatch):
     places = tuple(Residue("notes.db", "text", 1000 + number) for number in range(12))
-    report = Purged(
+    report = PurgeReport(
         documents=1, chunks=1, questions=2, clean=False, needles=9, excluded=1, unsearched=1, residues=places,
         files=(("notes.db", 2048),), remedy="do this",
     )  # fmt: skip

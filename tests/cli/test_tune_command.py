@@ -201,7 +201,7 @@ def test_auto_harvests_first_and_keeps_the_triples_that_it_cannot_make_again(run
     run("harvest", "--from", "corpus", "--most", 5, "--seed", 9, "--add", "-q")
     before = triples(db)
     with hs.open(db) as store:
-        store.learning.note_asked(["who has the gearbox of the smithy polished"])
+        store.learning.log_queries(["who has the gearbox of the smithy polished"])
     result = run("tune", "--auto", *SMALL, "--epochs", 1)
     assert "Harvested: words and meaning disagree about" in result.stdout
     assert "Accepted: for the test. Version 1 answers now; `hybridstore model rollback` undoes it." in result.stdout

@@ -149,7 +149,7 @@ def test_info_tells_what_was_learned_and_what_can_be_gone_back_to(run, db, hashi
         made = ModelVersion(kind="embedder", source=vectors, target=vectors, reference="hashing-32")
         learning.promote(learning.propose(made))
         chunk = store.search("soup", mode="keyword")[0].chunk_id
-        learning.keep_triples([Triple(query="soup", kind="log", positive=chunk, score=1.0)])
+        learning.add_triples([Triple(query="soup", kind="log", positive=chunk, score=1.0)])
     found = json.loads(run("info", "--json").stdout)
     assert (found["kept"]["dim"], found["model"], found["triples"]) == (64, 1, 1)
     printed = run("info").stdout

@@ -124,7 +124,7 @@ def test_after_a_purge_no_byte_of_it_is_in_the_file_or_its_log(path, clock):
         recall = memory.recall(f"what is {question} {text}")
         memory.feedback(recall, used=[recall[0].id])
         chunk = recall[0].chunk_id
-        store.learning.keep_triples([Triple(query=f"{text}?", kind="log", positive=chunk, score=0.5)])
+        store.learning.add_triples([Triple(query=f"{text}?", kind="log", positive=chunk, score=0.5)])
         assert readable(path, CANARIES[:4]) == set(CANARIES[:4])
         before = {item.id for item in memory.recall("boat mast rope", max_tokens=100_000)}
         report = memory.purge(["secret", f"{session}/000001"])

@@ -220,7 +220,7 @@ def test_a_chunk_without_a_vector_is_like_any_other(tmp_path):
 
 def test_without_a_query_vector_words_alone_speak(store):
     keyword, terms = store._backend.match(KeywordQuery(("valv",)), 10, Restriction())
-    evidence = gather(store._backend, keyword, NONE, KeywordEvidence(store._backend, terms), None, None)
+    evidence = gather(store._backend, keyword, NONE, KeywordEvidence(terms, store.state().chunks), None, None)
     assert evidence.keyword.max() > 0
     assert not evidence.vector.any()
     assert evidence.relevance is evidence.confidence is None
@@ -229,7 +229,7 @@ def test_without_a_query_vector_words_alone_speak(store):
 def test_nothing_found_is_no_evidence(store):
     query = HashingEmbedder().embed_query("valve")
     for terms in ((), (Term("zeppelin", 0, 5.0),)):
-        evidence = gather(store._backend, NONE, NONE, KeywordEvidence(store._backend, terms), query, None)
+        evidence = gather(store._backend, NONE, NONE, KeywordEvidence(terms, store.state().chunks), query, None)
         assert {len(part) for part in (evidence.chunks, evidence.keyword, evidence.coverage, evidence.vector)} == {0}
 
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 import hybridstore as hs
+from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Restriction
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import InputError
 from hybridstore.records import Evidence, KeywordQuery, Ranking
 from hybridstore.search import fusion_strategies, leg_weights, rank_fusion
-from hybridstore.search.fusion_strategies import Fused, LegResults, fuse, relevant
+from hybridstore.search.fusion_strategies import Fused, LegResults, relevant
 from hybridstore.search.request import FUSIONS, Request
 from hybridstore.search.selection import SelectionRequest
 
@@ -46,23 +47,27 @@ def request(fusion_: str = "adaptive", mode: str = "hybrid", least: float | None
     )
 
 
+def fuse(backend: Backend, request: Request, found: LegResults) -> Fused:
+    return fusion_strategies.fuse(backend, request, backend.state(), found)
+
+
 def same(one: Ranking, other: Ranking) -> bool:
     return np.array_equal(one.chunks, other.chunks) and np.array_equal(one.scores, other.scores)
 
 
 def test_adaptive_weighs_by_the_power_that_the_store_measured(backend, found):
-    power = backend.background().power
+    power = backend.state().calibration.power
     fused = fuse(backend, request(), found)
     assert (fused.power, fused.weights) == (power, leg_weights.by_power(power))
     assert same(fused.ranking, rank_fusion.adaptive(fused.evidence, fused.weights))
-    backend.remember(dataclasses.replace(backend.background(), power=1.0))
+    backend.calibrate(dataclasses.replace(backend.state().calibration, power=1.0))
     weaker = fuse(backend, request(), found)
     assert weaker.weights == leg_weights.by_power(1.0)
     assert weaker.weights[0] > fused.weights[0]
 
 
 def test_adaptive_takes_the_usual_weights_where_nothing_was_measured(backend, found):
-    backend.remember(dataclasses.replace(backend.background(), fingerprint="another"))
+    backend.calibrate(dataclasses.replace(backend.state().calibration, fingerprint="another"))
     fused = fuse(backend, request(), found)
     assert (fused.power, fused.weights) == (None, leg_weights.by_power(None))
     assert fused.evidence.relevance is None

@@ -150,7 +150,7 @@ def test_questions_can_be_forgotten_with_what_was_made_of_them(opened):
     chunk = store.search("pin")[0].chunk_id
     store.search("wire")
     store.feedback("pin", chunk)
-    store.learning.keep_triples([Triple(query="pin", kind="log", positive=chunk, score=1.0)])
+    store.learning.add_triples([Triple(query="pin", kind="log", positive=chunk, score=1.0)])
     assert store.forget_asked([" pin ", "never asked"]) == 1
     assert asked(store) == {"wire": 1}
     assert (store.learning.feedback(), store.stats().triples) == ([], 0)

@@ -43,7 +43,7 @@ def filled(path, embedder=EMBEDDER, *, triples=True):
         chunk=False,
     )
     if triples:
-        store.learning.keep_triples(
+        store.learning.add_triples(
             [
                 Triple(query=question(pair), kind="labelled", positive=chunk(store, name(pair)), score=1.0)
                 for pair in PAIRS

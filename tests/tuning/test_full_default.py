@@ -145,8 +145,8 @@ def test_taught_wrong_answers_it_is_refused_and_not_a_byte_of_the_vectors_change
         starts = tuple(each.partition("{")[0] for each in HELD)
         free = [triple for triple in triples if not triple.query.startswith(starts)]
         shuffled = random.Random(3).sample([triple.positive for triple in free], len(free))
-        learning.keep_triples([triple for triple in triples if triple.query.startswith(starts)])
-        learning.keep_triples(
+        learning.add_triples([triple for triple in triples if triple.query.startswith(starts)])
+        learning.add_triples(
             [replace(each, positive=chunk, negatives=()) for each, chunk in zip(free, shuffled, strict=True)]
         )
         before, answers = vectors(store), [hit.score for hit in store.search("who knows it")]

@@ -248,7 +248,7 @@ def test_no_text_of_the_gates_documents_is_trained_on(store, monkeypatch):
 def test_a_question_that_a_document_of_the_gate_answers_is_not_trained_on_at_all(store):
     free, other, held = (chunk_of(store, id_) for id_ in (FREE[0], FREE[1], HELD[0]))
     store.learning.drop_triples()
-    store.learning.keep_triples([
+    store.learning.add_triples([
         Triple(query="both answer", kind="labelled", positive=free, score=1.0),
         Triple(query="both answer", kind="labelled", positive=held, score=1.0),
         Triple(query="cut from there", kind="crop", positive=free, origin=held, score=1.0),
@@ -264,7 +264,7 @@ def test_triples_that_are_there_are_not_harvested_again(store, monkeypatch):
     seen = []
     monkeypatch.setattr(full_tuning, "finetune", turning.fake(turning.BAD, seen=seen))
     store.learning.drop_triples()
-    store.learning.keep_triples(
+    store.learning.add_triples(
         [Triple(query=f"ask {id_}", kind="log", positive=chunk_of(store, id_), score=1.0) for id_ in FREE[:9]]
     )
     report = tune(store)

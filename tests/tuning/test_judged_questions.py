@@ -35,7 +35,7 @@ def lines(path, *rows):
 
 
 def test_the_log_gives_the_questions_asked_most_first(store):
-    store.learning.note_asked(["how long for soup", "when is bread baked", "when is bread baked"])
+    store.learning.log_queries(["how long for soup", "when is bread baked", "when is bread baked"])
     assert list(from_log(store)) == [Question("when is bread baked", "log"), Question("how long for soup", "log")]
     assert len(list(from_log(store, most=1))) == 1
     assert not next(from_log(store)).certain
@@ -43,10 +43,10 @@ def test_the_log_gives_the_questions_asked_most_first(store):
 
 def test_feedback_gives_a_question_for_each_chunk_of_use_and_keeps_those_of_no_use_beside_it(store):
     learning, (soup, bread, tea) = store.learning, (chunk(store, name) for name in TEXTS)
-    learning.note_feedback("what is cooked", soup, used=True)
-    learning.note_feedback("what is cooked", bread, used=True)
-    learning.note_feedback("what is cooked", tea, used=False)
-    learning.note_feedback("what is cold", tea, used=False)
+    learning.add_feedback("what is cooked", soup, used=True)
+    learning.add_feedback("what is cooked", bread, used=True)
+    learning.add_feedback("what is cooked", tea, used=False)
+    learning.add_feedback("what is cold", tea, used=False)
     common = {"answers": frozenset({"soup", "bread"}), "wrong": frozenset({tea})}
     assert list(from_feedback(store)) == [
         Question("what is cooked", "feedback", positive=soup, **common),

@@ -46,7 +46,7 @@ def kept(store):
 
 
 def test_its_own_are_the_log_feedback_and_text(store):
-    store.learning.note_asked(["who greases the valve of the shed"])
+    store.learning.log_queries(["who greases the valve of the shed"])
     store.feedback("what hums", store.search("worn rotor shed")[0])
     told = []
     found = gather(store, own=True, progress=lambda *each: told.append(each))
@@ -72,7 +72,7 @@ def test_what_cannot_be_made_again_stays_and_what_is_judged_anew_is_replaced(sto
         Triple(query=query, kind=kind, positive=chunk, score=0.5)
         for query, kind in (("q one", "endpoint"), ("q two", "labelled"), ("valve foundry", "labelled"), ("q", "log"))
     ]
-    store.learning.keep_triples(written)
+    store.learning.add_triples(written)
     found = gather(store, labelled=judged({"query": "valve foundry", "document": "valve-foundry"}), own=True)
     there = kept(store)
     assert ("endpoint", "q one") in there

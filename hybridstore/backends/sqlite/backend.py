@@ -1,4 +1,4 @@
-"""The SQLite backend: what the protocol promises, told table by table in the rooms beside this one."""
+"""The SQLite backend: one transaction for each method of the protocols."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hybridstore.backends.protocols import Backend
 from hybridstore.backends.resident.resident_cache import ResidentCache
 from hybridstore.backends.sqlite import (
     document_reads,
@@ -24,7 +25,7 @@ from hybridstore.backends.sqlite import (
     searching,
     vector_tables,
 )
-from hybridstore.backends.sqlite.change_log import Log, changes
+from hybridstore.backends.sqlite.change_log import Log
 from hybridstore.backends.sqlite.connection import Connections, value
 from hybridstore.backends.sqlite.learning import SQLiteLearning
 from hybridstore.backends.sqlite.loader import SQLiteLoader
@@ -34,13 +35,15 @@ from hybridstore.backends.sqlite.stats import stats
 from hybridstore.backends.sqlite.where_sql import compile_where, restricted
 from hybridstore.backends.values import (
     Calibration,
-    ChunkChange,
+    Capabilities,
     Embedding,
+    Embeddings,
     Entry,
     Passage,
     Problem,
-    Purged,
+    PurgeReport,
     Restriction,
+    SearchState,
     Stats,
     StoredDocument,
 )
@@ -52,7 +55,7 @@ from hybridstore.text.analysis import ANALYSIS_VERSION, Analyser
 MEMORY = 1024  # MiB that copies in memory may take, unless the caller says otherwise
 
 
-class SQLiteBackend:
+class SQLiteBackend(Backend):
     """Documents, keywords and vectors in one SQLite file at `path`; ":memory:" is a file that goes with us.
 
     Raises FileRefused for a file that is not ours or too new, InputError for a language it was not made with.
@@ -69,9 +72,9 @@ class SQLiteBackend:
     ) -> None:
         if language is not None:
             Analyser(language)  # an unknown language is refused before a file is made
-        self._folder = tempfile.TemporaryDirectory(prefix="hybridstore-") if path == ":memory:" else None
-        self.path = str(Path(self._folder.name) / "memory.db") if self._folder else path
-        self._connections = Connections(self.path, busy_timeout)
+        self._temporary = tempfile.TemporaryDirectory(prefix="hybridstore-") if path == ":memory:" else None
+        self._path = str(Path(self._temporary.name) / "memory.db") if self._temporary else path
+        self._connections = Connections(self._path, busy_timeout)
         try:
             prepare(self._connections, language=language, analysis=ANALYSIS_VERSION, create=create)
             with self._connections.reading() as connection:
@@ -84,17 +87,37 @@ class SQLiteBackend:
         # Threads that take turns at each of a leg's short array operations get a third less done than a few alone.
         self._turns = threading.BoundedSemaphore(max(os.cpu_count() or 2, 2))
         self._memory = ResidentCache(self._analyser, memory * 2**20)
-        self.learning = SQLiteLearning(self._connections)
+        self._learning = SQLiteLearning(self._connections)
         self._purging = Purging(self._connections, self._analyser)
+
+    @property
+    def location(self) -> str:
+        return self._path
+
+    @property
+    def folder(self) -> Path:
+        return Path(self._path).absolute().parent
 
     @property
     def language(self) -> str:
         return self._language
 
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities()
+
+    @property
+    def learning(self) -> SQLiteLearning:
+        return self._learning
+
     def close(self) -> None:
         self._connections.close()
-        if self._folder:
-            self._folder.cleanup()
+        if self._temporary:
+            self._temporary.cleanup()
+
+    def state(self) -> SearchState:
+        with self._connections.reading() as connection:
+            return searching.state(connection, self._learning)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -132,7 +155,7 @@ class SQLiteBackend:
         with self._connections.atomic() as connection, Log(connection) as log:
             return document_writes.remove(connection, log, document_rows.document_rows(connection, condition, bindings))
 
-    def purge(self, ids: Iterable[str], *, verify: bool = True) -> Purged:
+    def purge(self, ids: Iterable[str], *, verify: bool = True) -> PurgeReport:
         return self._purging.purge(list(ids), verify=verify)
 
     def remove_sources(self, keys: Iterable[str]) -> int:
@@ -149,22 +172,18 @@ class SQLiteBackend:
         with self._turns, self._connections.reading() as connection:
             return searching.nearest(connection, self._memory, vector, depth, restriction)
 
-    def impacts(self, terms: Sequence[Term], chunks: NDArray[np.int64]) -> NDArray[np.float32]:
+    def evidence(
+        self, chunks: NDArray[np.int64], terms: Sequence[Term], vector: NDArray[np.float32] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
         with self._connections.reading() as connection:
-            return searching.impacts(connection, self._memory, terms, chunks)
-
-    def cosines(self, vector: NDArray[np.float32], chunks: NDArray[np.int64]) -> NDArray[np.float64]:
-        with self._connections.reading() as connection:
-            return searching.cosines(connection, self._memory, vector, chunks)
+            impacts = searching.impacts(connection, self._memory, terms, chunks)
+            cosines = None if vector is None else searching.cosines(connection, self._memory, vector, chunks)
+            return impacts, cosines
 
     def sample(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         with self._connections.reading() as connection:
             sample = self._memory.sample(SQLiteLoader(connection))
         return sample.chunks, sample.vectors
-
-    def indexed(self) -> int:
-        with self._connections.reading() as connection:
-            return keyword_index.indexed(connection)
 
     def holds(self, phrase: tuple[str, ...], restriction: Restriction) -> bool:
         with self._connections.reading() as connection:
@@ -174,17 +193,13 @@ class SQLiteBackend:
         with self._connections.reading() as connection:
             return document_rows.passages(connection, chunks)
 
-    def chunks_of(self, document_id: str, restriction: Restriction) -> list[int]:
-        with self._connections.reading() as connection:
-            return document_rows.chunks_of(connection, document_id, *restricted(restriction))
-
     def documents_of(self, chunks: Sequence[int]) -> list[str]:
         with self._connections.reading() as connection:
             return document_rows.documents_of(connection, chunks)
 
-    def chunks_among(self, ids: Sequence[str], restriction: Restriction) -> dict[str, list[int]]:
+    def chunks_of(self, ids: Sequence[str], restriction: Restriction) -> dict[str, list[int]]:
         with self._connections.reading() as connection:
-            return searching.chunks_among(connection, self._memory, ids, restriction)
+            return searching.chunks_of(connection, self._memory, ids, restriction)
 
     # reading
 
@@ -192,9 +207,9 @@ class SQLiteBackend:
         with self._connections.reading() as connection:
             return {id_: digest for id_, (_, digest, _) in document_rows.known(connection, ids).items()}
 
-    def vectors_of(self, document_id: str) -> dict[bytes, NDArray[np.float32]]:
+    def chunk_vectors(self, document_id: str) -> dict[bytes, NDArray[np.float32]]:
         with self._connections.reading() as connection:
-            return document_reads.vectors_of(connection, document_id)
+            return document_reads.chunk_vectors(connection, document_id)
 
     def vectors(self, chunks: Sequence[int]) -> NDArray[np.float32]:
         with self._connections.reading() as connection:
@@ -218,37 +233,21 @@ class SQLiteBackend:
 
     def stats(self) -> Stats:
         with self._connections.reading() as connection:
-            return stats(connection, self.path)
+            return stats(connection, self._path)
 
     def sources(self) -> dict[str, Source]:
         with self._connections.reading() as connection:
             return document_rows.sources(connection)
 
-    # following changes
-
-    def revision(self) -> int:
-        with self._connections.reading() as connection:
-            return int(value(connection, "SELECT value FROM meta WHERE key = 'revision'"))
-
-    def changes(self, since: int) -> list[ChunkChange] | None:
-        with self._connections.reading() as connection:
-            return changes(connection, since)
-
     # embeddings
 
-    def embedding(self) -> Embedding | None:
-        return self._in_state("active")
-
-    def building(self) -> Embedding | None:
-        return self._in_state("building")
-
-    def background(self) -> Calibration | None:
+    def embeddings(self) -> Embeddings:
         with self._connections.reading() as connection:
-            return sample.read(connection)
+            return vector_tables.embeddings(connection)
 
-    def remember(self, measured: Calibration) -> None:
+    def calibrate(self, calibration: Calibration) -> None:
         with self._connections.atomic() as connection:
-            sample.write(connection, measured)
+            sample.write(connection, calibration)
 
     def begin(self, embedding: Embedding) -> None:
         with self._connections.atomic() as connection:
@@ -269,22 +268,6 @@ class SQLiteBackend:
     def switch(self, *, keep: bool = False, promote: int | None = None) -> bool:
         with self._connections.atomic() as connection, Log(connection) as log:
             return generations.switch(connection, log, keep=keep, promote=promote)
-
-    def kept(self) -> Embedding | None:
-        return self._in_state("kept")
-
-    def _in_state(self, state: str) -> Embedding | None:
-        with self._connections.reading() as connection:
-            found = vector_tables.by_state(connection, state)
-        return found[1] if found else None
-
-    def restore(self) -> bool:
-        with self._connections.atomic() as connection:
-            return generations.restore(connection)
-
-    def forget_kept(self) -> bool:
-        with self._connections.atomic() as connection:
-            return generations.forget_kept(connection)
 
     # keeping
 

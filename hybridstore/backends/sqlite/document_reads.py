@@ -52,7 +52,7 @@ def _read(connection: apsw.Connection, row: int, *, vectors: bool) -> StoredDocu
     return StoredDocument(*stored, vectors=found[np.searchsorted(chunks, ids)] if complete else None)
 
 
-def vectors_of(connection: apsw.Connection, document_id: str) -> dict[bytes, NDArray[np.float32]]:
+def chunk_vectors(connection: apsw.Connection, document_id: str) -> dict[bytes, NDArray[np.float32]]:
     """Give the vectors of a document's chunks by the digests of what was embedded; {} where there are none."""
     found = document_rows.known(connection, [document_id]).get(document_id)
     active = vector_tables.by_state(connection, "active")

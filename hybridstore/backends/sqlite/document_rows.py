@@ -111,13 +111,6 @@ def chunk_digests(connection: apsw.Connection, row: int) -> list[tuple[int, byte
     return rows(connection, "SELECT chunk, digest FROM chunks WHERE document = ? ORDER BY position", (row,))
 
 
-def chunks_of(connection: apsw.Connection, document_id: str, condition: str, bindings: Sequence[object]) -> list[int]:
-    """Give the ids of a document's chunks that pass the condition ("" for all), in order."""
-    sql = f"""SELECT chunk FROM chunks JOIN documents USING (document) WHERE id = ?
-              {f"AND chunk IN ({condition})" if condition else ""} ORDER BY position"""
-    return [chunk for (chunk,) in connection.execute(sql, (document_id, *bindings))]
-
-
 def documents_of(connection: apsw.Connection, chunks: Sequence[int]) -> list[str]:
     """Give the id of each chunk's document, in the order asked for; gone chunks are left out."""
     sql = """SELECT chunk, id FROM chunks JOIN documents USING (document)
@@ -126,7 +119,7 @@ def documents_of(connection: apsw.Connection, chunks: Sequence[int]) -> list[str
     return [owners[chunk] for chunk in chunks if chunk in owners]
 
 
-def chunks_among(connection: apsw.Connection, ids: Sequence[str]) -> list[tuple[str, int]]:
+def chunks_of(connection: apsw.Connection, ids: Sequence[str]) -> list[tuple[str, int]]:
     """Give (id, chunk) of all chunks of these documents, each document's in order."""
     sql = """SELECT id, chunk FROM documents JOIN chunks USING (document)
              WHERE id IN (SELECT value FROM json_each(?)) ORDER BY document, position"""

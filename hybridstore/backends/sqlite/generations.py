@@ -18,36 +18,15 @@ from hybridstore.errors import InputError
 
 def begin(connection: apsw.Connection, embedding: Embedding) -> None:
     """Start building, or go on; what was built for a third embedder goes. Nothing to do for the active one."""
-    building = vector_tables.by_state(connection, "building")
+    active, building, kept = (vector_tables.by_state(connection, state) for state in ("active", "building", "kept"))
     if building is not None and building[1].fingerprint != embedding.fingerprint:
         vector_tables.drop(connection, building[0])
         building = None
-    active, kept = vector_tables.by_state(connection, "active"), vector_tables.by_state(connection, "kept")
     if active is not None and active[1].fingerprint == embedding.fingerprint:
         return
     if building is None and kept is not None and kept[1].fingerprint == embedding.fingerprint:
-        restore(connection)
+        _put_into(connection, kept[0], "building")
     vector_tables.require(connection, embedding, "building")
-
-
-def restore(connection: apsw.Connection) -> bool:
-    """Take the kept embedding up again as the one being built, in place of another; False where none is kept."""
-    kept = vector_tables.by_state(connection, "kept")
-    if kept is None:
-        return False
-    building = vector_tables.by_state(connection, "building")
-    if building is not None:
-        vector_tables.drop(connection, building[0])
-    _put_into(connection, kept[0], "building")
-    return True
-
-
-def forget_kept(connection: apsw.Connection) -> bool:
-    """Drop the kept embedding; False where none is kept."""
-    kept = vector_tables.by_state(connection, "kept")
-    if kept is not None:
-        vector_tables.drop(connection, kept[0])
-    return kept is not None
 
 
 def pending(connection: apsw.Connection, limit: int) -> list[Passage]:
@@ -86,16 +65,17 @@ def switch(connection: apsw.Connection, log: Log, *, keep: bool = False, promote
     """Make the embedding being built the active one; False while chunks are pending.
 
     With `keep` the one before is kept, in place of an older one. An active model for other vectors is retired; model
-    number `promote` becomes active, or raises as `Learning.promote` does.
+    number `promote` becomes active, or raises as `LearningBackend.promote` does.
     """
     if pending_count(connection):
         return False
     building = vector_tables.by_state(connection, "building")
     if building is None:
         raise InputError("no re-embedding is under way; run `hybridstore reembed`")
-    active = vector_tables.by_state(connection, "active")
+    active, kept = (vector_tables.by_state(connection, state) for state in ("active", "kept"))
     if active is not None and keep:
-        forget_kept(connection)
+        if kept is not None:
+            vector_tables.drop(connection, kept[0])
         _put_into(connection, active[0], "kept")
     elif active is not None:
         vector_tables.drop(connection, active[0])

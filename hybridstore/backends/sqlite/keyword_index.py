@@ -136,6 +136,10 @@ def frequency(connection: apsw.Connection, token: str) -> int:
 
 
 def indexed(connection: apsw.Connection) -> int:
-    """Give how many chunks are indexed, without scanning: FTS5 keeps it in the first record of its data table."""
-    record = value(connection, "SELECT block FROM keywords_data WHERE id = 1")
+    """Return how many chunks are indexed, without scanning."""
+    return count_in(value(connection, "SELECT block FROM keywords_data WHERE id = 1"))
+
+
+def count_in(record: bytes | None) -> int:
+    """Return the number of chunks that FTS5 keeps in the first record of its data table."""
     return next(varints(record)) if record else 0

@@ -9,21 +9,25 @@ import apsw
 
 from hybridstore.backends.sqlite import vector_tables
 from hybridstore.backends.sqlite.connection import value
-from hybridstore.backends.values import Calibration
+from hybridstore.backends.values import Calibration, Embedding
 
 _KEY = "background"
 
 
 def read(connection: apsw.Connection) -> Calibration | None:
-    """Give what was measured with the vectors that searches use; None where it was not, or with others."""
-    told = value(connection, "SELECT value FROM meta WHERE key = ?", (_KEY,))
-    if told is None:
-        return None
-    background = Calibration(**json.loads(told))
+    """Return what was measured with the vectors that searches use; None where nothing was, or with others."""
     active = vector_tables.by_state(connection, "active")
-    return background if active is not None and active[1].fingerprint == background.fingerprint else None
+    return applicable(value(connection, "SELECT value FROM meta WHERE key = ?", (_KEY,)), active[1] if active else None)
 
 
-def write(connection: apsw.Connection, background: Calibration) -> None:
-    """Keep what was measured, in place of what was."""
-    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_KEY, json.dumps(asdict(background))))
+def applicable(stored: str | None, embedding: Embedding | None) -> Calibration | None:
+    """Return the stored calibration if it is about this embedding's vectors."""
+    if stored is None or embedding is None:
+        return None
+    calibration = Calibration(**json.loads(stored))
+    return calibration if calibration.fingerprint == embedding.fingerprint else None
+
+
+def write(connection: apsw.Connection, calibration: Calibration) -> None:
+    """Record a calibration in place of the one before."""
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_KEY, json.dumps(asdict(calibration))))

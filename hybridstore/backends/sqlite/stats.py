@@ -9,12 +9,12 @@ import apsw
 from hybridstore.backends.sqlite import document_rows, sample, vector_tables
 from hybridstore.backends.sqlite.connection import value
 from hybridstore.backends.sqlite.learning import model_rows, triple_rows
-from hybridstore.backends.values import Embedding, Stats
+from hybridstore.backends.values import Stats
 
 
 def stats(connection: apsw.Connection, path: str) -> Stats:
-    """Count all there is to count; `path` tells the size, the write-ahead log included."""
-    active = vector_tables.by_state(connection, "active")
+    """Count all there is to count; the size of the file at `path` includes the write-ahead log."""
+    active, embeddings = vector_tables.by_state(connection, "active"), vector_tables.embeddings(connection)
     model = model_rows.active(connection)
     facts = document_rows.meta(connection)
     return Stats(
@@ -25,16 +25,11 @@ def stats(connection: apsw.Connection, path: str) -> Stats:
         revision=int(str(facts["revision"])),
         bytes=sum(file.stat().st_size for file in map(Path, (path, f"{path}-wal")) if file.exists()),
         language=str(facts["language"]),
-        embedding=active[1] if active else None,
-        building=_embedding(connection, "building"),
+        embedding=embeddings.active,
+        building=embeddings.building,
         created=str(facts["created"]),
         background=sample.read(connection),
-        kept=_embedding(connection, "kept"),
+        kept=embeddings.kept,
         model=model[0] if model else None,
         triples=triple_rows.count(connection),
     )
-
-
-def _embedding(connection: apsw.Connection, state: str) -> Embedding | None:
-    found = vector_tables.by_state(connection, state)
-    return found[1] if found else None

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import apsw
 import numpy as np
 import sqlite_vec  # noqa: F401 - vec0 and vec_int8 come from it
 from numpy.typing import NDArray
 
-from hybridstore.backends.sqlite.connection import value
+from hybridstore.backends.sqlite.connection import rows, value
 from hybridstore.backends.sqlite.schema import embedding_tables
-from hybridstore.backends.values import Embedding
+from hybridstore.backends.values import Embedding, Embeddings
 from hybridstore.codecs.int8 import encode
 from hybridstore.errors import EmbedderMismatch, InputError
 from hybridstore.records import Ranking
@@ -32,6 +31,12 @@ def by_state(connection: apsw.Connection, state: str) -> tuple[int, Embedding] |
     sql = "SELECT embedding, fingerprint, reference, dim FROM embeddings WHERE state = ?"
     row = connection.execute(sql, (state,)).fetchone()
     return None if row is None else (row[0], Embedding(*row[1:]))
+
+
+def embeddings(connection: apsw.Connection) -> Embeddings:
+    """Return the embeddings there are, by state."""
+    found = rows(connection, "SELECT state, fingerprint, reference, dim FROM embeddings")
+    return Embeddings(**{state: Embedding(*facts) for state, *facts in found})
 
 
 def require(connection: apsw.Connection, wanted: Embedding, state: str = "active") -> int:
@@ -109,12 +114,12 @@ def scan(  # noqa: PLR0917 - what to look for, then where
     bindings: Sequence[object],
 ) -> Ranking:
     """Rank the `count` chunks nearest by code, through vec0, among ids that pass the condition ("" for all)."""
-    rows = connection.execute(
+    nearest = connection.execute(
         f"""SELECT rowid, 1.0 - distance FROM codes_{number} WHERE code MATCH vec_int8(?) AND k = ?
             {f"AND rowid IN ({condition})" if condition else ""}""",
         (encode(vector[None, :]).tobytes(), min(count, _MOST_CANDIDATES), *bindings),
     ).fetchall()
-    found = np.array(rows, dtype=np.float64).reshape(-1, 2)
+    found = np.array(nearest, dtype=np.float64).reshape(-1, 2)
     return Ranking(found[:, 0].astype(np.int64), found[:, 1])
 
 
@@ -162,12 +167,12 @@ def missing(connection: apsw.Connection, number: int, limit: int) -> list[int]:
     """
     last = value(connection, f"SELECT coalesce(max(chunk), 0) FROM vectors_{number}")
     sql = "SELECT chunk FROM chunks WHERE chunk > ? ORDER BY chunk LIMIT ?"
-    rows: list[Any] = connection.execute(sql, (last, limit)).fetchall()
-    if not rows:
+    chunks = rows(connection, sql, (last, limit))
+    if not chunks:
         there = f"SELECT chunk FROM vectors_{number}"
         sql = f"SELECT chunk FROM chunks WHERE chunk NOT IN ({there}) ORDER BY chunk LIMIT ?"
-        rows = list(connection.execute(sql, (limit,)))
-    return [row[0] for row in rows]
+        chunks = rows(connection, sql, (limit,))
+    return [chunk for (chunk,) in chunks]
 
 
 def fetch(
@@ -175,9 +180,9 @@ def fetch(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Give the exact vectors of chunks: ids (n,) ascending, vectors (n, dim); chunks without one are left out."""
     sql = f"SELECT chunk, vector FROM vectors_{number} WHERE chunk IN (SELECT value FROM json_each(?)) ORDER BY chunk"
-    rows: list[Any] = connection.execute(sql, (json.dumps(chunks),)).fetchall()
-    vectors = np.frombuffer(b"".join(vector for _, vector in rows), dtype=_FLOAT).reshape(-1, dim)
-    return np.array([chunk for chunk, _ in rows], dtype=np.int64), vectors
+    found = rows(connection, sql, (json.dumps(chunks),))
+    vectors = np.frombuffer(b"".join(vector for _, vector in found), dtype=_FLOAT).reshape(-1, dim)
+    return np.array([chunk for chunk, _ in found], dtype=np.int64), vectors
 
 
 def in_order(connection: apsw.Connection, number: int, dim: int, chunks: Sequence[int]) -> NDArray[np.float32]:

@@ -29,7 +29,7 @@ def note(connection: apsw.Connection, queries: Sequence[str]) -> None:
         )
 
 
-def asked(connection: apsw.Connection) -> list[LoggedQuestion]:
+def query_log(connection: apsw.Connection) -> list[LoggedQuestion]:
     """Give the log, the questions asked most first; ties in alphabetical order."""
     return [
         LoggedQuestion(*row)
@@ -58,7 +58,7 @@ def forget(connection: apsw.Connection, queries: Sequence[str] | None) -> int:
     return known
 
 
-def note_feedback(connection: apsw.Connection, query: str, chunk: int, *, used: bool) -> None:
+def add_feedback(connection: apsw.Connection, query: str, chunk: int, *, used: bool) -> None:
     """Keep a word on a chunk, in place of an earlier one; raises NotFound for a chunk that is gone."""
     if value(connection, "SELECT 1 FROM chunks WHERE chunk = ?", (chunk,)) is None:
         raise NotFound(str(chunk), f"no chunk has the id {chunk}; it was removed or replaced: search again")

@@ -27,7 +27,7 @@ def renumber(connection: apsw.Connection, moved: Mapping[int, int]) -> None:
             )
 
 
-def hand_over(connection: apsw.Connection, moved: Mapping[int, int]) -> None:
+def move_feedback(connection: apsw.Connection, moved: Mapping[int, int]) -> None:
     """Give the feedback about each chunk to another; a word that the other has on the same question stays.
 
     Of several words that come to one, the last counts. What goes to a chunk that is not there stays where it is.
@@ -50,4 +50,4 @@ def hand_over(connection: apsw.Connection, moved: Mapping[int, int]) -> None:
                 connection.execute("UPDATE feedback SET chunk = ? WHERE feedback = ?", (moved[chunk], word))
 
 
-__all__ = ["hand_over", "renumber"]
+__all__ = ["move_feedback", "renumber"]

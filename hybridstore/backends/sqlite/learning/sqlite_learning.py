@@ -1,10 +1,12 @@
 # ruff: noqa: D102 - the protocol says what each method promises
-"""The Learning protocol for SQLite: each method one transaction, told in the rooms beside this one."""
+"""LearningBackend for SQLite: one transaction for each method."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+
+import apsw
 
 from hybridstore.backends.learning import Feedback, LoggedQuestion, ModelVersion, Triple
 from hybridstore.backends.sqlite import sample
@@ -27,17 +29,18 @@ class SQLiteLearning:
 
     def model(self) -> ModelVersion | None:
         with self._connections.reading() as connection:
-            now = model_rows.active(connection)
-            if now is None:
-                return None
-            number, previous = now
-            known = self._active
-            if known is None or known.number != number:  # weights never change under a number
-                known = model_rows.read(connection, number)
-            elif known.previous != previous:
-                known = replace(known, previous=previous)
-            self._active = known
-            return known
+            active = model_rows.active(connection)
+            return None if active is None else self.known(connection, *active)
+
+    def known(self, connection: apsw.Connection, number: int, previous: int | None) -> ModelVersion:
+        """Return the active version of this number, from memory where it is there: weights never change."""
+        model = self._active
+        if model is None or model.number != number:
+            model = model_rows.read(connection, number)
+        elif model.previous != previous:
+            model = replace(model, previous=previous)
+        self._active = model
+        return model
 
     def models(self) -> list[ModelVersion]:
         with self._connections.reading() as connection:
@@ -51,17 +54,17 @@ class SQLiteLearning:
         with self._connections.reading() as connection:
             return model_rows.read(connection, number)
 
-    def promote(self, number: int | None, *, measured: Calibration | None = None) -> ModelVersion | None:
+    def promote(self, number: int | None, *, calibration: Calibration | None = None) -> ModelVersion | None:
         with self._connections.atomic() as connection, Log(connection) as log:
             if model_rows.promote(connection, number):
                 log.advance()
-                if measured is not None:
-                    sample.write(connection, measured)
+                if calibration is not None:
+                    sample.write(connection, calibration)
             return None if number is None else model_rows.read(connection, number)
 
     # triples
 
-    def keep_triples(self, kept: Sequence[Triple]) -> None:
+    def add_triples(self, kept: Sequence[Triple]) -> None:
         triple_rows.check_triples_fit(kept)
         with self._connections.atomic() as connection:
             triple_rows.keep(connection, kept)
@@ -87,25 +90,25 @@ class SQLiteLearning:
 
     # what people asked, and what they said about the answers
 
-    def note_asked(self, queries: Sequence[str]) -> None:
+    def log_queries(self, queries: Sequence[str]) -> None:
         with self._connections.atomic() as connection:
             question_rows.note(connection, queries)
 
-    def asked(self) -> list[LoggedQuestion]:
+    def query_log(self) -> list[LoggedQuestion]:
         with self._connections.reading() as connection:
-            return question_rows.asked(connection)
+            return question_rows.query_log(connection)
 
-    def forget_asked(self, queries: Sequence[str] | None = None) -> int:
+    def forget_queries(self, queries: Sequence[str] | None = None) -> int:
         with self._connections.atomic() as connection:
             return question_rows.forget(connection, queries)
 
-    def note_feedback(self, query: str, chunk: int, *, used: bool) -> None:
+    def add_feedback(self, query: str, chunk: int, *, used: bool) -> None:
         with self._connections.atomic() as connection:
-            question_rows.note_feedback(connection, query, chunk, used=used)
+            question_rows.add_feedback(connection, query, chunk, used=used)
 
-    def hand_over(self, chunks: Mapping[int, int]) -> None:
+    def move_feedback(self, chunks: Mapping[int, int]) -> None:
         with self._connections.atomic() as connection:
-            reassignment.hand_over(connection, chunks)
+            reassignment.move_feedback(connection, chunks)
 
     def feedback(self) -> list[Feedback]:
         with self._connections.reading() as connection:

@@ -25,7 +25,7 @@ from hybridstore.backends.sqlite.learning import question_rows
 from hybridstore.backends.sqlite.learning.erasing import erasing
 from hybridstore.backends.sqlite.purging.byte_check import Searched, search, standing
 from hybridstore.backends.sqlite.purging.purge_targets import Held, Holdings
-from hybridstore.backends.values import Purged
+from hybridstore.backends.values import PurgeReport
 from hybridstore.errors import InputError
 from hybridstore.text.analysis import Analyser
 
@@ -41,7 +41,7 @@ class Purging:
         self._lock = threading.Lock()
         self._unfinished = Holdings()
 
-    def purge(self, ids: Sequence[str], *, verify: bool) -> Purged:
+    def purge(self, ids: Sequence[str], *, verify: bool) -> PurgeReport:
         """Do what `Backend.purge` promises."""
         began = time.perf_counter()
         if "" in ids:
@@ -67,7 +67,7 @@ class Purging:
                     self._unfinished = Holdings()
         finally:
             own.close()
-        return Purged(
+        return PurgeReport(
             documents=done.documents,
             chunks=done.chunks,
             questions=done.questions,
@@ -83,7 +83,7 @@ class Purging:
             seconds=time.perf_counter() - began,
         )
 
-    def _removed(self, own: Connections, ids: Sequence[str]) -> tuple[Purged, Holdings]:
+    def _removed(self, own: Connections, ids: Sequence[str]) -> tuple[PurgeReport, Holdings]:
         """Remove documents with all that hangs on them, in one transaction; give what went and what it held."""
         with own.atomic() as connection, Log(connection) as log, erasing(connection):
             known = document_rows.known(connection, ids)
@@ -97,7 +97,7 @@ class Purging:
             if quoting:
                 question_rows.forget(connection, quoting)
         missing = tuple(id_ for id_ in ids if id_ not in known)
-        return Purged(documents=len(found), chunks=chunks, questions=len(quoting), missing=missing), sought
+        return PurgeReport(documents=len(found), chunks=chunks, questions=len(quoting), missing=missing), sought
 
     def _still_gone(self, connection: apsw.Connection) -> Holdings:
         """Give what a purge before sought for and could not finish, without words that documents have again."""
