@@ -1,4 +1,4 @@
-"""The `hybridstore` command. Each group of commands has a room, and is loaded when it is asked for."""
+"""The `hybridstore` command. Each group of commands has a module, which is imported when one of them runs."""
 
 from hybridstore.cli.app import main
 

@@ -1,60 +1,92 @@
-"""The command itself: which commands there are, which store they mean, and how errors are told."""
+"""The `hybridstore` command itself: its commands, the store they use, and what errors look like."""
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+from importlib import import_module
 from typing import Any
 
 import click
 
 from hybridstore import __version__
-from hybridstore.cli.lazy_group import LazyGroup
 from hybridstore.cli.store_option import DATABASE, VARIABLE, Target
 from hybridstore.errors import HybridstoreError
 
-_INTERRUPTED = 130  # what shells give for Ctrl-C: 128 + SIGINT
+_INTERRUPTED = 130  # the exit code of shells for Ctrl-C: 128 + SIGINT
 
 COMMANDS = {
-    "add": ("hybridstore.cli.add_command:add", "Read files and folders into the store."),
-    "search": ("hybridstore.cli.search_commands:search", "Find passages by words and by meaning."),
-    "explain": ("hybridstore.cli.search_commands:explain", "Search, and tell why each result is where it is."),
-    "get": ("hybridstore.cli.document_commands:get", "Print a document."),
-    "list": ("hybridstore.cli.document_commands:list_", "List the documents."),
-    "remove": ("hybridstore.cli.document_commands:remove", "Remove documents."),
-    "info": ("hybridstore.cli.upkeep_commands:info", "Say what the store holds."),
-    "check": ("hybridstore.cli.upkeep_commands:check", "Hold the store's parts against each other, and mend them."),
-    "reembed": ("hybridstore.cli.upkeep_commands:reembed", "Make missing vectors, or change the embedder."),
-    "backup": ("hybridstore.cli.upkeep_commands:backup", "Write a copy while others go on."),
-    "export": ("hybridstore.cli.export_commands:export", "Write all documents as lines of JSON."),
-    "import": ("hybridstore.cli.export_commands:import_", "Read an export into the store."),
-    "remember": ("hybridstore.cli.remember_command:remember", "Keep a note, or a conversation."),
-    "recall": ("hybridstore.cli.recall_command:recall", "Recall what answers, for people or a model."),
-    "forget": ("hybridstore.cli.forget_commands:forget", "Forget notes."),
-    "purge": ("hybridstore.cli.forget_commands:purge", "Forget notes so that no byte of them is left."),
-    "history": ("hybridstore.cli.history_commands:history", "Show how a fact changed."),
-    "consolidate": ("hybridstore.cli.history_commands:consolidate", "Bring notes together that say the same."),
-    "harvest": ("hybridstore.cli.harvest_command:harvest", "Make triples to learn from, where the legs disagree."),
-    "tune": ("hybridstore.cli.tune_command:tune", "Learn from the store's text and questions, if it helps."),
-    "evaluate": ("hybridstore.cli.evaluate_command:evaluate", "Measure search on a collection with judgments."),
-    "judge": ("hybridstore.cli.compare_commands:judge", "Measure a run that any system made."),
-    "compare": ("hybridstore.cli.compare_commands:compare", "Say whether one run is better than another."),
-    "model": ("hybridstore.cli.model_commands:model", "Embedders, and the versions that the store has learned."),
-    "serve": ("hybridstore.cli.serve_command:serve", "Serve the store to models."),
-    "doctor": ("hybridstore.cli.doctor:doctor", "Say what this machine has and lacks."),
+    "add": ("add_command:add", "Read files and folders into the store."),
+    "search": ("search_commands:search", "Find passages by words and by meaning."),
+    "explain": ("search_commands:explain", "Search, and explain the rank of each result."),
+    "get": ("document_commands:get", "Print a document."),
+    "list": ("document_commands:list_", "List the documents."),
+    "remove": ("document_commands:remove", "Remove documents."),
+    "info": ("upkeep_commands:info", "Show what the store contains."),
+    "check": ("upkeep_commands:check", "Check that the store is consistent, and repair it."),
+    "reembed": ("upkeep_commands:reembed", "Create missing vectors, or change the embedder."),
+    "backup": ("upkeep_commands:backup", "Write a copy while the store is in use."),
+    "export": ("export_commands:export", "Write all documents as JSON lines."),
+    "import": ("export_commands:import_", "Read an export into the store."),
+    "remember": ("remember_command:remember", "Store a note, or a conversation."),
+    "recall": ("recall_command:recall", "Recall notes about something, for people or a model."),
+    "forget": ("forget_commands:forget", "Forget notes."),
+    "purge": ("forget_commands:purge", "Forget notes and erase their bytes from the file."),
+    "history": ("history_commands:history", "Show how a fact changed."),
+    "consolidate": ("history_commands:consolidate", "Merge notes that say the same."),
+    "harvest": ("harvest_command:harvest", "Collect training triples where the legs disagree."),
+    "tune": ("tune_command:tune", "Train on the store's text and questions, and keep what helps."),
+    "evaluate": ("evaluate_command:evaluate", "Measure search on a collection with judgments."),
+    "judge": ("compare_commands:judge", "Measure a run made by any system."),
+    "compare": ("compare_commands:compare", "Test whether one run is better than another."),
+    "model": ("model_commands:model", "Manage embedders, and the versions that the store has learned."),
+    "serve": ("serve_command:serve", "Serve the store to models."),
+    "doctor": ("doctor:doctor", "Show what this machine has, and what is missing."),
 }
 
 
-class App(LazyGroup):
-    """The one place where what went wrong becomes a sentence and an exit code."""
+class App(click.Group):
+    """A group that imports a command when it is run, and turns the project's errors into a sentence and an exit code.
+
+    So `--help` and short commands start at once.
+    """
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        """Return the names in reading order."""
+        return list(COMMANDS)
+
+    def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None for an unknown name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(import_module(f"hybridstore.cli.{module}"), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or suggest similar names."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            near = get_close_matches(name, COMMANDS)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise click.UsageError(f"There is no command {name!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, short) for name, (_, short) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run it: our errors exit with 1, wrong usage with 2, Ctrl-C with 130 and a word on what is kept."""
+        """Run a command: the project's errors exit with 1, wrong usage with 2, Ctrl-C with 130."""
         try:
             return super().invoke(ctx)
         except HybridstoreError as error:
             raise click.ClickException(str(error)) from error
         except (KeyboardInterrupt, click.Abort):
             target = ctx.find_object(Target)
-            click.echo(f"\nStopped. {target.kept if target else 'Nothing was changed.'}", err=True)
+            click.echo(f"\nStopped. {target.if_stopped if target else 'Nothing was changed.'}", err=True)
             raise click.exceptions.Exit(_INTERRUPTED) from None
 
 
@@ -63,18 +95,17 @@ _HELP = """Search your own documents by word and by meaning, in one file, offlin
 \b
 hybridstore add ~/notes ~/papers          read everything below two folders
 hybridstore search how do I rotate keys   find the passages that answer
-hybridstore explain "error E4012"         see why each one was found
+hybridstore explain "error E4012"         see why each result was found
 
-`hybridstore COMMAND --help` tells more about a command.
+`hybridstore COMMAND --help` describes a command.
 """
 
 
 @click.group(
     cls=App,
     help=_HELP,
-    places=COMMANDS,
     invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True},
 )
 @click.option(
     "--db",
@@ -83,14 +114,13 @@ hybridstore explain "error E4012"         see why each one was found
     envvar=VARIABLE,
     show_envvar=True,
     default=DATABASE,
-    show_default=True,
     type=click.Path(dir_okay=False),
     help="The store's file.",
 )
 @click.version_option(__version__, prog_name="hybridstore", message="%(prog)s %(version)s")
 @click.pass_context
 def app(ctx: click.Context, path: str) -> None:
-    """Note which store is meant, for the command; without one, show the help."""
+    """Set the store that the command uses; without a command, show the help."""
     ctx.obj = Target(path)
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

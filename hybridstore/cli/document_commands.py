@@ -1,4 +1,4 @@
-"""`get`, `list` and `remove`: documents by name."""
+"""`get`, `list` and `remove`: documents by id or filter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hybridstore.cli.shared_options import combined, examples, json_option, where_option
+from hybridstore.cli.shared_options import combined, examples, json_option, number_option, where_option, yes_option
 from hybridstore.cli.store_option import Target, pass_target
 from hybridstore.cli.terminal import console, count, print_exactly, print_json, print_json_list, printable, say
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hybridstore.filters import Filter
     from hybridstore.store import Store
 
-_NAMED = 5  # ids shown before asking if they are to go
+_NAMED = 5  # ids shown before asking for confirmation
 
 
 @click.command(epilog=examples("hybridstore get /home/me/notes/keys.md", "hybridstore get man/tar --json"))
@@ -27,7 +27,7 @@ _NAMED = 5  # ids shown before asking if they are to go
 @json_option
 @pass_target
 def get(target: Target, *, document_id: str, as_json: bool) -> None:
-    """Print a document's text; with --json all of it."""
+    """Print a document's text; with --json the whole document."""
     with target.open() as store:
         document = store.get(document_id)
     if as_json:
@@ -40,13 +40,13 @@ def get(target: Target, *, document_id: str, as_json: bool) -> None:
     name="list", epilog=examples("hybridstore list --where lang=en --limit 20", "hybridstore list | cut -f1")
 )
 @where_option
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N.")
+@number_option("--limit", "Only the first N.")
 @json_option
 @pass_target
 def list_(target: Target, *, conditions: tuple[str, ...], limit: int | None, as_json: bool) -> None:
     """List the documents in the order they were first added: id, title, uri, chunks.
 
-    Columns are told apart by tabs when the output goes to a program.
+    When the output goes to a program, columns are separated by tabs.
     """
     with target.open() as store:
         rows = map(_row, islice(store.scan(combined(conditions)), limit))
@@ -62,26 +62,26 @@ def list_(target: Target, *, conditions: tuple[str, ...], limit: int | None, as_
 @click.command(epilog=examples("hybridstore remove man/tar", 'hybridstore remove --where "year<2010" --yes'))
 @click.argument("ids", metavar="[ID...]", nargs=-1)
 @where_option
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @pass_target
 def remove(target: Target, *, ids: tuple[str, ...], conditions: tuple[str, ...], yes: bool) -> None:
-    """Remove documents, by id or all that pass a filter."""
+    """Remove documents, by id or all that match a filter."""
     from hybridstore.filters import passes_all
 
     where = combined(conditions)
     if bool(ids) == (where is not None):
-        raise click.UsageError("name the documents by ID, or by --where; one of the two")
+        raise click.UsageError("name the documents either by ID or by --where")
     if where is not None and (passes_all(where) or not _compares(where)):
-        raise click.UsageError("this filter holds no condition, so it would remove everything; name one")
+        raise click.UsageError("this filter has no condition, so it would remove everything; add one")
     with target.open() as store:
-        there = _matching(store, where) if where is not None else _known(store, ids)
-        unknown = [id_ for id_ in dict.fromkeys(ids) if id_ not in there]
+        known = _matching(store, where) if where is not None else _known(store, ids)
+        unknown = [id_ for id_ in dict.fromkeys(ids) if id_ not in known]
         for id_ in unknown:
             say(f"No document has the id {id_!r}.")
-        if there and (yes or _agreed(there, store.count())):
-            say(f"Removed {count(store.remove(there), 'document')}.")
-        elif there or where is not None:
-            say("Nothing was removed." if there else "No document passes the filter, so nothing was removed.")
+        if known and (yes or _confirmed(known, store.count())):
+            say(f"Removed {count(store.remove(known), 'document')}.")
+        elif known or where is not None:
+            say("Nothing was removed." if known else "No document matches the filter, so nothing was removed.")
     if unknown:
         raise click.exceptions.Exit(1)
 
@@ -97,8 +97,8 @@ def _print_rows(rows: Iterator[dict[str, Any]]) -> None:
     terminal = console()
     for row in rows:
         line = Text(printable(row["id"]), style="bold")
-        others = [cell for cell in (row["title"], row["uri"]) if cell and cell != row["id"]]
-        line.append(printable("".join(f"  {cell}" for cell in others)).replace("\n", " "), style="not bold")
+        names = [cell for cell in (row["title"], row["uri"]) if cell and cell != row["id"]]
+        line.append(printable("".join(f"  {cell}" for cell in names)).replace("\n", " "), style="not bold")
         line.append(f"  {count(row['chunks'], 'chunk')}", style="not bold dim")
         terminal.print(line, soft_wrap=True)
 
@@ -111,7 +111,7 @@ def _matching(store: Store, where: Filter) -> list[str]:
     return [str(document.id) for document in store.documents(where)]
 
 
-def _agreed(ids: list[str], total: int) -> bool:
+def _confirmed(ids: list[str], total: int) -> bool:
     for id_ in ids[:_NAMED]:
         say(f"  {id_}")
     if len(ids) > _NAMED:
@@ -121,12 +121,12 @@ def _agreed(ids: list[str], total: int) -> bool:
         return click.confirm(f"Remove {all_of}{count(len(ids), 'document')} of {total:,}?", err=True)
     except click.Abort:
         if not sys.stdin.isatty():
-            say("\nThere is nobody to ask here; --yes removes without asking.")
+            say("\nNobody can confirm here; --yes removes without asking.")
         raise
 
 
 def _compares(where: Filter) -> bool:
-    """Say whether every part of a filter compares something: an empty part would let everything pass."""
+    """Return whether every part of a filter compares something: an empty part would match everything."""
     from hybridstore.filters import And, Not, Or
 
     match where:

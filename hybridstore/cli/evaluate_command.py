@@ -1,33 +1,31 @@
-"""`evaluate`: how well a collection is searched."""
+"""`evaluate`: how well a collection is searched, in every mode."""
 
 from __future__ import annotations
 
 import tempfile
 import time
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hybridstore.cli.evaluation_output import print_evaluation, write_page
-from hybridstore.cli.shared_options import FUSIONS, MODES, examples, json_option
-from hybridstore.cli.terminal import print_json
+from hybridstore.cli.compare_commands import FILE, metric_option
+from hybridstore.cli.shared_options import FUSIONS, MODES, embedder_option, examples, json_option, number_option
+from hybridstore.cli.terminal import console, print_json, steps, table, write_page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping, Sequence
 
-    from hybridstore.evaluation import Collection, Evaluation, Qrels
+    from hybridstore.cli.terminal import Steps
+    from hybridstore.evaluation import Collection, Evaluation, Pair, Qrels
     from hybridstore.records import AddReport
     from hybridstore.store import Store
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """What the command was told about the search itself; the report repeats it."""
+class _Settings:
+    """The command's options about the search itself; the report repeats them."""
 
     split: str
     qrels_file: Path | None
@@ -49,48 +47,36 @@ class _Asked:
     )
 )
 @click.argument("directory", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--split", default="test", show_default=True, help="Which qrels: DIR/qrels/SPLIT.tsv.")
+@click.option("--split", default="test", help="Which qrels: DIR/qrels/SPLIT.tsv.")
 @click.option(
-    "--qrels", "qrels_file", type=_FILE, metavar="FILE", help="Other judgments than DIR's: BEIR or TREC qrels."
+    "--qrels", "qrels_file", type=FILE, metavar="FILE", help="Judgments to use instead of DIR's: BEIR or TREC qrels."
 )
 @click.option(
-    "--mode",
-    "modes",
-    multiple=True,
-    type=click.Choice(MODES),
-    help="Only this mode; may be given again. Without it: all three.",
+    "--mode", "modes", multiple=True, type=click.Choice(MODES), help="Only this mode; repeatable. Default: all three."
 )
 @click.option(
     "--fusion",
     "fusions",
     multiple=True,
     type=click.Choice(FUSIONS),
-    help="How hybrid joins its legs; given again, each is measured. Without it the store's default.",
+    help="How hybrid fuses its legs' rankings; repeatable, each is measured. Default: the store's.",
 )
-@click.option(
-    "--metric",
-    "metrics",
-    multiple=True,
-    metavar="NAME",
-    help="ndcg, map, mrr, recall or p, with @K; may be given again. Without it ndcg@10, recall@100 and mrr@10.",
-)
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="Documents per query.")
-@click.option("--queries", type=click.IntRange(1), metavar="N", help="Only the first N judged queries.")
-@click.option("--chunk/--whole", default=False, help="Chunk documents, or index each as one (the default).")
-@click.option("--embedder", metavar="NAME", help='A model\'s name or folder, or "none" for keyword only.')
-@click.option("--language", metavar="LANG", help="The language a new index stems for.")
-@click.option(
-    "--keep", type=_FILE, metavar="FILE", help="Keep the index in FILE, and use it again where it is there already."
-)
-@click.option("--group", metavar="FIELD", help="Search only among documents with the query's metadata FIELD.")
-@click.option("--leave-out-identical", is_flag=True, help="Drop documents with the query's id or text.")
+@metric_option("ndcg@10, recall@100 and mrr@10")
+@number_option("--limit", "Documents per query.", default=100)
+@number_option("--queries", "Only the first N judged queries.")
+@click.option("--chunk/--whole", default=False, help="Split documents into chunks, or index each as one.")
+@embedder_option('A model by name or folder, or "none" for keywords only.')
+@click.option("--language", metavar="LANG", help="The stemming language of a new index.")
+@click.option("--keep", type=FILE, metavar="FILE", help="Keep the index in FILE, and reuse it if it exists.")
+@click.option("--group", metavar="FIELD", help="Search only documents whose metadata FIELD equals the query's.")
+@click.option("--leave-out-identical", is_flag=True, help="Leave out documents with the query's id or text.")
 @click.option(
     "--run-out",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Write each ranking there as a TREC run, with its scores.",
+    help="Write each ranking to DIR as a TREC run, with its scores.",
 )
-@click.option("--report", "report_file", type=_FILE, metavar="FILE", help="Write a page of HTML that opens offline.")
+@click.option("--report", "report_file", type=FILE, metavar="FILE", help="Write an HTML page that opens offline.")
 @json_option
 def evaluate(
     *,
@@ -101,105 +87,105 @@ def evaluate(
     run_out: Path | None,
     report_file: Path | None,
     as_json: bool,
-    **asked: Any,
+    **options: Any,
 ) -> None:
-    """Measure search on the collection in DIR, by itself in every mode.
+    """Measure search on the collection in DIR, in every mode.
 
-    DIR is in BEIR layout, plain or gzipped: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv. Its documents go to a
-    temporary index, or to --keep FILE, and every judged query is searched. A run written with --run-out can be
-    compared with another one by `hybridstore compare`.
+    DIR has the BEIR layout, plain or gzipped: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv. Its documents go into a
+    temporary index, or into --keep FILE, and every judged query is searched. Runs written with --run-out can be
+    compared by `hybridstore compare`.
     """
     from hybridstore.evaluation import Collection, index, pairs
     from hybridstore.evaluation.metrics import STANDARD
     from hybridstore.store import open as open_store
 
-    if embedder == "none" and not asked["modes"]:
-        asked["modes"] = ("keyword",)
-    told = _Asked(**{**asked, "modes": asked["modes"] or MODES, "metrics": asked["metrics"] or STANDARD})
+    if embedder == "none" and not options["modes"]:
+        options["modes"] = ("keyword",)
+    settings = _Settings(**{**options, "modes": options["modes"] or MODES, "metrics": options["metrics"] or STANDARD})
     collection = Collection(directory)
-    qrels = _judgments(collection, told)
-    with tempfile.TemporaryDirectory(prefix="hybridstore-") as temporary:
+    qrels = _judgments(collection, settings)
+    with tempfile.TemporaryDirectory(prefix="hybridstore-") as temporary, steps() as show:
         path = keep or Path(temporary) / "evaluate.db"
+
+        def show_indexing(report: AddReport) -> None:
+            documents = report.added + report.replaced + report.unchanged
+            show(f"Indexing {collection.name}", documents, 0, f"{documents:,} documents, {report.chunks:,} chunks")
+
         with open_store(path, embedder=embedder, language=language) as store:
             started = time.perf_counter()
-            with _indexing(collection.name) as added:
-                report = index(store, collection, chunk=told.chunk, progress=added)
+            report = index(store, collection, chunk=settings.chunk, progress=show_indexing)
             indexed = time.perf_counter()
-            _refuse_others(path, store.count(), report)
-            result = _measured(store, collection, qrels, told)
+            _check_only_collection(path, store.count(), report)
+            result = _measure(store, collection, qrels, settings, show)
             seconds = {"index": indexed - started, "search": time.perf_counter() - indexed}
-            about = _about(store, result, told, seconds)
-    compared = pairs(result, result.metrics if report_file else result.metrics[:1])
+            about = _about(store, result, settings, seconds)
+    differences = pairs(result, result.metrics if report_file else result.metrics[:1])
     if run_out is not None:
         _write_runs(result, run_out)
     if report_file is not None:
         from hybridstore.evaluation.evaluation_report import documents_shown, evaluation_report
 
         documents = collection.documents(documents_shown(result))
-        write_page(evaluation_report(result, compared, about=about, documents=documents), report_file)
+        write_page(evaluation_report(result, differences, about=about, documents=documents), report_file)
+    main = [pair for pair in differences if pair.metric == result.metrics[0]]
     if as_json:
-        against = [
-            {"a": each.a, "b": each.b, "metric": each.metric, **asdict(each.comparison)}
-            for each in compared
-            if each.metric == result.metrics[0]
-        ]
-        print_json({**result.to_dict(), "differences": against, "documents": asdict(report), "seconds": seconds})
+        rows = [{"a": pair.a, "b": pair.b, "metric": pair.metric, **asdict(pair.comparison)} for pair in main]
+        print_json({**result.to_dict(), "differences": rows, "documents": asdict(report), "seconds": seconds})
     else:
-        print_evaluation(result, compared, seconds)
+        _print_evaluation(result, main, seconds)
 
 
-def _judgments(collection: Collection, asked: _Asked) -> Qrels:
-    """Read the judgments, and refuse what cannot be measured before an index is built for it."""
+def _judgments(collection: Collection, settings: _Settings) -> Qrels:
+    """Read the judgments, and reject impossible settings before an index is built."""
     from hybridstore.evaluation import metric, read_qrels, ways
 
-    ways(asked.modes, asked.fusions)
-    for name in asked.metrics:
+    ways(settings.modes, settings.fusions)
+    for name in settings.metrics:
         metric(name)
-    return collection.qrels(asked.split) if asked.qrels_file is None else read_qrels(asked.qrels_file)
+    return collection.qrels(settings.split) if settings.qrels_file is None else read_qrels(settings.qrels_file)
 
 
-def _measured(store: Store, collection: Collection, qrels: Qrels, asked: _Asked) -> Evaluation:
+def _measure(store: Store, collection: Collection, qrels: Qrels, settings: _Settings, show: Steps) -> Evaluation:
     from hybridstore.evaluation import evaluate
 
-    with _searching() as searched:
-        return evaluate(
-            store,
-            collection,
-            split=asked.split if asked.qrels_file is None else asked.qrels_file.name,
-            qrels=qrels,
-            modes=asked.modes,
-            fusions=asked.fusions,
-            metrics=asked.metrics,
-            limit=asked.limit,
-            queries=asked.queries,
-            where_group=asked.group,
-            leave_out_identical=asked.leave_out_identical,
-            progress=searched,
-        )
+    return evaluate(
+        store,
+        collection,
+        split=settings.split if settings.qrels_file is None else settings.qrels_file.name,
+        qrels=qrels,
+        modes=settings.modes,
+        fusions=settings.fusions,
+        metrics=settings.metrics,
+        limit=settings.limit,
+        queries=settings.queries,
+        where_group=settings.group,
+        leave_out_identical=settings.leave_out_identical,
+        progress=lambda mode, done, total: show(f"Searching, {mode}", done, total),
+    )
 
 
-def _about(store: Store, result: Evaluation, asked: _Asked, seconds: Mapping[str, float]) -> dict[str, str]:
-    """Give what the numbers depend on, for people who want to get them again."""
+def _about(store: Store, result: Evaluation, settings: _Settings, seconds: Mapping[str, float]) -> dict[str, str]:
+    """Return what the numbers depend on, for people who want to reproduce them."""
     from datetime import UTC, datetime
 
     from hybridstore import __version__
 
     stats = store.stats()
     fusions = dict.fromkeys(result.measured(name).fusion or "unknown" for name in result.hybrids)
-    told = {
-        "documents": f"{stats.documents:,}, {'chunked' if asked.chunk else 'each as one chunk'}",
+    about = {
+        "documents": f"{stats.documents:,}, {'chunked' if settings.chunk else 'each as one chunk'}",
         "embedder": "none" if stats.embedding is None else stats.embedding.fingerprint,
         "language": stats.language,
         "fusion": ", ".join(fusions) or "none",
-        "documents per query": f"{asked.limit:,}",
-        "only the first queries": "" if asked.queries is None else f"{asked.queries:,}",
-        "only documents of the query's": asked.group or "",
-        "identical documents": "left out" if asked.leave_out_identical else "",
+        "documents per query": f"{settings.limit:,}",
+        "only the first queries": "" if settings.queries is None else f"{settings.queries:,}",
+        "only documents of the query's": settings.group or "",
+        "identical documents": "left out" if settings.leave_out_identical else "",
         "hybridstore": __version__,
         "measured": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "took": f"indexing {seconds['index']:.1f} s, searching {seconds['search']:.1f} s",
     }
-    return {name: value for name, value in told.items() if value}
+    return {name: value for name, value in about.items() if value}
 
 
 def _write_runs(result: Evaluation, folder: Path) -> None:
@@ -209,49 +195,47 @@ def _write_runs(result: Evaluation, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder} cannot be made: {error.strerror}") from error
+        raise InputError(f"{folder} cannot be created: {error.strerror}") from error
     for name in result.modes:
         tag = name.replace(" (", "-").rstrip(")")  # "hybrid (rrf)" is hybrid-rrf in a file name
         write_run(result.run(name), folder / f"{result.collection}-{result.split}-{tag}.run", tag=tag)
 
 
-def _refuse_others(path: Path, count: int, report: AddReport) -> None:
+def _check_only_collection(path: Path, count: int, report: AddReport) -> None:
     from hybridstore.errors import InputError
 
     if others := count - report.added - report.replaced - report.unchanged:
         raise InputError(
-            f"{path} holds {others} documents that are not in this collection, and they would be found too; keep "
+            f"{path} contains {others} documents that are not in this collection, and they would be found too; keep "
             "one file for each collection"
         )
 
 
-@contextmanager
-def _indexing(name: str) -> Iterator[Callable[[AddReport], None]]:
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+def _print_evaluation(result: Evaluation, differences: Sequence[Pair], seconds: Mapping[str, float]) -> None:
+    """Print a row for each mode, hybrid's differences from the legs, and what was left out."""
+    from hybridstore.evaluation.metrics import heading
 
-    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(f"indexing {name}", total=None)
-
-        def added(report: AddReport) -> None:
-            documents = report.added + report.replaced + report.unchanged
-            progress.update(task, description=f"indexing {name}: {documents:,} documents, {report.chunks:,} chunks")
-
-        yield added
-
-
-@contextmanager
-def _searching() -> Iterator[Callable[[str, int, int], None]]:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        tasks: dict[str, Any] = {}
-
-        def searched(mode: str, done: int, total: int) -> None:
-            if mode not in tasks:
-                tasks[mode] = progress.add_task(f"searching, {mode}", total=total)
-            progress.update(tasks[mode], completed=done)
-
-        yield searched
+    rows = table("mode", right=(*map(heading, result.metrics), "p50 ms"), title=f"{result.collection}, {result.split}")
+    for mode, measured in result.modes.items():
+        numbers = (f"{result.mean(mode, name):.4f}" for name in result.metrics)
+        rows.add_row(mode, *numbers, f"{1000 * measured.latency(50):.1f}")
+    terminal = console()
+    terminal.print(rows)
+    terminal.print(
+        f"n = {result.n} queries; indexed in {seconds['index']:.1f} s, searched in {seconds['search']:.1f} s"
+    )
+    for pair in differences:
+        result_of = pair.comparison
+        chance = "" if result_of.significant else "; it may be chance"
+        terminal.print(
+            f"{heading(pair.metric)}, {pair.b} - {pair.a}: {result_of.difference:+.4f} "
+            f"(95 % between {result_of.low:+.4f} and {result_of.high:+.4f}){chance}",
+            soft_wrap=True,
+        )
+    for number, what in (
+        (len(result.left_out), "judged queries have no relevant document and are left out"),
+        (len(result.unknown_queries), "judged queries have no text in queries.jsonl and are left out"),
+        (len(result.unknown_documents), "judged documents are not in the corpus and count as not found"),
+    ):
+        if number:
+            terminal.print(f"{number} {what}")

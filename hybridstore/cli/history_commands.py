@@ -1,4 +1,4 @@
-"""`history` and `consolidate`: what became of a fact, and notes that say the same brought together."""
+"""`history` and `consolidate`: the versions of a fact, and the merging of notes that say the same."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ if TYPE_CHECKING:
 @json_option
 @pass_target
 def history(target: Target, *, identifier: str, namespace: tuple[str, ...], as_json: bool) -> None:
-    """Show what a note superseded and what superseded it, oldest first, with the times in which each held.
+    """Show what a note superseded and what superseded it, oldest first, with the times at which each held.
 
     A star marks what holds now.
     """
-    from hybridstore.cli.note_output import now, print_history
+    from datetime import UTC, datetime
 
-    with target.memory(namespace) as memory:
-        notes, at = memory.history(identifier), now()
+    from hybridstore.cli.note_output import print_history
+
+    with target.open_memory(namespace) as memory:
+        notes, now = memory.history(identifier), datetime.now(UTC)
     if as_json:
-        print_json_list({**note.to_dict(), "holds": note.holds(at)} for note in notes)
+        print_json_list({**note.to_dict(), "holds": note.holds(now)} for note in notes)
         return
-    print_history(notes, at)
-    if not any(note.holds(at) for note in notes):
+    print_history(notes, now)
+    if not any(note.holds(now) for note in notes):
         say("None of these holds now.")
 
 
@@ -40,59 +42,57 @@ def history(target: Target, *, identifier: str, namespace: tuple[str, ...], as_j
     epilog=examples("hybridstore consolidate", "hybridstore consolidate --namespace user/42 --similarity 0.99 --apply")
 )
 @namespace_option
-@click.option("--apply/--dry-run", default=False, show_default=True, help="Do it, or only show what would be done.")
+@click.option("--apply/--dry-run", default=False, help="Merge the notes, or only show what would be merged.")
 @click.option(
     "--keep",
     default="newest",
-    show_default=True,
     type=click.Choice(KEEPS),
-    help="Which of those that say the same stays: the newest, or the one that was most of use.",
+    help="Which of the notes that say the same stays: the newest, or the most often recalled.",
 )
 @click.option(
     "--similarity",
     default=0.97,
-    show_default=True,
     type=click.FloatRange(0, 1),
     metavar="X",
-    help="The least cosine of two notes that say the same; their words must agree besides.",
+    help="The least cosine between notes that say the same; their words must agree as well.",
 )
 @json_option
 @pass_target
 def consolidate(target: Target, /, *, namespace: tuple[str, ...], as_json: bool, apply: bool, **how: Any) -> None:
-    """Bring notes together that say the same: one of each such group stays, the others become its history.
+    """Merge notes that say the same: one of each group stays, the others become its history.
 
-    Nothing is lost: `history` and `recall --as-of` still find them. Without --apply it is only shown.
+    Nothing is lost: `history` and `recall --as-of` still find them. Without --apply, only shows what would change.
     """
-    with target.memory(namespace) as memory:
-        found = memory.consolidate(dry_run=not apply, **how)
-        target.kept = "The notes are brought together." if apply else "Nothing was changed."
+    with target.open_memory(namespace) as memory:
+        result = memory.consolidate(dry_run=not apply, **how)
+        target.if_stopped = "The notes are merged." if apply else "Nothing was changed."
     if as_json:
-        print_json(_facts(found))
+        print_json(_facts(result))
         return
     from hybridstore.cli.note_output import print_clusters
 
-    print_clusters([((cluster.kept, *cluster.others), cluster.similarity) for cluster in found.clusters])
-    say(_told(found))
+    print_clusters([((cluster.kept, *cluster.others), cluster.similarity) for cluster in result.clusters])
+    say(_summary(result))
 
 
-def _facts(found: Consolidation) -> dict[str, Any]:
+def _facts(result: Consolidation) -> dict[str, Any]:
     return {
-        "dry_run": found.dry_run,
+        "dry_run": result.dry_run,
         "clusters": [
             {
                 "similarity": cluster.similarity,
                 "kept": cluster.kept.to_dict(),
                 "others": [note.to_dict() for note in cluster.others],
             }
-            for cluster in found.clusters
+            for cluster in result.clusters
         ],
     }
 
 
-def _told(found: Consolidation) -> str:
-    if not found.clusters:
-        return "No two notes say the same; nothing is to be done."
-    others = count(sum(len(cluster.others) for cluster in found.clusters), "note")
-    if found.dry_run:
-        return f"{others} would become the history of {len(found.clusters):,}; --apply does it."
-    return f"{others} became the history of {len(found.clusters):,}."
+def _summary(result: Consolidation) -> str:
+    if not result.clusters:
+        return "No two notes say the same; there is nothing to merge."
+    others = count(sum(len(cluster.others) for cluster in result.clusters), "note")
+    if result.dry_run:
+        return f"{others} would become the history of {len(result.clusters):,}; use --apply to merge them."
+    return f"{others} became the history of {len(result.clusters):,}."

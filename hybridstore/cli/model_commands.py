@@ -1,4 +1,4 @@
-"""`model`: embedders that are known, and what makes them from transformers encoders; a store's versions beside them."""
+"""`model`: the known embedders, their export from transformers encoders, and the versions that a store has learned."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from hybridstore.cli import version_commands
 from hybridstore.cli.shared_options import examples, json_option
-from hybridstore.cli.terminal import console, print_json, printable, say
+from hybridstore.cli.terminal import console, print_facts, print_json, say, table
 
 if TYPE_CHECKING:
     from hybridstore.embedders.catalog import ModelCard
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     ),
 )
 def model() -> None:
-    """List, inspect and export embedders; promote what the store has learned, and take it back."""
+    """List, inspect and export embedders; promote and roll back what the store has learned."""
 
 
-@model.command(name="list", short_help="List the models that are known.", epilog=examples("hybridstore model list"))
+@model.command(name="list", short_help="List the known models.", epilog=examples("hybridstore model list"))
 @json_option
 def list_(*, as_json: bool) -> None:
-    """List the models that are known by name, and which of them are on this machine.
+    """List the models that are known by name, and whether they are on this machine.
 
-    Any folder with an ONNX encoder, and any "organisation/name" on the Hugging Face hub, serves as well.
+    Any folder with an ONNX encoder, and any "organisation/name" on the Hugging Face hub, can be used as well.
     """
     from hybridstore.embedders.catalog import DEFAULT, MODELS
 
@@ -40,47 +40,41 @@ def list_(*, as_json: bool) -> None:
     if as_json:
         print_json(facts)
         return
-    from rich.table import Table
-
     terminal = console()
-    table = Table("model", "dim", "window", "languages", "MB", "licence", "here", box=None, pad_edge=False)
+    shown = table("model", "dim", "window", "languages", "MB", "licence", "here")
     for column in (1, 2, 4):
-        table.columns[column].justify = "right"
-    table.columns[0].no_wrap = True
+        shown.columns[column].justify = "right"
+    shown.columns[0].no_wrap = True
     for card, fact in zip(MODELS, facts, strict=True):
-        here = "yes" if fact["here"] else "no"
-        size = f"{card.size:,}"
-        table.add_row(card.name, str(card.dim), str(card.max_tokens), _languages(card), size, card.licence, here)
-    terminal.print(table)
-    terminal.print(f"\nThe default is {DEFAULT}. Those that are not here are fetched when they are used.", style="dim")
+        languages = "about 100" if card.languages == ("mul",) else ", ".join(card.languages)
+        numbers = str(card.dim), str(card.max_tokens), languages, f"{card.size:,}"
+        shown.add_row(card.name, *numbers, card.licence, "yes" if fact["here"] else "no")
+    terminal.print(shown)
+    terminal.print(f"\nThe default is {DEFAULT}. Models that are not here are downloaded when first used.", style="dim")
 
 
 @model.command(
-    short_help="Say what a model is.",
+    short_help="Show the facts of a model.",
     epilog=examples("hybridstore model info multilingual-e5-small", "hybridstore model info ./my-encoder-onnx"),
 )
 @click.argument("name")
 @json_option
 def info(*, name: str, as_json: bool) -> None:
-    """Say what a model is: one that is known by NAME, or in the folder of that name. Nothing is fetched."""
+    """Show the facts of a model: a known NAME, or a folder. Nothing is downloaded."""
     facts = _known(name)
     if as_json:
         print_json(facts)
         return
-    from rich.table import Table
 
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for fact, value in facts.items():
-        if value not in (None, "", []):
-            told = ", ".join(value) if isinstance(value, list) else f"{value!r}" if "prefix" in fact else str(value)
-            table.add_row(fact.replace("_", " "), printable(told))
-    table.columns[0].style = "dim"
-    table.columns[1].overflow = "fold"
-    console().print(table)
+    def text(fact: str, value: Any) -> str:
+        return ", ".join(value) if isinstance(value, list) else f"{value!r}" if "prefix" in fact else str(value)
+
+    shown = {fact: value for fact, value in facts.items() if value not in (None, "", [])}
+    print_facts((fact.replace("_", " "), text(fact, value)) for fact, value in shown.items())
 
 
 @model.command(
-    short_help="Make an ONNX model of a transformers encoder.",
+    short_help="Convert a transformers encoder to ONNX.",
     epilog=examples(
         "hybridstore model export ./my-encoder ./my-encoder-onnx --precision int8",
         "hybridstore add ~/notes --embedder ./my-encoder-onnx",
@@ -88,16 +82,15 @@ def info(*, name: str, as_json: bool) -> None:
 )
 @click.argument("source", metavar="NAME-OR-FOLDER")
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--device", default="cpu", show_default=True, type=click.Choice(("cpu", "cuda")), help="What it is for.")
+@click.option("--device", default="cpu", type=click.Choice(("cpu", "cuda")), help="The device it will run on.")
 @click.option(
     "--precision",
     default="fp32",
-    show_default=True,
     type=click.Choice(("fp32", "fp16", "int8")),
     help="fp16 is for a GPU, int8 for a CPU.",
 )
 def export(*, source: str, out: Path, device: str, precision: str) -> None:
-    """Turn a transformers encoder into an ONNX model in the folder OUT, with pooling and normalisation inside.
+    """Convert a transformers encoder to an ONNX model in the folder OUT, including pooling and normalisation.
 
     Nothing is saved unless its vectors match those of PyTorch. Needs pip install 'hybridstore[train]'.
     """
@@ -108,7 +101,7 @@ def export(*, source: str, out: Path, device: str, precision: str) -> None:
     say(
         f"Wrote {out}: {report.name}, {report.precision}{left}, {report.dim} dimensions, "
         f"{report.size / 1e6:,.0f} MB, in {report.seconds:.0f} s.\n"
-        f"The least cosine to PyTorch's vectors, over {report.parity.sentences} sentences, is "
+        f"The lowest cosine to PyTorch's vectors, over {report.parity.sentences} sentences, is "
         f"{report.parity.minimum:.4f}. Use it with --embedder {out}."
     )
 
@@ -122,18 +115,19 @@ def _known(name: str) -> dict[str, Any]:
         return _facts(card)
     folder = Path(name).expanduser()
     if not folder.is_dir():
-        known = ", ".join(each.name for each in catalog.MODELS)
-        raise ModelUnavailable(name, f"is not known by name and no folder; known are {known}")
-    found = locate.locate(folder)
+        known = ", ".join(card.name for card in catalog.MODELS)
+        raise ModelUnavailable(name, f"is not a known model and not a folder; known models are {known}")
+    located = locate.locate(folder)
+    recipe = located.recipe
     return {
-        "name": found.recipe.name,
-        "dim": found.recipe.dim,
-        "max_tokens": found.recipe.max_tokens,
-        "pooling": found.recipe.pooling,
-        "query_prefix": found.recipe.query_prefix,
-        "document_prefix": found.recipe.document_prefix,
-        "fingerprint": found.fingerprint,
-        "here": str(found.model),
+        "name": recipe.name,
+        "dim": recipe.dim,
+        "max_tokens": recipe.max_tokens,
+        "pooling": recipe.pooling,
+        "query_prefix": recipe.query_prefix,
+        "document_prefix": recipe.document_prefix,
+        "fingerprint": located.fingerprint,
+        "here": str(located.model),
     }
 
 
@@ -157,7 +151,3 @@ def _facts(card: ModelCard) -> dict[str, Any]:
         "here": str(here) if here else None,
         "note": card.note,
     }
-
-
-def _languages(card: ModelCard) -> str:
-    return "about 100" if card.languages == ("mul",) else ", ".join(card.languages)

@@ -9,17 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hybridstore.cli.durations import DURATION
-from hybridstore.cli.sentence_arguments import AS_WORDS, QueryCommand
-from hybridstore.cli.shared_options import ORDERS, combined, examples, json_option, namespace_option, where_option
+from hybridstore.cli.shared_options import (
+    AS_WORDS,
+    DURATION,
+    ORDERS,
+    QueryCommand,
+    combined,
+    examples,
+    json_option,
+    min_relevance_option,
+    namespace_option,
+    number_option,
+    query_argument,
+    where_option,
+)
 from hybridstore.cli.store_option import Target, pass_target
 from hybridstore.cli.terminal import console, count, print_exactly, print_json, printable, say
 
 if TYPE_CHECKING:
     from hybridstore.memory import Recall, Recalled
-
-_WIDEST = 110  # columns of a text: longer lines are hard to read
-_MARGIN = 4
 
 
 @click.command(
@@ -32,31 +40,22 @@ _MARGIN = 4
         "hybridstore recall deadlines --recency 30d --where topic=work --max-tokens 500 | llm 'What is due?'",
     ),
 )
-@click.argument("query", metavar="QUERY...", nargs=-1, required=True)
+@query_argument
 @namespace_option
-@click.option(
-    "--max-tokens", default=2000, show_default=True, type=click.IntRange(1), metavar="N", help="How much may come."
-)
-@click.option("--as-of", metavar="TIME", help="What held then: 2026-03-01, or 2026-03-01T14:30:00Z.")
-@click.option("--session", metavar="NAME", help="Only of this conversation.")
+@number_option("--max-tokens", "The most tokens to return.", default=2000)
+@click.option("--as-of", metavar="TIME", help="What held at that time: 2026-03-01, or 2026-03-01T14:30:00Z.")
+@click.option("--session", metavar="NAME", help="Only this conversation.")
 @where_option
 @click.option(
-    "--recency", type=DURATION, metavar="TIME", help="The newer the better: half of what age can take is gone in TIME."
+    "--recency", type=DURATION, metavar="TIME", help="Prefer newer notes: after TIME, half of the possible penalty."
 )
 @click.option(
-    "--neighbours",
-    default=0,
-    show_default=True,
-    type=click.IntRange(0),
-    metavar="N",
-    help="Show N turns to either side of each turn.",
+    "--neighbours", default=0, type=click.IntRange(0), metavar="N", help="Show N turns before and after each turn."
 )
-@click.option(
-    "--min-relevance", type=click.FloatRange(0, 1), metavar="X", help="From 0 to 1: leave out what is less relevant."
-)
-@click.option("--order", default="score", show_default=True, type=click.Choice(ORDERS), help="Best first, or by time.")
-@click.option("--block", "form", flag_value="block", help="The block for a model, on a terminal too.")
-@click.option("--plain", "form", flag_value="plain", help="The list for people, into files and pipes too.")
+@min_relevance_option
+@click.option("--order", default="score", type=click.Choice(ORDERS), help="Best first, or by time.")
+@click.option("--block", "form", flag_value="block", help="Print the block for a model, even on a terminal.")
+@click.option("--plain", "form", flag_value="plain", help="Print the list for people, even into files and pipes.")
 @json_option
 @pass_target
 def recall(
@@ -70,53 +69,53 @@ def recall(
     as_json: bool,
     **how: Any,
 ) -> None:
-    """Recall what answers QUERY: on a terminal a list, else the block of text to hand to a model.
+    """Recall what answers QUERY: a list on a terminal, otherwise a block of text to pass to a model.
 
-    The block holds as much of the best as --max-tokens allow, each item with its id, time and speaker, marked as data,
-    and says what was left out.
+    The block contains as many of the best items as --max-tokens allows, each with its id, time and speaker and marked
+    as data, and says what was left out.
     """
-    with target.memory(namespace) as memory:
-        found = memory.recall(" ".join(query), where=combined(conditions), **how)
+    with target.open_memory(namespace) as memory:
+        recalled = memory.recall(" ".join(query), where=combined(conditions), **how)
     if as_json:
-        print_json(_facts(found))
+        print_json(_facts(recalled))
         return
-    for note in found.trace.notes:
+    for note in recalled.trace.notes:
         say(note)
     if form == "plain" or (form is None and sys.stdout.isatty()):
-        _print_list(found)
-    elif str(found):
-        print_exactly(str(found))
+        _print_list(recalled)
+    elif str(recalled):
+        print_exactly(str(recalled))
     else:
-        say("Not even an empty block fits into so few tokens; a higher --max-tokens shows something.")
+        say("Not even an empty block fits into so few tokens; raise --max-tokens.")
 
 
-def _facts(found: Recall) -> dict[str, Any]:
+def _facts(recalled: Recall) -> dict[str, Any]:
     return {
-        "query": found.query,
-        "confidence": found.confidence,
-        "confident": found.confident,
-        "tokens": found.tokens,
-        "left_out": asdict(found.left_out),
-        "items": found.to_dicts(),
-        "notes": list(found.trace.notes),
+        "query": recalled.query,
+        "confidence": recalled.confidence,
+        "confident": recalled.confident,
+        "tokens": recalled.tokens,
+        "left_out": asdict(recalled.left_out),
+        "items": recalled.to_dicts(),
+        "notes": list(recalled.trace.notes),
     }
 
 
-def _print_list(found: Recall) -> None:
-    """Print each item: who said it and when, its id, what it says; and tell how sure that is, and what is missing."""
-    if found.items and not found.confident:
-        say(f"Probably nothing here answers this (confidence {found.confidence:.2f}); what comes nearest:")
-    terminal = console()
-    for place, item in enumerate(found.items, start=1):
+def _print_list(recalled: Recall) -> None:
+    """Print each item with its speaker, time and id; then how confident the result is, and what was left out."""
+    if recalled.items and not recalled.confident:
+        say(f"Probably nothing here answers this (confidence {recalled.confidence:.2f}); the closest:")
+    for place, item in enumerate(recalled.items, start=1):
         if place > 1:
-            terminal.print()
+            console().print()
         _print_item(place, item)
-    say(_summary(found))
+    say(_summary(recalled))
 
 
 def _print_item(place: int, item: Recalled) -> None:
     from rich.text import Text
 
+    from hybridstore.cli.hit_output import MARGIN, WIDEST, padded
     from hybridstore.memory.timestamps import short_iso
 
     terminal = console()
@@ -125,23 +124,23 @@ def _print_item(place: int, item: Recalled) -> None:
     head.append(printable(" · ".join(fact for fact in facts if fact)), style="bold cyan")
     until = f"until {short_iso(item.note.valid_to)}" if item.note.valid_to else None
     relevance = f"relevance {item.relevance:.2f}" if item.relevance is not None else None
-    beside = f"beside {item.beside}" if item.beside else None
+    beside = f"next to {item.beside}" if item.beside else None
     session = f"session {item.session}" if item.session and item.note.kind == "note" else None
     for fact in filter(None, (item.id, session, until, relevance, beside)):
         head.append(f" · {printable(fact)}", style="not bold dim")
     terminal.print(head, soft_wrap=True)
-    for row in Text(printable(item.text)).wrap(terminal, min(terminal.width, _WIDEST) - _MARGIN, tab_size=4):
-        terminal.print(Text(" " * _MARGIN) + row, soft_wrap=True)
+    for row in Text(printable(item.text)).wrap(terminal, min(terminal.width, WIDEST) - MARGIN, tab_size=4):
+        terminal.print(padded(row), soft_wrap=True)
 
 
-def _summary(found: Recall) -> str:
-    over, copies = found.left_out.over_budget, found.left_out.copies
-    if not found.items and not over:
-        return "Nothing that is remembered matches."
-    sure = f", confidence {found.confidence:.2f}" if found.confidence is not None else ""
-    said = [f"{count(len(found), 'item')}, {count(found.tokens, 'token')}{sure}."]
+def _summary(recalled: Recall) -> str:
+    over, copies = recalled.left_out.over_budget, recalled.left_out.copies
+    if not recalled.items and not over:
+        return "No note matches."
+    confidence = f", confidence {recalled.confidence:.2f}" if recalled.confidence is not None else ""
+    sentences = [f"{count(len(recalled), 'item')}, {count(recalled.tokens, 'token')}{confidence}."]
     if over:
-        said.append(f"{over:,} more matched; a higher --max-tokens shows them.")
+        sentences.append(f"{over:,} more matched; a higher --max-tokens shows them.")
     if copies:
-        said.append(f"{copies:,} that say the same as one above are left out.")
-    return " ".join(said)
+        sentences.append(f"{copies:,} that say the same as an item above are left out.")
+    return " ".join(sentences)

@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hybridstore.cli.durations import DURATION
-from hybridstore.cli.message_files import STDIN, messages_of, text_of
-from hybridstore.cli.sentence_arguments import AS_WORDS, QueryCommand
-from hybridstore.cli.shared_options import ON_SIMILAR, embedder_option, examples, json_option, namespace_option
+from hybridstore.cli.shared_options import (
+    AS_WORDS,
+    DURATION,
+    ON_SIMILAR,
+    QueryCommand,
+    examples,
+    json_option,
+    namespace_option,
+    new_store_options,
+)
 from hybridstore.cli.store_option import Target, pass_target
 from hybridstore.cli.terminal import count, print_json, printable
+from hybridstore.errors import InputError
 
 if TYPE_CHECKING:
     from hybridstore.memory import Remembered
 
+_STDIN = "-"
 _OF_NOTES = ("id", "valid_from", "valid_to", "supersedes")
 
 
 def _metadata(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Any] | None:
-    """Read `key=value` pairs, values as `--where` reads them; None where there are none."""
+    """Parse `key=value` pairs, values as in `--where`; None for none."""
     from hybridstore.filters import value_from_text
 
-    found: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     for pair in pairs:
         key, sign, value = pair.partition("=")
         if not sign or not key.strip():
-            raise click.BadParameter(f"{pair!r} is no pair; write key=value, as lang=en or year=2026")
-        if key.strip() in found:
-            raise click.BadParameter(f'{key.strip()!r} is given twice; several values are a list: tags=["a", "b"]')
-        found[key.strip()] = value_from_text(value)
-    return found or None
+            raise click.BadParameter(f"{pair!r} is not a pair; write key=value, such as lang=en or year=2026")
+        if key.strip() in metadata:
+            raise click.BadParameter(f'{key.strip()!r} is repeated; write several values as a list: tags=["a", "b"]')
+        metadata[key.strip()] = value_from_text(value)
+    return metadata or None
 
 
 @click.command(
@@ -48,19 +59,18 @@ def _metadata(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> 
 )
 @click.argument("words", metavar="[TEXT...]", nargs=-1)
 @namespace_option
-@click.option("--id", "identifier", metavar="ID", help="What to call it; a known one gets the new text.")
+@click.option("--id", "identifier", metavar="ID", help="The note's id; an existing note gets the new text.")
 @click.option("--session", metavar="NAME", help="The conversation it belongs to.")
 @click.option("--occurred-at", metavar="TIME", help="When it happened: 2026-03-01, or 2026-03-01T14:30:00Z.")
-@click.option("--valid-from", metavar="TIME", help="From when it holds, if not from when it happened.")
-@click.option("--valid-to", metavar="TIME", help="Until when it holds.")
-@click.option("--ttl", type=DURATION, metavar="TIME", help="How long until it vanishes: 90s, 12h, 30d.")
-@click.option("--supersedes", multiple=True, metavar="ID", help="A note that is no longer so; repeatable.")
+@click.option("--valid-from", metavar="TIME", help="When it starts to hold; default: when it happened.")
+@click.option("--valid-to", metavar="TIME", help="When it stops holding.")
+@click.option("--ttl", type=DURATION, metavar="TIME", help="How long until it expires: 90s, 12h, 30d.")
+@click.option("--supersedes", multiple=True, metavar="ID", help="A note that no longer holds; repeatable.")
 @click.option(
     "--on-similar",
     default="keep",
-    show_default=True,
     type=click.Choice(ON_SIMILAR),
-    help="What to do about notes that are much like it: keep both, link them, supersede them, or refuse.",
+    help="What to do when similar notes exist: keep both, link them, supersede them, or fail.",
 )
 @click.option(
     "--meta",
@@ -68,11 +78,10 @@ def _metadata(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> 
     multiple=True,
     metavar="KEY=VALUE",
     callback=_metadata,
-    help="Something to filter by, JSON values understood: year=2026; repeatable.",
+    help="Metadata to filter by; values are read as JSON where possible: year=2026. Repeatable.",
 )
 @click.option("--messages", metavar="FILE", help='A conversation: a JSON list or JSON Lines; "-" is standard input.')
-@embedder_option('The model of a new store, by name or folder; "none" for keywords alone.')
-@click.option("--language", metavar="LANG", help="The language a new store stems for, or none; english if not said.")
+@new_store_options
 @json_option
 @pass_target
 def remember(
@@ -88,48 +97,88 @@ def remember(
     as_json: bool,
     **how: Any,
 ) -> None:
-    """Keep TEXT as a note, making the store if it is not there. TEXT "-" is standard input.
+    """Store TEXT as a note, creating the store if it is missing. TEXT "-" is standard input.
 
-    What is said already is not kept twice. A note that supersedes others hides them from now on; `recall --as-of` and
-    `history` still find them. With --messages, the turns of a conversation are kept, each {"role": "user", "content":
-    "..."} with name, time, id and metadata as you like; give a growing one again, and only what is new is added.
+    The same text is not stored twice. A note that supersedes others hides them from now on; `recall --as-of` and
+    `history` still find them. With --messages, the turns of a conversation are stored, each {"role": "user",
+    "content": "..."} with optional name, time, id and metadata; pass a growing conversation again, and only what is new
+    is added.
     """
     from hybridstore.memory import Memory
 
     if bool(words) == (messages is not None):
-        raise click.UsageError('say TEXT, or "-" for standard input, or --messages FILE; one of the three')
+        raise click.UsageError('give TEXT, "-" for standard input, or --messages FILE; exactly one of the three')
     how["id"] = identifier
     if messages is not None and any(how[name] is not None and how[name] != () for name in _OF_NOTES):
         raise click.UsageError("--id, --valid-from, --valid-to and --supersedes are for a note, not for --messages")
-    what = _note(words) if messages is None else messages_of(messages)
-    with target.adding(embedder=embedder, language=language) as store:
-        done = Memory(store, namespace).remember(what, **how)
-        target.kept = "It is remembered."
-    if as_json:
-        print_json(asdict(done))
+    if messages is not None:
+        content: Any = _messages(messages)
     else:
-        click.echo(printable(_told(done) if messages is None else _turns_told(done)))
+        content = _text(_STDIN).rstrip() if words == (_STDIN,) else " ".join(words)
+    with target.open_to_add(embedder=embedder, language=language) as store:
+        remembered = Memory(store, namespace).remember(content, **how)
+        target.if_stopped = "It is remembered."
+    if as_json:
+        print_json(asdict(remembered))
+    else:
+        click.echo(printable(_note_result(remembered) if messages is None else _turns_result(remembered)))
 
 
-def _note(words: tuple[str, ...]) -> str:
-    return text_of(STDIN).rstrip() if words == (STDIN,) else " ".join(words)
+def _text(file: str) -> str:
+    """Read a file, or standard input for "-", as UTF-8; raises InputError."""
+    name = _name(file)
+    try:
+        content = sys.stdin.buffer.read() if file == _STDIN else Path(file).read_bytes()
+        return content.decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{name} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name} is not UTF-8 text: see its byte {error.start:,}") from error
 
 
-def _told(done: Remembered) -> str:
-    remark = {"unchanged": "; it was there already", "updated": "; it was there, its facts are new"}.get(
-        done.status, ""
-    )
-    if done.supersedes:
-        remark = f"; it supersedes {', '.join(done.supersedes)}"
-    elif done.similar:
-        remark += f"; much like {', '.join(f'{id_} ({cosine:.2f})' for id_, cosine in done.similar)}"
-    return f"{'added' if done.added else done.status} {done.id}{remark}"
+def _messages(file: str) -> list[Any]:
+    """Read a conversation: a JSON list or JSON lines; raises InputError, naming the line that is not JSON.
+
+    `Memory.remember` checks the content of the messages.
+    """
+    name, text = _name(file), _text(file)
+    if text.lstrip().startswith("["):
+        messages = _parsed(text, name)
+    else:
+        lines = enumerate(text.split("\n"), start=1)
+        messages = [_parsed(line, f"line {number} of {name}") for number, line in lines if line.strip()]
+    if not messages:
+        raise InputError(f"{name} contains no message; write a JSON list of messages, or one a line")
+    return list(messages)
 
 
-def _turns_told(done: Remembered) -> str:
-    known = len(done.ids) - done.added
-    before = f"; {count(known, 'turn')} {'was' if known == 1 else 'were'} there already" if known else ""
-    if not done.added:
-        return f"unchanged {done.id}{before}"
-    new = done.ids[known:]
+def _parsed(text: str, name: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f'{name} is not JSON ({error}); messages are a list of {{"role": "user", "content": "…"}}, or one a line'
+        ) from error
+
+
+def _name(file: str) -> str:
+    return "standard input" if file == _STDIN else file
+
+
+def _note_result(remembered: Remembered) -> str:
+    remarks = {"unchanged": "; it was known already", "updated": "; it was known, its metadata is new"}
+    remark = remarks.get(remembered.status, "")
+    if remembered.supersedes:
+        remark = f"; it supersedes {', '.join(remembered.supersedes)}"
+    elif remembered.similar:
+        remark += f"; similar to {', '.join(f'{id_} ({cosine:.2f})' for id_, cosine in remembered.similar)}"
+    return f"{'added' if remembered.added else remembered.status} {remembered.id}{remark}"
+
+
+def _turns_result(remembered: Remembered) -> str:
+    known = len(remembered.ids) - remembered.added
+    before = f"; {count(known, 'turn')} {'was' if known == 1 else 'were'} known already" if known else ""
+    if not remembered.added:
+        return f"unchanged {remembered.id}{before}"
+    new = remembered.ids[known:]
     return f"added {new[0] if len(new) == 1 else f'{new[0]} to {new[-1]}'}{before}"

@@ -1,4 +1,4 @@
-"""`search` and `explain`: what was found, and why."""
+"""`search` and `explain`: passages for a query, and how they were ranked."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hybridstore.cli.sentence_arguments import AS_WORDS, QueryCommand
-from hybridstore.cli.shared_options import combined, examples, searching_options
+from hybridstore.cli.shared_options import AS_WORDS, QueryCommand, combined, examples, query_argument, search_options
 from hybridstore.cli.store_option import Target, pass_target
 from hybridstore.cli.terminal import count, print_json, say
 
 if TYPE_CHECKING:
     from hybridstore.records import Trace
 
-_SEARCH = ("query", "mode", "fusion", "confidence", "hits", "timings", "notes")  # what `search --json` gives
+_SEARCH = ("query", "mode", "fusion", "confidence", "hits", "timings", "notes")  # what `search --json` prints
 LOGGING = "HYBRIDSTORE_LOG_QUERIES"
 
 
@@ -31,15 +30,15 @@ LOGGING = "HYBRIDSTORE_LOG_QUERIES"
         "hybridstore search backup policy --unique --per-document 1",
     ),
 )
-@click.argument("query", metavar="QUERY...", nargs=-1, required=True)
-@searching_options
+@query_argument
+@search_options
 @click.option("--full", is_flag=True, help="Show whole passages instead of the best lines.")
 @click.option(
     "--log",
     is_flag=True,
     envvar=LOGGING,
     show_envvar=True,
-    help="Keep the question in the store, to learn from; it leaves this machine with the file only.",
+    help="Keep the query in the store's query log, to learn from; it leaves this machine only with the file.",
 )
 @pass_target
 def search(
@@ -53,10 +52,10 @@ def search(
     log: bool,
     **how: Any,
 ) -> None:
-    """Find the passages that answer QUERY best, in the words it uses or in its meaning.
+    """Find the passages that best answer QUERY, by its words and by its meaning.
 
-    Words in "quotes" must occur as a phrase (the shell wants '"two words"'), title:word and heading:word in the title
-    or heading, -word must not occur.
+    Words in "quotes" must occur as a phrase (quote them again for the shell: '"two words"'), title:word and
+    heading:word in the title or heading; passages with -word are left out.
     """
     with target.open(log_queries=log) as store:
         results = store.search(" ".join(query), where=combined(conditions), **how)
@@ -69,7 +68,7 @@ def search(
     for note in trace.notes:
         say(note)
     if not trace.hits:
-        say(_nothing(trace, conditions))
+        say(_why_empty(trace, conditions))
         return
     from hybridstore.cli.hit_output import print_hits
     from hybridstore.search.trace_text import ANSWERED
@@ -88,16 +87,16 @@ def search(
         "hybridstore explain rotate signing keys --expect /home/me/notes/keys.md",
     ),
 )
-@click.argument("query", metavar="QUERY...", nargs=-1, required=True)
-@searching_options
-@click.option("--expect", metavar="ID", help="A document that ought to be found: say where it got lost.")
+@query_argument
+@search_options
+@click.option("--expect", metavar="ID", help="A document that should be found: say which stage lost it, and why.")
 @pass_target
 def explain(
     target: Target, /, *, query: Sequence[str], conditions: Sequence[str], expect: str | None, as_json: bool, **how: Any
 ) -> None:
-    """Search, and tell how the results came about: what each leg found, and how the two were joined.
+    """Search, and explain the results: what each leg found, how the rankings were fused, what each score consists of.
 
-    With --json, everything the search did, both legs' rankings included, and the evidence for each hit.
+    With --json, everything the search did, including both legs' rankings and the evidence for each hit.
     """
     with target.open() as store:
         explanation = store.explain(" ".join(query), expect=expect, where=combined(conditions), **how)
@@ -111,13 +110,13 @@ def explain(
         click.echo(str(explanation).encode("utf-8", "replace").decode())
 
 
-def _nothing(trace: Trace, conditions: Sequence[str]) -> str:
+def _why_empty(trace: Trace, conditions: Sequence[str]) -> str:
     if len(trace.fused):
-        return "Whatever was found is less relevant than asked for; a lower --min-relevance shows it."
+        return "Nothing is as relevant as required; a lower --min-relevance shows more."
     if conditions:
-        return "Nothing was found; perhaps the filter is too narrow: try without --where."
+        return "Nothing was found; the filter may be too narrow: try without --where."
     if trace.excluded or trace.phrases or trace.matching:
-        return "Nothing was found; perhaps a quoted phrase, a field or an excluded word is too strict."
+        return "Nothing was found; a quoted phrase, a field or an excluded word may be too strict."
     if trace.mode == "keyword" or trace.vector is None:
-        return "Nothing was found: no passage holds any of these words."
-    return "Nothing was found; `hybridstore info` says what there is."
+        return "Nothing was found: no passage contains any of these words."
+    return "Nothing was found; `hybridstore info` shows what the store contains."

@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from hybridstore.cli.shared_options import embedder_option, examples, namespace_option
+from hybridstore.cli.shared_options import embedder_option, examples, namespace_option, number_option
 from hybridstore.cli.store_option import Target, pass_target
 
 TOKEN = "HYBRIDSTORE_TOKEN"  # noqa: S105 - the name of a variable
-# Written out, for importing the server would load the SDK for every `--help`; a test holds them against it.
+# Repeated here, because importing the server would load the SDK for every `--help`; a test compares them.
 BUDGET, PORT, HOST = 2000, 8765, "127.0.0.1"
 
 
@@ -21,7 +21,7 @@ def serve() -> None:
 
 @serve.command(
     name="mcp",
-    short_help="Serve notes and documents as tools, by MCP.",
+    short_help="Serve notes and documents as MCP tools.",
     epilog=examples(
         "hybridstore --db ~/notes.db serve mcp --namespace user/42",
         "hybridstore --db ~/notes.db serve mcp --root ~/papers --budget 1500",
@@ -35,35 +35,29 @@ def serve() -> None:
     multiple=True,
     metavar="DIR",
     type=click.Path(file_okay=False),
-    help="A folder from which files may be read in; repeatable. Without it none may.",
+    help="A folder from which files may be added; repeatable. Without it, none.",
 )
 @click.option("--read-only", is_flag=True, help="Offer no tool that changes anything.")
-@click.option("--notes-only", is_flag=True, help="Show no documents, only what was remembered.")
-@click.option(
-    "--budget", default=BUDGET, show_default=True, type=click.IntRange(1), metavar="TOKENS", help="The longest answer."
-)
+@click.option("--notes-only", is_flag=True, help="Show only notes, no documents.")
+@number_option("--budget", "The longest answer.", default=BUDGET, metavar="TOKENS")
 @click.option("--http", is_flag=True, help="Listen for HTTP on this machine, instead of standard input and output.")
-@click.option(
-    "--port", default=PORT, show_default=True, type=click.IntRange(0, 65535), metavar="N", help="With --http."
-)
+@click.option("--port", default=PORT, type=click.IntRange(0, 65535), metavar="N", help="With --http.")
 @click.option(
     "--token",
     envvar=TOKEN,
     show_envvar=True,
     metavar="TEXT",
-    help="With --http: what requests must bring; one is made and printed if not given. Best given by the variable.",
+    help="With --http: the token that requests must send; default: a new one, which is printed. Prefer the variable.",
 )
-@click.option(
-    "--host", default=HOST, show_default=True, metavar="ADDRESS", help="With --http: another address to listen on."
-)
+@click.option("--host", default=HOST, metavar="ADDRESS", help="With --http: another address to listen on.")
 @click.option(
     "--allow-host",
     "names",
     multiple=True,
     metavar="NAME",
-    help="With --http: a name, other than this machine's own, by which the server may be reached; repeatable.",
+    help="With --http: a name besides this machine's own by which clients may reach the server; repeatable.",
 )
-@embedder_option('The model of a new store, by name or folder; "none" for keywords alone.')
+@embedder_option('The model of a new store, by name or folder; "none" for keywords only.')
 @pass_target
 def mcp(
     target: Target,
@@ -76,17 +70,17 @@ def mcp(
     embedder: str | None,
     **how: Any,
 ) -> None:
-    """Serve a namespace's notes, and the documents, as tools by the Model Context Protocol.
+    """Serve a namespace's notes, and the documents, as tools of the Model Context Protocol.
 
-    Over standard input and output, as programs start it; with --http over HTTP, on this machine alone, for requests
-    that bring the token. The store is made if it is not there, unless it is only read. See docs/mcp.md.
+    Over standard input and output, for programs that start it; with --http over HTTP, on this machine only, for
+    requests that send the token. The store is created if it is missing, unless --read-only. See docs/mcp.md.
     """
     from hybridstore.memory import Memory
     from hybridstore.serving.mcp_server import serve as run
 
-    opened = target.open(embedder=embedder) if read_only else target.adding(embedder=embedder, language=None)
+    opened = target.open(embedder=embedder) if read_only else target.open_to_add(embedder=embedder, language=None)
     with opened as store:
-        target.kept = "What was written is kept."
+        target.if_stopped = "What was written is kept."
         run(
             Memory(store, namespace),
             transport="http" if http else "stdio",

@@ -1,7 +1,9 @@
-"""Options that several commands share, so that they are called and explained alike."""
+"""Options and argument types that several commands share, so that they are named and explained alike."""
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from hybridstore.filters import Filter
 
-# Written out, for importing the pipeline would load NumPy for every `--help`; a test holds them against it.
+# Repeated here, because importing the pipeline would load NumPy for every `--help`; a test compares them.
 MODES = ("hybrid", "keyword", "vector")
 FUSIONS = ("adaptive", "rrf", "idf-rrf", "convex")
 SYNTAXES = ("simple", "advanced")
@@ -21,118 +23,158 @@ KEEPS = ("newest", "used")
 NAMESPACE = "HYBRIDSTORE_NAMESPACE"
 
 Command = Callable[..., Any]
+Decorator = Callable[[Command], Command]
 
 
-def json_option(command: Command) -> Command:
-    """`--json`: print JSON instead of text for people."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+def options(*decorators: Decorator) -> Decorator:
+    """Combine options into one decorator; `--help` lists them in this order."""
+
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
 
 
-def where_option(command: Command) -> Command:
-    """`--where`, as often as wanted; see `combined`."""
-    return click.option(
-        "--where",
-        "conditions",
-        multiple=True,
-        metavar="FILTER",
-        help="Only documents whose metadata pass: year>=2020, lang=en, tags~word, path^=/home, draft? or a JSON "
-        "filter. Given several times, all must hold.",
-    )(command)
-
-
-def namespace_option(command: Command) -> Command:
-    """`--namespace`: whose notes; the command gets its parts, ("user", "42")."""
-    return click.option(
-        "--namespace",
-        envvar=NAMESPACE,
-        show_envvar=True,
-        default="default",
-        show_default=True,
-        metavar="NAME",
-        callback=_parts,
-        help="Whose notes: a name, or several with slashes between, as user/42 (%2F is a slash within a name).",
-    )(command)
-
-
-def _parts(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
-    from hybridstore.memory.note_ids import Namespace
-
-    return Namespace.named(text).parts
+def examples(*lines: str) -> str:
+    """Return example lines as a command's epilog; docs/generate_cli.py reads them from there."""
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
 
 
 def combined(conditions: Sequence[str]) -> Filter | None:
-    """Give the filter that all of the conditions make together; None for none. Raises InputError."""
+    """Return the filter of all the conditions together; None for none. Raises InputError."""
     from hybridstore.filters import And, from_text
 
     parts = tuple(from_text(condition) for condition in conditions)
     return And(parts) if len(parts) > 1 else parts[0] if parts else None
 
 
-def examples(*lines: str) -> str:
-    """Give example lines as a command's epilog; docs/generate_cli.py reads them from there."""
-    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([smhdw])")
+_WHOLE = re.compile(rf"(?:{_PART.pattern}\s*)+")
 
 
-def embedder_option(help_: str) -> Callable[[Command], Command]:
-    """`--embedder NAME`, with what it means here."""
+class Duration(click.ParamType[float]):
+    """A length of time, such as 90s, 12h, 30d or 1d12h; the command gets its seconds."""
+
+    name = "duration"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds, above 0; anything else, such as a number without a unit, is wrong usage."""
+        if isinstance(value, int | float):  # converted before, or a default
+            return float(value)
+        whole = value.strip().lower()
+        parts = _PART.findall(whole) if _WHOLE.fullmatch(whole) else []
+        length = math.fsum(float(number) * _SECONDS[unit] for number, unit in parts)
+        if not 0 < length < math.inf:
+            self.fail(f"{value!r} is not a length of time; write 90s, 15m, 12h, 30d, 2w, or 1d12h", param, ctx)
+        return length
+
+
+DURATION = Duration()
+
+# `-word` excludes a word, so what looks like short options is part of the query, and there are none, not even -h.
+AS_WORDS: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
+
+
+class QueryCommand(click.Command):
+    """A command whose arguments are a query: `-word` is part of it, an unknown `--option` is still a mistake."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reject unknown long options before click takes them for words; after `--` everything is a word."""
+        from difflib import get_close_matches
+
+        if args == ["-h"]:
+            args = ["--help"]
+        known = [name for param in self.get_params(ctx) for name in (*param.opts, *param.secondary_opts)]
+        for arg in args:
+            if arg == "--":
+                break
+            name = arg.partition("=")[0]
+            if name.startswith("--") and " " not in name and name not in known:
+                raise click.NoSuchOption(name, possibilities=get_close_matches(name, known), ctx=ctx)
+        return super().parse_args(ctx, args)
+
+
+def _namespace_parts(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
+    from hybridstore.memory.note_ids import Namespace
+
+    return Namespace.named(text).parts
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
+query_argument = click.argument("query", metavar="QUERY...", nargs=-1, required=True)
+
+where_option = click.option(
+    "--where",
+    "conditions",
+    multiple=True,
+    metavar="FILTER",
+    help="Only documents whose metadata match: year>=2020, lang=en, tags~word, path^=/home, draft? or a JSON filter. "
+    "Repeatable; all conditions must hold.",
+)
+
+namespace_option = click.option(
+    "--namespace",
+    envvar=NAMESPACE,
+    show_envvar=True,
+    default="default",
+    metavar="NAME",
+    callback=_namespace_parts,
+    help="Whose notes: a name, or several separated by slashes, such as user/42 (%2F is a slash within a name).",
+)
+
+min_relevance_option = click.option(
+    "--min-relevance",
+    type=click.FloatRange(0, 1),
+    metavar="X",
+    help="From 0 to 1: leave out less relevant results; 0.5 best separates queries with an answer from those without.",
+)
+
+
+def embedder_option(help_: str) -> Decorator:
+    """`--embedder NAME`, with its meaning for this command."""
     return click.option("--embedder", metavar="NAME", help=help_)
 
 
-def searching_options(command: Command) -> Command:
-    """Give a command what `search` and `explain` have in common."""
-    for option in reversed(
-        (
-            click.option(
-                "--limit", default=10, show_default=True, type=click.IntRange(1), metavar="N", help="Results wanted."
-            ),
-            where_option,
-            click.option(
-                "--mode",
-                default="hybrid",
-                show_default=True,
-                type=click.Choice(MODES),
-                help="Both legs, or one alone; keyword needs no model.",
-            ),
-            click.option(
-                "--fusion",
-                default="adaptive",
-                show_default=True,
-                type=click.Choice(FUSIONS),
-                help="How hybrid makes one ranking of its legs' two.",
-            ),
-            click.option(
-                "--depth",
-                type=click.IntRange(1),
-                metavar="N",
-                help="Candidates of each leg; 200, or twice the limit if that is more.",
-            ),
-            click.option(
-                "--syntax",
-                default="simple",
-                show_default=True,
-                type=click.Choice(SYNTAXES),
-                help="How QUERY is read; advanced knows AND, OR, NOT, parentheses and prefix*, and makes all binding.",
-            ),
-            click.option(
-                "--min-relevance",
-                type=click.FloatRange(0, 1),
-                metavar="X",
-                help="From 0 to 1: leave out what is less relevant; 0.5 tells best whether there is an answer at all.",
-            ),
-            click.option("--unique", is_flag=True, help="Of near-identical passages show the best; name the others."),
-            click.option(
-                "--per-document", type=click.IntRange(1), metavar="N", help="At most N passages of one document."
-            ),
-            click.option(
-                "--diversity",
-                default=0.0,
-                show_default=True,
-                type=click.FloatRange(0, 1),
-                metavar="X",
-                help="From 0 to 1: what a passage loses for being like those above it.",
-            ),
-            json_option,
-        )
-    ):
-        command = option(command)
-    return command
+def number_option(name: str, help_: str, default: int | None = None, metavar: str = "N") -> Decorator:
+    """Make an option that takes a whole number of at least 1."""
+    return click.option(name, default=default, type=click.IntRange(1), metavar=metavar, help=help_)
+
+
+new_store_options = options(
+    embedder_option('The model of a new store, by name or folder; "none" for keywords only.'),
+    click.option("--language", metavar="LANG", help="The stemming language of a new store, or none; default: english."),
+)
+
+search_options = options(
+    number_option("--limit", "Number of results.", default=10),
+    where_option,
+    click.option(
+        "--mode", default="hybrid", type=click.Choice(MODES), help="Both legs, or only one; keyword needs no model."
+    ),
+    click.option(
+        "--fusion", default="adaptive", type=click.Choice(FUSIONS), help="How hybrid fuses the rankings of both legs."
+    ),
+    number_option("--depth", "Candidates per leg; default: 200, or twice the limit if that is more."),
+    click.option(
+        "--syntax",
+        default="simple",
+        type=click.Choice(SYNTAXES),
+        help="How QUERY is read; advanced has AND, OR, NOT, parentheses and prefix*, and every term must match.",
+    ),
+    min_relevance_option,
+    click.option("--unique", is_flag=True, help="Show the best of near-identical passages, and name the others."),
+    number_option("--per-document", "At most N passages of the same document."),
+    click.option(
+        "--diversity",
+        default=0.0,
+        type=click.FloatRange(0, 1),
+        metavar="X",
+        help="From 0 to 1: the penalty of a passage for being similar to those above it.",
+    ),
+    json_option,
+)

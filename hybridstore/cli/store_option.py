@@ -1,4 +1,4 @@
-"""The store that a command is about."""
+"""The store of a command, as `--db` names it: opened to read, to add text, or as a memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hybridstore.cli.terminal import say
-from hybridstore.errors import FileRefused, MissingExtra, ModelUnavailable
+from hybridstore.errors import StoreRefused, MissingExtra, ModelUnavailable
 
 if TYPE_CHECKING:
     from hybridstore.memory import Memory
@@ -23,10 +23,10 @@ VARIABLE = "HYBRIDSTORE_DB"
 
 @dataclass(slots=True)
 class Target:
-    """A store's file. `kept` is what to say of it when the command is stopped; a command that writes sets it."""
+    """A store's file. `if_stopped` is the sentence printed when the command is stopped; commands that write set it."""
 
     path: str
-    kept: str = "Nothing was changed."
+    if_stopped: str = "Nothing was changed."
 
     def open(
         self,
@@ -37,43 +37,42 @@ class Target:
         log_queries: bool = False,
         made_by: str = "add FILE-OR-FOLDER",
     ) -> Store:
-        """Open it as `hybridstore.open` does; a file that is not there is an error unless `create`."""
+        """Open the store as `hybridstore.open` does; a missing file is an error unless `create`."""
         from hybridstore.store import open as open_store
 
         if not create and not Path(self.path).exists():
-            raise FileRefused(
+            raise StoreRefused(
                 self.path,
-                f"there is no such store; make it with `hybridstore --db {self.path} {made_by}`, "
-                f"or say with --db (or {VARIABLE}) which one you mean",
+                f"there is no such store; create it with `hybridstore --db {self.path} {made_by}`, "
+                f"or name another one with --db (or {VARIABLE})",
             )
         return open_store(self.path, embedder=embedder, language=language, create=create, log_queries=log_queries)
 
     @contextmanager
-    def adding(self, *, embedder: str | None, language: str | None) -> Iterator[Store]:
-        """Open it to add text, making it if it is not there; close it in the end.
+    def open_to_add(self, *, embedder: str | None, language: str | None) -> Iterator[Store]:
+        """Open the store to add text, creating it if it is missing; close it at the end.
 
-        A store that was begun without vectors goes on without. Where the model is not to be had, the way without is
-        told.
+        A store without vectors stays without. Where the model is missing, a hint says how to do without one.
         """
         try:
-            with self._to_add(embedder, language) as store:
+            with self._with_embedder(embedder, language) as store:
                 yield store
         except (MissingExtra, ModelUnavailable) as error:
             if not isinstance(error, MissingExtra) or error.extra in ("cpu", "gpu"):
-                say('Without a model, "--embedder none" makes a store that is searched by keywords.')
+                say('Without a model, "--embedder none" creates a store that is searched by keywords.')
             raise
 
-    def _to_add(self, embedder: str | None, language: str | None) -> Store:
+    def _with_embedder(self, embedder: str | None, language: str | None) -> Store:
         store = self.open(create=True, embedder=embedder, language=language)
         if embedder is not None or store.embeddings.active is not None or not store.count():
             return store
-        store.close()  # instead of half with and half without
-        say("This store has no vectors, so none are made; `hybridstore reembed` gives it some.")
+        store.close()  # instead of a store with vectors for some of its documents
+        say("This store has no vectors, so none are created; `hybridstore reembed` creates them.")
         return self.open(embedder="none", language=language)
 
     @contextmanager
-    def memory(self, namespace: tuple[str, ...]) -> Iterator[Memory]:
-        """Open it for what a namespace remembers; close it in the end."""
+    def open_memory(self, namespace: tuple[str, ...]) -> Iterator[Memory]:
+        """Open the memory of a namespace; close it at the end."""
         from hybridstore.memory import Memory
 
         with self.open(made_by="remember TEXT") as store:

@@ -1,4 +1,4 @@
-"""How triples and the log look: a summary of a harvest, triples to read, and lines of JSON."""
+"""Output of harvests: a summary, triples to read, triples as JSON lines, the query log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hybridstore.cli.terminal import console, count, print_json, print_json_list, printable
+from hybridstore.cli.terminal import console, count, print_json, print_json_list, printable, table
 
 if TYPE_CHECKING:
     from hybridstore.backends.learning import LoggedQuestion, Triple
@@ -23,47 +23,40 @@ if TYPE_CHECKING:
 
 _STREAM = "-"
 _TEXT_SHOWN = 300  # characters of a passage
-_AT_ONCE = 200  # triples whose passages are fetched together
+_BATCH = 200  # triples whose passages are read together
 
 
-def print_summary(found: Sequence[Harvested], chunks: int, kept: int, *, as_json: bool) -> None:
-    """Tell what a harvest came to: for each kind of question how many, how often the legs disagreed, what was made."""
+def print_summary(results: Sequence[Harvested], chunks: int, kept: int, *, as_json: bool) -> None:
+    """Print for each kind of question how many there were, how often the legs disagreed, and the triples made."""
     from hybridstore.tuning.harvesting import REASONS
 
-    kinds = {kind: _summed([each for each in found if each.question.kind == kind]) for kind in _kinds(found)}
-    total = _summed(found)
-    reasons = Counter(each.reason for each in found if each.reason is not None)
+    names = sorted({result.question.kind for result in results})
+    kinds = {kind: _totals([result for result in results if result.question.kind == kind]) for kind in names}
+    total = _totals(results)
+    reasons = Counter(result.reason for result in results if result.reason is not None)
     if as_json:
         print_json({"total": total, "kinds": kinds, "without": dict(reasons), "chunks": chunks, "kept": kept})
         return
-    from rich.table import Table
-
-    headings = ("questions", "disagreed", "triples", "negatives", "margin", "judge")
-    table = Table("kind", box=None, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    for kind, each in (*kinds.items(), *([("all", total)] if len(kinds) > 1 else [])):
-        numbers = (f"{each[name]:,}" for name in ("triples", "negatives", "margin", "judge"))
-        table.add_row(kind, f"{each['questions']:,}", f"{each['disagreement']:.0%}", *numbers)
+    counted = ("triples", "negatives", "margin", "judge")
+    shown = table("kind", right=("questions", "disagreed", *counted))
+    for kind, totals in (*kinds.items(), *([("all", total)] if len(kinds) > 1 else [])):
+        numbers = (f"{totals[name]:,}" for name in counted)
+        shown.add_row(kind, f"{totals['questions']:,}", f"{totals['disagreement']:.0%}", *numbers)
     terminal = console()
-    terminal.print(table)
+    terminal.print(shown)
     for reason, number in reasons.items():
         terminal.print(f"{count(number, 'question')} without a triple: {REASONS[reason]}.")
-    terminal.print("Margin and judge: negatives left out because a guard took them for answers.", style="dim")
-    terminal.print(f"The store holds {count(kept, 'triple')} now; `hybridstore tune` learns from them.")
+    terminal.print("Margin and judge: negatives left out because they are probably answers.", style="dim")
+    terminal.print(f"The store now has {count(kept, 'triple')}; `hybridstore tune` trains on them.")
 
 
-def _kinds(found: Sequence[Harvested]) -> list[str]:
-    return list(dict.fromkeys(sorted(each.question.kind for each in found)))
-
-
-def _summed(found: Sequence[Harvested]) -> dict[str, Any]:
-    triples = [each.triple for each in found if each.triple is not None]
+def _totals(results: Sequence[Harvested]) -> dict[str, Any]:
+    triples = [result.triple for result in results if result.triple is not None]
     negatives = Counter(negative.excluded for triple in triples for negative in triple.negatives)
-    compared = [each.disagreed for each in found if each.disagreed is not None]
+    disagreed = [result.disagreed for result in results if result.disagreed is not None]
     return {
-        "questions": len(found),
-        "disagreement": round(sum(compared) / len(compared), 4) if compared else 0.0,
+        "questions": len(results),
+        "disagreement": round(sum(disagreed) / len(disagreed), 4) if disagreed else 0.0,
         "triples": len(triples),
         "negatives": negatives[None],
         "margin": negatives["margin"],
@@ -73,32 +66,31 @@ def _summed(found: Sequence[Harvested]) -> dict[str, Any]:
 
 
 def show(store: Store, limit: int, *, as_json: bool) -> None:
-    """Print the first triples: the question, what answers it, and the negatives, those that were left out as well."""
+    """Print the first triples: the question, its answer, and the negatives, including those that were left out."""
     rows = _rows(store, limit)
     if as_json:
         print_json_list(rows)
         return
     terminal = console()
-    printed = False
-    for number, row in enumerate(rows):
-        printed = True
-        if number:
+    number = 0
+    for number, row in enumerate(rows, start=1):
+        if number > 1:
             terminal.print()
-        told = [row["kind"], "the legs disagreed" if row["disagreed"] else "the legs agreed"]
-        told += ["put in place of another by the judge"] if row["promoted"] else []
+        facts = [row["kind"], "the legs disagreed" if row["disagreed"] else "the legs agreed"]
+        facts += ["its answer was chosen by the judge"] if row["promoted"] else []
         terminal.print(printable(row["query"]), style="bold")
-        terminal.print(f"  {', '.join(told)}", style="dim")
+        terminal.print(f"  {', '.join(facts)}", style="dim")
         terminal.print(f"  + {row['positive']['score']:.3f}  {_passage(row['positive'])}", style="green")
-        for each in row["negatives"]:
-            doubted = f"left out by the {each['excluded']}; " if each["excluded"] else ""
-            line = f"  - {each['score']:.3f}  {doubted}{each['leg']}: {_passage(each)}"
-            terminal.print(line, style="dim" if doubted else "default")
-    if not printed:
-        terminal.print("There are no triples yet; `hybridstore harvest` makes them.")
+        for negative in row["negatives"]:
+            excluded = f"left out by the {negative['excluded']}; " if negative["excluded"] else ""
+            line = f"  - {negative['score']:.3f}  {excluded}{negative['leg']}: {_passage(negative)}"
+            terminal.print(line, style="dim" if excluded else "default")
+    if not number:
+        terminal.print("There are no triples yet; `hybridstore harvest` collects them.")
 
 
 def write(store: Store, file: str) -> int | None:
-    """Write all triples as lines of JSON; give how many, None to standard output. Raises InputError."""
+    """Write all triples as JSON lines; return their number, None for standard output. Raises InputError."""
     from hybridstore.errors import InputError
 
     lines = (json.dumps(row, ensure_ascii=False) for row in _rows(store, None))
@@ -119,25 +111,26 @@ def write(store: Store, file: str) -> int | None:
     return written
 
 
-def print_asked(asked: Sequence[LoggedQuestion], *, as_json: bool) -> None:
-    """List the log: how often, when last, what."""
+def print_log(log: Sequence[LoggedQuestion], *, as_json: bool) -> None:
+    """List the query log: how often, when last, what."""
     if as_json:
-        print_json_list(asdict(each) for each in asked)
+        print_json_list(asdict(entry) for entry in log)
         return
     terminal = console()
-    for each in asked:
-        terminal.print(f"{each.times:>6,}  {each.last}  {printable(' '.join(each.query.split()))}", soft_wrap=True)
-    if not asked:
-        terminal.print("The log is empty: no question was noted in this store.")
+    for entry in log:
+        terminal.print(f"{entry.times:>6,}  {entry.last}  {printable(' '.join(entry.query.split()))}", soft_wrap=True)
+    if not log:
+        terminal.print("The query log of this store is empty.")
 
 
 def _rows(store: Store, limit: int | None) -> Iterator[dict[str, Any]]:
     triples = store.learning.triples(limit=limit)
-    while some := list(islice(triples, _AT_ONCE)):
-        named = {chunk for triple in some for chunk in (triple.positive, *(each.chunk for each in triple.negatives))}
-        passages = {passage.chunk: passage for passage in store.chunks.passages(sorted(named))}
-        for triple in some:
-            if triple.positive in passages:  # else it was removed since
+    while batch := list(islice(triples, _BATCH)):
+        chunks = {negative.chunk for triple in batch for negative in triple.negatives}
+        chunks |= {triple.positive for triple in batch}
+        passages = {passage.chunk: passage for passage in store.chunks.passages(sorted(chunks))}
+        for triple in batch:
+            if triple.positive in passages:  # otherwise it was removed since
                 yield _row(triple, passages)
 
 
@@ -149,16 +142,16 @@ def _row(triple: Triple, passages: dict[int, Passage]) -> dict[str, Any]:
         "disagreed": triple.disagreed,
         "promoted": triple.promoted,
         "origin": triple.origin,
-        "positive": {**_told(passages[triple.positive]), "score": triple.score},
+        "positive": {**_facts(passages[triple.positive]), "score": triple.score},
         "negatives": [
-            {**_told(passages[each.chunk]), "leg": each.leg, "score": each.score, "excluded": each.excluded}
-            for each in triple.negatives
-            if each.chunk in passages
+            {**_facts(passages[item.chunk]), "leg": item.leg, "score": item.score, "excluded": item.excluded}
+            for item in triple.negatives
+            if item.chunk in passages
         ],
     }
 
 
-def _told(passage: Passage) -> dict[str, Any]:
+def _facts(passage: Passage) -> dict[str, Any]:
     return {
         "chunk": passage.chunk,
         "document": passage.document_id,

@@ -1,4 +1,4 @@
-"""`tune`: an adapter or a whole encoder trained on the store's own text and questions, and let in or refused."""
+"""`tune`: an adapter or a whole encoder trained on the store's text and questions, accepted only if it is better."""
 
 from __future__ import annotations
 
@@ -8,22 +8,28 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hybridstore.cli.evaluation_output import write_page
-from hybridstore.cli.shared_options import examples, json_option
+from hybridstore.cli.shared_options import examples, json_option, number_option, quiet_option
 from hybridstore.cli.store_option import Target, pass_target
-from hybridstore.cli.terminal import print_json, say
-from hybridstore.cli.tuning_output import print_tuned, steps
+from hybridstore.cli.terminal import console, print_json, printable, say, steps, table, write_page
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from hybridstore.store import Store
-    from hybridstore.tuning.adapter_tuning import Progress, TuneReport
+    from hybridstore.tuning.adapter_tuning import ChangedRanking, Progress, TuneReport
     from hybridstore.tuning.training_sources import Gathered
 
-_OF_METHOD = {"adapter": ("most", "rank", "anchor"), "full": ("base", "out", "rate", "blend", "precision", "device")}
-# What is left when it is stopped.
-_HARVESTED = "The triples that were made are kept; questions are answered as before."
-_TRAINED = "Questions are answered as before; the same command goes on from the last checkpoint."
-_CHANGING = "The change may have been made; `hybridstore model history` says which version is active."
+_OF_METHOD = {
+    "adapter": ("most", "rank", "anchor"),
+    "full": ("base", "out", "rate", "blend", "precision", "device"),
+}
+# What to say when the command is stopped.
+_HARVESTED = "The triples collected so far are kept; queries are answered as before."
+_TRAINED = "Queries are answered as before; the same command continues from the last checkpoint."
+_CHANGING = "The change may be complete; `hybridstore model history` shows the active version."
+
+_TEXT_SHOWN = 90  # characters of a question
+_DOCUMENTS_SHOWN = 3  # of each ranking of an example
 
 
 @click.command(
@@ -36,46 +42,44 @@ _CHANGING = "The change may have been made; `hybridstore model history` says whi
 @click.option(
     "--method",
     default="adapter",
-    show_default=True,
     type=click.Choice(tuple(_OF_METHOD)),
-    help="adapter: turns questions, seconds on a CPU, no vector changes. full: fine-tunes the embedder and embeds "
-    "everything anew; needs pip install 'hybridstore[train]'.",
+    help="adapter: adapts query vectors, takes seconds on a CPU, leaves stored vectors unchanged. full: fine-tunes the "
+    "embedder and embeds everything again; needs pip install 'hybridstore[train]'.",
 )
 @click.option(
-    "--auto", is_flag=True, help="First harvest the store's log, its feedback, and 500 questions of its own text."
+    "--auto",
+    is_flag=True,
+    help="First harvest the query log, the feedback, and 500 questions made of the store's text.",
 )
 @click.option(
     "--labelled",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help='First harvest questions with judgments: JSON lines {"query", "document", "relevant"}, or a folder in BEIR '
-    "layout.",
+    help='First harvest questions with judgments: JSON lines {"query", "document", "relevant"}, or a BEIR folder.',
 )
-@click.option("--dry-run", is_flag=True, help="A version that is accepted waits for `hybridstore model promote`.")
-@click.option("--questions", type=click.IntRange(1), metavar="N", help="Questions of the gate, at most.")
-@click.option("--most", type=click.IntRange(1), metavar="N", help="adapter: questions of the store's own text.")
-@click.option("--rank", type=click.IntRange(1), metavar="N", help="adapter: its rank; more can learn more.")
-@click.option("--anchor", type=click.FloatRange(0), metavar="X", help="adapter: more is safer, and gains less.")
-@click.option("--base", metavar="NAME", help="full: the encoder to start from; without it the store's own embedder.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER", help="full: where to.")
+@click.option("--dry-run", is_flag=True, help="Leave an accepted version for `hybridstore model promote`.")
+@number_option("--questions", "The most questions to evaluate a version on.")
+@number_option("--most", "adapter: questions to make of the store's text.")
+@number_option("--rank", "adapter: its rank; a higher one can learn more.")
+@click.option(
+    "--anchor", type=click.FloatRange(0), metavar="X", help="adapter: a higher value is safer and gains less."
+)
+@click.option("--base", metavar="NAME", help="full: the encoder to start from; default: the store's embedder.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER", help="full: output folder.")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), metavar="X", help="full: the highest learning rate.")
-@click.option(
-    "--blend", type=click.FloatRange(0, 1), metavar="X", help="full: the learned weights' share, from 0 to 1."
-)
-@click.option("--precision", type=click.Choice(("fp32", "int8", "fp16")), help="full: of the model that is made.")
-@click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), help="full: what it is trained on.")
-@click.option("--epochs", type=click.IntRange(1), metavar="N", help="Times over the questions.")
-@click.option(
-    "--seed", type=click.IntRange(0), metavar="N", help="Another one draws other questions and other first weights."
-)
+@click.option("--blend", type=click.FloatRange(0, 1), metavar="X", help="full: the share of the learned weights.")
+@click.option("--precision", type=click.Choice(("fp32", "int8", "fp16")), help="full: precision of the exported model.")
+@click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), help="full: where to train.")
+@number_option("--epochs", "Passes over the questions.")
+@click.option("--seed", type=click.IntRange(0), metavar="N", help="Selects other questions and other first weights.")
 @click.option(
     "--report",
     "page",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write a page of HTML, with questions and documents before and after.",
+    help="Write an HTML page, with questions and their documents before and after.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@quiet_option
 @json_option
 @pass_target
 def tune(
@@ -92,80 +96,85 @@ def tune(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Teach the store its own language, and take it only if it is better on documents it never saw.
+    """Train on the store's own language, and keep the result only if it is better on documents it never saw.
 
-    Learns from questions made of the store's text and from its triples (`hybridstore harvest`). A fifth of the
-    documents is never trained on; questions about these are asked before and after, and a version is refused unless
-    it is better beyond chance and no kind of question loses. Searches go on meanwhile; the change is one step, and
-    `hybridstore model rollback` undoes it. Accepted or refused, the exit code is 0. Nothing leaves this machine.
+    Trains on questions made of the store's text and on its triples (`hybridstore harvest`). A fifth of the documents is
+    held out; questions about them are evaluated before and after, and a version is rejected unless it is significantly
+    better and no kind of question gets worse. Searches continue meanwhile; the change is one step, and `hybridstore
+    model rollback` undoes it. The exit code is 0 whether the version is accepted or rejected. Nothing leaves this
+    machine.
     """
-    given = {name: value for name, value in options.items() if value is not None}
-    _refuse(method, given, page)
+    options = {name: value for name, value in options.items() if value is not None}
+    _check_options(method, options, page)
 
-    def begun(step: str) -> None:
+    def on_step(step: str) -> None:
         from hybridstore.tuning.adapter_tuning import PROMOTING
 
         if step == PROMOTING:
-            target.kept = _CHANGING
+            target.if_stopped = _CHANGING
 
-    with target.open() as store, steps(quiet=quiet, begun=begun) as told:
-        gathered = None
+    with target.open() as store, steps(quiet=quiet, on_step=on_step) as show:
+        harvested = None
         if auto or labelled:
-            target.kept = _HARVESTED
-            gathered = _gathered(store, labelled, auto=auto, seed=given.get("seed", 0), told=told)
-        common = {"change": not dry_run, "progress": told} | ({"asked": questions} if questions else {})
+            target.if_stopped = _HARVESTED
+            harvested = _harvest(store, labelled, auto=auto, seed=options.get("seed", 0), progress=show)
+        common = {"change": not dry_run, "progress": show} | ({"asked": questions} if questions else {})
         if method == "full":
-            target.kept = _TRAINED
-            report = _full(store, given, common, quiet=quiet)
+            target.if_stopped = _TRAINED
+            report = _tune_full(store, options, common, quiet=quiet)
         else:
-            report = _adapter(store, given, common)
+            report = _tune_adapter(store, options, common)
         titles = _titles(store, report) if page else {}
     if as_json:
-        print_json({"method": method, "harvested": gathered and asdict(gathered), **report.told()})
+        print_json({"method": method, "harvested": harvested and asdict(harvested), **report.told()})
     else:
-        print_tuned(report, gathered)
+        _print_report(report, harvested)
     if page:
-        _write(page, report, titles, gathered, {"store": target.path, "method": method})
+        from hybridstore.tuning.tuning_report import tune_report
+
+        about = {"store": target.path, "method": method}
+        write_page(tune_report(report, about=about, titles=titles, gathered=harvested), page)
 
 
-def _refuse(method: str, given: dict[str, Any], page: Path | None) -> None:
-    """Refuse before the work what would be of no use, or fail, after it."""
+def _check_options(method: str, options: dict[str, Any], page: Path | None) -> None:
+    """Reject, before the work begins, options that do not fit or would fail after it."""
     from hybridstore.errors import InputError
 
     for other, names in _OF_METHOD.items():
         for name in names:
-            if other != method and name in given:
+            if other != method and name in options:
                 raise click.UsageError(f"--{name} is for --method {other}")
     if page and not page.absolute().parent.is_dir():
         raise InputError(f"{page} cannot be written: there is no folder {page.absolute().parent}")
 
 
-def _gathered(store: Store, labelled: Path | None, *, auto: bool, seed: int, told: Progress) -> Gathered:
+def _harvest(store: Store, labelled: Path | None, *, auto: bool, seed: int, progress: Progress) -> Gathered:
     from hybridstore.tuning.adapter_tuning import embedding_of
     from hybridstore.tuning.training_sources import gather
 
     embedding_of(store)  # raises before the harvest what would be raised after it
-    return gather(store, labelled=labelled, own=auto, seed=seed, progress=lambda done, of: told("Harvesting", done, of))
+    show = lambda done, of: progress("Harvesting", done, of)  # noqa: E731
+    return gather(store, labelled=labelled, own=auto, seed=seed, progress=show)
 
 
-def _adapter(store: Store, given: dict[str, Any], common: dict[str, Any]) -> TuneReport:
+def _tune_adapter(store: Store, options: dict[str, Any], common: dict[str, Any]) -> TuneReport:
     from hybridstore.tuning import adapter_tuning
     from hybridstore.tuning.adapter import AdapterSettings
 
-    most = {"most": given.pop("most")} if "most" in given else {}
-    return adapter_tuning.tune(store, settings=AdapterSettings(**given), **most, **common)
+    most = {"most": options.pop("most")} if "most" in options else {}
+    return adapter_tuning.tune(store, settings=AdapterSettings(**options), **most, **common)
 
 
-def _full(store: Store, given: dict[str, Any], common: dict[str, Any], *, quiet: bool) -> TuneReport:
+def _tune_full(store: Store, options: dict[str, Any], common: dict[str, Any], *, quiet: bool) -> TuneReport:
     from hybridstore.tuning import full_tuning
 
-    base, out = given.pop("base", None), given.pop("out", None)
-    options = replace(full_tuning.OPTIONS, **given)
-    return full_tuning.tune_full(store, options=options, base=base, out=out, notify=None if quiet else say, **common)
+    base, out = options.pop("base", None), options.pop("out", None)
+    settings = replace(full_tuning.OPTIONS, **options)
+    return full_tuning.tune_full(store, options=settings, base=base, out=out, notify=None if quiet else say, **common)
 
 
 def _titles(store: Store, report: TuneReport) -> dict[str, str]:
-    """Give the titles of the documents that the page names, as far as they are still there."""
+    """Return the titles of the documents that the page names, if they still exist."""
     from hybridstore.errors import NotFound
     from hybridstore.tuning.tuning_report import documents_shown
 
@@ -178,9 +187,43 @@ def _titles(store: Store, report: TuneReport) -> dict[str, str]:
     return titles
 
 
-def _write(
-    page: Path, report: TuneReport, titles: dict[str, str], gathered: Gathered | None, about: dict[str, str]
-) -> None:
-    from hybridstore.tuning.tuning_report import tune_report
+def _print_report(report: TuneReport, harvested: Gathered | None) -> None:
+    """Print the comparison before and after, a few questions with their documents, and the verdict last."""
+    from hybridstore.tuning.tuning_report import disagreement, outcome
 
-    write_page(tune_report(report, about=about, titles=titles, gathered=gathered), page)
+    terminal = console()
+    if harvested is not None:
+        terminal.print(f"Harvested: {disagreement(harvested)}.", style="dim")
+    total = sum(report.questions.values())
+    kinds = ", ".join(f"{kind} {number:,}" for kind, number in sorted(report.questions.items()))
+    seconds = ", ".join(f"{step} {duration:.1f} s" for step, duration in report.seconds.items())
+    terminal.print(f"Trained on {total:,} questions ({kinds}): {seconds}.", style="dim", soft_wrap=True)
+    _print_gate(terminal, report)
+    for example in report.examples:
+        _print_example(terminal, example)
+    terminal.print(printable(outcome(report)), style="green" if report.verdict.accepted else "yellow", soft_wrap=True)
+
+
+def _print_gate(terminal: Console, report: TuneReport) -> None:
+    from hybridstore.tuning.tuning_report import compared
+
+    rows = compared(report.verdict)
+    if not rows:
+        return
+    shown = table("nDCG@10", right=("documents", "before", "after", "change", "95 % between"))
+    for name, comparison in rows.items():
+        style = "green" if comparison.low > 0 else "yellow" if comparison.high < 0 else None
+        means = f"{comparison.mean_a:.4f}", f"{comparison.mean_b:.4f}", f"{comparison.difference:+.4f}"
+        interval = f"{comparison.low:+.4f} and {comparison.high:+.4f}"
+        shown.add_row(printable(name), f"{comparison.n:,}", *means, interval, style=style)
+    terminal.print(shown)
+
+
+def _print_example(terminal: Console, example: ChangedRanking) -> None:
+    text = " ".join(example.query.split())
+    cut = f"{text[:_TEXT_SHOWN]}…" if len(text) > _TEXT_SHOWN else text
+    terminal.print(printable(f"{cut}  ({example.kind})"), style="bold", soft_wrap=True)
+    for when, documents in (("before", example.before), ("after ", example.after)):
+        named = (f"{document} ✓" if document == example.answer else document for document in documents)
+        shown = " · ".join([*named][:_DOCUMENTS_SHOWN])
+        terminal.print(printable(f"  {when}  {shown}"), style="dim", soft_wrap=True)

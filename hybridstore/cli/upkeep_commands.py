@@ -1,4 +1,4 @@
-"""`info`, `check`, `reembed` and `backup`: the store as a file that is looked after."""
+"""`info`, `check`, `reembed` and `backup`: maintenance of the store."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hybridstore.cli.progress_display import Rate, progress
-from hybridstore.cli.shared_options import embedder_option, examples, json_option
+from hybridstore.cli.shared_options import embedder_option, examples, json_option, quiet_option
 from hybridstore.cli.store_option import Target, pass_target
-from hybridstore.cli.terminal import console, count, print_json, printable, say, size
+from hybridstore.cli.terminal import count, counting, print_facts, print_json, printable, say, size
 
 if TYPE_CHECKING:
     from hybridstore.backends.values import Problem, Stats
@@ -22,24 +21,17 @@ if TYPE_CHECKING:
 @json_option
 @pass_target
 def info(target: Target, *, as_json: bool) -> None:
-    """Say what the store holds and which embedder made its vectors."""
+    """Show what the store contains and which embedder made its vectors."""
     with target.open() as store:
         stats = store.stats()
     if as_json:
         print_json({"path": str(Path(target.path).absolute()), **asdict(stats)})
-        return
-    from rich.table import Table
-
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for name, value in _facts(target, stats):
-        table.add_row(name, printable(value))
-    table.columns[0].style = "dim"
-    table.columns[1].overflow = "fold"
-    console().print(table)
+    else:
+        print_facts(_facts(target, stats))
 
 
 def _facts(target: Target, stats: Stats) -> list[tuple[str, str]]:
-    embedder = "none: keywords alone are searched"
+    embedder = "none: only keywords are searched"
     if stats.embedding is not None:
         embedder = f"{stats.embedding.fingerprint}, {stats.embedding.dim} dimensions"
     facts = [
@@ -52,90 +44,89 @@ def _facts(target: Target, stats: Stats) -> list[tuple[str, str]]:
         ("embedder", embedder),
         ("language", stats.language),
         ("revision", f"{stats.revision:,}"),
-        ("made", stats.created),
+        ("created", stats.created),
     ]
     if stats.background is not None:
-        facts.insert(7, ("power", f"{stats.background.power:.1f}; how far its vectors set a chunk apart, usually 4"))
+        facts.insert(7, ("power", f"{stats.background.power:.1f}; how well its vectors separate chunks, usually 4"))
     if stats.model is not None:
-        facts.append(("model", f"number {stats.model} turns questions; `hybridstore model history` tells of it"))
+        facts.append(("model", f"version {stats.model} adapts queries; see `hybridstore model history`"))
     if stats.triples:
-        facts.append(("triples", f"{stats.triples:,} to learn from"))
+        facts.append(("triples", f"{stats.triples:,} to train on"))
     if stats.kept is not None:
-        facts.append(("kept", f"the vectors of {stats.kept.fingerprint}, to go back to"))
+        facts.append(("kept", f"the vectors of {stats.kept.fingerprint}, for a rollback"))
     if stats.building is not None:
-        facts.append(("unfinished", f"a change to {stats.building.fingerprint}; `hybridstore reembed` goes on with it"))
+        facts.append(("unfinished", f"a change to {stats.building.fingerprint}; `hybridstore reembed` continues it"))
     return facts
 
 
 @click.command(epilog=examples("hybridstore check", "hybridstore check --repair"))
-@click.option("--repair", is_flag=True, help="Mend what can be made again from what is there.")
+@click.option("--repair", is_flag=True, help="Repair what can be rebuilt from the rest.")
 @json_option
 @pass_target
 def check(target: Target, *, repair: bool, as_json: bool) -> None:
-    """Hold documents, keywords and vectors against each other, both ways; exit with 1 while problems are left."""
+    """Check that documents, keywords and vectors agree with each other; exit with 1 while problems remain."""
     with target.open() as store:
         problems = store.check(repair=repair)
         left = problems
         if repair:
-            target.kept = "What was mended is kept."
+            target.if_stopped = "What was repaired is kept."
             _fill(store)
             left = store.check() if problems else []
     if as_json:
-        print_json({"problems": [asdict(problem) for problem in problems], "left": [asdict(one) for one in left]})
+        print_json(
+            {"problems": [asdict(problem) for problem in problems], "left": [asdict(problem) for problem in left]}
+        )
     else:
-        _tell(problems, left, repair=repair)
+        _print_problems(problems, left, repair=repair)
     if left:
         raise click.exceptions.Exit(1)
 
 
 def _fill(store: Store) -> None:
-    """Make the vectors that are missing, if the embedder is to be had; say why if it is not."""
+    """Create the missing vectors if the embedder is available; say why if it is not."""
     from hybridstore.errors import HybridstoreError
 
     if store.embeddings.building is not None or not store.embeddings.pending_count():
         return
     try:
-        with progress("Embedding") as update:
-            store.reembed(progress=lambda done, of: update(done, of, f"{done:,}/{of:,} chunks", ""))
+        with counting("Embedding", "chunks") as counter:
+            store.reembed(progress=counter)
     except HybridstoreError as error:
-        say(f"The missing vectors could not be made: {error}.")
+        say(f"The missing vectors could not be created: {error}.")
 
 
-def _tell(problems: list[Problem], left: list[Problem], *, repair: bool) -> None:
+def _print_problems(problems: list[Problem], left: list[Problem], *, repair: bool) -> None:
     if not problems:
-        click.echo("All is well.")
+        click.echo("No problems found.")
         return
-    open_ = {problem.what for problem in left}
+    remaining = {problem.what for problem in left}
     for problem in problems:
-        state = "" if not repair else " (left)" if problem.what in open_ else " (mended)"
+        state = "" if not repair else " (left)" if problem.what in remaining else " (repaired)"
         click.echo(printable(f"{problem.count:,} {problem.what}{state}"))
         for example in problem.examples:
             click.echo(printable(f"    {example}"))
     if repair:
-        say("All is well now." if not left else f"{count(len(left), 'problem')} left.")
+        say("All problems are repaired." if not left else f"{count(len(left), 'problem')} left.")
     else:
-        say("Run `hybridstore check --repair` to mend what can be mended.")
+        say("Run `hybridstore check --repair` to repair what can be repaired.")
 
 
 @click.command(epilog=examples("hybridstore reembed", "hybridstore reembed --embedder multilingual-e5-small"))
-@embedder_option("The model to change to, by name or folder; without it the vectors that are missing are made.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@embedder_option("The model to change to, by name or folder; without it, missing vectors are created.")
+@quiet_option
 @pass_target
 def reembed(target: Target, *, embedder: str | None, quiet: bool) -> None:
-    """Make the vectors that are missing, or change the store to another embedder.
+    """Create missing vectors, or change the store to another embedder.
 
-    Searches go on with the old vectors meanwhile; the change is one step at the end. Stopped half-way, the same
-    command goes on from there.
+    Searches use the old vectors meanwhile; the switch is one step at the end. A stopped change is continued by the
+    same command.
     """
-    target.kept = "The vectors made so far are kept; run the same command again to go on from there."
-    rate = Rate("chunks")
-    with target.open() as store, progress("Embedding", quiet=quiet) as update:
-        done = store.reembed(
-            embedder, progress=lambda done, of: update(done, of, f"{done:,}/{of:,} chunks", rate.of(done))
-        )
+    target.if_stopped = "The vectors made so far are kept; run the same command again to continue."
+    with target.open() as store, counting("Embedding", "chunks", quiet=quiet) as counter:
+        made = store.reembed(embedder, progress=counter)
         embedding = store.embeddings.active
     say(
-        f"{count(done, 'vector')} made in {rate.seconds:.1f} s; "
+        f"{count(made, 'vector')} made in {counter.seconds:.1f} s; "
         f"the store's embedder is {embedding.fingerprint if embedding else 'none'}."
     )
 
@@ -144,8 +135,8 @@ def reembed(target: Target, *, embedder: str | None, quiet: bool) -> None:
 @click.argument("file", type=click.Path(dir_okay=False))
 @pass_target
 def backup(target: Target, *, file: str) -> None:
-    """Write a compact copy to FILE, which must not exist yet, while others go on reading and writing."""
-    target.kept = f"The store is as it was; an unfinished {file} may be left to remove."
+    """Write a compact copy to FILE, which must not exist yet, while others read and write."""
+    target.if_stopped = f"The store is unchanged; remove {file} if an incomplete copy is there."
     with target.open() as store:
         store.backup(file)
     say(f"Wrote {file}, {size(Path(file).stat().st_size)}.")

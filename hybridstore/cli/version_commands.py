@@ -1,4 +1,4 @@
-"""`model history`, `promote`, `rollback` and `drift`: the versions of what stands between questions and vectors."""
+"""`model history`, `promote`, `rollback` and `drift`: the versions of the model that adapts queries to the vectors."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hybridstore.cli.progress_display import Rate, progress
-from hybridstore.cli.shared_options import examples, json_option
+from hybridstore.cli.shared_options import examples, json_option, number_option, quiet_option
 from hybridstore.cli.store_option import Target, pass_target
-from hybridstore.cli.terminal import console, print_json, print_json_list, printable, say
+from hybridstore.cli.terminal import console, counting, print_json, print_json_list, printable, say, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,10 +17,9 @@ if TYPE_CHECKING:
     from hybridstore.store import Store
 
 _PLAIN = "plain"
-_PLAIN_ANSWERS = "The plain embedder answers questions now."
-_EMBEDDED = (
-    "Questions are answered as before, unless the change was made already (`hybridstore model history` says); vectors "
-    "made so far are kept, and the same command goes on from there."
+_IF_STOPPED = (
+    "Queries are answered as before, unless the change was complete (`hybridstore model history` shows it); vectors "
+    "made so far are kept, and the same command continues."
 )
 
 
@@ -32,7 +30,7 @@ _EMBEDDED = (
 @json_option
 @pass_target
 def history(target: Target, /, *, as_json: bool) -> None:
-    """List the versions that the store has learned: which one is active, and what was measured about each."""
+    """List the versions that the store has learned: which one is active, and how each was evaluated."""
     with target.open(embedder="none") as store:
         models = store.learning.models()
     if as_json:
@@ -40,116 +38,98 @@ def history(target: Target, /, *, as_json: bool) -> None:
         return
     terminal = console()
     if not models:
-        terminal.print("The store has learned nothing yet; `hybridstore tune --auto` makes a first version.")
+        terminal.print("The store has learned nothing yet; `hybridstore tune --auto` trains a first version.")
         return
-    from rich.table import Table
-
-    table = Table("", "version", "kind", "state", "made", "embedder", "measured", box=None, pad_edge=False)
-    table.columns[1].justify = "right"
-    for column in table.columns[:5]:
+    shown = table("", "version", "kind", "state", "made", "embedder", "evaluation", expand=True)
+    shown.columns[1].justify = "right"
+    for column in shown.columns[:5]:
         column.no_wrap = True
-    table.columns[-1].ratio, table.expand = 1, True
+    shown.columns[-1].ratio = 1
     for model in models:
         mark, made = "*" if model.state == "active" else " ", model.made.replace("T", " ")[:16]
-        cells = mark, str(model.number), model.kind, model.state, made, model.source.partition("@")[0], measured(model)
-        table.add_row(*map(printable, cells), style="bold" if model.state == "active" else None)
-    terminal.print(table)
-    terminal.print(_answers(next((model for model in models if model.state == "active"), None)), style="dim")
-
-
-def measured(model: ModelVersion) -> str:
-    """Say what was measured about a version, by the gate or of a map; "" where nothing was."""
-    report: Any = model.report
-    if isinstance(verdict := report.get("verdict"), dict):
-        return str(verdict.get("reason", ""))
-    if "agreement" in report:
-        return (
-            f"{report['agreement']:.0%} of the ten nearest stay so, mean cosine {report['cosine']:.2f}, "
-            f"on {report['held_out']:,} held-out chunks"
-        )
-    return ""
+        embedder = model.source.partition("@")[0]
+        cells = mark, str(model.number), model.kind, model.state, made, embedder, _evaluation(model)
+        shown.add_row(*map(printable, cells), style="bold" if model.state == "active" else None)
+    terminal.print(shown)
+    terminal.print(_active(next((model for model in models if model.state == "active"), None)), style="dim")
 
 
 @click.command(
-    short_help="Make a version the one that answers.",
+    short_help="Make a version the active one.",
     epilog=examples("hybridstore model promote", "hybridstore model promote 3", "hybridstore model promote plain"),
 )
 @click.argument("version", required=False, metavar="[NUMBER|plain]")
-@click.option("--force", is_flag=True, help="Also a version that was refused.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@click.option("--force", is_flag=True, help="Allow a version that was rejected.")
+@quiet_option
 @json_option
 @pass_target
 def promote(target: Target, /, *, version: str | None, force: bool, quiet: bool, as_json: bool) -> None:
-    """Make a version the one that answers: that NUMBER, the plain embedder, or the newest that was accepted and waits.
+    """Make a version active: the one of that NUMBER, the plain embedder, or the newest accepted one that is waiting.
 
-    The change is one step; `hybridstore model rollback` goes back to the version before. A version that is another
-    embedder gets its vectors first; searches go on with the old ones meanwhile.
+    The change is one step; `hybridstore model rollback` returns to the version before. A version that is another
+    embedder gets its vectors first; searches use the old ones meanwhile.
     """
     from hybridstore.tuning import model_versions
 
     with target.open() as store:
         number = _number(store, version, force=force)
-        now = store.learning.model()
-        if number == (now and now.number):
-            say("It is in use already; nothing was changed.")
+        active = store.learning.model()
+        if number == (active and active.number):
+            say("It is active already; nothing was changed.")
         else:
-            target.kept = _EMBEDDED
-            now = _changed(lambda told: model_versions.promote(store, number, progress=told), quiet=quiet)
-        _tell(now, as_json=as_json)
+            target.if_stopped = _IF_STOPPED
+            active = _changed(lambda show: model_versions.promote(store, number, progress=show), quiet=quiet)
+        _print_active(active, as_json=as_json)
 
 
-@click.command(short_help="Go back to the version before.", epilog=examples("hybridstore model rollback"))
-@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@click.command(short_help="Return to the version before.", epilog=examples("hybridstore model rollback"))
+@quiet_option
 @json_option
 @pass_target
 def rollback(target: Target, /, *, quiet: bool, as_json: bool) -> None:
-    """Go back to the version that answered before the active one, or to the plain embedder; repeated, further back."""
+    """Return to the version before the active one, or to the plain embedder; can be repeated."""
     from hybridstore.tuning import model_versions
 
     with target.open() as store:
-        target.kept = _EMBEDDED
-        now = _changed(lambda told: model_versions.rollback(store, progress=told), quiet=quiet)
-        _tell(now, as_json=as_json)
+        target.if_stopped = _IF_STOPPED
+        active = _changed(lambda show: model_versions.rollback(store, progress=show), quiet=quiet)
+        _print_active(active, as_json=as_json)
 
 
 @click.command(
-    short_help="Ask with another embedder over the vectors there are.",
+    short_help="Embed queries with another model, over the existing vectors.",
     epilog=examples("hybridstore model drift multilingual-e5-small", "hybridstore model drift ./my-encoder-onnx"),
 )
 @click.argument("name", metavar="NAME-OR-FOLDER")
-@click.option("--sample", type=click.IntRange(1), metavar="N", help="Chunks that the map is estimated from.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@number_option("--sample", "Chunks that the map is estimated from.")
+@quiet_option
 @json_option
 @pass_target
 def drift(target: Target, /, *, name: str, sample: int | None, quiet: bool, as_json: bool) -> None:
-    """Embed questions by another model from now on, over the old one's vectors, through a map between the two.
+    """Embed queries with another model from now on, over the old model's vectors, through a map between the two.
 
-    The map is estimated from a sample of the store's chunks, and how good it is from others. Documents stay as they
-    are; `hybridstore reembed --embedder` changes them too, and ends it. A map that keeps too little is refused.
+    The map is estimated from a sample of the store's chunks and evaluated on others; one that preserves too little is
+    rejected. Documents keep their vectors until `hybridstore reembed --embedder` replaces them, which ends the map.
     """
     from hybridstore import embedders
     from hybridstore.tuning.drift import compensate
 
-    rate = Rate("chunks")
-    with target.open() as store, progress("Embedding a sample", quiet=quiet) as update:
-        model = compensate(
-            store,
-            embedders.load(name),
-            **({"sample": sample} if sample else {}),
-            progress=lambda done, of: update(done, of, f"{done:,}/{of:,} chunks", rate.of(done)),
-        )
+    settings = {"sample": sample} if sample else {}
+    with target.open() as store, counting("Embedding a sample", "chunks", quiet=quiet) as counter:
+        model = compensate(store, embedders.load(name), **settings, progress=counter)
     if as_json:
         print_json(_facts(model))
         return
-    exactly = f"`hybridstore reembed --embedder {name}` makes it exact"
+    exact = f"`hybridstore reembed --embedder {name}` makes it exact"
     if model.state == "refused":
         click.echo(
-            f"Refused: {measured(model)}; {model.report['least_agreement']:.0%} are needed. Nothing was changed, "
-            f"version {model.number} stays in the history; {exactly}."
+            f"Rejected: {_evaluation(model)}; {model.report['least_agreement']:.0%} are needed. Nothing was changed, "
+            f"version {model.number} stays in the history; {exact}."
         )
     else:
         click.echo(
-            f"Version {model.number} answers now: {measured(model)}. {exactly}, `hybridstore model rollback` undoes it."
+            f"Version {model.number} is active now: {_evaluation(model)}. {exact}, "
+            "`hybridstore model rollback` undoes it."
         )
 
 
@@ -168,8 +148,21 @@ def _facts(model: ModelVersion) -> dict[str, Any]:
     }
 
 
+def _evaluation(model: ModelVersion) -> str:
+    """Say how a version, or a map, was evaluated; "" where it was not."""
+    report: Any = model.report
+    if isinstance(verdict := report.get("verdict"), dict):
+        return str(verdict.get("reason", ""))
+    if "agreement" in report:
+        return (
+            f"{report['agreement']:.0%} of the ten nearest neighbours stay the same, mean cosine "
+            f"{report['cosine']:.2f}, on {report['held_out']:,} held-out chunks"
+        )
+    return ""
+
+
 def _number(store: Store, version: str | None, *, force: bool) -> int | None:
-    """Give the version's number that is meant, None for the plain embedder; raises InputError, NotFound."""
+    """Return the number of the version to promote, None for the plain embedder; raises InputError, NotFound."""
     from hybridstore.errors import InputError, NotFound
 
     if version == _PLAIN:
@@ -178,42 +171,43 @@ def _number(store: Store, version: str | None, *, force: bool) -> int | None:
     if version is None:
         waiting = [model.number for model in models.values() if model.state == "candidate"]
         if not waiting:
-            raise InputError("no version waits to be promoted; `hybridstore model history` lists what there is")
+            raise InputError("no version is waiting to be promoted; `hybridstore model history` lists all versions")
         return waiting[-1]
     if not version.isdecimal():
         raise click.UsageError(f"a version is a number, or {_PLAIN!r} for the plain embedder, not {version!r}")
     number = int(version)
     if number not in models:
-        raise NotFound(version, f"there is no version {version}; `hybridstore model history` lists what there is")
+        raise NotFound(version, f"there is no version {version}; `hybridstore model history` lists all versions")
     if models[number].state == "refused":
-        why = f"version {number} was refused: {measured(models[number])}"
+        why = f"version {number} was rejected: {_evaluation(models[number])}"
         if not force:
-            raise InputError(f"{why}; --force promotes it all the same")
-        say(f"Careful: {why}.")
+            raise InputError(f"{why}; --force promotes it anyway")
+        say(f"Warning: {why}.")
     return number
 
 
 def _changed(
     change: Callable[[Callable[[int, int], None]], ModelVersion | None], *, quiet: bool
 ) -> ModelVersion | None:
-    """Make a change with progress; where an embedder is not to be had, nothing changes, and what to do is added."""
+    """Change the active version, showing progress; a missing embedder is an error that says what to do."""
     from hybridstore.errors import ModelUnavailable
 
-    rate = Rate("chunks")
     try:
-        with progress("Embedding", quiet=quiet) as update:
-            return change(lambda done, of: update(done, of, f"{done:,}/{of:,} chunks", rate.of(done)))
+        with counting("Embedding", "chunks", quiet=quiet) as counter:
+            return change(counter)
     except ModelUnavailable as error:
-        told = "nothing was changed; put its files back, or promote another version of `hybridstore model history`"
-        raise ModelUnavailable(error.model, f"{error.reason}; {told}") from error
+        remedy = "nothing was changed; restore its files, or promote another version of `hybridstore model history`"
+        raise ModelUnavailable(error.model, f"{error.reason}; {remedy}") from error
 
 
-def _tell(now: ModelVersion | None, *, as_json: bool) -> None:
+def _print_active(active: ModelVersion | None, *, as_json: bool) -> None:
     if as_json:
-        print_json({"active": _facts(now) if now else None})
+        print_json({"active": _facts(active) if active else None})
     else:
-        click.echo(_answers(now))
+        click.echo(_active(active))
 
 
-def _answers(now: ModelVersion | None) -> str:
-    return _PLAIN_ANSWERS if now is None else f"Version {now.number} ({now.kind}) answers questions now."
+def _active(model: ModelVersion | None) -> str:
+    if model is None:
+        return "The plain embedder is active now."
+    return f"Version {model.number} ({model.kind}) is active now."
