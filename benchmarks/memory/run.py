@@ -30,7 +30,7 @@ from summing import about, summed_up
 from systems import NAMES, named
 
 import hybridstore as hs
-from hybridstore.cli.progress_display import progress
+from hybridstore.cli.terminal import progress
 from hybridstore.errors import HybridstoreError, InputError
 
 NEEDED = {"memory": "hybridstore.memory", "bm25s": "bm25s"}  # a module that may not be there

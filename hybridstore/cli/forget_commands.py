@@ -66,7 +66,8 @@ def forget(
     _check_selection(ids, conditions, everything=everything, confirmed=yes or dry_run)
     with target.open_memory(namespace) as memory:
         notes = memory.forget(list(ids) or combined(conditions), dry_run=True, everything=everything).notes
-        _show(notes, dry_run=dry_run, quiet=as_json or yes)
+        if not as_json and (dry_run or (interactive() and not yes)):
+            _show(notes, most=None if dry_run else _SHOWN)
         gone = bool(notes) and not dry_run and (yes or _confirmed(notes))
         if gone:
             memory.forget(_ids(notes))
@@ -111,7 +112,8 @@ def purge(
             notes, unknown = _known(memory, ids)
         else:
             notes, unknown = memory.forget(combined(conditions), dry_run=True, everything=everything).notes, []
-        _show(notes, dry_run=dry_run, quiet=as_json or yes)
+        if not as_json and (dry_run or (interactive() and not yes)):
+            _show(notes, most=None if dry_run else _SHOWN)
         if (notes or unknown) and not dry_run and (yes or not notes or _confirmed(notes)):
             report = memory.purge([*_ids(notes), *unknown], verify=not no_verify)
             target.if_stopped = "The notes are purged."
@@ -149,13 +151,11 @@ def _known(memory: Memory, ids: Iterable[str]) -> tuple[tuple[Note, ...], list[s
     return tuple(notes.values()), unknown
 
 
-def _show(notes: Sequence[Note], *, dry_run: bool, quiet: bool) -> None:
-    """Print the notes: all of them in a dry run, the first ones before a person is asked."""
+def _show(notes: Sequence[Note], *, most: int | None) -> None:
+    """Print the notes, at most so many."""
     from hybridstore.cli.note_output import print_notes
 
-    if not dry_run and (quiet or not interactive()):
-        return
-    shown = notes if dry_run else notes[:_SHOWN]
+    shown = notes[:most]
     if shown:
         print_notes(shown)
     if len(notes) > len(shown):

@@ -142,5 +142,5 @@ def _summary(recalled: Recall) -> str:
     if over:
         sentences.append(f"{over:,} more matched; a higher --max-tokens shows them.")
     if copies:
-        sentences.append(f"{copies:,} that say the same as an item above are left out.")
+        sentences.append(f"{copies:,} left out because an item above says the same.")
     return " ".join(sentences)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hybridstore.cli.terminal import say
-from hybridstore.errors import StoreRefused, MissingExtra, ModelUnavailable
+from hybridstore.errors import FileRefused, MissingExtra, ModelUnavailable
 
 if TYPE_CHECKING:
     from hybridstore.memory import Memory
@@ -41,7 +41,7 @@ class Target:
         from hybridstore.store import open as open_store
 
         if not create and not Path(self.path).exists():
-            raise StoreRefused(
+            raise FileRefused(
                 self.path,
                 f"there is no such store; create it with `hybridstore --db {self.path} {made_by}`, "
                 f"or name another one with --db (or {VARIABLE})",

@@ -38,7 +38,7 @@ def test_a_folder_becomes_documents_and_the_report_counts_them(tmp_path, notes):
 
 def test_a_second_run_finds_nothing_to_do(tmp_path, notes):
     add(tmp_path / "n.db", notes)
-    assert add(tmp_path / "n.db", notes).stderr.startswith("Read 0 files, 3 unchanged: nothing had changed")
+    assert add(tmp_path / "n.db", notes).stderr.startswith("Read 0 files, 3 unchanged: nothing changed")
 
 
 def test_pruning_removes_the_documents_of_files_that_are_gone(tmp_path, notes):
@@ -102,7 +102,7 @@ def test_a_store_begun_without_vectors_goes_on_without(tmp_path, notes):
     add(tmp_path / "n.db", notes / "a.md")
     result = CliRunner().invoke(app, ["--db", str(tmp_path / "n.db"), "add", str(notes)])
     assert result.exit_code == 0, result.output
-    assert "This store has no vectors, so none are made" in result.stderr
+    assert "This store has no vectors, so none are created" in result.stderr
     with hs.open(tmp_path / "n.db", embedder="none") as store:
         assert (store.stats().documents, store.stats().vectors) == (4, 0)
 

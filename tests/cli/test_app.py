@@ -172,7 +172,7 @@ def test_ctrl_c_during_an_add_keeps_what_was_committed_and_the_next_run_goes_on(
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert "are kept; run the same command again to go on from there." in said
+    assert "are kept; run the same command again to continue." in said
     assert "Traceback" not in said
     with hs.open(tmp_path / "notes.db", embedder="none") as store:
         kept = store.count()

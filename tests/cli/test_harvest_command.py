@@ -47,7 +47,7 @@ def test_a_harvest_tells_what_it_made_and_keeps_it(run):
     result = run("harvest", "--most", 20, "--quiet")
     assert "crop" in result.stdout
     assert "log" in result.stdout
-    assert "The store holds" in result.stdout
+    assert "The store now has" in result.stdout
     assert result.stderr == ""
     summary = told(run, "--from", "corpus", "--most", 20)
     assert summary["total"]["questions"] == 20
@@ -125,7 +125,7 @@ def test_triples_are_written_as_lines_of_json_with_their_texts(run, tmp_path):
 
 def test_triples_are_forgotten(run):
     kept = told(run, "--from", "corpus", "--most", 5)["kept"]
-    assert f"Forgot {kept} triples" in run("harvest", "--forget").stderr
+    assert f"Deleted {kept} triples" in run("harvest", "--forget").stderr
     assert told(run, "--forget") == {"forgotten": 0}
     assert "no triples yet" in run("harvest", "--show").stdout
 
@@ -139,7 +139,7 @@ def test_the_log_is_listed_without_what_drives_a_terminal_and_forgotten(run):
     assert "who greases the valve" in listed
     assert "\x1b" not in listed
     assert told(run, "--forget-asked") == {"forgotten": 2}
-    assert "The log is empty" in run("harvest", "--asked").stdout
+    assert "The query log of this store is empty" in run("harvest", "--asked").stdout
     assert told(run, "--asked") == []
 
 
@@ -198,5 +198,5 @@ def test_an_endpoint_writes_questions_or_judges_and_is_asked_only_if_named(run, 
 
 def test_progress_counts_questions(run):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hybridstore.cli.progress_display._EVERY", 0.0)
+        patch.setattr("hybridstore.cli.terminal._EVERY", 0.0)
         assert "5/5 questions" in run("harvest", "--from", "corpus", "--most", 5).stderr

@@ -60,7 +60,7 @@ def test_filters_and_limits_reach_the_search(run):
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["zeppelin"], "no passage holds any of these words"),
+        (["zeppelin"], "no passage contains any of these words"),
         (["soup", "--where", "lang=fr"], "try without --where"),
         (["soup", "-hour", "-onion"], "excluded word"),
     ],
@@ -158,7 +158,7 @@ def test_a_least_relevance_leaves_out_what_is_below_it(measured):
     assert {hit["chunk_id"] for hit in kept} == {hit["chunk_id"] for hit in found if hit["relevance"] >= 0.5}
     nothing = measured("search", "quixotic", "zzyzx", "--min-relevance", 0.99)
     assert nothing.stdout == ""
-    assert "a lower --min-relevance shows it" in nothing.stderr
+    assert "a lower --min-relevance shows more" in nothing.stderr
 
 
 def test_a_least_relevance_that_cannot_be_had_is_a_sentence(run, measured):

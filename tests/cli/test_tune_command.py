@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import hybridstore as hs
-from hybridstore.cli import progress_display
+from hybridstore.cli import terminal
 from hybridstore.cli.app import app
 from hybridstore.errors import InputError
 from hybridstore.tuning import adapter, adapter_tuning, full_tuning, gate, gate_probes
@@ -126,7 +126,7 @@ def test_labelled_questions_teach_the_store_words_that_stand_nowhere_in_it(made,
 def test_rolling_back_what_was_accepted_brings_the_old_answers_back(made, tuned, tmp_path):
     path = shutil.copy(tuned[0], tmp_path / "parts.db")
     result = CliRunner().invoke(app, ["--db", str(path), "model", "rollback"])
-    assert result.stdout == "The plain embedder answers questions now.\n"
+    assert result.stdout == "The plain embedder is active now.\n"
     assert found(path) == found(made)
 
 
@@ -157,7 +157,7 @@ def test_what_may_be_luck_is_refused_with_exit_code_0_and_changes_nothing(run, d
     before = found(db)
     result = run("tune", *SMALL, "-q", "--epochs", 1)
     last = result.stdout.splitlines()[-1]
-    assert last.startswith("Refused: ")
+    assert last.startswith("Rejected: ")
     assert last.endswith("Nothing was changed; version 1 stays in the history.")
     assert "Trained on 120 questions" not in result.stdout  # a fifth of the documents is never trained on
     assert result.stderr == ""
@@ -188,7 +188,7 @@ def test_a_dry_run_leaves_what_was_accepted_waiting_for_promote(run, db, monkeyp
     result = run("tune", *SMALL, "--epochs", 1, "--dry-run")
     assert "Version 1 waits; `hybridstore model promote 1` puts it to use." in result.stdout
     assert versions(db) == [(1, "candidate")]
-    assert "Version 1 (adapter) answers" in run("model", "promote").stdout
+    assert "Version 1 (adapter) is active" in run("model", "promote").stdout
     assert versions(db) == [(1, "active")]
 
 
@@ -223,7 +223,7 @@ def test_stopped_while_it_learns_it_says_what_is_kept_and_nothing_is(run, db, mo
     monkeypatch.setattr("hybridstore.tuning.training_sources.CORPUS", 10)
     assert run("tune", *SMALL, code=130).stderr.endswith("Stopped. Nothing was changed.\n")
     assert triples(db) == []
-    assert "The triples that were made are kept; questions are answered as before." in (
+    assert "The triples collected so far are kept; queries are answered as before." in (
         run("tune", "--auto", *SMALL, code=130).stderr
     )
     assert triples(db)
@@ -237,7 +237,7 @@ def test_stopped_at_the_very_change_it_says_where_to_look(run, db, monkeypatch):
     forced(monkeypatch, accepted=True)
     monkeypatch.setattr(adapter_tuning, "promote", stop)
     stopped = run("tune", *SMALL, "--epochs", 1, code=130)
-    assert "`hybridstore model history` says which version is active" in stopped.stderr
+    assert "`hybridstore model history` shows the active version" in stopped.stderr
     assert versions(db) == [(1, "candidate")]
 
 
@@ -251,7 +251,7 @@ def test_a_training_that_fails_changes_nothing(run, db, monkeypatch):
 
 
 def test_progress_names_each_step_and_tells_the_loss(run, db, monkeypatch):
-    monkeypatch.setattr(progress_display, "_EVERY", 0.0)
+    monkeypatch.setattr(terminal, "_EVERY", 0.0)
     told = run("tune", *SMALL, "--epochs", 2).stderr
     steps = {line.partition(":")[0] for line in told.splitlines()}
     assert {"Making questions", "Embedding questions", "Asking as it is", "Asking as it would be"} <= steps

@@ -29,11 +29,11 @@ def test_info_tells_the_same_numbers_to_people_and_programs(run, db):
     assert found["path"] == str(db)
     printed = run("info").stdout
     assert f"size        {found['bytes'] / 1000:.1f} KB" in printed
-    assert "none: keywords alone are searched" in printed
+    assert "none: only keywords are searched" in printed
 
 
 def test_a_sound_store_passes_the_check(run):
-    assert run("check").stdout == "All is well.\n"
+    assert run("check").stdout == "No problems found.\n"
     assert json.loads(run("check", "--json").stdout) == {"problems": [], "left": []}
 
 
@@ -50,8 +50,8 @@ def test_check_exits_with_1_while_a_problem_is_left_and_repair_mends_it(run, db)
     told = run("check", code=1)
     assert "1 chunks without keyword entries" in told.stdout
     assert "check --repair" in told.stderr
-    assert "(mended)" in run("check", "--repair").stdout
-    assert run("check").stdout == "All is well.\n"
+    assert "(repaired)" in run("check", "--repair").stdout
+    assert run("check").stdout == "No problems found.\n"
     assert json.loads(run("search", "onion", "--json").stdout)["hits"]
 
 
@@ -66,7 +66,7 @@ def test_repair_makes_missing_vectors_where_the_embedder_is_to_be_had(run, db, h
     run("reembed", "--embedder", "hashing-64", "--quiet")
     lose_a_vector(db)
     run("check", code=1)
-    assert "All is well now." in run("check", "--repair").stderr
+    assert "All problems are repaired." in run("check", "--repair").stderr
     assert json.loads(run("info", "--json").stdout)["vectors"] == 3
 
 
@@ -79,7 +79,7 @@ def test_repair_says_why_missing_vectors_could_not_be_made(run, db, hashing, mon
 
     monkeypatch.setattr(embedders, "load", fail)
     told = run("check", "--repair", code=1)
-    assert "could not be made: model 'hashing-64': is nowhere" in told.stderr
+    assert "could not be created: model 'hashing-64': is nowhere" in told.stderr
     assert "1 problem left." in told.stderr
 
 
@@ -108,7 +108,7 @@ def test_doctor_needs_no_store_and_finds_what_must_be_there(tmp_path):
     findings = {finding["what"]: finding for finding in json.loads(result.stdout)}
     assert findings["SQLite"]["ok"] is True
     assert findings["sqlite-vec"]["ok"] is True
-    assert findings["store"]["detail"].endswith("not made yet")
+    assert findings["store"]["detail"].endswith("not created yet")
     assert not (tmp_path / "none.db").exists()
 
 
@@ -124,7 +124,7 @@ def test_doctor_gives_each_missing_thing_its_install_line(run, monkeypatch):
 def test_doctor_tells_when_both_runtimes_are_installed(run, monkeypatch):
     monkeypatch.setattr(doctor, "_version", lambda _: "1.0")
     said = run("doctor", code=1).stdout
-    assert "are in each other's way" in said
+    assert "conflict with each other" in said
     assert "pip uninstall -y onnxruntime onnxruntime-gpu" in said
 
 
@@ -138,7 +138,7 @@ def test_the_models_are_listed_with_their_facts(run):
 
 
 def test_a_model_that_is_not_known_is_told_which_are(run):
-    assert f"known are {MODELS[0].name}" in run("model", "info", "nobody/nothing", code=1).stderr
+    assert f"known models are {MODELS[0].name}" in run("model", "info", "nobody/nothing", code=1).stderr
 
 
 def test_info_tells_what_was_learned_and_what_can_be_gone_back_to(run, db, hashing):
@@ -154,5 +154,5 @@ def test_info_tells_what_was_learned_and_what_can_be_gone_back_to(run, db, hashi
     assert (found["kept"]["dim"], found["model"], found["triples"]) == (64, 1, 1)
     printed = run("info").stdout
     assert f"the vectors of {found['kept']['fingerprint']}" in printed
-    assert "model       number 1" in printed
+    assert "model       version 1" in printed
     assert "triples     1" in printed

@@ -99,7 +99,7 @@ def test_the_history_marks_the_active_version_and_says_what_the_gate_said(run, p
     assert re.search(r"^ +2 +adapter +refused ", told, re.MULTILINE)
     assert "+0.0141" in told
     assert "-0.0200" in told
-    assert told.endswith("Version 1 (adapter) answers questions now.\n")
+    assert told.endswith("Version 1 (adapter) is active now.\n")
     rows = json.loads(run("model", "history", "--json").stdout)
     assert [(row["number"], row["state"], row["active"], row["previous"]) for row in rows] == [
         (1, "active", True, None),
@@ -109,25 +109,25 @@ def test_the_history_marks_the_active_version_and_says_what_the_gate_said(run, p
 
 
 def test_promote_without_a_number_takes_the_newest_that_waits(run, propose):
-    assert "no version waits to be promoted" in run("model", "promote", code=1).stderr
+    assert "no version is waiting to be promoted" in run("model", "promote", code=1).stderr
     propose()
     propose()
     propose("refused", report=REFUSED)
-    assert run("model", "promote").stdout == "Version 2 (adapter) answers questions now.\n"
+    assert run("model", "promote").stdout == "Version 2 (adapter) is active now.\n"
     assert active(run) == [2]
 
 
 def test_rolling_back_goes_back_step_by_step_to_the_plain_embedder(run, propose):
     for number in (propose(), propose()):
         run("model", "promote", number)
-    assert run("model", "rollback").stdout == "Version 1 (adapter) answers questions now.\n"
+    assert run("model", "rollback").stdout == "Version 1 (adapter) is active now.\n"
     assert json.loads(run("model", "rollback", "--json").stdout) == {"active": None}
     assert "nothing to go back from" in run("model", "rollback", code=1).stderr
 
 
 def test_the_plain_embedder_can_be_promoted(run, propose):
     run("model", "promote", propose())
-    assert run("model", "promote", "plain").stdout == "The plain embedder answers questions now.\n"
+    assert run("model", "promote", "plain").stdout == "The plain embedder is active now.\n"
     assert active(run) == []
     again = run("model", "promote", "plain")
     assert "nothing was changed" in again.stderr
@@ -143,12 +143,12 @@ def test_what_is_active_already_stays_and_is_told(run, propose):
 def test_a_refused_version_needs_force_and_comes_with_a_warning(run, propose):
     propose("refused", report=REFUSED)
     said = run("model", "promote", 1, code=1).stderr
-    assert "version 1 was refused: -0.0200 nDCG@10" in said
+    assert "version 1 was rejected: -0.0200 nDCG@10" in said
     assert "--force" in said
     assert active(run) == []
     forced = run("model", "promote", 1, "--force")
     assert (
-        forced.stderr == "Careful: version 1 was refused: -0.0200 nDCG@10 on 60 held-out documents: it loses there.\n"
+        forced.stderr == "Warning: version 1 was rejected: -0.0200 nDCG@10 on 60 held-out documents: it loses there.\n"
     )
     assert active(run) == [1]
 
@@ -170,7 +170,7 @@ def test_a_version_for_other_vectors_is_refused_and_says_for_which(run, propose)
 def test_a_version_that_is_another_embedder_brings_its_vectors_and_rollback_the_old_ones(run, db, propose):
     propose(kind="embedder", embedder=NEW)
     told = run("model", "promote", "--quiet")
-    assert told.stdout == "Version 1 (embedder) answers questions now.\n"
+    assert told.stdout == "Version 1 (embedder) is active now.\n"
     assert told.stderr == ""
     assert vectors_of(db) == NEW.fingerprint
     assert "`hybridstore model rollback` goes back" in run("model", "promote", "plain", code=1).stderr
@@ -182,7 +182,7 @@ def test_a_version_that_is_another_embedder_brings_its_vectors_and_rollback_the_
 def test_an_embedder_whose_folder_is_gone_changes_nothing(run, db, propose):
     propose(kind="embedder", embedder=NEW, reference="/gone/models/1")
     said = run("model", "promote", 1, code=1).stderr
-    assert "'/gone/models/1': no such folder and no such model; nothing was changed; put its files back" in said
+    assert "'/gone/models/1': no such folder and no such model; nothing was changed; restore its files" in said
     assert active(run) == []
     assert vectors_of(db) == OLD.fingerprint
 
@@ -191,7 +191,7 @@ def test_going_back_from_vectors_whose_embedder_is_gone_is_told_and_changes_noth
     run("model", "promote", propose(kind="embedder", embedder=NEW))
     del loadable["hashing-32"]
     said = run("model", "rollback", code=1).stderr
-    assert "'hashing-32': no such folder and no such model; nothing was changed; put its files back" in said
+    assert "'hashing-32': no such folder and no such model; nothing was changed; restore its files" in said
     assert active(run) == [1]
     assert vectors_of(db) == NEW.fingerprint
 
@@ -203,13 +203,14 @@ def test_stopped_half_way_it_says_what_is_kept(run, propose, monkeypatch):
     propose(kind="embedder", embedder=NEW)
     monkeypatch.setattr(Store, "reembed", stop)
     said = run("model", "promote", 1, code=130).stderr
-    assert "Questions are answered as before, unless the change was made already" in said
-    assert "the same command goes on from there" in said
+    assert "Queries are answered as before, unless the change was complete" in said
+    assert "the same command continues" in said
 
 
 def test_drift_asks_with_another_embedder_over_the_vectors_there_are(run, db):
     told = run("model", "drift", "hashing-48", "--quiet")
-    assert re.match(r"Version 1 answers now: \d+% of the ten nearest stay so, mean cosine 0\.\d\d, on ", told.stdout)
+    said = r"Version 1 is active now: \d+% of the ten nearest neighbours stay the same, mean cosine 0\.\d\d, on "
+    assert re.match(said, told.stdout)
     assert "on 24 held-out chunks" in told.stdout
     assert "`hybridstore reembed --embedder hashing-48` makes it exact" in told.stdout
     assert "`hybridstore model rollback` undoes it" in told.stdout
@@ -221,7 +222,7 @@ def test_drift_asks_with_another_embedder_over_the_vectors_there_are(run, db):
 
 def test_a_map_that_keeps_too_little_is_refused_with_exit_code_0(run):
     told = run("model", "drift", "unlike-16", "--sample", 110).stdout
-    assert told.startswith("Refused: ")
+    assert told.startswith("Rejected: ")
     assert "20% are needed. Nothing was changed, version 1 stays in the history" in told
     assert active(run) == []
     assert json.loads(run("model", "drift", "unlike-16", "--json").stdout)["state"] == "refused"

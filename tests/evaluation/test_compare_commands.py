@@ -65,7 +65,7 @@ def test_compare_prints_a_verdict_and_the_texts(two_runs, texts):
     assert "mrr@10: A 0.5000, B 0.8500, B - A +0.3500" in printed
     assert "map: A 0.5000" in printed
     assert "B is better on 15, worse on 1, equal on 4." in printed
-    assert "The difference is more than luck with the queries." in printed
+    assert "The difference is more than chance." in printed
     for title in ("greatest gains of B, mrr@10", "greatest losses of B, mrr@10", "worst queries of B, mrr@10"):
         assert title in printed
     assert "what is <b>[q1]</b>?" in printed  # an id and a text that look like markup

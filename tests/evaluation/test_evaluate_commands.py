@@ -111,7 +111,7 @@ def test_every_fusion_named_has_its_row_and_its_run(tmp_path, folder):
     printed = run(evaluate, *options).stdout
     assert f"hybrid ({FUSIONS[-1]})" in printed
     assert f"nDCG@10, hybrid ({FUSIONS[0]}) - keyword: " in printed
-    assert "it may be luck with the queries" in printed
+    assert "it may be chance" in printed
 
 
 def test_two_evaluations_differ_in_nothing_but_their_times(folder):

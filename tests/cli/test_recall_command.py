@@ -85,7 +85,7 @@ def test_sessions_filters_and_namespaces_restrict_it(run, remembered):
 
 def test_neighbours_order_and_recency_reach_the_library(run, remembered):
     told = run("recall", "comes next", "--neighbours", 1, "--plain").stdout
-    assert "talk/000001 · beside talk/000002" in told
+    assert "talk/000001 · next to talk/000002" in told
     assert ids(run("recall", "comes next Anna", "--json", "--order", "time")) == ["talk/000002", "rome"]
     plain = json.loads(run("recall", "job", "--json").stdout)["items"][0]["score"]
     aged = json.loads(run("recall", "job", "--json", "--recency", "1h").stdout)["items"][0]["score"]
@@ -107,14 +107,14 @@ def test_what_has_no_room_and_what_says_the_same_is_told(run, remembered):
     run("remember", "leeks grow in garden A " + "and more " * 30, "--id", "copy")
     said = run("recall", "leeks grow", "--plain", "--max-tokens", 250).stderr
     assert "more matched; a higher --max-tokens shows them." in said
-    assert "1 that say the same as one above are left out." in said
+    assert "1 left out because an item above says the same." in said
     assert "Not even an empty block fits" in run("recall", "leeks", "--max-tokens", 1).stderr
 
 
 def test_where_nothing_matches_that_is_said(run, remembered):
     told = run("recall", "xylophone", "--plain")
     assert told.stdout == ""
-    assert "Nothing that is remembered matches." in told.stderr
+    assert "No note matches." in told.stderr
     assert "Nothing that is remembered matches." in run("recall", "xylophone").stdout
 
 
@@ -143,7 +143,7 @@ def test_a_probable_miss_is_told_above_what_comes_nearest(tmp_path):
         ([""], 1, "the query is empty"),
         (["  "], 1, "the query is empty"),
         (["x", "--as-of", "soon"], 1, "as_of is 'soon', which is not a time in ISO 8601"),
-        (["x", "--recency", "long"], 2, "no length of time"),
+        (["x", "--recency", "long"], 2, "not a length of time"),
         (["x", "--max-tokens", "0"], 2, "--max-tokens"),
         (["x", "--order", "size"], 2, "--order"),
         (["x", "--where", "what is this"], 1, "write year>=2020"),

@@ -34,7 +34,7 @@ def left(db, namespace="default"):
 @pytest.fixture
 def somebody(monkeypatch):
     """Let somebody sit there to answer."""
-    monkeypatch.setattr(forget_commands, "somebody_to_ask", lambda: True)
+    monkeypatch.setattr(forget_commands, "interactive", lambda: True)
 
 
 @BOTH
@@ -50,7 +50,7 @@ def test_a_dry_run_shows_what_would_go_and_takes_nothing(run, remembered, comman
     told = run(command, "--where", "about=anna", "--dry-run")
     assert [line.split()[0] for line in told.stdout.splitlines()] == ["id", "paris", "rome"]
     assert "Anna lives in Rome" in told.stdout
-    assert "2 notes would go; nothing was taken away." in told.stderr
+    assert "2 notes would be forgotten; nothing was changed." in told.stderr
     assert left(remembered) == {"paris", "rome", "password"}
 
 
@@ -58,15 +58,15 @@ def test_a_dry_run_shows_what_would_go_and_takes_nothing(run, remembered, comman
 def test_somebody_who_says_no_keeps_everything(run, remembered, somebody, command):
     told = run(command, "password", input="n\n")
     assert "The zanzibarian password" in told.stdout
-    assert "Take away 1 note?" in told.stderr
-    assert "nothing was taken away" in told.stderr
+    assert "Forget 1 note?" in told.stderr
+    assert "nothing was changed" in told.stderr
     assert len(left(remembered)) == 3
 
 
 @BOTH
 def test_somebody_who_says_yes_is_asked_once(run, remembered, somebody, command):
     told = run(command, "--where", "about=work", input="y\n")
-    assert told.stderr.count("Take away") == 1
+    assert told.stderr.count("Forget") == 1
     assert left(remembered) == {"paris", "rome"}
 
 
@@ -89,7 +89,7 @@ def test_of_many_notes_only_some_are_shown_before_asking(run, remembered, somebo
 @BOTH
 @pytest.mark.parametrize("arguments", [["--all"], ["--where", "about=anna"]])
 def test_without_anyone_to_ask_filters_and_all_want_yes(run, remembered, command, arguments):
-    assert "nobody to ask here; --yes" in run(command, *arguments, code=2).stderr
+    assert "nobody can confirm here; --yes" in run(command, *arguments, code=2).stderr
     assert len(left(remembered)) == 3
     run(command, *arguments, "--yes")
     assert left(remembered) == (set() if arguments == ["--all"] else {"password"})
@@ -129,7 +129,7 @@ def test_an_unknown_id_forgets_nothing_at_all(run, remembered):
 
 @BOTH
 def test_a_filter_that_nothing_passes_takes_nothing(run, remembered, command):
-    assert "Nothing there is meant by that." in run(command, "--where", "about=ben", "--yes").stderr
+    assert "No note matches." in run(command, "--where", "about=ben", "--yes").stderr
     assert len(left(remembered)) == 3
 
 
@@ -149,19 +149,19 @@ def test_a_purge_leaves_no_byte_and_says_where_it_looked(run, remembered):
     told = run("purge", "password").stdout.splitlines()
     assert told[0] == "Purged 1 note."
     assert told[1].startswith(f"Clean: {remembered}")
-    assert " looked through for " in told[1]
+    assert " searched for " in told[1]
     assert b"zanzibarian" not in remembered.read_bytes()
 
 
 def test_a_note_that_was_forgotten_before_can_be_purged_by_its_id(run, remembered):
     run("forget", "password")
     told = run("purge", "password")
-    assert "Purged 0 notes.\nNo note is called so any more" in told.stdout
+    assert "Purged 0 notes.\nNot among the notes any more" in told.stdout
     assert b"zanzibarian" not in remembered.read_bytes()
 
 
 def test_nobody_looks_when_told_not_to(run, remembered):
-    assert "Nobody looked whether anything is left" in run("purge", "password", "--no-verify").stdout
+    assert "The file was not searched for remaining bytes" in run("purge", "password", "--no-verify").stdout
     assert b"zanzibarian" not in remembered.read_bytes()
 
 
@@ -195,8 +195,8 @@ def test_each_place_that_is_left_is_named(run, remembered, monkeypatch):
     )  # fmt: skip
     monkeypatch.setattr(Memory, "purge", lambda *_, **__: report)
     told = run("purge", "password", code=1).stdout
-    assert "Purged 1 note, and 2 questions that held words of them." in told
-    assert "Not clean: notes.db (2.0 KB) looked through for 9 pieces of what went, and found:" in told
+    assert "Purged 1 note, and 2 log entries with their words." in told
+    assert "Not clean: notes.db (2.0 KB) searched for 9 pieces of the notes, and found:" in told
     assert "    text in notes.db at byte 1,000\n" in told
     assert "    and 2 places more" in told
     assert "What to do: do this." in told

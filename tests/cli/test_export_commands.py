@@ -81,7 +81,7 @@ def test_vectors_that_do_not_fit_are_refused_with_the_way_out(vectored, tmp_path
     with hs.open(tmp_path / "other.db", embedder=HashingEmbedder(32)) as store:
         store.add("Something else")
     said = load(tmp_path / "other.db", vectored, code=1).stderr
-    assert "--no-vectors makes new ones" in said
+    assert "--no-vectors creates new ones" in said
     assert "hashing-32@" in said
     load(tmp_path / "other.db", vectored, "--no-vectors")
     with hs.open(tmp_path / "other.db", embedder=HashingEmbedder(32)) as store:

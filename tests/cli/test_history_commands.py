@@ -25,7 +25,7 @@ def remembered(db):
 @pytest.mark.parametrize("asked", ["paris", "rome"])
 def test_a_history_is_a_table_oldest_first_with_a_star_at_what_holds(run, remembered, asked):
     head, old, new = run("history", asked).stdout.splitlines()
-    assert head.split() == ["id", "holds", "from", "until", "written", "down", "text"]
+    assert head.split() == ["id", "holds", "from", "until", "recorded", "text"]
     assert old.split()[:3] == ["paris", "2026-01-01", "2026-03-01"]
     assert new.split()[:3] == ["*", "rome", "2026-03-01"]
     assert "Anna lives in Rome" in new
@@ -72,7 +72,7 @@ def test_consolidating_shows_each_group_and_changes_nothing_unless_told(run, rem
         ["paris", "2026-01-01"],
     ]
     assert "0.98" in told.stdout
-    assert "1 note would become the history of 1; --apply does it." in told.stderr
+    assert "1 note would become the history of 1; use --apply to merge them." in told.stderr
     assert "1 note became the history of 1." in run("consolidate", "--apply", "--keep", "used").stderr
     assert "No two notes say the same" in run("consolidate", "--similarity", "1").stderr
     assert asked == [

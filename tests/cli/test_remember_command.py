@@ -40,7 +40,7 @@ def test_a_note_is_kept_with_its_words_and_its_id_printed(run, db):
 
 def test_what_was_said_is_not_kept_twice(run, db):
     first = run("remember", "Onions keep for months").stdout.split()[1]
-    assert run("remember", "Onions keep for months").stdout == f"unchanged {first}; it was there already\n"
+    assert run("remember", "Onions keep for months").stdout == f"unchanged {first}; it was known already\n"
     assert run("remember", "Onions keep for months", "--meta", "a=1").stdout.startswith(f"updated {first};")
     assert len(notes(db)) == 1
 
@@ -84,7 +84,7 @@ def test_metadata_are_json_where_they_are_json(run, db):
 
 
 @pytest.mark.parametrize(
-    ("pairs", "said"), [(["lang"], "write key=value"), (["=1"], "key=value"), (["a=1", "a=2"], "twice")]
+    ("pairs", "said"), [(["lang"], "write key=value"), (["=1"], "key=value"), (["a=1", "a=2"], "is repeated")]
 )
 def test_metadata_that_are_no_pairs_are_wrong_usage(run, db, pairs, said):
     told = run("remember", "x", *(part for pair in pairs for part in ("--meta", pair)), code=2)
@@ -102,7 +102,7 @@ def test_standard_input_is_a_note_without_its_last_line_end(run, db):
     run("remember", "-", "--id", "piped", input="two\nlines\n")
     assert note(db, "piped").text == "two\nlines"
     assert "UTF-8" in run("remember", "-", input=b"\xff", code=1).stderr
-    assert "empty text" in run("remember", "-", input="\n", code=1).stderr
+    assert "the text is empty" in run("remember", "-", input="\n", code=1).stderr
 
 
 def test_as_json_everything_is_told(run):
@@ -121,9 +121,9 @@ def test_a_conversation_is_kept_turn_by_turn_and_only_what_is_new_of_it(run, db,
 
     say = ("remember", "--session", "job", "--messages")
     assert run(*say, written(TURNS)).stdout == "added job/000001 to job/000002\n"
-    assert run(*say, written(TURNS)).stdout == "unchanged job/000002; 2 turns were there already\n"
+    assert run(*say, written(TURNS)).stdout == "unchanged job/000002; 2 turns were known already\n"
     longer = [*TURNS, {"content": "I paint."}]
-    assert run(*say, written(longer)).stdout == "added job/000003; 2 turns were there already\n"
+    assert run(*say, written(longer)).stdout == "added job/000003; 2 turns were known already\n"
     kept = notes(db)
     assert [each.text for each in kept] == ["I quit my job.", "What comes next?", "I paint."]
     assert (kept[0].speaker, kept[0].occurred_at) == ("Gina", datetime(2026, 1, 2, 10, tzinfo=UTC))
@@ -137,10 +137,10 @@ def test_a_conversation_comes_from_standard_input_too(run):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ('{"content": "a"}\n{"content"', "line 2 of standard input is no JSON"),
+        ('{"content": "a"}\n{"content"', "line 2 of standard input is not JSON"),
         ("[1]", "message 1 must be a mapping"),
-        ("[]", "holds no message"),
-        ("\n\n", "holds no message"),
+        ("[]", "contains no message"),
+        ("\n\n", "contains no message"),
         ("[" * 100_000, "JSON ("),
         ('{"content": "a", "tone": "b"}', "unknown fields tone"),
         ('{"content": ""}', "nothing to remember"),
@@ -166,17 +166,17 @@ def test_a_file_of_messages_that_is_not_there_leaves_no_store_behind(tmp_path):
         ([], 2, "one of the three"),
         (["x", "--messages", "f"], 2, "one of the three"),
         (["--messages", "f"], 1, "f cannot be read"),
-        ([""], 1, "an empty text"),
-        (["x", "--ttl", "5"], 2, "no length of time"),
+        ([""], 1, "the text is empty"),
+        (["x", "--ttl", "5"], 2, "not a length of time"),
         (["x", "--ttl", "99999999w"], 1, "after the year 9999"),
-        (["x", "--occurred-at", "yesterday"], 1, "occurred_at is 'yesterday', which is no time"),
+        (["x", "--occurred-at", "yesterday"], 1, "occurred_at is 'yesterday', which is not a time"),
         (["x", "--valid-from", "2026-02-30"], 1, "valid_from is '2026-02-30'"),
         (["x", "--valid-to", "1999-01-01"], 1, "valid_to"),
         (["x", "--supersedes", "nope"], 1, "no note with the id 'nope'"),
         (["x", "--id", ""], 1, "a note's id"),
         (["x", "--namespace", "user//42"], 1, "a namespace must be one or more non-empty texts"),
         (["x", "--namespace", ""], 1, "a namespace must be one or more non-empty texts"),
-        (["x", "--session", " "], 1, "a session is called"),
+        (["x", "--session", " "], 1, "the name of a session must be"),
         (["x", "--meta", "memory=1"], 1, "rename yours"),
     ],
 )
@@ -216,7 +216,7 @@ def test_a_missing_file_is_made_with_the_embedder_asked_for(tmp_path, monkeypatc
     with hs.open(path, embedder="none") as store:
         assert store.embeddings.active.dim == 64
     told = invoked(path, "remember", "Anna lives in Paris!", "--id", "again", "--on-similar", "link")
-    assert told.stdout.startswith("added again; much like paris (")
+    assert told.stdout.startswith("added again; similar to paris (")
     refused = CliRunner().invoke(app, ["--db", str(path), "remember", "Anna lives in Paris?", "--on-similar", "error"])
     assert refused.exit_code == 1
     assert "similar notes: 'paris'" in refused.stderr or "similar notes: 'again'" in refused.stderr
@@ -235,7 +235,7 @@ def test_without_a_model_the_way_without_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(embedders, "load", lacking)
     told = CliRunner().invoke(app, ["--db", str(tmp_path / "new.db"), "remember", "x"])
     assert told.exit_code == 1
-    assert '"--embedder none" makes a store that is searched by keywords' in told.stderr
+    assert '"--embedder none" creates a store that is searched by keywords' in told.stderr
 
 
 def test_the_offered_choices_are_the_librarys():
