@@ -14,7 +14,7 @@ from hybridstore.cli.terminal import count, counting, say
 from hybridstore.errors import EmbedderMismatch
 
 if TYPE_CHECKING:
-    from hybridstore.ingest.export_format import Header
+    from hybridstore.ingest.export_import import ExportHeader
     from hybridstore.store import Store
 
 _STREAM = "-"
@@ -91,7 +91,7 @@ def import_(target: Target, *, file: str, embedder: str | None, no_vectors: bool
         )
 
 
-def _opened(target: Target, header: Header, embedder: str | None, *, ready: bool) -> Store:
+def _opened(target: Target, header: ExportHeader, embedder: str | None, *, ready: bool) -> Store:
     """Open the store; a new one gets the language of the exported one and, unless it has vectors, its embedder."""
     from hybridstore.store.embedder_choice import GIVEN, NONE
 

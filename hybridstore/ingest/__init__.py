@@ -1,4 +1,4 @@
-"""From files to documents: read what a file holds, walk folders, keep a store in step with them."""
+"""From files to documents: readers of file formats, a walk of folders, and `sync`, which keeps a store up to date."""
 
 from __future__ import annotations
 

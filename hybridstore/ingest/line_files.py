@@ -1,4 +1,4 @@
-"""Files of lines that are written whole or not at all, and read line by line; names that end in .gz are compressed."""
+"""Line files: written completely or not at all, and read line by line; names that end in .gz are compressed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ File = str | os.PathLike[str] | IO[bytes]
 
 
 class Broken(InputError):  # noqa: N818 - reads as a sentence: raise Broken
-    """A line cannot be read: of the file called `name`, the line `number`, and the `reason` why."""
+    """A line cannot be read: the file's `name`, the line's `number`, and the `reason`."""
 
     def __init__(self, name: str, number: int, reason: str) -> None:
         self.name, self.number, self.reason = name, number, reason
@@ -25,39 +25,39 @@ class Broken(InputError):  # noqa: N818 - reads as a sentence: raise Broken
 
 @contextmanager
 def reading(file: File) -> Iterator[tuple[str, Iterator[tuple[int, bytes]]]]:
-    """Open a file and give its name, and its lines that are not blank as (number, bytes), numbers counting from 1.
+    """Open a file; yield its name and an iterator of its non-blank lines as (number, bytes), counted from 1.
 
-    Raises FileRefused for a file that cannot be opened or read; the lines raise Broken where a compressed file is cut
-    off or damaged.
+    Raises FileRefused for a file that cannot be opened or read; the iterator raises Broken if a compressed file is
+    truncated or damaged.
     """
     with ExitStack() as stack:
         if isinstance(file, str | os.PathLike):
             name = os.fspath(file)
             try:
-                stream = stack.enter_context(_opened(name))
+                stream = stack.enter_context(_open(name))
             except OSError as error:
                 raise FileRefused(name, f"cannot be read ({error.strerror or error})") from error
         else:
             name, stream = str(getattr(file, "name", "the stream")), file
-        yield name, _numbered(stream, name)
+        yield name, _numbered_lines(stream, name)
 
 
 @contextmanager
-def writing(file: File, is_ours: Callable[[Path], bool], what: str) -> Iterator[IO[bytes]]:
-    """Open a file to be written; a path takes its name only when all is written.
+def writing(file: File, may_replace: Callable[[Path], bool], what: str) -> Iterator[IO[bytes]]:
+    """Open a file for writing; a path is renamed to its final name only when everything is written.
 
-    Raises FileRefused for a path that cannot be written, and for a file that is there already and not `is_ours`, so
-    that a slip of the hand costs nobody a database; `what` names what ours are: "export of a store".
+    Raises FileRefused for a path that cannot be written, and for an existing file that it may not replace, so that a
+    mistyped name never overwrites a database; `what` describes the files it may replace: "export of a store".
     """
     if not isinstance(file, str | os.PathLike):
         yield file
         return
     path = Path(file)
     if path.is_dir():
-        raise FileRefused(str(path), "is a folder; name a file in it")
-    if path.is_file() and path.stat().st_size and not is_ours(path):
-        raise FileRefused(str(path), f"is already there and no {what}, so it was left as it is; choose another name")
-    # A device or a pipe is written as it is; a file gets its name when it is whole.
+        raise FileRefused(str(path), "is a folder; use the name of a file in it")
+    if path.is_file() and path.stat().st_size and not may_replace(path):
+        raise FileRefused(str(path), f"exists and is not an {what}, so it was not replaced; choose another name")
+    # A device or a pipe is written directly; a file is renamed when it is complete.
     part = path.with_name(f"{path.name}.part") if path.is_file() or not path.exists() else path
     try:
         with ExitStack() as stack:
@@ -74,17 +74,17 @@ def writing(file: File, is_ours: Callable[[Path], bool], what: str) -> Iterator[
             part.unlink(missing_ok=True)
 
 
-def _opened(name: str) -> IO[bytes]:
+def _open(name: str) -> IO[bytes]:
     return cast("IO[bytes]", gzip.open(name) if name.lower().endswith(".gz") else Path(name).open("rb"))
 
 
-def _numbered(stream: IO[bytes], name: str) -> Iterator[tuple[int, bytes]]:
+def _numbered_lines(stream: IO[bytes], name: str) -> Iterator[tuple[int, bytes]]:
     number = 0
     try:
         for number, line in enumerate(stream, start=1):
             if line.strip():
                 yield number, line
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise Broken(name, number + 1, f"the compressed file is cut off or damaged ({error})") from error
+        raise Broken(name, number + 1, f"the compressed file is truncated or damaged ({error})") from error
     except OSError as error:
         raise FileRefused(name, f"cannot be read ({error.strerror or error})") from error

@@ -1,4 +1,4 @@
-"""Keeps a store in step with files: reads what is new or changed, leaves the rest, forgets what is gone."""
+"""Sync: keeps a store up to date with files, reading those that are new or changed and pruning those that are gone."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 
 from hybridstore.errors import InputError, MissingExtra
-from hybridstore.ingest.readers import read
-from hybridstore.ingest.text_decoding import Unreadable
+from hybridstore.ingest.readers import Unreadable, read
 from hybridstore.ingest.walk import Skipped, walk
 from hybridstore.records import AddReport, Document, Source
 from hybridstore.store import Store, Writer
 from hybridstore.store.document_checks import checked
 
-_EVERY = 200  # documents of one file between two signs of progress
+_PROGRESS_EVERY = 200  # documents of one file between two progress reports
 
 
 @dataclass(frozen=True, slots=True)
 class SyncProgress:
-    """How far a sync is: files and bytes done of those found, chunks embedded, and chunks written for good."""
+    """The progress of a sync: files and bytes done and in total, chunks committed, and chunks embedded."""
 
     files: int
     files_total: int
@@ -37,10 +36,10 @@ class SyncProgress:
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What a sync did, in files: `read` (new or changed), `unchanged`, `pruned`, and those it could not read.
+    """Counts of files by what a sync did with them: `read` (new or changed), `unchanged`, `pruned`.
 
-    `failed` are (path, why), in the order met; `skipped` counts what was left out, by reason. `documents` is what
-    this came to in the store.
+    `failed` are (path, reason) of the files it could not read; `skipped` counts skipped files by reason. `documents`
+    is the resulting change to the store.
     """
 
     read: int = 0
@@ -62,30 +61,30 @@ def sync(
     prune: bool = False,
     progress: Callable[[SyncProgress], None] | None = None,
 ) -> SyncReport:
-    """Bring the files at and below these paths into the store, and report.
+    """Read the files at and below these paths into the store; the other options are those of `walk`.
 
-    A file of the size and modification time it was read with is not opened again; one of other times but the same
-    SHA-256 is unchanged too. A changed file's documents replace its former ones, those no longer in it go.
-    `prune` removes the documents of files below the paths that exist no more; files that are there but left out
-    by the rules of `walk` are kept, as is everything elsewhere. Holds one file's document, or one row, at a time.
+    A file with the same size and modification time as before is not opened again; with another time but the same
+    SHA-256 it is unchanged too. A changed file's documents replace its former ones. `prune` removes the documents of
+    files below the paths that no longer exist, but not those of files that `walk` now skips. Only one file's document,
+    or one row of a table, is in memory at a time.
 
-    Files are committed as they come, and a file counts as read only with its last document: stopped at any
-    point, even by KeyboardInterrupt, the next sync goes on from there. A file that cannot be read does not stop
-    the run and keeps the documents it had; of a table, the rows before the broken one are written.
+    Files are committed along the way, and count as read only with their last document: if a sync is stopped at any
+    point, even by KeyboardInterrupt, the next one continues from there. A file that cannot be read does not stop the
+    sync and keeps the documents it had; of a table, the rows before the invalid one are written.
 
-    Raises InputError, before anything is done, for a path that does not exist; errors of the store as they come.
+    Raises InputError, before anything is done, for a path that does not exist.
     """
-    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    found = partial(walk, given, include=include, exclude=exclude, hidden=hidden, follow_links=follow_links)
-    # Totals are counted by a walk of their own: a list of all files would grow with the folder.
-    files_total, bytes_total = _totals(found()) if progress else (0, 0)
+    roots = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    files = partial(walk, roots, include=include, exclude=exclude, hidden=hidden, follow_links=follow_links)
+    # The totals take a separate walk, since a list of all files would grow with the folder.
+    files_total, bytes_total = _totals(files()) if progress else (0, 0)
     run = _Run(store.sources(), progress, files_total, bytes_total)
     with store.writer(progress=run.committed) as writer:
-        for path in found(skipped=run.left_out):
-            run.take(writer, path)
-            run.tell()
-    run.tell()
-    pruned, removed = _prune(store, given) if prune else (0, 0)
+        for path in files(skipped=run.count_skipped):
+            run.read_file(writer, path)
+            run.report_progress()
+    run.report_progress()
+    pruned, removed = _prune(store, roots) if prune else (0, 0)
     return SyncReport(
         read=run.read,
         unchanged=run.unchanged,
@@ -98,7 +97,7 @@ def sync(
 
 @dataclass(slots=True)
 class _Run:
-    """One sync's state: what the store knew at its start, and what was counted since."""
+    """The state of one sync: the sources known at its start, and the counts so far."""
 
     known: Mapping[str, Source]
     progress: Callable[[SyncProgress], None] | None
@@ -113,8 +112,8 @@ class _Run:
     failed: list[tuple[str, str]] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
 
-    def take(self, writer: Writer, path: Path) -> None:
-        """Bring one file into the store, if it is not there as it is."""
+    def read_file(self, writer: Writer, path: Path) -> None:
+        """Read one file into the store, unless it is there unchanged."""
         key = path.as_posix()
         self.files += 1
         try:
@@ -127,10 +126,10 @@ class _Run:
             if not status.st_size and not before:
                 self.skipped["empty"] += 1
                 return
-            # Size and time are from before the first byte is read: a file that changes meanwhile is read again.
+            # Size and time are taken before the first byte is read, so a file that changes meanwhile is read again.
             source = Source(key, _digest(path), status.st_size, status.st_mtime_ns)
         except OSError as error:
-            self.failed.append((_shown(key), f"cannot be read ({error.strerror or error})"))
+            self.failed.append((_printable(key), f"cannot be read ({error.strerror or error})"))
             return
         if status.st_size and not self._add(writer, source):
             return
@@ -141,16 +140,16 @@ class _Run:
             self.read += 1
 
     def _add(self, writer: Writer, source: Source) -> bool:
-        """Hand a file's documents to the writer; False if it cannot be read to its end.
+        """Add a file's documents; return False if it cannot be read to its end.
 
-        A file that was only touched takes this way too: its documents are found unchanged, none is embedded.
+        This includes files that were only touched: their documents turn out unchanged, and none is embedded.
         """
         failures = len(self.failed)
         with closing(self._documents(source.key)) as documents:
             for number, document in enumerate(documents, start=1):
-                writer.add(document, source=source.key)  # what goes wrong here is the store's, and stops the run
-                if number % _EVERY == 0:
-                    self.tell()
+                writer.add(document, source=source.key)  # an error here is the store's and stops the sync
+                if number % _PROGRESS_EVERY == 0:
+                    self.report_progress()
         return len(self.failed) == failures
 
     def _documents(self, key: str) -> Generator[Document, None, None]:
@@ -162,27 +161,27 @@ class _Run:
         except (InputError, MissingExtra) as error:
             self.failed.append((key, str(error)))
 
-    def left_out(self, skipped: Skipped) -> None:
-        """Count what the walk left out."""
+    def count_skipped(self, skipped: Skipped) -> None:
+        """Count a file that the walk skipped."""
         self.skipped[skipped.reason] += 1
 
     def committed(self, report: AddReport) -> None:
-        """Hear from the writer what is in the store by now."""
+        """Take over the writer's counts after a commit."""
         self.chunks, self.embedded = report.chunks, report.embedded
-        self.tell()
+        self.report_progress()
 
-    def tell(self) -> None:
-        """Report how far this is."""
+    def report_progress(self) -> None:
+        """Call the progress callback, if there is one."""
         if self.progress:
-            done = (self.files, self.files_total, self.bytes, self.bytes_total, self.chunks, self.embedded)
-            self.progress(SyncProgress(*done))
+            counts = (self.files, self.files_total, self.bytes, self.bytes_total, self.chunks, self.embedded)
+            self.progress(SyncProgress(*counts))
 
 
 def _totals(paths: Iterable[Path]) -> tuple[int, int]:
     files = size = 0
     for path in paths:
         files += 1
-        with suppress(OSError):  # counted as a failure when its turn comes
+        with suppress(OSError):  # reported as a failure when it is read
             size += path.stat().st_size
     return files, size
 
@@ -192,20 +191,20 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _shown(key: str) -> str:
-    """Give a path as text that can be printed: names on disk need not be valid UTF-8."""
+def _printable(key: str) -> str:
+    """Return a path in printable form, since names on disk need not be valid UTF-8."""
     return key.encode(errors="replace").decode()
 
 
 def _prune(store: Store, paths: Iterable[str | os.PathLike[str]]) -> tuple[int, int]:
-    """Forget files below `paths` that exist no more; give how many, and how many documents went with them."""
+    """Remove the sources below `paths` whose files are gone; return the numbers of files and of documents removed."""
     roots = [PurePath(os.path.abspath(path)).as_posix().rstrip("/") for path in paths]  # noqa: PTH100 - as in walk
     gone = [key for key in store.sources() if any(key.startswith(f"{root}/") for root in roots) and _is_gone(key)]
     return len(gone), store.remove_sources(gone) if gone else 0
 
 
 def _is_gone(key: str) -> bool:
-    """Say whether a file is known not to be there; one that merely cannot be seen now is not."""
+    """Return whether a file certainly does not exist, rather than being inaccessible."""
     try:
         Path(key).stat()
     except (FileNotFoundError, NotADirectoryError):

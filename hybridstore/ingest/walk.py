@@ -1,4 +1,4 @@
-"""Finds the files worth reading below folders, and says of each one left out why."""
+"""Walking folders: yields the files to be read, and reports those that are skipped, with the reason."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hybridstore.errors import InputError, MissingExtra
-from hybridstore.ingest.file_types import binary_reason, kind_of_name
+from hybridstore.ingest.readers.file_types import binary_reason, kind_of_name
 
 NEVER = frozenset((".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv"))
 
-_SNIFFED = 8192  # git looks for NUL in as much to tell binary files
-_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")  # UTF-16 text holds NUL bytes
+_HEAD = 8192  # bytes in which git, too, looks for NUL to detect binary files
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")  # UTF-16 text contains NUL bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file or folder that was left out, and the reason in a word or two."""
+    """A file or folder that was skipped, and the reason in a word or two."""
 
     path: Path
     reason: str
@@ -42,30 +42,30 @@ def walk(
     follow_links: bool = False,
     skipped: Callable[[Skipped], None] | None = None,
 ) -> Iterator[Path]:
-    """Give the files at and below these paths, absolute, each once, every folder's in the order of their names.
+    """Yield the absolute paths of the files at and below these paths, once each, sorted by name in each folder.
 
-    Below a folder are left out: what a .gitignore there or further up its repository ignores, what `exclude`
-    matches or `include` (if given) does not, hidden files unless `hidden`, links unless `follow_links`, binary
-    files, and always .git, node_modules, __pycache__ and .venv. Patterns are those of .gitignore, relative to the
-    folder. A path that names a file is taken whatever it is. `skipped` is told of everything left out but
-    what is always left out.
+    Skipped below a folder are: what a .gitignore there or further up its repository ignores, what `exclude` matches or
+    `include` (if not empty) does not, hidden files unless `hidden`, links unless `follow_links`, binary files, and
+    always .git, node_modules, __pycache__ and the like (NEVER). Patterns are those of .gitignore, relative to the
+    folder. A path to a file is yielded whatever it is. `skipped` is called for all skipped entries except NEVER.
 
     Raises InputError for a path that does not exist, before the first file; MissingExtra without pathspec.
     """
-    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    roots = [Path(os.path.abspath(path)) for path in given]  # noqa: PTH100 - Path.absolute keeps ".."
+    listed = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    roots = [Path(os.path.abspath(path)) for path in listed]  # noqa: PTH100 - Path.absolute keeps ".."
     for root in roots:
         if not root.exists():
             raise InputError(f"there is no file or folder {str(root)!r}; nothing was read")
     if not any(root.is_dir() for root in roots):
-        return _each_once(None, roots)  # files alone need no patterns, nor the package that reads them
-    wanted = _spec(include) if include else None
-    return _each_once(_Walker(wanted, _spec(exclude), hidden, follow_links, skipped or (lambda _: None)), roots)
+        return _without_repeats(None, roots)  # files alone need no patterns, so no pathspec
+    included = _spec(include) if include else None
+    walker = _Walker(included, _spec(exclude), hidden, follow_links, skipped or (lambda _: None))
+    return _without_repeats(walker, roots)
 
 
-def _each_once(walker: _Walker | None, roots: Sequence[Path]) -> Iterator[Path]:
+def _without_repeats(walker: _Walker | None, roots: Sequence[Path]) -> Iterator[Path]:
     several = len(roots) > 1
-    seen: set[Path] = set()  # of use, and kept, only where paths may overlap
+    seen: set[Path] = set()  # only if paths may overlap
     for root in roots:
         for path in walker.below(root) if walker and root.is_dir() else (root,):
             if several:
@@ -83,26 +83,26 @@ def _spec(lines: Iterable[str]) -> Any:
     try:
         return GitIgnoreSpec.from_lines(lines)
     except ValueError as error:
-        raise InputError(f"a pattern cannot be used: {error}; write it as in a .gitignore") from error
+        raise InputError(f"invalid pattern: {error}; write it as in a .gitignore") from error
 
 
 def _rules_of(folder: str) -> _Rules | None:
     try:
         text = Path(folder, ".gitignore").read_text(encoding="utf-8", errors="replace")
-    except OSError:  # mostly there is none; one that cannot be read rules nothing
+    except OSError:  # there is none, or it is not readable
         return None
     lines = []
     for line in text.splitlines():
         try:
             _spec([line])
-        except InputError:  # git passes over a pattern it cannot read
+        except InputError:  # git, too, skips invalid patterns
             continue
         lines.append(line)
     return _Rules(folder, _spec(lines))
 
 
-def _verdict(rules: Sequence[_Rules], path: str, *, folder: bool) -> bool:
-    """Say whether a path is ignored: the innermost .gitignore that knows it decides, as in git."""
+def _is_ignored(rules: Sequence[_Rules], path: str, *, folder: bool) -> bool:
+    """Return whether a path is ignored: the innermost .gitignore with a matching pattern decides, as in git."""
     for base, spec in reversed(rules):
         ignored: bool | None = spec.check_file(_relative(path, base, folder=folder)).include
         if ignored is not None:
@@ -111,22 +111,22 @@ def _verdict(rules: Sequence[_Rules], path: str, *, folder: bool) -> bool:
 
 
 def _relative(path: str, base: str, *, folder: bool) -> str:
-    """Give a path below `base` as patterns see it: a folder ends in a slash."""
+    """Return a path relative to `base` as patterns match it: a folder ends in a slash."""
     return path[len(base.rstrip(os.sep)) + 1 :].replace(os.sep, "/") + "/" * folder
 
 
 def _rules_above(root: str) -> list[_Rules]:
-    """Give the rules of the folders between the repository's top and `root`; none if they ignore `root` itself."""
-    above: list[str] = []
+    """Return the rules of the folders between the repository's top and `root`; none if they ignore `root` itself."""
+    parents: list[str] = []
     folder = root
     while not Path(folder, ".git").exists():
         parent = os.path.dirname(folder)  # noqa: PTH120 - the walk works on strings, for speed
         if parent == folder:
             return []
-        above.append(parent)
+        parents.append(parent)
         folder = parent
-    rules = [found for parent in reversed(above) if (found := _rules_of(parent))]
-    return [] if _verdict(rules, root, folder=True) else rules
+    rules = [rule for parent in reversed(parents) if (rule := _rules_of(parent))]
+    return [] if _is_ignored(rules, root, folder=True) else rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class _Walker:
     skipped: Callable[[Skipped], None]
 
     def below(self, root: Path) -> Iterator[Path]:
-        """Give the files below one folder."""
+        """Yield the files below one folder."""
         top = str(root)
         visited: set[str] = set()  # real folders, so that a loop of links ends
         pending: list[tuple[str, tuple[_Rules, ...], bool]] = [(top, tuple(_rules_above(top)), True)]
@@ -154,8 +154,8 @@ class _Walker:
                 visited.add(real)
             own = _rules_of(path)
             rules = (*rules, own) if own else rules
-            found = [(entry.path, rules, folder) for entry, folder in self._entries(path, rules, top)]
-            pending.extend(reversed(found))
+            entries = [(entry.path, rules, folder) for entry, folder in self._entries(path, rules, top)]
+            pending.extend(reversed(entries))
 
     def _entries(self, folder: str, rules: Sequence[_Rules], top: str) -> Iterator[tuple[os.DirEntry[str], bool]]:
         try:
@@ -175,26 +175,26 @@ class _Walker:
                 yield entry, is_folder
 
     def _reason(self, entry: os.DirEntry[str], rules: Sequence[_Rules], top: str, *, folder: bool) -> str | None:
-        """Give why an entry is left out, None if it is not."""
+        """Return why an entry is skipped, None if it is not."""
         if entry.is_symlink() and not self.follow_links:
             return "link"
         if not self.hidden and entry.name.startswith("."):
             return "hidden"
-        if _verdict(rules, entry.path, folder=folder):
+        if _is_ignored(rules, entry.path, folder=folder):
             return "ignored"
         relative = _relative(entry.path, top, folder=folder)
         if self.exclude.match_file(relative):
             return "excluded"
         if not folder and self.include is not None and not self.include.match_file(relative):
             return "not included"
-        return None if folder else _no_text(entry)
+        return None if folder else _binary_reason(entry)
 
 
-def _no_text(entry: os.DirEntry[str]) -> str | None:
-    """Give what kind of binary file this is, by its name or, if that tells nothing, its first bytes."""
+def _binary_reason(entry: os.DirEntry[str]) -> str | None:
+    """Return what kind of binary file this is, by its name or, if that is unknown, its first bytes."""
     try:
         if not stat.S_ISREG(entry.stat().st_mode):
-            return "no regular file"
+            return "not a regular file"
     except OSError:
         return "broken link"
     reason = binary_reason(entry.name)
@@ -202,7 +202,7 @@ def _no_text(entry: os.DirEntry[str]) -> str | None:
         return reason
     try:
         with open(entry.path, "rb") as stream:  # noqa: PTH123 - the walk works on strings, for speed
-            head = stream.read(_SNIFFED)
+            head = stream.read(_HEAD)
     except OSError:
-        return None  # reading it will say what is wrong
-    return "binary" if b"\0" in head and not head.startswith(_WIDE_MARKS) else None
+        return None  # reading it will report the error
+    return "binary" if b"\0" in head and not head.startswith(_UTF16_MARKS) else None

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 from hybridstore.errors import InputError
 from hybridstore.ingest import line_files
-from hybridstore.ingest.file_types import kind_of_name
 from hybridstore.ingest.readers import Unreadable, read
+from hybridstore.ingest.readers.file_types import kind_of_name
 from hybridstore.ingest.walk import Skipped, walk
 from hybridstore.memory.importing import ImportedNote, ImportReport, import_notes
 from hybridstore.memory.memory import Memory

@@ -62,7 +62,7 @@ def test_an_import_into_a_file_of_something_else_is_refused(run, tmp_path):
 
 def test_an_export_never_replaces_a_file_of_another_kind(run, db):
     before = db.read_bytes()
-    assert "no export of a store" in run("export", db, code=1).stderr
+    assert "not an export of a store" in run("export", db, code=1).stderr
     assert db.read_bytes() == before
 
 

@@ -1,4 +1,4 @@
-"""Export and import: nothing is lost on the way, and nothing broken comes in unnoticed."""
+"""Export and import: nothing is lost, and invalid lines are reported."""
 
 import base64
 import gzip
@@ -39,7 +39,7 @@ def other(tmp_path):
 
 
 class NoModel(HashingEmbedder):
-    """An embedder that must not be asked for documents."""
+    """An embedder that must not embed documents."""
 
     def embed_documents(self, texts):
         raise AssertionError(f"a model ran for {len(texts)} texts")
@@ -61,7 +61,7 @@ def lines(store, **options):
     return stream.getvalue().splitlines(keepends=True)
 
 
-def found(store, query):
+def hits(store, query):
     return [(hit.document_id, hit.start, hit.end, hit.score) for hit in store.search(query)]
 
 
@@ -75,7 +75,7 @@ def test_with_vectors_everything_is_the_same_and_no_model_runs(store, tmp_path):
         assert other.stats().embedding.fingerprint == store.stats().embedding.fingerprint
         assert other.state().calibration == store.state().calibration
         for query in ("onion garlic", "スープ", "soup()", '"long text"'):
-            assert found(other, query) == found(store, query)
+            assert hits(other, query) == hits(store, query)
         assert other.check() == []
 
 
@@ -128,20 +128,20 @@ def test_chunks_without_vectors_stay_without(tmp_path):
         assert other.embeddings.pending_count() == 1
 
 
-def test_sources_come_along(store, other):
+def test_sources_are_exported(store, other):
     with store.writer() as writer:
         writer.add(hs.Document(id="row", text="a row"), source="/data/rows.csv")
     load(other, io.BytesIO(b"".join(lines(store))))
     assert everything(other)[-1][2] == "/data/rows.csv"
 
 
-def test_only_what_passes_the_filter_is_exported_and_the_header_counts_it(store):
+def test_only_matching_documents_are_exported_and_counted(store):
     first, *rest = map(json.loads, lines(store, where={"year": 2024}))
     assert first["documents"] == 1
     assert [line["id"] for line in rest] == ["long"]
 
 
-def test_the_header_says_which_store_it_was(store):
+def test_the_header_describes_the_store(store):
     header = json.loads(lines(store)[0])
     embedding = store.stats().embedding
     assert header == {
@@ -156,7 +156,7 @@ def test_the_header_says_which_store_it_was(store):
     assert measured == asdict(store.state().calibration)
 
 
-def test_vectors_of_another_embedder_are_refused_before_anything_is_written(store, tmp_path):
+def test_vectors_of_another_embedder_are_rejected_before_anything_is_written(store, tmp_path):
     data = b"".join(lines(store, vectors=True))
     for fill in (False, True):
         with hs.open(tmp_path / f"other-{fill}.db", embedder=HashingEmbedder(32)) as other:
@@ -175,23 +175,23 @@ def broken(line, **changes):
 
 
 @pytest.mark.parametrize(
-    ("damage", "why"),
+    ("damage", "reason"),
     [
         (lambda line: line[: len(line) // 2], "line 3"),
-        (lambda _: b"[]\n", "no document with an id"),
+        (lambda _: b"[]\n", "not a document with an id"),
         (lambda _: b"[" * 100_000 + b"\n", "line 3"),
         (lambda _: b"\xff\xfe{}\n", "line 3"),
-        (lambda line: broken(line, id=7), "no document with an id"),
+        (lambda line: broken(line, id=7), "not a document with an id"),
         (lambda line: broken(line, text=None), "text of document 'code' must be a string"),
         (lambda line: broken(line, text="\ud800"), "half of a character"),
         (lambda line: broken(line, format="pdf"), "must be one of"),
         (lambda line: broken(line, metadata=[]), "must be a mapping"),
-        (lambda line: broken(line, source=3), "no text"),
+        (lambda line: broken(line, source=3), "not valid text"),
         (lambda line: broken(line, chunks=[]), "has no chunks"),
         (lambda line: broken(line, chunks=[[0, 999, ""]]), "within the text"),
         (lambda line: broken(line, chunks=[[-1, 2, ""]]), "within the text"),
         (lambda line: broken(line, chunks=[[0, 2, "\ud800"]]), "within the text"),
-        (lambda line: broken(line, vectors="###"), "no base64"),
+        (lambda line: broken(line, vectors="###"), "not valid base64"),
         (lambda line: broken(line, vectors="AAAA"), "3 bytes"),
         (
             lambda line: broken(line, vectors=base64.b64encode(np.full(64, 9, "<f4").tobytes()).decode()),
@@ -203,47 +203,47 @@ def broken(line, **changes):
         ),
     ],
 )
-def test_a_broken_line_is_named_what_stood_before_is_kept_and_a_mended_file_goes_on(store, other, damage, why):
+def test_an_invalid_line_is_reported_and_a_repaired_file_continues_from_there(store, other, damage, reason):
     good = lines(store, vectors=True)
     bad = [*good[:2], damage(good[2]), *good[3:]]
-    with pytest.raises(InputError, match="line 3") as told:
+    with pytest.raises(InputError, match="line 3") as raised:
         load(other, io.BytesIO(b"".join(bad)))
-    assert why in str(told.value)
+    assert reason in str(raised.value)
     assert [document.id for document in other.documents()] == ["long"]
     report = load(other, io.BytesIO(b"".join(good)))
     assert (report.unchanged, report.added) == (1, 3)
     assert everything(other) == everything(store)
 
 
-def test_a_missing_end_is_told(store, other):
+def test_a_missing_end_is_reported(store, other):
     good = lines(store)
     with pytest.raises(InputError, match="ends after 2 of 4 documents"):
         load(other, io.BytesIO(b"".join(good[:3])))
     assert other.count() == 2
 
 
-def test_a_cut_off_gzip_file_is_told_with_its_line(store, other, tmp_path):
+def test_a_truncated_gzip_file_is_reported_with_its_line(store, other, tmp_path):
     file = tmp_path / "cut.jsonl.gz"
     export(store, file, vectors=True)
     file.write_bytes(file.read_bytes()[:-200])
-    with pytest.raises(InputError, match=r"line \d: the compressed file is cut off"):
+    with pytest.raises(InputError, match=r"line \d: the compressed file is truncated"):
         load(other, file)
 
 
 @pytest.mark.parametrize("content", ["", "no json\n", '{"id": "x"}\n', "[1]\n", '{"hybridstore": "x"}\n'])
-def test_another_file_is_no_export(other, tmp_path, content):
+def test_another_file_is_not_an_export(other, tmp_path, content):
     file = tmp_path / "x.jsonl"
     file.write_text(content)
-    with pytest.raises(InputError, match="is no export of a store"):
+    with pytest.raises(InputError, match="is not an export of a store"):
         load(other, file)
 
 
-def test_an_export_of_a_newer_kind_is_told_apart(other):
+def test_an_export_of_a_newer_version_is_rejected(other):
     with pytest.raises(InputError, match="written by a newer hybridstore"):
         load(other, io.BytesIO(b'{"hybridstore": 2, "something": "new"}\n'))
 
 
-def test_a_file_that_is_not_there_or_a_folder_is_refused(other, tmp_path):
+def test_missing_files_and_folders_are_rejected(other, tmp_path):
     for path in (tmp_path / "nowhere.jsonl", tmp_path):
         with pytest.raises(FileRefused, match="cannot be read"):
             load(other, path)
@@ -253,7 +253,7 @@ def test_a_file_that_is_not_there_or_a_folder_is_refused(other, tmp_path):
         export(other, tmp_path)
 
 
-def test_an_export_takes_its_name_only_when_it_is_whole(store, tmp_path):
+def test_an_export_is_renamed_only_when_complete(store, tmp_path):
     file = tmp_path / "all.jsonl"
     export(store, file)
     before = file.read_bytes()
@@ -267,24 +267,24 @@ def test_an_export_takes_its_name_only_when_it_is_whole(store, tmp_path):
     assert sorted(path.name for path in tmp_path.glob("*.jsonl*")) == ["all.jsonl"]
 
 
-def test_a_former_export_is_replaced_and_any_other_file_is_not(store, tmp_path):
+def test_only_an_existing_export_is_replaced(store, tmp_path):
     file = tmp_path / "all.jsonl"
     export(store, file)
     export(store, file, where={"year": 2024})
     with reading(file) as incoming:
         assert incoming.header.documents == 1
     file.write_text("my own notes\n")
-    with pytest.raises(FileRefused, match="no export of a store"):
+    with pytest.raises(FileRefused, match="not an export of a store"):
         export(store, file)
     assert file.read_text() == "my own notes\n"
 
 
 def test_progress_ends_with_everything_done(store, other, tmp_path):
-    told = []
+    calls = []
     file = tmp_path / "all.jsonl"
-    export(store, file, progress=lambda *state: told.append(state))
-    load(other, file, progress=lambda *state: told.append(state))
-    assert told[0] == told[-1] == (4, 4)
+    export(store, file, progress=lambda *state: calls.append(state))
+    load(other, file, progress=lambda *state: calls.append(state))
+    assert calls[0] == calls[-1] == (4, 4)
 
 
 texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=200)

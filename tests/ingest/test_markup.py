@@ -1,4 +1,4 @@
-"""HTML, reStructuredText, Word and PDF come out as text that keeps its structure."""
+"""HTML, reStructuredText, Word and PDF become text that keeps its structure."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ x = "```"</code></pre>
     assert headings == {"First", "First > Second"}
 
 
-def test_html_is_decoded_as_its_meta_says(tmp_path):
+def test_html_is_decoded_by_its_meta_charset(tmp_path):
     page = '<meta charset="iso-8859-2"><p>Łódź</p>'.encode("iso-8859-2")
     assert only(write(tmp_path, "a.html", page)).text == "Łódź"
 
 
-def test_html_nested_deeper_than_python_calls_is_read(tmp_path):
+def test_html_nested_deeper_than_the_call_stack_is_read(tmp_path):
     assert only(write(tmp_path, "a.html", "<div>" * 3000 + "deep" + "</div>" * 3000)).text == "deep"
 
 
@@ -96,7 +96,7 @@ def test_restructuredtext_becomes_markdown_and_keeps_unknown_directives(tmp_path
     assert capfd.readouterr() == ("", "")
 
 
-def test_restructuredtext_reads_no_other_file(tmp_path):
+def test_restructuredtext_does_not_include_other_files(tmp_path):
     write(tmp_path, "secret.txt", "the secret")
     document = only(
         write(tmp_path, "a.rst", "Text.\n\n.. include:: secret.txt\n\n.. csv-table::\n   :file: secret.txt\n")
@@ -104,7 +104,7 @@ def test_restructuredtext_reads_no_other_file(tmp_path):
     assert "the secret" not in document.text
 
 
-def test_restructuredtext_docutils_chokes_on_is_plain_text(tmp_path, monkeypatch):
+def test_restructuredtext_that_docutils_cannot_parse_is_plain_text(tmp_path, monkeypatch):
     import docutils.core
 
     def choke(*_, **__):
@@ -161,7 +161,7 @@ def pdf(*pages, title="", password=None):
     return out.getvalue()
 
 
-def test_pdf_gives_its_pages_text_and_title(tmp_path):
+def test_a_pdf_has_its_pages_text_and_title(tmp_path):
     document = only(write(tmp_path, "a.pdf", pdf("First page.", "Second page.", title="The Paper")))
     assert document.text == "First page.\n\nSecond page."
     assert (document.title, document.metadata["pages"]) == ("The Paper", 2)
@@ -173,6 +173,6 @@ def test_an_encrypted_pdf_is_unreadable_but_one_locked_only_against_printing_is_
     assert only(write(tmp_path, "b.pdf", pdf("Open.", password=""))).text == "Open."
 
 
-def test_a_pdf_of_scanned_pages_says_so(tmp_path):
+def test_a_pdf_of_scanned_pages_is_reported(tmp_path):
     with pytest.raises(Unreadable, match="scanned"):
         only(write(tmp_path, "a.pdf", pdf("", "")))

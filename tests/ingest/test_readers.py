@@ -1,4 +1,4 @@
-"""Every format comes out as documents with their text, title, headings and place; what cannot be read says why."""
+"""Readers: every format becomes documents with text, title, headings and path; errors give the reason."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def only(path, **options):
     return document
 
 
-def test_a_text_file_is_one_document_named_by_its_path(tmp_path):
+def test_a_text_file_is_one_document_with_its_path_as_id(tmp_path):
     path = write(tmp_path, "notes.txt", "One line.\r\nAnother.\n")
     document = only(path)
     assert (document.id, document.uri, document.title) == (path.as_posix(), path.as_posix(), "notes")
@@ -35,7 +35,7 @@ def test_a_text_file_is_one_document_named_by_its_path(tmp_path):
     assert document.format == "plain"
 
 
-def test_a_relative_path_names_the_same_document(tmp_path, monkeypatch):
+def test_a_relative_path_gives_the_same_id(tmp_path, monkeypatch):
     path = write(tmp_path, "notes.txt", "Text.")
     monkeypatch.chdir(tmp_path)
     assert only("notes.txt").id == only(tmp_path / "gone" / ".." / "notes.txt").id == path.as_posix()
@@ -48,13 +48,13 @@ def test_text_is_decoded_without_loss(tmp_path, encoding):
     assert only(write(tmp_path, "a.txt", marks.get(encoding, b"") + text.encode(encoding))).text == text
 
 
-def test_bytes_of_no_other_encoding_are_latin_1(tmp_path):
+def test_bytes_of_unknown_encoding_are_latin_1(tmp_path):
     assert only(write(tmp_path, "a.txt", b"a\x81b\xe9")).text == "a\x81bé"
 
 
 @given(data=st.binary(min_size=1, max_size=200).filter(lambda data: b"\0" not in data))
 @settings(max_examples=80, deadline=None)
-def test_a_file_of_any_bytes_but_nul_gives_back_those_bytes(tmp_path_factory, data):
+def test_any_bytes_except_nul_are_decoded_without_loss(tmp_path_factory, data):
     path = write(tmp_path_factory.getbasetemp(), "any.txt", data)
     try:
         text = only(path).text
@@ -68,16 +68,16 @@ def test_a_file_of_any_bytes_but_nul_gives_back_those_bytes(tmp_path_factory, da
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "why"),
+    ("name", "content", "reason"),
     [
         ("a.txt", b"", "is empty"),
         ("a.txt", b" \n\t", "white space"),
         ("a.txt", b"ab\0cd", "binary"),
-        ("a.md", b"\xff\xfea", "not UTF-16"),
-        ("a.png", b"\x89PNG", "no text to read"),
+        ("a.md", b"\xff\xfea", "not valid UTF-16"),
+        ("a.png", b"\x89PNG", "without readable text"),
         ("a.tar.gz", b"x", "archive"),
-        ("a.txt.gz", b"not gzip", "not a whole gzip file"),
-        ("a.txt.gz", gzip.compress(b"some text " * 100, mtime=0)[:-12], "not a whole gzip file"),
+        ("a.txt.gz", b"not gzip", "incomplete or invalid gzip file"),
+        ("a.txt.gz", gzip.compress(b"some text " * 100, mtime=0)[:-12], "incomplete or invalid gzip file"),
         ("a.pdf", b"%PDF-1.4 rubbish", "PDF"),
         ("a.docx", b"PK\x03\x04 rubbish", "docx"),
         ("a.json", b"[1, 2]", "neither an object nor a list"),
@@ -88,16 +88,16 @@ def test_a_file_of_any_bytes_but_nul_gives_back_those_bytes(tmp_path_factory, da
         ("a.html", b"<html><script>x</script></html>", "no text"),
     ],
 )
-def test_what_cannot_be_read_says_which_file_and_why(tmp_path, name, content, why):
+def test_an_unreadable_file_is_reported_with_its_reason(tmp_path, name, content, reason):
     path = write(tmp_path, name, content)
-    with pytest.raises(Unreadable, match=why) as caught:
+    with pytest.raises(Unreadable, match=reason) as raised:
         list(read(path))
-    assert caught.value.path == path.as_posix()
-    assert str(caught.value).startswith(path.as_posix())
-    assert isinstance(caught.value, InputError)
+    assert raised.value.path == path.as_posix()
+    assert str(raised.value).startswith(path.as_posix())
+    assert isinstance(raised.value, InputError)
 
 
-def test_a_file_that_is_not_there_is_unreadable(tmp_path):
+def test_a_missing_file_is_unreadable(tmp_path):
     with pytest.raises(Unreadable, match="no such file"):
         list(read(tmp_path / "gone.txt"))
 
@@ -107,7 +107,7 @@ def test_an_unknown_kind_is_an_error(tmp_path):
         read(write(tmp_path, "a.txt", "x"), kind="word")
 
 
-def test_a_missing_package_says_how_to_install_it(tmp_path, monkeypatch):
+def test_the_error_for_a_missing_package_says_how_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pypdf", None)
     with pytest.raises(MissingExtra, match=r"hybridstore\[files\]"):
         list(read(write(tmp_path, "a.pdf", b"%PDF-1.4")))
@@ -129,7 +129,7 @@ def test_markdown_is_titled_by_its_first_heading(tmp_path):
         ("a.rs", "fn main() {}\n", "rust"),
     ],
 )
-def test_source_code_is_known_by_suffix_name_or_shebang(tmp_path, name, content, language):
+def test_source_code_is_recognised_by_suffix_name_or_shebang(tmp_path, name, content, language):
     document = only(write(tmp_path, name, content))
     assert (document.format, document.metadata["language"]) == ("code", language)
 

@@ -1,4 +1,4 @@
-"""A sync brings a store in step with files: nothing twice, nothing lost, nothing else touched."""
+"""Sync: the store follows the files, without repeated work, and touches nothing else."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def texts(store):
     return sorted(document.text for document in store.documents())
 
 
-def test_new_files_are_read_and_found(store, folder):
+def test_new_files_are_read_and_searchable(store, folder):
     path = write(folder, "a.md", "# Bridges\n\nThe iron bridge is old.")
     write(folder, "sub/b.txt", "A wooden boat.")
     report = sync(store, folder)
@@ -64,7 +64,7 @@ def test_an_unchanged_file_is_not_opened_again(store, folder, monkeypatch):
     assert (report.read, report.unchanged) == (0, 1)
 
 
-def test_a_touched_file_is_unchanged_and_its_record_is_brought_up(store, folder, monkeypatch):
+def test_a_touched_file_is_unchanged_and_its_source_is_updated(store, folder, monkeypatch):
     path = write(folder, "a.txt", "Words.")
     sync(store, folder)
     later(path)
@@ -74,7 +74,7 @@ def test_a_touched_file_is_unchanged_and_its_record_is_brought_up(store, folder,
     assert texts(store) == ["Words."]
 
 
-def test_a_changed_file_replaces_its_documents_and_vanished_rows_go(store, folder):
+def test_a_changed_file_replaces_its_documents_and_drops_removed_rows(store, folder):
     path = write(
         folder, "a.jsonl", '{"id": "1", "text": "one"}\n{"id": "2", "text": "two"}\n{"id": "3", "text": "three"}\n'
     )
@@ -88,7 +88,7 @@ def test_a_changed_file_replaces_its_documents_and_vanished_rows_go(store, folde
     assert other.as_posix() in store.sources()
 
 
-def test_a_file_emptied_loses_its_documents_and_an_empty_one_is_counted(store, folder):
+def test_an_emptied_file_loses_its_documents_and_a_new_empty_one_is_skipped(store, folder):
     path = write(folder, "a.txt", "Words.")
     write(folder, "empty.txt", "")
     assert sync(store, folder).skipped == {"empty": 1}
@@ -97,7 +97,7 @@ def test_a_file_emptied_loses_its_documents_and_an_empty_one_is_counted(store, f
     assert (report.read, store.count()) == (1, 0)
 
 
-def test_prune_forgets_files_that_are_gone_below_the_paths_and_no_others(store, folder):
+def test_prune_removes_only_missing_files_below_the_paths(store, folder):
     for name in ("in/a.txt", "in/b.txt", "in-too/c.txt", "out/d.txt"):
         write(folder, name, name)
     sync(store, folder)
@@ -109,7 +109,7 @@ def test_prune_forgets_files_that_are_gone_below_the_paths_and_no_others(store, 
     assert texts(store) == ["in-too/c.txt", "in/b.txt", "out/d.txt"]
 
 
-def test_prune_leaves_documents_that_came_from_no_file(store, folder):
+def test_prune_keeps_documents_without_a_source(store, folder):
     store.add("Said, not read.")
     write(folder, "a.txt", "Words.")
     sync(store, folder, prune=True)
@@ -126,7 +126,7 @@ def test_a_path_that_does_not_exist_is_an_error_before_anything_is_done(store, f
     assert texts(store) == ["Words."]
 
 
-def test_a_file_that_cannot_be_read_is_named_with_its_reason_and_stops_nothing(store, folder):
+def test_an_unreadable_file_is_reported_and_does_not_stop_the_sync(store, folder):
     write(folder, "a.txt", "First.")
     bad = write(folder, "b.jsonl", '{"text": "row one"}\nnot json\n')
     write(folder, "c.pdf", "not a pdf")
@@ -141,7 +141,7 @@ def test_a_file_that_cannot_be_read_is_named_with_its_reason_and_stops_nothing(s
     assert bad.as_posix() not in store.sources()  # so that the next sync tries again
 
 
-def test_a_file_that_cannot_be_read_any_more_keeps_its_documents(store, folder):
+def test_a_file_that_becomes_unreadable_keeps_its_documents(store, folder):
     path = write(folder, "a.txt", "Words.")
     sync(store, folder)
     path.write_bytes(b"\0\0")
@@ -149,7 +149,7 @@ def test_a_file_that_cannot_be_read_any_more_keeps_its_documents(store, folder):
     assert texts(store) == ["Words."]
 
 
-def test_a_document_the_store_would_refuse_fails_its_file_only(store, folder, monkeypatch):
+def test_an_invalid_document_fails_only_its_file(store, folder, monkeypatch):
     from dataclasses import replace
 
     from hybridstore.ingest.readers import read
@@ -171,7 +171,7 @@ def test_skipped_files_are_counted_by_reason(store, folder):
     assert sync(store, folder).skipped == {"image": 2, "hidden": 1}
 
 
-def test_a_name_that_is_not_utf_8_is_reported_in_letters_that_can_be_printed(store, folder):
+def test_a_name_that_is_not_utf_8_is_reported_in_printable_form(store, folder):
     try:
         with open(os.fsencode(folder) + b"/caf\xe9.txt", "w") as stream:  # noqa: PTH123 - a name Path cannot spell
             stream.write("Words.")
@@ -185,15 +185,15 @@ def test_a_name_that_is_not_utf_8_is_reported_in_letters_that_can_be_printed(sto
 def test_progress_counts_files_and_bytes_up_to_their_totals(store, folder):
     for n in range(5):
         write(folder, f"{n}.txt", "word " * (n + 1))
-    told = []
-    sync(store, folder, progress=told.append)
-    assert [one.files for one in told] == sorted(one.files for one in told)
-    last = told[-1]
+    calls = []
+    sync(store, folder, progress=calls.append)
+    assert [call.files for call in calls] == sorted(call.files for call in calls)
+    last = calls[-1]
     assert (last.files, last.bytes, last.chunks) == (5, 75, 5)
     assert (last.files_total, last.bytes_total) == (5, 75)
 
 
-def test_an_interrupted_sync_keeps_what_was_committed_and_goes_on_from_there(store, folder, monkeypatch):
+def test_an_interrupted_sync_continues_from_the_last_commit(store, folder, monkeypatch):
     for n in range(40):
         write(folder, f"{n:02}.txt", f"File {n}. " + "word " * 60_000)
     seen = []
@@ -214,10 +214,10 @@ def test_an_interrupted_sync_keeps_what_was_committed_and_goes_on_from_there(sto
     assert store.check() == []
 
 
-def test_a_table_of_many_rows_is_streamed_with_signs_of_progress(store, folder):
+def test_a_table_of_many_rows_is_streamed_with_progress(store, folder):
     rows = "\n".join(json.dumps({"text": f"row {n}"}) for n in range(1000))
     write(folder, "a.jsonl", rows)
-    told = []
-    report = sync(store, folder, progress=told.append)
+    calls = []
+    report = sync(store, folder, progress=calls.append)
     assert report.documents.added == 1000
-    assert len(told) > 5
+    assert len(calls) > 5

@@ -1,4 +1,4 @@
-"""Walking folders finds what is worth reading, in order, and counts the rest by reason."""
+"""Walking folders: files in order, and skipped entries with their reason."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def tree(tmp_path):
     return make
 
 
-def found(root, paths=None, **options):
+def files(root, paths=None, **options):
     return [path.relative_to(root).as_posix() for path in walk(paths or root, **options)]
 
 
-def left_out(root, **options):
+def skipped_reasons(root, **options):
     reasons = {}
     list(
         walk(
@@ -40,7 +40,7 @@ def left_out(root, **options):
 
 
 def test_folders_are_walked_in_the_order_of_names(tree):
-    assert found(tree("b.txt", "a/z.md", "a/b/c.py", "a.txt", "c")) == [
+    assert files(tree("b.txt", "a/z.md", "a/b/c.py", "a.txt", "c")) == [
         "a/b/c.py",
         "a/z.md",
         "a.txt",
@@ -49,56 +49,56 @@ def test_folders_are_walked_in_the_order_of_names(tree):
     ]
 
 
-def test_what_is_never_text_to_read_is_always_left_out(tree):
+def test_some_folders_are_always_skipped(tree):
     root = tree("a.txt", ".git/x.txt", "node_modules/x.js", "p/__pycache__/x.py", ".venv/x.py")
-    assert found(root, hidden=True) == ["a.txt"]
+    assert files(root, hidden=True) == ["a.txt"]
 
 
-def test_hidden_files_are_left_out_unless_wanted(tree):
+def test_hidden_files_are_skipped_by_default(tree):
     root = tree("a.txt", ".env", ".config/b.txt")
-    assert found(root) == ["a.txt"]
-    assert left_out(root) == {".env": "hidden", ".config": "hidden"}
-    assert found(root, hidden=True) == [".config/b.txt", ".env", "a.txt"]
+    assert files(root) == ["a.txt"]
+    assert skipped_reasons(root) == {".env": "hidden", ".config": "hidden"}
+    assert files(root, hidden=True) == [".config/b.txt", ".env", "a.txt"]
 
 
-def test_a_gitignore_rules_its_folder_and_an_inner_one_rules_it_back(tree):
+def test_an_inner_gitignore_overrides_an_outer_one(tree):
     root = tree("a.log", "b.txt", "build/c.txt", "sub/d.log", "sub/keep.log", "sub/build.txt", "sub/deep/e.tmp")
     (root / ".gitignore").write_text("*.log\n/build/\n# a comment\n\n")
     (root / "sub" / ".gitignore").write_text("!keep.log\n*.tmp\n")
-    assert found(root) == ["b.txt", "sub/build.txt", "sub/keep.log"]
-    assert left_out(root)["build"] == "ignored"
+    assert files(root) == ["b.txt", "sub/build.txt", "sub/keep.log"]
+    assert skipped_reasons(root)["build"] == "ignored"
 
 
-def test_a_gitignore_further_up_the_repository_counts(tree):
+def test_a_gitignore_further_up_the_repository_applies(tree):
     root = tree("src/a.log", "src/b.txt", "out/c.txt")
     (root / ".git").mkdir()
     (root / ".gitignore").write_text("*.log\nout/\n")
-    assert found(root, root / "src") == ["src/b.txt"]
-    assert found(root, root / "out") == ["out/c.txt"]  # named by the caller, so it is wanted
+    assert files(root, root / "src") == ["src/b.txt"]
+    assert files(root, root / "out") == ["out/c.txt"]  # named by the caller, so not skipped
 
 
 def test_include_and_exclude_are_patterns_relative_to_the_folder(tree):
     root = tree("a.md", "a.txt", "docs/b.md", "docs/drafts/c.md")
-    assert found(root, include=["*.md"]) == ["a.md", "docs/b.md", "docs/drafts/c.md"]
-    assert found(root, include=["docs/**"], exclude=["drafts/"]) == ["docs/b.md"]
-    assert left_out(root, include=["*.md"], exclude=["docs/drafts"]) == {
+    assert files(root, include=["*.md"]) == ["a.md", "docs/b.md", "docs/drafts/c.md"]
+    assert files(root, include=["docs/**"], exclude=["drafts/"]) == ["docs/b.md"]
+    assert skipped_reasons(root, include=["*.md"], exclude=["docs/drafts"]) == {
         "a.txt": "not included",
         "docs/drafts": "excluded",
     }
 
 
-def test_a_file_named_by_the_caller_is_taken_whatever_it_is(tree):
+def test_a_path_to_a_file_is_never_skipped(tree):
     root = tree("a.log", ".hidden")
     (root / ".gitignore").write_text("*.log")
-    assert found(root, [root / "a.log", root / ".hidden"]) == ["a.log", ".hidden"]
+    assert files(root, [root / "a.log", root / ".hidden"]) == ["a.log", ".hidden"]
 
 
-def test_binary_files_are_left_out_by_name_or_content_and_counted(tree):
+def test_binary_files_are_skipped_by_name_or_content(tree):
     root = tree("photo.PNG", "store.db", "store.db-wal", "model.onnx", "x.tar.gz", "rows.csv.gz", "LICENSE")
     (root / "unknown").write_bytes(b"\x7fELF\0\0")
     (root / "wide").write_bytes("text".encode("utf-16"))
-    assert found(root) == ["LICENSE", "rows.csv.gz", "wide"]
-    assert left_out(root) == {
+    assert files(root) == ["LICENSE", "rows.csv.gz", "wide"]
+    assert skipped_reasons(root) == {
         "photo.PNG": "image",
         "store.db": "database",
         "store.db-wal": "database",
@@ -108,20 +108,20 @@ def test_binary_files_are_left_out_by_name_or_content_and_counted(tree):
     }
 
 
-def test_links_are_left_out_unless_followed_and_loops_end(tree, tmp_path_factory):
+def test_links_are_skipped_unless_followed_and_loops_end(tree, tmp_path_factory):
     root = tree("a/b.txt")
     (root / "a" / "loop").symlink_to(root)
     (root / "broken").symlink_to(root / "gone")
     (root / "link.txt").symlink_to(root / "a" / "b.txt")
-    assert found(root) == ["a/b.txt"]
-    assert set(left_out(root).values()) == {"link"}
-    assert found(root, follow_links=True) == ["a/b.txt", "link.txt"]
-    assert left_out(root, follow_links=True) == {"broken": "broken link"}
+    assert files(root) == ["a/b.txt"]
+    assert set(skipped_reasons(root).values()) == {"link"}
+    assert files(root, follow_links=True) == ["a/b.txt", "link.txt"]
+    assert skipped_reasons(root, follow_links=True) == {"broken": "broken link"}
 
 
-def test_paths_that_overlap_give_each_file_once(tree):
+def test_overlapping_paths_yield_each_file_once(tree):
     root = tree("a/b.txt", "a/c.txt")
-    assert found(root, [root / "a" / "c.txt", root, root / "a"]) == ["a/c.txt", "a/b.txt"]
+    assert files(root, [root / "a" / "c.txt", root, root / "a"]) == ["a/c.txt", "a/b.txt"]
 
 
 def test_a_path_that_does_not_exist_is_an_error_before_the_first_file(tree):
@@ -130,15 +130,15 @@ def test_a_path_that_does_not_exist_is_an_error_before_the_first_file(tree):
         walk([root, root / "gone"])
 
 
-def test_a_pattern_that_makes_no_sense_is_an_error(tree):
+def test_an_invalid_pattern_is_an_error(tree):
     with pytest.raises(InputError, match=r"write it as in a \.gitignore"):
         walk(tree("a.txt"), exclude=["!"])
 
 
-def test_a_gitignore_with_a_senseless_line_still_counts(tree):
+def test_an_invalid_line_in_a_gitignore_is_ignored(tree):
     root = tree("a.log", "b.txt")
     (root / ".gitignore").write_text("!\n*.log\n")
-    assert found(root) == ["b.txt"]
+    assert files(root) == ["b.txt"]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
@@ -147,15 +147,15 @@ def test_a_pipe_is_not_opened(tree):
     os.mkfifo(root / "pipe")
     seen: list[Skipped] = []
     assert [path.name for path in walk(root, skipped=seen.append)] == ["a.txt"]
-    assert seen == [Skipped(root / "pipe", "no regular file")]
+    assert seen == [Skipped(root / "pipe", "not a regular file")]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may open every folder")
-def test_a_folder_that_may_not_be_opened_is_told(tree):
+def test_a_folder_without_permission_is_reported(tree):
     root = tree("a.txt", "closed/b.txt")
     (root / "closed").chmod(0)
     try:
-        assert left_out(root)["closed"].startswith("cannot be opened")
+        assert skipped_reasons(root)["closed"].startswith("cannot be opened")
     finally:
         (root / "closed").chmod(0o700)
 
@@ -164,4 +164,4 @@ def test_without_pathspec_the_error_says_how_to_install_it(tree, monkeypatch):
     monkeypatch.setitem(sys.modules, "pathspec", None)
     with pytest.raises(MissingExtra, match=r"hybridstore\[files\]"):
         walk(tree("a.txt"))
-    assert found(tree(), tree() / "a.txt") == ["a.txt"]  # a file alone needs no patterns
+    assert files(tree(), tree() / "a.txt") == ["a.txt"]  # a file alone needs no patterns

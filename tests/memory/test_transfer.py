@@ -181,7 +181,7 @@ def test_a_file_that_ends_early_says_how_many_notes_it_lacks(ann, ben, file, tmp
         ben.import_(file)
     packed = tmp_path / "cut.gz"
     packed.write_bytes(gzip.compress(b"".join(rows))[:-30])
-    with pytest.raises(InputError, match="cut off or damaged"):
+    with pytest.raises(InputError, match="truncated or damaged"):
         ben.import_(packed)
 
 
@@ -234,7 +234,7 @@ def test_what_is_no_export_of_a_memory_is_refused(store, ben, file, tmp_path):
 
 def test_a_file_that_is_something_else_is_never_replaced(ann, file, tmp_path):
     file.write_text("my diary")
-    with pytest.raises(FileRefused, match="no export of a memory"):
+    with pytest.raises(FileRefused, match="not an export of a memory"):
         ann.export(file)
     assert file.read_text() == "my diary"
     with pytest.raises(FileRefused, match="is a folder"):

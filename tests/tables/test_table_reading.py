@@ -96,8 +96,8 @@ def test_any_arrow_table_can_be_added(store, form):
     ids=["structs", "JSON", "empty objects", "maps", "maps with null", "nothing but null"],
 )
 def test_metadata_is_structs_maps_or_json(cells, metadata):
-    found = documents_from(pa.table({"text": ["x", "y"], "metadata": cells}))
-    assert [document["metadata"] for document in found] == metadata
+    documents = documents_from(pa.table({"text": ["x", "y"], "metadata": cells}))
+    assert [document["metadata"] for document in documents] == metadata
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_metadata_is_structs_maps_or_json(cells, metadata):
     ids=str,
 )  # fmt: skip
 def test_other_columns_become_metadata_under_their_names(cells, values):
-    found = documents_from(pa.table({"text": ["x", "y"], "extra": cells}))
-    assert [document["metadata"]["extra"] for document in found if "metadata" in document] == values
+    documents = documents_from(pa.table({"text": ["x", "y"], "extra": cells}))
+    assert [document["metadata"]["extra"] for document in documents if "metadata" in document] == values
 
 
 def test_a_column_takes_precedence_over_the_same_key_in_metadata():
@@ -296,9 +296,9 @@ def test_results_of_one_store_go_into_another(store):
     store.add([{"id": "a", "text": "bread", "metadata": {"x": [1]}}, {"id": "b", "text": "beer"}])
     with hs.open(":memory:", embedder="none") as other:
         assert other.add(store.search("bread beer")).added == 2
-        found = {document.metadata["document_id"]: document for document in other.documents()}
-        assert found["a"].text == "bread"
-        assert found["a"].metadata["x"] == [1]
+        documents = {document.metadata["document_id"]: document for document in other.documents()}
+        assert documents["a"].text == "bread"
+        assert documents["a"].metadata["x"] == [1]
 
 
 def test_without_pyarrow_the_error_says_how_to_install_it(monkeypatch, store):

@@ -1,4 +1,4 @@
-"""A row of a table and a record of JSON are a document each, streamed, its columns metadata."""
+"""Tables and JSON: each row or record is a document, streamed, with its columns as metadata."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_csv_row_is_a_document_and_its_columns_are_metadata(tmp_path):
     assert (second.id, second.uri) == (f"{path}#2", f"{path}#2")
 
 
-def test_a_table_without_a_text_column_is_its_columns_as_lines(tmp_path):
+def test_without_a_text_column_the_text_is_a_line_per_column(tmp_path):
     document = only(write(tmp_path, "a.tsv", "id\tname\tcity\n1\tAnn\tKöln\n"))
     assert document.text == "name: Ann\ncity: Köln"
     assert {"name": "Ann", "city": "Köln"}.items() <= document.metadata.items()
@@ -72,7 +72,7 @@ def test_a_line_of_json_is_a_document(tmp_path, name):
     assert (four.id, "n" in four.metadata, "m" in four.metadata) == (f"{path}#5", False, False)
 
 
-def test_a_row_with_only_a_title_is_kept(tmp_path):
+def test_a_row_with_only_a_title_is_a_document(tmp_path):
     document = only(write(tmp_path, "a.jsonl", '{"_id": "1", "title": "Alone", "text": ""}\n{"text": " "}\n'))
     assert (document.title, document.text) == ("Alone", "")
 

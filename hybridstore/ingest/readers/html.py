@@ -1,4 +1,4 @@
-"""Reads HTML into markdown: headings, lists, tables and code blocks stay what they are."""
+"""The HTML reader: converts pages to markdown with their headings, lists, tables and code blocks."""
 
 from __future__ import annotations
 
@@ -8,40 +8,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hybridstore.errors import MissingExtra
-from hybridstore.ingest.text_decoding import Origin, Unreadable
+from hybridstore.ingest.readers.origin import Origin, Unreadable
 from hybridstore.records import Document
 
-_LEFT_OUT = frozenset(("script", "style", "template", "svg", "head", "iframe", "object", "noscript"))
+_OMITTED = frozenset(("script", "style", "template", "svg", "head", "iframe", "object", "noscript"))
 _BLOCKS = frozenset(
-    (
-        *("address", "article", "aside", "blockquote", "body", "center", "dd", "details", "dialog", "div", "dl"),
-        *("dt", "fieldset", "figcaption", "figure", "footer", "form", "header", "hr", "html", "legend", "main"),
-        *(
-            "nav",
-            "p",
-            "search",
-            "section",
-            "summary",
-            "table",
-            "caption",
-            "tbody",
-            "td",
-            "tfoot",
-            "th",
-            "thead",
-            "tr",
-        ),
-    )
+    """
+    address article aside blockquote body caption center dd details dialog div dl dt fieldset figcaption figure footer
+    form header hr html legend main nav p search section summary table tbody td tfoot th thead tr
+    """.split()  # noqa: SIM905 - a list of words reads better without quotes
 )
 _HEADINGS = {"h1": 1, "h2": 2, "h3": 3, "h4": 4, "h5": 5, "h6": 6}
 _LISTS = frozenset(("ul", "ol", "menu"))
-_IN_LAYOUT = ["table", "h1", "h2", "h3", "h4", "ul", "ol", "pre", "p"]  # a table with these sets a page, not data
+_IN_LAYOUT = ["table", "h1", "h2", "h3", "h4", "ul", "ol", "pre", "p"]  # a table with these is page layout, not data
 
 
 def read_html(origin: Origin) -> Document:
-    """Give the visible text of a page as markdown, with its `<title>`.
+    """Return the visible text of a page as markdown, with its `<title>`.
 
-    Bytes that are not UTF-8 are read as the page's own `<meta charset>` says.
+    Bytes that are not UTF-8 are decoded by the page's own `<meta charset>`.
     """
     try:
         import bs4
@@ -52,37 +37,37 @@ def read_html(origin: Origin) -> Document:
         content: bytes | str = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         content = data
-    with warnings.catch_warnings():  # remarks that a file might better be read as XML or as a path
+    with warnings.catch_warnings():  # about files that look like XML or a path
         warnings.simplefilter("ignore")
         soup = bs4.BeautifulSoup(content, "html.parser")
     title = soup.title.get_text(" ", strip=True) if soup.title else ""
-    if soup.find("main"):  # a page that says where its content stands has its menus elsewhere
+    if soup.find("main"):  # a page that marks its content has its menus elsewhere
         for menu in soup.find_all("nav"):
             menu.decompose()
     writer = _Markdown()
     _walk(soup, writer)
     text = writer.text()
     if not text or "\0" in text:
-        raise Unreadable(origin.name, "has no text in it" if not text else "is a binary file")
+        raise Unreadable(origin.name, "contains no text" if not text else "is a binary file")
     return Document(text=text, title=" ".join(title.split()), format="markdown")
 
 
 @dataclass(slots=True)
 class _Markdown:
-    """Text being written, with white space kept to what markdown needs."""
+    """A writer of markdown that emits no more white space than it needs."""
 
     parts: list[str] = field(default_factory=list)
-    newlines: int = 2  # how many the text ends with
+    newlines: int = 2  # at the end of the text
     depth: int = 0  # of lists
 
     def line(self, count: int = 1) -> None:
-        """End the line; with 2, the block. Never more than that."""
+        """End the line, or with 2 the block."""
         if self.newlines < count:
             self.parts.append("\n" * (count - self.newlines))
             self.newlines = count
 
     def words(self, text: str) -> None:
-        """Write running text, white space collapsed."""
+        """Write running text with white space collapsed."""
         collapsed = re.sub(r"\s+", " ", text)
         if self.newlines or (self.parts and self.parts[-1].endswith(" ")):
             collapsed = collapsed.lstrip(" ")
@@ -91,39 +76,39 @@ class _Markdown:
             self.newlines = 0
 
     def raw(self, text: str) -> None:
-        """Write as it is; the text ends inside a line."""
+        """Write text unchanged; it must not end with a newline."""
         self.parts.append(text)
         self.newlines = 0
 
     def text(self) -> str:
-        """Give what was written."""
+        """Return the text written so far."""
         return re.sub(r"[ \t]+\n", "\n", "".join(self.parts)).strip()
 
 
 def _walk(root: Any, out: _Markdown) -> None:
-    """Write everything below `root`. An own stack, as pages can nest deeper than Python may call."""
+    """Write everything below `root`, without recursion, as pages can nest deeper than Python's call stack."""
     from bs4.element import CData, NavigableString, Tag
 
     stack: list[Any] = [root]
     while stack:
         node = stack.pop()
-        if isinstance(node, str) and type(node) is str:  # a closing, left on the stack by _open
+        if isinstance(node, str) and type(node) is str:  # an element to be closed
             _close(node, out)
         elif isinstance(node, Tag):
             if _open(node, out):
-                stack.append(str(node.name))
+                stack.append(str(node.name))  # to be closed after its contents
                 stack.extend(reversed(node.contents))
         elif type(node) in (NavigableString, CData):
             out.words(str(node))
 
 
 def _open(tag: Any, out: _Markdown) -> bool:
-    """Begin an element; False if it is left out or was written whole."""
+    """Begin an element; return False if its contents are omitted or were written with it."""
     name = tag.name
-    if name in _LEFT_OUT or tag.has_attr("hidden") or "headerlink" in (tag.get("class") or ()):
+    if name in _OMITTED or tag.has_attr("hidden") or "headerlink" in (tag.get("class") or ()):
         return False
     if name in _HEADINGS or name == "pre" or (name == "table" and not tag.find(_IN_LAYOUT)):
-        _write_whole(tag, out)
+        _write_element(tag, out)
         return False
     if name in _LISTS:
         out.line(1 if out.depth else 2)
@@ -140,7 +125,7 @@ def _open(tag: Any, out: _Markdown) -> bool:
     return True
 
 
-def _write_whole(tag: Any, out: _Markdown) -> None:
+def _write_element(tag: Any, out: _Markdown) -> None:
     """Write a heading, a code block or a table of data."""
     name = tag.name
     if name in _HEADINGS:
@@ -166,7 +151,7 @@ def _close(name: str, out: _Markdown) -> None:
 
 
 def _break(out: _Markdown) -> None:
-    """Set a block off; inside a list a line is enough, and right after the item's mark nothing is needed."""
+    """Separate a block; in a list a new line is enough, and right after an item's mark nothing is needed."""
     if not (out.parts and out.parts[-1].endswith("- ")):
         out.line(1 if out.depth else 2)
 

@@ -1,4 +1,4 @@
-"""Where a document's bytes come from (a file, a gzipped file, standard input), and which characters they are."""
+"""The origin of documents (a file, a gzipped file, standard input) and the decoding of its bytes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _NOT_IN_CP1252 = bytes([0x81, 0x8D, 0x8F, 0x90, 0x9D])
 
 
 class Unreadable(InputError):  # noqa: N818 - reads as a sentence: raise Unreadable
-    """A file was left out: `path` says which, `reason` why, in words for the one who owns the file."""
+    """A file was skipped: its `path`, and the `reason` in words for its owner."""
 
     def __init__(self, path: str, reason: str) -> None:
         self.path, self.reason = path, reason
@@ -47,7 +47,7 @@ class Unreadable(InputError):  # noqa: N818 - reads as a sentence: raise Unreada
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """One thing to read: its absolute POSIX path, or "-" for standard input, of which `spool` holds the bytes."""
+    """An input: an absolute POSIX path, or "-" for standard input, whose bytes are in `spool`."""
 
     name: str
     spool: IO[bytes] | None = None
@@ -55,7 +55,7 @@ class Origin:
     @classmethod
     @contextmanager
     def of(cls, path: str | os.PathLike[str]) -> Iterator[Origin]:
-        """Give the origin at this path while in use; "-" reads standard input to its end."""
+        """Return the origin at this path as a context manager; "-" reads standard input to its end."""
         if os.fspath(path) == STDIN:
             with tempfile.SpooledTemporaryFile(_SPOOL) as spool:
                 shutil.copyfileobj(sys.stdin.buffer, spool)
@@ -71,7 +71,7 @@ class Origin:
 
     @property
     def stem(self) -> str:
-        """The file's name without its suffixes of format and compression; "" for standard input."""
+        """The file's name without the suffixes for format and compression; "" for standard input."""
         if self.spool is not None:
             return ""
         path = PurePath(self.name)
@@ -79,24 +79,24 @@ class Origin:
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
-        """Open the bytes from their start, unpacked; what the system or gzip objects becomes Unreadable."""
+        """Open the uncompressed bytes from the start; errors of the system and of gzip become Unreadable."""
         try:
             if self.spool is not None:
                 self.spool.seek(0)
                 yield self.spool
                 return
-            packed = self.name.lower().endswith(".gz")
-            with cast("IO[bytes]", gzip.open(self.name) if packed else open(self.name, "rb")) as stream:  # noqa: PTH123 - gzip's twin
+            compressed = self.name.lower().endswith(".gz")
+            with cast("IO[bytes]", gzip.open(self.name) if compressed else open(self.name, "rb")) as stream:  # noqa: PTH123 - gzip's twin
                 yield stream
         except FileNotFoundError as error:
             raise Unreadable(self.name, "there is no such file") from error
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise Unreadable(self.name, f"is not a whole gzip file ({error})") from error
+            raise Unreadable(self.name, f"is an incomplete or invalid gzip file ({error})") from error
         except OSError as error:
             raise Unreadable(self.name, f"cannot be read ({error.strerror or error})") from error
 
     def data(self) -> bytes:
-        """Give all bytes; an empty file is Unreadable."""
+        """Return all bytes; an empty file is Unreadable."""
         with self.open() as stream:
             data = stream.read()
         if not data:
@@ -104,16 +104,22 @@ class Origin:
         return data
 
     def text(self) -> str:
-        """Give the whole text, line ends as they are in the file."""
+        """Return the whole text with its original line ends; blank and binary files are Unreadable."""
         data = self.data()
-        text = self._decoded(data, encoding_of([data], self.name))
+        encoding = encoding_of([data], self.name)
+        try:
+            text = data.decode(encoding)
+        except UnicodeError as error:
+            raise self._undecodable(encoding, error) from error
+        if "\0" in text:
+            raise Unreadable(self.name, "is a binary file (it contains NUL characters)")
         if not text or text.isspace():
-            raise Unreadable(self.name, "holds nothing but white space")
+            raise Unreadable(self.name, "contains nothing but white space")
         return text
 
     @contextmanager
     def lines(self) -> Iterator[io.TextIOWrapper]:
-        """Open the text as a stream, of which one line at a time is held; line ends as they are in the file."""
+        """Open the text as a stream of lines with their original line ends; only one line is in memory at a time."""
         with self.open() as stream:
             encoding = encoding_of(iter(lambda: stream.read(_BLOCK), b""), self.name)
         with self.open() as stream:
@@ -121,25 +127,19 @@ class Origin:
             try:
                 yield reader
             except UnicodeError as error:
-                raise Unreadable(self.name, f"is not {encoding.upper()} throughout ({error})") from error
+                raise self._undecodable(encoding, error) from error
             finally:
                 reader.detach()
 
-    def _decoded(self, data: bytes, encoding: str) -> str:
-        try:
-            text = data.decode(encoding)
-        except UnicodeError as error:
-            raise Unreadable(self.name, f"is not {encoding.upper()} throughout ({error})") from error
-        if "\0" in text:
-            raise Unreadable(self.name, "is a binary file (it holds NUL characters)")
-        return text
+    def _undecodable(self, encoding: str, error: UnicodeError) -> Unreadable:
+        return Unreadable(self.name, f"is not valid {encoding.upper()} ({error})")
 
 
 def encoding_of(blocks: Iterable[bytes], name: str) -> str:
-    """Give the encoding that reads these blocks without loss.
+    """Return an encoding that decodes these blocks without loss.
 
-    A byte order mark decides; else UTF-8 if all of it is valid, else cp1252, else Latin-1. Bytes without a mark
-    that hold NUL are no text, and no bytes at all is an empty file: both are Unreadable.
+    It is that of a byte order mark, else UTF-8 if all bytes are valid, else cp1252, else Latin-1. No bytes, and bytes
+    with NUL but without a mark, are Unreadable.
     """
     blocks = iter(blocks)
     first = next(blocks, b"")
@@ -152,15 +152,15 @@ def encoding_of(blocks: Iterable[bytes], name: str) -> str:
     is_utf8 = is_cp1252 = True
     for block in chain([first], blocks):
         if b"\0" in block:
-            raise Unreadable(name, "is a binary file (it holds NUL bytes)")
-        is_utf8 = is_utf8 and _takes(utf8, block)
+            raise Unreadable(name, "is a binary file (it contains NUL bytes)")
+        is_utf8 = is_utf8 and _decodes(utf8, block)
         is_cp1252 = is_cp1252 and len(block.translate(None, _NOT_IN_CP1252)) == len(block)
-    if is_utf8 and _takes(utf8, b"", final=True):
+    if is_utf8 and _decodes(utf8, b"", final=True):
         return "utf-8"
     return "cp1252" if is_cp1252 else "latin-1"
 
 
-def _takes(decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = False) -> bool:
+def _decodes(decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = False) -> bool:
     try:
         decoder.decode(block, final)
     except UnicodeDecodeError:

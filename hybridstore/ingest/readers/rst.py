@@ -1,4 +1,4 @@
-"""Reads reStructuredText into markdown, by docutils; directives only Sphinx knows keep their text."""
+"""The reStructuredText reader: converts to markdown with docutils; directives of Sphinx keep their text."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from hybridstore.records import Document
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hybridstore.ingest.text_decoding import Origin
+    from hybridstore.ingest.readers.origin import Origin
 
-_ERROR = 3  # docutils' level from which on a message stands in place of text it could not read
+_ERROR = 3  # docutils level of messages that replace text it could not parse
 _SETTINGS = {
     "_disable_config": True,
-    "file_insertion_enabled": False,  # a document must not read other files of the machine
+    "file_insertion_enabled": False,  # a document must not read other files
     "raw_enabled": False,
     "halt_level": 6,  # above the highest: never
     "report_level": 6,
     "warning_stream": False,
-    "doctitle_xform": False,  # keep a lone section a section, so that levels are as written
+    "doctitle_xform": False,  # a lone section stays a section, so that levels are as written
     "syntax_highlight": "none",
     "line_length_limit": 1 << 30,
     "input_encoding": "unicode",
@@ -32,7 +32,7 @@ _SKIPPED = frozenset(("comment", "substitution_definition", "target", "pending",
 
 
 def read_rst(origin: Origin) -> Document:
-    """Give a reStructuredText file as markdown; as the plain text it is if docutils cannot read it."""
+    """Return a reStructuredText file as markdown, or as plain text if docutils cannot parse it."""
     try:
         from docutils.core import publish_doctree
     except ImportError as error:
@@ -41,13 +41,13 @@ def read_rst(origin: Origin) -> Document:
     try:
         tree = publish_doctree(source, source_path=origin.name, settings_overrides=dict(_SETTINGS))
         text = "\n\n".join(block for block in _blocks(tree, 0) if block.strip())
-    except Exception:  # noqa: BLE001 - docutils raises what its directives raise; the text itself is still there
+    except Exception:  # noqa: BLE001 - directives may raise anything; the source is still usable as plain text
         return Document(text=source)
     return Document(text=text, format="markdown") if text else Document(text=source)
 
 
 def _blocks(node: Any, level: int) -> Iterator[str]:
-    """Give the blocks of markdown that a node comes to; `level` is how many sections it stands in."""
+    """Yield the blocks of markdown for a node; `level` is the number of sections around it."""
     name = node.tagname
     if name in _SKIPPED:
         return
@@ -55,8 +55,8 @@ def _blocks(node: Any, level: int) -> Iterator[str]:
         yield _WRITTEN[name](node, level)
     elif name == "system_message":
         if node.get("level", 0) >= _ERROR:
-            for lost in node.findall(lambda child: child.tagname == "literal_block"):
-                yield _directive(lost.astext())
+            for source in node.findall(lambda child: child.tagname == "literal_block"):
+                yield _directive(source.astext())
     elif getattr(node, "children", ()):
         yield from _inner(node, level + (name == "section"))
     else:
@@ -83,7 +83,7 @@ def _list(node: Any, level: int) -> str:
 
 
 def _named_list(node: Any, level: int) -> str:
-    """Write terms, fields or options: what is named first, then what is said of it."""
+    """Write terms, fields or options: the name, then its description."""
     return "\n".join(
         _item(f"{_line(item.children[0])}: " + "\n".join(_inner(item.children[-1], level))) for item in node.children
     )
@@ -125,7 +125,7 @@ def _item(text: str) -> str:
 
 
 def _directive(source: str) -> str:
-    """Give a directive docutils does not know as text: its argument, then its body without the indentation."""
+    """Return an unknown directive as text: its argument, then its body without indentation."""
     first, _, body = source.partition("\n")
     argument = re.sub(r"^\.\.\s+[\w:+.-]+::\s*", "", first)
     body = re.sub(r"^:[\w-]+:.*\n?", "", textwrap.dedent(body), flags=re.MULTILINE)

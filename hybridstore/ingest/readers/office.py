@@ -1,4 +1,4 @@
-"""Reads PDF and Word files. Word's headings, lists and tables become markdown."""
+"""The readers of PDF and Word files; headings, lists and tables of Word become markdown."""
 
 from __future__ import annotations
 
@@ -9,34 +9,35 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hybridstore.errors import MissingExtra
-from hybridstore.ingest.text_decoding import Origin, Unreadable
+from hybridstore.ingest.readers.origin import Origin, Unreadable
 from hybridstore.records import Document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _HEADING = re.compile(r"heading (\d)", re.IGNORECASE)
-_SURROGATE = re.compile(r"[\ud800-\udfff]")  # pypdf passes on what broken font tables say
+_SURROGATE = re.compile(r"[\ud800-\udfff]")  # pypdf can return these for invalid font tables
 
 
 def read_pdf(origin: Origin) -> Document:
-    """Give a PDF's text, page after page; its title and the number of pages as its metadata.
+    """Return a PDF's text, page by page, with its title, author and number of pages.
 
-    Unreadable if it needs a password, is broken, or has no text (scanned pages have none).
+    Raises Unreadable if it needs a password, is invalid, or has no text, as scanned pages do.
     """
     try:
         import pypdf
     except ImportError as error:
         raise MissingExtra("files", "reading PDF", "pypdf") from error
-    with _translated(origin, "PDF"), _silent("pypdf"):
+    with _errors_as_unreadable(origin, "PDF"), _silent("pypdf"):
         reader = pypdf.PdfReader(io.BytesIO(origin.data()))
-        if reader.is_encrypted and not _opens(reader):
+        # Many PDFs have an empty password: they are only locked against printing.
+        if reader.is_encrypted and not reader.decrypt(""):
             raise Unreadable(origin.name, "is encrypted; save a copy without a password")
         pages = [_SURROGATE.sub("\ufffd", page.extract_text()).replace("\0", "") for page in reader.pages]
-        facts = reader.metadata
-        title, author = (facts.title, facts.author) if facts else (None, None)
+        info = reader.metadata
+        title, author = (info.title, info.author) if info else (None, None)
     if not any(page.strip() for page in pages):
-        raise Unreadable(origin.name, "has no text in it; if its pages are scanned, run a text recognition first")
+        raise Unreadable(origin.name, "contains no text; if its pages are scanned, run text recognition (OCR) first")
     metadata: dict[str, Any] = {"pages": len(pages)}
     if isinstance(author, str) and author.strip():
         metadata["author"] = author.strip()
@@ -44,17 +45,17 @@ def read_pdf(origin: Origin) -> Document:
 
 
 def read_docx(origin: Origin) -> Document:
-    """Give a Word file's text as markdown; its title and author as the file's properties have them."""
+    """Return a Word file's text as markdown, with the title and author from its properties."""
     try:
         import docx
     except ImportError as error:
         raise MissingExtra("files", "reading docx", "python-docx") from error
-    with _translated(origin, "docx"):
+    with _errors_as_unreadable(origin, "docx"):
         document = docx.Document(io.BytesIO(origin.data()))
         text = "\n\n".join(_blocks(document))
         title, author = document.core_properties.title, document.core_properties.author
     if not text.strip():
-        raise Unreadable(origin.name, "has no text in it")
+        raise Unreadable(origin.name, "contains no text")
     metadata = {"author": author.strip()} if author and author.strip() else {}
     return Document(text=text, title=(title or "").strip(), metadata=metadata, format="markdown")
 
@@ -87,31 +88,26 @@ def _row(row: Any) -> str:
     cells: list[str] = []
     previous = None
     for cell in row.cells:
-        if cell._tc is not previous:  # noqa: SLF001 - a merged cell is given once for each column it spans
+        if cell._tc is not previous:  # noqa: SLF001 - a merged cell is repeated for each column it spans
             cells.append(" ".join(cell.text.split()))
         previous = cell._tc  # noqa: SLF001 - see above
     return f"| {' | '.join(cells)} |"
 
 
-def _opens(reader: Any) -> bool:
-    """Say whether the empty password opens it: many PDFs are only locked against printing."""
-    return bool(reader.decrypt(""))
-
-
 @contextmanager
-def _translated(origin: Origin, kind: str) -> Iterator[None]:
+def _errors_as_unreadable(origin: Origin, kind: str) -> Iterator[None]:
     try:
         yield
     except (Unreadable, MissingExtra):
         raise
     except Exception as error:
         detail = " ".join(str(error).split()) or type(error).__name__
-        raise Unreadable(origin.name, f"is not a {kind} file that can be read ({detail})") from error
+        raise Unreadable(origin.name, f"is not a valid {kind} file ({detail})") from error
 
 
 @contextmanager
 def _silent(logger_name: str) -> Iterator[None]:
-    """Keep a library's remarks on each oddity of a file from the terminal; what matters becomes an error."""
+    """Suppress a library's warnings about each irregularity in a file; whatever matters becomes an error."""
     logger = logging.getLogger(logger_name)
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)

@@ -1,4 +1,4 @@
-"""Which file is read how: by its suffix, its name, or the interpreter its first line asks for."""
+"""File types: which reader a file needs, by its suffix, its name, or the interpreter in its first line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Kind(NamedTuple):
-    """How a file is read: the reader's name, the `type` for its metadata, and the language of source code."""
+    """How a file is read: the reader, the `type` in its metadata, and the language of source code."""
 
     reader: str
     type: str
@@ -122,22 +122,22 @@ _LANGUAGE_OF_NAME = {
     "justfile": "make",
 }
 _INTERPRETERS = {"node": "javascript", "deno": "typescript", "rscript": "r", "make": "make", "pwsh": "powershell"}
-_PACKABLE = frozenset(("txt", "md", "rst", "html", "csv", "tsv", "jsonl", "json", "code"))
+_GZIPPED = frozenset(("txt", "md", "rst", "html", "csv", "tsv", "jsonl", "json", "code"))
 _SHEBANG = re.compile(rb"#!\s*(?:\S*/)?([^\s/]+)(?:[ \t]+(?:-\S+[ \t]+)*([^\s/-]\S*))?")
 
 
 def binary_reason(path: str) -> str | None:
-    """Give what kind of binary file this name is of, None if it may be text."""
+    """Return what kind of binary file has a name like this, None if it may be text."""
     name = PurePath(path)
     suffix = name.suffix[1:].lower()
     if suffix == "gz":
         inner = kind_of_name(name.stem)
-        return None if inner is not None and inner.reader in _PACKABLE else "archive"
+        return None if inner is not None and inner.reader in _GZIPPED else "archive"
     return _BINARY_OF.get(suffix)
 
 
 def kind_of_name(path: str) -> Kind | None:
-    """Give how a file of this name is read, None if only its content can tell."""
+    """Return how a file of this name is read, None if that depends on its content."""
     name = PurePath(path)
     suffix = name.suffix[1:].lower()
     if suffix == "gz":
@@ -149,12 +149,12 @@ def kind_of_name(path: str) -> Kind | None:
 
 
 def kind_of(path: str, head: bytes) -> Kind:
-    """Give how a file is read, from its name and its first bytes; what nothing is known of is plain text."""
+    """Return how a file is read, by its name and first bytes; an unknown type is plain text."""
     return kind_of_name(path) or _kind_of_content(head, PurePath(path).suffix[1:].lower() or "txt")
 
 
 def kind_of_stream(head: bytes) -> Kind:
-    """Give how nameless bytes are read: PDF and Word files by their mark, JSON lines by their first brace."""
+    """Return how bytes without a name are read: PDF and Word by their signature, JSON lines by the first line."""
     if head.startswith(b"%PDF-"):
         return Kind("pdf", "pdf")
     if head.startswith(b"PK\x03\x04"):
@@ -165,10 +165,10 @@ def kind_of_stream(head: bytes) -> Kind:
 
 
 def _kind_of_content(head: bytes, suffix: str) -> Kind:
-    found = _SHEBANG.match(head)
-    if not found:
+    shebang = _SHEBANG.match(head)
+    if not shebang:
         return Kind("txt", suffix)
-    program = (found[2] if found[1] == b"env" and found[2] else found[1]).decode("ascii", "replace").lower()
+    program = (shebang[2] if shebang[1] == b"env" and shebang[2] else shebang[1]).decode("ascii", "replace").lower()
     program = re.sub(r"[\d.]+$", "", program)
     language = _INTERPRETERS.get(program) or _LANGUAGE_OF.get(program, program)
     return Kind("code", language, language)
