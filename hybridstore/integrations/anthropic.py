@@ -1,7 +1,7 @@
-"""A store as the memory of Claude: Anthropic's memory tool, with documents in the place of files.
+"""A store as the memory of Claude: Anthropic's memory tool, with documents as files.
 
-Implements `BetaAbstractMemoryTool` and its asynchronous twin of the package `anthropic`
-(https://github.com/anthropics/anthropic-sdk-python), to be handed to `client.beta.messages.tool_runner`.
+Implements `BetaAbstractMemoryTool` and its asynchronous variant of the package `anthropic`
+(https://github.com/anthropics/anthropic-sdk-python), for `client.beta.messages.tool_runner`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hybridstore.errors import MissingExtra
-from hybridstore.integrations.memory_files import LARGEST, MemoryFiles
-from hybridstore.integrations.memory_paths import Refused
+from hybridstore.integrations.memory_files import LARGEST, CommandError, MemoryFiles
 from hybridstore.store import Store
 
 try:
@@ -34,15 +33,15 @@ if TYPE_CHECKING:
 
 
 class HybridStoreMemoryTool(BetaAbstractMemoryTool):
-    """The memory tool over a store: a file under /memories is a document, searched as any other.
+    """The memory tool over a store: a file under /memories is a document, searchable like any other.
 
-    `namespace` keeps several users' files apart in one store; it must not have a slash. `largest` is how many bytes a
-    file may have. `files` are the files themselves, for a program that wants to read or write them, and
-    `store.search(…, where=tool.files.where)` searches them.
+    `namespace`, a text without slashes, separates the files of several users in one store. `largest` is the limit of a
+    file in bytes. `files` gives a program access to the files, and `store.search(…, where=tool.files.where)` searches
+    them.
 
-    What a command cannot do is raised as a ToolError with the sentence that Anthropic's own tool says. Differences to
-    that tool, which keeps files on disk: a folder is gone with its last file; a folder's size is that of the files in
-    it; a path with ".." in it is refused even where it would lead back; /memoriesX does not pass for /memories/X.
+    A command that cannot be done raises a ToolError with the message of Anthropic's own tool. Differences to that tool,
+    which keeps files on disk: a folder disappears with its last file; a folder's size is that of the files in it; a
+    path with ".." is rejected even if it leads back; /memoriesX does not pass for /memories/X.
     """
 
     def __init__(
@@ -58,46 +57,45 @@ class HybridStoreMemoryTool(BetaAbstractMemoryTool):
 
     def view(self, command: BetaMemoryTool20250818ViewCommand) -> str:
         """Show a file with line numbers, or a folder's files and folders two levels deep."""
-        with _told():
+        with _tool_errors():
             return self.files.view(_text(command, "path"), _range(command))
 
     def create(self, command: BetaMemoryTool20250818CreateCommand) -> str:
-        """Make a new file."""
-        with _told():
+        """Create a new file."""
+        with _tool_errors():
             return self.files.create(_text(command, "path"), _text(command, "file_text"))
 
     def str_replace(self, command: BetaMemoryTool20250818StrReplaceCommand) -> str:
         """Replace a text that occurs once in a file."""
-        with _told():
+        with _tool_errors():
             return self.files.str_replace(
-                _text(command, "path"), _text(command, "old_str"), _text(command, "new_str", missing="")
+                _text(command, "path"), _text(command, "old_str"), _text(command, "new_str", default="")
             )
 
     def insert(self, command: BetaMemoryTool20250818InsertCommand) -> str:
         """Insert lines into a file."""
-        with _told():
-            return self.files.insert(
-                _text(command, "path"), _number(command, "insert_line"), _text(command, "insert_text")
-            )
+        with _tool_errors():
+            line = int(_argument(command, "insert_line", None, "a whole number", _is_number))
+            return self.files.insert(_text(command, "path"), line, _text(command, "insert_text"))
 
     def delete(self, command: BetaMemoryTool20250818DeleteCommand) -> str:
-        """Remove a file or a folder."""
-        with _told():
+        """Delete a file or a folder."""
+        with _tool_errors():
             return self.files.delete(_text(command, "path"))
 
     def rename(self, command: BetaMemoryTool20250818RenameCommand) -> str:
-        """Move a file or a folder to where nothing is yet."""
-        with _told():
+        """Move a file or a folder to an unused path."""
+        with _tool_errors():
             return self.files.rename(_text(command, "old_path"), _text(command, "new_path"))
 
     def clear_all_memory(self) -> str:
-        """Remove all files of the namespace."""
-        with _told():
+        """Delete all files of the namespace."""
+        with _tool_errors():
             return self.files.clear()
 
 
 class AsyncHybridStoreMemoryTool(BetaAsyncAbstractMemoryTool):
-    """HybridStoreMemoryTool for `AsyncAnthropic`: what the store does is done in a thread, so that nobody waits."""
+    """HybridStoreMemoryTool for `AsyncAnthropic`; the store works in a thread and does not block the event loop."""
 
     def __init__(
         self,
@@ -116,7 +114,7 @@ class AsyncHybridStoreMemoryTool(BetaAsyncAbstractMemoryTool):
         return await run_sync(self._tool.view, command)
 
     async def create(self, command: BetaMemoryTool20250818CreateCommand) -> str:
-        """Make a new file."""
+        """Create a new file."""
         return await run_sync(self._tool.create, command)
 
     async def str_replace(self, command: BetaMemoryTool20250818StrReplaceCommand) -> str:
@@ -128,49 +126,45 @@ class AsyncHybridStoreMemoryTool(BetaAsyncAbstractMemoryTool):
         return await run_sync(self._tool.insert, command)
 
     async def delete(self, command: BetaMemoryTool20250818DeleteCommand) -> str:
-        """Remove a file or a folder."""
+        """Delete a file or a folder."""
         return await run_sync(self._tool.delete, command)
 
     async def rename(self, command: BetaMemoryTool20250818RenameCommand) -> str:
-        """Move a file or a folder to where nothing is yet."""
+        """Move a file or a folder to an unused path."""
         return await run_sync(self._tool.rename, command)
 
     async def clear_all_memory(self) -> str:
-        """Remove all files of the namespace."""
+        """Delete all files of the namespace."""
         return await run_sync(self._tool.clear_all_memory)
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Turn a refusal into what the tool runner hands to the model."""
+def _tool_errors() -> Iterator[None]:
+    """Turn an error into what the tool runner passes to the model."""
     try:
         yield
-    except Refused as refusal:
-        raise ToolError(str(refusal)) from refusal
+    except CommandError as error:
+        raise ToolError(str(error)) from error
 
 
-def _text(command: Any, name: str, *, missing: str | None = None) -> str:
-    return str(_argument(command, name, missing, "a text", lambda value: isinstance(value, str)))
-
-
-def _number(command: Any, name: str) -> int:
-    return int(_argument(command, name, None, "a whole number", _is_number))
+def _text(command: Any, name: str, *, default: str | None = None) -> str:
+    return str(_argument(command, name, default, "a text", lambda value: isinstance(value, str)))
 
 
 def _range(command: Any) -> list[int] | None:
     def fits(value: object) -> bool:
         return value is None or (isinstance(value, list) and all(map(_is_number, value)))
 
-    found: list[int] | None = _argument(command, "view_range", None, "a list of two whole numbers", fits)
-    return found
+    view_range: list[int] | None = _argument(command, "view_range", None, "a list of two whole numbers", fits)
+    return view_range
 
 
-def _argument(command: Any, name: str, missing: Any, what: str, fits: Callable[[Any], bool]) -> Any:
-    """Give a command's argument: the SDK makes commands of whatever the model wrote, unseen."""
+def _argument(command: Any, name: str, default: Any, expected: str, fits: Callable[[Any], bool]) -> Any:
+    """Return a command's argument, checked: the SDK makes commands of whatever the model wrote."""
     value = getattr(command, name, None)
-    value = missing if value is None else value
+    value = default if value is None else value
     if not fits(value):
-        raise Refused(f"Invalid `{name}` parameter of {command.command}: {value!r}. It should be {what}.")
+        raise CommandError(f"Invalid `{name}` parameter of {command.command}: {value!r}. It should be {expected}.")
     return value
 
 

@@ -1,4 +1,4 @@
-"""What was found, as a text that a model reads, and that is no longer than there is room for."""
+"""Context text: hits as a text for a model to read, within a budget of characters."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from hybridstore.records import Hit
 
 _LEAST_BUDGET = 200
 _LONGEST_HEAD = 80
-_LAST_LINE = 60  # characters that it may take to say what is missing
-_WORTH_CUTTING = 120  # characters: less than that of a passage tells nothing
+_LAST_LINE = 60  # characters reserved for the number of hits left out
+_WORTH_CUTTING = 120  # characters: a shorter beginning of a passage is of no use
 
 
 def check_budget(budget: object) -> None:
     """Raise InputError for a budget that `passages` cannot keep to."""
     if not isinstance(budget, int) or budget < _LEAST_BUDGET:
-        raise InputError(f"budget is a number of characters, at least {_LEAST_BUDGET}, not {budget!r}")
+        raise InputError(f"budget must be a number of characters, at least {_LEAST_BUDGET}, not {budget!r}")
 
 
 def passages(hits: Sequence[Hit], budget: int) -> str:
-    """Give the hits' texts in their order, each under its document's title and id, in at most `budget` characters.
+    """Return the hits' texts in order, each under its document's title and id, in at most `budget` characters.
 
-    The first that has no room is cut where enough of it would be left to read, and how many are missing is said.
+    The first hit that does not fit is cut if enough of it is left to read, and the number of those left out is added.
     """
     if not hits:
         return "Nothing was found. Try other words, or fewer filters."
@@ -37,13 +37,13 @@ def passages(hits: Sequence[Hit], budget: int) -> str:
             break
         blocks.append(block)
         room -= len(block) + 2
-    if left := len(hits) - len(blocks):
-        blocks.append(f"({left} more found, for which there is no room here.)")
+    if left_out := len(hits) - len(blocks):
+        blocks.append(f"({left_out} more found, for which there is no room here.)")
     return "\n\n".join(blocks)
 
 
 def filename(hit: Hit) -> str:
-    """Give what a hit's document would be called as a file: the last part of its uri, else its title or id."""
+    """Return a file name for a hit's document: the last part of its uri, else its title or id."""
     return PurePosixPath(hit.uri).name or hit.title or hit.document_id
 
 

@@ -1,4 +1,4 @@
-"""LlamaIndex's filters, and what else it says of the nodes it means, as a store's filters."""
+"""LlamaIndex's filters, and its selection of nodes by id and by source, as a store's filters."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ except ImportError as missing:
 from hybridstore.errors import InputError
 from hybridstore.filters import And, Comparison, Filter, Not, Or, field
 
-NODE = "_node_content"  # where LlamaIndex's node_to_metadata_dict puts the node itself
-EMPTY = "_hybridstore_empty"  # the names of the fields that are empty lists, which no comparison can tell
+NODE = "_node_content"  # the field for the node in LlamaIndex's node_to_metadata_dict
+EMPTY = "_hybridstore_empty"  # the names of fields that are empty lists, which no comparison recognises
 
-_SIGNS = {
+_OPERATORS = {
     FilterOperator.EQ: "eq",
     FilterOperator.NE: "ne",
     FilterOperator.GT: "gt",
@@ -31,15 +31,15 @@ _SIGNS = {
 
 
 def filter_of(filters: MetadataFilters | MetadataFilter) -> Filter:
-    """Give LlamaIndex's filters as the store's.
+    """Return LlamaIndex's filters as the store's.
 
-    The condition NOT holds where none of its filters does. NE and NIN keep what lacks the field and the others do not,
-    but for IS_EMPTY. Numbers compare with numbers, text with text. Raises InputError for a value that an operator does
-    not take, and for TEXT_MATCH_INSENSITIVE, as a store's filters tell upper from lower case.
+    The condition NOT is true if none of its filters is. NE, NIN and IS_EMPTY keep nodes that lack the field, the others
+    do not. Numbers compare with numbers, text with text. Raises InputError for a value that an operator does not take,
+    and for TEXT_MATCH_INSENSITIVE, since a store's filters are case-sensitive.
     """
     if isinstance(filters, MetadataFilter):
-        return _compared(filters)
-    members = tuple(filter_of(each) for each in filters.filters)
+        return _comparison(filters)
+    members = tuple(filter_of(member) for member in filters.filters)
     match filters.condition:
         case FilterCondition.OR:
             return Or(members)
@@ -49,35 +49,35 @@ def filter_of(filters: MetadataFilters | MetadataFilter) -> Filter:
             return And(members)
 
 
-def _compared(condition: MetadataFilter) -> Filter:
-    key, sign, value = condition.key, condition.operator, condition.value
-    name = "".join(f"\\{each}" if each in ".@$\\" else each for each in key)  # the key as it stands, no path
-    if sign in _SIGNS:
-        return Comparison(name, _SIGNS[sign], value)
-    if sign == FilterOperator.IS_EMPTY:
-        nothing = (Comparison(name, "exists", False), Comparison(name, "in", (None, "")))
-        return Or((*nothing, Comparison(EMPTY, "contains", key)))
-    if sign == FilterOperator.TEXT_MATCH:
+def _comparison(condition: MetadataFilter) -> Filter:
+    key, operator, value = condition.key, condition.operator, condition.value
+    name = "".join(f"\\{sign}" if sign in ".@$\\" else sign for sign in key)  # a name, not a path
+    if operator in _OPERATORS:
+        return Comparison(name, _OPERATORS[operator], value)
+    if operator == FilterOperator.IS_EMPTY:
+        missing = (Comparison(name, "exists", False), Comparison(name, "in", (None, "")))
+        return Or((*missing, Comparison(EMPTY, "contains", key)))
+    if operator == FilterOperator.TEXT_MATCH:
         if not isinstance(value, str):
             raise InputError(f"text_match of {key!r} takes a text, not {value!r}")
-        return And((Comparison(name, "contains", value), Comparison(name, "gte", "")))  # which only a text is
-    if sign in (FilterOperator.ANY, FilterOperator.ALL):
+        return And((Comparison(name, "contains", value), Comparison(name, "gte", "")))  # true for texts only
+    if operator in (FilterOperator.ANY, FilterOperator.ALL):
         if not isinstance(value, list) or not value:
-            raise InputError(f"{sign.value} of {key!r} takes a list of at least one value, not {value!r}")
-        held = tuple(Comparison(name, "contains", each) for each in value)
-        return Or(held) if sign == FilterOperator.ANY else And(held)
+            raise InputError(f"{operator.value} of {key!r} takes a list of at least one value, not {value!r}")
+        members = tuple(Comparison(name, "contains", member) for member in value)
+        return Or(members) if operator == FilterOperator.ANY else And(members)
     raise InputError(
-        f"the operator {sign.value!r} of {key!r} is not known to a store, whose filters tell upper from lower case; "
-        "use text_match on a field kept in lower case, or put the words into the query"
+        f"the operator {operator.value!r} of {key!r} is not supported by a store, whose filters are case-sensitive; "
+        "use text_match on a field in lower case, or put the words into the query"
     )
 
 
 def where_of(
     node_ids: Iterable[str] | None, doc_ids: Iterable[str] | None, filters: MetadataFilters | None
 ) -> Filter | None:
-    """Give the filter for nodes that have one of the ids, stem from one of the documents and pass the filters.
+    """Return the filter for nodes with one of the ids, from one of the documents, that pass the filters.
 
-    What is None does not restrict; an empty list of ids leaves nothing. None where all three are.
+    None does not restrict, an empty list of ids excludes everything. Returns None if all three are None.
     """
     conditions: list[Filter] = []
     if node_ids is not None:
@@ -90,6 +90,6 @@ def where_of(
 
 
 def of_sources(doc_ids: Iterable[str]) -> Filter:
-    """Ask for nodes by the documents they stem from; a document that LlamaIndex did not write stems from itself."""
+    """Return the filter for nodes by their source documents; one that LlamaIndex did not write is its own source."""
     doc_ids = list(doc_ids)
     return field("ref_doc_id").in_(doc_ids) | (field(NODE).exists(False) & field("@id").in_(doc_ids))

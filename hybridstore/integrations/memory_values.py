@@ -1,7 +1,7 @@
-"""What an agent's memory holds and how it is asked for, before any store: JSON values, filters, namespaces.
+"""JSON values, filters and namespace patterns of an agent's memory, independent of any store.
 
-The meanings are those of `langgraph.store.memory.InMemoryStore`, which has no other specification. Where that raises
-because two values have no order, nothing here is raised and nothing matches.
+The semantics are those of `langgraph.store.memory.InMemoryStore`, which has no other specification; except that where
+it raises because two values have no order, nothing matches here.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 from hybridstore.errors import InputError
 from hybridstore.filters import And, Comparison, Filter, Or
 
-_DEEPEST = 200  # levels; SQLite reads JSON of 1,000, and the value is not the outermost
-_EXACT = 2**53  # below it whole numbers are floats exactly
+_MAX_LEVELS = 200  # levels; SQLite reads JSON of 1,000, and the value is not the outermost
+_EXACT_FLOATS = 2**53  # below it floats represent whole numbers exactly
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     "$gt": operator.gt,
     "$gte": operator.ge,
@@ -25,25 +25,23 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
 _OPERATORS = ("$eq", "$ne", *_ORDERS)
 
 
-def plain(value: object, where: str = "the value", level: int = 0) -> Any:
-    """Give a copy of a JSON value, tuples as lists; raises InputError for what JSON cannot give back as it was."""
-    if level > _DEEPEST:
-        raise InputError(f"{where} is over {_DEEPEST} levels deep; flatten it")
+def json_copy(value: object, where: str = "the value", level: int = 0) -> Any:
+    """Return a copy of a JSON value, tuples as lists; raises InputError for what JSON cannot represent exactly."""
+    if level > _MAX_LEVELS:
+        raise InputError(f"{where} is over {_MAX_LEVELS} levels deep; flatten it")
     if isinstance(value, Mapping):
-        if unfit := [key for key in value if not isinstance(key, str)]:
-            raise InputError(
-                f"{where} has the key {unfit[0]!r}; the keys of JSON are texts, and would come back as such"
-            )
-        return {plain(key, where): plain(each, f"{where}[{key!r}]", level + 1) for key, each in value.items()}
+        if wrong := [key for key in value if not isinstance(key, str)]:
+            raise InputError(f"{where} has the key {wrong[0]!r}; the keys of JSON must be texts")
+        return {json_copy(key, where): json_copy(item, f"{where}[{key!r}]", level + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(each, f"{where}[{n}]", level + 1) for n, each in enumerate(value)]
+        return [json_copy(item, f"{where}[{n}]", level + 1) for n, item in enumerate(value)]
     if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{where} is {value!r}, which no JSON number can be; use None or a text")
+        raise InputError(f"{where} is {value!r}, which JSON cannot represent; use None or a text")
     if isinstance(value, str) and not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            raise InputError(f"{where} holds half of a character (a lone surrogate), which cannot be stored") from error
+            raise InputError(f"{where} contains a lone surrogate, which cannot be stored") from error
     if not (value is None or isinstance(value, str | int | float)):
         raise InputError(
             f"{where} is a {type(value).__name__}; memories are JSON: text, number, true, false, null, list, mapping"
@@ -51,84 +49,86 @@ def plain(value: object, where: str = "the value", level: int = 0) -> Any:
     return value
 
 
-def check_filter(wanted: Mapping[str, Any] | None) -> None:
-    """Raise InputError for what is no filter, or has an operator that there is not."""
-    if not (wanted is None or isinstance(wanted, Mapping)):
-        raise InputError(f"a filter is a mapping of keys to the values wanted, not {wanted!r}")
-    front: list[Any] = [wanted]
-    while front:
-        each = front.pop()
-        if isinstance(each, Mapping):
-            if unfit := [key for key in each if not isinstance(key, str)]:
-                raise InputError(f"a filter has the key {unfit[0]!r}; the keys of memories are texts")
-            if _asks(each) and (unknown := [key for key in each if key not in _OPERATORS]):
-                raise InputError(f"a filter has the operator {unknown[0]!r}; there are {', '.join(_OPERATORS)}")
-        front += each.values() if isinstance(each, Mapping) else each if isinstance(each, list | tuple) else ()
+def check_filter(condition: Mapping[str, Any] | None) -> None:
+    """Raise InputError for an invalid filter or an unknown operator."""
+    if not (condition is None or isinstance(condition, Mapping)):
+        raise InputError(f"a filter must be a mapping of keys to values, not {condition!r}")
+    pending: list[Any] = [condition]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, Mapping):
+            if wrong := [key for key in part if not isinstance(key, str)]:
+                raise InputError(f"a filter has the key {wrong[0]!r}; the keys of memories must be texts")
+            if _has_operator(part) and (unknown := [key for key in part if key not in _OPERATORS]):
+                raise InputError(f"a filter has the operator {unknown[0]!r}; known are {', '.join(_OPERATORS)}")
+        pending += part.values() if isinstance(part, Mapping) else part if isinstance(part, list | tuple) else ()
 
 
-def passes(value: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Say whether a memory's value passes a filter: every key's value is the one wanted, or stands in that order."""
-    return all(_matches(value.get(key), each) for key, each in wanted.items())
+def passes(value: Mapping[str, Any], condition: Mapping[str, Any]) -> bool:
+    """Return whether a memory's value passes a filter: every value equals the filter's or compares as it says."""
+    return all(_matches(value.get(key), part) for key, part in condition.items())
 
 
-def _matches(value: Any, wanted: Any) -> bool:
-    if isinstance(wanted, Mapping):
-        if _asks(wanted):
-            return all(_compared(value, sign, each) for sign, each in wanted.items())
-        return isinstance(value, Mapping) and passes(value, wanted)
-    if isinstance(wanted, list | tuple):
-        alike = isinstance(value, list) and len(value) == len(wanted)
-        return alike and all(_matches(one, other) for one, other in zip(value, wanted, strict=True))
-    return bool(value == wanted)
+def _matches(value: Any, condition: Any) -> bool:
+    if isinstance(condition, Mapping):
+        if _has_operator(condition):
+            return all(_compare(value, operator, operand) for operator, operand in condition.items())
+        return isinstance(value, Mapping) and passes(value, condition)
+    if isinstance(condition, list | tuple):
+        same_length = isinstance(value, list) and len(value) == len(condition)
+        return same_length and all(_matches(item, part) for item, part in zip(value, condition, strict=True))
+    return bool(value == condition)
 
 
-def _asks(wanted: Mapping[Any, Any]) -> bool:
-    return any(isinstance(key, str) and key.startswith("$") for key in wanted)
+def _has_operator(condition: Mapping[Any, Any]) -> bool:
+    return any(isinstance(key, str) and key.startswith("$") for key in condition)
 
 
-def _compared(value: Any, sign: str, wanted: Any) -> bool:
-    if sign in ("$eq", "$ne"):
-        return bool(value == wanted) is (sign == "$eq")
-    if not (isinstance(value, int | float) and isinstance(wanted, int | float)):
+def _compare(value: Any, operator_: str, operand: Any) -> bool:
+    if operator_ in ("$eq", "$ne"):
+        return bool(value == operand) is (operator_ == "$eq")
+    if not (isinstance(value, int | float) and isinstance(operand, int | float)):
         try:  # a number in a text is a number
-            value, wanted = float(value), float(wanted)
+            value, operand = float(value), float(operand)
         except (TypeError, ValueError):
-            if not (isinstance(value, str) and isinstance(wanted, str)):
+            if not (isinstance(value, str) and isinstance(operand, str)):
                 return False
-    return _ORDERS[sign](value, wanted)
+    return _ORDERS[operator_](value, operand)
 
 
-def narrowed(wanted: Mapping[str, Any], field: str) -> Filter:
-    """Give what a store can see to itself: a filter that keeps all that passes, and as little else as it can.
+def prefilter(condition: Mapping[str, Any], field: str) -> Filter:
+    """Return a store's filter that keeps all values that pass, and as few others as it can express.
 
-    `field` is where in the metadata the values stand.
+    `field` is the metadata field with the values.
     """
-    kept: list[Filter] = []
-    for key, each in wanted.items():
-        if key.isprintable():  # a store knows no NUL in names
+    parts: list[Filter] = []
+    for key, part in condition.items():
+        if key.isprintable():  # names in a store cannot have NUL
             name = f"{field}." + "".join(f"\\{sign}" if sign in ".@$\\" else sign for sign in key)
-            asked = each if isinstance(each, Mapping) and _asks(each) else {"$eq": each}
-            kept += [condition for sign, operand in asked.items() for condition in _kept(name, sign, operand)]
-    return And(tuple(kept))
+            operators = part if isinstance(part, Mapping) and _has_operator(part) else {"$eq": part}
+            parts += [
+                node for operator_, operand in operators.items() for node in _prefilters(name, operator_, operand)
+            ]
+    return And(tuple(parts))
 
 
-def _kept(name: str, sign: str, wanted: Any) -> list[Filter]:
-    if sign == "$eq" and isinstance(wanted, str):
-        return [Comparison(name, "eq", wanted)] if wanted.isprintable() else []
-    if sign == "$ne" or not isinstance(wanted, int | float) or not abs(wanted) < _EXACT:
+def _prefilters(name: str, operator_: str, operand: Any) -> list[Filter]:
+    if operator_ == "$eq" and isinstance(operand, str):
+        return [Comparison(name, "eq", operand)] if operand.isprintable() else []
+    if operator_ == "$ne" or not isinstance(operand, int | float) or not abs(operand) < _EXACT_FLOATS:
         return []
-    # A number may be read from JSON a little otherwise there; true and false are numbers here; a text may hold one.
-    slack = abs(wanted) * 1e-12
-    least: Filter = Comparison(name, "gte", wanted - slack)
-    most: Filter = Comparison(name, "lte", wanted + slack)
-    near = And((least, most)) if sign == "$eq" else least if sign in ("$gt", "$gte") else most
-    others = [Comparison(name, "eq", truth) for truth in (True, False)]
-    return [Or((near, *others) if sign == "$eq" else (near, *others, Comparison(name, "prefix", "")))]
+    # The store may read a number from JSON with a rounding error; true and false are numbers here; a text may be one.
+    slack = abs(operand) * 1e-12
+    least: Filter = Comparison(name, "gte", operand - slack)
+    most: Filter = Comparison(name, "lte", operand + slack)
+    near = And((least, most)) if operator_ == "$eq" else least if operator_ in ("$gt", "$gte") else most
+    booleans = [Comparison(name, "eq", truth) for truth in (True, False)]
+    return [Or((near, *booleans) if operator_ == "$eq" else (near, *booleans, Comparison(name, "prefix", "")))]
 
 
-def fits(namespace: Sequence[str], kind: str, path: Sequence[str]) -> bool:
-    """Say whether a namespace begins (kind "prefix") or ends ("suffix") with a path, of which "*" is any one label."""
+def matches_path(namespace: Sequence[str], kind: str, path: Sequence[str]) -> bool:
+    """Return whether a namespace begins (kind "prefix") or ends ("suffix") with a path, in which "*" is any label."""
     if len(path) > len(namespace):
         return False
     labels = namespace[: len(path)] if kind == "prefix" else namespace[len(namespace) - len(path) :]
-    return all(wanted in ("*", label) for label, wanted in zip(labels, path, strict=True))
+    return all(part in ("*", label) for label, part in zip(labels, path, strict=True))

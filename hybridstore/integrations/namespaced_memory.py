@@ -1,8 +1,8 @@
-"""An agent's memories in a store: values under namespaces and keys, each a document, until their time is over.
+"""An agent's memories in a store: JSON values under namespaces and keys, each a document, until they expire.
 
 A memory's id is "langgraph:", its namespace with a dot after each label, another dot, and its key: labels are not empty
-and hold no dot, so the first two dots in a row end the namespace, and a prefix of namespaces is a prefix of ids. The
-text is what the memory is found by, one chunk for each text of a field, and the value stands in the metadata.
+and have no dots, so the first two dots in a row end the namespace, and a prefix of namespaces is a prefix of ids. The
+text is what is searched, with one chunk or more for each text of a field, and the value is in the metadata.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from numpy.typing import ArrayLike
 from hybridstore.backends.values import Embedding
 from hybridstore.errors import EmbedderMismatch, InputError, NotFound
 from hybridstore.filters import And, Comparison, Filter, Not
-from hybridstore.integrations.memory_values import narrowed, passes
+from hybridstore.integrations.memory_values import passes, prefilter
 from hybridstore.records import Chunk, Document
 from hybridstore.store import Store, Writer
 from hybridstore.store.embedder_choice import GIVEN, unit
 from hybridstore.text.chunking import chunk as cut
 
-Place = tuple[tuple[str, ...], str]
-"""A namespace and a key."""
+MemoryKey = tuple[tuple[str, ...], str]
+"""A namespace and a key there."""
 
-MARK = "langgraph:"
-_WINDOW = 200  # approximate tokens of a piece of a long text; the default model reads 256
+PREFIX = "langgraph:"
+_CHUNK_TOKENS = 200  # of a long text, approximately; the default model reads 256
 _DEPTH = 200  # candidates of each leg at first, as in any search
-_BETWEEN = "\n\n"  # two texts of a memory
+_SEPARATOR = "\n\n"  # of the texts of a memory
 _SEARCHED = Comparison("searched", "eq", True)
-_OTHERS = "the vectors here are made by {} and not by index['embed']; leave it out, or take another file"
+_MISMATCH = "the stored vectors are made by {} and not by index['embed']; leave it out, or use another file"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredValue:
-    """A memory as it is kept; `ttl` in minutes, None: for good. `score` only where it was searched for."""
+    """A stored memory; `ttl` in minutes, None: it never expires. `score` is that of a search, if there was one."""
 
-    place: Place
+    key: MemoryKey
     value: dict[str, Any]
     created: datetime
     updated: datetime
@@ -52,7 +52,7 @@ class StoredValue:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """What is to be kept at a place, None: nothing any more. `texts` is what it is found by, () where by nothing."""
+    """A value to store under a key, or None to remove it. `texts` are what is searched."""
 
     value: dict[str, Any] | None
     texts: Sequence[str] = ()
@@ -60,116 +60,114 @@ class Put:
 
 
 class Memories:
-    """The memories in a store; other documents in it are never touched. Searches go by `mode`, see `Store.search`.
+    """The memories in a store, whose other documents are never touched. `mode` is that of `Store.search`.
 
-    `given` says that the vectors come from the caller; raises InputError where the store's are of the other kind.
+    `external` says that the caller makes the vectors; raises InputError if the stored ones are of the other kind.
     """
 
-    def __init__(self, store: Store, mode: str, *, given: bool) -> None:
-        self._store, self._mode, self._given = store, mode, given
-        store.search("", mode=mode)  # so that a wrong mode is told now
+    def __init__(self, store: Store, mode: str, *, external: bool) -> None:
+        self._store, self._mode, self._external = store, mode, external
+        store.search("", mode=mode)  # so that an invalid mode is reported now
         stored = store.embeddings.active
-        if given and stored is not None and stored.reference != GIVEN:
-            raise InputError(_OTHERS.format(stored.fingerprint))
-        if not given and stored is not None and stored.reference == GIVEN:
+        if external and stored is not None and stored.reference != GIVEN:
+            raise InputError(_MISMATCH.format(stored.fingerprint))
+        if not external and stored is not None and stored.reference == GIVEN:
             try:
                 store.embedder()
             except InputError as error:
-                raise InputError(
-                    "the vectors here were made outside of the store; say by what in index['embed']"
-                ) from error
+                raise InputError("the stored vectors were made outside the store; pass index['embed']") from error
 
     # reading
 
-    def get(self, place: Place) -> StoredValue | None:
-        """Give the memory of a place; None where there is none, or its time is over."""
+    def get(self, key: MemoryKey) -> StoredValue | None:
+        """Return the memory under a key; None if there is none or it has expired."""
         try:
-            document = self._store.get(id_of(place))
+            document = self._store.get(id_of(key))
         except NotFound:
             return None
-        return None if _is_over(document.metadata) else _memory(str(document.id), document.metadata)
+        return None if _has_expired(document.metadata) else _memory(str(document.id), document.metadata)
 
     def namespaces(self) -> set[tuple[str, ...]]:
-        """Give the namespaces that have memories."""
-        return {place_of(id_)[0] for id_ in self._store.ids(_alive(()))}
+        """Return the namespaces that have memories."""
+        return {key_of(id_)[0] for id_ in self._store.ids(_unexpired(()))}
 
     def search(
         self,
         prefix: Sequence[str],
         page: slice,
-        wanted: Mapping[str, Any] | None,
+        condition: Mapping[str, Any] | None,
         query: str | None = None,
         vector: ArrayLike | None = None,
     ) -> list[StoredValue]:
-        """Give a page of the memories under a prefix that pass a filter: the best for a query first, if there is one.
+        """Return a page of the memories under a prefix that pass a filter, for a query the best first.
 
-        After those with a score come those in which nothing is searched, unless there are some that only lack the
-        query's words. Without a query all come in the order they were first put.
+        Memories without texts follow those with a score, unless some with texts only lack the query's words. Without a
+        query memories are in the order they were first stored.
         """
         if page.start == page.stop:
             return []
-        where = _alive(prefix)
+        where = _unexpired(prefix)
         if query is None:
-            return list(islice(self._passing(where, wanted), page.start, page.stop))
-        if wanted:
-            where = And((where, Comparison("@id", "in", [id_of(each.place) for each in self._passing(where, wanted)])))
+            return list(islice(self._passing(where, condition), page.start, page.stop))
+        if condition:
+            ids = [id_of(memory.key) for memory in self._passing(where, condition)]
+            where = And((where, Comparison("@id", "in", ids)))
         searched = And((where, _SEARCHED))
-        found = self._ranked(query, vector, searched, page.stop)
-        if len(found) < page.stop and len(found) == len(self._store.ids(searched)):
-            found += islice(self._passing(And((where, Not(_SEARCHED))), None), page.stop - len(found))
-        return found[page]
+        memories = self._ranked(query, vector, searched, page.stop)
+        if len(memories) < page.stop and len(memories) == len(self._store.ids(searched)):
+            memories += islice(self._passing(And((where, Not(_SEARCHED))), None), page.stop - len(memories))
+        return memories[page]
 
-    def _passing(self, where: Filter, wanted: Mapping[str, Any] | None) -> Iterator[StoredValue]:
-        asked = And((where, narrowed(wanted, "value"))) if wanted else where
-        for document in self._store.documents(asked):
+    def _passing(self, where: Filter, condition: Mapping[str, Any] | None) -> Iterator[StoredValue]:
+        for document in self._store.documents(And((where, prefilter(condition, "value"))) if condition else where):
             memory = _memory(str(document.id), document.metadata)
-            if not wanted or passes(memory.value, wanted):
+            if not condition or passes(memory.value, condition):
                 yield memory
 
-    def _ranked(self, query: str, vector: ArrayLike | None, where: Filter, most: int) -> list[StoredValue]:
-        """Give the `most` best memories, each by its best chunk."""
-        depth = max(_DEPTH, 2 * most)
+    def _ranked(self, query: str, vector: ArrayLike | None, where: Filter, limit: int) -> list[StoredValue]:
+        """Return the best memories, each by its best chunk."""
+        depth = max(_DEPTH, 2 * limit)
         while True:
             hits = self._store.search(
-                query, limit=most, where=where, mode=self._mode, vector=vector, per_document=1, depth=depth
+                query, limit=limit, where=where, mode=self._mode, vector=vector, per_document=1, depth=depth
             )
             legs = [leg for leg in (hits.trace.keyword, hits.trace.vector) if leg is not None]
-            if len(hits) >= most or all(len(leg) < depth for leg in legs):
+            if len(hits) >= limit or all(len(leg) < depth for leg in legs):
                 return [_memory(hit.document_id, hit.metadata, hit.score) for hit in hits]
             depth *= 4  # the candidates were chunks of too few memories
 
     # writing
 
-    def write(self, puts: Mapping[Place, Put], vectors: Mapping[str, ArrayLike]) -> None:
-        """Keep what is put in place of what was there; `vectors` are those of all texts where the caller gives them."""
-        kept = {place: put for place, put in puts.items() if put.value is not None}
-        made = unit(list(vectors.values()), (None, None), "what the Embeddings made") if vectors else np.empty((0, 0))
-        by_text = dict(zip(vectors, made, strict=True))
+    def write(self, puts: Mapping[MemoryKey, Put], vectors: Mapping[str, ArrayLike]) -> None:
+        """Store and remove values; `vectors` are those of all texts if the caller makes them."""
+        stored = {key: put for key, put in puts.items() if put.value is not None}
+        units = unit(list(vectors.values()), (None, None), "the embeddings") if vectors else np.empty((0, 0))
+        by_text = dict(zip(vectors, units, strict=True))
         with self._store.writer() as writer:
             if vectors:
-                dim = made.shape[1]
+                dim = units.shape[1]
                 try:
                     writer.bring(Embedding(f"{GIVEN}@{dim}", GIVEN, dim))
                 except EmbedderMismatch as error:
-                    raise InputError(_OTHERS.format(error.stored)) from error
-            for place, put in kept.items():
-                document, chunks = self._document(place, put)
-                if not put.texts and (self._given or self._store.embeddings.active):
-                    writer.flush()  # so that they lie in the order they were put
+                    raise InputError(_MISMATCH.format(error.stored)) from error
+            for key, put in stored.items():
+                document, chunks = self._document(key, put)
+                if not put.texts and (self._external or self._store.embeddings.active):
+                    writer.flush()  # to store memories in order
                     self._put_unsearched(document)
-                elif self._given:
+                elif self._external:
                     writer.add_cut(document, chunks, np.stack([by_text[text] for text in put.texts]))
                 else:
                     writer.add_cut(document, chunks)
-        if gone := [id_of(place) for place in puts if place not in kept]:
-            self._store.remove(gone)
+        if removed := [id_of(key) for key in puts if key not in stored]:
+            self._store.remove(removed)
 
-    def _document(self, place: Place, put: Put) -> tuple[Document, list[Chunk]]:
-        moment, earlier = now(), self.get(place)
+    def _document(self, key: MemoryKey, put: Put) -> tuple[Document, list[Chunk]]:
+        moment, before = now(), self.get(key)
         updated = datetime.fromtimestamp(moment, UTC)
         metadata: dict[str, Any] = {
             "value": put.value,
-            "created": (earlier.created if earlier else updated).isoformat(),
+            "created": (before.created if before else updated).isoformat(),
             "updated": updated.isoformat(),
             "searched": bool(put.texts),
         }
@@ -177,54 +175,54 @@ class Memories:
             metadata |= {"ttl": put.ttl, "expires": moment + 60 * put.ttl}
         chunks, start = [] if put.texts else [Chunk(0, 0)], 0
         for text in put.texts:
-            pieces = [Chunk(0, len(text))] if self._given else cut(text, max_tokens=_WINDOW)
+            pieces = [Chunk(0, len(text))] if self._external else cut(text, max_tokens=_CHUNK_TOKENS)
             chunks += [Chunk(start + piece.start, start + piece.end) for piece in pieces]
-            start += len(text) + len(_BETWEEN)
-        return Document(id=id_of(place), text=_BETWEEN.join(put.texts), metadata=metadata), chunks
+            start += len(text) + len(_SEPARATOR)
+        return Document(id=id_of(key), text=_SEPARATOR.join(put.texts), metadata=metadata), chunks
 
     def _put_unsearched(self, document: Document) -> None:
         embedding = self._store.embeddings.active
         with self._store.writer(embed=False) as writer:
-            # A vector without a direction is near to nothing; without one `check` would miss it.
+            # A zero vector is near to nothing; without any vector `check` would report the chunk.
             vectors = None if embedding is None else np.zeros((1, embedding.dim), np.float32)
             if embedding is not None:
                 writer.bring(embedding)
             writer.add_cut(document, (Chunk(0, 0),), vectors, whole=True)
 
-    def put_off(self, place: Place) -> None:
-        """Let a memory's time begin again; nothing where it is over, or another process has removed it."""
-        id_ = id_of(place)
+    def renew(self, key: MemoryKey) -> None:
+        """Restart a memory's TTL, unless it has expired or was removed."""
+        id_ = id_of(key)
 
         def decide(writer: Writer) -> None:
             stored = next(self._store.scan(Comparison("@id", "eq", id_), vectors=True), None)
-            if stored is None or _is_over(stored.document.metadata) or "ttl" not in stored.document.metadata:
+            if stored is None or _has_expired(stored.document.metadata) or "ttl" not in stored.document.metadata:
                 return
             metadata = {**stored.document.metadata, "expires": now() + 60 * stored.document.metadata["ttl"]}
-            later = replace(stored.document, metadata=metadata)
-            writer.keep(stored, later, replaces=self._store.digests([id_])[id_])
+            renewed = replace(stored.document, metadata=metadata)
+            writer.keep(stored, renewed, replaces=self._store.digests([id_])[id_])
 
         with suppress(EmbedderMismatch):  # another process is changing the embedder
             self._store.update(decide, embed=False)
 
     def sweep(self) -> int:
-        """Remove the memories whose time is over; give how many."""
-        return self._store.remove_where(And((_within(()), _over())))
+        """Remove expired memories; return their number."""
+        return self._store.remove_where(And((_within(()), _expired())))
 
 
 def now() -> float:
-    """Give the seconds since 1970."""
+    """Return the time in seconds since 1970."""
     return time.time()
 
 
-def id_of(place: Place) -> str:
-    """Give the id of a place's document."""
-    namespace, key = place
-    return MARK + "".join(f"{label}." for label in namespace) + "." + key
+def id_of(memory_key: MemoryKey) -> str:
+    """Return the document id for a key."""
+    namespace, key = memory_key
+    return PREFIX + "".join(f"{label}." for label in namespace) + "." + key
 
 
-def place_of(id_: str) -> Place:
-    """Give the place of an id."""
-    rest = id_.removeprefix(MARK)
+def key_of(id_: str) -> MemoryKey:
+    """Return the key for a document id."""
+    rest = id_.removeprefix(PREFIX)
     if rest.startswith("."):
         return (), rest[1:]
     namespace, _, key = rest.partition("..")
@@ -233,20 +231,20 @@ def place_of(id_: str) -> Place:
 
 def _memory(id_: str, metadata: Mapping[str, Any], score: float | None = None) -> StoredValue:
     created, updated = (datetime.fromisoformat(metadata[name]) for name in ("created", "updated"))
-    return StoredValue(place_of(id_), metadata["value"], created, updated, metadata.get("ttl"), score)
+    return StoredValue(key_of(id_), metadata["value"], created, updated, metadata.get("ttl"), score)
 
 
-def _is_over(metadata: Mapping[str, Any]) -> bool:
+def _has_expired(metadata: Mapping[str, Any]) -> bool:
     return bool(metadata.get("expires", float("inf")) <= now())
 
 
-def _over() -> Filter:
+def _expired() -> Filter:
     return Comparison("expires", "lte", now())
 
 
 def _within(prefix: Sequence[str]) -> Filter:
-    return Comparison("@id", "prefix", MARK + "".join(f"{label}." for label in prefix))
+    return Comparison("@id", "prefix", PREFIX + "".join(f"{label}." for label in prefix))
 
 
-def _alive(prefix: Sequence[str]) -> Filter:
-    return And((_within(prefix), Not(_over())))
+def _unexpired(prefix: Sequence[str]) -> Filter:
+    return And((_within(prefix), Not(_expired())))

@@ -138,7 +138,7 @@ def test_the_callers_embeddings_make_the_vectors(path):
 
     asyncio.run(scenario())
     assert asked == [["yeast"], ["mast"], ["what has yeast"], ["yeast and flour"], ["mast"]]
-    with pytest.raises(InputError, match=r"say by what in index\['embed'\]"):
+    with pytest.raises(InputError, match=r"pass index\['embed'\]"):
         HybridStoreMemory(path)
 
 
@@ -148,8 +148,8 @@ def test_embeddings_that_do_not_fit_are_refused(opened, path):
     with pytest.raises(InputError, match="made by remembering@32"):
         opened(index={"embed": lambda texts: [[1.0]] * len(texts)})
     for embed, told in (
-        (lambda texts: [[1.0]] * len(texts), r"\['dims'\] is 2, but index\['embed'\] makes vectors of length 1"),
-        (lambda _: [], "made 0 vectors of 1 texts"),
+        (lambda texts: [[1.0]] * len(texts), r"\['dims'\] is 2, but index\['embed'\] returns vectors of length 1"),
+        (lambda _: [], "returned 0 vectors for 1 texts"),
     ):
         other = HybridStoreMemory(path.with_name("other.db"), index={"embed": embed, "dims": 2})
         with other, pytest.raises(InputError, match=told):

@@ -293,7 +293,7 @@ def test_a_query_is_held_to_ids_and_sources(filled):
         ({}, "query_str"),
         ({"query_str": "x"}, "vector="),
         ({"query_embedding": [1.0, 2.0]}, "4 dimensions"),
-        ({"query_embedding": [1.0] * 4, "embedding_field": "other"}, "one vector a node"),
+        ({"query_embedding": [1.0] * 4, "embedding_field": "other"}, "one vector for each node"),
         ({"query_embedding": [1.0] * 4, "similarity_top_k": 0}, "at least 1"),
     ],
 )
@@ -387,7 +387,7 @@ def test_text_match_is_of_texts_and_not_of_lists(filled):
         (FilterOperator.ALL, [], "takes a list"),
         (FilterOperator.IN, "hops", "takes a list"),
         (FilterOperator.GT, None, "null has no order"),
-        (FilterOperator.EQ, ["hops"], "write \\$in"),
+        (FilterOperator.EQ, ["hops"], r"use \$in"),
     ],
 )
 def test_what_an_operator_cannot_take_is_told(filled, operator, value, says):

@@ -6,8 +6,7 @@ import pytest
 
 import hybridstore as hs
 from hybridstore.errors import InputError, NotFound
-from hybridstore.integrations.memory_files import MemoryFiles
-from hybridstore.integrations.memory_paths import Refused, parts_of
+from hybridstore.integrations.memory_files import CommandError, MemoryFiles, parts_of
 
 
 @pytest.fixture
@@ -123,7 +122,7 @@ OUTSIDE = ["", "/", "memories/a", "/memoriesX", "/memories.txt", "/Memories/a", 
         *((path, "must start with /memories, got:") for path in OUTSIDE),
         ("/memories/a\nb", "control character"),
         ("/memories/a\0b", "control character"),
-        ("/memories/\ud800", "half of one"),
+        ("/memories/\ud800", "lone surrogate"),
         ("/memories/a\u2028b", "control character"),
         ("/memories/" + "x" * 1_015, "over the limit of 1,024"),
     ],
@@ -139,7 +138,7 @@ def test_a_path_that_leads_elsewhere_is_refused_by_every_command(store, files, p
         lambda: files.rename(path, "/memories/b"),
         lambda: files.rename("/memories/a", path),
     ):
-        with pytest.raises(Refused, match=says):
+        with pytest.raises(CommandError, match=says):
             command()
     assert [(document.id, document.text) for document in store.documents()] == [("/memories/a", "kept")]
 
@@ -194,7 +193,7 @@ def test_what_the_commands_cannot_do_is_told_in_the_words_of_the_tool(files):
         lambda: files.rename("/memories/d", "/memories/d/x"): "Cannot move /memories/d into itself, to /memories/d/x",
         lambda: files.create("/memories/s", "\ud800"): None,
     }.items():
-        with pytest.raises(Refused) as refusal:
+        with pytest.raises(CommandError) as refusal:
             command()
         assert says is None or str(refusal.value) == says
     assert files.view("/memories/d/f").endswith("     1\ta\n     2\tb\n     3\ta\n     4\t")
@@ -216,16 +215,16 @@ def test_a_folder_moves_and_goes_with_all_that_is_in_it(store, files):
 def test_a_folder_is_gone_with_its_last_file(files):
     files.create("/memories/d/f", "x")
     files.delete("/memories/d/f")
-    with pytest.raises(Refused, match="/memories/d does not exist"):
+    with pytest.raises(CommandError, match="/memories/d does not exist"):
         files.view("/memories/d")
 
 
 def test_many_places_are_named_without_end(files):
     files.create("/memories/f", "ab\n" * 50_000)
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(CommandError) as refusal:
         files.str_replace("/memories/f", "", "x")
     assert str(refusal.value).endswith(", 34, …. Please ensure it is unique")
-    with pytest.raises(Refused, match=r"lines: 1, 2, .*, 100, …\. Please"):
+    with pytest.raises(CommandError, match=r"lines: 1, 2, .*, 100, …\. Please"):
         files.str_replace("/memories/f", "ab", "x")
 
 
@@ -237,7 +236,7 @@ def test_a_file_may_not_grow_over_the_limit(store):
         lambda: files.insert("/memories/f", 1, "x"),
         lambda: files.str_replace("/memories/f", "1", "abc"),
     ):
-        with pytest.raises(Refused, match=r"1[0-9] bytes long, and the limit is 10; keep less in it"):
+        with pytest.raises(CommandError, match=r"1[0-9] bytes long, and the limit is 10; keep less in it"):
             command()
     assert [(document.id, document.text) for document in store.documents()] == [("/memories/f", "1234567890")]
     assert files.str_replace("/memories/f", "0", "").startswith("The memory file has been edited.")
@@ -289,6 +288,6 @@ def test_of_two_who_create_one_file_one_is_told_so(store, monkeypatch):
         return found
 
     monkeypatch.setattr(first, "_file", look_and_be_late)
-    with pytest.raises(Refused, match="File /memories/f already exists"):
+    with pytest.raises(CommandError, match="File /memories/f already exists"):
         first.create("/memories/f", "first")
     assert store.get("/memories/f").text == "second"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybridstore.filters import matches, parse
-from hybridstore.integrations.memory_values import fits, narrowed, passes, plain
+from hybridstore.integrations.memory_values import json_copy, matches_path, passes, prefilter
 
 KEYS = st.sampled_from(["a", "b", "a.b", "$x", "@id", "\\", "", "é", "a\nb"])
 PLAIN = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.floats(-3, 3), st.sampled_from(["", "a", "1", "é"]))
@@ -19,21 +19,21 @@ WANTED = st.one_of(
 
 @given(st.dictionaries(KEYS, VALUES, max_size=4), st.dictionaries(KEYS, WANTED, max_size=2))
 def test_what_passes_is_never_narrowed_away(value, wanted):
-    narrow = parse(narrowed(wanted, "value"))
+    narrow = parse(prefilter(wanted, "value"))
     if passes(value, wanted):
         assert matches(narrow, {"value": value})
 
 
 @given(st.dictionaries(KEYS, st.sampled_from(["x", "y"]), max_size=4), KEYS, st.sampled_from(["x", "y"]))
 def test_a_text_is_narrowed_to_exactly_what_passes(value, key, text):
-    narrow = narrowed({key: text}, "value")
+    narrow = prefilter({key: text}, "value")
     if narrow.filters:  # a key that is not printable is looked at one by one
         assert matches(narrow, {"value": value}) is passes(value, {key: text})
 
 
 @given(st.dictionaries(KEYS, VALUES, max_size=4))
 def test_a_plain_copy_is_equal_and_json(value):
-    copy = plain(value)
+    copy = json_copy(value)
     assert copy == value
     assert json.loads(json.dumps(copy)) == value
 
@@ -54,14 +54,14 @@ def test_a_plain_copy_is_equal_and_json(value):
 )
 def test_numbers_are_narrowed_to_little_more_than_what_passes(wanted, left):
     values = [3, 3.0, 7, 10**30, 0.1, True, False, "10", "x", None]
-    narrow = narrowed({"k": wanted}, "value")
+    narrow = prefilter({"k": wanted}, "value")
     kept = [value for value in values if matches(narrow, {"value": {"k": value}})]
     assert sorted(map(repr, kept)) == sorted(map(repr, left))
     assert all(value in kept for value in values if passes({"k": value}, {"k": wanted}))
 
 
 def test_tuples_become_lists():
-    assert plain({"a": (1, (2,))}) == {"a": [1, [2]]}
+    assert json_copy({"a": (1, (2,))}) == {"a": [1, [2]]}
 
 
 @pytest.mark.parametrize(
@@ -103,4 +103,4 @@ def test_values_are_compared_as_langgraph_compares_them(value, wanted, answer):
     ],
 )
 def test_a_namespace_fits_a_path(kind, path, answer):
-    assert fits(("a", "b", "c"), kind, path) is answer
+    assert matches_path(("a", "b", "c"), kind, path) is answer

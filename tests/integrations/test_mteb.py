@@ -10,7 +10,8 @@ import pytest
 import hybridstore as hs
 from hybridstore.errors import EmbedderMismatch, InputError, MissingExtra
 from hybridstore.integrations import mteb as adapter
-from hybridstore.integrations.mteb import HybridStoreSearch, falling
+from hybridstore.integrations.mteb import HybridStoreSearch, decreasing, language_of
+from hybridstore.text.analysis import LANGUAGES
 
 CORPUS = [
     {"id": "bread", "title": "Bread", "text": "Flour, water, salt and yeast; knead and bake."},
@@ -67,7 +68,7 @@ def test_a_query_gets_the_documents_that_the_store_finds_in_its_order(make, told
 
 def test_scores_fall_strictly_where_trec_eval_reads_them():
     nearly = {"a": 0.5, "b": 0.5, "c": 0.5 - 1e-9, "d": 0.4, "e": 0.0, "f": 0.0, "g": -0.0}
-    result = falling(nearly)
+    result = decreasing(nearly)
     single = np.array(list(result.values()), np.float32)
     assert list(result) == list(nearly)
     assert (np.diff(single) < 0).all()
@@ -284,3 +285,39 @@ def test_what_mteb_is_told_names_the_options_that_are_not_the_usual_ones(make, c
     make()
     make(mode="keyword", chunk=True, language="german")
     assert cards == [(embedder, "hybrid", {}), (None, "keyword", {"chunk": True, "language": "german"})]
+
+
+@pytest.mark.parametrize(
+    ("codes", "language"),
+    [
+        (["eng-Latn"], "english"),
+        (["deu-Latn"], "german"),
+        (["nob-Latn", "nno-Latn"], "norwegian"),
+        (["rus-Cyrl"], "russian"),
+        (["vie-Latn"], "none"),
+        (["zho-Hans"], "english"),
+        (["eng-Latn", "python-Code"], "english"),
+        (["jpn-Jpan", "fra-Latn"], "french"),
+        (["eng-Latn", "deu-Latn"], "none"),
+        (["rus-Cyrl", "ell-Grek"], "english"),
+        ([], "english"),
+    ],
+)
+def test_the_languages_of_a_task_become_one_of_the_stores(codes, language):
+    assert language_of(codes) == language
+    assert language_of({"here": codes, "there": ["spa-Latn"]}, "here") == language
+
+
+def test_a_subset_without_languages_is_taken_for_english():
+    assert language_of({"here": ["spa-Latn"]}, "elsewhere") == "english"
+
+
+def test_a_stemmer_that_is_not_installed_is_not_asked_for(monkeypatch):
+    monkeypatch.setattr(adapter, "LANGUAGES", ("none", "english"))
+    assert language_of(["pol-Latn"]) == "none"
+    assert language_of(["fas-Arab"]) == "english"
+
+
+def test_every_stemmer_has_a_code():
+    assert set(adapter._STEMMED.values()) | {"none", "porter", "dutch_porter"} >= set(LANGUAGES)
+    assert all(len(code) == 3 for code in adapter._STEMMED)

@@ -14,8 +14,7 @@ import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import InputError
 from hybridstore.filters import Filter
-from hybridstore.integrations.openai import call, search, tool
-from hybridstore.integrations.openai_filters import filter_from
+from hybridstore.integrations.openai import call, filter_from, search, tool
 
 DOCUMENTS = [
     hs.Document(
@@ -124,17 +123,17 @@ DEEP = {"type": "eq", "key": "a", "value": 1}
 for _ in range(70):
     DEEP = {"type": "and", "filters": [DEEP]}
 BAD_FILTERS = {
-    "no mapping": ([1], "a filter is a mapping whose type is one of eq, "),
-    "no type": ({"key": "a", "value": 1}, "a filter is a mapping"),
+    "no mapping": ([1], "a filter must be a mapping whose type is one of eq, "),
+    "no type": ({"key": "a", "value": 1}, "a filter must be a mapping"),
     "an unknown type": ({"type": "like", "key": "a", "value": "x"}, "one of eq, ne, .* and, or, not .*like"),
     "a type that is a list": ({"type": ["eq"], "key": "a", "value": "x"}, "one of eq"),
     "no key": ({"type": "eq", "value": 1}, "'eq' has type, key, value, and this one type, value"),
     "more than there is": ({"type": "eq", "key": "a", "value": 1, "boost": 2}, "and this one .*boost"),
-    "filters that are no list": ({"type": "or", "filters": {"type": "eq"}}, "come in a list"),
+    "filters that are no list": ({"type": "or", "filters": {"type": "eq"}}, "must be a list"),
     "a filter in the wrong place": ({"type": "and", "filters": [{"type": "and"}]}, "'and' has type, filters"),
     "a list where a value is wanted": ({"type": "eq", "key": "a", "value": [1]}, r"\$eq of 'a'"),
     "a value where a list is wanted": ({"type": "in", "key": "a", "value": "x"}, r"\$in of 'a' takes a list"),
-    "a key that is no text": ({"type": "eq", "key": 5, "value": 1}, "name is text"),
+    "a key that is no text": ({"type": "eq", "key": 5, "value": 1}, "name must be a string"),
     "an unknown own field": ({"type": "eq", "key": "@file", "value": "x"}, "@id, @title, @uri"),
     "more levels than there may be": (DEEP, "over 64 levels"),
 }
@@ -203,13 +202,13 @@ def test_of_several_queries_a_passage_counts_where_it_is_best(store):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"query": 5}, "query is a text"),
-        ({"query": []}, "query is a text"),
-        ({"query": ["a", 5]}, "query is a text"),
+        ({"query": 5}, "query must be a text"),
+        ({"query": []}, "query must be a text"),
+        ({"query": ["a", 5]}, "query must be a text"),
         ({"max_num_results": 0}, "from 1 to 50"),
         ({"max_num_results": 51}, "from 1 to 50"),
         ({"max_num_results": True}, "from 1 to 50"),
-        ({"ranking_options": 5}, "ranking_options is a mapping"),
+        ({"ranking_options": 5}, "ranking_options must be a mapping"),
         ({"ranking_options": {"rank": 1}}, "has no 'rank' here"),
         ({"ranking_options": {"score_threshold": 1.5}}, "from 0 to 1"),
         ({"ranking_options": {"score_threshold": "0.5"}}, "from 0 to 1"),
@@ -290,9 +289,9 @@ def test_an_answer_keeps_to_its_budget_and_says_what_is_missing(budget):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ("{", "no JSON"),
-        ("[" * 100_000, "no JSON"),
-        ("[1]", "no JSON object"),
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("[1]", "not a JSON object"),
         ("{}", "query must be a text, not None"),
         ('{"query": 5}', "query must be a text, not 5"),
         ('{"query": "x", "limit": 3}', "no argument 'limit', only query, max_num_results, filters"),

@@ -1,16 +1,16 @@
-"""A store in Haystack: as a document store of its pipelines, and as a retriever that needs no embedder beside it.
+"""A store in Haystack: a document store for its pipelines, and a retriever that needs no separate embedder.
 
     documents = HybridStoreDocumentStore("notes.db")
     documents.write_documents([Document(content="Hops ferment.")])
-    HybridStoreRetriever(documents).run("what ferments?")["documents"]
+    HybridStoreHaystackRetriever(documents).run("what ferments?")["documents"]
 
 Implements the protocol `DocumentStore` of the package `haystack-ai` (https://github.com/deepset-ai/haystack), and what
-its own stores offer besides. Haystack makes classes from a YAML file only where it was told to trust them:
+its own stores offer besides. Haystack creates classes from a YAML file only if it is told to trust them:
 `Pipeline.loads(text, allowed_modules=["hybridstore.*"])`.
 """
 
 try:
-    import haystack  # noqa: F401 - asked for here once, for all rooms of this folder
+    import haystack  # noqa: F401 - checked here once, for all modules of this package
 except ImportError as missing:
     from hybridstore.errors import MissingExtra
 

@@ -1,35 +1,51 @@
-"""What stands in the meta of many documents: its fields, their types, the values there are."""
+"""Metadata summary: the fields, types and values in the meta of Documents; and asynchronous variants of methods."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from hybridstore.integrations.haystack.async_methods import in_thread
+S = TypeVar("S")
+P = ParamSpec("P")
+R = TypeVar("R")
 
-_TYPES = {bool: "boolean", int: "int", float: "float"}  # in Haystack's words; all else is a keyword
+_TYPES = {bool: "boolean", int: "int", float: "float"}  # in Haystack's terms; all else is a keyword
 
 
-class MetaFacts(ABC):
-    """What a document store can be asked about its meta. A field is named with "meta." or without."""
+def in_thread(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], Awaitable[R]]:
+    """Return a method's asynchronous variant, "…_async", which runs it in a thread."""
+
+    @wraps(method)
+    async def variant(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return await asyncio.to_thread(method, self, *args, **kwargs)
+
+    variant.__name__, variant.__qualname__ = f"{method.__name__}_async", f"{method.__qualname__}_async"
+    variant.__doc__ = f"Like `{method.__name__}`, in a thread."
+    return variant
+
+
+class MetaSummary(ABC):
+    """The part of a document store that summarises its meta. A field is named with "meta." or without."""
 
     @abstractmethod
     def metas(self, filters: dict[str, Any] | None = None) -> Iterator[Mapping[str, Any]]:
-        """Give the meta of each Document that passes the filter."""
+        """Yield the meta of each Document that passes the filter."""
 
     def count_unique_metadata_by_filter(self, filters: dict[str, Any], metadata_fields: list[str]) -> dict[str, int]:
-        """Count the different values of each field."""
+        """Return the number of different values of each field."""
         metas = list(self.metas(filters))
-        return {_plain(name): len(_different(_values(metas, name))) for name in metadata_fields}
+        return {_field_name(name): len(_different(_values(metas, name))) for name in metadata_fields}
 
     def get_metadata_fields_info(self) -> dict[str, dict[str, str]]:
-        """Give each field's type: {"year": {"type": "int"}}; types are int, float, boolean and keyword."""
+        """Return each field's type: {"year": {"type": "int"}}; types are int, float, boolean and keyword."""
         return _types(self.metas())
 
     def get_metadata_field_min_max(self, metadata_field: str) -> dict[str, Any]:
-        """Give a field's least and greatest value, {"min": …, "max": …}; None where they cannot be compared."""
+        """Return a field's least and greatest value, {"min": …, "max": …}; None if they cannot be compared."""
         return _extremes(_values(self.metas(), metadata_field))
 
     def get_metadata_field_unique_values(
@@ -40,14 +56,14 @@ class MetaFacts(ABC):
         size: int = 10,
         filters: dict[str, Any] | None = None,
     ) -> tuple[list[Any], int]:
-        """Give a field's different values, from place `from_` on and at most `size`; and how many there are.
+        """Return at most `size` of a field's different values, starting at position `from_`, and their total number.
 
-        With `search_term` only those whose text holds it, in upper or lower case.
+        `search_term` restricts them to those whose text contains it, in upper or lower case.
         """
         term = (search_term or "").casefold()
-        found = _different(_values(self.metas(filters), metadata_field))
-        found = [value for value in found if term in str(value).casefold()]
-        return found[from_ : from_ + size], len(found)
+        values = _different(_values(self.metas(filters), metadata_field))
+        values = [value for value in values if term in str(value).casefold()]
+        return values[from_ : from_ + size], len(values)
 
     count_unique_metadata_by_filter_async = in_thread(count_unique_metadata_by_filter)
     get_metadata_fields_info_async = in_thread(get_metadata_fields_info)
@@ -55,14 +71,13 @@ class MetaFacts(ABC):
     get_metadata_field_unique_values_async = in_thread(get_metadata_field_unique_values)
 
 
-def _plain(field: str) -> str:
-    """Give a field's name in meta, from "name" or "meta.name"."""
+def _field_name(field: str) -> str:
     return field.removeprefix("meta.")
 
 
 def _values(metas: Iterable[Mapping[str, Any]], field: str) -> Iterator[Any]:
-    """Give a field's values, but for those that are missing or None; dots in its name nest."""
-    name = _plain(field)
+    """Yield a field's values, except missing ones and None; dots in its name nest."""
+    name = _field_name(field)
     for meta in metas:
         value: Any = meta
         for key in [name] if name in meta else name.split("."):
@@ -72,30 +87,29 @@ def _values(metas: Iterable[Mapping[str, Any]], field: str) -> Iterator[Any]:
 
 
 def _different(values: Iterable[Any]) -> list[Any]:
-    """Give each value once, in the order of their texts; 1, 1.0, "1" and True are four."""
-    met = {(type(value).__name__, json.dumps(value, sort_keys=True)): value for value in values}
-    return [met[key] for key in sorted(met, key=lambda key: (str(met[key]), key[0]))]
+    """Return each value once, in the order of their texts; 1, 1.0, "1" and True are different."""
+    by_key = {(type(value).__name__, json.dumps(value, sort_keys=True)): value for value in values}
+    return [by_key[key] for key in sorted(by_key, key=lambda key: (str(by_key[key]), key[0]))]
 
 
 def _types(metas: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
-    """Give the type of each field: int, float (whole numbers among them), boolean, or keyword for all else."""
-    found: dict[str, str] = {}
+    """Return the type of each field: int, float (perhaps with whole numbers), boolean, or keyword for all else."""
+    types: dict[str, str] = {}
     for meta in metas:
         for name, value in meta.items():
             if value is None:
                 continue
-            here = _TYPES.get(type(value), "keyword")
-            known = found.setdefault(name, here)
-            if here != known:
-                found[name] = "float" if {here, known} == {"int", "float"} else "keyword"
-    return {name: {"type": kind} for name, kind in found.items()}
+            kind = _TYPES.get(type(value), "keyword")
+            known = types.setdefault(name, kind)
+            if kind != known:
+                types[name] = "float" if {kind, known} == {"int", "float"} else "keyword"
+    return {name: {"type": kind} for name, kind in types.items()}
 
 
 def _extremes(values: Iterable[Any]) -> dict[str, Any]:
-    """Give the least and the greatest of numbers, or of texts; None for both where there are none, or of both kinds."""
-    all_values = list(values)
+    """Return the least and greatest of numbers, or of texts; None for both if there are none, or of both kinds."""
+    values = list(values)
     for kinds in ((bool, int, float), (str,)):
-        some = [value for value in all_values if isinstance(value, kinds)]
-        if some and len(some) == len(all_values):
-            return {"min": min(some), "max": max(some)}
+        if values and all(isinstance(value, kinds) for value in values):
+            return {"min": min(values), "max": max(values)}
     return {"min": None, "max": None}

@@ -1,4 +1,4 @@
-"""The retriever: a component that finds a pipeline's Documents by words and by meaning."""
+"""The retriever: a pipeline component that finds Documents by keyword and by vector."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from hybridstore.integrations.haystack.document_store import HybridStoreDocument
 
 @component
 class HybridStoreHaystackRetriever:
-    """Finds the `top_k` Documents of a HybridStoreDocumentStore that answer a query best, with its own embedder.
+    """Returns the `top_k` best Documents of a HybridStoreDocumentStore for a query, with the store's own embedder.
 
-    `mode`, `fusion`, `min_relevance`, `unique` and `diversity` are those of `Store.search`; `passages` gives the parts
-    that were found instead of the Documents (`HybridStoreDocumentStore.search`), `return_embedding` their embeddings.
-    `filters` are replaced by those of a run, or with FilterPolicy.MERGE joined to them. Raises InputError for another
-    document store and a `top_k` below 1.
+    `mode`, `fusion`, `min_relevance`, `unique` and `diversity` are those of `Store.search`; `passages` returns parts
+    instead of Documents (`HybridStoreDocumentStore.search`), `return_embedding` adds embeddings. `filters` are replaced
+    by those of a run, or with FilterPolicy.MERGE joined to them. Raises InputError for another document store and a
+    `top_k` below 1.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class HybridStoreHaystackRetriever:
         filter_policy: str | FilterPolicy = FilterPolicy.REPLACE,
     ) -> None:
         if not isinstance(document_store, HybridStoreDocumentStore):
-            raise InputError(f"document_store is a HybridStoreDocumentStore, not {type(document_store).__name__}")
+            raise InputError(f"document_store must be a HybridStoreDocumentStore, not {type(document_store).__name__}")
         if top_k < 1:
             raise InputError(f"top_k must be a whole number of at least 1, not {top_k!r}")
         self.document_store, self.filters, self.top_k = document_store, filters, top_k
@@ -54,7 +54,7 @@ class HybridStoreHaystackRetriever:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Give what `from_dict` makes it from, its document store within."""
+        """Return it, with its document store, for `from_dict`."""
         return default_to_dict(
             self,
             document_store=self.document_store,
@@ -66,7 +66,7 @@ class HybridStoreHaystackRetriever:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Make it of what `to_dict` gave."""
+        """Return the retriever of a `to_dict`."""
         made: Self = default_from_dict(cls, data)
         return made
 
@@ -78,17 +78,19 @@ class HybridStoreHaystackRetriever:
         filters: dict[str, Any] | None = None,
         top_k: int | None = None,
     ) -> dict[str, list[Document]]:
-        """Give {"documents": […]}, best first, each with its score.
+        """Return {"documents": […]}, best first, each with its score.
 
         `query_embedding` is for stores whose vectors the Documents brought; the others embed the query. Raises
-        FilterError for filters that are not understood, InputError for a query that has no vector and needs one.
+        FilterError for invalid filters, InputError for a query that needs a vector and has none.
         """
-        told = apply_filter_policy(self.filter_policy, self.filters, filters)
-        limit = self.top_k if top_k is None else top_k
-        found = self.document_store.search(
-            query, filters=told, top_k=limit, query_embedding=query_embedding, **self._options
+        documents = self.document_store.search(
+            query,
+            filters=apply_filter_policy(self.filter_policy, self.filters, filters),
+            top_k=self.top_k if top_k is None else top_k,
+            query_embedding=query_embedding,
+            **self._options,
         )
-        return {"documents": found}
+        return {"documents": documents}
 
     @component.output_types(documents=list[Document])
     async def run_async(
@@ -98,5 +100,5 @@ class HybridStoreHaystackRetriever:
         filters: dict[str, Any] | None = None,
         top_k: int | None = None,
     ) -> dict[str, list[Document]]:
-        """As `run`, in a thread."""
+        """Like `run`, in a thread."""
         return await asyncio.to_thread(self.run, query, query_embedding, filters, top_k)
