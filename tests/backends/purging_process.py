@@ -10,14 +10,13 @@ import signal
 import sys
 from contextlib import closing
 
-from hybridstore.backends.sqlite import SQLiteBackend
-from hybridstore.backends.sqlite.purging import purge
+from hybridstore.backends.sqlite import SQLiteBackend, purge
 
 STEPS = {
     "remove": (purge.document_writes, "remove"),
     "merge": (purge, "merge"),
-    "rewrite": (purge, "_written_anew"),
-    "empty": (purge, "_log_emptied"),
+    "rewrite": (purge, "_rewrite"),
+    "empty": (purge, "_empty_log"),
     "verify": (purge, "search"),
 }
 

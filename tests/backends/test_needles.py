@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import texts
 
-from hybridstore.backends.sqlite.purging import byte_search
-from hybridstore.backends.sqlite.purging.byte_search import SHORTEST, WINDOW, Gathering, Needles
+from hybridstore.backends.sqlite import byte_search
+from hybridstore.backends.sqlite.byte_search import SHORTEST, WINDOW, NeedleBuilder, Needles
 
 
 def gathered(*given_: tuple[str, str]) -> Needles:
-    gathering = Gathering()
+    gathering = NeedleBuilder()
     for kind, text in given_:
         gathering.text(kind, text)
-    return gathering.needles()
+    return gathering.build()
 
 
 def hits(sought: Needles, data: bytes) -> set[tuple[int, str]]:
@@ -58,9 +58,9 @@ def test_what_is_found_is_what_bytes_find(parts, haystack, split):
 
 def test_nothing_is_found_in_random_bytes():
     rng = np.random.default_rng(1)
-    gathering = Gathering()
+    gathering = NeedleBuilder()
     gathering.rows("vector", rng.integers(0, 256, (2000, 64), np.uint8))
-    sought = gathering.needles() + gathered(*(("id", f"id-{n:05}") for n in range(2000)))
+    sought = gathering.build() + gathered(*(("id", f"id-{n:05}") for n in range(2000)))
     assert len(sought) > 10_000
     assert hits(sought, rng.integers(0, 256, 5_000_000, np.uint8).tobytes()) == set()
 

@@ -18,8 +18,7 @@ from made import EMBEDDING, chunks_of, entry, found, units
 
 import hybridstore as hs
 from hybridstore.backends.learning import Negative, Triple
-from hybridstore.backends.sqlite import SQLiteBackend
-from hybridstore.backends.sqlite.purging import purge
+from hybridstore.backends.sqlite import SQLiteBackend, purge
 from hybridstore.backends.values import Embedding
 from hybridstore.codecs.int8 import encode
 
@@ -176,9 +175,9 @@ def test_what_was_removed_and_never_purged_is_cleared_by_the_next_purge(path, op
 
 # what is left out -> what the look through the files must find then
 OMISSIONS = {
-    "_written_anew": {"text", "title", "uri", "metadata", "heading", "source", "digest", "vector"},
+    "_rewrite": {"text", "title", "uri", "metadata", "heading", "source", "digest", "vector"},
     "merge": {"keyword"},
-    "_log_emptied": {"text", "title", "metadata", "vector", "code", "keyword"},
+    "_empty_log": {"text", "title", "metadata", "vector", "code", "keyword"},
 }
 
 
@@ -189,7 +188,7 @@ def test_the_look_through_the_files_finds_what_a_step_left_out_leaves(opened, mo
     opened.put([planted.version(id_) for id_ in ids], embedding=WIDE)
     monkeypatch.setattr(purge, "erasing", lambda _: nullcontext())
     # Each omission claims that it has done its work, so that only the bytes can tell.
-    monkeypatch.setattr(purge, step, lambda *_: step == "_log_emptied" or "")
+    monkeypatch.setattr(purge, step, lambda *_: step == "_empty_log" or "")
     purged = opened.purge(ids[::2])  # beside others, whose pages stay
     assert purged.clean is False
     assert purged.remedy
@@ -206,7 +205,7 @@ def test_a_residue_is_told_by_its_place(path, opened, monkeypatch):
     opened.put([planted.version(id_) for id_ in ids], embedding=WIDE)
     title = opened.get(ids[0]).document.title
     monkeypatch.setattr(purge, "erasing", lambda _: nullcontext())
-    monkeypatch.setattr(purge, "_written_anew", lambda *_: "")
+    monkeypatch.setattr(purge, "_rewrite", lambda *_: "")
     purged = opened.purge(ids[:1])
     places = [each.offset for each in purged.residues if each.what == "title" and each.file == str(path)]
     data = path.read_bytes()

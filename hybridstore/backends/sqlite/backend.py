@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from hybridstore.backends.protocols import Backend
 from hybridstore.backends.resident.resident_cache import ResidentCache
 from hybridstore.backends.sqlite import (
-    document_reads,
     document_rows,
     document_writes,
     generations,
@@ -23,6 +22,7 @@ from hybridstore.backends.sqlite import (
     keyword_index,
     sample,
     searching,
+    store_state,
     vector_tables,
 )
 from hybridstore.backends.sqlite.change_log import Log
@@ -30,8 +30,7 @@ from hybridstore.backends.sqlite.connection import Connections, value
 from hybridstore.backends.sqlite.learning import SQLiteLearning
 from hybridstore.backends.sqlite.loader import SQLiteLoader
 from hybridstore.backends.sqlite.migrations import prepare
-from hybridstore.backends.sqlite.purging import Purging
-from hybridstore.backends.sqlite.stats import stats
+from hybridstore.backends.sqlite.purge import Purging
 from hybridstore.backends.sqlite.where_sql import compile_where, restricted
 from hybridstore.backends.values import (
     Calibration,
@@ -117,7 +116,7 @@ class SQLiteBackend(Backend):
 
     def state(self) -> SearchState:
         with self._connections.reading() as connection:
-            return searching.state(connection, self._learning)
+            return store_state.state(connection, self._learning)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -209,18 +208,18 @@ class SQLiteBackend(Backend):
 
     def chunk_vectors(self, document_id: str) -> dict[bytes, NDArray[np.float32]]:
         with self._connections.reading() as connection:
-            return document_reads.chunk_vectors(connection, document_id)
+            return document_rows.chunk_vectors(connection, document_id)
 
     def vectors(self, chunks: Sequence[int]) -> NDArray[np.float32]:
         with self._connections.reading() as connection:
-            return document_reads.vectors(connection, chunks)
+            return document_rows.vectors(connection, chunks)
 
     def get(self, document_id: str) -> StoredDocument:
         with self._connections.reading() as connection:
-            return document_reads.get(connection, document_id)
+            return document_rows.get(connection, document_id)
 
     def scan(self, where: Filter | None = None, *, vectors: bool = False) -> Iterator[StoredDocument]:
-        return document_reads.scan(self._connections, where, vectors=vectors)
+        return document_rows.scan(self._connections, where, vectors=vectors)
 
     def ids(self, where: Filter | None = None) -> list[str]:
         condition, bindings = ("true", []) if where is None else compile_where(where)
@@ -233,7 +232,7 @@ class SQLiteBackend(Backend):
 
     def stats(self) -> Stats:
         with self._connections.reading() as connection:
-            return stats(connection, self._path)
+            return store_state.stats(connection, self._path)
 
     def sources(self) -> dict[str, Source]:
         with self._connections.reading() as connection:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
 import apsw
+import numpy as np
+from numpy.typing import NDArray
 
-from hybridstore.backends.sqlite.connection import rows, value
-from hybridstore.backends.values import Entry, Passage
+from hybridstore.backends.sqlite import vector_tables
+from hybridstore.backends.sqlite.connection import Connections, rows, value
+from hybridstore.backends.sqlite.where_sql import compile_where
+from hybridstore.backends.values import Entry, Passage, StoredDocument
+from hybridstore.errors import NotFound
+from hybridstore.filters import Filter
 from hybridstore.records import Chunk, Document, Source
 
 _IDS_AT_ONCE = 500  # ids bound to one statement
+_SCANNED_AT_ONCE = 200  # documents a scan holds in memory
 
 
 def next_chunk(connection: apsw.Connection) -> int:
@@ -194,6 +201,53 @@ def of_source(connection: apsw.Connection, key: str) -> dict[str, int]:
     return dict(rows(connection, "SELECT id, document FROM documents WHERE source = ?", (key,)))
 
 
-def meta(connection: apsw.Connection) -> Mapping[str, object]:
-    """Give the file's own facts."""
-    return dict(rows(connection, "SELECT key, value FROM meta"))
+def get(connection: apsw.Connection, document_id: str) -> StoredDocument:
+    """Give a document without its vectors; raises NotFound."""
+    found = known(connection, [document_id]).get(document_id)
+    if found is None:
+        raise NotFound(document_id)
+    return _read(connection, found[0], vectors=False)
+
+
+def scan(connections: Connections, where: Filter | None, *, vectors: bool) -> Iterator[StoredDocument]:
+    """Give the documents that pass the filter in the order they were first added, each page from one snapshot."""
+    condition, bindings = ("true", []) if where is None else compile_where(where)
+    last = 0
+    while True:
+        with connections.reading() as connection:
+            paged = f"document > ? AND ({condition})"
+            found = document_rows(connection, paged, (last, *bindings), _SCANNED_AT_ONCE)
+            page = [_read(connection, row, vectors=vectors) for row in found]
+        yield from page
+        if len(found) < _SCANNED_AT_ONCE:
+            return
+        last = found[-1]
+
+
+def _read(connection: apsw.Connection, row: int, *, vectors: bool) -> StoredDocument:
+    stored = read(connection, row)
+    active = vector_tables.by_state(connection, "active") if vectors else None
+    if active is None:
+        return StoredDocument(*stored)
+    ids = chunk_ids(connection, row)
+    chunks, found = vector_tables.fetch(connection, active[0], active[1].dim, ids)
+    complete = len(chunks) == len(ids)
+    return StoredDocument(*stored, vectors=found[np.searchsorted(chunks, ids)] if complete else None)
+
+
+def chunk_vectors(connection: apsw.Connection, document_id: str) -> dict[bytes, NDArray[np.float32]]:
+    """Give the vectors of a document's chunks by the digests of what was embedded; {} where there are none."""
+    found = known(connection, [document_id]).get(document_id)
+    active = vector_tables.by_state(connection, "active")
+    if found is None or active is None:
+        return {}
+    digests = dict(rows(connection, "SELECT chunk, digest FROM chunks WHERE document = ?", (found[0],)))
+    chunks, vectors = vector_tables.fetch(connection, active[0], active[1].dim, list(digests))
+    return {digests[int(chunk)]: row for chunk, row in zip(chunks, vectors, strict=True)}
+
+
+def vectors(connection: apsw.Connection, chunks: Sequence[int]) -> NDArray[np.float32]:
+    """Give the vectors of chunks (n, dim) in the order asked for; zeros where there is none, dim 0 without any."""
+    if (active := vector_tables.by_state(connection, "active")) is None:
+        return np.zeros((len(chunks), 0), np.float32)
+    return vector_tables.in_order(connection, active[0], active[1].dim, chunks)

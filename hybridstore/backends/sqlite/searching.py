@@ -11,35 +11,13 @@ from numpy.typing import NDArray
 
 from hybridstore.backends.resident import scoring
 from hybridstore.backends.resident.resident_cache import ResidentCache
-from hybridstore.backends.sqlite import document_rows, keyword_index, sample, vector_tables
-from hybridstore.backends.sqlite.connection import rows
-from hybridstore.backends.sqlite.learning import SQLiteLearning
+from hybridstore.backends.sqlite import document_rows, keyword_index, vector_tables
 from hybridstore.backends.sqlite.loader import SQLiteLoader
 from hybridstore.backends.sqlite.where_sql import restricted
-from hybridstore.backends.values import Embedding, Restriction, SearchState
+from hybridstore.backends.values import Restriction
 from hybridstore.codecs import int8
 from hybridstore.errors import InputError
 from hybridstore.records import KeywordQuery, Ranking, Term
-
-# One statement: six would take 45 µs of every search, this takes 15.
-_STATE = """
-    SELECT (SELECT value FROM meta WHERE key = 'revision'), (SELECT value FROM meta WHERE key = 'background'),
-           (SELECT block FROM keywords_data WHERE id = 1), fingerprint, embeddings.reference, dim, model, previous
-    FROM (SELECT 1) LEFT JOIN embeddings ON embeddings.state = 'active' LEFT JOIN models ON models.state = 'active'
-"""
-
-
-def state(connection: apsw.Connection, learning: SQLiteLearning) -> SearchState:
-    """Read what every search needs first; see the protocol."""
-    ((revision, calibration, record, fingerprint, reference, dim, model, previous),) = rows(connection, _STATE)
-    embedding = None if fingerprint is None else Embedding(fingerprint, reference, dim)
-    return SearchState(
-        chunks=keyword_index.count_in(record),
-        embedding=embedding,
-        calibration=sample.applicable(calibration, embedding),
-        model=None if model is None else learning.known(connection, model, previous),
-        revision=revision,
-    )
 
 
 def match(

@@ -1,8 +1,8 @@
-"""Many byte strings looked for at once in as many bytes as there are: in time that grows with the bytes alone.
+"""Search for many byte strings at once, in time that grows with the bytes searched alone.
 
-Longer ones are looked for as windows of twelve bytes, at many places of them, since SQLite spreads a long row over
-pages and a page may be written over in part. A window is told by a hash of 64 bits, after a table of bits has sorted
-out nearly all places: half a million needles in a gigabyte meet a hash that is none of theirs once in 30,000 times.
+Longer strings are searched for as windows of twelve bytes, at many places of them, since SQLite spreads a long row over
+pages and a page may be partly overwritten. A window is recognised by a hash of 64 bits, after a table of bits has
+excluded nearly all places: half a million needles in a gigabyte meet a wrong hash once in 30,000 times.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Places = NDArray[np.intp]
 
 WINDOW = 12  # bytes; by chance alone, no file is long enough to hold a given one
 SHORTEST = 6  # bytes: vectors and codes are so many random bytes that shorter strings occur by chance
-_PLAIN = 4  # fewer different bytes in a window, as in a line of dashes or in zeros, tell nothing apart
+_PLAIN = 4  # fewer different bytes in a window, as in a line of dashes or in zeros, prove nothing
 _STEP = 16  # bytes between two windows of a text without spaces
 _PIECES = 8  # windows of one vector or code
-_MOST = 500_000  # windows looked for; of more, evenly spread ones are
+_MOST = 500_000  # windows searched for; of more, evenly spread ones
 _HEAD, _TAIL = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)  # odd, their bits evenly mixed
-_AT_ONCE = 2**16  # places looked at together: all of it stays in the processor's cache
+_AT_ONCE = 2**16  # places examined together: all of it stays in the processor's cache
 _WORD = np.zeros(256, np.bool_)
 _WORD[128:] = True  # all of UTF-8 beyond ASCII
 _WORD[np.frombuffer(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_", np.uint8)] = True
@@ -32,9 +32,9 @@ _WORD[np.frombuffer(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 
 @dataclass(frozen=True, slots=True)
 class Needles:
-    """What is looked for: `hashes` (n,) of windows, ascending, and `short` strings; `kinds` (n + short) says of what.
+    """What is searched for: `hashes` (n,) of windows, ascending, and `short` strings; `kinds` (n + short) of each.
 
-    `plain` counts what is not looked for, since it is too short, or the same few bytes again and again.
+    `plain` counts what is not searched for, since it is too short, or has too few different bytes.
     """
 
     hashes: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
@@ -53,7 +53,7 @@ class Needles:
         return _made(dict(windows), short, self.plain + other.plain)
 
     def take(self, numbers: Iterable[int]) -> Needles:
-        """Give some of them."""
+        """Return some of them, by their numbers."""
         here, windows = sorted(set(numbers)), len(self.hashes)
         return Needles(
             self.hashes[[n for n in here if n < windows]],
@@ -62,31 +62,31 @@ class Needles:
         )
 
     def finder(self) -> Finder:
-        """Get ready to look for them."""
+        """Return what finds them in bytes."""
         return Finder(self)
 
 
 def _made(windows: Mapping[int, str], short: Mapping[bytes, str], plain: int) -> Needles:
     hashes = np.array(sorted(windows), np.uint64)
-    kinds = [windows[each] for each in hashes.tolist()]
+    kinds = [windows[value] for value in hashes.tolist()]
     return Needles(hashes, tuple(short), (*kinds, *short.values()), plain)
 
 
 class Finder:
-    """Looks for needles in bytes."""
+    """Finds needles in bytes."""
 
     def __init__(self, needles: Needles) -> None:
         self._hashes = needles.hashes
-        self._windows = _Sieve(needles.hashes)
+        self._windows = _HashFilter(needles.hashes)
         self._short = {value: number for number, value in enumerate(needles.short, start=len(needles.hashes))}
         self._lengths: dict[bytes, set[int]] = defaultdict(set)  # by how they begin: many ids begin alike
         for value in needles.short:
             self._lengths[value[:SHORTEST]].add(len(value))
         beginnings = np.frombuffer(b"".join(begin.ljust(8, b"\0") for begin in self._lengths), "<u8")
-        self._beginnings = _Sieve((beginnings * _HEAD).astype(np.uint64, copy=False))
+        self._beginnings = _HashFilter((beginnings * _HEAD).astype(np.uint64, copy=False))
 
     def find(self, data: bytes) -> tuple[list[int], list[int]]:
-        """Give the places where needles begin, and the needles' numbers."""
+        """Return the places where needles begin, and the needles' numbers."""
         places: list[int] = []
         numbers: list[int] = []
         for first in range(0, len(data), _AT_ONCE):
@@ -110,17 +110,17 @@ class Finder:
         return places, numbers
 
     def _begun(self, data: bytes) -> list[int]:
-        """Give the places where the first bytes of a short needle may stand."""
+        """Return the places where a short needle may begin."""
         padded = data + bytes(8 - SHORTEST)
         words: NDArray[np.uint64] = np.ndarray((max(len(padded) - 7, 0),), "<u8", padded, 0, (1,))
         begun: list[int] = self._beginnings.pass_((words & np.uint64(2 ** (8 * SHORTEST) - 1)) * _HEAD).tolist()
         return begun
 
 
-class _Sieve:
-    """Lets through the places whose hash may be one of these: of the others, one in 16 or fewer passes too.
+class _HashFilter:
+    """Passes the places whose hash may be one of these: of the others, one in 16 or fewer passes too.
 
-    A larger table would let fewer pass, and no longer stand in the cache: 2.7 ms a megabyte are 8 with one of 16 MiB.
+    A larger table would pass fewer, and no longer fit the cache: 2.7 ms a megabyte are 8 with a table of 16 MiB.
     """
 
     def __init__(self, hashes: NDArray[np.uint64]) -> None:
@@ -135,7 +135,7 @@ class _Sieve:
 
 
 def hashed(data: Bytes) -> NDArray[np.uint64]:
-    """Give the hash of the window at each place of (n,) bytes: (n - 11,)."""
+    """Return the hash of the window at each place of (n,) bytes: (n - 11,)."""
     count = max(len(data) - WINDOW + 1, 0)
     return _mixed(*(np.ndarray((count,), "<u8", data, offset, (1,)) for offset in (0, WINDOW - 8)))
 
@@ -145,8 +145,8 @@ def _mixed(head: NDArray[np.uint64], tail: NDArray[np.uint64]) -> NDArray[np.uin
     return (head * _HEAD + tail * _TAIL).astype(np.uint64, copy=False)
 
 
-class Gathering:
-    """Takes what is to be looked for, piece by piece, and makes needles of it."""
+class NeedleBuilder:
+    """Collects what is to be searched for, piece by piece, and makes needles of it."""
 
     def __init__(self) -> None:
         self._windows: list[tuple[NDArray[np.uint64], str]] = []
@@ -154,7 +154,7 @@ class Gathering:
         self._plain = 0
 
     def text(self, kind: str, text: str) -> None:
-        """Take a text: its windows at the beginning of every word, its last one; or all of it where it is shorter."""
+        """Add a text: the windows at the beginning of every word and the last one, or all of it where it is shorter."""
         data = np.frombuffer(text.encode(), np.uint8)
         if len(data) < WINDOW:
             self._whole(kind, text.encode())
@@ -166,7 +166,7 @@ class Gathering:
         self._take(kind, data, at[at <= last])
 
     def word(self, word: str) -> None:
-        """Take a word of the keyword index, if it is long enough, and its end: its beginning may not stand there."""
+        """Add a word of the keyword index, if it is long enough, and its end: the index may lack its beginning."""
         data = word.encode()
         if len(data) >= SHORTEST:
             self.text("keyword", word)
@@ -180,7 +180,7 @@ class Gathering:
             self._plain += 1
 
     def rows(self, kind: str, rows: Bytes) -> None:
-        """Take vectors, codes or digests as bytes (n, width): some windows of each."""
+        """Add vectors, codes or digests as bytes (n, width): some windows of each."""
         width = rows.shape[1]
         if width < WINDOW:
             for row in rows:
@@ -193,14 +193,14 @@ class Gathering:
     def _take(self, kind: str, data: Bytes, at: Places) -> None:
         windows = np.lib.stride_tricks.sliding_window_view(data, WINDOW)[at]
         ordered = np.sort(windows, axis=1)
-        telling = (ordered[:, 1:] != ordered[:, :-1]).sum(axis=1) + 1 >= _PLAIN
-        self._plain += len(at) - int(telling.sum())
-        words = (windows[telling, first : first + 8] for first in (0, WINDOW - 8))
+        distinct = (ordered[:, 1:] != ordered[:, :-1]).sum(axis=1) + 1 >= _PLAIN
+        self._plain += len(at) - int(distinct.sum())
+        words = (windows[distinct, first : first + 8] for first in (0, WINDOW - 8))
         self._windows.append((_mixed(*(np.ascontiguousarray(word).view("<u8").ravel() for word in words)), kind))
 
-    def needles(self) -> Needles:
-        """Give what was taken, each once, and of too many windows an even share."""
+    def build(self) -> Needles:
+        """Return the needles: each once, and of too many windows an even share."""
         total = sum(len(hashes) for hashes, _ in self._windows)
         every = -(-total // _MOST)
-        windows = {each: kind for hashes, kind in self._windows for each in hashes[:: max(every, 1)].tolist()}
+        windows = {value: kind for hashes, kind in self._windows for value in hashes[:: max(every, 1)].tolist()}
         return _made(windows, self._short, self._plain)

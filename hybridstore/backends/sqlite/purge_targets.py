@@ -1,4 +1,4 @@
-"""What a store holds of documents, gathered before they go; and what all others hold, where it may stand as well."""
+"""What a purge has to search for: the content of documents before they are removed, and of those that remain."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import numpy as np
 
 from hybridstore.backends.keyword_scoring import index_columns
 from hybridstore.backends.sqlite import document_rows, keyword_index
+from hybridstore.backends.sqlite.byte_search import NeedleBuilder, Needles
 from hybridstore.backends.sqlite.connection import rows, value
-from hybridstore.backends.sqlite.purging.byte_search import Gathering, Needles
 from hybridstore.text.analysis import Analyser
 
 _AMONG = "IN (SELECT value FROM json_each(?))"
-_AT_ONCE = 2**22  # bytes given together
+_AT_ONCE = 2**22  # bytes yielded together
 _HEADER = b"SQLite format 3\0"  # begins every file
-# What may hold words of a document that goes, and is not of it. Columns stand as they do in a row, so that what two of
-# them make up together, side by side, is known too. People's questions are not among it: those go with the document.
+# What may hold words of a purged document and remains. Columns come in the order of their rows, so that a needle across
+# two of them is known too. Stored queries are not included: they are removed with the document.
 _TEXTS = (
     "SELECT id, title, uri, format, source, changed, digest, metadata, text FROM documents",
     "SELECT heading, digest FROM chunks",
@@ -39,39 +39,39 @@ _TEXTS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Holdings:
-    """What was sought for: the needles, and the words of the keyword index that only these documents held."""
+class Targets:
+    """What to search for: the needles, and the words of the keyword index that only the purged documents contained."""
 
     needles: Needles = field(default_factory=Needles)
     words: frozenset[str] = frozenset()
 
-    def __add__(self, other: Holdings) -> Holdings:
-        return Holdings(self.needles + other.needles, self.words | other.words)
+    def __add__(self, other: Targets) -> Targets:
+        return Targets(self.needles + other.needles, self.words | other.words)
 
 
-class Held:
-    """What documents hold, read while they are there; `gone` tells it once they are not."""
+class DocumentContent:
+    """The content of documents, read before they are removed; `removed` returns it afterwards."""
 
     def __init__(
-        self, connection: apsw.Connection, analyser: Analyser, ids: Iterable[str], found: Sequence[int]
+        self, connection: apsw.Connection, analyser: Analyser, ids: Iterable[str], documents: Sequence[int]
     ) -> None:
-        self._gathering = Gathering()
+        self._needles = NeedleBuilder()
         self._words: set[str] = set()
         for id_ in ids:
-            self._gathering.text("id", id_)
+            self._needles.text("id", id_)
         self._sources: set[str] = set()
         chunks: list[int] = []
-        for row in found:
+        for row in documents:
             chunks += document_rows.chunk_ids(connection, row)
             self._read(connection, row)
         for passage in document_rows.passages(connection, chunks):
             for column in index_columns(analyser, passage.title, passage.heading, passage.text):
                 self._words.update(column.split())
         named = json.dumps(chunks)
-        found_ = rows(connection, f"SELECT heading, digest FROM chunks WHERE chunk {_AMONG}", (named,))
-        for heading in {heading for heading, _ in found_}:
-            self._gathering.text("heading", heading)
-        self._blobs("digest", [digest for _, digest in found_])
+        chunk_rows = rows(connection, f"SELECT heading, digest FROM chunks WHERE chunk {_AMONG}", (named,))
+        for heading in {heading for heading, _ in chunk_rows}:
+            self._needles.text("heading", heading)
+        self._blobs("digest", [digest for _, digest in chunk_rows])
         for number, _ in rows(connection, "SELECT embedding, dim FROM embeddings"):
             for kind, sql in (
                 ("vector", f"SELECT vector FROM vectors_{number} WHERE chunk {_AMONG}"),
@@ -82,12 +82,12 @@ class Held:
     def _read(self, connection: apsw.Connection, row: int) -> None:
         sql = "SELECT id, title, uri, metadata, text, digest, source FROM documents WHERE document = ?"
         id_, title, uri, metadata, text, digest, source = rows(connection, sql, (row,))[0]
-        for kind, each in (("id", id_), ("title", title), ("uri", uri), ("text", text)):
-            self._gathering.text(kind, each)
+        for kind, content in (("id", id_), ("title", title), ("uri", uri), ("text", text)):
+            self._needles.text(kind, content)
         if metadata != "{}":
-            self._gathering.text("metadata", metadata)
+            self._needles.text("metadata", metadata)
             for leaf in _leaves(json.loads(metadata)):
-                self._gathering.text("metadata", leaf)
+                self._needles.text("metadata", leaf)
         self._blobs("digest", [digest])
         if source is not None:
             self._sources.add(source)
@@ -95,27 +95,27 @@ class Held:
     def _blobs(self, kind: str, blobs: Sequence[bytes]) -> None:
         for width in {len(blob) for blob in blobs if blob}:
             some = b"".join(blob for blob in blobs if len(blob) == width)
-            self._gathering.rows(kind, np.frombuffer(some, np.uint8).reshape(-1, width))
+            self._needles.rows(kind, np.frombuffer(some, np.uint8).reshape(-1, width))
 
-    def gone(self, connection: apsw.Connection) -> Holdings:
-        """Say what is to be nowhere any more, now that they are gone: words and sources that others have may stay."""
+    def removed(self, connection: apsw.Connection) -> Targets:
+        """Return what must not be left, now that they are removed; words and sources of other documents may stay."""
         words = {word for word in self._words if not keyword_index.frequency(connection, word)}
         for word in words:
-            self._gathering.word(word)
+            self._needles.word(word)
         for source in self._sources:
             if value(connection, "SELECT 1 FROM documents WHERE source = ? LIMIT 1", (source,)) is None:
-                self._gathering.text("source", source)
-        return Holdings(self._gathering.needles(), frozenset(words))
+                self._needles.text("source", source)
+        return Targets(self._needles.build(), frozenset(words))
 
 
 def _leaves(metadata: Any) -> Iterator[str]:
     if isinstance(metadata, dict):
-        for key, each in metadata.items():
+        for key, member in metadata.items():
             yield key
-            yield from _leaves(each)
+            yield from _leaves(member)
     elif isinstance(metadata, list):
-        for each in metadata:
-            yield from _leaves(each)
+        for member in metadata:
+            yield from _leaves(member)
     elif isinstance(metadata, str):
         yield metadata
     elif metadata is not None and not isinstance(metadata, bool):
@@ -123,20 +123,20 @@ def _leaves(metadata: Any) -> Iterator[str]:
 
 
 def remaining(connection: apsw.Connection, *, vectors: bool) -> Iterator[bytes]:
-    """Give all that the documents hold that are there, as bytes, some megabytes at a time; `vectors` too if wanted."""
+    """Yield all content of the documents that remain, some megabytes at a time; with `vectors`, those as well."""
     statements = list(_TEXTS)
     for (number,) in rows(connection, "SELECT embedding FROM embeddings"):
         statements.append(f"SELECT key, value FROM codes_{number}_info")
         if vectors:
             statements += [f"SELECT vector FROM vectors_{number}", f"SELECT code FROM codes_{number}"]
-    together = bytearray(_HEADER)
+    block = bytearray(_HEADER)
     for sql in statements:
         for row in connection.execute(sql):
-            together += b"".join(map(_bytes, row)) + b"\0"
-            if len(together) > _AT_ONCE:
-                yield bytes(together)
-                together.clear()
-    yield bytes(together)
+            block += b"".join(map(_bytes, row)) + b"\0"
+            if len(block) > _AT_ONCE:
+                yield bytes(block)
+                block.clear()
+    yield bytes(block)
 
 
 def _bytes(column: object) -> bytes:

@@ -1,0 +1,55 @@
+"""What a file holds as a whole: the state that every search reads, and the statistics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apsw
+
+from hybridstore.backends.sqlite import keyword_index, sample, vector_tables
+from hybridstore.backends.sqlite.connection import rows, value
+from hybridstore.backends.sqlite.learning import SQLiteLearning, model_rows, triple_rows
+from hybridstore.backends.values import Embedding, SearchState, Stats
+
+# One statement: six would take 45 µs of every search, this takes 15.
+_STATE = """
+    SELECT (SELECT value FROM meta WHERE key = 'revision'), (SELECT value FROM meta WHERE key = 'background'),
+           (SELECT block FROM keywords_data WHERE id = 1), fingerprint, embeddings.reference, dim, model, previous
+    FROM (SELECT 1) LEFT JOIN embeddings ON embeddings.state = 'active' LEFT JOIN models ON models.state = 'active'
+"""
+
+
+def state(connection: apsw.Connection, learning: SQLiteLearning) -> SearchState:
+    """Read what every search needs first; see the protocol."""
+    ((revision, calibration, record, fingerprint, reference, dim, model, previous),) = rows(connection, _STATE)
+    embedding = None if fingerprint is None else Embedding(fingerprint, reference, dim)
+    return SearchState(
+        chunks=keyword_index.count_in(record),
+        embedding=embedding,
+        calibration=sample.applicable(calibration, embedding),
+        model=None if model is None else learning.known(connection, model, previous),
+        revision=revision,
+    )
+
+
+def stats(connection: apsw.Connection, path: str) -> Stats:
+    """Return what the file holds; the size of the file at `path` includes the write-ahead log."""
+    active, embeddings = vector_tables.by_state(connection, "active"), vector_tables.embeddings(connection)
+    model = model_rows.active(connection)
+    facts = dict(rows(connection, "SELECT key, value FROM meta"))
+    return Stats(
+        documents=value(connection, "SELECT count(*) FROM documents"),
+        chunks=value(connection, "SELECT count(*) FROM chunks"),
+        vectors=value(connection, f"SELECT count(*) FROM vectors_{active[0]}") if active else 0,
+        sources=value(connection, "SELECT count(*) FROM sources"),
+        revision=int(str(facts["revision"])),
+        bytes=sum(file.stat().st_size for file in map(Path, (path, f"{path}-wal")) if file.exists()),
+        language=str(facts["language"]),
+        embedding=embeddings.active,
+        building=embeddings.building,
+        created=str(facts["created"]),
+        background=sample.read(connection),
+        kept=embeddings.kept,
+        model=model[0] if model else None,
+        triples=triple_rows.count(connection),
+    )
