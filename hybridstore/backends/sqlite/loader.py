@@ -10,13 +10,18 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.keyword_scoring import WEIGHTS
+from hybridstore.backends.keyword_scoring import COLUMNS, WEIGHTS
 from hybridstore.backends.resident.loader import Codes, FieldPath, FieldTexts, Ids, Postings
-from hybridstore.backends.sqlite import change_log, document_rows, fts5_doclists, keyword_index, vector_tables
+from hybridstore.backends.sqlite import change_log, document_rows, keyword_index, vector_tables
 from hybridstore.backends.sqlite.connection import rows, value
 from hybridstore.backends.sqlite.where_sql import path_of, restricted
 from hybridstore.backends.values import ChunkChange, Embedding, Passage, Restriction
 
+_FTS5_VERSION = 4  # of FTS5's own tables, as in `keywords_config`
+# A word's occurrences, as chunk · 4 + twice the column's weight - 1, in one text: five times as fast as a row each.
+_OCCURRENCES = f"""SELECT group_concat(doc * 4 + CASE col
+    {" ".join(f"WHEN '{column}' THEN {round(2 * weight) - 1}" for column, weight in zip(COLUMNS, WEIGHTS, strict=True))}
+    END, ' ') FROM temp.occurrences WHERE term = ?"""
 _PAGE = 4096  # rows that SQLite returns as one text a column: a row each would take twice as long
 
 
@@ -37,7 +42,8 @@ class SQLiteLoader:
     def lengths(self, limit: int) -> tuple[Ids, NDArray[np.float32]] | None:
         """Read FTS5's table of sizes; None also where the index is in a format that is not read here."""
         first, last, count = rows(self.connection, "SELECT min(id), max(id), count(*) FROM keywords_docsize")[0]
-        if count > limit or not fts5_doclists.readable(self.connection):
+        version = value(self.connection, "SELECT v FROM keywords_config WHERE k = 'version'")
+        if count > limit or version != _FTS5_VERSION:
             return None
         ordered = "FROM keywords_docsize ORDER BY id"
         if not count:
@@ -55,9 +61,10 @@ class SQLiteLoader:
         return [keyword_index.frequency(self.connection, word) for word in words]
 
     def postings(self, words: Sequence[str]) -> list[Postings]:
-        """Read FTS5's doclists."""
-        lists = fts5_doclists.read(self.connection, words)
-        return [postings for postings in lists if postings is not None]
+        """Read with fts5vocab, one row for each word."""
+        sql = "CREATE VIRTUAL TABLE IF NOT EXISTS temp.occurrences USING fts5vocab ('main', 'keywords', 'instance')"
+        self.connection.execute(sql, can_cache=False)  # a transaction that is rolled back takes the table with it
+        return [_weighted(value(self.connection, _OCCURRENCES, (word,))) for word in words]
 
     def passages(self, chunks: Sequence[int]) -> list[Passage]:
         """Read chunks and their documents."""
@@ -189,6 +196,18 @@ class SQLiteLoader:
 def _integers(lines: str) -> Ids:
     """Read integers, one a line."""
     return np.fromstring(lines, np.int64, sep="\n")
+
+
+def _weighted(occurrences: str | None) -> Postings:
+    """Add up the weights of each chunk's occurrences."""
+    numbers = np.fromstring(occurrences or "", np.int64, sep=" ")
+    if np.any(numbers[1:] >> 2 < numbers[:-1] >> 2):  # nothing promises the order that FTS5 has them in
+        numbers.sort()
+    chunks = numbers >> 2
+    firsts = np.flatnonzero(np.diff(chunks, prepend=-1))
+    halves = (numbers & 3) + 1
+    weighted = np.add.reduceat(halves, firsts) / 2 if len(firsts) else halves
+    return chunks[firsts], weighted.astype(np.float32)
 
 
 def _summed_sizes(sizes: bytes, count: int) -> NDArray[np.float32]:

@@ -24,7 +24,7 @@ from pathlib import Path
 import apsw
 import numpy as np
 
-from hybridstore.backends.sqlite import document_rows, document_writes, fts5_doclists, keyword_index
+from hybridstore.backends.sqlite import document_rows, document_writes, fts5_terms, keyword_index
 from hybridstore.backends.sqlite.byte_search import WINDOW, Needles
 from hybridstore.backends.sqlite.change_log import Log
 from hybridstore.backends.sqlite.connection import Connections, rows
@@ -189,7 +189,7 @@ def search(connection: apsw.Connection, path: str, targets: Targets) -> Findings
     by_kind = groupby(left, key=lambda place: place[:2])
     residues = [Residue(*place) for _, places_ in by_kind for place in islice(places_, _MOST)]
     words = {word.encode() for word in targets.words}
-    left_words = words.intersection(fts5_doclists.terms(connection)) if words else set()
+    left_words = words.intersection(fts5_terms.terms(connection)) if words else set()
     again = {word for word in left_words if keyword_index.frequency(connection, word.decode())}  # added since
     residues += [Residue(path, "keyword", None) for _ in sorted(left_words - again)[:_MOST]]
     return Findings(tuple(files), tuple(residues), len(allowed) + len(again))

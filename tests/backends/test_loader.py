@@ -1,4 +1,4 @@
-"""What is read from FTS5's pages directly is what FTS5 itself says."""
+"""What SQLite's loader reads of the keyword index is what was written, row by row."""
 
 import random
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from made import entry
 
 from hybridstore.backends.keyword_scoring import COLUMNS, WEIGHTS
-from hybridstore.backends.sqlite import SQLiteBackend, fts5_decoding, fts5_doclists
+from hybridstore.backends.sqlite import SQLiteBackend, fts5_terms
 from hybridstore.backends.sqlite.loader import SQLiteLoader
 from hybridstore.backends.sqlite.schema import TABLES
 
@@ -37,7 +37,10 @@ def expected(connection, token):
 
 
 def assert_as_fts5(connection, tokens):
-    for token, (ids, weighted) in zip(tokens, fts5_doclists.read(connection, tokens), strict=True):
+    loader = SQLiteLoader(connection)
+    frequencies = loader.frequencies(tokens)
+    for token, df, (ids, weighted) in zip(tokens, frequencies, loader.postings(tokens), strict=True):
+        assert len(ids) == df
         assert dict(zip(ids.tolist(), weighted.tolist(), strict=True)) == expected(connection, token), token
         assert ids.tolist() == sorted(ids.tolist())
 
@@ -52,9 +55,7 @@ def passage(rng, words):
 
 
 @pytest.mark.parametrize("gap", [1, 1000, 2**40], ids=["close rows", "rows apart", "rows far apart"])
-@pytest.mark.parametrize("at_once", [fts5_decoding._AT_ONCE, 10_000, 1], ids=["together", "some pages", "page by page"])
-def test_lists_over_many_pages_and_segments_are_read_whole(gap, at_once, monkeypatch):
-    monkeypatch.setattr(fts5_decoding, "_AT_ONCE", at_once)
+def test_lists_over_many_pages_and_segments_are_read_whole(gap):
     rng, connection = random.Random(gap), index()
     words = ["a", "ab", "abc", "b" * 90, "日本", "é", *(f"w{n}" for n in range(400))]
     row = 1
@@ -64,10 +65,8 @@ def test_lists_over_many_pages_and_segments_are_read_whole(gap, at_once, monkeyp
             rows.append((row, *passage(rng, words)))
             row += rng.randint(1, gap)
         write(connection, rows)
-    assert len(fts5_doclists.segments(connection)) > 1
     assert_as_fts5(connection, [*words, "nowhere", "", "abd", "zzz"])
     connection.execute("INSERT INTO keywords (keywords) VALUES ('optimize')")
-    assert len(fts5_doclists.segments(connection)) == 1
     assert_as_fts5(connection, [*words, "nowhere"])
 
 
@@ -104,25 +103,13 @@ def test_any_rows_are_read_as_written(rows):
     assert_as_fts5(connection, ["a", "b", "ab", "é", "日本", "c"])
 
 
-def test_a_list_longer_than_asked_for_is_left_out():
+def test_the_table_of_occurrences_is_made_again_after_a_rollback():
     connection = index()
-    write(connection, [(n, "", "", "long" + (" short" if n == 7 else ""), "") for n in range(1, 500)])
-    long, short, nowhere = fts5_doclists.read(connection, ["long", "short", "nowhere"], 100)
-    assert long is None
-    assert short[0].tolist() == [7]
-    assert nowhere[0].tolist() == []
-
-
-def test_a_page_that_makes_no_sense_is_an_error():
-    connection = index()
-    write(connection, [(n, "", "", "word " * 20, "") for n in range(1, 3000)])
-    (segment,) = fts5_doclists.segments(connection)
-    page = (segment.number << 37) | 3
-    ((block,),) = connection.execute("SELECT block FROM keywords_data WHERE id = ?", (page,)).fetchall()
-    damaged = block[:-7]
-    connection.execute("UPDATE keywords_data SET block = ? WHERE id = ?", (damaged, page))
-    with pytest.raises(apsw.CorruptError):
-        fts5_doclists.read(connection, ["word"])
+    write(connection, [(1, "word", "", "word", "")])
+    for _ in range(2):
+        connection.execute("BEGIN")
+        assert SQLiteLoader(connection).postings(["word"])[0][1].tolist() == [2.5]
+        connection.execute("ROLLBACK")
 
 
 def test_an_index_in_another_format_is_left_to_fts5(tmp_path):
@@ -147,11 +134,11 @@ def test_all_terms_are_read_those_of_deleted_rows_too():
     def known():
         return {term.encode() for (term,) in connection.execute("SELECT term FROM vocabulary")}
 
-    terms = list(fts5_doclists.terms(connection))
+    terms = list(fts5_terms.terms(connection))
     assert set(terms) == known() >= {b"gone", b"w1"}
     connection.execute("DELETE FROM keywords WHERE rowid = 5000")
-    assert b"gone" in set(fts5_doclists.terms(connection)) >= known()
+    assert b"gone" in set(fts5_terms.terms(connection)) >= known()
     connection.execute("INSERT INTO keywords (keywords) VALUES ('optimize')")
-    terms = list(fts5_doclists.terms(connection))
+    terms = list(fts5_terms.terms(connection))
     assert (set(terms), len(terms)) == (known(), len(set(terms)))
     assert b"gone" not in terms
