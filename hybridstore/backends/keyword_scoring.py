@@ -1,11 +1,15 @@
-"""What keyword scores are made of in every backend: the columns of a chunk, their weights, and BM25's constants."""
+"""What keyword scores are made of in every backend: a chunk's columns, weights, BM25's constants, the terms used."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
 
+from hybridstore.records import Ranking, Term
 from hybridstore.text.analysis import Analyser
+from hybridstore.text.expressions import AllOf, Expression, passes_empty
 
 K1, B = 1.2, 0.75  # of BM25; FTS5's own, which cannot be set
 # BM25 weights of title, heading, body, compounds: 1.5 for titles gained .002 to .007 nDCG@10 on collections that have
@@ -13,6 +17,9 @@ K1, B = 1.2, 0.75  # of BM25; FTS5's own, which cannot be set
 COLUMNS = ("title", "heading", "body", "compounds")
 WEIGHTS = (1.5, 1.0, 1.0, 0.5)
 LEAST_IDF = 1e-6  # of a term in more than half of the chunks
+_SMALL = 1_000  # chunks; in a smaller store all terms are read, as FTS5 would
+# Rows read for a query, rarest terms first; at 50,000 chunks a question of 200 words comes to as many.
+BUDGET = 500_000
 
 
 def idf(chunks: int, frequency: int) -> float:
@@ -32,10 +39,43 @@ def index_columns(analyser: Analyser, title: str, heading: str, text: str) -> tu
 
 def weighted_frequencies(analyser: Analyser, title: str, heading: str, text: str) -> tuple[int, dict[str, float]]:
     """Return a chunk's length in tokens, and each token's occurrences weighted by column."""
-    length, weighted = 0, defaultdict[str, float](float)
-    for weight, column in zip(WEIGHTS, index_columns(analyser, title, heading, text), strict=True):
-        tokens = column.split()
-        length += len(tokens)
-        for token in tokens:
+    return weigh([column.split() for column in index_columns(analyser, title, heading, text)])
+
+
+def weigh(columns: Sequence[Sequence[str]]) -> tuple[int, dict[str, float]]:
+    """Return the number of tokens in the columns, and each token's occurrences weighted by column."""
+    weighted = defaultdict[str, float](float)
+    for weight, column in zip(WEIGHTS, columns, strict=True):
+        for token in column:
             weighted[token] += weight
-    return length, weighted
+    return sum(map(len, columns)), weighted
+
+
+def affordable(terms: Sequence[Term], chunks: int, depth: int, budget: int = BUDGET) -> tuple[Term, ...]:
+    """Return the terms of a query of plain words, marked as used or not: which of them are worth reading.
+
+    Terms are read rarest first until they have `budget` rows, and beyond it while fewer than `depth` rows were read.
+    A token in more than half of the chunks has next to no weight, so in a store of any size it is only read where no
+    other token occurs at all.
+    """
+    common = {term.text for term in terms if term.document_frequency > chunks / 2 and chunks > _SMALL}
+    if not any(term.document_frequency for term in terms if term.text not in common):
+        common = set()
+    spent = 0
+    used = set()
+    for term in sorted(terms, key=lambda term: term.document_frequency):
+        price = term.document_frequency
+        if term.text not in common and (spent < depth or spent + price <= budget):
+            used.add(term.text)
+            spent += price
+    return tuple(term if term.text in used else replace(term, used=False) for term in terms)
+
+
+def missed(
+    ranking: Ranking, terms: Sequence[Term], depth: int, matching: tuple[Expression, ...], allowed: int | None
+) -> bool:
+    """Return whether a ranking may lack some of the `allowed` chunks, which match expressions by terms not used."""
+    if allowed is None or not matching or passes_empty(AllOf(matching)):
+        return False
+    unused = any(term.document_frequency and not term.used for term in terms)
+    return unused and len(ranking) < min(depth, allowed)

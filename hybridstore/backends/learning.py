@@ -6,13 +6,17 @@ removing a document removes what names it.
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from hybridstore.backends.values import Calibration
+from hybridstore.errors import InputError
 
 KINDS = ("adapter", "drift", "embedder")
+LEGS = ("keyword", "vector")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +97,35 @@ class Feedback:
     document_id: str
     used: bool
     when: str
+
+
+def storable(text: str) -> str:
+    """Return a query as it can be stored: half of a surrogate pair becomes a question mark."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def check_triples(triples: Sequence[Triple]) -> None:
+    """Raise InputError for a triple that cannot be stored."""
+    for triple in triples:
+        if not all(map(math.isfinite, (triple.score, *(negative.score for negative in triple.negatives)))):
+            raise InputError(f"the scores of the triple for {triple.query!r} must be numbers, not NaN or infinite")
+        for negative in triple.negatives:
+            if negative.leg not in LEGS:
+                raise InputError(f"a negative's leg is 'keyword' or 'vector', not {negative.leg!r}")
+
+
+def report_json(model: ModelVersion) -> str:
+    """Return the report of a proposed version as JSON; raises InputError for one that cannot be proposed."""
+    if model.kind not in KINDS:
+        raise InputError(f"a model's kind is one of {', '.join(KINDS)}, not {model.kind!r}")
+    if model.state not in {"candidate", "refused"}:
+        raise InputError(
+            f"a model is proposed as 'candidate' or 'refused', not {model.state!r}; promote() does the rest"
+        )
+    try:
+        return json.dumps(dict(model.report), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"a model's report must be JSON: {error}") from error
 
 
 class LearningBackend(Protocol):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from hybridstore.errors import InputError
 from hybridstore.records import Chunk, Document
 from hybridstore.text.expressions import Expression
 
@@ -124,6 +125,22 @@ class Entry:
     vectors: NDArray[np.float32] | None = None
     source: str | None = None
     replaces: bytes | Whatever | None = ANYTHING
+
+
+def check_not_removed(entries: Sequence[Entry], removing: Collection[str]) -> None:
+    """Raise InputError where an entry writes a document that is to be removed in the same step."""
+    if both := {entry.document.id for entry in entries} & set(removing):
+        raise InputError(f"the document {min(map(str, both))!r} is to be written and removed at once; do one of them")
+
+
+def check_vectors_fit(entries: Sequence[Entry], embedding: Embedding) -> None:
+    """Raise InputError unless each entry with vectors has one for each chunk, of the right length."""
+    for entry in entries:
+        if entry.vectors is not None and entry.vectors.shape != (len(entry.chunks), embedding.dim):
+            raise InputError(
+                f"the vectors of document {entry.document.id!r} have the shape {entry.vectors.shape}; for its "
+                f"chunks and {embedding.fingerprint} it must be ({len(entry.chunks)}, {embedding.dim})"
+            )
 
 
 @dataclass(frozen=True, slots=True)

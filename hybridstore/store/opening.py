@@ -1,12 +1,15 @@
-"""Opening a store's file, of which only this room knows that it is SQLite's."""
+"""Opening a store: which backend a location needs. No other room above the backends knows one by name."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from hybridstore.backends.protocols import Backend
 from hybridstore.embedders.protocol import Embedder
-from hybridstore.errors import InputError
+from hybridstore.errors import InputError, StoreRefused
 from hybridstore.store.store import Store
 
 
@@ -21,7 +24,7 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
     create: bool = True,
     log_queries: bool = False,
 ) -> Store:
-    """Open a store's file, making it if it is not there.
+    """Open a store: the file at a path, made if it is not there, or ":memory:", which goes when it is closed.
 
     `embedder` None is the file's own (all-MiniLM-L6-v2 in a new file); "none" is no embedder, for keyword search
     alone; else a name from the catalog, a folder, or any Embedder. `language` ("english" in a new file) decides
@@ -31,16 +34,41 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
     same. With `log_queries` the questions that are searched for are kept in the file, to learn from: see
     `Store.asked`. Nothing is loaded until it is needed.
 
-    Raises FileRefused for a file that is not ours or too new, EmbedderMismatch when the file was filled by
-    another embedder than the one named, InputError for a language that is not known or not the file's.
+    Raises FileRefused for a file that is not ours or too new, StoreRefused for `create=False` in memory, where nothing
+    is yet, EmbedderMismatch when the file was filled by another embedder than the one named, InputError for a language
+    that is not known or not the file's.
     """
-    from hybridstore.backends.sqlite import SQLiteBackend
-
     if not isinstance(memory, int) or memory < 0:
         raise InputError(f"memory is a whole number of MiB, not {memory!r}")
-    backend = SQLiteBackend(os.fspath(path), language=language, busy_timeout=busy_timeout, create=create, memory=memory)
+    location = os.fspath(path)
+    backend = _opener(location)(location, language=language, busy_timeout=busy_timeout, create=create, memory=memory)
     try:
         return Store(backend, embedder=embedder, threads=threads, log_queries=log_queries)
     except BaseException:
         backend.close()
         raise
+
+
+def _opener(location: str) -> Callable[..., Backend]:
+    """Return what opens a location: its scheme decides, and a path has none."""
+    scheme = location if location == ":memory:" else location.partition("://")[0] if "://" in location else ""
+    if scheme not in _OPENERS:
+        raise InputError(f"no store can be opened at {location!r}: give the path of a file, or ':memory:'")
+    return _OPENERS[scheme]
+
+
+def _open_file(path: str, **options: Any) -> Backend:
+    from hybridstore.backends.sqlite import SQLiteBackend
+
+    return SQLiteBackend(path, **options)
+
+
+def _open_in_memory(location: str, *, language: str | None, create: bool, **_: Any) -> Backend:
+    from hybridstore.backends.in_memory import MemoryBackend
+
+    if not create:
+        raise StoreRefused(location, "a store in memory is empty when it is opened; name a file")
+    return MemoryBackend(language=language)
+
+
+_OPENERS: dict[str, Callable[..., Backend]] = {"": _open_file, ":memory:": _open_in_memory}

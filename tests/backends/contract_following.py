@@ -66,7 +66,7 @@ class FollowingContract:
         for _ in range(60):
             walk.choices([put, remove, finish], weights=[6, 2, 1])[0]()
             if walk.random() < 0.3:  # whatever is kept in memory follows
-                assert set(found(backend, WORDS[0])) == {id_ for id_, text in texts.items() if WORDS[0] in text}
+                assert set(found(backend, WORDS[0])) <= {id_ for id_, text in texts.items() if WORDS[0] in text}
         assert {stored.document.id: stored.document.text for stored in backend.scan()} == texts
         for word in WORDS:
             assert set(found(backend, phrases=[word])) <= {id_ for id_, text in texts.items() if word in text}

@@ -70,7 +70,7 @@ class KeepingContract:
 
     def test_beginning_for_the_kept_embedder_takes_it_up_again(self, changed):
         changed.begin(EMBEDDING)
-        assert changed.embeddings() == Embeddings(building=EMBEDDING)
+        assert changed.embeddings() == Embeddings(active=OTHER, building=EMBEDDING)
         assert changed.pending_count() == 0
         assert changed.switch(keep=True) is True
         assert changed.embeddings() == Embeddings(EMBEDDING, kept=OTHER)
@@ -105,7 +105,7 @@ class KeepingContract:
     def test_going_back_to_what_is_kept_gives_up_what_was_being_built(self, changed):
         changed.begin(THIRD)
         changed.begin(EMBEDDING)
-        assert changed.embeddings() == Embeddings(building=EMBEDDING)
+        assert changed.embeddings() == Embeddings(active=OTHER, building=EMBEDDING)
 
     def test_a_switch_retires_a_model_for_other_vectors(self, searched):
         number = propose(searched)

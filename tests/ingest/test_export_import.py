@@ -26,15 +26,15 @@ DOCUMENTS = [
 
 
 @pytest.fixture
-def store(tmp_path):
-    with hs.open(tmp_path / "one.db", embedder=HashingEmbedder(64)) as store:
+def store():
+    with hs.open(":memory:", embedder=HashingEmbedder(64)) as store:
         store.add(DOCUMENTS)
         yield store
 
 
 @pytest.fixture
-def other(tmp_path):
-    with hs.open(tmp_path / "two.db", embedder=HashingEmbedder(64)) as store:
+def other():
+    with hs.open(":memory:", embedder=HashingEmbedder(64)) as store:
         yield store
 
 
@@ -68,7 +68,7 @@ def hits(store, query):
 def test_with_vectors_everything_is_the_same_and_no_model_runs(store, tmp_path):
     file = tmp_path / "all.jsonl"
     assert export(store, file, vectors=True) == 4
-    with hs.open(tmp_path / "two.db", embedder=NoModel(64)) as other:
+    with hs.open(":memory:", embedder=NoModel(64)) as other:
         report = load(other, file)
         assert (report.added, report.embedded) == (4, 0)
         assert everything(other) == everything(store)

@@ -12,10 +12,10 @@ from hybridstore.integrations.haystack import HybridStoreDocumentStore
 
 
 @pytest.fixture(params=["brought", "made"])
-def document_store(request, tmp_path):
+def document_store(request):
     """Give an empty store whose vectors the Documents bring, and one that makes those they do not bring."""
     embedder = "none" if request.param == "brought" else HashingEmbedder(768)  # the suites' embeddings are as long
-    with HybridStoreDocumentStore(tmp_path / "store.db", embedder=embedder) as made:
+    with HybridStoreDocumentStore(":memory:", embedder=embedder) as made:
         yield made
 
 

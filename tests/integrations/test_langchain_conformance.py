@@ -13,22 +13,22 @@ TEXTS = ["Bread wants flour and yeast.", "Beer wants hops and yeast.", "Wine wan
 
 class TestWithEmbeddings(VectorStoreIntegrationTests):
     @pytest.fixture
-    def vectorstore(self, tmp_path):
-        with HybridStoreVectorStore(tmp_path / "store.db", self.get_embeddings()) as store:
+    def vectorstore(self):
+        with HybridStoreVectorStore(":memory:", self.get_embeddings()) as store:
             yield store
 
 
 class TestWithEmbeddingsAndNoWords(VectorStoreIntegrationTests):
     @pytest.fixture
-    def vectorstore(self, tmp_path):
-        with HybridStoreVectorStore(tmp_path / "store.db", self.get_embeddings(), mode="vector") as store:
+    def vectorstore(self):
+        with HybridStoreVectorStore(":memory:", self.get_embeddings(), mode="vector") as store:
             yield store
 
 
 class TestWithTheStoresEmbedder(VectorStoreIntegrationTests):
     @pytest.fixture
-    def vectorstore(self, tmp_path):
-        with hs.open(tmp_path / "store.db", embedder=HashingEmbedder()) as store:
+    def vectorstore(self):
+        with hs.open(":memory:", embedder=HashingEmbedder()) as store:
             yield HybridStoreVectorStore(store)
 
 

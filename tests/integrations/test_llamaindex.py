@@ -62,15 +62,15 @@ def of(key, operator, value=None):
 
 
 @pytest.fixture
-def store(tmp_path):
-    with hs.open(tmp_path / "store.db", embedder=HashingEmbedder(64)) as store:
+def store():
+    with hs.open(":memory:", embedder=HashingEmbedder(64)) as store:
         yield store
 
 
 @pytest.fixture
-def bare(tmp_path):
+def bare():
     """Give a store that makes no vectors itself: its nodes bring them."""
-    with hs.open(tmp_path / "given.db") as store:
+    with hs.open(":memory:") as store:
         yield store
 
 
@@ -141,9 +141,9 @@ def test_nodes_without_embeddings_are_embedded_by_the_store(store):
     assert found.ids == ["sloop"]
 
 
-def test_a_long_node_that_the_store_cuts_is_found_once_and_whole(tmp_path):
+def test_a_long_node_that_the_store_cuts_is_found_once_and_whole():
     text = "The osprey dives. " * 40
-    with hs.open(tmp_path / "s.db", embedder=HashingEmbedder(64, max_tokens=16)) as store:
+    with hs.open(":memory:", embedder=HashingEmbedder(64, max_tokens=16)) as store:
         vectors = HybridStoreLlamaVectorStore(store)
         vectors.add([node("long", text=text), node("short", text="An osprey, a bird.")])
         assert store.stats().chunks > 10
@@ -477,8 +477,8 @@ async def test_the_retriever_has_an_asynchronous_twin(store):
     assert [each.node.node_id for each in found] == ["sloop"]
 
 
-def test_a_question_is_kept_once_however_often_the_store_was_asked(tmp_path):
-    with hs.open(tmp_path / "s.db", embedder=HashingEmbedder(64, max_tokens=16), log_queries=True) as store:
+def test_a_question_is_kept_once_however_often_the_store_was_asked():
+    with hs.open(":memory:", embedder=HashingEmbedder(64, max_tokens=16), log_queries=True) as store:
         HybridStoreLlamaVectorStore(store).add([node("long", text="The osprey dives. " * 40), node("beer")])
         HybridStoreLlamaRetriever(store, similarity_top_k=2).retrieve("osprey")
         assert [(asked.query, asked.times) for asked in store.asked()] == [("osprey", 1)]
@@ -496,8 +496,8 @@ def test_documents_that_llamaindex_did_not_write_are_nodes_too(store):
     assert store.count() == 0
 
 
-def test_with_the_default_model_a_question_finds_what_means_the_same(tmp_path):
-    with hs.open(tmp_path / "s.db") as store:
+def test_with_the_default_model_a_question_finds_what_means_the_same():
+    with hs.open(":memory:") as store:
         HybridStoreLlamaVectorStore(store).add([node(name) for name in TEXTS])
         found = HybridStoreLlamaRetriever(store, similarity_top_k=1).retrieve("alcohol made of fruit")
         assert [each.node.node_id for each in found] == ["wine"]

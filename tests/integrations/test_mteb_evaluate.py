@@ -126,7 +126,7 @@ def run(mteb, model, *tasks, cache=None):
 def test_mteb_measures_what_hybridstore_measures(mteb, task, tmp_path, mode, chunk):
     data = made(7, words=300 if chunk else 25)
     collection = write(tmp_path / "made", *data)
-    with hs.open(tmp_path / "own.db", threads=1) as store:
+    with hs.open(":memory:", threads=1) as store:
         index(store, collection, chunk=chunk)
         assert store.stats().chunks > store.count() if chunk else store.stats().chunks == store.count()
         own = evaluate(store, collection, modes=(mode,), limit=1000)

@@ -30,6 +30,8 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def memory(path, clock):
-    with hs.Memory(path, ("user", "42"), embedder=HashingEmbedder(64), clock=clock) as memory:
+def memory(request, clock):
+    """Give a memory in memory, or in a file where the test names its `path`."""
+    place = request.getfixturevalue("path") if "path" in request.fixturenames else ":memory:"
+    with hs.Memory(place, ("user", "42"), embedder=HashingEmbedder(64), clock=clock) as memory:
         yield memory

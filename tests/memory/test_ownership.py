@@ -12,8 +12,8 @@ from hybridstore.memory import Memory
 
 
 @pytest.fixture
-def store(tmp_path):
-    with hs.open(tmp_path / "notes.db", embedder=HashingEmbedder()) as store:
+def store():
+    with hs.open(":memory:", embedder=HashingEmbedder()) as store:
         yield store
 
 

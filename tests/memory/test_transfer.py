@@ -90,9 +90,9 @@ def test_an_export_brought_into_another_namespace_and_out_again_is_the_same(ann,
     assert {item.text for item in ben.recall("where does Ann live")} >= {"Ann lives in Linz."}
 
 
-def test_the_same_namespace_of_another_file_gets_the_same_notes_and_goes_on(ann, clock, file, tmp_path):
+def test_the_same_namespace_of_another_file_gets_the_same_notes_and_goes_on(ann, clock, file):
     lived_in(ann).export(file)
-    with Memory(tmp_path / "other.db", ("user", "ann"), embedder=HashingEmbedder(16), clock=clock) as other:
+    with Memory(":memory:", ("user", "ann"), embedder=HashingEmbedder(16), clock=clock) as other:
         other.import_(file)
         assert list(other._space.notes()) == list(ann._space.notes())
         assert other.remember("Ann likes coffee.", id="drink").status == "unchanged"

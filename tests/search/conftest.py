@@ -14,8 +14,8 @@ ODD = [
 
 
 @pytest.fixture
-def store(tmp_path):
-    with hs.open(tmp_path / "store.db", embedder=HashingEmbedder(64)) as store:
+def store():
+    with hs.open(":memory:", embedder=HashingEmbedder(64)) as store:
         store.add(CROWD + ODD)
         yield store
 

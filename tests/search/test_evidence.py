@@ -34,9 +34,11 @@ def documents(first: int, last: int) -> list[hs.Document]:
     ]
 
 
-@pytest.fixture(params=[1024, 0], ids=["in memory", "from SQLite"])
-def store(tmp_path, request):
-    with hs.open(tmp_path / "one.db", embedder=HashingEmbedder(), memory=request.param) as store:
+@pytest.fixture(params=[("one.db", 1024), ("one.db", 0), (":memory:", 0)], ids=["resident", "SQLite", "in memory"])
+def store(tmp_path, monkeypatch, request):
+    monkeypatch.chdir(tmp_path)
+    name, budget = request.param
+    with hs.open(name, embedder=HashingEmbedder(), memory=budget) as store:
         store.add(documents(0, 40))
         yield store
 
@@ -160,8 +162,8 @@ def test_words_that_are_everywhere_weigh_next_to_nothing(store):
     assert abs(beside.keyword.max() - rare.keyword.max()) < 0.1
 
 
-def test_an_identifier_weighs_twice_as_much_as_a_word_as_rare(tmp_path):
-    with hs.open(tmp_path / "one.db", embedder=HashingEmbedder()) as store:
+def test_an_identifier_weighs_twice_as_much_as_a_word_as_rare():
+    with hs.open(":memory:", embedder=HashingEmbedder()) as store:
         store.add([f"filler number {n} stands here" for n in range(20)])
         store.add([hs.Document(id=text, text=f"{text} beside others") for text in ("zeppelin", "e4012x")])
         parts = gathered(store, "zeppelin e4012x")
@@ -169,8 +171,8 @@ def test_an_identifier_weighs_twice_as_much_as_a_word_as_rare(tmp_path):
     assert named == pytest.approx(2 * word)
 
 
-def test_a_chunk_that_holds_more_of_the_words_has_more_evidence(tmp_path):
-    with hs.open(tmp_path / "one.db", embedder=HashingEmbedder()) as store:
+def test_a_chunk_that_holds_more_of_the_words_has_more_evidence():
+    with hs.open(":memory:", embedder=HashingEmbedder()) as store:
         store.add([f"filler number {n} stands here" for n in range(20)])
         store.add([hs.Document(id=text, text=text) for text in ("inlet valve here", "valve hall here", "green hall x")])
         parts = gathered(store, "inlet valve")

@@ -100,21 +100,21 @@ def test_a_leg_alone_names_the_documents_it_would_rank_first(store):
     assert store.explain("castle", mode="vector").alone == {}
 
 
-def test_a_document_of_many_chunks_is_named_once(tmp_path):
-    with hs.open(tmp_path / "long.db", embedder=HashingEmbedder(64)) as store:
+def test_a_document_of_many_chunks_is_named_once():
+    with hs.open(":memory:", embedder=HashingEmbedder(64)) as store:
         store.add(hs.Document(id="long", text="\n\n".join(f"Turbine {n}. " + "word " * 200 for n in range(5))))
         store.add(hs.Document(id="short", text="A turbine spins"))
         assert sorted(store.explain("turbine").alone["keyword"]) == ["long", "short"]
 
 
-def test_a_title_that_is_the_id_is_shown_once(tmp_path):
-    with hs.open(tmp_path / "ids.db", embedder="none") as store:
+def test_a_title_that_is_the_id_is_shown_once():
+    with hs.open(":memory:", embedder="none") as store:
         store.add(hs.Document(id="zlib", title="zlib", text="compress"))
         assert "1. zlib  [0:8]" in str(store.explain("zlib"))
 
 
-def test_a_store_without_vectors_describes_its_only_leg(tmp_path):
-    with hs.open(tmp_path / "plain.db", embedder="none") as store:
+def test_a_store_without_vectors_describes_its_only_leg():
+    with hs.open(":memory:", embedder="none") as store:
         store.add([hs.Document(id=f"p{n}", text=f"pump number{n}") for n in range(9)])
         story = str(store.explain("pump number3"))
     assert "score 0." in story
@@ -122,8 +122,8 @@ def test_a_store_without_vectors_describes_its_only_leg(tmp_path):
     assert "Fused by" not in story
 
 
-def test_an_unknown_power_of_the_vectors_is_stated(tmp_path):
-    with hs.open(tmp_path / "own.db", embedder="none") as store:
+def test_an_unknown_power_of_the_vectors_is_stated():
+    with hs.open(":memory:", embedder="none") as store:
         store.add([{"id": f"n{n}", "text": f"thing {n}"} for n in range(8)], vectors=np.eye(8))
         explanation = store.explain("thing 3", vector=np.eye(8)[3])
     assert explanation.power is None

@@ -20,8 +20,8 @@ TEXTS = [f"{word} number {n} in the hall" for n, word in enumerate(["valve", "pu
 
 
 @pytest.fixture
-def backend(tmp_path):
-    with hs.open(tmp_path / "one.db", embedder=HashingEmbedder()) as store:
+def backend():
+    with hs.open(":memory:", embedder=HashingEmbedder()) as store:
         store.add(TEXTS)
         yield store._backend
 

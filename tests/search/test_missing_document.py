@@ -80,8 +80,8 @@ def test_a_limit_above_the_depth_comes_with_the_depth_it_needs(store, crowd, odd
     assert any("depth" in remedy for remedy in deeper)
 
 
-def test_a_leg_that_has_the_document_at_its_top_is_named(tmp_path):
-    with hs.open(tmp_path / "legs.db", embedder="none") as store:
+def test_a_leg_that_has_the_document_at_its_top_is_named():
+    with hs.open(":memory:", embedder="none") as store:
         documents = [{"id": f"d{n}", "text": "valve " * (n == 9) + f"word{n} pump" + " more" * n} for n in range(10)]
         store.add(documents, vectors=[[1, 0.1 * n] for n in range(10)])
         options = {"vector": np.array([1.0, 0.0]), "limit": 1, "fusion": "convex"}
@@ -90,9 +90,9 @@ def test_a_leg_that_has_the_document_at_its_top_is_named(tmp_path):
     assert {"mode": "keyword"} in lost.remedies or {"mode": "vector"} in lost.remedies
 
 
-def test_the_keyword_leg_is_said_to_need_as_much_weight_as_it_does(tmp_path):
+def test_the_keyword_leg_is_said_to_need_as_much_weight_as_it_does():
     told = {}
-    with hs.open(tmp_path / "weights.db", embedder="none") as store:
+    with hs.open(":memory:", embedder="none") as store:
         texts = {f"meaning{n}": (f"something else {n}", [1.0, 0.2 * n]) for n in range(3)}
         texts |= {
             "words": ("valve", [-0.2, 1.0]),
@@ -125,8 +125,8 @@ def test_a_document_below_the_depth(store):
     assert deeper.expected.lost == "fusion"
 
 
-def test_a_document_that_both_legs_have_just_below_the_depth_needs_nothing_but_depth(tmp_path):
-    with hs.open(tmp_path / "both.db", embedder="none") as store:
+def test_a_document_that_both_legs_have_just_below_the_depth_needs_nothing_but_depth():
+    with hs.open(":memory:", embedder="none") as store:
         texts = {"words": "pump pump pump", "meaning": "valve", "both": "pump pump of some"}
         vectors = [[0.0, 1.0], [1.0, 0.0], [1.0, 0.1]]
         store.add([{"id": id_, "text": text} for id_, text in texts.items()], vectors=vectors)
@@ -150,10 +150,12 @@ def test_a_document_that_is_far_in_meaning_is_followed_down(store):
     assert "depth" in expected.remedies[0]
 
 
-def test_a_document_without_a_vector_is_said_to_have_none(store):
-    with hs.open(store.location, embedder="none") as plain:
+def test_a_document_without_a_vector_is_said_to_have_none(crowd, tmp_path):
+    path = tmp_path / "store.db"
+    with hs.open(path, embedder=HashingEmbedder(64)) as store, hs.open(path, embedder="none") as plain:
+        store.add(crowd)
         plain.add(hs.Document(id="zero", text="nothing"))
-    expected = expect(store, "river", "zero", mode="vector")
+        expected = expect(store, "river", "zero", mode="vector")
     assert (expected.lost, expected.vector_rank) == ("legs", None)
     assert expected.story == "zero was no candidate: it has no vector."
 
@@ -188,8 +190,8 @@ def test_of_a_document_whose_best_passage_is_irrelevant_the_relevant_one_is_foll
     assert (expected.lost, expected.rank, expected.relevance) == ("fusion", last, 0.9)
 
 
-def test_a_document_that_was_folded_or_passed_over_enters_without_that(tmp_path):
-    with hs.open(tmp_path / "copies.db", embedder=HashingEmbedder(64)) as store:
+def test_a_document_that_was_folded_or_passed_over_enters_without_that():
+    with hs.open(":memory:", embedder=HashingEmbedder(64)) as store:
         store.add([hs.Document(id=f"copy{n}", text="The pump runs dry" + " " * n) for n in range(2)])
         store.add([hs.Document(id=f"d{n}", text=f"A pump with inlet {n} runs") for n in range(9)])
         kept, gone = (hit.document_id for hit in store.search("pump runs dry", limit=2))
@@ -201,8 +203,8 @@ def test_a_document_that_was_folded_or_passed_over_enters_without_that(tmp_path)
         assert (passed.lost, passed.remedies) == ("selection", ({"diversity": 0.0},))
 
 
-def test_near_copies_above_a_document_do_not_count_into_its_limit(tmp_path):
-    with hs.open(tmp_path / "many.db", embedder="none") as store:
+def test_near_copies_above_a_document_do_not_count_into_its_limit():
+    with hs.open(":memory:", embedder="none") as store:
         store.add([hs.Document(id=f"copy{n}", text="pump " * 3 + " " * n) for n in range(20)])
         store.add([hs.Document(id=id_, text=f"pump {id_} " + "word " * n) for n, id_ in ((5, "second"), (9, "third"))])
         expected = expect(store, "pump", "third", unique=True, limit=1)

@@ -27,9 +27,10 @@ def around(document_id):
     return [f"t{k}" for k in range(max(n - REACH, 0), n + REACH + 1)]
 
 
-@pytest.fixture(params=[1024, 0], ids=["in memory", "from SQLite"])
-def store(tmp_path, request):
-    with hs.open(tmp_path / "talk.db", embedder=HashingEmbedder(64), memory=request.param) as store:
+@pytest.fixture(params=["talk.db", ":memory:"], ids=["SQLite", "in memory"])
+def store(tmp_path, monkeypatch, request):
+    monkeypatch.chdir(tmp_path)
+    with hs.open(request.param, embedder=HashingEmbedder(64)) as store:
         store.add([hs.Document(id=f"t{n}", text=text, metadata={"n": n}) for n, text in enumerate(TALK)])
         store.add([hs.Document(id=f"other{n}", text=f"stone number {n}") for n in range(30)])
         yield store
@@ -113,7 +114,7 @@ def test_it_needs_evidence_of_both_legs(store, how):
         store.search("honeymoon", around=around, **how)
 
 
-def test_without_vectors_words_alone_decide(tmp_path):
-    with hs.open(tmp_path / "words.db", embedder="none") as store:
+def test_without_vectors_words_alone_decide():
+    with hs.open(":memory:", embedder="none") as store:
         store.add([hs.Document(id=f"t{n}", text=text) for n, text in enumerate(TALK)])
         assert [hit.document_id for hit in store.search("honeymoon", around=around)] == ["t1"]

@@ -130,8 +130,8 @@ COPIES = [
 
 
 @pytest.fixture
-def store(tmp_path):
-    with hs.open(tmp_path / "store.db", embedder=HashingEmbedder(64, max_tokens=48)) as store:
+def store():
+    with hs.open(":memory:", embedder=HashingEmbedder(64, max_tokens=48)) as store:
         store.add(COPIES)
         yield store
 
@@ -149,8 +149,8 @@ def test_copies_are_shown_unless_unique_is_asked_for(store):
     assert unique.trace.selection.folded == {plainly[1].chunk_id: plainly[0].chunk_id}
 
 
-def test_it_is_looked_deeper_until_the_limit_is_filled(tmp_path):
-    with hs.open(tmp_path / "deep.db", embedder=HashingEmbedder(64)) as store:
+def test_it_is_looked_deeper_until_the_limit_is_filled():
+    with hs.open(":memory:", embedder=HashingEmbedder(64)) as store:
         store.add([hs.Document(id=f"c{n}", text="pump " * 3) for n in range(60)])
         store.add("pump and more words that are about something else")
         results = store.search("pump", limit=2, unique=True, mode="keyword")
@@ -170,12 +170,12 @@ def test_chunks_of_a_document_are_capped_and_all_are_found_without(store):
     assert f"{len(several) - 1} more of its chunks were left out by per_document=1" in once.expected.story
 
 
-def test_diversity_moves_what_is_unlike_up_and_needs_no_vectors_to_work(store, tmp_path):
+def test_diversity_moves_what_is_unlike_up_and_needs_no_vectors_to_work(store):
     first = store.search("pump runs dry inlet", limit=3)
     varied = store.search("pump runs dry inlet", limit=3, diversity=0.9)
     assert varied[0].chunk_id == first[0].chunk_id
     assert [hit.chunk_id for hit in varied] != [hit.chunk_id for hit in first]
-    with hs.open(tmp_path / "plain.db", embedder="none") as plain:
+    with hs.open(":memory:", embedder="none") as plain:
         plain.add(COPIES)
         same = [hit.document_id for hit in plain.search("pump inlet", diversity=0.9)]
         assert same == [hit.document_id for hit in plain.search("pump inlet")]

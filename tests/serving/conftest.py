@@ -51,8 +51,8 @@ class Asked:
 
 
 @pytest.fixture
-def store(tmp_path):
-    with hs.open(tmp_path / "notes.db", embedder=HashingEmbedder()) as store:
+def store():
+    with hs.open(":memory:", embedder=HashingEmbedder()) as store:
         yield store
 
 

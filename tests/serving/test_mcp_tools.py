@@ -196,7 +196,7 @@ async def test_null_is_an_argument_that_was_not_given(memory, asking):
         assert (await ask("recall", query="x", session=None, where=None, cursor=None))["total"] == 0
 
 
-async def test_a_model_that_takes_its_time_keeps_no_other_call_waiting(tmp_path):
+async def test_a_model_that_takes_its_time_keeps_no_other_call_waiting():
     class Slow(HashingEmbedder):
         begun, go_on = threading.Event(), threading.Event()
 
@@ -206,7 +206,7 @@ async def test_a_model_that_takes_its_time_keeps_no_other_call_waiting(tmp_path)
             return super().embed_documents(texts)
 
     embedder = Slow()
-    with Memory(tmp_path / "slow.db", embedder=embedder) as memory:
+    with Memory(":memory:", embedder=embedder) as memory:
         async with Client(server(memory)) as client, anyio.create_task_group() as group:
             group.start_soon(client.call_tool, "remember", {"text": "One."})
             await anyio.to_thread.run_sync(embedder.begun.wait, 20)

@@ -68,11 +68,11 @@ def test_the_python_block_runs(tmp_path, monkeypatch):
     assert space["made"].name == "hybridstore"
 
 
-async def test_the_table_names_every_tool_and_what_it_takes(tmp_path):
+async def test_the_table_names_every_tool_and_what_it_takes():
     pytest.importorskip("tokenizers", reason="tokens are the default model's: pip install 'hybridstore[cpu]'")
     told = dict(re.findall(r"^\| `(\w+)` \|.*\| (\d+) \|$", PAGE, re.MULTILINE))
     counted = {}
-    with Memory(tmp_path / "notes.db") as memory:
+    with Memory(":memory:") as memory:
         async with Client(server(memory)) as client:
             for tool in (await client.list_tools()).tools:
                 given = {"name": tool.name, "description": tool.description, "inputSchema": tool.input_schema}

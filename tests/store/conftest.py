@@ -71,14 +71,16 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def store(path, embedder):
-    with hs.open(path, embedder=embedder) as store:
+def store(request, embedder):
+    """Give a store in memory, or in a file where the test names its `path`."""
+    place = request.getfixturevalue("path") if "path" in request.fixturenames else ":memory:"
+    with hs.open(place, embedder=embedder) as store:
         yield store
 
 
 @pytest.fixture
-def plain(tmp_path):
-    with hs.open(tmp_path / "plain.db", embedder="none") as store:
+def plain():
+    with hs.open(":memory:", embedder="none") as store:
         yield store
 
 
@@ -97,20 +99,20 @@ def texts():
 
 
 @pytest.fixture(scope="module")
-def library(model, tmp_path_factory):
+def library(model):
     """Give a store of the bicycle shop's texts, to be searched and not to be changed."""
-    with hs.open(tmp_path_factory.mktemp("cases") / "library.db", embedder=model) as store:
+    with hs.open(":memory:", embedder=model) as store:
         store.add([hs.Document(id=name, text=text) for name, text in LIBRARY.items()])
         yield store
 
 
 @pytest.fixture
-def make(model, tmp_path):
+def make(model):
     """Make stores of documents by id, with the default model."""
     made = []
 
     def open_(documents=(), **options):
-        made.append(hs.open(tmp_path / f"{len(made)}.db", **({"embedder": model} | options)))
+        made.append(hs.open(":memory:", **({"embedder": model} | options)))
         made[-1].add([hs.Document(id=name, text=text) for name, text in dict(documents).items()])
         return made[-1]
 

@@ -86,12 +86,12 @@ def test_a_writer_that_fails_measures_nothing(store, asked):
     assert asked == []
 
 
-def test_given_vectors_are_not_measured(store, path, asked, tmp_path):
+def test_given_vectors_are_not_measured(store, path, asked):
     vectors = np.random.default_rng(1).normal(size=(6, 32))
     store.add(lines(0, 6), vectors=vectors)
     assert asked == []
     assert store.state().calibration is None
-    with hs.open(tmp_path / "given.db") as given:
+    with hs.open(":memory:") as given:
         given.add(lines(0, 6), vectors=vectors)
         results = given.search("word", vector=vectors[0])
     assert results.confidence is None
@@ -122,7 +122,7 @@ def test_a_backup_knows_what_was_measured(store, tmp_path, embedder):
         assert copy.state().calibration == store.state().calibration is not None
 
 
-def test_measuring_is_deterministic(store, tmp_path, embedder):
+def test_measuring_is_deterministic(store, path, tmp_path, embedder):
     store.add(lines(0, 100))
     assert measure(store._backend, embedder) == measure(store._backend, embedder)
     with hs.open(tmp_path / "second.db", embedder=embedder, memory=0) as second:
@@ -161,10 +161,10 @@ def test_vectors_that_know_their_texts_have_power_and_shuffled_ones_have_none(tm
     assert 0.01 < known.spread < 0.2
 
 
-def test_few_answers_are_pulled_towards_what_is_usual(tmp_path):
+def test_few_answers_are_pulled_towards_what_is_usual():
     """Power = (Σ of the answers + 8 · 4) / (their number + 8)."""
     embedder = HashingEmbedder(256)
-    with hs.open(tmp_path / "one.db", embedder=embedder) as store:
+    with hs.open(":memory:", embedder=embedder) as store:
         (text,) = lines(0, 1)
         store.add(text)
         known = store.state().calibration

@@ -276,10 +276,10 @@ def test_a_drifted_store_is_measured_by_the_questions_it_gets(drifted, embedder)
     assert store.state().calibration == measure(store._backend, made) != before
 
 
-def test_vectors_that_callers_gave_can_be_asked_with_words_by_a_way_to_them(tmp_path, counting, texts):
+def test_vectors_that_callers_gave_can_be_asked_with_words_by_a_way_to_them(counting, texts):
     made, transform = newer(counting)
     given = counting().embed_documents(list(texts.values()))
-    with hs.open(tmp_path / "given.db") as store:
+    with hs.open(":memory:") as store:
         store.add([hs.Document(id=name, text=text) for name, text in texts.items()], vectors=given)
         with pytest.raises(InputError, match="given by its caller"):
             store.search("lock", mode="vector")

@@ -21,12 +21,12 @@ def test_documents_are_purged_by_id(store, path, texts):
     assert store.purge("saddle", verify=False).clean is None
 
 
-def test_what_remains_is_found_as_in_a_store_that_never_had_it(store, tmp_path, counting, texts):
+def test_what_remains_is_found_as_in_a_store_that_never_had_it(store, counting, texts):
     store.add([{"id": name, "text": text} for name, text in texts.items()])
     gone = ["helmet", "lock", "chain"]
     assert scores(store)
     store.purge(gone)
-    with hs.open(tmp_path / "other.db", embedder=counting()) as other:
+    with hs.open(":memory:", embedder=counting()) as other:
         other.add([{"id": name, "text": text} for name, text in texts.items()])
         other.remove(gone)
         assert scores(store) == scores(other)

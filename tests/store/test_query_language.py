@@ -18,15 +18,15 @@ FEW = settings(
 )
 
 
-@pytest.fixture(scope="module", params=[1024, 0], ids=["resident", "sqlite"])
+@pytest.fixture(scope="module", params=[1024, 0, None], ids=["resident", "SQLite", "in memory"])
 def store(tmp_path_factory, request):
     chance = random.Random(5)
 
     def some(most):
         return " ".join(chance.choices(WORDS, k=chance.randint(0, most)))
 
-    folder = tmp_path_factory.mktemp("store")
-    with hs.open(folder / "s.db", embedder=HashingEmbedder(32), language="none", memory=request.param) as store:
+    place = ":memory:" if request.param is None else tmp_path_factory.mktemp("store") / "s.db"
+    with hs.open(place, embedder=HashingEmbedder(32), language="none", memory=request.param or 0) as store:
         store.add(
             hs.Document(id=f"d{n}", title=some(2), text=f"# {some(2)} h\n\nplain {some(4)}\n", format="markdown")
             for n in range(40)
@@ -149,8 +149,8 @@ def test_any_text_is_a_query(store, pieces):
 
 
 @pytest.fixture
-def manuals(tmp_path):
-    with hs.open(tmp_path / "manuals.db", embedder=HashingEmbedder(32)) as store:
+def manuals():
+    with hs.open(":memory:", embedder=HashingEmbedder(32)) as store:
         store.add(
             [
                 hs.Document(id="pump", title="Pump manual", text="Close the inlet before service.", metadata={"n": 1}),

@@ -10,22 +10,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.keyword_scoring import K1, idf
+from hybridstore.backends.keyword_scoring import BUDGET, K1, affordable, idf
 from hybridstore.backends.resident.chunk_ids import best
 from hybridstore.backends.resident.loader import Ids, Loader
 from hybridstore.backends.resident.postings import STEPS, Postings
 from hybridstore.records import Ranking, Term
 
-_SMALL = 1_000  # chunks; in a smaller store all terms are read, as FTS5 would
 # A filter that lets through more than one chunk in so many is applied to the scores, not to the postings.
 _DENSE = 8
-# Rows read for a query, rarest terms first; at 50,000 chunks a question of 200 words comes to as many.
-BUDGET = 500_000
 
 
 def score(
@@ -39,33 +35,16 @@ def score(
 ) -> tuple[Ranking, tuple[Term, ...]]:
     """Rank chunks by BM25 over the tokens, a repeated one counting repeatedly; also return the tokens' terms.
 
-    Terms are read rarest first until they have `budget` rows, and beyond it while fewer than `depth` rows were read.
-    A token in more than half of the chunks has next to no weight (1e-6), so in a store of any size it is only read
-    where no other token occurs at all.
+    Terms that are not `affordable` are not read.
     """
     counts = Counter(tokens)
     chunks = postings.chunks.count_alive()
     frequencies = postings.frequencies(loader, list(counts))
     facts = [Term(token, df, idf(chunks, df), counts[token]) for token, df in frequencies.items()]
-    terms = _affordable(facts, chunks, depth, budget)
+    terms = affordable(facts, chunks, depth, budget)
     used = {term.text: term.count * term.idf for term in terms if term.used and term.document_frequency}
     places, scores = _best(loader, postings, used, depth, allowed)
     return Ranking(postings.chunks.ids[places], scores.astype(np.float64)), terms
-
-
-def _affordable(facts: Sequence[Term], chunks: int, depth: int, budget: int) -> tuple[Term, ...]:
-    """Return the terms, marked as used or not."""
-    common = {term.text for term in facts if term.document_frequency > chunks / 2 and chunks > _SMALL}
-    if not any(term.document_frequency for term in facts if term.text not in common):
-        common = set()
-    spent = 0
-    used = set()
-    for term in sorted(facts, key=lambda term: term.document_frequency):
-        price = term.document_frequency
-        if term.text not in common and (spent < depth or spent + price <= budget):
-            used.add(term.text)
-            spent += price
-    return tuple(term if term.text in used else replace(term, used=False) for term in facts)
 
 
 def _best(

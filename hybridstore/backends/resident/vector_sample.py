@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,13 +25,10 @@ class VectorSample:
 
 
 def load(loader: Loader, revision: int, before: VectorSample | None) -> VectorSample:
-    """Return at most 256 vectors spread evenly over the ids, and over time; nothing else goes into the choice.
-
-    The steps are powers of two, so that a chunk that is added changes little and what was read `before` can stay.
-    """
+    """Return the sample at a revision; what was read `before` stays where it is still part of it."""
     active = loader.embedding()
     number, dim = (active[0], active[1].dim) if active else (0, 0)
-    chunks = _chosen(loader) if active else NO_IDS
+    chunks = evenly_spread(loader.last_vector(), loader.first_vectors) if active else NO_IDS
     if before is not None and before.number == number and np.array_equal(before.chunks, chunks):
         return VectorSample(revision, number, before.chunks, before.vectors)
     known: dict[int, NDArray[np.float32]] = {}
@@ -44,17 +42,21 @@ def load(loader: Loader, revision: int, before: VectorSample | None) -> VectorSa
     return VectorSample(revision, number, chunks, np.array(rows, np.float32).reshape(len(rows), dim))
 
 
-def _chosen(loader: Loader) -> Ids:
-    last = loader.last_vector()
+def evenly_spread(last: int | None, first_of_steps: Callable[[int, int], Ids]) -> Ids:
+    """Choose at most 256 ids up to the `last` one, spread evenly over them, and over time; None chooses none.
+
+    `first_of_steps(step, limit)` returns the first id of each step of ids that has any, at most `limit` of them. The
+    steps are powers of two, so that a chunk that is added changes little. Nothing else goes into the choice.
+    """
     if last is None:
         return NO_IDS
     step = 1
     while last // step >= SAMPLED:
         step *= 2
-    chosen = loader.first_vectors(step, SAMPLED + 1)
+    chosen = first_of_steps(step, SAMPLED + 1)
     while step > 1:  # where many ids are gone, most steps are empty: smaller ones have more
         step //= 2
-        finer = loader.first_vectors(step, SAMPLED + 1)
+        finer = first_of_steps(step, SAMPLED + 1)
         if len(finer) > SAMPLED:
             break
         chosen = finer

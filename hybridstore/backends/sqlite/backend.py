@@ -45,6 +45,8 @@ from hybridstore.backends.values import (
     SearchState,
     Stats,
     StoredDocument,
+    check_not_removed,
+    check_vectors_fit,
 )
 from hybridstore.errors import FileRefused
 from hybridstore.filters import Filter
@@ -133,9 +135,9 @@ class SQLiteBackend(Backend):
         finished: Mapping[Source, frozenset[str]] | None = None,
         removing: Collection[str] | Mapping[str, bytes] = (),
     ) -> AddReport:
-        document_writes.check_not_removed(entries, removing)
+        check_not_removed(entries, removing)
         if embedding is not None:
-            document_writes.check_vectors_fit(entries, embedding)
+            check_vectors_fit(entries, embedding)
         with self._connections.atomic() as connection, Log(connection) as log:
             number = None if embedding is None else vector_tables.require(connection, embedding)
             document_writes.check_removals_stored(connection, removing)

@@ -14,8 +14,7 @@ from hybridstore.backends.sqlite.change_log import Log
 from hybridstore.backends.sqlite.connection import value
 from hybridstore.backends.sqlite.learning.erasing import forget_chunks
 from hybridstore.backends.sqlite.learning.reassignment import renumber
-from hybridstore.backends.values import Embedding, Entry, Outdated, check_replaces
-from hybridstore.errors import InputError
+from hybridstore.backends.values import Entry, Outdated, check_replaces
 from hybridstore.records import AddReport, Source
 from hybridstore.text.analysis import Analyser
 
@@ -167,19 +166,3 @@ def check_removals_stored(connection: apsw.Connection, removing: Collection[str]
         known = document_rows.known(connection, list(removing))
         for id_, digest in removing.items():
             check_replaces(id_, digest, known[id_][1] if id_ in known else None)
-
-
-def check_not_removed(entries: Sequence[Entry], removing: Collection[str]) -> None:
-    """Raise InputError where an entry writes a document that is to be removed in the same step."""
-    if both := {entry.document.id for entry in entries} & set(removing):
-        raise InputError(f"the document {min(map(str, both))!r} is to be written and removed at once; do one of them")
-
-
-def check_vectors_fit(entries: Sequence[Entry], embedding: Embedding) -> None:
-    """Raise InputError unless each entry that brings vectors brings one a chunk, of the right length."""
-    for entry in entries:
-        if entry.vectors is not None and entry.vectors.shape != (len(entry.chunks), embedding.dim):
-            raise InputError(
-                f"the vectors of document {entry.document.id!r} have the shape {entry.vectors.shape}; for its "
-                f"chunks and {embedding.fingerprint} it must be ({len(entry.chunks)}, {embedding.dim})"
-            )

@@ -96,20 +96,6 @@ def impacts(connection: apsw.Connection, term: Term, chunks: NDArray[np.int64]) 
     return np.array([found.get(chunk, 0.0) / whole for chunk in chunks.tolist()], np.float32)
 
 
-def missed(
-    ranking: Ranking,
-    terms: Sequence[Term],
-    depth: int,
-    matching: tuple[Expression, ...],
-    allowed: NDArray[np.int64] | None,
-) -> bool:
-    """Say whether a ranking may lack chunks that expressions let through by words too common to have been scored."""
-    if allowed is None or not matching or passes_empty(AllOf(matching)):
-        return False
-    unused = any(term.document_frequency and not term.used for term in terms)
-    return unused and len(ranking) < min(depth, len(allowed))
-
-
 def holds(connection: apsw.Connection, phrase: Sequence[str], condition: str, bindings: Sequence[object]) -> bool:
     """Say whether any chunk whose id passes the condition holds the phrase; nothing is ranked."""
     among = f"AND +rowid IN ({condition})" if condition else ""

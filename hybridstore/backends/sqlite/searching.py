@@ -9,6 +9,7 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
+from hybridstore.backends.keyword_scoring import missed
 from hybridstore.backends.resident import scoring
 from hybridstore.backends.resident.resident_cache import ResidentCache
 from hybridstore.backends.sqlite import document_rows, keyword_index, vector_tables
@@ -30,7 +31,7 @@ def match(
     if plain and (postings := memory.postings(loader)) is not None:
         allowed = memory.allowed(loader, restriction)
         ranking, terms = scoring.score(loader, postings, query.terms, depth, allowed)
-        if not keyword_index.missed(ranking, terms, depth, restriction.matching, allowed):
+        if not missed(ranking, terms, depth, restriction.matching, None if allowed is None else len(allowed)):
             return ranking, terms
     ranking = keyword_index.match(connection, query, depth, condition, bindings)
     terms = keyword_index.terms(connection, query.terms)

@@ -49,8 +49,3 @@ def forget_chunks(connection: apsw.Connection, chunks: Sequence[int]) -> None:
             connection.execute(f"DELETE FROM negatives WHERE triple IN {ours}", gone)
             connection.execute(f"DELETE FROM triples WHERE {column} {among}", gone)
         connection.execute(f"DELETE FROM negatives WHERE chunk {among}", gone)
-
-
-def storable(text: str) -> str:
-    """Give a text as the file can hold it: half of a surrogate pair becomes a question mark."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -8,10 +8,9 @@ from typing import Any
 
 import apsw
 
-from hybridstore.backends.learning import KINDS, ModelVersion
+from hybridstore.backends.learning import ModelVersion, report_json, storable
 from hybridstore.backends.sqlite import vector_tables
 from hybridstore.backends.sqlite.connection import rows
-from hybridstore.backends.sqlite.learning.erasing import storable
 from hybridstore.errors import InputError, NotFound
 
 _ACTIVE = "SELECT model, previous FROM models WHERE state = 'active'"
@@ -66,16 +65,7 @@ def _model(  # noqa: PLR0917 - a row's columns
 
 def propose(connection: apsw.Connection, model: ModelVersion) -> int:
     """Write a version down; give its number."""
-    if model.kind not in KINDS:
-        raise InputError(f"a model's kind is one of {', '.join(KINDS)}, not {model.kind!r}")
-    if model.state not in {"candidate", "refused"}:
-        raise InputError(
-            f"a model is proposed as 'candidate' or 'refused', not {model.state!r}; promote() does the rest"
-        )
-    try:
-        report = json.dumps(dict(model.report), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"a model's report must be JSON: {error}") from error
+    report = report_json(model)
     connection.execute(
         f"INSERT INTO models ({_COLUMNS}, weights) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (

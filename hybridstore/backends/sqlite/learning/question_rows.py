@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import apsw
 
-from hybridstore.backends.learning import Feedback, LoggedQuestion
+from hybridstore.backends.learning import Feedback, LoggedQuestion, storable
 from hybridstore.backends.sqlite.connection import rows, value
-from hybridstore.backends.sqlite.learning.erasing import erasing, rewritten, storable
+from hybridstore.backends.sqlite.learning.erasing import erasing, rewritten
 from hybridstore.errors import NotFound
 
 _AMONG = "IN (SELECT value FROM json_each(?))"

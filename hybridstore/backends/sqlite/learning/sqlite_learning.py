@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import apsw
 
-from hybridstore.backends.learning import Feedback, LoggedQuestion, ModelVersion, Triple
+from hybridstore.backends.learning import Feedback, LoggedQuestion, ModelVersion, Triple, check_triples
 from hybridstore.backends.sqlite import sample
 from hybridstore.backends.sqlite.change_log import Log
 from hybridstore.backends.sqlite.connection import Connections
@@ -65,7 +65,7 @@ class SQLiteLearning:
     # triples
 
     def add_triples(self, kept: Sequence[Triple]) -> None:
-        triple_rows.check_triples_fit(kept)
+        check_triples(kept)
         with self._connections.atomic() as connection:
             triple_rows.keep(connection, kept)
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 
 import apsw
 
-from hybridstore.backends.learning import Negative, Triple
+from hybridstore.backends.learning import Negative, Triple, storable
 from hybridstore.backends.sqlite.connection import rows, value
-from hybridstore.backends.sqlite.learning.erasing import erasing, storable
-from hybridstore.errors import InputError
-
-_LEGS = ("keyword", "vector")
+from hybridstore.backends.sqlite.learning.erasing import erasing
 
 
 def keep(connection: apsw.Connection, triples: Sequence[Triple]) -> None:
@@ -54,16 +50,6 @@ def _write(connection: apsw.Connection, triple: Triple, negatives: Sequence[Nega
             for place, each in enumerate(negatives)
         ],
     )
-
-
-def check_triples_fit(triples: Sequence[Triple]) -> None:
-    """Raise InputError for a triple that cannot be stored."""
-    for triple in triples:
-        if not math.isfinite(triple.score) or any(not math.isfinite(each.score) for each in triple.negatives):
-            raise InputError(f"the scores of the triple for {triple.query!r} must be numbers, not NaN or infinite")
-        for each in triple.negatives:
-            if each.leg not in _LEGS:
-                raise InputError(f"a negative's leg is 'keyword' or 'vector', not {each.leg!r}")
 
 
 def page(connection: apsw.Connection, kind: str | None, after: int, limit: int) -> list[Triple]:

@@ -1,0 +1,377 @@
+"""What a store in memory holds: one value that readers share and that a writer replaces by a changed copy."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybridstore.backends.keyword_scoring import index_columns, weigh
+from hybridstore.backends.learning import Feedback, LoggedQuestion, ModelVersion, Triple
+from hybridstore.backends.values import Calibration, Embedding, Embeddings, Entry, Outdated, Passage, check_replaces
+from hybridstore.errors import EmbedderMismatch, InputError, NotFound
+from hybridstore.filters import Filter, parse, predicate
+from hybridstore.records import AddReport, Chunk, Document, Source
+from hybridstore.text.analysis import Analyser
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRecord:
+    """A document as it is stored; `metadata` is its JSON, from which callers get a copy of their own."""
+
+    document: Document
+    metadata: str
+    digest: bytes
+    source: str | None
+    changed: str
+    chunks: tuple[int, ...]
+
+    def copy(self) -> Document:
+        """Return the document, with metadata that the caller may change."""
+        return replace(self.document, metadata=json.loads(self.metadata))
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRecord:
+    """A chunk: where it stands, the digest of what was embedded, its tokens in title, heading, body and compounds."""
+
+    document_id: str
+    span: Chunk
+    digest: bytes
+    columns: tuple[tuple[str, ...], ...]
+
+    @property
+    def length(self) -> int:
+        """The number of its tokens."""
+        return sum(map(len, self.columns))
+
+
+@dataclass(frozen=True)
+class Generation:
+    """An embedder's vectors, by chunk."""
+
+    embedding: Embedding
+    vectors: dict[int, NDArray[np.float32]]
+
+    @cached_property
+    def matrix(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """All chunks (n,) ascending, and their vectors (n, dim)."""
+        chunks = np.array(sorted(self.vectors), np.int64)
+        return chunks, self.rows(chunks.tolist())
+
+    def rows(self, chunks: Sequence[int]) -> NDArray[np.float32]:
+        """Return the vectors of chunks (n, dim), in this order; zeros where there is none."""
+        found = np.zeros((len(chunks), self.embedding.dim), np.float32)
+        for row, chunk in zip(found, chunks, strict=True):
+            row[:] = self.vectors.get(chunk, 0)
+        return found
+
+
+@dataclass
+class Contents:
+    """Everything in the store. Nothing in it is changed once readers may see it: a writer changes a `draft`.
+
+    `documents` are in the order in which they were first added. `postings` give for a token the chunks that hold it,
+    with its frequency weighted by column; `tokens` counts all of them. `generations` have the states "active",
+    "building" and "kept" as keys; models, triples and feedback have numbers, which are never used twice.
+    """
+
+    documents: dict[str, DocumentRecord] = field(default_factory=dict)
+    chunks: dict[int, ChunkRecord] = field(default_factory=dict)
+    postings: dict[str, dict[int, float]] = field(default_factory=dict)
+    generations: dict[str, Generation] = field(default_factory=dict)
+    sources: dict[str, Source] = field(default_factory=dict)
+    models: dict[int, ModelVersion] = field(default_factory=dict)
+    triples: dict[int, Triple] = field(default_factory=dict)
+    query_log: dict[str, LoggedQuestion] = field(default_factory=dict)
+    feedback: dict[int, Feedback] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    last_chunk: int = 0
+    last_model: int = 0
+    last_triple: int = 0
+    last_feedback: int = 0
+    tokens: int = 0
+    revision: int = 0
+    changed: bool = False
+    owned: set[str] = field(default_factory=set)
+
+    def draft(self) -> Contents:
+        """Return a copy to be changed: dicts of its own, whose values are replaced and not changed."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        own = {name: value.copy() for name, value in values.items() if isinstance(value, dict)}
+        return Contents(**values | own | {"changed": False, "owned": set()})
+
+    def posting(self, token: str) -> dict[int, float]:
+        """Return a token's postings to be changed, copied when a draft first asks for them."""
+        if token not in self.owned:
+            self.owned.add(token)
+            self.postings[token] = self.postings.get(token, {}).copy()
+        return self.postings[token]
+
+    def writable(self, state: str) -> dict[int, NDArray[np.float32]]:
+        """Return a generation's vectors to be changed, copied when a draft first asks for them."""
+        if (name := f"vectors {state}") not in self.owned:  # no token holds a space
+            self.owned.add(name)
+            generation = self.generations[state]
+            self.generations[state] = replace(generation, vectors=generation.vectors.copy())
+        return self.generations[state].vectors
+
+    # reading
+
+    @property
+    def active(self) -> Generation | None:
+        """The vectors that searches use."""
+        return self.generations.get("active")
+
+    def measured(self) -> Calibration | None:
+        """Return the calibration, unless it was measured with other vectors than those that searches use."""
+        measured, active = self.calibration, self.active
+        return measured if active and measured and active.embedding.fingerprint == measured.fingerprint else None
+
+    def passing(self, where: Filter | None) -> Iterator[tuple[str, DocumentRecord]]:
+        """Return the documents that pass a filter."""
+        passes = predicate(None if where is None else parse(where))  # parsed for its bounds
+        for id_, record in self.documents.items():
+            document = record.document
+            if passes(document.metadata, {"id": id_, "title": document.title, "uri": document.uri}):
+                yield id_, record
+
+    def digest(self, id_: str) -> bytes | None:
+        """Return a document's content digest; None where it is not stored."""
+        return self.documents[id_].digest if id_ in self.documents else None
+
+    def passages(self, chunks: Iterable[int]) -> list[Passage]:
+        """Return chunks as they are shown, in this order, without those that are gone."""
+        return [self._passage(chunk) for chunk in chunks if chunk in self.chunks]
+
+    def _passage(self, number: int) -> Passage:
+        chunk = self.chunks[number]
+        record, (start, end) = self.documents[chunk.document_id], (chunk.span.start, chunk.span.end)
+        document = record.document
+        text, facts = document.text[start:end], json.loads(record.metadata)
+        heading = chunk.span.heading
+        return Passage(number, chunk.document_id, text, document.title, document.uri, heading, start, end, facts)
+
+    def of_source(self, key: str) -> set[str]:
+        """Return the documents that were read from a source."""
+        return {id_ for id_, record in self.documents.items() if record.source == key}
+
+    # writing
+
+    def put(self, entry: Entry, analyser: Analyser, *, embedded: bool) -> AddReport:
+        """Write an entry; its vectors go to the active generation if it is `embedded`."""
+        id_ = str(entry.document.id)
+        stored = self.documents.get(id_)
+        check_replaces(id_, entry.replaces, self.digest(id_))
+        if stored and stored.digest == entry.digest:
+            if entry.source is not None:
+                self.documents[id_] = replace(stored, source=entry.source)
+            return AddReport(unchanged=1)
+        if not entry.chunks:
+            raise Outdated(id_)
+        numbers = range(self.last_chunk + 1, self.last_chunk + 1 + len(entry.chunks))
+        if stored:
+            self.rename(_same_words([(n, self.chunks[n].digest) for n in stored.chunks], entry, numbers.start))
+            self.remove_chunks(stored.chunks)
+        metadata = json.dumps(dict(entry.document.metadata), ensure_ascii=False)
+        document = replace(entry.document, id=id_, metadata=json.loads(metadata))
+        self.documents[id_] = DocumentRecord(
+            document, metadata, entry.digest, entry.source, timestamp(), tuple(numbers)
+        )
+        for number, chunk, digest in zip(numbers, entry.chunks, entry.chunk_digests, strict=True):
+            words = index_columns(analyser, document.title, chunk.heading, document.text[chunk.start : chunk.end])
+            self.chunks[number] = ChunkRecord(id_, chunk, digest, tuple(tuple(column.split()) for column in words))
+            length, frequencies = weigh(self.chunks[number].columns)
+            self.tokens += length
+            for token, frequency in frequencies.items():
+                self.posting(token)[number] = frequency
+        if embedded and entry.vectors is not None:
+            rows = np.array(entry.vectors, np.float32)
+            self.writable("active").update(zip(numbers, rows, strict=True))
+        self.last_chunk, self.changed = numbers[-1], True
+        return AddReport(added=int(not stored), replaced=int(bool(stored)), chunks=len(numbers))
+
+    def remove(self, ids: Iterable[str]) -> int:
+        """Remove documents; return how many there were."""
+        removed = [self.documents.pop(id_) for id_ in dict.fromkeys(ids) if id_ in self.documents]
+        self.remove_chunks([chunk for record in removed for chunk in record.chunks])
+        for record in removed:
+            if record.source is not None:
+                self.sources.pop(record.source, None)  # no longer fully here: it is to be read again
+        return len(removed)
+
+    def remove_chunks(self, chunks: Collection[int]) -> None:
+        """Remove chunks from all but their documents: with their keywords, vectors, and what was learned of them."""
+        if not chunks:
+            return
+        gone = set(chunks)
+        for chunk in chunks:
+            record = self.chunks.pop(chunk)
+            self.tokens -= record.length
+            for token in weigh(record.columns)[1]:
+                posting = self.posting(token)
+                del posting[chunk]
+                if not posting:
+                    del self.postings[token]
+                    self.owned.discard(token)
+        for state in list(self.generations):
+            vectors = self.writable(state)
+            for chunk in chunks:
+                vectors.pop(chunk, None)
+        self.feedback = {number: each for number, each in self.feedback.items() if each.chunk not in gone}
+        self.triples = {
+            number: replace(triple, negatives=tuple(each for each in triple.negatives if each.chunk not in gone))
+            for number, triple in self.triples.items()
+            if triple.positive not in gone and triple.origin not in gone
+        }
+        self.changed = True
+
+    def rename(self, moved: Mapping[int, int]) -> None:
+        """Let all that was learned of chunks name others instead, which have the same words."""
+
+        def new(chunk: int) -> int:
+            return moved.get(chunk, chunk)
+
+        if not moved:
+            return
+        self.feedback = {number: replace(each, chunk=new(each.chunk)) for number, each in self.feedback.items()}
+        self.triples = {
+            number: replace(
+                triple,
+                positive=new(triple.positive),
+                origin=None if triple.origin is None else new(triple.origin),
+                negatives=tuple(replace(each, chunk=new(each.chunk)) for each in triple.negatives),
+            )
+            for number, triple in self.triples.items()
+        }
+
+    # learning
+
+    def model(self) -> ModelVersion | None:
+        """Return the active version of the model."""
+        return next((model for model in self.models.values() if model.state == "active"), None)
+
+    def version(self, number: int) -> ModelVersion:
+        """Return a version of the model; raises NotFound."""
+        if number not in self.models:
+            reason = f"no model has the number {number}; `hybridstore model history` shows those there are"
+            raise NotFound(str(number), reason)
+        return self.models[number]
+
+    def promote(self, number: int | None) -> bool:
+        """Make a version the active one and retire the one before; return False where it is active already.
+
+        Going back to the version that the active one names as `previous` leaves that one's own `previous` unchanged,
+        so that going back again goes further back; where that would lead round in a circle, the circle is opened.
+        """
+        before = self.model()
+        if number == (before.number if before else None):
+            return False
+        if number is not None:
+            target, active = self.version(number).target, self.active
+            if active is None or active.embedding.fingerprint != target:
+                there = f"the store's are of {active.embedding.fingerprint}" if active else "the store has none"
+                raise InputError(
+                    f"model {number} is for vectors of {target}, and {there}; `hybridstore reembed` makes them"
+                )
+        if before:
+            self.models[before.number] = replace(before, state="retired")
+        if number is not None:
+            model = self.models[number] = replace(self.models[number], state="active")
+            if before is None or before.previous != number:
+                self.models[number] = replace(model, previous=before.number if before else None)
+            elif before.number in self._earlier(model):
+                self.models[before.number] = replace(self.models[before.number], previous=None)
+        self.changed = True
+        return True
+
+    def _earlier(self, model: ModelVersion) -> set[int]:
+        """Return the versions that going back from this one, again and again, comes to."""
+        earlier: set[int] = set()
+        while model.previous is not None and model.previous not in earlier:
+            earlier.add(model.previous)
+            model = self.models[model.previous]
+        return earlier
+
+    def forget_queries(self, queries: Collection[str]) -> int:
+        """Remove queries from the log, with the triples and the feedback for them; return how many it held."""
+        logged = len(self.query_log.keys() & set(queries))
+        self.query_log = {query: each for query, each in self.query_log.items() if query not in queries}
+        self.triples = {number: each for number, each in self.triples.items() if each.query not in queries}
+        self.feedback = {number: each for number, each in self.feedback.items() if each.query not in queries}
+        return logged
+
+    # generations of vectors
+
+    def embeddings(self) -> Embeddings:
+        """Return the embedders of the generations."""
+        return Embeddings(**{state: generation.embedding for state, generation in self.generations.items()})
+
+    def require(self, embedding: Embedding, state: str = "active") -> None:
+        """Record the embedding if there is none in this state; raises EmbedderMismatch or InputError for another."""
+        there = self.generations.setdefault(state, Generation(embedding, {})).embedding
+        if there.fingerprint != embedding.fingerprint:
+            raise EmbedderMismatch(there.fingerprint, embedding.fingerprint)
+        if there.dim != embedding.dim:
+            raise InputError(f"the store's vectors have {there.dim} dimensions, these have {embedding.dim}")
+
+    def begin(self, embedding: Embedding) -> None:
+        """Start or continue building vectors of another embedder; those that are kept serve if they are its own."""
+        building, kept = self.generations.get("building"), self.generations.get("kept")
+        if building and building.embedding.fingerprint != embedding.fingerprint:
+            del self.generations["building"]
+        if self.active and self.active.embedding.fingerprint == embedding.fingerprint:
+            return
+        if "building" not in self.generations and kept and kept.embedding.fingerprint == embedding.fingerprint:
+            self.generations["building"] = self.generations.pop("kept")
+        self.require(embedding, "building")
+
+    def pending(self) -> Iterator[int]:
+        """Yield the chunks without a vector of the embedding being built, or of the active one."""
+        target = self.generations.get("building") or self.active
+        return (chunk for chunk in self.chunks if target and chunk not in target.vectors)
+
+    def fill(self, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
+        """Store vectors (n, dim) for those of the chunks that are there and have none."""
+        state = "building" if "building" in self.generations else "active"
+        self.require(embedding, state)
+        own = self.writable(state)
+        for chunk, vector in zip(chunks, np.array(vectors, np.float32), strict=True):
+            if chunk in self.chunks and chunk not in own:
+                own[chunk] = vector
+                self.changed |= state == "active"
+
+    def switch(self, *, keep: bool, promote: int | None) -> bool:
+        """Make the embedding being built the active one; return False while chunks are pending."""
+        if next(self.pending(), None) is not None:
+            return False
+        if "building" not in self.generations:
+            raise InputError("no re-embedding is under way; run `hybridstore reembed`")
+        if self.active and keep:
+            self.generations["kept"] = self.active
+        self.generations["active"] = self.generations.pop("building")
+        if promote is not None:
+            self.promote(promote)
+        if (model := self.model()) and model.target != self.generations["active"].embedding.fingerprint:
+            self.models[model.number] = replace(model, state="retired")
+        self.changed = True
+        return True
+
+
+def _same_words(stored: Sequence[tuple[int, bytes]], entry: Entry, first: int) -> dict[int, int]:
+    """Return the stored chunks whose words an entry has too, with the number that each will have."""
+    coming: dict[bytes, list[int]] = defaultdict(list)
+    for number, digest in enumerate(entry.chunk_digests, start=first):
+        coming[digest].append(number)
+    return {number: coming[digest].pop(0) for number, digest in stored if coming.get(digest)}
+
+
+def timestamp() -> str:
+    """Return the time, in UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,0 +1,80 @@
+"""A store in memory written to a new SQLite file, with the same numbers everywhere."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+
+from hybridstore.backends.in_memory.contents import Contents
+from hybridstore.backends.sqlite import document_rows, keyword_index, sample, vector_tables
+from hybridstore.backends.sqlite.backend import SQLiteBackend
+from hybridstore.backends.sqlite.connection import Connections
+from hybridstore.backends.values import Entry
+
+
+def write_file(contents: Contents, language: str, created: str, path: str) -> None:
+    """Write everything to a file that is not there yet; none is left where that fails."""
+    try:
+        SQLiteBackend(path, language=language).close()
+        with closing(Connections(path, busy_timeout=0)) as connections, connections.atomic() as connection:
+            _write_documents(connection, contents)
+            _write_learning(connection, contents)
+            facts = {"created": created, "revision": contents.revision, "log_start": contents.revision}
+            connection.executemany("UPDATE meta SET value = ?2 WHERE key = ?1", facts.items())
+    except BaseException:
+        Path(path).unlink(missing_ok=True)
+        raise
+
+
+def _write_documents(connection: apsw.Connection, contents: Contents) -> None:
+    placed = []
+    for row, record in enumerate(contents.documents.values(), start=1):
+        chunks = [contents.chunks[chunk] for chunk in record.chunks]
+        spans, digests = [chunk.span for chunk in chunks], [chunk.digest for chunk in chunks]
+        placed.append((row, record.chunks[0], Entry(record.copy(), record.digest, spans, digests, None, record.source)))
+    document_rows.write(connection, [(row, entry) for row, _, entry in placed])
+    changed = [(record.changed, id_) for id_, record in contents.documents.items()]
+    connection.executemany("UPDATE documents SET changed = ? WHERE id = ?", changed)
+    document_rows.write_chunks(connection, placed)
+    for number, chunk in contents.chunks.items():
+        title, heading, body, compounds = map(" ".join, chunk.columns)
+        keyword_index.write(connection, [(number, title, heading, body, compounds)])
+    for state, generation in contents.generations.items():
+        number = vector_tables.require(connection, generation.embedding, state)
+        ids, vectors = generation.matrix
+        vector_tables.write(connection, number, ids.tolist(), vectors)
+    document_rows.write_sources(connection, contents.sources.values())
+    if contents.calibration:
+        sample.write(connection, contents.calibration)
+    _set_last(connection, "chunks", contents.last_chunk)
+
+
+def _write_learning(connection: apsw.Connection, contents: Contents) -> None:
+    for number, model in contents.models.items():
+        named = (number, model.kind, model.source, model.target, model.reference, model.state, model.made)
+        rest = (model.previous, json.dumps(dict(model.report)), model.weights)
+        connection.execute("INSERT INTO models VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", named + rest)
+    for number, each in contents.triples.items():
+        connection.execute(
+            "INSERT INTO triples VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (number, each.kind, each.positive, each.origin, each.score, each.disagreed, each.promoted, each.query),
+        )
+        connection.executemany(
+            "INSERT INTO negatives VALUES (?, ?, ?, ?, ?, ?)",
+            [(number, n, bad.chunk, bad.leg, bad.score, bad.excluded) for n, bad in enumerate(each.negatives)],
+        )
+    logged = [(each.query, each.times, each.last) for each in contents.query_log.values()]
+    connection.executemany("INSERT INTO asked VALUES (?, ?, ?)", logged)
+    feedback = [(number, each.chunk, each.used, each.when, each.query) for number, each in contents.feedback.items()]
+    connection.executemany("INSERT INTO feedback VALUES (?, ?, ?, ?, ?)", feedback)
+    _set_last(connection, "models", contents.last_model)
+    _set_last(connection, "triples", contents.last_triple)
+
+
+def _set_last(connection: apsw.Connection, table: str, number: int) -> None:
+    """Let a table go on counting after a number, even where its last row is gone."""
+    connection.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
+    connection.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (table, number))
