@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import hybridstore as hs
-from hybridstore.evaluation import Collection, runner
+from hybridstore.evaluation import Collection, evaluate
 
 MODES = ("keyword", "vector", "hybrid")
 
@@ -37,7 +37,7 @@ def main() -> None:
         for memory in (1024, 0):
             with hs.open(path, create=False, memory=memory) as store:
                 split = "test" if "test" in collection.splits else collection.splits[0]
-                found[memory] = runner(store, collection, split=split, queries=options.queries)
+                found[memory] = evaluate(store, collection, split=split, queries=options.queries)
         row: dict[str, object] = {"n": found[0].n}
         for mode in MODES:
             ours, theirs = (found[memory].modes[mode].scores.mean("ndcg@10") for memory in (1024, 0))

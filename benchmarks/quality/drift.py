@@ -28,7 +28,7 @@ from hybridstore import embedders
 from hybridstore.backends.learning import ModelVersion
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import HybridstoreError, InputError
-from hybridstore.evaluation import Collection, runner
+from hybridstore.evaluation import Collection, evaluate
 from hybridstore.evaluation.metrics import mean
 from hybridstore.search.transforms import Affine, write
 from hybridstore.store.embedder_choice import embedded_text, identify
@@ -68,7 +68,7 @@ def embedded(store: hs.Store) -> dict[str, Vector]:
 
 
 def measured(store: hs.Store, collection: Collection, queries: int | None) -> Means:
-    found = runner(store, collection, split=split_of(collection), modes=MODES, metrics=(METRIC,), queries=queries)
+    found = evaluate(store, collection, split=split_of(collection), modes=MODES, metrics=(METRIC,), queries=queries)
     return {"n": found.n} | {mode: round(mean(found.values(mode, METRIC).values()), 4) for mode in MODES}
 
 

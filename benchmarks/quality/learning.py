@@ -27,7 +27,7 @@ from over_collections import macro_bootstrap
 
 import hybridstore as hs
 from hybridstore.errors import HybridstoreError
-from hybridstore.evaluation import Collection, Qrels, paired_bootstrap, runner
+from hybridstore.evaluation import Collection, Qrels, evaluate, paired_bootstrap
 from hybridstore.evaluation.metrics import mean
 from hybridstore.evaluation.significance import RunComparison
 from hybridstore.tuning import adapter_tuning, harvesting, judged_questions, model_versions
@@ -53,7 +53,7 @@ class People:
 
     def ask(self, store: hs.Store) -> Values:
         """Give the nDCG@10 of each."""
-        found = runner(
+        found = evaluate(
             store,
             self.collection,
             split=self.split,

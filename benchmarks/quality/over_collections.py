@@ -24,7 +24,7 @@ from judging import strategies
 
 import hybridstore as hs
 from hybridstore.errors import HybridstoreError
-from hybridstore.evaluation import Collection, paired_bootstrap, runner
+from hybridstore.evaluation import Collection, evaluate, paired_bootstrap
 from hybridstore.evaluation.metrics import STANDARD, mean
 from hybridstore.search.request import FUSIONS
 
@@ -38,7 +38,7 @@ def measured(
     store: hs.Store, collection: Collection, queries: int | None = None, group: str | None = None
 ) -> dict[str, Any]:
     """Search every judged query in every way; give the numbers query by query."""
-    found = runner(store, collection, split=split_of(collection), fusions=FUSIONS, queries=queries, where_group=group)
+    found = evaluate(store, collection, split=split_of(collection), fusions=FUSIONS, queries=queries, where_group=group)
     stored = store.stats().embedding
     return {
         "default": f"hybrid ({store.search('a').trace.fusion})",

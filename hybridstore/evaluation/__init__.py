@@ -1,11 +1,11 @@
-"""Measuring search: judgments and runs, metrics, collections, and whether a difference is more than luck."""
+"""Evaluation: judgments and runs, metrics, test collections, significance and reports."""
 
-from hybridstore.evaluation.abstention import auroc, balanced_accuracy
+from hybridstore.evaluation.collections import Collection, Coverage, Query, read_queries
+from hybridstore.evaluation.confidence import Bin, auroc, balanced_accuracy, expected_calibration_error, reliability
 from hybridstore.evaluation.evaluation_results import Evaluation, Measured
 from hybridstore.evaluation.judgments import Qrels, Run, read_qrels, read_run, write_qrels, write_run
 from hybridstore.evaluation.leg_comparison import LegFindings, Pair, pairs
 from hybridstore.evaluation.metrics import Scores, metric, per_query, score
-from hybridstore.evaluation.reliability import Bin, expected_calibration_error, reliability
 from hybridstore.evaluation.runner import evaluate, index, ways
 from hybridstore.evaluation.significance import (
     Compared,
@@ -15,7 +15,6 @@ from hybridstore.evaluation.significance import (
     compared,
     paired_bootstrap,
 )
-from hybridstore.evaluation.test_collection import Collection, Coverage, Query, read_queries
 
 __all__ = [
     "Bin",

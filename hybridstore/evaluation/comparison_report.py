@@ -1,4 +1,4 @@
-"""Two runs held against each other, as one page of HTML."""
+"""Comparison report: two runs compared, as one HTML page."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
 
 def comparison_report(results: Sequence[Compared], *, about: Mapping[str, str], texts: Mapping[str, str]) -> str:
-    """Give the page, with the queries' texts (id → text) as far as they are there.
+    """Return the page, with the queries' texts (id → text) as far as they are there.
 
     The same arguments give the same bytes. No comparison at all is an InputError.
     """
     if not results:
-        raise InputError("nothing was compared, so there is nothing to report; name at least one metric")
+        raise InputError("nothing was compared; name at least one metric")
     head = ["metric", "A", "B", "B − A, 95 % interval", "B better / worse / equal"]
     rows = [
         [
-            heading(each.metric),
-            f"{each.comparison.mean_a:.4f}",
-            f"{each.comparison.mean_b:.4f}",
-            interval(each.comparison),
-            f"{each.comparison.wins:,} / {each.comparison.losses:,} / {each.comparison.ties:,}",
+            heading(result.metric),
+            f"{result.comparison.mean_a:.4f}",
+            f"{result.comparison.mean_b:.4f}",
+            interval(result.comparison),
+            f"{result.comparison.wins:,} / {result.comparison.losses:,} / {result.comparison.ties:,}",
         ]
-        for each in results
+        for result in results
     ]
-    plot = interval_plot([(heading(each.metric), each.comparison) for each in results], "B − A")
-    note = "A bar for each query."
-    bars = difference_plots({f"B − A, {heading(each.metric)}": (each.rows, note) for each in results})
+    plot = interval_plot([(heading(result.metric), result.comparison) for result in results], "B − A")
+    note = "One bar per query."
+    bars = difference_plots({f"B − A, {heading(result.metric)}": (result.rows, note) for result in results})
     first = results[0]
     named = heading(first.metric)
     return page(
@@ -46,13 +46,13 @@ def comparison_report(results: Sequence[Compared], *, about: Mapping[str, str], 
         section("Query by query", bars),
         _listed(f"The greatest gains of B, {named}", first.rows.wins(), texts),
         _listed(f"The greatest losses of B, {named}", first.rows.losses(), texts),
-        _listed(f"The worst queries of B, {named}", first.rows.worst(), texts),
+        _listed(f"Worst queries of B, {named}", first.rows.worst(), texts),
     )
 
 
 def _listed(title: str, rows: Sequence[QueryDifference], texts: Mapping[str, str]) -> Markup:
     if not rows:
-        return section(title, element("p", "There are none."))
+        return section(title, element("p", "None."))
     cells = (
         [
             row.query,

@@ -1,4 +1,4 @@
-"""An evaluation as one page of HTML: what was measured, how sure it is, where it fails and what fails there."""
+"""Evaluation report: metrics, intervals, failures and worst queries as one HTML page."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from hybridstore.errors import InputError
 from hybridstore.evaluation import svg_plots
+from hybridstore.evaluation.confidence import expected_calibration_error
 from hybridstore.evaluation.html_page import Markup, element, facts, figure, figures, page, section, table
-from hybridstore.evaluation.leg_comparison import better_leg, found, relevant_found, shared
+from hybridstore.evaluation.leg_comparison import better_leg, leg_findings, relevant_found, shared
 from hybridstore.evaluation.metrics import heading
-from hybridstore.evaluation.reliability import expected_calibration_error
 from hybridstore.evaluation.significance import QueryDifferences
 
 if TYPE_CHECKING:
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from hybridstore.evaluation.significance import RunComparison
     from hybridstore.records import Document
 
-_WORST = 10  # queries told in full
-_EACH = 3  # documents expected, and documents that came first, of each of them
+_WORST = 10  # queries shown in full
+_SHOWN = 3  # expected documents, and first documents, per query
 _EXCERPT = 160  # characters
 
 
 def evaluation_report(
     evaluation: Evaluation, compared: Sequence[Pair], *, about: Mapping[str, str], documents: Mapping[str, Document]
 ) -> str:
-    """Give the page. The same arguments give the same bytes.
+    """Return the page. The same arguments give the same bytes.
 
     `compared` are the hybrids against the legs (`legs.pairs`), `about` what else was measured with (name → value),
-    `documents` those that `documents_shown` asks for, as far as they are there. An evaluation of no way of searching
+    `documents` those that `documents_shown` asks for, as far as they are there. An evaluation of no search method
     is an InputError.
     """
     main = _main(evaluation)
@@ -50,11 +50,11 @@ def evaluation_report(
 
 
 def documents_shown(evaluation: Evaluation) -> frozenset[str]:
-    """Give the ids of the documents whose title or text the page shows."""
+    """Return the ids of the documents whose title or text the page shows."""
     main = _main(evaluation)
     shown = set[str]()
     for query in evaluation.worst(main, evaluation.metrics[0], _WORST):
-        shown.update(_expected(evaluation, query)[:_EACH], evaluation.run(main).documents(query)[:_EACH])
+        shown.update(_expected(evaluation, query)[:_SHOWN], evaluation.run(main).documents(query)[:_SHOWN])
     return frozenset(shown)
 
 
@@ -64,22 +64,22 @@ def interval(comparison: RunComparison) -> str:
 
 
 def interval_plot(rows: Sequence[tuple[str, RunComparison]], title: str) -> Markup:
-    """Give a figure of differences with their intervals, by name."""
-    drawn = [(name, each.difference, each.low, each.high) for name, each in rows]
+    """Return a figure of differences with their intervals, by name."""
+    drawn = [(name, comparison.difference, comparison.low, comparison.high) for name, comparison in rows]
     caption = "Dot: difference of the means. Line: its 95 % interval. Grey: it may be luck with the queries."
     return figure(title, svg_plots.intervals(drawn), caption)
 
 
 def difference_plots(rows: Mapping[str, tuple[QueryDifferences, str]]) -> Markup:
-    """Give a figure of per-query differences for each title, with a remark below it, all on one scale."""
-    greatest = max((abs(row.difference) for each, _ in rows.values() for row in each.rows), default=0.0)
-    reach = next(each for each in (0.2, 0.5, 1.0) if greatest <= each)
+    """Return a figure of per-query differences for each title, with a remark below it, all on one scale."""
+    greatest = max((abs(row.difference) for differences, _ in rows.values() for row in differences.rows), default=0.0)
+    reach = next(limit for limit in (0.2, 0.5, 1.0) if greatest <= limit)
     drawn = []
-    for title, (each, remark) in rows.items():
-        wins, losses = len(each.wins(len(each.rows))), len(each.losses(len(each.rows)))
-        ties = len(each.rows) - wins - losses
+    for title, (differences, remark) in rows.items():
+        wins, losses = len(differences.wins(len(differences.rows))), len(differences.losses(len(differences.rows)))
+        ties = len(differences.rows) - wins - losses
         caption = f"{remark} Better on {wins:,}, worse on {losses:,}, equal on {ties:,}."
-        bars = svg_plots.differences([(row.query, row.difference) for row in each.rows], reach)
+        bars = svg_plots.differences([(row.query, row.difference) for row in differences.rows], reach)
         drawn.append(figure(title, bars, caption))
     return figures(*drawn)
 
@@ -87,7 +87,7 @@ def difference_plots(rows: Mapping[str, tuple[QueryDifferences, str]]) -> Markup
 def _main(evaluation: Evaluation) -> str:
     names = (*evaluation.hybrids, *evaluation.modes)
     if not names:
-        raise InputError("nothing was evaluated, so there is nothing to report; evaluate in at least one mode")
+        raise InputError("nothing was evaluated; choose at least one mode")
     return names[0]
 
 
@@ -141,7 +141,7 @@ def _differences(evaluation: Evaluation) -> Iterator[Markup]:
     if not (evaluation.hybrids and evaluation.legs and evaluation.n):
         return
     metric, main = evaluation.metrics[0], _main(evaluation)
-    values, bars = evaluation.values(main, metric), "A bar for each query."
+    values, bars = evaluation.values(main, metric), "One bar per query."
     against = {leg: (QueryDifferences.of(evaluation.values(leg, metric), values), bars) for leg in evaluation.legs}
     if len(evaluation.legs) > 1:
         hindsight = "Against the leg that did better on that very query, which only hindsight can choose."
@@ -164,26 +164,26 @@ def _legs(evaluation: Evaluation) -> Iterator[Markup]:
         f"Queries by how many of the ten are the same; {sum(n * c for n, c in enumerate(counts)) / sum(counts):.1f} in "
         "the mean. The fewer, the more there is to gain by joining the legs, or to lose.",
     )
-    depths = [found(keyword, vector, judged, k) for k in (10, 100) if k <= evaluation.limit or k == 10]
+    depths = [leg_findings(keyword, vector, judged, k) for k in (10, 100) if k <= evaluation.limit or k == 10]
     names = ("both legs", "keyword only", "vector only", "neither")
-    bars = [(f"first {each.k}", (each.both, each.keyword, each.vector, each.neither)) for each in depths]
+    counts_at = {f"first {at.k}": (at.both, at.keyword, at.vector, at.neither) for at in depths}
     origin = figure(
-        "Where the relevant documents are found",
-        svg_plots.shares(bars),
+        "Which leg finds the relevant documents",
+        svg_plots.shares(list(counts_at.items())),
         f"All {depths[0].total:,} relevant documents of all queries.",
         names,
     )
     main = evaluation.hybrids[:1]
     rows = [
         [
-            f"first {each.k}",
-            *(_share(count, each.total) for count in (each.both, each.keyword, each.vector, each.neither)),
+            name,
+            *(_share(count, at.total) for count in counts),
+            *(_share(relevant_found(evaluation.run(hybrid), judged, at.k), at.total) for hybrid in main),
         ]
-        + [_share(relevant_found(evaluation.run(name), judged, each.k), each.total) for name in main]
-        for each in depths
+        for (name, counts), at in zip(counts_at.items(), depths, strict=True)
     ]
     head = ["relevant documents", *names, *(f"found by {name}" for name in main)]
-    yield section("What each leg brings", figures(overlap, origin), table(head, rows))
+    yield section("Contribution of each leg", figures(overlap, origin), table(head, rows))
 
 
 def _share(count: int, total: int) -> str:
@@ -191,30 +191,30 @@ def _share(count: int, total: int) -> str:
 
 
 def _calibration(evaluation: Evaluation) -> Iterator[Markup]:
-    told = ((name, evaluation.reliability(name)) for name in evaluation.hybrids)
-    given = [(name, bins) for name, bins in told if bins is not None]
-    if not given:
+    reliabilities = ((name, evaluation.reliability(name)) for name in evaluation.hybrids)
+    calibrated = [(name, bins) for name, bins in reliabilities if bins is not None]
+    if not calibrated:
         return
     drawn = []
-    for name, bins in given:
+    for name, bins in calibrated:
         error = expected_calibration_error(bins)
         caption = (
-            "A dot for each tenth of relevance, the larger the more hits. On the dashed line relevance is what "
-            f"it says; below it promises too much. Expected calibration error {error:.3f}."
+            "One dot per tenth of relevance, larger with more hits. On the dashed line relevance is "
+            f"calibrated; below it is overconfident. Expected calibration error {error:.3f}."
         )
         drawn.append(figure(name, svg_plots.reliability(bins), caption))
-        counts = [each.count for each in bins]
-        lows = [f"{each.low:.1f}" for each in bins]
+        counts = [bin_.count for bin_ in bins]
+        lows = [f"{bin_.low:.1f}" for bin_ in bins]
         drawn.append(
             figure(
                 f"{name}: hits by relevance", svg_plots.histogram(counts, lows), "Below each column, where it begins."
             )
         )
     note = (
-        "The first ten documents of each query by the relevance they were given. A document that nobody judged counts "
+        "The first ten documents of each query by the relevance they were given. An unjudged document counts "
         "as not relevant, so where few were judged the dots lie too low."
     )
-    yield section("Is the relevance what it says?", element("p", note), figures(*drawn))
+    yield section("Is the relevance calibrated?", element("p", note), figures(*drawn))
 
 
 def _worst(evaluation: Evaluation, main: str, documents: Mapping[str, Document]) -> Markup:
@@ -222,10 +222,13 @@ def _worst(evaluation: Evaluation, main: str, documents: Mapping[str, Document])
     cards = []
     for query in evaluation.worst(main, metric, _WORST):
         values = (f"{mode} {evaluation.values(mode, metric)[query]:.3f}" for mode in evaluation.modes)
-        wanted, first = _expected(evaluation, query), evaluation.run(main).documents(query)[:_EACH]
-        more = [element("p", f"and {len(wanted) - _EACH:,} more", class_="soft")] if len(wanted) > _EACH else []
-        expected = (element("li", _named(each, documents), _ranks(evaluation, query, each)) for each in wanted[:_EACH])
-        came = [element("li", _named(each, documents), _graded(evaluation, query, each)) for each in first]
+        relevant, first = _expected(evaluation, query), evaluation.run(main).documents(query)[:_SHOWN]
+        more = [element("p", f"and {len(relevant) - _SHOWN:,} more", class_="soft")] if len(relevant) > _SHOWN else []
+        expected = (
+            element("li", _named(document, documents), _ranks(evaluation, query, document))
+            for document in relevant[:_SHOWN]
+        )
+        came = [element("li", _named(document, documents), _graded(evaluation, query, document)) for document in first]
         cards.append(
             element(
                 "article",
@@ -238,11 +241,11 @@ def _worst(evaluation: Evaluation, main: str, documents: Mapping[str, Document])
                 element("ol", *came) if came else element("p", "nothing", class_="soft"),
             )
         )
-    return section(f"The worst queries of {main}", *cards)
+    return section(f"Worst queries of {main}", *cards)
 
 
 def _expected(evaluation: Evaluation, query: str) -> tuple[str, ...]:
-    """Give the relevant documents, the highest grades first."""
+    """Return the relevant documents, the highest grades first."""
     grades = evaluation.judged.of(query)
     return tuple(sorted((document for document in grades if grades[document] > 0), key=lambda d: (-grades[d], d)))
 
@@ -270,7 +273,7 @@ def _graded(evaluation: Evaluation, query: str, document: str) -> Markup:
 
 
 def _latency(evaluation: Evaluation) -> Markup:
-    series = {name: [1000 * each for each in measured.seconds] for name, measured in evaluation.modes.items()}
+    series = {name: [1000 * seconds for seconds in measured.seconds] for name, measured in evaluation.modes.items()}
     caption = "The share of searches that took at most so long. The axis is logarithmic."
     rows = [
         [name, *(f"{1000 * measured.latency(percent):.2f}" for percent in (50, 90, 95, 99, 100))]

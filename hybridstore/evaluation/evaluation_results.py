@@ -1,4 +1,4 @@
-"""What an evaluation found: rankings, scores, metrics and times, one `Measured` for each way of searching."""
+"""Results of an evaluation: rankings, scores, metrics and times, one `Measured` per search method."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hybridstore.errors import InputError
+from hybridstore.evaluation.confidence import expected_calibration_error, judged_hits, reliability
 from hybridstore.evaluation.metrics import STANDARD, Scores, mean, per_query
-from hybridstore.evaluation.reliability import expected_calibration_error, judged_hits, reliability
 
 if TYPE_CHECKING:
+    from hybridstore.evaluation.confidence import Bin
     from hybridstore.evaluation.judgments import Qrels, Run
-    from hybridstore.evaluation.reliability import Bin
 
 LEGS = ("keyword", "vector")
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One way of searching: its run, its metrics, and how long each search took, in seconds, in the queries' order.
+    """One search method: its run, its metrics, and how long each search took, in seconds, in the queries' order.
 
     `run` holds the scores the search gave, lowered by a hair where two tie, so that its order is read from them.
-    `fusion` is how the legs were joined, as the search said. `relevance` is query id → document id → the calibrated
+    `fusion` is how the legs were joined, as the search reported. `relevance` is query id → document id → the calibrated
     relevance in [0, 1] of its best chunk; empty where the search gives none.
     """
 
@@ -38,17 +38,17 @@ class Measured:
     def confidence(self) -> dict[str, float]:
         """The relevance of each query's first document; queries without one are left out."""
         firsts = {query: ranked[0][0] for query, ranked in self.run.ranked.items() if ranked}
-        given = ((query, self.relevance.get(query, {}).get(first)) for query, first in firsts.items())
-        return {query: relevance for query, relevance in given if relevance is not None}
+        relevances = ((query, self.relevance.get(query, {}).get(first)) for query, first in firsts.items())
+        return {query: relevance for query, relevance in relevances if relevance is not None}
 
     def latency(self, percent: float) -> float:
-        """Give a percentile of the time of one search, in seconds; 0 where there was no query."""
+        """Return a percentile of the time of one search, in seconds; 0 where there was no query."""
         return float(np.percentile(self.seconds, percent)) if self.seconds else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """What an evaluation found, by name of the way of searching.
+    """The results of an evaluation by search method.
 
     The names are "hybrid", "keyword" and "vector", or "hybrid (rrf)" and so on where fusions were named; "hybrid"
     then stands for the first of them. `judged` are the judgments of the `n` queries that took part, `texts` these
@@ -71,7 +71,7 @@ class Evaluation:
 
     @property
     def hybrids(self) -> tuple[str, ...]:
-        """The names of the ways of searching that join both legs, in the order measured."""
+        """The names of the search methods that join both legs, in the order measured."""
         return tuple(name for name in self.modes if name not in LEGS)
 
     @property
@@ -80,41 +80,41 @@ class Evaluation:
         return tuple(name for name in LEGS if name in self.modes)
 
     def measured(self, mode: str) -> Measured:
-        """Give all that was measured of a way of searching; an unknown one is an InputError."""
+        """Return all that was measured of a search method; an unknown one is an InputError."""
         name = self.hybrids[0] if mode == "hybrid" and self.hybrids else mode
         if name not in self.modes:
             raise InputError(f"mode {mode!r} was not evaluated; there is {', '.join(self.modes) or 'none'}")
         return self.modes[name]
 
     def run(self, mode: str) -> Run:
-        """Give the rankings of a way of searching, in documents."""
+        """Return the rankings of a search method, in documents."""
         return self.measured(mode).run
 
     def values(self, mode: str, metric: str = "ndcg@10") -> Mapping[str, float]:
-        """Give a metric query by query: what `paired_bootstrap` compares."""
+        """Return a metric query by query: what `paired_bootstrap` compares."""
         measured = self.measured(mode)
         known = measured.scores.values.get(metric)
         return per_query(measured.run, self.judged, metric) if known is None else known
 
     def mean(self, mode: str, metric: str = "ndcg@10") -> float:
-        """Give a metric's mean over the queries."""
+        """Return a metric's mean over the queries."""
         return mean(self.values(mode, metric).values())
 
     def worst(self, mode: str = "hybrid", metric: str = "ndcg@10", count: int = 10) -> tuple[str, ...]:
-        """Give the ids of the queries with the lowest values, lowest first, equals by id."""
+        """Return the ids of the queries with the lowest values, lowest first, equals by id."""
         values = self.values(mode, metric)
         return tuple(sorted(values, key=lambda query: (values[query], query))[:count])
 
     def reliability(self, mode: str = "hybrid", depth: int = 10) -> tuple[Bin, ...] | None:
-        """Give the first `depth` hits of each query binned by their relevance; None where the search gave none."""
+        """Return the first `depth` hits of each query binned by their relevance; None where the search has none."""
         measured = self.measured(mode)
-        said, found = judged_hits(measured.run, measured.relevance, self.judged, depth)
-        return reliability(said, found) if said else None
+        predicted, relevant = judged_hits(measured.run, measured.relevance, self.judged, depth)
+        return reliability(predicted, relevant) if predicted else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything but the rankings as JSON types; latencies in milliseconds.
+        """Return everything but the rankings as JSON types; latencies in milliseconds.
 
-        Where fusions were named, the first one's numbers stand under "hybrid" too.
+        Where fusions were named, the first one's numbers are also under "hybrid".
         """
         result: dict[str, Any] = {
             "collection": self.collection,
@@ -126,18 +126,18 @@ class Evaluation:
             "unknown_documents": len(self.unknown_documents),
         }
         for name in dict.fromkeys(("hybrid", *self.modes) if self.hybrids else self.modes):
-            result[name] = self._told(name)
+            result[name] = self._summary(name)
         return result
 
-    def _told(self, name: str) -> dict[str, Any]:
+    def _summary(self, name: str) -> dict[str, Any]:
         measured, bins = self.measured(name), self.reliability(name)
-        told: dict[str, Any] = {metric: self.mean(name, metric) for metric in self.metrics}
+        summary: dict[str, Any] = {metric: self.mean(name, metric) for metric in self.metrics}
         if name not in LEGS and measured.fusion is not None:
-            told["fusion"] = measured.fusion
+            summary["fusion"] = measured.fusion
         if bins is not None:
-            told["confidence"] = mean(measured.confidence.values())
-            told["calibration_error"] = expected_calibration_error(bins)
-        return told | {
+            summary["confidence"] = mean(measured.confidence.values())
+            summary["calibration_error"] = expected_calibration_error(bins)
+        return summary | {
             "p50_ms": 1000 * measured.latency(50),
             "p95_ms": 1000 * measured.latency(95),
             "no_results": len(measured.scores.empty),

@@ -1,7 +1,6 @@
-"""Pages of HTML in one file that open offline: elements that escape their text, a style, tables, figures.
+"""HTML pages in one file that open offline: elements that escape their text, a style, tables, figures.
 
-What is written is well-formed XML too. Text is escaped unless `element` made it, so that no id and no query can
-become markup.
+The output is well-formed XML too. Text is escaped unless `element` made it, so no id or query becomes markup.
 """
 
 from __future__ import annotations
@@ -51,18 +50,18 @@ class Markup(str):
 
 
 def element(name: str, /, *content: str, **attributes: str | float) -> Markup:
-    """Give an element; content and attributes are escaped, Markup is taken as it is.
+    """Return an element; content and attributes are escaped, Markup is taken as it is.
 
     An attribute's name loses a `_` at its end and has `-` for every other: `class_`, `text_anchor`. Numbers are
     written with two decimals at most.
     """
-    said = "".join(
+    rendered = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escaped(value if isinstance(value, str) else short(value))}"'
         for key, value in attributes.items()
     )
     if name in _VOID and not content:
-        return Markup(f"<{name}{said}/>")
-    return Markup(f"<{name}{said}>{join(content)}</{name}>")
+        return Markup(f"<{name}{rendered}/>")
+    return Markup(f"<{name}{rendered}>{join(content)}</{name}>")
 
 
 def join(parts: Iterable[str], separator: str = "") -> Markup:
@@ -71,7 +70,7 @@ def join(parts: Iterable[str], separator: str = "") -> Markup:
 
 
 def escaped(text: str) -> str:
-    """Give text as it is written in HTML; characters that HTML cannot hold become U+FFFD."""
+    """Return text as it is written in HTML; characters that HTML cannot hold become U+FFFD."""
     return escape(_UNFIT.sub("\ufffd", text), quote=True)
 
 
@@ -82,7 +81,7 @@ def short(number: float) -> str:
 
 
 def page(title: str, *sections: str) -> str:
-    """Give the whole file. It needs nothing from anywhere: no script, no font, no picture."""
+    """Return the whole file. It needs nothing from anywhere: no script, no font, no picture."""
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -95,18 +94,18 @@ def page(title: str, *sections: str) -> str:
 
 
 def section(title: str, *content: str) -> Markup:
-    """Give a part of the page under its title."""
+    """Return a part of the page under its title."""
     return element("section", element("h2", title), "\n", join(content, "\n"))
 
 
 def facts(pairs: Mapping[str, str]) -> Markup:
-    """Give a table of two columns: what, and what it is."""
+    """Return a table of two columns: what, and what it is."""
     rows = (element("tr", element("th", name, scope="row"), element("td", value)) for name, value in pairs.items())
     return element("div", element("table", element("tbody", *rows)), class_="wide")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1) -> Markup:
-    """Give a table whose first `texts` columns are text and whose others are numbers."""
+    """Return a table whose first `texts` columns are text and whose others are numbers."""
 
     def cells(name: str, row: Sequence[str]) -> Markup:
         kinds: list[dict[str, str | float]] = [{} if n < texts else {"class_": "n"} for n in range(len(row))]
@@ -117,7 +116,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1)
 
 
 def figure(title: str, drawing: Markup, caption: str, legend: Sequence[str] = ()) -> Markup:
-    """Give a plot with its title, the names of its colours (in the order of the plot's) and what it shows."""
+    """Return a plot with its title, the names of its colours (in the order of the plot's) and what it shows."""
     names = (
         element("li", element("span", class_=f"s{number % 6}"), name, class_=f"s{number % 6}")
         for number, name in enumerate(legend)
@@ -127,5 +126,5 @@ def figure(title: str, drawing: Markup, caption: str, legend: Sequence[str] = ()
 
 
 def figures(*parts: Markup) -> Markup:
-    """Put figures beside each other where there is room."""
+    """Lay figures out side by side where there is room."""
     return element("div", *parts, class_="plots")

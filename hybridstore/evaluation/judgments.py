@@ -18,30 +18,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Qrels:
-    """What people judged: query id → document id → grade; above 0 is relevant, 0 and below is not."""
+    """Relevance judgments: query id → document id → grade; above 0 is relevant, 0 and below is not."""
 
     grades: Mapping[str, Mapping[str, int]]
 
     def of(self, query_id: str) -> Mapping[str, int]:
-        """Give the grades of one query's judged documents; none are judged for a query that is unknown."""
+        """Return the grades of one query's judged documents; empty for an unknown query."""
         return self.grades.get(query_id, {})
 
     @property
     def answerable(self) -> tuple[str, ...]:
-        """The queries with at least one relevant document, in the order given: those that can be scored."""
+        """The queries with at least one relevant document, in input order: those that can be scored."""
         return tuple(query for query, grades in self.grades.items() if any(g > 0 for g in grades.values()))
 
     @property
     def unanswerable(self) -> tuple[str, ...]:
-        """The judged queries without any relevant document, which no ranking can answer well or badly."""
+        """The judged queries without any relevant document, which cannot be scored."""
         return tuple(query for query, grades in self.grades.items() if all(g <= 0 for g in grades.values()))
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a search gave: query id → (document id, score), best first.
+    """The rankings of a search: query id → (document id, score), best first.
 
-    Make one with `from_scores`, `from_ranked` or `from_rankings`. All keep the order that trec_eval would read from
+    Make one with `from_scores` or `from_ranked`. Both keep the order that trec_eval would read from
     the scores, so that every tool that reads the run sees the same ranking.
     """
 
@@ -65,43 +65,32 @@ class Run:
 
     @classmethod
     def from_ranked(cls, rankings: Mapping[str, Sequence[tuple[str, float]]]) -> Run:
-        """Keep the order and the scores given, best first.
+        """Keep this order and these scores, best first.
 
         Where trec_eval would read another order (a score that, in single precision, is not below the one before
         it, and ids that do not decide the tie as wanted), the score is lowered to the next C float that is below:
-        by less than a millionth of itself where two tie. A document that stands twice in one ranking and a score
-        that is no number within ±1e38 are InputErrors.
+        by less than a millionth of itself where two tie. A document that occurs twice in one ranking and a score
+        that is not a number within ±1e38 are InputErrors.
         """
         for query, ranked in rankings.items():
-            _refuse_twice(query, [document for document, _ in ranked])
+            _check_no_duplicates(query, [document for document, _ in ranked])
             for document, score in ranked:
                 if not abs(score) <= 1e38:  # a C float ends at 3.4e38; NaN is not below either
-                    raise InputError(f"query {query!r}: the score of document {document!r} is no number within ±1e38")
+                    raise InputError(
+                        f"query {query!r}: the score of document {document!r} is not a number within ±1e38"
+                    )
         return cls({query: tuple(_falling(ranked)) for query, ranked in rankings.items()})
 
-    @classmethod
-    def from_rankings(cls, rankings: Mapping[str, Sequence[str]]) -> Run:
-        """Keep the order given, best first: n documents get the scores n, n - 1, … 1, which cannot tie.
-
-        A document that stands twice in one ranking is an InputError.
-        """
-        ranked = {}
-        for query, documents in rankings.items():
-            _refuse_twice(query, documents)
-            count = len(documents)
-            ranked[query] = tuple((document, float(count - i)) for i, document in enumerate(documents))
-        return cls(ranked)
-
     def documents(self, query_id: str) -> tuple[str, ...]:
-        """Give one query's document ids, best first; none for a query that was not run."""
+        """Return one query's document ids, best first; none for a query that was not run."""
         return tuple(document for document, _ in self.ranked.get(query_id, ()))
 
 
 def read_qrels(path: Path | str) -> Qrels:
     """Read BEIR qrels (query, document, grade; header or not) or TREC qrels (query, 0, document, grade).
 
-    The layout is told by the number of columns. A line that fits neither, a grade that is no whole number and
-    a pair judged twice with different grades are InputErrors with the line's number.
+    The number of columns decides the layout. Raises InputError with the line number for a malformed line, a grade that
+    is not a whole number and a pair judged twice with different grades.
     """
     grades: dict[str, dict[str, int]] = {}
     for number, line in numbered_lines(path):
@@ -171,10 +160,10 @@ def write_run(run: Run, path: Path | str, *, tag: str = "hybridstore") -> None:
 
 
 def numbered_lines(path: Path | str) -> Iterator[tuple[int, str]]:
-    """Give the lines of a UTF-8 file, plain or `.gz`, that are not blank, each with its number from 1."""
+    """Return the non-blank lines of a UTF-8 file, plain or `.gz`, each with its number from 1."""
     path = Path(path)
     try:
-        # utf-8-sig: a spreadsheet's export may begin with a byte order mark, which is no part of the first id
+        # utf-8-sig: a spreadsheet's export may begin with a byte order mark
         with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
@@ -200,20 +189,20 @@ def _judgment(line: str, path: Path | str, number: int) -> tuple[str, str, str]:
     return columns[0], columns[1], columns[2]
 
 
-def _refuse_twice(query: str, documents: Sequence[str]) -> None:
+def _check_no_duplicates(query: str, documents: Sequence[str]) -> None:
     if len(set(documents)) < len(documents):
         twice = next(document for document in documents if documents.count(document) > 1)
-        raise InputError(f"query {query!r}: document {twice!r} stands in its ranking more than once")
+        raise InputError(f"query {query!r}: document {twice!r} occurs more than once in its ranking")
 
 
 def _falling(ranked: Sequence[tuple[str, float]]) -> Iterator[tuple[str, float]]:
     above: tuple[float, str] | None = None
     for document, score in ranked:
-        kept = score
+        lowered = score
         if above is not None and (_single(score), document) >= above:
-            kept = float(np.nextafter(np.float32(above[0]), np.float32(-np.inf)))
-        above = _single(kept), document
-        yield document, kept
+            lowered = float(np.nextafter(np.float32(above[0]), np.float32(-np.inf)))
+        above = _single(lowered), document
+        yield document, lowered
 
 
 def _single(score: float) -> float:
@@ -223,13 +212,15 @@ def _single(score: float) -> float:
 
 def _tabbed(identifier: str) -> str:
     if any(sign in identifier for sign in "\t\r\n") or identifier != identifier.strip() or not identifier:
-        raise InputError(f"the id {identifier!r} cannot stand in a tab-separated file; rename it")
+        raise InputError(f"the id {identifier!r} cannot be written to a tab-separated file; rename it")
     return identifier
 
 
 def _unspaced(identifier: str) -> str:
     if len(identifier.split()) != 1 or identifier != identifier.strip():
-        raise InputError(f"the id {identifier!r} cannot stand in a TREC file, which allows no white space; rename it")
+        raise InputError(
+            f"the id {identifier!r} cannot be written to a TREC file, which allows no white space; rename it"
+        )
     return identifier
 
 

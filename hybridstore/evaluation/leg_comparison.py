@@ -1,4 +1,4 @@
-"""What each leg brings: where both agree, which of them finds what is relevant, and what joining them gains."""
+"""Contribution of each leg: where both agree, which one finds the relevant documents, and what fusion gains."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """How `b`, a way of searching, compares with `a` by a metric."""
+    """How `b`, a search method, compares with `a` by a metric."""
 
     a: str
     b: str
@@ -26,7 +26,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class LegFindings:
-    """How many relevant documents stand among the first `k` of both legs, of one alone and of neither."""
+    """How many relevant documents are in the top `k` of both legs, of only one, and of neither."""
 
     k: int
     both: int
@@ -61,21 +61,21 @@ def pairs(
 
 
 def better_leg(evaluation: Evaluation, metric: str) -> dict[str, float]:
-    """Give query by query the value of the leg that did better there: a choice that only hindsight can make."""
+    """Return each query's value in the leg that did better on it: an oracle's choice."""
     legs = [evaluation.values(leg, metric) for leg in evaluation.legs]
     return {query: max(leg[query] for leg in legs) for query in evaluation.judged.answerable} if legs else {}
 
 
 def shared(a: Run, b: Run, queries: Sequence[str], k: int = 10) -> tuple[int, ...]:
-    """Count the queries by how many documents the first `k` of both runs have in common: int (k + 1,)."""
+    """Count queries by how many documents the top `k` of both runs share: int (k + 1,)."""
     counts = [0] * (k + 1)
     for query in queries:
         counts[len({*a.documents(query)[:k]} & {*b.documents(query)[:k]})] += 1
     return tuple(counts)
 
 
-def found(keyword: Run, vector: Run, qrels: Qrels, k: int) -> LegFindings:
-    """Count the relevant documents by which leg has them among its first `k`."""
+def leg_findings(keyword: Run, vector: Run, qrels: Qrels, k: int) -> LegFindings:
+    """Count the relevant documents by which leg has them in its top `k`."""
     counts = {(True, True): 0, (True, False): 0, (False, True): 0, (False, False): 0}
     for query in qrels.answerable:
         by_keyword, by_vector = {*keyword.documents(query)[:k]}, {*vector.documents(query)[:k]}

@@ -1,8 +1,8 @@
-"""How good a ranking is, counted as trec_eval counts it.
+"""Ranking metrics, equal to trec_eval's.
 
-Every metric takes the ranking (document ids, best first) and the grades of the judged documents, and gives a
-number from 0 to 1. A document is relevant when its grade is above 0; one that nobody judged is not. Where no
-judged document is relevant the metrics give 0; `score` leaves such queries out of every mean instead.
+Every metric takes the ranking (document ids, best first) and the grades of the judged documents, and returns a
+number from 0 to 1. A document is relevant if its grade is above 0; an unjudged one is not. Where no judged document
+is relevant the metrics are 0; `score` leaves such queries out of every mean instead.
 
 The numbers equal trec_eval's (https://github.com/usnistgov/trec_eval), which the tests check.
 """
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     Metric = Callable[[Sequence[str], Mapping[str, int], int | None], float]
 
 STANDARD = ("ndcg@10", "recall@100", "mrr@10")
-"""What an evaluation reports where nothing else is asked for."""
+"""What an evaluation reports by default."""
 
 
 def ndcg(ranked: Sequence[str], grades: Mapping[str, int], k: int | None = None) -> float:
-    """Give the discounted cumulated gain of the first k over that of the best ranking possible.
+    """Return the discounted cumulated gain of the first k over that of the best ranking possible.
 
     The gain is the grade (0 if negative), the discount log2(1 + rank): Järvelin and Kekäläinen, "Cumulated
     gain-based evaluation of IR techniques", ACM TOIS 20(4), 2002, with the discount of Burges et al., "Learning
@@ -38,22 +38,22 @@ def ndcg(ranked: Sequence[str], grades: Mapping[str, int], k: int | None = None)
 
 
 def average_precision(ranked: Sequence[str], grades: Mapping[str, int], k: int | None = None) -> float:
-    """Give the mean over all relevant documents of the precision at each one's rank, 0 for one not found.
+    """Return the mean over all relevant documents of the precision at each one's rank, 0 for one not retrieved.
 
     Buckley and Voorhees, "Retrieval System Evaluation", in TREC: Experiment and Evaluation in Information
     Retrieval, MIT Press, 2005; trec_eval's `map`, and `map_cut` where k is given.
     """
-    found, total = 0, 0.0
+    hits, total = 0, 0.0
     for rank, document in enumerate(ranked[:k], start=1):
         if grades.get(document, 0) > 0:
-            found += 1
-            total += found / rank
+            hits += 1
+            total += hits / rank
     relevant = _relevant(grades)
     return total / relevant if relevant else 0.0
 
 
 def reciprocal_rank(ranked: Sequence[str], grades: Mapping[str, int], k: int | None = None) -> float:
-    """Give 1 / the rank of the first relevant document, 0 where none is among the first k.
+    """Return 1 / the rank of the first relevant document, 0 where none is among the first k.
 
     Voorhees, "The TREC-8 Question Answering Track Report", TREC 1999; trec_eval's `recip_rank`.
     """
@@ -62,7 +62,7 @@ def reciprocal_rank(ranked: Sequence[str], grades: Mapping[str, int], k: int | N
 
 
 def recall(ranked: Sequence[str], grades: Mapping[str, int], k: int | None = None) -> float:
-    """Give the share of the relevant documents that stand among the first k.
+    """Return the share of the relevant documents in the top k.
 
     Cleverdon, "The Cranfield tests on index language devices", Aslib Proceedings 19(6), 1967; trec_eval's
     `recall`.
@@ -72,7 +72,7 @@ def recall(ranked: Sequence[str], grades: Mapping[str, int], k: int | None = Non
 
 
 def precision(ranked: Sequence[str], grades: Mapping[str, int], k: int | None = None) -> float:
-    """Give the share of the first k that is relevant; a ranking shorter than k counts as if filled up.
+    """Return the share of the first k that is relevant; a ranking shorter than k counts as if filled up.
 
     Cleverdon 1967, as for `recall`; trec_eval's `P`. With k None the share of the whole ranking, 0 if empty.
     """
@@ -90,24 +90,24 @@ _METRICS: Mapping[str, Metric] = {
 
 
 def metric(name: str) -> Callable[[Sequence[str], Mapping[str, int]], float]:
-    """Give the metric a name stands for: ndcg, map, mrr, recall or p, alone or cut as in "ndcg@10"."""
+    """Return the metric a name stands for: ndcg, map, mrr, recall or p, alone or cut as in "ndcg@10"."""
     word, at, cut = name.lower().partition("@")
     if word not in _METRICS or bool(at) != bool(cut) or (at and not (cut.isdecimal() and int(cut) > 0)):
         raise InputError(
-            f"there is no metric {name!r}; there are {', '.join(_METRICS)}, each alone or with a cut as in ndcg@10"
+            f"unknown metric {name!r}; choose from {', '.join(_METRICS)}, each alone or with a cutoff as in ndcg@10"
         )
     measure, k = _METRICS[word], int(cut) if at else None
     return lambda ranked, grades: measure(ranked, grades, k)
 
 
 def heading(name: str) -> str:
-    """Give a metric's name as papers write it: nDCG@10, MRR@10, MAP, P@10, recall@100."""
+    """Return a metric's name as papers write it: nDCG@10, MRR@10, MAP, P@10, recall@100."""
     word, at, cut = name.lower().partition("@")
     return {"ndcg": "nDCG", "map": "MAP", "mrr": "MRR", "p": "P"}.get(word, word) + at + cut
 
 
 def per_query(run: Run, qrels: Qrels, name: str = "ndcg@10") -> dict[str, float]:
-    """Give the metric for each query that has a relevant document; 0 where the run has no results for it."""
+    """Return the metric for each query that has a relevant document; 0 where the run has no results for it."""
     measure = metric(name)
     return {query: measure(run.documents(query), qrels.of(query)) for query in qrels.answerable}
 
@@ -130,11 +130,11 @@ class Scores:
         return max((len(values) for values in self.values.values()), default=0)
 
     def mean(self, name: str) -> float:
-        """Give the metric's mean over the queries; 0 where there is no query."""
+        """Return the metric's mean over the queries; 0 where there is no query."""
         return mean(self.values[name].values())
 
     def means(self) -> dict[str, float]:
-        """Give each metric's mean over the queries."""
+        """Return each metric's mean over the queries."""
         return {name: self.mean(name) for name in self.values}
 
 
@@ -148,7 +148,7 @@ def score(run: Run, qrels: Qrels, names: Sequence[str] = STANDARD) -> Scores:
 
 
 def mean(values: Iterable[float]) -> float:
-    """Give the arithmetic mean; 0 of nothing."""
+    """Return the arithmetic mean; 0 of nothing."""
     numbers = list(values)
     return math.fsum(numbers) / len(numbers) if numbers else 0.0
 

@@ -1,4 +1,4 @@
-"""Run a collection's queries through a store, each way of searching by itself, and measure what comes back."""
+"""Runner: searches a collection's queries with every search method and measures the rankings."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from hybridstore.search.request import FUSIONS, MODES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from hybridstore.evaluation.test_collection import Collection, Query
+    from hybridstore.evaluation.collections import Collection, Query
     from hybridstore.records import AddReport, Hit, Trace
     from hybridstore.store import Store
 
     Progress = Callable[[str, int, int], None]
-    """Told the way of searching, how many of its queries are done, and of how many."""
+    """Called with the search method, the number of its queries done, and their total."""
 
 
 def index(
@@ -31,27 +31,27 @@ def index(
 ) -> AddReport:
     """Add a collection's corpus, title and text, to a store; documents that are there already are skipped.
 
-    Published figures take a whole document as one chunk, so that is the default here.
+    Published figures treat a whole document as one chunk, so that is the default.
     """
     return store.add(collection.corpus(), chunk=chunk, progress=progress)
 
 
 def ways(modes: Sequence[str] = MODES, fusions: Sequence[str] = ()) -> dict[str, dict[str, str]]:
-    """Give the ways of searching that these modes and fusions make: name → what `Store.search` is told.
+    """Return the search methods of these modes and fusions: name → keyword arguments of `Store.search`.
 
     Without fusions there is one "hybrid", with the store's own default; else there is "hybrid (NAME)" for each. An
     unknown mode or fusion is an InputError.
     """
-    for known, asked, kind in ((MODES, modes, "mode"), (FUSIONS, fusions, "fusion")):
-        if unknown := [name for name in asked if name not in known]:
-            raise InputError(f"there is no {kind} {unknown[0]!r}; there are {', '.join(known)}")
-    found: dict[str, dict[str, str]] = {}
+    for known, names, kind in ((MODES, modes, "mode"), (FUSIONS, fusions, "fusion")):
+        if unknown := [name for name in names if name not in known]:
+            raise InputError(f"unknown {kind} {unknown[0]!r}; choose from {', '.join(known)}")
+    methods: dict[str, dict[str, str]] = {}
     for mode in modes:
         if mode == "hybrid" and fusions:
-            found |= {f"hybrid ({name})": {"mode": mode, "fusion": name} for name in fusions}
+            methods |= {f"hybrid ({name})": {"mode": mode, "fusion": name} for name in fusions}
         else:
-            found[mode] = {"mode": mode}
-    return found
+            methods[mode] = {"mode": mode}
+    return methods
 
 
 def evaluate(
@@ -75,9 +75,9 @@ def evaluate(
     collection's; `split` is then only their name. Each of `fusions` is measured by itself; without any, hybrid uses
     the store's default. `leave_out_identical` drops documents that have the query's id or its text, for collections
     whose queries are documents. `where_group` names a metadata field: each query then searches only among the
-    documents that share its value. `queries` takes only the first so many, or those with the ids given.
+    documents that share its value. `queries` limits the run to the first so many, or to these ids.
 
-    The time of embedding a query counts in every way of searching that needs it, though a store remembers the vector.
+    The time of embedding a query counts in every search method that needs it, though a store remembers the vector.
     Everything but the times is the same whenever it is done. An unknown mode, fusion, metric, split or query id, a
     limit below 1 and a query without the group's field are InputErrors.
     """
@@ -86,35 +86,37 @@ def evaluate(
     if not metrics:
         raise InputError(f"name at least one metric, such as {STANDARD[0]}")
     for name in metrics:
-        metric(name)  # an unknown one is told before anything is searched
-    asked_ways = ways(modes, fusions)
+        metric(name)  # an unknown one is rejected before anything is searched
+    methods = ways(modes, fusions)
     qrels = collection.qrels(split) if qrels is None else qrels
     coverage = collection.coverage(qrels)
-    asked = _chosen(collection.queries(), qrels, queries)
-    dropped = _identical(collection, asked) if leave_out_identical else {}
-    judged = Qrels({query.id: qrels.of(query.id) for query in asked})
+    selected = _selected(collection.queries(), qrels, queries)
+    dropped = _identical(collection, selected) if leave_out_identical else {}
+    judged = Qrels({query.id: qrels.of(query.id) for query in selected})
     measured, embedding = {}, dict[str, float]()
-    for name, options in asked_ways.items():
+    for name, options in methods.items():
         search = _Search(store, options, limit, embedding)
-        found: dict[str, tuple[Hit, ...]] = {}
+        hits_of: dict[str, tuple[Hit, ...]] = {}
         seconds = []
-        for done, query in enumerate(asked, start=1):
+        for done, query in enumerate(selected, start=1):
             where = None if where_group is None else _same_group(query, where_group)
             with store.unlogged():
-                found[query.id], taken = search(query.text, where, dropped.get(query.id, frozenset()))
+                hits_of[query.id], taken = search(query.text, where, dropped.get(query.id, frozenset()))
             seconds.append(taken)
             if progress is not None:
-                progress(name, done, len(asked))
-        run = Run.from_ranked({query: [(hit.document_id, hit.score) for hit in hits] for query, hits in found.items()})
-        measured[name] = Measured(run, score(run, judged, metrics), tuple(seconds), search.fusion, _relevance(found))
+                progress(name, done, len(selected))
+        run = Run.from_ranked(
+            {query: [(hit.document_id, hit.score) for hit in hits] for query, hits in hits_of.items()}
+        )
+        measured[name] = Measured(run, score(run, judged, metrics), tuple(seconds), search.fusion, _relevance(hits_of))
     return Evaluation(
         collection=collection.name,
         split=split,
         limit=limit,
-        n=len(asked),
+        n=len(selected),
         modes=measured,
         judged=judged,
-        texts={query.id: query.text for query in asked},
+        texts={query.id: query.text for query in selected},
         metrics=tuple(dict.fromkeys(metrics)),
         left_out=qrels.unanswerable,
         unknown_queries=coverage.unknown_queries,
@@ -125,9 +127,9 @@ def evaluate(
 class _Search:
     """Searches for documents, not chunks: asks for as many chunks as it takes to fill the limit.
 
-    How many chunks make a document is learned on the way, so that nearly every query takes one search; the time
-    given is that of the one search that was enough. `embedding` is text → seconds, shared by all ways of searching:
-    a store remembers a query's vector, and without it only the first way would be seen to pay for the model.
+    The chunks-to-documents factor is learned on the way, so nearly every query takes one search; the time returned is
+    that of the search that was enough. `embedding` is text → seconds, shared by all methods: a store caches a query's
+    vector, and without this only the first method would pay for the model.
     """
 
     def __init__(self, store: Store, options: Mapping[str, Any], limit: int, embedding: dict[str, float]) -> None:
@@ -139,21 +141,21 @@ class _Search:
         self, text: str, where: Mapping[str, Any] | None, dropped: frozenset[str]
     ) -> tuple[tuple[Hit, ...], float]:
         while True:
-            asked = (self.limit + len(dropped)) * self.factor
+            wanted = (self.limit + len(dropped)) * self.factor
             start = time.perf_counter()
-            results = self.store.search(text, limit=asked, where=where, **self.options)
-            taken = time.perf_counter() - start + self._remembered(text, results.trace)
+            results = self.store.search(text, limit=wanted, where=where, **self.options)
+            taken = time.perf_counter() - start + self._cached_seconds(text, results.trace)
             best: dict[str, Hit] = {}  # the first hit of each document
             for hit in results:
                 if hit.document_id not in dropped:
                     best.setdefault(hit.document_id, hit)
-            if len(best) >= self.limit or len(results) < asked:
+            if len(best) >= self.limit or len(results) < wanted:
                 self.fusion = results.trace.fusion
                 return tuple(best.values())[: self.limit], taken
             self.factor *= 2
 
-    def _remembered(self, text: str, trace: Trace) -> float:
-        """Give the seconds that this search saved because the query's vector was known."""
+    def _cached_seconds(self, text: str, trace: Trace) -> float:
+        """Return the seconds that this search saved because the query's vector was cached."""
         if self.options["mode"] == "keyword":
             return 0.0
         paid = trace.timings.get("embed", 0.0)
@@ -161,24 +163,24 @@ class _Search:
         return self.embedding[text] - paid
 
 
-def _relevance(found: Mapping[str, Sequence[Hit]]) -> dict[str, dict[str, float]]:
-    given = {
+def _relevance(hits_of: Mapping[str, Sequence[Hit]]) -> dict[str, dict[str, float]]:
+    relevances = {
         query: {hit.document_id: hit.relevance for hit in hits if hit.relevance is not None}
-        for query, hits in found.items()
+        for query, hits in hits_of.items()
     }
-    return {query: relevance for query, relevance in given.items() if relevance}
+    return {query: relevance for query, relevance in relevances.items() if relevance}
 
 
-def _chosen(known: Mapping[str, Query], qrels: Qrels, wanted: int | Iterable[str] | None) -> tuple[Query, ...]:
+def _selected(known: Mapping[str, Query], qrels: Qrels, subset: int | Iterable[str] | None) -> tuple[Query, ...]:
     answerable = set(qrels.answerable)
     judged = tuple(query for query in known.values() if query.id in answerable)
-    if wanted is None:
+    if subset is None:
         return judged
-    if isinstance(wanted, int):
-        if wanted < 1:
-            raise InputError(f"queries must be at least 1, not {wanted}")
-        return judged[:wanted]
-    ids = set(wanted)
+    if isinstance(subset, int):
+        if subset < 1:
+            raise InputError(f"queries must be at least 1, not {subset}")
+        return judged[:subset]
+    ids = set(subset)
     if unknown := sorted(ids.difference(query.id for query in judged)):
         raise InputError(f"query {unknown[0]!r} has no text or no relevant document in this split")
     return tuple(query for query in judged if query.id in ids)

@@ -1,4 +1,4 @@
-"""Is one ranking better than another, or was it luck with the queries? The paired bootstrap, and query by query."""
+"""Significance: the paired bootstrap over queries, and differences query by query."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
     from hybridstore.evaluation.judgments import Qrels, Run
 
-_BLOCK = 1 << 20  # resampled values at a time, so that memory (8 MB an array) does not grow with the queries
-_TIE = 1e-9  # values that differ by no more are equal but for rounding
+_BLOCK = 1 << 20  # resampled values at a time, so that memory (8 MB per array) does not grow with the queries
+_TIE = 1e-9  # smaller differences are rounding
 
 
 @dataclass(frozen=True, slots=True)
 class RunComparison:
     """How b compares with a, query by query: `difference` is `mean_b - mean_a`.
 
-    [`low`, `high`] is the interval that holds the true difference with the confidence asked for; where it
-    leaves 0 out the difference is more than luck with the queries. `wins` counts the queries where b is better.
+    [`low`, `high`] is its confidence interval; if it excludes 0, the difference is significant. `wins` counts the
+    queries where b is better.
     """
 
     mean_a: float
@@ -41,7 +41,7 @@ class RunComparison:
 
     @property
     def significant(self) -> bool:
-        """Whether the interval leaves 0 out."""
+        """Whether the interval excludes 0."""
         return self.low > 0 or self.high < 0
 
 
@@ -68,21 +68,21 @@ class QueryDifferences:
     @classmethod
     def of(cls, a: Mapping[str, float], b: Mapping[str, float]) -> QueryDifferences:
         """Pair two runs' values (query id → metric); differing queries are an InputError."""
-        _refuse_unpaired(a, b)
+        _check_same_queries(a, b)
         paired = (QueryDifference(query, value, b[query]) for query, value in a.items())
         return cls(tuple(sorted(paired, key=lambda row: (-row.difference, row.query))))
 
     def wins(self, count: int = 10) -> tuple[QueryDifference, ...]:
-        """Give the queries where b is better, most first."""
+        """Return the queries where b is better, most first."""
         return tuple(row for row in self.rows if row.difference > _TIE)[:count]
 
     def losses(self, count: int = 10) -> tuple[QueryDifference, ...]:
-        """Give the queries where b is worse, most first, equals by query id."""
+        """Return the queries where b is worse, most first, equals by query id."""
         worse = (row for row in self.rows if row.difference < -_TIE)
         return tuple(sorted(worse, key=lambda row: (row.difference, row.query))[:count])
 
     def worst(self, count: int = 10) -> tuple[QueryDifference, ...]:
-        """Give the queries with b's lowest values, lowest first, equals by query id."""
+        """Return the queries with b's lowest values, lowest first, equals by query id."""
         return tuple(sorted(self.rows, key=lambda row: (row.b, row.query))[:count])
 
 
@@ -98,11 +98,11 @@ def paired_bootstrap(
 
     The interval is the percentile interval of the difference of means: Efron and Tibshirani, "An Introduction
     to the Bootstrap", 1993, chapter 13; for rankings Sakai, "Evaluating evaluation metrics based on the
-    bootstrap", SIGIR 2006. The same seed gives the same interval, and exchanging a and b turns it round. Two
+    bootstrap", SIGIR 2006. The same seed gives the same interval, and exchanging a and b mirrors it. Two
     runs that differ by 1e-9 or less on a query tie there. Differing queries, none at all, and a confidence
     outside (0, 1) are InputErrors.
     """
-    _refuse_unpaired(a, b)
+    _check_same_queries(a, b)
     if not a:
         raise InputError("there is no query to compare; the judgments name none with a relevant document")
     if resamples < 1 or not 0 < confidence < 1:
@@ -144,19 +144,19 @@ def compared(
 
     An unknown metric and judgments without such a query are InputErrors.
     """
-    found = []
+    results = []
     for metric in dict.fromkeys(metrics):
         values = per_query(a, qrels, metric), per_query(b, qrels, metric)
         comparison = paired_bootstrap(*values, resamples=resamples, seed=seed)
-        found.append(Compared(metric, comparison, QueryDifferences.of(*values)))
-    return tuple(found)
+        results.append(Compared(metric, comparison, QueryDifferences.of(*values)))
+    return tuple(results)
 
 
-def _refuse_unpaired(a: Mapping[str, float], b: Mapping[str, float]) -> None:
+def _check_same_queries(a: Mapping[str, float], b: Mapping[str, float]) -> None:
     if a.keys() != b.keys():
         alone = sorted(a.keys() ^ b.keys())
         raise InputError(
-            f"a paired comparison needs the same queries on both sides; {len(alone)} stand on one side only, "
+            f"a paired comparison needs the same queries on both sides; {len(alone)} occur on one side only, "
             f"for instance {alone[0]!r}"
         )
 

@@ -1,6 +1,6 @@
-"""Plots of a report as inline SVG, drawn from plain numbers; the page's style gives the colours.
+"""SVG plots: inline drawings of plain numbers for reports; the page's style sets the colours.
 
-Every plot is 400 units wide, so that its letters can still be read on a telephone. The same numbers give the same
+Every plot is 400 units wide, so that it can be read on a telephone. The same numbers give the same
 bytes. A colour is a class, s0 to s5: series are numbered in the order given.
 """
 
@@ -14,16 +14,16 @@ from hybridstore.evaluation.html_page import Markup, element
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hybridstore.evaluation.reliability import Bin
+    from hybridstore.evaluation.confidence import Bin
 
 WIDTH = 400
 _LEFT, _RIGHT, _TOP = 44, 394, 10
 _NOTHING = 1e-9  # a difference as small as this is none
-_SINGLE = 400  # bars drawn one by one, each with its name; more are thinner than a pixel and drawn as one outline
+_SINGLE = 400  # bars drawn one by one, bin_ with its name; more are thinner than a pixel and drawn as one outline
 
 
 def differences(rows: Sequence[tuple[str, float]], reach: float = 1.0) -> Markup:
-    """Draw a bar for each query, the greatest gain first, on an axis from -reach to reach."""
+    """Draw one bar per query, the greatest gain first, on an axis from -reach to reach."""
     ordered = sorted(rows, key=lambda row: (-row[1], row[0]))
     bottom, zero, unit = 190, 100, 90 / reach
     step = min(24.0, (_RIGHT - _LEFT) / max(1, len(ordered)))
@@ -33,8 +33,8 @@ def differences(rows: Sequence[tuple[str, float]], reach: float = 1.0) -> Markup
             if value:
                 top = zero - max(value, 0) * unit
                 bar = {"x": _LEFT + number * step, "y": top, "width": step * 0.9, "height": abs(value) * unit}
-                told = element("title", f"{name}: {value:+.3f}")
-                parts.append(element("rect", told, class_=f"fill s{int(value < 0)}", **bar))
+                label = element("title", f"{name}: {value:+.3f}")
+                parts.append(element("rect", label, class_=f"fill s{int(value < 0)}", **bar))
     else:
         for sign, colour in ((1, "s0"), (-1, "s1")):
             corners = (
@@ -72,7 +72,7 @@ def intervals(rows: Sequence[tuple[str, float, float, float]]) -> Markup:
 
 
 def histogram(counts: Sequence[int], names: Sequence[str]) -> Markup:
-    """Draw a column for each count, with the count above it and its name below."""
+    """Draw one column per count, with the count above it and its name below."""
     bottom, most = 160, max((*counts, 1))
     step = (WIDTH - 20) / len(counts)
     parts = []
@@ -87,41 +87,41 @@ def histogram(counts: Sequence[int], names: Sequence[str]) -> Markup:
 
 
 def shares(rows: Sequence[tuple[str, Sequence[int]]]) -> Markup:
-    """Draw for each row a bar that is parted as its counts are; the same place has the same colour."""
+    """Draw one stacked bar per row; the same position has the same colour."""
     parts = []
     for number, (name, counts) in enumerate(rows):
         top, left, total = 62 * number, 4.0, sum(counts) or 1
         parts.append(_text(4, top + 18, name))
         for colour, count in enumerate(counts):
             width = count / total * (WIDTH - 8)
-            told = element("title", f"{count:,} of {sum(counts):,}")
+            label = element("title", f"{count:,} of {sum(counts):,}")
             bar = {"x": left, "y": top + 26, "width": width, "height": 26}
             if count:
-                parts.append(element("rect", told, class_=f"fill s{colour % 6}", **bar))
+                parts.append(element("rect", label, class_=f"fill s{colour % 6}", **bar))
             left += width
     return _drawing(62 * len(rows), parts, "shares of " + ", ".join(name for name, _ in rows))
 
 
 def reliability(bins: Sequence[Bin]) -> Markup:
-    """Draw what was found against what was said; a dot's area is its bin's share of the hits."""
+    """Draw observed against predicted relevance; a dot's area is its bin's share of the hits."""
     side, bottom = 320, 330
-    total = sum(each.count for each in bins) or 1
+    total = sum(bin_.count for bin_ in bins) or 1
     parts = []
     for tick in (0, 0.25, 0.5, 0.75, 1):
         parts.append(_scale_line(bottom - tick * side, f"{tick:g}", right=_LEFT + side))
         parts.append(_text(_LEFT + tick * side, bottom + 18, f"{tick:g}", anchor="middle", soft=True))
     parts.append(element("line", x1=_LEFT, y1=bottom, x2=_LEFT + side, y2=bottom - side, class_="zero dash"))
-    points = [(_LEFT + each.said * side, bottom - each.found * side, each) for each in bins if each.count]
+    points = [(_LEFT + bin_.predicted * side, bottom - bin_.observed * side, bin_) for bin_ in bins if bin_.count]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in points)
     parts.append(element("polyline", points=path, class_="stroke s0"))
-    for x, y, each in points:
-        told = element("title", f"{each.count:,} hits: said {each.said:.2f}, found {each.found:.2f}")
-        parts.append(element("circle", told, cx=x, cy=y, r=3 + 15 * math.sqrt(each.count / total), class_="fill s0"))
+    for x, y, bin_ in points:
+        label = element("title", f"{bin_.count:,} hits: predicted {bin_.predicted:.2f}, observed {bin_.observed:.2f}")
+        parts.append(element("circle", label, cx=x, cy=y, r=3 + 15 * math.sqrt(bin_.count / total), class_="fill s0"))
     return _drawing(bottom + 26, parts, "share judged relevant against relevance")
 
 
 def latencies(series: Mapping[str, Sequence[float]]) -> Markup:
-    """Draw for each series the share of searches that took at most so long; milliseconds, logarithmic."""
+    """Draw per series the share of searches that took at most so long; milliseconds, logarithmic."""
     bottom, height = 190, 180
     times = [max(value, 1e-3) for values in series.values() for value in values] or [1.0]
     low, high = math.floor(math.log10(min(times))), math.ceil(math.log10(max(times)))
@@ -137,7 +137,7 @@ def latencies(series: Mapping[str, Sequence[float]]) -> Markup:
         parts.append(_text(x, bottom + 18, f"{10.0**power:g}", anchor="middle", soft=True))
     for colour, values in enumerate(series.values()):
         ordered = sorted(values)
-        # a hundred and one points are as many as can be told apart, and keep the page small
+        # a hundred and one points are as many as the eye can separate, and keep the page small
         picked = [ordered[round(share / 100 * (len(ordered) - 1))] for share in range(101)] if ordered else []
         path = " ".join(f"{place(value):.1f},{bottom - n / 100 * height:.1f}" for n, value in enumerate(picked))
         parts.append(element("polyline", points=path, class_=f"stroke s{colour % 6}"))
@@ -160,6 +160,6 @@ def _text(x: float, y: float, what: str, *, anchor: str = "start", soft: bool = 
 
 
 def _step(about: float) -> float:
-    """Give the number of 1, 2 or 5 times a power of ten that is nearest below."""
+    """Return the number of 1, 2 or 5 times a power of ten that is nearest below."""
     power = 10.0 ** math.floor(math.log10(about))
     return power * max(n for n in (1, 2, 5) if n * power <= about * (1 + 1e-9))

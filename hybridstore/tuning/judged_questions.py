@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybridstore.errors import InputError
+from hybridstore.evaluation.collections import Collection
 from hybridstore.evaluation.judgments import numbered_lines
-from hybridstore.evaluation.test_collection import Collection
 from hybridstore.tuning.synthetic_questions import Question
 
 if TYPE_CHECKING:

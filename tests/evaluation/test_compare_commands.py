@@ -11,6 +11,13 @@ from hybridstore.errors import InputError
 from hybridstore.evaluation import Run, write_run
 
 
+def run_of(rankings):
+    """A run with these rankings: n documents with the scores n, n - 1, … 1."""
+    return Run.from_ranked(
+        {query: [(document, float(len(ids) - n)) for n, document in enumerate(ids)] for query, ids in rankings.items()}
+    )
+
+
 def run(command, *arguments):
     result = CliRunner().invoke(command, [str(argument) for argument in arguments], catch_exceptions=False)
     assert result.exit_code == 0, result.output
@@ -20,9 +27,9 @@ def run(command, *arguments):
 @pytest.fixture
 def two_runs(tmp_path):
     queries = [f"[q{i}]" for i in range(20)]
-    write_run(Run.from_rankings({q: ["wrong", "right"] for q in queries}), tmp_path / "a.run")
+    write_run(run_of({q: ["wrong", "right"] for q in queries}), tmp_path / "a.run")
     better = {q: ["right"] if i < 15 else ["wrong", "right"] for i, q in enumerate(queries[:19])}
-    write_run(Run.from_rankings(better), tmp_path / "b.run")
+    write_run(run_of(better), tmp_path / "b.run")
     (tmp_path / "qrels.txt").write_text("".join(f"{q} 0 right 1\n" for q in queries))
     (tmp_path / "queries.tsv").write_text("".join(f"{q}\twhat is <b>{q}</b>?\n" for q in queries[1:]))
     return tmp_path / "a.run", tmp_path / "b.run", "--qrels", tmp_path / "qrels.txt"

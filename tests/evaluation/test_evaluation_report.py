@@ -16,11 +16,19 @@ from hybridstore.evaluation.metrics import STANDARD, score
 from hybridstore.evaluation.significance import compared
 from hybridstore.records import Document
 
+
+def run_of(rankings):
+    """A run with these rankings: n documents with the scores n, n - 1, … 1."""
+    return Run.from_ranked(
+        {query: [(document, float(len(ids) - n)) for n, document in enumerate(ids)] for query, ids in rankings.items()}
+    )
+
+
 NASTY = "<script>alert('x')</script>"
 QRELS = Qrels({"q1": {"a": 1}, "q2": {"b": 2, "c": 1}, NASTY: {"d": 1}})
 TEXTS = {"q1": "first?", "q2": "second & last?", NASTY: "<img src=x onerror=alert(1)>"}
-KEYWORD = Run.from_rankings({"q1": ["a", "x"], "q2": ["x", "b"], NASTY: [NASTY]})
-VECTOR = Run.from_rankings({"q1": ["x", "y", "a"], "q2": ["c", "b"]})
+KEYWORD = run_of({"q1": ["a", "x"], "q2": ["x", "b"], NASTY: [NASTY]})
+VECTOR = run_of({"q1": ["x", "y", "a"], "q2": ["c", "b"]})
 DOCUMENTS = {
     "a": Document(id="a", title="Title of a", text="words " * 100),
     NASTY: Document(id=NASTY, text="</li></article><h1>no</h1>"),
@@ -58,9 +66,9 @@ def test_a_report_has_every_section():
         "Metrics",
         "Hybrid against each leg",
         "Query by query, nDCG@10",
-        "What each leg brings",
-        "Is the relevance what it says?",
-        "The worst queries of hybrid",
+        "Contribution of each leg",
+        "Is the relevance calibrated?",
+        "Worst queries of hybrid",
         "Latency",
     ]
 
@@ -123,15 +131,15 @@ def test_equal_input_gives_equal_bytes():
 def test_what_was_not_measured_has_no_section():
     assert titles(report(evaluation(keyword=measured(KEYWORD)))) == [
         "Metrics",
-        "The worst queries of keyword",
+        "Worst queries of keyword",
         "Latency",
     ]
-    assert "Is the relevance what it says?" not in titles(report(evaluation()))
+    assert "Is the relevance calibrated?" not in titles(report(evaluation()))
     both = evaluation(
         **{"hybrid (rrf)": measured(VECTOR), "hybrid (other)": measured(KEYWORD), "vector": measured(VECTOR)}
     )
     assert "hybrid (other) − vector" in report(both)
-    assert "What each leg brings" not in titles(report(both))
+    assert "Contribution of each leg" not in titles(report(both))
 
 
 def test_the_calibration_tells_each_fusions_error():
@@ -140,11 +148,11 @@ def test_the_calibration_tells_each_fusions_error():
 
 
 def test_an_evaluation_without_queries_makes_a_page_and_one_without_modes_none():
-    empty = Run.from_rankings({})
+    empty = run_of({})
     modes = {name: Measured(empty, score(empty, Qrels({})), ()) for name in ("hybrid", "keyword", "vector")}
     told = Evaluation(collection="c", split="s", limit=10, n=0, modes=modes, judged=Qrels({}), texts={})
-    assert titles(report(told)) == ["Metrics", "The worst queries of hybrid", "Latency"]
-    with pytest.raises(InputError, match="evaluate in at least one mode"):
+    assert titles(report(told)) == ["Metrics", "Worst queries of hybrid", "Latency"]
+    with pytest.raises(InputError, match="choose at least one mode"):
         report(replace(told, modes={}))
 
 
@@ -160,7 +168,7 @@ def test_a_comparison_names_gains_losses_and_the_worst_with_their_texts():
         "Query by query",
         "The greatest gains of B, nDCG@10",
         "The greatest losses of B, nDCG@10",
-        "The worst queries of B, nDCG@10",
+        "Worst queries of B, nDCG@10",
     ]
     assert "q2 second & last?" in text(page)
     assert TEXTS[NASTY] in text(page)
@@ -171,6 +179,6 @@ def test_a_comparison_names_gains_losses_and_the_worst_with_their_texts():
 
 def test_a_comparison_without_gains_says_so_and_one_of_nothing_is_refused():
     results = compared(KEYWORD, KEYWORD, QRELS, ["map"], resamples=10)
-    assert text(comparison_report(results, about={}, texts={})).count("There are none.") == 2
+    assert text(comparison_report(results, about={}, texts={})).count("None.") == 2
     with pytest.raises(InputError, match="name at least one metric"):
         comparison_report((), about={}, texts={})

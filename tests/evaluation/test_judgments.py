@@ -10,6 +10,14 @@ from hypothesis import strategies as st
 from hybridstore.errors import InputError
 from hybridstore.evaluation.judgments import Qrels, Run, read_qrels, read_run, write_qrels, write_run
 
+
+def run_of(rankings):
+    """A run with these rankings: n documents with the scores n, n - 1, … 1."""
+    return Run.from_ranked(
+        {query: [(document, float(len(ids) - n)) for n, document in enumerate(ids)] for query, ids in rankings.items()}
+    )
+
+
 QRELS = Qrels({"q1": {"d1": 2, "d2": 0}, "q2": {"d3": -1}})
 
 
@@ -39,7 +47,7 @@ def test_a_document_id_with_spaces_survives_the_tab_separated_layout_and_is_refu
     with pytest.raises(InputError, match=r"my file\.txt.*white space"):
         write_qrels(qrels, tmp_path / "qrels.txt", layout="trec")
     with pytest.raises(InputError, match=r"my file\.txt.*white space"):
-        write_run(Run.from_rankings({"q": ["my file.txt"]}), tmp_path / "run.txt")
+        write_run(run_of({"q": ["my file.txt"]}), tmp_path / "run.txt")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +99,7 @@ def test_equal_scores_are_ranked_by_document_id_descending():
 
 def test_a_ranking_keeps_its_order_whatever_the_ids_are():
     order = ["a", "z", "m", "b"]
-    run = Run.from_rankings({"q": order})
+    run = run_of({"q": order})
     assert run.ranked["q"] == (("a", 4.0), ("z", 3.0), ("m", 2.0), ("b", 1.0))
     assert Run.from_scores({"q": dict(run.ranked["q"])}) == run
     assert run.documents("unknown") == ()
@@ -122,7 +130,7 @@ def test_scores_that_tell_the_order_are_kept_and_ties_differ_by_less_than_a_mill
 
 def test_scores_that_no_run_can_hold_are_refused():
     for score in (float("nan"), float("inf"), -1e300):
-        with pytest.raises(InputError, match="'d' is no number within"):
+        with pytest.raises(InputError, match="'d' is not a number within"):
             Run.from_ranked({"q": [("d", score)]})
     with pytest.raises(InputError, match=r"'q': document 'b' .* more than once"):
         Run.from_ranked({"q": [("b", 2.0), ("b", 1.0)]})
@@ -130,7 +138,7 @@ def test_scores_that_no_run_can_hold_are_refused():
 
 def test_a_document_cannot_stand_twice_in_a_ranking():
     with pytest.raises(InputError, match=r"'q': document 'b' .* more than once"):
-        Run.from_rankings({"q": ["a", "b", "c", "b"]})
+        run_of({"q": ["a", "b", "c", "b"]})
 
 
 def test_a_score_that_is_no_number_is_refused(tmp_path):
@@ -162,13 +170,13 @@ rankings = st.dictionaries(identifiers, st.lists(identifiers, unique=True, min_s
 @given(rankings=rankings, name=st.sampled_from(["run.txt", "run.txt.gz"]))
 def test_a_written_run_is_read_back_in_the_same_order(tmp_path_factory, rankings, name):
     path = tmp_path_factory.mktemp("runs") / name
-    run = Run.from_rankings(rankings)
+    run = run_of(rankings)
     write_run(run, path)
     assert read_run(path) == run
 
 
 def test_other_tools_read_the_run_that_was_written(tmp_path):
-    run = Run.from_rankings({"q1": ["b", "a"], "q2": ["c"]})
+    run = run_of({"q1": ["b", "a"], "q2": ["c"]})
     write_run(run, tmp_path / "run.txt", tag="mine")
     text = (tmp_path / "run.txt").read_text()
     assert text.splitlines()[1] == "q1 Q0 a 2 1.0 mine"
@@ -176,7 +184,7 @@ def test_other_tools_read_the_run_that_was_written(tmp_path):
 
 
 def test_the_same_run_gives_the_same_bytes_compressed(tmp_path):
-    run = Run.from_rankings({"q": ["a"]})
+    run = run_of({"q": ["a"]})
     for name in ("one.gz", "two.gz"):
         write_run(run, tmp_path / name)
     assert (tmp_path / "one.gz").read_bytes() == (tmp_path / "two.gz").read_bytes()

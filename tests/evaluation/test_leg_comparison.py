@@ -4,12 +4,20 @@ import pytest
 
 from hybridstore.evaluation.evaluation_results import Evaluation, Measured
 from hybridstore.evaluation.judgments import Qrels, Run
-from hybridstore.evaluation.leg_comparison import LegFindings, better_leg, found, pairs, relevant_found, shared
+from hybridstore.evaluation.leg_comparison import LegFindings, better_leg, leg_findings, pairs, relevant_found, shared
 from hybridstore.evaluation.metrics import score
 
+
+def run_of(rankings):
+    """A run with these rankings: n documents with the scores n, n - 1, … 1."""
+    return Run.from_ranked(
+        {query: [(document, float(len(ids) - n)) for n, document in enumerate(ids)] for query, ids in rankings.items()}
+    )
+
+
 QRELS = Qrels({"q1": {"a": 1, "b": 2, "c": 1, "d": 0}, "q2": {"a": 1, "e": 1}})
-KEYWORD = Run.from_rankings({"q1": ["a", "b", "d"], "q2": ["x"]})
-VECTOR = Run.from_rankings({"q1": ["b", "d", "c"], "q2": ["a"]})
+KEYWORD = run_of({"q1": ["a", "b", "d"], "q2": ["x"]})
+VECTOR = run_of({"q1": ["b", "d", "c"], "q2": ["a"]})
 
 
 def evaluation(**runs):
@@ -18,9 +26,9 @@ def evaluation(**runs):
 
 
 def test_relevant_documents_are_counted_by_the_leg_that_has_them():
-    assert found(KEYWORD, VECTOR, QRELS, 3) == LegFindings(3, both=1, keyword=1, vector=2, neither=1)
-    assert found(KEYWORD, VECTOR, QRELS, 1) == LegFindings(1, both=0, keyword=1, vector=2, neither=2)
-    assert found(KEYWORD, VECTOR, QRELS, 1).total == 5
+    assert leg_findings(KEYWORD, VECTOR, QRELS, 3) == LegFindings(3, both=1, keyword=1, vector=2, neither=1)
+    assert leg_findings(KEYWORD, VECTOR, QRELS, 1) == LegFindings(1, both=0, keyword=1, vector=2, neither=2)
+    assert leg_findings(KEYWORD, VECTOR, QRELS, 1).total == 5
     assert [relevant_found(KEYWORD, QRELS, k) for k in (1, 3)] == [1, 2]
 
 

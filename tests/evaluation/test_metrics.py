@@ -12,6 +12,14 @@ from hybridstore.errors import InputError
 from hybridstore.evaluation.judgments import Qrels, Run
 from hybridstore.evaluation.metrics import heading, metric, per_query, score
 
+
+def run_of(rankings):
+    """A run with these rankings: n documents with the scores n, n - 1, … 1."""
+    return Run.from_ranked(
+        {query: [(document, float(len(ids) - n)) for n, document in enumerate(ids)] for query, ids in rankings.items()}
+    )
+
+
 TREC_NAMES = {
     "ndcg@5": "ndcg_cut_5",
     "ndcg@10": "ndcg_cut_10",
@@ -98,7 +106,7 @@ def test_the_formulas_on_one_ranking():
 
 def test_a_query_without_results_counts_as_zero_and_one_without_relevant_documents_not_at_all():
     qrels = Qrels({"found": {"d": 1}, "empty": {"d": 1}, "unanswerable": {"d": 0}})
-    scores = score(Run.from_rankings({"found": ["d"], "unanswerable": ["d"]}), qrels)
+    scores = score(run_of({"found": ["d"], "unanswerable": ["d"]}), qrels)
     assert scores.values["ndcg@10"] == {"found": 1.0, "empty": 0.0}
     assert scores.means() == {"ndcg@10": 0.5, "recall@100": 0.5, "mrr@10": 0.5}
     assert (scores.n, scores.left_out, scores.empty) == (2, ("unanswerable",), ("empty",))

@@ -36,7 +36,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Judged ids that the collection does not have: a fault of the data, which lowers what can be reached."""
+    """Judged ids that the collection lacks: a fault of the data, which lowers the reachable score."""
 
     unknown_queries: tuple[str, ...]
     unknown_documents: tuple[str, ...]
@@ -44,7 +44,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A collection in the folder `path`; nothing is read before it is asked for."""
+    """A collection in the folder `path`; files are read on demand."""
 
     path: Path
 
@@ -62,38 +62,38 @@ class Collection:
     def splits(self) -> tuple[str, ...]:
         """The splits there are judgments for, in alphabetical order."""
         folder = self.path / "qrels"
-        found = {file.name.removesuffix(".gz") for file in folder.glob("*")} if folder.is_dir() else set()
-        return tuple(sorted(name.removesuffix(".tsv") for name in found if name.endswith(".tsv")))
+        names = {file.name.removesuffix(".gz") for file in folder.glob("*")} if folder.is_dir() else set()
+        return tuple(sorted(name.removesuffix(".tsv") for name in names if name.endswith(".tsv")))
 
     def corpus(self) -> Iterator[Document]:
-        """Give the documents one by one, in the file's order; only their ids are kept in memory.
+        """Return the documents one by one, in file order; only their ids are kept in memory.
 
-        A line that is no JSON object with `_id` and `text`, and an id that comes twice, are InputErrors with
-        the line's number.
+        Raises InputError with the line number for a line that is not a JSON object with `_id` and `text`, and for a
+        duplicate id.
         """
         for where, row in _rows(_plain_or_gzipped(self.path / "corpus.jsonl")):
             title, metadata = _text(row, "title", where), _metadata(row, where)
             yield Document(id=row["_id"], title=title, text=row["text"], metadata=metadata)
 
     def queries(self) -> dict[str, Query]:
-        """Give all queries by id, in the file's order; the errors are those of `corpus`."""
+        """Return all queries by id, in the file's order; the errors are those of `corpus`."""
         return read_queries(_plain_or_gzipped(self.path / "queries.jsonl"))
 
     def documents(self, ids: Container[str]) -> dict[str, Document]:
-        """Give the documents with these ids, by id; reads the corpus once and leaves out ids it does not have."""
+        """Return the documents with these ids, by id; reads the corpus once and leaves out ids it does not have."""
         return {document.id: document for document in self.corpus() if document.id in ids}  # type: ignore[misc]
 
     def qrels(self, split: str = "test") -> Qrels:
-        """Give the judgments of a split; an unknown one is an InputError that lists those there are."""
+        """Return the judgments of a split; an unknown one is an InputError that lists those there are."""
         if split not in self.splits:
-            there = ", ".join(self.splits) or "none: DIR/qrels/<split>.tsv is missing"
-            raise InputError(f"{self.path} has no split {split!r}; splits there are: {there}")
+            known = ", ".join(self.splits) or "none: DIR/qrels/<split>.tsv is missing"
+            raise InputError(f"{self.path} has no split {split!r}; its splits are: {known}")
         return read_qrels(_plain_or_gzipped(self.path / "qrels" / f"{split}.tsv"))
 
     def coverage(self, qrels: Qrels | None = None) -> Coverage:
         """Count the judged queries and documents that are not in the collection; reads the corpus once.
 
-        The judgments are those of the split "test" where none are given.
+        The judgments are those of the split "test" by default.
         """
         qrels = self.qrels() if qrels is None else qrels
         judged = {document for grades in qrels.grades.values() for document in grades}
@@ -108,9 +108,9 @@ class Collection:
 def read_queries(path: Path | str) -> dict[str, Query]:
     """Read queries by id, in the file's order, from a collection's folder, a JSON Lines file or a table.
 
-    A name that ends in `.tsv` or `.txt` (or one of these and `.gz`) is a table of two columns, id and text, parted by
-    a tab, as MS MARCO and TREC have them; every other file is read as `queries.jsonl`. A line that fits neither and
-    an id that comes twice are InputErrors with the line's number.
+    A name that ends in `.tsv` or `.txt` (perhaps with `.gz`) is a table of id and text separated by a tab, as in MS
+    MARCO and TREC; any other file is read as `queries.jsonl`. Raises InputError with the line number for a malformed
+    line or a duplicate id.
     """
     path = Path(path)
     if path.is_dir():
@@ -126,7 +126,7 @@ def _tabled(path: Path) -> dict[str, Query]:
         identifier, tab, text = line.partition("\t")
         if not tab or not identifier.strip():
             raise InputError(f"{path}, line {number}: a line of a table of queries is an id, a tab and the text")
-        _refuse_again(identifier.strip(), queries, f"{path}, line {number}")
+        _check_new_id(identifier.strip(), queries, f"{path}, line {number}")
         queries[identifier.strip()] = Query(identifier.strip(), text.strip())
     return queries
 
@@ -143,14 +143,14 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             raise InputError(f'{where}: a line is a JSON object with "_id" and "text"; it has no "_id"')
         row["_id"] = str(row["_id"])  # some collections number their documents
         row["text"] = _text(row, "text", where) if "text" in row else _missing_text(where, row["_id"])
-        _refuse_again(row["_id"], seen, where)
+        _check_new_id(row["_id"], seen, where)
         seen.add(row["_id"])
         yield where, row
 
 
-def _refuse_again(identifier: str, seen: Container[str], where: str) -> None:
+def _check_new_id(identifier: str, seen: Container[str], where: str) -> None:
     if identifier in seen:
-        raise InputError(f"{where}: the id {identifier!r} stands above already; ids must differ")
+        raise InputError(f"{where}: the id {identifier!r} occurs twice; ids must be unique")
 
 
 def _plain_or_gzipped(path: Path) -> Path:
@@ -159,7 +159,7 @@ def _plain_or_gzipped(path: Path) -> Path:
         return path
     if gzipped.is_file():
         return gzipped
-    raise InputError(f"{path} is missing, and {gzipped.name} beside it too; BEIR layout has one of them")
+    raise InputError(f"neither {path} nor {gzipped.name} exists; the BEIR layout needs one of them")
 
 
 def _text(row: Mapping[str, Any], name: str, where: str) -> str:
@@ -172,7 +172,7 @@ def _text(row: Mapping[str, Any], name: str, where: str) -> str:
 
 
 def _missing_text(where: str, identifier: str) -> str:
-    raise InputError(f'{where}: {identifier!r} has no "text"; write "" where there is none')
+    raise InputError(f'{where}: {identifier!r} has no "text"; write "" if it is empty')
 
 
 def _metadata(row: Mapping[str, Any], where: str) -> Mapping[str, Any]:

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from hybridstore.errors import InputError
+from hybridstore.evaluation.collections import Collection, Query, read_queries
 from hybridstore.evaluation.judgments import Qrels
-from hybridstore.evaluation.test_collection import Collection, Query, read_queries
 from hybridstore.records import Document
 
 
@@ -42,7 +42,7 @@ def test_title_and_metadata_may_be_missing_or_null_and_ids_may_be_numbers(tmp_pa
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({"_id": "bread", "text": "again"}, "line 6: the id 'bread' stands above already"),
+        ({"_id": "bread", "text": "again"}, "line 6: the id 'bread' occurs twice"),
         ({"id": "x", "text": "y"}, 'line 6: .* has no "_id"'),
         ({"_id": None, "text": "y"}, 'line 6: .* has no "_id"'),
         (["x", "y"], "line 6: a line is a JSON object"),
@@ -70,14 +70,14 @@ def test_a_missing_folder_and_a_missing_file_are_named(tmp_path, folder):
     with pytest.raises(InputError, match="nowhere is not a folder"):
         Collection(tmp_path / "nowhere")
     (folder / "queries.jsonl").unlink()
-    with pytest.raises(InputError, match=r"queries\.jsonl is missing, and queries\.jsonl\.gz beside it too"):
+    with pytest.raises(InputError, match=r"queries\.jsonl nor queries\.jsonl\.gz exists"):
         Collection(folder).queries()
 
 
 def test_an_unknown_split_is_an_error_that_lists_those_there_are(tmp_path, folder):
     (folder / "qrels" / "dev.tsv.gz").write_bytes(b"")
     (folder / "qrels" / "notes.md").write_text("no split")
-    with pytest.raises(InputError, match="no split 'train'; splits there are: dev, test"):
+    with pytest.raises(InputError, match="no split 'train'; its splits are: dev, test"):
         Collection(folder).qrels("train")
     (tmp_path / "bare").mkdir()
     with pytest.raises(InputError, match=r"none: DIR/qrels/<split>\.tsv is missing"):
