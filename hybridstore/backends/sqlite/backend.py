@@ -81,7 +81,7 @@ class SQLiteBackend(Backend):
             with self._connections.reading() as connection:
                 self._language = str(value(connection, "SELECT value FROM meta WHERE key = 'language'"))
             self._analyser = Analyser(self._language)
-            integrity_check.follow_analysis(self._connections, self._analyser)
+            integrity_check.update_analysis(self._connections, self._analyser)
         except BaseException:
             self.close()
             raise

@@ -1,4 +1,4 @@
-"""The revision counter and the change log: how another process learns what changed, and how little it must reload."""
+"""The revision counter and the change log, by which other processes follow what changed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import apsw
 from hybridstore.backends.sqlite.connection import value
 from hybridstore.backends.values import ChunkChange
 
-# Lines kept. A follower further behind starts anew, which costs it a load of the whole index.
+# Lines kept. A reader that is further behind reloads the whole index.
 KEPT = 10_000
 
 
 class Log:
-    """Collects what a transaction does to chunks and writes it as one revision when the block ends well."""
+    """Collects what a transaction does to chunks, and writes it as one revision when the block succeeds."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
@@ -27,7 +27,7 @@ class Log:
         return self
 
     def note(self, kind: str, first: int, last: int) -> None:
-        """Say that the chunks first..last were "added", "removed" or "embedded"; runs that meet become one line."""
+        """Record that the chunks first..last were "added", "removed" or "embedded"; adjacent runs become one line."""
         if first > last:
             return
         if self._runs and self._runs[-1][0] == kind and self._runs[-1][2] == first - 1:
@@ -35,16 +35,16 @@ class Log:
         self._runs.append((kind, first, last))
 
     def note_all(self, kind: str, chunks: Iterable[int]) -> None:
-        """Say the same of chunks that need not be consecutive."""
+        """Record the same of chunks that need not be consecutive."""
         for chunk in chunks:
             self.note(kind, chunk, chunk)
 
     def restart(self) -> None:
-        """Say that everything changed: the log begins anew after this revision."""
+        """Record that everything changed: the log restarts after this revision."""
         self._restart = True
 
     def advance(self) -> None:
-        """Say that answers changed and no chunk did: there is a new revision, and nothing to follow."""
+        """Record that answers changed but no chunk did: there is a new revision, and nothing to follow."""
         self._advance = True
 
     def __exit__(
@@ -57,17 +57,17 @@ class Log:
         lines = [(revision, *run) for run in self._runs]
         self._connection.executemany("INSERT INTO changes VALUES (?, ?, ?, ?)", lines)
         if self._restart:
-            forget = revision
+            last_dropped = revision
         else:
             sql = "SELECT revision FROM changes ORDER BY rowid DESC LIMIT 1 OFFSET ?"
-            forget = value(self._connection, sql, (KEPT,))
-        if forget is not None:
-            self._connection.execute("DELETE FROM changes WHERE revision <= ?", (forget,))
-            self._connection.execute("UPDATE meta SET value = ? WHERE key = 'log_start'", (forget,))
+            last_dropped = value(self._connection, sql, (KEPT,))
+        if last_dropped is not None:
+            self._connection.execute("DELETE FROM changes WHERE revision <= ?", (last_dropped,))
+            self._connection.execute("UPDATE meta SET value = ? WHERE key = 'log_start'", (last_dropped,))
 
 
 def changes(connection: apsw.Connection, since: int) -> list[ChunkChange] | None:
-    """Give the changes after a revision, oldest first; None when the log begins later than that."""
+    """Return the changes after a revision, oldest first; None if the log starts later than that."""
     if since < value(connection, "SELECT value FROM meta WHERE key = 'log_start'"):
         return None
     sql = "SELECT revision, kind, first, last FROM changes WHERE revision > ? ORDER BY revision, rowid"

@@ -1,4 +1,4 @@
-"""The one way to a connection: opened here, with the same pragmas and extensions, one for each thread."""
+"""Connections: one for each thread, all opened here with the same pragmas and extensions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _CLOSED = "this store is closed; open it again with hybridstore.open()"
 
 
 class Connections:
-    """The connections of one store to one file: one for each thread, each set up alike."""
+    """The connections of one store to one file, one for each thread."""
 
     def __init__(self, path: str, busy_timeout: float) -> None:
         self.path, self.busy_timeout = path, busy_timeout
@@ -46,9 +46,9 @@ class Connections:
         self._closed = False
 
     def get(self) -> apsw.Connection:
-        """Give this thread's connection, opening it at the first call."""
+        """Return this thread's connection; the first call opens it."""
         if self._pid != os.getpid():
-            self._start_anew_after_fork()
+            self._reset_after_fork()
         connection: apsw.Connection | None = getattr(self._local, "connection", None)
         if self._closed:
             raise HybridstoreError(_CLOSED)
@@ -64,10 +64,10 @@ class Connections:
         return connection
 
     def close(self) -> None:
-        """Close every thread's connection; what other threads are doing is broken off."""
+        """Close every thread's connection, interrupting what other threads are doing."""
         self._closed = True
         if self._pid != os.getpid():
-            self._start_anew_after_fork()
+            self._reset_after_fork()
         with self._lock:
             for _, connection in self._open:
                 while True:
@@ -79,7 +79,7 @@ class Connections:
                         time.sleep(0.001)
             self._open.clear()
 
-    def _start_anew_after_fork(self) -> None:
+    def _reset_after_fork(self) -> None:
         # A connection must not be used across fork(). Idle ones are closed, or SQLite would believe that this
         # process holds the locks that its parent holds. One in use, by a thread that was not forked, must stay.
         inherited = [connection for _, connection in self._open]
@@ -96,7 +96,7 @@ class Connections:
 
     @contextmanager
     def atomic(self) -> Iterator[apsw.Connection]:
-        """Hold the write lock for the block: all of it is committed, or none."""
+        """Hold the write lock for the block; commit all of it, or none."""
         with self.translated():
             connection = self.get()
             connection.execute("BEGIN IMMEDIATE")
@@ -104,14 +104,14 @@ class Connections:
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
-                with suppress(apsw.Error):  # a full disk rolls back by itself
+                with suppress(apsw.Error):  # SQLite has rolled back already when the disk is full
                     if connection.in_transaction:
                         connection.execute("ROLLBACK")
                 raise
 
     @contextmanager
     def reading(self) -> Iterator[apsw.Connection]:
-        """Read in the block from one state of the file; inside another block, from that one's."""
+        """Read one state of the file in the block; a nested block reads the state of the outer one."""
         with self.translated():
             connection = self.get()
             if connection.in_transaction:
@@ -121,18 +121,18 @@ class Connections:
             try:
                 yield connection
             finally:
-                if not connection.getautocommit():  # else a grave error has ended it already
+                if not connection.getautocommit():  # else an error has ended it already
                     connection.execute("COMMIT")
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Turn SQLite's errors into ours: the one seam."""
+        """Raise SQLite's errors as ours."""
         try:
             yield
         except (apsw.BusyError, apsw.ProtocolError) as error:
             raise FileBusy(self.path, self.busy_timeout) from error
         except (apsw.CorruptError, apsw.NotADBError, apsw.SQLError) as error:
-            # Our statements are constant: one that cannot be run means that a table is not as it was made.
+            # Our statements are constant: one that cannot be run means that a table was changed.
             raise FileDamaged(self.path, str(error)) from error
         except (apsw.ConnectionClosedError, apsw.CursorClosedError, apsw.InterruptError) as error:
             raise HybridstoreError(_CLOSED) from error
@@ -141,7 +141,7 @@ class Connections:
                 f"a text is longer than a gigabyte, which SQLite cannot hold ({error}); split it"
             ) from error
         except apsw.CantOpenError as error:
-            raise FileRefused(self.path, _why_not(self.path)) from error
+            raise FileRefused(self.path, _why_refused(self.path)) from error
         except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.PermissionsError) as error:
             raise FileRefused(self.path, f"cannot be written ({error}); nothing was changed") from error
 
@@ -151,9 +151,9 @@ def connect(path: str, busy_timeout: float) -> apsw.Connection:
     try:
         connection = apsw.Connection(path)
     except apsw.CantOpenError as error:
-        raise FileRefused(path, _why_not(path)) from error
+        raise FileRefused(path, _why_refused(path)) from error
     try:
-        connection.set_busy_handler(_patience(busy_timeout))
+        connection.set_busy_handler(_busy_handler(busy_timeout))
         connection.enable_load_extension(True)
         connection.load_extension(sqlite_vec.loadable_path())
         connection.enable_load_extension(False)
@@ -165,15 +165,15 @@ def connect(path: str, busy_timeout: float) -> apsw.Connection:
     return connection
 
 
-def _why_not(path: str) -> str:
+def _why_refused(path: str) -> str:
     folder = Path(path).absolute().parent
     if not folder.is_dir():
-        return f"the folder {folder} does not exist; make it first"
-    return "cannot be opened; is it a folder, or not yours to read and write?"
+        return f"the folder {folder} does not exist; create it first"
+    return "cannot be opened; is it a folder, or do you lack permission to read and write it?"
 
 
-def _patience(busy_timeout: float) -> Callable[[int], bool]:
-    """Make a busy handler: short waits with jitter, so that many writers neither march in step nor starve."""
+def _busy_handler(busy_timeout: float) -> Callable[[int], bool]:
+    """Return a busy handler that waits briefly with jitter, so that many writers neither collide again nor starve."""
     started = 0.0
 
     def wait(tries: int) -> bool:
@@ -190,18 +190,18 @@ def _patience(busy_timeout: float) -> Callable[[int], bool]:
 
 
 def value(connection: apsw.Connection, sql: str, bindings: tuple[Any, ...] = ()) -> Any:
-    """Give the first column of the first row, or None when there is no row."""
+    """Return the first column of the first row, or None if there is no row."""
     row = connection.execute(sql, bindings).fetchone()
     return None if row is None else row[0]
 
 
 def rows(connection: apsw.Connection, sql: str, bindings: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Give all rows; a query knows its columns' types, which apsw cannot."""
+    """Return all rows; apsw cannot know the types of their columns."""
     return connection.execute(sql, bindings).fetchall()
 
 
 def varints(data: bytes) -> Iterator[int]:
-    """Read SQLite's variable-length integers (https://sqlite.org/fileformat2.html#varint) one after another."""
+    """Yield SQLite's variable-length integers (https://sqlite.org/fileformat2.html#varint) one after another."""
     number = count = 0
     for byte in data:
         count += 1

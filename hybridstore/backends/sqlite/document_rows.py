@@ -1,4 +1,4 @@
-"""Documents and their chunks as rows: written, removed, read. Every function takes a connection."""
+"""Documents and their chunks as rows: written and read."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _SCANNED_AT_ONCE = 200  # documents a scan holds in memory
 
 
 def next_chunk(connection: apsw.Connection) -> int:
-    """Give the first chunk id that was never used."""
+    """Return the first chunk id that was never used."""
     return int(value(connection, "SELECT seq FROM sqlite_sequence WHERE name = 'chunks'") or 0) + 1
 
 
 def known(connection: apsw.Connection, ids: Sequence[str]) -> dict[str, tuple[int, bytes, str | None]]:
-    """Give (row, digest, source) of those of the ids that are stored."""
+    """Return (row, digest, source) of those of the ids that are stored."""
     found: dict[str, tuple[int, bytes, str | None]] = {}
     for first in range(0, len(ids), _IDS_AT_ONCE):
         some = json.dumps(ids[first : first + _IDS_AT_ONCE])
@@ -43,12 +43,12 @@ def known(connection: apsw.Connection, ids: Sequence[str]) -> dict[str, tuple[in
 
 
 def next_row(connection: apsw.Connection) -> int:
-    """Give a row that no document has, larger than all that have one."""
+    """Return a row number larger than that of any document."""
     return int(value(connection, "SELECT max(document) FROM documents") or 0) + 1
 
 
 def write(connection: apsw.Connection, placed: Iterable[tuple[int, Entry]]) -> None:
-    """Write documents into their rows, over what is there."""
+    """Write documents into their rows, replacing what is there."""
     changed = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     connection.executemany(
         """INSERT INTO documents (document, id, title, uri, format, source, changed, digest, metadata, text)
@@ -80,7 +80,7 @@ def _compact(metadata: Mapping[str, Any]) -> str:
 
 
 def write_chunks(connection: apsw.Connection, placed: Iterable[tuple[int, int, Entry]]) -> None:
-    """Insert the chunks of entries, each given as (document's row, first chunk id, entry)."""
+    """Insert the chunks of entries, which come as (document's row, first chunk id, entry)."""
     connection.executemany(
         "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -108,18 +108,18 @@ def _byte_offsets(text: str, chunks: Sequence[Chunk]) -> list[tuple[int, int]]:
 
 
 def chunk_ids(connection: apsw.Connection, row: int) -> list[int]:
-    """Give the ids of a document's chunks, in order."""
+    """Return the ids of a document's chunks, in order."""
     chunks = connection.execute("SELECT chunk FROM chunks WHERE document = ? ORDER BY position", (row,))
     return [chunk for (chunk,) in chunks]
 
 
 def chunk_digests(connection: apsw.Connection, row: int) -> list[tuple[int, bytes]]:
-    """Give the ids of a document's chunks with their digests, in order."""
+    """Return the ids of a document's chunks with their digests, in order."""
     return rows(connection, "SELECT chunk, digest FROM chunks WHERE document = ? ORDER BY position", (row,))
 
 
 def documents_of(connection: apsw.Connection, chunks: Sequence[int]) -> list[str]:
-    """Give the id of each chunk's document, in the order asked for; gone chunks are left out."""
+    """Return the id of each chunk's document, in the order of `chunks`, without chunks that are gone."""
     sql = """SELECT chunk, id FROM chunks JOIN documents USING (document)
              WHERE chunk IN (SELECT value FROM json_each(?))"""
     owners = dict(rows(connection, sql, (json.dumps(chunks),)))
@@ -127,14 +127,14 @@ def documents_of(connection: apsw.Connection, chunks: Sequence[int]) -> list[str
 
 
 def chunks_of(connection: apsw.Connection, ids: Sequence[str]) -> list[tuple[str, int]]:
-    """Give (id, chunk) of all chunks of these documents, each document's in order."""
+    """Return (id, chunk) of all chunks of these documents, each document's in order."""
     sql = """SELECT id, chunk FROM documents JOIN chunks USING (document)
              WHERE id IN (SELECT value FROM json_each(?)) ORDER BY document, position"""
     return rows(connection, sql, (json.dumps(ids),))
 
 
 def passages(connection: apsw.Connection, chunks: Sequence[int]) -> list[Passage]:
-    """Fetch chunks with their text and their document's facts, in the order asked for; gone ones are left out."""
+    """Return chunks with their text and their document's fields, in the order of `chunks`, without those that are gone."""
     rows: list[Any] = connection.execute(
         """SELECT document, first_byte, last_byte, chunk, id, title, uri, heading, start, stop, metadata
            FROM chunks JOIN documents USING (document)
@@ -142,14 +142,14 @@ def passages(connection: apsw.Connection, chunks: Sequence[int]) -> list[Passage
         (json.dumps(chunks),),
     ).fetchall()
     found: dict[int, Passage] = {}
-    # Only the span is read: SQL would read the whole text for each of a long document's chunks.
+    # Only the span is read: SQL would read a long document's whole text for each of its chunks.
     texts: apsw.Blob | None = None
     for document, first, last, chunk, identifier, title, uri, heading, start, stop, metadata in rows:
         if texts is None:
             texts = connection.blob_open("main", "documents", "text", document, False)
         else:
             texts.reopen(document)
-        # In a damaged file a span may lie anywhere; `check` says so.
+        # In a damaged file a span may be anywhere; `check` reports it.
         texts.seek(min(max(first, 0), texts.length()))
         text = texts.read(max(last - first, 0)).decode(errors="replace")
         found[chunk] = Passage(chunk, identifier, text, title, uri, heading, start, stop, json.loads(metadata))
@@ -161,19 +161,19 @@ def passages(connection: apsw.Connection, chunks: Sequence[int]) -> list[Passage
 def document_rows(
     connection: apsw.Connection, condition: str, bindings: Sequence[object], limit: int = -1
 ) -> list[int]:
-    """Give the first rows of documents that pass a condition (-1: all), in the order they were first added."""
+    """Return the first rows (-1: all) of documents that meet a condition, in the order they were first added."""
     sql = f"SELECT document FROM documents WHERE {condition} ORDER BY document LIMIT ?"
     return [row for (row,) in connection.execute(sql, (*bindings, limit))]
 
 
 def ids(connection: apsw.Connection, condition: str, bindings: Sequence[object]) -> list[str]:
-    """Give the ids of documents that pass a condition, in the order they were first added."""
+    """Return the ids of documents that meet a condition, in the order they were first added."""
     found = connection.execute(f"SELECT id FROM documents WHERE {condition} ORDER BY document", tuple(bindings))
     return [identifier for (identifier,) in found]
 
 
 def read(connection: apsw.Connection, row: int) -> tuple[Document, tuple[Chunk, ...], str | None, str]:
-    """Give a document, its chunks, its source, and when it last changed."""
+    """Return a document, its chunks, its source, and when it last changed."""
     sql = "SELECT id, title, uri, format, source, changed, metadata, text FROM documents WHERE document = ?"
     identifier, title, uri, form, source, changed, metadata, text = rows(connection, sql, (row,))[0]
     chunks = rows(connection, "SELECT start, stop, heading FROM chunks WHERE document = ? ORDER BY position", (row,))
@@ -182,13 +182,13 @@ def read(connection: apsw.Connection, row: int) -> tuple[Document, tuple[Chunk, 
 
 
 def sources(connection: apsw.Connection) -> dict[str, Source]:
-    """Give all sources, by key."""
+    """Return all sources, by key."""
     stored = connection.execute("SELECT key, digest, size, modified_ns FROM sources ORDER BY key")
     return {row[0]: Source(*row) for row in stored}
 
 
 def write_sources(connection: apsw.Connection, finished: Iterable[Source]) -> None:
-    """Record sources as they are now."""
+    """Record the state of sources."""
     connection.executemany(
         "INSERT INTO sources VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET digest = excluded.digest, "
         "size = excluded.size, modified_ns = excluded.modified_ns",
@@ -197,12 +197,12 @@ def write_sources(connection: apsw.Connection, finished: Iterable[Source]) -> No
 
 
 def of_source(connection: apsw.Connection, key: str) -> dict[str, int]:
-    """Give the documents read from a source: their rows by id."""
+    """Return the rows of the documents read from a source, by id."""
     return dict(rows(connection, "SELECT id, document FROM documents WHERE source = ?", (key,)))
 
 
 def get(connection: apsw.Connection, document_id: str) -> StoredDocument:
-    """Give a document without its vectors; raises NotFound."""
+    """Return a document without its vectors; raises NotFound."""
     found = known(connection, [document_id]).get(document_id)
     if found is None:
         raise NotFound(document_id)
@@ -210,7 +210,7 @@ def get(connection: apsw.Connection, document_id: str) -> StoredDocument:
 
 
 def scan(connections: Connections, where: Filter | None, *, vectors: bool) -> Iterator[StoredDocument]:
-    """Give the documents that pass the filter in the order they were first added, each page from one snapshot."""
+    """Yield the documents that match the filter in the order they were first added, each page from one snapshot."""
     condition, bindings = ("true", []) if where is None else compile_where(where)
     last = 0
     while True:
@@ -236,7 +236,7 @@ def _read(connection: apsw.Connection, row: int, *, vectors: bool) -> StoredDocu
 
 
 def chunk_vectors(connection: apsw.Connection, document_id: str) -> dict[bytes, NDArray[np.float32]]:
-    """Give the vectors of a document's chunks by the digests of what was embedded; {} where there are none."""
+    """Return the vectors of a document's chunks by the digests of what was embedded; {} where there are none."""
     found = known(connection, [document_id]).get(document_id)
     active = vector_tables.by_state(connection, "active")
     if found is None or active is None:
@@ -247,7 +247,7 @@ def chunk_vectors(connection: apsw.Connection, document_id: str) -> dict[bytes, 
 
 
 def vectors(connection: apsw.Connection, chunks: Sequence[int]) -> NDArray[np.float32]:
-    """Give the vectors of chunks (n, dim) in the order asked for; zeros where there is none, dim 0 without any."""
+    """Return the vectors of chunks (n, dim) in their order; zeros where there is none, dim 0 without any."""
     if (active := vector_tables.by_state(connection, "active")) is None:
         return np.zeros((len(chunks), 0), np.float32)
     return vector_tables.in_order(connection, active[0], active[1].dim, chunks)

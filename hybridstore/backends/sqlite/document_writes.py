@@ -1,4 +1,4 @@
-"""Putting documents in and taking them out: all tables in step, each written once for a whole batch."""
+"""Adding and removing documents in all tables, each written once for a whole batch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def put(
 
 
 def _distinct(entries: Sequence[Entry]) -> Iterator[dict[str, Entry]]:
-    """Split entries where an id comes again, since the later one replaces the earlier."""
+    """Split entries where an id is repeated, since the later one replaces the earlier."""
     batch: dict[str, Entry] = {}
     for entry in entries:
         if entry.document.id in batch:
@@ -66,7 +66,7 @@ def _put_batch(
     for id_, entry in fresh.items():
         placed.append((rows[id_], next_chunk, entry))
         next_chunk += len(entry.chunks)
-    renumber(connection, _the_same(connection, set(replaced), placed))
+    renumber(connection, _unchanged_chunks(connection, set(replaced), placed))
     _remove_chunks(connection, log, replaced)
     document_rows.write(connection, ((rows[id_], entry) for id_, entry in fresh.items()))
     document_rows.write_chunks(connection, placed)
@@ -81,19 +81,19 @@ def _put_batch(
     )
 
 
-def _the_same(
+def _unchanged_chunks(
     connection: apsw.Connection, replaced: Collection[int], placed: Sequence[tuple[int, int, Entry]]
 ) -> dict[int, int]:
-    """Give the chunks of replaced documents whose words stay, with the ids that they will have."""
+    """Return the chunks of replaced documents whose words are unchanged, with the ids that they will have."""
     moved: dict[int, int] = {}
     for row, first, entry in placed:
         if row not in replaced:
             continue
-        coming = defaultdict[bytes, list[int]](list)
+        new_chunks = defaultdict[bytes, list[int]](list)
         for chunk, digest in enumerate(entry.chunk_digests, start=first):
-            coming[digest].append(chunk)
+            new_chunks[digest].append(chunk)
         for chunk, digest in document_rows.chunk_digests(connection, row):
-            if same := coming.get(digest):
+            if same := new_chunks.get(digest):
                 moved[chunk] = same.pop(0)
     return moved
 
@@ -118,7 +118,7 @@ def _write_vectors(connection: apsw.Connection, number: int | None, placed: Sequ
 
 
 def finish(connection: apsw.Connection, log: Log, finished: Mapping[Source, frozenset[str]]) -> int:
-    """Remove the documents that finished sources no longer have, record the sources; give how many went."""
+    """Remove the documents that finished sources no longer have, record the sources; return how many were removed."""
     removed = 0
     for source, ids in finished.items():
         gone = [row for id_, row in document_rows.of_source(connection, source.key).items() if id_ not in ids]
@@ -128,22 +128,22 @@ def finish(connection: apsw.Connection, log: Log, finished: Mapping[Source, froz
 
 
 def remove_ids(connection: apsw.Connection, log: Log, ids: Collection[str]) -> int:
-    """Remove documents by id; give how many there were."""
+    """Remove documents by id; return how many there were."""
     return remove(connection, log, [row for row, _, _ in document_rows.known(connection, list(ids)).values()])
 
 
 def remove(connection: apsw.Connection, log: Log, rows: Sequence[int]) -> int:
-    """Remove documents by row; give how many."""
+    """Remove documents by row; return how many."""
     _remove_chunks(connection, log, rows)
     for row in rows:
         source = value(connection, "DELETE FROM documents WHERE document = ? RETURNING source", (row,))
-        if source is not None:  # the file is no longer fully here: read it again when it is next met
+        if source is not None:  # its file is no longer complete here: read it again at the next sync
             connection.execute("DELETE FROM sources WHERE key = ?", (source,))
     return len(rows)
 
 
 def remove_source(connection: apsw.Connection, log: Log, key: str) -> int:
-    """Forget a source and remove its documents; give how many."""
+    """Forget a source and remove its documents; return how many."""
     removed = remove(connection, log, list(document_rows.of_source(connection, key).values()))
     connection.execute("DELETE FROM sources WHERE key = ?", (key,))
     return removed
@@ -161,7 +161,7 @@ def _remove_chunks(connection: apsw.Connection, log: Log, rows: Sequence[int]) -
 
 
 def check_removals_stored(connection: apsw.Connection, removing: Collection[str] | Mapping[str, bytes]) -> None:
-    """Raise Conflict unless each document that is to be removed has the digest given for it, if any is."""
+    """Raise Conflict unless every document to be removed has the digest that `removing` maps it to, if it does."""
     if isinstance(removing, Mapping):
         known = document_rows.known(connection, list(removing))
         for id_, digest in removing.items():

@@ -1,4 +1,4 @@
-"""Another embedder for all chunks: a second generation of vectors filled beside the first, then switched to."""
+"""Re-embedding: a second generation of vectors is filled beside the first, then switched to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hybridstore.errors import InputError
 
 
 def begin(connection: apsw.Connection, embedding: Embedding) -> None:
-    """Start building, or go on; what was built for a third embedder goes. Nothing to do for the active one."""
+    """Start or continue building vectors of an embedder; see the protocol."""
     active, building, kept = (vector_tables.by_state(connection, state) for state in ("active", "building", "kept"))
     if building is not None and building[1].fingerprint != embedding.fingerprint:
         vector_tables.drop(connection, building[0])
@@ -25,12 +25,12 @@ def begin(connection: apsw.Connection, embedding: Embedding) -> None:
     if active is not None and active[1].fingerprint == embedding.fingerprint:
         return
     if building is None and kept is not None and kept[1].fingerprint == embedding.fingerprint:
-        _put_into(connection, kept[0], "building")
+        _set_state(connection, kept[0], "building")
     vector_tables.require(connection, embedding, "building")
 
 
 def pending(connection: apsw.Connection, limit: int) -> list[Passage]:
-    """Give chunks that have no vector yet of the embedding being built, or of the active one."""
+    """Return chunks that have no vector yet of the embedding being built, or of the active one."""
     number = _target(connection)
     return (
         [] if number is None else document_rows.passages(connection, vector_tables.missing(connection, number, limit))
@@ -38,7 +38,7 @@ def pending(connection: apsw.Connection, limit: int) -> list[Passage]:
 
 
 def pending_count(connection: apsw.Connection) -> int:
-    """Count them."""
+    """Return the number of those chunks."""
     number = _target(connection)
     if number is None:
         return 0
@@ -49,24 +49,20 @@ def pending_count(connection: apsw.Connection) -> int:
 def fill(
     connection: apsw.Connection, log: Log, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]
 ) -> None:
-    """Store vectors (n, dim) for chunks that are still there and have none."""
+    """Store vectors (n, dim) for chunks that still exist and have none."""
     building = vector_tables.by_state(connection, "building") is not None
     number = vector_tables.require(connection, embedding, "building" if building else "active")
     sql = f"""SELECT n.value FROM json_each(?) AS n JOIN chunks ON chunk = n.value
               WHERE chunk NOT IN (SELECT chunk FROM vectors_{number})"""
     here = {chunk for (chunk,) in connection.execute(sql, (str(list(chunks)),))}
-    kept = [n for n, chunk in enumerate(chunks) if chunk in here]
-    vector_tables.write(connection, number, [chunks[n] for n in kept], vectors[kept])
+    accepted = [n for n, chunk in enumerate(chunks) if chunk in here]
+    vector_tables.write(connection, number, [chunks[n] for n in accepted], vectors[accepted])
     if not building:
-        log.note_all("embedded", [chunks[n] for n in kept])
+        log.note_all("embedded", [chunks[n] for n in accepted])
 
 
 def switch(connection: apsw.Connection, log: Log, *, keep: bool = False, promote: int | None = None) -> bool:
-    """Make the embedding being built the active one; False while chunks are pending.
-
-    With `keep` the one before is kept, in place of an older one. An active model for other vectors is retired; model
-    number `promote` becomes active, or raises as `LearningBackend.promote` does.
-    """
+    """Make the embedding being built the active one; see the protocol."""
     if pending_count(connection):
         return False
     building = vector_tables.by_state(connection, "building")
@@ -76,18 +72,18 @@ def switch(connection: apsw.Connection, log: Log, *, keep: bool = False, promote
     if active is not None and keep:
         if kept is not None:
             vector_tables.drop(connection, kept[0])
-        _put_into(connection, active[0], "kept")
+        _set_state(connection, active[0], "kept")
     elif active is not None:
         vector_tables.drop(connection, active[0])
-    _put_into(connection, building[0], "active")
+    _set_state(connection, building[0], "active")
     if promote is not None:
         model_rows.promote(connection, promote)
     model_rows.retire_others(connection, building[1].fingerprint)
-    log.restart()  # every vector is another now: followers begin anew
+    log.restart()  # every vector is different now
     return True
 
 
-def _put_into(connection: apsw.Connection, number: int, state: str) -> None:
+def _set_state(connection: apsw.Connection, number: int, state: str) -> None:
     connection.execute("UPDATE embeddings SET state = ? WHERE embedding = ?", (state, number))
 
 

@@ -1,4 +1,4 @@
-"""Holding the tables against each other, both ways, and mending what can be derived from what is left."""
+"""The integrity check: compares the tables with each other, both ways, and repairs what can be derived."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _AT_ONCE = 500  # chunks analysed or vectors read between two statements
 
 
 def check(connections: Connections, analyser: Analyser, *, repair: bool) -> list[Problem]:
-    """Look at everything once; give what is wrong. With `repair`, mend what can be, in one transaction."""
+    """Return everything that is wrong. With `repair`, repair what can be repaired, in one transaction."""
     if not repair:
         with connections.reading() as connection:
             return _all(connection, analyser, repair=False)
@@ -46,20 +46,20 @@ def _all(connection: apsw.Connection, analyser: Analyser, *, repair: bool) -> li
     return problems
 
 
-def follow_analysis(connections: Connections, analyser: Analyser) -> None:
-    """Make the keyword index anew in a file of an older analysis; refuse a newer one's."""
+def update_analysis(connections: Connections, analyser: Analyser) -> None:
+    """Rebuild the keyword index of a file of an older analysis; refuse one of a newer analysis."""
     sql = "SELECT value FROM meta WHERE key = 'analysis'"
     with connections.reading() as connection:
         version = value(connection, sql)
     if version > ANALYSIS_VERSION:
         raise FileRefused(
             connections.path,
-            "has keywords of a newer hybridstore, which this one would not find; "
+            "has keywords of a newer hybridstore, which this version would not find; "
             "run `pip install --upgrade hybridstore`",
         )
     if version < ANALYSIS_VERSION:
         with connections.atomic() as connection, Log(connection) as log:
-            if value(connection, sql) != ANALYSIS_VERSION:  # nobody else was first
+            if value(connection, sql) != ANALYSIS_VERSION:  # else another process was first
                 _rebuild_keywords(connection, analyser)
                 log.restart()
 
@@ -120,7 +120,7 @@ def _keywords(connection: apsw.Connection, analyser: Analyser, *, repair: bool) 
 
 
 def _wrong_keywords(connection: apsw.Connection, analyser: Analyser) -> list[int]:
-    """Find chunks whose tokens, or numbers of them in each column, are not those the analyser gives today."""
+    """Return the chunks whose tokens differ from what the analyser returns now."""
     rows = connection.execute("SELECT id, sz FROM keywords_docsize WHERE id IN (SELECT chunk FROM chunks) ORDER BY id")
     sums = _indexed_sums(connection)
     wrong: list[int] = []
@@ -135,7 +135,7 @@ def _wrong_keywords(connection: apsw.Connection, analyser: Analyser) -> list[int
 
 
 def _indexed_sums(connection: apsw.Connection) -> Mapping[int, int]:
-    """Add up every token of the index, with its column and place in it, by chunk; one walk over all of it."""
+    """Return a checksum of each chunk's tokens with their columns and places, in one pass over the index."""
     connection.execute("CREATE VIRTUAL TABLE IF NOT EXISTS temp.tokens USING fts5vocab (main, keywords, instance)")
     columns = {"title": 0, "heading": 1, "body": 2, "compounds": 3}
     sums: dict[int, int] = defaultdict(int)
@@ -212,7 +212,7 @@ def _wrong_codes(connection: apsw.Connection, number: int, dim: int) -> list[int
     for some in _batches(connection.execute(sql)):
         exact = np.frombuffer(b"".join(row[1] for row in some), dtype="<f4").reshape(-1, dim)
         codes = np.frombuffer(b"".join(row[2] for row in some), dtype=np.int8).reshape(-1, dim)
-        sound = np.isfinite(exact).all(axis=1)  # the others have been told of
+        sound = np.isfinite(exact).all(axis=1)  # the others have been reported
         expected = encode(np.where(sound[:, None], exact, np.float32(0)))
         wrong += [some[n][0] for n in np.flatnonzero(sound & (expected != codes).any(axis=1))]
     return wrong

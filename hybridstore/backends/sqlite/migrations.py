@@ -1,6 +1,6 @@
-"""How a file comes to today's schema: made anew, or taken there step by step from the version it has.
+"""Creating files and migrating older ones, step by step, to the current schema.
 
-Each migration is one transaction that ends by setting `user_version`. A file that is not ours, or newer than
+Each migration is one transaction that ends by setting `user_version`. A file that is not a hybridstore, or newer than
 this version knows, is refused before anything is written to it.
 """
 
@@ -20,24 +20,24 @@ _HEADER = 100  # bytes of SQLite's file header
 
 
 def prepare(connections: Connections, *, language: str | None, analysis: int, create: bool) -> None:
-    """Make the file if it is not there, bring it to today's schema, and see that it is what was asked for.
+    """Create the file if it does not exist, migrate it to the current schema, and check its language.
 
     Opening a file that needs nothing writes nothing and takes no lock.
     """
     path = connections.path
     if not recognise(path):
         if not create:
-            raise FileRefused(path, "there is no such file; add documents to make it, or check the path")
+            raise FileRefused(path, "there is no such file; add documents to create it, or check the path")
         with connections.translated():
             _create(path, connections.busy_timeout, language or "english", analysis)
     with connections.reading() as connection:
         version = value(connection, "PRAGMA user_version")
         journal = value(connection, "PRAGMA journal_mode")
-    if journal != "wal":  # made, but its maker did not live to finish
+    if journal != "wal":  # the process that created it was killed
         with connections.translated():
             _switch_to_wal(connections.get(), connections.busy_timeout)
     _refuse_newer(path, version)
-    if version == 0:  # its maker was killed, and SQLite has just rolled back what there was
+    if version == 0:  # the process that created it was killed, and SQLite has rolled back
         with connections.translated():
             _create(path, connections.busy_timeout, language or "english", analysis)
     elif version < SCHEMA_VERSION:
@@ -52,7 +52,7 @@ def prepare(connections: Connections, *, language: str | None, analysis: int, cr
 
 
 def recognise(path: str) -> bool:
-    """Say whether the file is there and ours; raises FileRefused, touching nothing, for any other file."""
+    """Return whether the file exists and is a hybridstore; raises FileRefused for any other file."""
     try:
         with Path(path).open("rb") as file:
             header = file.read(_HEADER)
@@ -63,9 +63,9 @@ def recognise(path: str) -> bool:
     if not header:
         return False
     if not header.startswith(b"SQLite format 3\x00") or len(header) < _HEADER:
-        raise FileRefused(path, "is not a SQLite file, so not a hybridstore file either; it was left as it is")
+        raise FileRefused(path, "is not a SQLite file, so not a hybridstore file either; it was left unchanged")
     if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
-        raise FileRefused(path, "is a SQLite file of another program; it was left as it is")
+        raise FileRefused(path, "is a SQLite file of another program; it was left unchanged")
     _refuse_newer(path, int.from_bytes(header[60:64], "big"))
     return True
 
@@ -83,7 +83,7 @@ def _migrate(connections: Connections) -> None:
     done = False
     while not done:
         with connections.atomic() as connection:
-            version = value(connection, "PRAGMA user_version")  # again, now that nobody else can migrate
+            version = value(connection, "PRAGMA user_version")  # again, now that no other process can migrate
             if done := version >= SCHEMA_VERSION:
                 continue
             MIGRATIONS[version](connection)
@@ -92,8 +92,8 @@ def _migrate(connections: Connections) -> None:
 
 def _learn(connection: apsw.Connection) -> None:
     """1 -> 2: the tables of learning; an embedding may be kept."""
-    # SQLite cannot change a CHECK. The old table is renamed, not the new one, whose text would then differ from a fresh
-    # file's; the renamed one takes its row of sqlite_sequence with it.
+    # SQLite cannot change a CHECK. The old table is renamed, not the new one, whose text would then differ from that of
+    # a new file; the renamed one takes its row of sqlite_sequence with it.
     last = value(connection, "SELECT seq FROM sqlite_sequence WHERE name = 'embeddings'")
     connection.execute("ALTER TABLE embeddings RENAME TO embeddings_1")
     connection.execute(
@@ -107,18 +107,18 @@ def _learn(connection: apsw.Connection) -> None:
     )
     connection.execute("INSERT INTO embeddings SELECT * FROM embeddings_1 ORDER BY embedding")
     connection.execute("DROP TABLE embeddings_1")
-    if last is not None:  # no number is used twice, those of embeddings that are gone neither
+    if last is not None:  # no number is reused, not even of embeddings that were removed
         connection.execute("DELETE FROM sqlite_sequence WHERE name = 'embeddings'")
         connection.execute("INSERT INTO sqlite_sequence VALUES ('embeddings', ?)", (last,))
     connection.execute(LEARNING)
 
 
-# version -> what takes a file of that version to the next
+# version -> the migration of a file of that version to the next
 MIGRATIONS: Mapping[int, Callable[[apsw.Connection], None]] = {1: _learn}
 
 
 def _create(path: str, busy_timeout: float, language: str, analysis: int) -> None:
-    # Made before WAL is switched on, so that the main file itself says from the first moment whose it is.
+    # Before WAL is switched on, so that the main file has its application id from the first moment.
     connection = connect(path, busy_timeout)
     try:
         connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
@@ -137,7 +137,7 @@ def _create(path: str, busy_timeout: float, language: str, analysis: int) -> Non
 
 
 def _switch_to_wal(connection: apsw.Connection, busy_timeout: float) -> None:
-    # Changing the journal mode does not ask the busy handler, and two processes may be making the file at once.
+    # Changing the journal mode ignores the busy handler, and two processes may be creating the file at once.
     deadline = time.monotonic() + busy_timeout
     while True:
         try:

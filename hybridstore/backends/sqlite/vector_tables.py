@@ -1,4 +1,4 @@
-"""The vector leg: exact float32 vectors in plain rows, int8 codes in sqlite-vec to scan, one set an embedding."""
+"""The vector leg: for each embedding, exact float32 vectors in plain rows, and int8 codes in sqlite-vec to scan."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from hybridstore.codecs.int8 import encode
 from hybridstore.errors import EmbedderMismatch, InputError
 from hybridstore.records import Ranking
 
-# So many of the nearest are ranked by exact cosine; a leg's candidates below them keep their code's, which is off by
-# less than 0.005 on sentence vectors and costs no look-up.
+# This many of the nearest are ranked by exact cosine; candidates below keep the cosine of their code, which is off by
+# less than 0.005 on sentence vectors and needs no look-up.
 EXACT = 64
 # Codes order chunks almost as the exact vectors do; this many more than are to be exact are looked up.
 _MORE = 16
@@ -27,7 +27,7 @@ _FLOAT = np.dtype("<f4")
 
 
 def by_state(connection: apsw.Connection, state: str) -> tuple[int, Embedding] | None:
-    """Give the "active", "building" or "kept" embedding with its number."""
+    """Return the "active", "building" or "kept" embedding with its number."""
     sql = "SELECT embedding, fingerprint, reference, dim FROM embeddings WHERE state = ?"
     row = connection.execute(sql, (state,)).fetchone()
     return None if row is None else (row[0], Embedding(*row[1:]))
@@ -39,19 +39,19 @@ def embeddings(connection: apsw.Connection) -> Embeddings:
     return Embeddings(**{state: Embedding(*facts) for state, *facts in found})
 
 
-def require(connection: apsw.Connection, wanted: Embedding, state: str = "active") -> int:
-    """Give the number of the embedding in this state, recording it if there is none.
+def require(connection: apsw.Connection, new: Embedding, state: str = "active") -> int:
+    """Return the number of the embedding in this state, recording it if there is none.
 
-    Raises EmbedderMismatch when it is another embedder's, InputError when only the length differs.
+    Raises EmbedderMismatch if it is another embedder's, InputError if only the length differs.
     """
     found = by_state(connection, state)
     if found is None:
-        return _make(connection, wanted, state)
+        return _make(connection, new, state)
     number, embedding = found
-    if embedding.fingerprint != wanted.fingerprint:
-        raise EmbedderMismatch(embedding.fingerprint, wanted.fingerprint)
-    if embedding.dim != wanted.dim:
-        raise InputError(f"the file's vectors have {embedding.dim} dimensions, these have {wanted.dim}")
+    if embedding.fingerprint != new.fingerprint:
+        raise EmbedderMismatch(embedding.fingerprint, new.fingerprint)
+    if embedding.dim != new.dim:
+        raise InputError(f"the file's vectors have {embedding.dim} dimensions, these have {new.dim}")
     return number
 
 
@@ -67,7 +67,7 @@ def _make(connection: apsw.Connection, embedding: Embedding, state: str) -> int:
 
 
 def drop(connection: apsw.Connection, number: int) -> None:
-    """Forget an embedding and its vectors."""
+    """Remove an embedding and its vectors."""
     connection.execute(f"DROP TABLE codes_{number}")
     connection.execute(f"DROP TABLE vectors_{number}")
     connection.execute("DELETE FROM embeddings WHERE embedding = ?", (number,))
@@ -75,7 +75,9 @@ def drop(connection: apsw.Connection, number: int) -> None:
 
 def write(connection: apsw.Connection, number: int, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
     """Store vectors (n, dim) of unit norm with their codes."""
-    exact = np.ascontiguousarray(vectors, dtype=_FLOAT) + _FLOAT.type(0)  # no -0.0: `check` knows zeros by their bytes
+    exact = np.ascontiguousarray(vectors, dtype=_FLOAT) + _FLOAT.type(
+        0
+    )  # no -0.0: `check` compares zeros by their bytes
     connection.executemany(
         f"INSERT INTO vectors_{number} VALUES (?, ?)",
         [(chunk, exact[n].tobytes()) for n, chunk in enumerate(chunks)],
@@ -84,7 +86,7 @@ def write(connection: apsw.Connection, number: int, chunks: Sequence[int], vecto
 
 
 def write_codes(connection: apsw.Connection, number: int, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
-    """Store the codes alone. A zero vector gets none: its cosine is no number, which would spoil vec0's order."""
+    """Store only the codes. A zero vector gets none: its cosine is NaN, which would break vec0's order."""
     codes = encode(vectors)
     coded = np.flatnonzero(codes.any(axis=1)).tolist()
     connection.executemany(
@@ -101,11 +103,11 @@ def remove(connection: apsw.Connection, chunks: Sequence[int]) -> None:
 
 
 def candidates(depth: int) -> int:
-    """Say how many candidates to look up for `depth` wanted."""
+    """Return how many candidates to look up exactly for `depth` results."""
     return min(depth, EXACT) + _MORE
 
 
-def scan(  # noqa: PLR0917 - what to look for, then where
+def scan(  # noqa: PLR0917 - a query, then a condition
     connection: apsw.Connection,
     number: int,
     vector: NDArray[np.float32],
@@ -123,7 +125,7 @@ def scan(  # noqa: PLR0917 - what to look for, then where
     return Ranking(found[:, 0].astype(np.int64), found[:, 1])
 
 
-def rescored(  # noqa: PLR0917 - where, what for, then of what how much
+def rescored(  # noqa: PLR0917 - a query, then candidates
     connection: apsw.Connection,
     number: int,
     vector: NDArray[np.float32],
@@ -131,11 +133,11 @@ def rescored(  # noqa: PLR0917 - where, what for, then of what how much
     depth: int,
     looked_up: int,
 ) -> tuple[Ranking, bool]:
-    """Rank what was found by code by its cosine to a unit vector (dim,), exact for the first `looked_up` of it.
+    """Rank candidates found by code by their cosine to a unit vector (dim,), exact for the first `looked_up` of them.
 
-    Ties go to the smaller id. Also say whether nothing else can belong among the best `depth`, or EXACT: the last one
-    looked up, if its code lied by twice as much as the worst of them did, would still be below these. In tight
-    clusters it would not.
+    Where cosines tie, the smaller id comes first. Also return whether nothing else can belong to the best `depth`, or
+    EXACT: the last one looked up would be below them even if its code were off by twice as much as the worst of these.
+    In tight clusters it would not.
     """
     ids = np.sort(found.chunks[:looked_up])
     scores = (_exact(connection, number, len(vector), ids.tolist()) @ vector).astype(np.float64)
@@ -150,7 +152,7 @@ def rescored(  # noqa: PLR0917 - where, what for, then of what how much
 
 
 def _exact(connection: apsw.Connection, number: int, dim: int, chunks: Sequence[int]) -> NDArray[np.float32]:
-    """Give the exact vectors (n, dim) of chunks that all have one; read from blob to blob, in half a query's time."""
+    """Return the exact vectors (n, dim) of chunks that all have one; reading blobs takes half the time of a query."""
     vectors = np.empty((len(chunks), dim), _FLOAT)
     if chunks:
         with connection.blob_open("main", f"vectors_{number}", "vector", chunks[0], False) as blob:
@@ -161,9 +163,9 @@ def _exact(connection: apsw.Connection, number: int, dim: int, chunks: Sequence[
 
 
 def missing(connection: apsw.Connection, number: int, limit: int) -> list[int]:
-    """Give chunks that have no vector of an embedding, those after its last vector first.
+    """Return chunks that have no vector of an embedding, those after its last vector first.
 
-    That is where all of them are while nobody else fills, and looking there first saves going over the rest.
+    That is where all of them are while no other process fills, and looking there first saves scanning the rest.
     """
     last = value(connection, f"SELECT coalesce(max(chunk), 0) FROM vectors_{number}")
     sql = "SELECT chunk FROM chunks WHERE chunk > ? ORDER BY chunk LIMIT ?"
@@ -178,7 +180,7 @@ def missing(connection: apsw.Connection, number: int, limit: int) -> list[int]:
 def fetch(
     connection: apsw.Connection, number: int, dim: int, chunks: Sequence[int]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Give the exact vectors of chunks: ids (n,) ascending, vectors (n, dim); chunks without one are left out."""
+    """Return the exact vectors of chunks: ids (n,) ascending, vectors (n, dim), without chunks that have none."""
     sql = f"SELECT chunk, vector FROM vectors_{number} WHERE chunk IN (SELECT value FROM json_each(?)) ORDER BY chunk"
     found = rows(connection, sql, (json.dumps(chunks),))
     vectors = np.frombuffer(b"".join(vector for _, vector in found), dtype=_FLOAT).reshape(-1, dim)
@@ -186,7 +188,7 @@ def fetch(
 
 
 def in_order(connection: apsw.Connection, number: int, dim: int, chunks: Sequence[int]) -> NDArray[np.float32]:
-    """Give the exact vectors of chunks (n, dim) in the order asked for; zeros where there is none."""
+    """Return the exact vectors of chunks (n, dim) in the order of `chunks`; zeros where there is none."""
     ids, vectors = fetch(connection, number, dim, chunks)
     known, none = dict(zip(ids.tolist(), vectors, strict=True)), np.zeros(dim, np.float32)
     return np.array([known.get(chunk, none) for chunk in chunks], np.float32).reshape(-1, dim)

@@ -1,8 +1,8 @@
-"""A filter tree as one SQL expression, equivalent to `filters.matches`.
+"""Filters and restrictions as SQL, equivalent to `filters.matches`.
 
-Every comparison is written so that it is 0 or 1 and never NULL, for then NOT means what it says. Beside a JSON
-value stands its type, because json_extract gives 1 for both 1 and true, and text for a list. Prefixes are ranges
-and substrings are instr, because LIKE folds case, GLOB has wildcards and substr stops at a NUL.
+Every comparison is 0 or 1 and never NULL, so that NOT is its complement. A JSON value is compared together with its
+type, because json_extract returns 1 for both 1 and true, and text for a list. Prefixes are ranges and substrings are
+instr, because LIKE folds case, GLOB has wildcards and substr stops at a NUL.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _NEGATIONS = {"ne": "eq", "nin": "in"}
 
 
 def compile_where(filter: Filter, *, table: str = "documents") -> Sql:  # noqa: A002 - the word for it
-    """Give the SQL expression that keeps what `filter` keeps, and the values of its `?`, in order.
+    """Return the SQL expression that is true where `filter` matches, and the values of its `?`, in order.
 
     `table` (a table's name or alias) has the columns metadata (TEXT, one JSON object) and id, title and uri
     (TEXT), none of them NULL, in a UTF-8 database. The expression is 0 or 1. Raises InputError for a tree over
     the bounds of `filters.parse`.
     """
-    parse(filter)  # for its bounds: they keep the recursion, the depth and the number of values in hand
+    parse(filter)  # for its limits on depth and number of values
     return _condition(filter, '"' + table.replace('"', '""') + '"')
 
 
 def restricted(restriction: Restriction) -> tuple[str, list[object]]:
-    """Write a restriction as a SELECT of the chunk ids that pass it; "" when all do."""
+    """Return a restriction as a SELECT of the chunk ids that meet it; "" if all do."""
     parts: list[str] = []
     bindings: list[object] = []
     if restriction.where is not None:
@@ -73,11 +73,11 @@ def _condition(node: Filter, table: str) -> Sql:
                 else _metadata(f"{table}.metadata", path_of(place), asked, value)
             )
             return found if asked == sign else _negated(found)
-    raise TypeError(node)  # parse let nothing else through
+    raise TypeError(node)  # parse accepts nothing else
 
 
 def _joined(word: str, parts: list[Sql]) -> Sql:
-    # Halved again and again: a chain of n would be n deep, and SQLite stops at 1,000.
+    # Halved recursively: a chain of n would be n deep, and SQLite stops at 1,000.
     if len(parts) == 1:
         return parts[0]
     middle = len(parts) // 2
@@ -90,7 +90,7 @@ def _negated(condition: Sql) -> Sql:
 
 
 def path_of(keys: tuple[str, ...]) -> str:
-    """Write the keys that lead to a value as a JSON path."""
+    """Return the keys that lead to a value as a JSON path."""
     # A quoted label of a JSON path takes JSON's own escapes.
     return "$" + "".join(f".{json.dumps(key, ensure_ascii=False)}" for key in keys)
 
@@ -162,9 +162,9 @@ def _tested(term: str, values: list[object], sign: str, wanted: Any) -> Sql:
 
 
 def _after(prefix: str) -> str | None:
-    """Give the first text, by code point, that follows all texts with this prefix; None where none does."""
-    kept = prefix.rstrip("\U0010ffff")
-    if not kept:
+    """Return the first text, by code point, after all texts with this prefix; None if there is none."""
+    stem = prefix.rstrip("\U0010ffff")
+    if not stem:
         return None
-    following = ord(kept[-1]) + 1
-    return kept[:-1] + chr(0xE000 if following == 0xD800 else following)  # surrogates are no characters
+    following = ord(stem[-1]) + 1
+    return stem[:-1] + chr(0xE000 if following == 0xD800 else following)  # surrogates are not characters
