@@ -6,8 +6,23 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made import ALL, DIM, EMBEDDING, FEW, chunks_of, entry, found, near, ranked, restriction, units
+from made import (
+    ALL,
+    DIM,
+    EMBEDDING,
+    FEW,
+    all_chunks,
+    chunks_of,
+    entry,
+    found,
+    ids_of,
+    near,
+    ranked,
+    restriction,
+    units,
+)
 
+from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Restriction
 from hybridstore.errors import InputError
 from hybridstore.records import KeywordQuery
@@ -263,3 +278,49 @@ class SearchingContract:
         backend.remove(["b"])
         assert backend.documents_of(everyone) == ["a"]
         assert backend.chunks_of(["b"], ALL) == {}
+
+    # ties
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_where_scores_tie_the_smaller_chunk_id_comes_first(self, backend, seed):
+        rng = np.random.default_rng(seed)
+        vector = units(rng, 1)
+        names = [f"d{n}" for n in rng.permutation(120)]
+        backend.put([entry(name, "plum fig kiwi", vectors=vector) for name in names], embedding=EMBEDDING)
+        backend.remove(names[10:20])
+        backend.put([entry(name, "plum fig kiwi", vectors=vector) for name in reversed(names[5:15])])
+        backend.put([entry("other", "melon")])
+        chunks = sorted(all_chunks(backend) - set(chunks_of(backend, "other")))
+        queries = KeywordQuery(("plum",)), KeywordQuery(("plu*",)), KeywordQuery((), (("fig", "kiwi"),))
+        for depth in (7, 64, 100, 1000):
+            assert (
+                backend.nearest(vector[0], depth, ALL).chunks.tolist() == chunks_with_vectors(backend, chunks)[:depth]
+            )
+            for query in queries:
+                assert backend.match(query, depth, ALL)[0].chunks.tolist() == chunks[:depth]
+
+    def test_a_ranking_does_not_depend_on_the_order_of_writes(self, open_backend):
+        rng = np.random.default_rng(4)
+        texts = [" ".join(rng.choice(["plum", "fig", "kiwi"], 3)) for _ in range(40)]
+        vectors = units(rng, 6)[rng.integers(0, 6, 40)]
+        entries = [entry(f"d{n}", text, vectors=vectors[n : n + 1]) for n, text in enumerate(texts)]
+        rankings = []
+        for order in (np.arange(40), rng.permutation(40)):
+            backend = open_backend(f"store{len(rankings)}")
+            backend.put([entries[n] for n in order], embedding=EMBEDDING)
+            keyword = ranked(backend, ("plum", "fig"))
+            nearest = backend.nearest(vectors[0], 1000, ALL)
+            rankings.append(
+                [
+                    sorted(zip((-r.scores).round(5).tolist(), ids_of(backend, r.chunks), strict=True))
+                    for r in (keyword, nearest)
+                ]
+            )
+            for ranking in (keyword, nearest):
+                order_of_ranks = list(zip((-ranking.scores).tolist(), ranking.chunks.tolist(), strict=True))
+                assert order_of_ranks == sorted(order_of_ranks)
+        assert rankings[0] == rankings[1]
+
+
+def chunks_with_vectors(backend: Backend, chunks: list[int]) -> list[int]:
+    return [chunk for chunk, vector in zip(chunks, backend.vectors(chunks), strict=True) if vector.any()]

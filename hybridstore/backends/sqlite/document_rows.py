@@ -134,7 +134,7 @@ def chunks_of(connection: apsw.Connection, ids: Sequence[str]) -> list[tuple[str
 
 
 def passages(connection: apsw.Connection, chunks: Sequence[int]) -> list[Passage]:
-    """Return chunks with their text and their document's fields, in the order of `chunks`, without those that are gone."""
+    """Return chunks with their text and their document's fields, in their order, without those that are gone."""
     rows: list[Any] = connection.execute(
         """SELECT document, first_byte, last_byte, chunk, id, title, uri, heading, start, stop, metadata
            FROM chunks JOIN documents USING (document)

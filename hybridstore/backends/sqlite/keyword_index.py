@@ -74,10 +74,10 @@ def match(
     if not alternatives or depth < 1:
         return Ranking(np.empty(0, np.int64), np.empty(0, np.float64))
     # `+rowid`: else SQLite starts the FTS5 query anew for each id, thirty times slower on a filter of some hundreds.
-    # The weights come with the rank's definition so that FTS5 sorts inside itself and stops at the limit.
+    # By rowid too, where ranks tie; SQLite then sorts, and takes 0.8 times as long as FTS5 sorting inside itself.
     rows = connection.execute(
         f"""SELECT rowid, rank FROM keywords WHERE keywords MATCH ? AND rank MATCH '{_RANK}'
-            {f"AND +rowid IN ({condition})" if condition else ""} ORDER BY rank LIMIT ?""",
+            {f"AND +rowid IN ({condition})" if condition else ""} ORDER BY rank, rowid LIMIT ?""",
         (expression(alternatives), *bindings, depth),
     ).fetchall()
     found = np.array(rows, dtype=np.float64).reshape(-1, 2)

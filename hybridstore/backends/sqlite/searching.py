@@ -80,7 +80,9 @@ def nearest(
             found, in_order = vector_tables.scan(connection, number, query, count, condition, bindings), True
         exactly = looked_up if in_order else len(found)
         ranking, proved = vector_tables.rescored(connection, number, query, found, depth, exactly)
-        if proved or len(found) <= exactly:
+        all_found = len(found) < count or not in_order
+        # Of thousands of duplicates, those with the smallest ids were found in memory; vec0 returns no more than these.
+        if proved or (all_found and len(found) <= exactly) or looked_up > vector_tables.MOST_CANDIDATES:
             return ranking
         looked_up *= 4
 

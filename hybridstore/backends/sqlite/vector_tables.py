@@ -22,7 +22,7 @@ from hybridstore.records import Ranking
 EXACT = 64
 # Codes order chunks almost as the exact vectors do; this many more than are to be exact are looked up.
 _MORE = 16
-_MOST_CANDIDATES = 4096  # vec0's own limit on k
+MOST_CANDIDATES = 4096  # vec0's own limit on k
 _FLOAT = np.dtype("<f4")
 
 
@@ -75,9 +75,7 @@ def drop(connection: apsw.Connection, number: int) -> None:
 
 def write(connection: apsw.Connection, number: int, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
     """Store vectors (n, dim) of unit norm with their codes."""
-    exact = np.ascontiguousarray(vectors, dtype=_FLOAT) + _FLOAT.type(
-        0
-    )  # no -0.0: `check` compares zeros by their bytes
+    exact = np.ascontiguousarray(vectors, dtype=_FLOAT) + _FLOAT.type(0)  # no -0.0: `check` compares bytes
     connection.executemany(
         f"INSERT INTO vectors_{number} VALUES (?, ?)",
         [(chunk, exact[n].tobytes()) for n, chunk in enumerate(chunks)],
@@ -119,7 +117,7 @@ def scan(  # noqa: PLR0917 - a query, then a condition
     nearest = connection.execute(
         f"""SELECT rowid, 1.0 - distance FROM codes_{number} WHERE code MATCH vec_int8(?) AND k = ?
             {f"AND rowid IN ({condition})" if condition else ""}""",
-        (encode(vector[None, :]).tobytes(), min(count, _MOST_CANDIDATES), *bindings),
+        (encode(vector[None, :]).tobytes(), min(count, MOST_CANDIDATES), *bindings),
     ).fetchall()
     found = np.array(nearest, dtype=np.float64).reshape(-1, 2)
     return Ranking(found[:, 0].astype(np.int64), found[:, 1])
@@ -140,12 +138,13 @@ def rescored(  # noqa: PLR0917 - a query, then candidates
     In tight clusters it would not.
     """
     ids = np.sort(found.chunks[:looked_up])
-    scores = (_exact(connection, number, len(vector), ids.tolist()) @ vector).astype(np.float64)
+    # Summed row by row: a matrix product rounds some rows differently, and equal vectors must have equal cosines.
+    scores = (_exact(connection, number, len(vector), ids.tolist()) * vector).sum(axis=1).astype(np.float64)
     by_id = np.argsort(found.chunks[:looked_up])
     rough = found.scores[by_id][np.searchsorted(found.chunks[:looked_up], ids, sorter=by_id)]
     margin = 2 * float(np.abs(scores - rough).max(initial=0.0))
     last = np.sort(scores)[::-1][:EXACT][:depth][-1:]
-    proved = len(ids) == 0 or bool(last[0] >= found.scores[:looked_up][-1] + margin)
+    proved = len(ids) == 0 or bool(last[0] > found.scores[:looked_up][-1] + margin)
     ids, scores = np.concatenate([ids, found.chunks[looked_up:]]), np.concatenate([scores, found.scores[looked_up:]])
     order = np.lexsort((ids, -scores))[:depth]
     return Ranking(ids[order], scores[order]), proved
