@@ -106,7 +106,7 @@ def test_documents_that_are_no_notes_stay(run, remembered):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        ([""], 1, "nothing was forgotten|not empty"),
+        ([""], 1, "nothing was forgotten|non-empty"),
         ([], 2, "one of the three"),
         (["rome", "--all"], 2, "one of the three"),
         (["rome", "--where", "a=1"], 2, "one of the three"),
