@@ -1,1 +1,1 @@
-"""The store as a server: what a model may ask of it, and under which limits."""
+"""The store as a server for models: which operations it offers, and within which limits."""

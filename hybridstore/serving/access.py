@@ -1,12 +1,13 @@
-"""What a caller may see of the store: the namespace's notes that hold now, and the documents that are nobody's notes.
+"""What a client may access: a namespace's notes, documents that are not notes, and files below allowed folders.
 
-A file holds the notes of many namespaces, and nothing of another one's may be found, fetched, listed or counted.
+A file contains the notes of many namespaces; those of other namespaces are never found, fetched, listed or counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hybridstore import filters
@@ -15,68 +16,130 @@ from hybridstore.filters import And, Filter, Or, field
 from hybridstore.memory import Memory
 from hybridstore.memory.note_ids import SCHEME, Namespace
 from hybridstore.records import Document
+from hybridstore.serving.answer_text import cut
 
 KINDS = ("all", "notes", "documents")
 
-# How the ids of what is kept for somebody begin: notes, and what agents of LangGraph remember.
-_SOMEBODYS = (SCHEME, "langgraph:")
+# Prefixes of the ids that belong to a namespace: notes, and memories of LangGraph agents.
+_PRIVATE = (SCHEME, "langgraph:")
+_PATH_SHOWN = 80  # characters of a path that an error message repeats
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What one memory's owner may see; `documents` False: notes alone."""
+    """The notes of one memory and, unless `documents` is False, the documents."""
 
     memory: Memory
     documents: bool = True
 
     @property
     def namespace(self) -> Namespace:
-        """Whose notes are seen."""
+        """The namespace whose notes are visible."""
         return Namespace(self.memory.namespace)
 
     def filter(
         self, kind: str = "all", *, where: Mapping[str, Any] | None = None, session: str | None = None
     ) -> Filter:
-        """Give the filter that keeps what may be seen; a session has notes alone. Raises InputError."""
+        """Return the filter for what is visible; a session contains only notes. Raises InputError."""
         if kind not in KINDS:
             raise InputError(f"kind is one of {', '.join(KINDS)}, not {kind!r}")
         if kind == "documents" and not self.documents:
-            raise InputError("this server shows notes alone, no documents")
+            raise InputError("this server shows only notes, no documents")
         notes = self.memory.scope(session=session)
         if kind == "notes" or not self.documents or (kind == "all" and session is not None):
-            seen: Filter = notes
+            visible: Filter = notes
         elif session is not None:
             raise InputError("documents belong to no session; leave session out, or ask for notes")
         else:
-            nobodys = And(tuple(~field("@id").prefix(start) for start in _SOMEBODYS))
-            seen = nobodys if kind == "documents" else Or((nobodys, notes))
-        wanted = filters.parse(where)
-        return seen if wanted is None else And((seen, wanted))
+            public = And(tuple(~field("@id").prefix(prefix) for prefix in _PRIVATE))
+            visible = public if kind == "documents" else Or((public, notes))
+        condition = filters.parse(where)
+        return visible if condition is None else And((visible, condition))
 
-    def note(self, given: str) -> str:
-        """Give a note's id of what a caller calls it: its id, or its uri. Raises NotFound for others' uris."""
-        if not given.startswith(SCHEME):
-            return given
-        found = self.namespace.note(given)
-        if found is None:
-            raise unknown(given)
-        return found
+    def note_id(self, name: str) -> str:
+        """Return the id of a note named by its id or its uri; raises NotFound for uris of other namespaces."""
+        if not name.startswith(SCHEME):
+            return name
+        id_ = self.namespace.note(name)
+        if id_ is None:
+            raise _unknown(name)
+        return id_
 
-    def document(self, given: str) -> Document:
-        """Give a document by its id, or its uri where one document alone has it; raises NotFound, InputError."""
+    def document(self, name: str) -> Document:
+        """Return a document by its id, or by a uri that only it has; raises NotFound, InputError."""
         store = self.memory.store
-        if not self.documents or given.startswith(_SOMEBODYS):
-            raise unknown(given)
-        if given in store.digests([given]):
-            return store.get(given)
-        ids = store.ids(And((self.filter("documents"), field("@uri") == given)))
+        if not self.documents or name.startswith(_PRIVATE):
+            raise _unknown(name)
+        if name in store.digests([name]):
+            return store.get(name)
+        ids = store.ids(And((self.filter("documents"), field("@uri") == name)))
         if not ids:
-            raise unknown(given)
+            raise _unknown(name)
         if len(ids) > 1:
-            raise InputError(f"{len(ids)} documents have the uri {given!r}; fetch one by its id, as {ids[0]!r}")
+            raise InputError(f"{len(ids)} documents have the uri {name!r}; fetch one by its id, such as {ids[0]!r}")
         return store.get(ids[0])
 
 
-def unknown(given: str) -> NotFound:
-    """Give the error that there is nothing of this name, which is the same for what may not be seen."""
-    return NotFound(given, f"there is no note or document {given!r}; search, recall and list give the ids there are")
+def _unknown(name: str) -> NotFound:
+    """Return the error for an unknown name, which is the same for what is not visible."""
+    return NotFound(name, f"there is no note or document {name!r}; search, recall and list show the existing ids")
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """The folders below which files may be read; none: no files. Made by `of`."""
+
+    roots: tuple[Path, ...] = ()
+
+    @classmethod
+    def of(cls, roots: Sequence[str | Path]) -> Folders:
+        """Resolve folders; raises InputError for anything that is not a folder."""
+        resolved = []
+        for root in roots:
+            path = Path(root).expanduser().resolve()
+            if not path.is_dir():
+                raise InputError(f"{str(root)!r} is not a folder; name folders below which files may be read")
+            resolved.append(path)
+        return cls(tuple(dict.fromkeys(resolved)))
+
+    def allowed(self, name: str) -> Path:
+        """Return the file or folder, with all links resolved; relative paths are tried below each root.
+
+        Raises InputError for a path outside, whether it exists or not, for a hidden one, and for a missing one.
+        """
+        if not self.roots:
+            raise InputError(
+                "this server may read no files; its operator can allow a folder: `hybridstore serve mcp --root DIR`"
+            )
+        if not name.strip():
+            raise InputError(f"{name!r} is not a path; name a file or folder")
+        paths = [path for root in self.roots if (path := _resolved(root, name)) is not None]
+        inside = [(path, root) for path in paths for root in self.roots if path.is_relative_to(root)]
+        if not inside:
+            # One sentence for both cases: it must not reveal whether a path outside exists.
+            raise InputError(
+                f"{cut(name, _PATH_SHOWN)!r} is not a path, or is outside the allowed folders. {self.describe()}"
+            )
+        visible = [path for path, root in inside if not any(part[0] == "." for part in path.relative_to(root).parts)]
+        if not visible:
+            raise InputError(f"{name!r} is hidden, and hidden files are not read")
+        path = next((path for path in visible if path.exists()), visible[0])
+        if not (path.is_file() or path.is_dir()):
+            raise InputError(f"there is no file or folder {name!r}")
+        return path
+
+    def describe(self) -> str:
+        """Return a sentence that names the folders."""
+        if not self.roots:
+            return "This server may read no files."
+        return f"Files can be read only below {', '.join(str(root) for root in self.roots)}."
+
+
+def _resolved(root: Path, name: str) -> Path | None:
+    """Return the path with all links resolved; None for one that the system rejects, such as a link loop."""
+    try:
+        path = (root / Path(name).expanduser()).resolve()
+        path.exists()
+    except (OSError, RuntimeError, ValueError):
+        return None
+    return path

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class _Shape(BaseModel):
-    """Fields that are not there are left out of an answer, and no others may be in it."""
+    """An answer leaves out fields without a value, and contains no others."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -16,7 +16,7 @@ class _Shape(BaseModel):
 class Item(_Shape):
     """A note ("note"), a turn of a conversation ("turn") or a document; or a passage, or a part, of one.
 
-    `span` are the characters of a passage within its document, `part` those that this page shows of the text.
+    `span` is the range of a passage's characters in its document, `part` the range that this page shows of the text.
     """
 
     id: str
@@ -41,7 +41,7 @@ class Item(_Shape):
 
 
 class Page(_Shape):
-    """Some of `total` items; `cursor` leads to those that follow. `tokens` is the length of the answer's text."""
+    """Some of `total` items; `cursor` leads to the next ones. `tokens` is the length of the answer's text."""
 
     items: list[Item]
     total: int
@@ -51,20 +51,20 @@ class Page(_Shape):
 
 
 class Forgotten(Page):
-    """The notes that went, or with `dry_run` would go."""
+    """The notes that were forgotten, or with `dry_run` would be."""
 
     dry_run: bool
 
 
 class Similar(_Shape):
-    """A note much like another."""
+    """A similar note."""
 
     id: str
     similarity: float
 
 
 class Kept(_Shape):
-    """What became of what was to be remembered: "added", "unchanged", "updated" or "superseded" (older notes)."""
+    """The result of remembering: "added", "unchanged", "updated" or "superseded" (older notes)."""
 
     id: str
     status: str
@@ -75,7 +75,7 @@ class Kept(_Shape):
 
 
 class Ingested(_Shape):
-    """What reading files came to: files first, then documents and chunks."""
+    """The result of reading files: numbers of files, then of documents and chunks."""
 
     read: int
     unchanged: int
@@ -92,7 +92,7 @@ class Ingested(_Shape):
 
 
 class Numbers(_Shape):
-    """How much there is."""
+    """How much the store contains."""
 
     namespace: str
     notes: int

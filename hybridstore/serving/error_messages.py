@@ -1,4 +1,4 @@
-"""What went wrong, told to a model: a sentence about what it can do, and nothing of the machine behind."""
+"""Errors as sentences for a model: what it can do, without details of the machine."""
 
 from __future__ import annotations
 
@@ -16,47 +16,46 @@ from hybridstore.errors import (
     StoreRefused,
 )
 
-_TOLD = 3  # mistakes that one sentence names
+_NAMED = 3  # mistakes that one sentence names
 
-# These name files and folders of the machine, and what to do about them is not the model's to do.
-_BEHIND: dict[type[HybridstoreError], str] = {
+# These errors name files of the machine, and only its operator can act on them.
+_FOR_OPERATOR: dict[type[HybridstoreError], str] = {
     StoreBusy: "another process is writing to the store; nothing was changed, try again",
-    StoreDamaged: "the store is damaged; whoever runs this server should run `hybridstore check`",
-    StoreRefused: "the store cannot be used; whoever runs this server learns why from `hybridstore info`",
-    EmbedderMismatch: "the store's vectors are of another embedder; whoever runs this server should start it anew",
-    ModelUnavailable: "the store's embedder cannot be loaded; whoever runs this server learns why from "
-    "`hybridstore doctor`",
+    StoreDamaged: "the store is damaged; its operator should run `hybridstore check`",
+    StoreRefused: "the store cannot be used; its operator can see why with `hybridstore info`",
+    EmbedderMismatch: "the store's vectors are of another embedder; the server's operator should restart it",
+    ModelUnavailable: "the store's embedder cannot be loaded; its operator can see why with `hybridstore doctor`",
 }
 
 
 def sentence(error: HybridstoreError) -> str:
-    """Give an error of ours as a sentence."""
-    for kind, told in _BEHIND.items():
+    """Return an error of this project as a sentence."""
+    for kind, message in _FOR_OPERATOR.items():
         if isinstance(error, kind):
-            return told
+            return message
     if isinstance(error, MissingExtra):
-        return f"{error}; whoever runs this server can do that"
+        return f"{error}; the server's operator can do that"
     return str(error)
 
 
 def misused(tool: str, mistakes: Iterable[Mapping[str, Any]]) -> str:
-    """Give the mistakes that pydantic found in a tool's arguments as a sentence."""
-    told = []
+    """Return the mistakes that pydantic found in a tool's arguments as a sentence."""
+    sentences = []
     for mistake in mistakes:
         name = ".".join(str(part) for part in mistake["loc"]) or "the arguments"
         what = str(mistake["msg"])
-        told.append(f"{name}: {what[:1].lower()}{what[1:]}")
-    more = f" (and {len(told) - _TOLD} more)" if len(told) > _TOLD else ""
-    return f"{tool} was not run; {'; '.join(told[:_TOLD])}{more}"
+        sentences.append(f"{name}: {what[:1].lower()}{what[1:]}")
+    more = f" (and {len(sentences) - _NAMED} more)" if len(sentences) > _NAMED else ""
+    return f"{tool} was not run; {'; '.join(sentences[:_NAMED])}{more}"
 
 
 def unknown_argument(tool: str, name: str, known: Iterable[str]) -> str:
-    """Say that a tool has no such argument, and which ones it has."""
+    """Say that a tool has no such argument, and suggest one."""
     return f"{tool} was not run; it has no argument {name!r}{_near(name, known)}"
 
 
 def unknown_tool(name: str, known: Iterable[str]) -> str:
-    """Say that there is no such tool here, and which ones there are."""
+    """Say that there is no such tool, and suggest one."""
     return f"there is no tool {name!r} here{_near(name, known)}"
 
 
@@ -65,4 +64,4 @@ def _near(name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name, names)
     if near:
         return f", did you mean {' or '.join(near)}?"
-    return f"; there are {', '.join(names)}" if names else ", nor any other"
+    return f"; there are {', '.join(names)}" if names else "; there are none"

@@ -1,7 +1,7 @@
 """The tools as a model sees them: their names, arguments and descriptions, which teach when to use which.
 
-Arguments are texts with "" for what is not given, never `str | None`: the SDK reads JSON out of a text that is meant
-for anything but a plain text, and a note that looks like JSON is still a note.
+Missing text arguments are "", never `str | None`: the SDK parses JSON in texts of any type but plain `str`, and a note
+that looks like JSON is still a note.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from typing import Annotated, Any, Literal
 
 from hybridstore.errors import MissingExtra
 from hybridstore.serving.answer_text import Answer
-from hybridstore.serving.read_operations import MOST, Reading
-from hybridstore.serving.write_operations import Writing
+from hybridstore.serving.operations import MOST, Operations
 
 try:
     from mcp.server import MCPServer
@@ -26,9 +25,9 @@ except ImportError as error:
 
 Where = Annotated[
     dict[str, Any] | None,
-    Field(description='Filter over metadata: {"lang": "en", "year": {"$gte": 2020}}; operators as MongoDB\'s.'),
+    Field(description='Filter over metadata: {"lang": "en", "year": {"$gte": 2020}}; operators as in MongoDB.'),
 ]
-Cursor = Annotated[str, Field(description="From the answer before, for the next page; same other arguments.")]
+Cursor = Annotated[str, Field(description="From the previous answer, for the next page; keep the other arguments.")]
 Most = Annotated[int | None, Field(description="Fewer tokens than the server allows.", ge=256)]
 Metadata = Annotated[dict[str, Any] | None, Field(description="Facts to filter by later.")]
 Occurred = Annotated[str, Field(description="When it happened, ISO 8601, if not now.")]
@@ -39,33 +38,32 @@ Kept = Annotated[CallToolResult, answer_schemas.Kept]
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The tools over what they do."""
+    """The tools of a server, for the operations behind them."""
 
-    reading: Reading
-    writing: Writing
+    operations: Operations
 
     def search(
         self,
         query: Annotated[str, Field(description='What to find; "quoted words" must occur, -word must not.')],
         kind: Annotated[Literal["all", "notes", "documents"], Field(description="What to search.")] = "all",
         where: Where = None,
-        limit: Annotated[int, Field(description="Passages wanted.", ge=1, le=MOST)] = 10,
+        limit: Annotated[int, Field(description="Number of passages.", ge=1, le=MOST)] = 10,
         cursor: Cursor = "",
     ) -> Page:
         """Find passages in the documents and notes, by words and by meaning.
 
-        For what was written down in files and documents. For what you know about the user or were told, use recall.
+        For what is written in files and documents. For what you remember about the user or earlier work, use recall.
         """
-        return _result(self.reading.search(query, kind=kind, where=where, limit=limit, cursor=cursor))
+        return _result(self.operations.search(query, kind=kind, where=where, limit=limit, cursor=cursor))
 
     def fetch(
         self,
-        id: Annotated[str, Field(description="Id or uri of a note or document, as other tools give it.")],  # noqa: A002
+        id: Annotated[str, Field(description="Id or uri of a note or document, from another tool.")],  # noqa: A002
         max_tokens: Most = None,
         cursor: Cursor = "",
     ) -> Page:
-        """Read a note or a document whole. Use it when a passage that search or recall gave is not enough."""
-        return _result(self.reading.fetch(id, max_tokens=max_tokens, cursor=cursor))
+        """Read a whole note or document. Use it when a passage from search or recall is not enough."""
+        return _result(self.operations.fetch(id, max_tokens=max_tokens, cursor=cursor))
 
     def recall(
         self,
@@ -73,8 +71,8 @@ class Tools:
         *,
         session: Annotated[str, Field(description="Only this conversation.")] = "",
         where: Where = None,
-        as_of: Annotated[str, Field(description="What held at this time, ISO 8601; superseded notes too.")] = "",
-        neighbours: Annotated[int, Field(description="Turns to show to either side of each.", ge=0, le=5)] = 0,
+        as_of: Annotated[str, Field(description="What held at this time, ISO 8601; includes superseded notes.")] = "",
+        neighbours: Annotated[int, Field(description="Turns to show before and after each.", ge=0, le=5)] = 0,
         max_tokens: Most = None,
         cursor: Cursor = "",
     ) -> Page:
@@ -83,7 +81,7 @@ class Tools:
         Use it before you answer anything that may depend on the user or on earlier work. Cite items by their ids.
         """
         return _result(
-            self.reading.recall(
+            self.operations.recall(
                 query,
                 session=session,
                 where=where,
@@ -96,7 +94,7 @@ class Tools:
 
     def remember(
         self,
-        text: Annotated[str, Field(description="One fact, complete by itself: names, not pronouns.")] = "",
+        text: Annotated[str, Field(description="One fact, understandable on its own: names, not pronouns.")] = "",
         *,
         messages: Annotated[
             list[dict[str, Any]] | None,
@@ -107,15 +105,15 @@ class Tools:
         occurred_at: Occurred = "",
         on_similar: Annotated[
             Literal["keep", "link", "supersede", "error"],
-            Field(description='About notes much like it: "link" names them, "error" refuses and names them.'),
+            Field(description='If similar notes exist: "link" names them, "error" rejects the text and names them.'),
         ] = "keep",
     ) -> Kept:
         """Keep a fact, or the messages of a conversation, for later.
 
-        The same text again is kept once. When a fact changed, use supersede.
+        The same text is kept only once. When a fact has changed, use supersede.
         """
         return _result(
-            self.writing.remember(
+            self.operations.remember(
                 text,
                 messages=messages,
                 session=session,
@@ -127,28 +125,30 @@ class Tools:
 
     def supersede(
         self,
-        id: Annotated[str, Field(description="The note that is no longer so.")],  # noqa: A002
-        text: Annotated[str, Field(description="What is so now.")],
+        id: Annotated[str, Field(description="The note that no longer holds.")],  # noqa: A002
+        text: Annotated[str, Field(description="What holds now.")],
         metadata: Metadata = None,
         occurred_at: Occurred = "",
     ) -> Kept:
-        """Replace a note whose fact changed. The old one becomes history, which recall finds with as_of."""
-        return _result(self.writing.supersede(id, text, metadata=metadata, occurred_at=occurred_at))
+        """Replace a note whose fact has changed. The old one becomes history, which recall finds with as_of."""
+        return _result(self.operations.supersede(id, text, metadata=metadata, occurred_at=occurred_at))
 
     def forget(
         self,
         ids: Annotated[list[str] | None, Field(description="Notes to forget.")] = None,
         where: Annotated[
-            dict[str, Any] | None, Field(description='Instead of ids: a filter, as {"memory.session": "chat-7"}.')
+            dict[str, Any] | None, Field(description='Instead of ids: a filter, such as {"memory.session": "chat-7"}.')
         ] = None,
-        dry_run: Annotated[bool, Field(description="true only tells which would go; false forgets them.")] = True,
+        dry_run: Annotated[
+            bool, Field(description="true only shows which notes would be forgotten; false forgets them.")
+        ] = True,
         cursor: Cursor = "",
     ) -> Annotated[CallToolResult, answer_schemas.Forgotten]:
         """Forget notes for good, with their older versions. Only when the user wants it.
 
-        First call it as it is, show what would go, and only then call it again with dry_run=false.
+        Call it first with dry_run, show what would be forgotten, and only then call it again with dry_run=false.
         """
-        return _result(self.writing.forget(ids or (), where=where, dry_run=dry_run, cursor=cursor))
+        return _result(self.operations.forget(ids or (), where=where, dry_run=dry_run, cursor=cursor))
 
     def list_(
         self,
@@ -157,21 +157,21 @@ class Tools:
         session: Annotated[str, Field(description="Only this conversation.")] = "",
         cursor: Cursor = "",
     ) -> Page:
-        """List notes or documents, newest first, by how they begin. For an overview; to find something, search."""
-        return _result(self.reading.listed(kind=kind, where=where, session=session, cursor=cursor))
+        """List the beginnings of notes or documents, newest first. For an overview; to find something, search."""
+        return _result(self.operations.list_(kind=kind, where=where, session=session, cursor=cursor))
 
     def stats(self) -> Annotated[CallToolResult, answer_schemas.Numbers]:
-        """Say how many notes, conversations and documents there are."""
-        return _result(self.reading.stats())
+        """Count the notes, conversations and documents."""
+        return _result(self.operations.stats())
 
     def ingest(
         self, paths: Annotated[list[str], Field(description="Files or folders.")]
     ) -> Annotated[CallToolResult, answer_schemas.Ingested]:
-        """Read files or folders into the documents; unchanged files are left alone, so it can be repeated."""
-        return _result(self.writing.ingest(paths))
+        """Read files or folders into the documents; unchanged files are skipped, so it can be repeated."""
+        return _result(self.operations.ingest(paths))
 
     def offer(self, server: MCPServer[Any], *, read_only: bool) -> None:
-        """Add them to a server; with `read_only` those alone that change nothing."""
+        """Add the tools to a server; with `read_only`, only those that change nothing."""
         for title, tool, hints in (
             ("Search passages", self.search, _READS),
             ("Read a note or document", self.fetch, _READS),
@@ -185,15 +185,14 @@ class Tools:
         ):
             if hints is _READS or not read_only:
                 name = tool.__name__.rstrip("_")
-                told = inspect.getdoc(tool) or ""
+                description = inspect.getdoc(tool) or ""
                 if tool == self.ingest:
-                    told += f" {self.writing.folders.told()}"
-                server.add_tool(tool, name, title, told, hints)
+                    description += f" {self.operations.folders.describe()}"
+                server.add_tool(tool, name, title, description, hints)
 
 
-# All are closed worlds, and doing the same twice changes nothing more: a text or a conversation is kept once, a
-# superseded note stays superseded. What is superseded is history, not lost; what is forgotten, and the text of a
-# document whose file changed, is gone.
+# All tools are closed worlds and idempotent: a text or a conversation is kept once, a superseded note stays superseded.
+# A superseded note is history, not lost; a forgotten one, and the old text of a changed file, is gone.
 _READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 _ADDS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 _OVERWRITES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)

@@ -14,7 +14,7 @@ PATH = "/home/somebody/private/notes.db"
         errors.FileBusy(PATH, 30.0),
         errors.FileDamaged(PATH, "page 7 is torn"),
         errors.FileRefused(PATH, "it is no store"),
-        errors.ModelUnavailable(f"{PATH}/model", f"there is no folder {PATH}/model"),
+        errors.ModelUnavailable(f"{PATH}/model", f"there is not a folder {PATH}/model"),
         errors.EmbedderMismatch(f"{PATH}/one@abc", f"{PATH}/two@def"),
     ],
 )
@@ -27,7 +27,7 @@ def test_no_path_of_the_machine_is_told(error):
 
 def test_what_a_model_can_do_something_about_is_told_as_it_is():
     assert error_messages.sentence(errors.InputError("limit is from 1 to 50")) == "limit is from 1 to 50"
-    assert "whoever runs this server" in error_messages.sentence(
+    assert "operator can do that" in error_messages.sentence(
         errors.MissingExtra("files", "walking folders", "pathspec")
     )
 

@@ -66,7 +66,7 @@ async def test_documents_are_seen_unless_the_server_shows_notes_alone(memory, as
         assert [item["kind"] for item in (await ask("list", kind="all"))["items"]] == ["note"]
         for name in ("manual", "file:///manual"):
             assert "there is no note or document" in await ask.refused("fetch", id=name)
-        assert "shows notes alone" in await ask.refused("search", query="key", kind="documents")
+        assert "shows only notes" in await ask.refused("search", query="key", kind="documents")
         assert (await ask("stats"))["documents"] == 0
 
 

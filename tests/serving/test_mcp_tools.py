@@ -141,7 +141,7 @@ async def test_a_filter_that_takes_every_note_is_refused(memory, asking):
         memory.remember(text, metadata={"mine": True})
     async with asking(memory) as ask:
         for where in ({"mine": True}, {"$not": {"x": 1}}, {"@id": {"$prefix": ""}}):
-            assert "takes every note" in await ask.refused("forget", where=where, dry_run=False)
+            assert "matches every note" in await ask.refused("forget", where=where, dry_run=False)
         assert "unknown operator" in await ask.refused("forget", where={"x": {"$like": 1}}, dry_run=False)
     assert len(memory.notes()) == 2
 
@@ -168,12 +168,12 @@ async def test_stats_count_what_the_namespace_has_and_the_documents(memory, aski
         ("search", {"query": "x", "limt": 3}, "no argument 'limt', did you mean limit?"),
         ("search", {}, "query: field required"),
         ("search", {"query": "x", "where": {"a": {"$like": 1}}}, "unknown operator 'like'"),
-        ("search", {"query": "x", "cursor": "page 2"}, "'page 2' is no cursor"),
+        ("search", {"query": "x", "cursor": "page 2"}, "'page 2' is not a cursor"),
         ("recall", {"query": "x", "as_of": "yesterday"}, "not a time in ISO 8601"),
         ("recall", {"query": ""}, "the query is empty"),
         ("fetch", {"id": "nowhere"}, "no note or document 'nowhere'"),
-        ("remember", {}, "give a text or messages"),
-        ("remember", {"text": "x", "messages": [{"role": "user", "content": "y"}]}, "one of the two"),
+        ("remember", {}, "either a text or messages"),
+        ("remember", {"text": "x", "messages": [{"role": "user", "content": "y"}]}, "either a text or messages"),
         ("remember", {"messages": [{"role": "user"}]}, "message 1 must be a mapping"),
         ("remember", {"text": "x", "session": "s" * 101}, "at most 100 characters"),
         ("remember", {"text": "x", "metadata": {"memory": 1}}, "rename yours"),

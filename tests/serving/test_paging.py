@@ -10,8 +10,7 @@ import hybridstore as hs
 from hybridstore.errors import InputError
 from hybridstore.memory.token_budget import count_pieces
 from hybridstore.serving.answer_text import Shown, framed
-from hybridstore.serving.cursors import digest
-from hybridstore.serving.paging import SMALLEST, AnswerRow, AnswerRows, Budget
+from hybridstore.serving.paging import SMALLEST, AnswerRow, AnswerRows, Budget, digest
 
 COUNTERS = {"words": lambda text: len(text.split()), "characters": lambda text: len(text) // 2, "pieces": count_pieces}
 SIGNS = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
@@ -98,7 +97,7 @@ def test_a_cursor_of_another_question_is_refused():
     rows = AnswerRows.of([AnswerRow("r", {"id": "r", "kind": "note"}, "word " * 600)])
     budget = Budget(count_pieces, 300)
     cursor = budget.page(rows, question_of("one"), "", framed("found", 1, count_pieces)).data["cursor"]
-    with pytest.raises(InputError, match="of another question"):
+    with pytest.raises(InputError, match="belongs to another request"):
         budget.page(rows, question_of("two"), cursor, framed("found", 1, count_pieces))
 
 
@@ -151,7 +150,7 @@ async def test_a_text_changed_between_two_pages_is_begun_anew(memory, asking):
     async with asking(memory, budget=500) as ask:
         cursor = (await ask("fetch", id="long"))["cursor"]
         memory.store.add(hs.Document(id="long", text="new " * 2000))
-        assert "changed meanwhile" in await ask.refused("fetch", id="long", cursor=cursor)
+        assert "the content has changed" in await ask.refused("fetch", id="long", cursor=cursor)
 
 
 async def test_lists_and_recalls_reach_everything_exactly_once(memory, asking):

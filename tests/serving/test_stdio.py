@@ -74,10 +74,10 @@ async def test_a_store_that_is_only_read_is_not_made(tmp_path):
     ("options", "told"),
     [
         (["--budget", "10"], "at least 256 tokens"),
-        (["--root", "nowhere"], "is no folder"),
+        (["--root", "nowhere"], "is not a folder"),
         (["--http", "--token", "short"], "at least 16"),
         (["--http", "--host", "0.0.0.0"], "--allow-host"),  # noqa: S104 - refused
-        (["--namespace", "a//b"], "a namespace is"),
+        (["--namespace", "a//b"], "a namespace must be"),
     ],
 )
 def test_what_cannot_be_served_is_told_in_a_sentence(tmp_path, options, told):

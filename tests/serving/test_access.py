@@ -5,7 +5,7 @@ import os
 import pytest
 
 from hybridstore.errors import InputError
-from hybridstore.serving.allowed_folders import Folders
+from hybridstore.serving.access import Folders
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ async def test_what_lies_outside_is_refused_however_it_is_written(memory, asking
     (root / "link").symlink_to(root.parent / "outside")
     (root / "filelink").symlink_to(root.parent / "outside" / "d.txt")
     async with asking(memory, roots=[root]) as ask:
-        assert "lies outside" in await ask.refused("ingest", paths=[path])
+        assert "is outside" in await ask.refused("ingest", paths=[path])
     assert memory.store.count() == 0
 
 
@@ -84,15 +84,15 @@ def test_whether_there_is_a_folder_outside_is_not_told_by_names_that_no_file_can
     for folder, name in (("outside", "a" * 300), ("nowhere", "a" * 300), ("outside", "loop"), ("nowhere", "loop")):
         with pytest.raises(InputError) as caught:
             folders.allowed(str(root.parent / folder / name))
-        told.add(str(caught.value).partition(" is no path")[2])
+        told.add(str(caught.value).partition(" is not a path")[2])
     assert len(told) == 1
-    assert "lies outside" in told.pop()
+    assert "is outside" in told.pop()
 
 
 @pytest.mark.parametrize("path", ["", " ", "a\0b", "\ud800", "a" * 5000, "~nobody-of-this-name/x", "loop"])
 def test_what_is_no_path_is_refused(root, path):
     (root / "loop").symlink_to(root / "loop")
-    with pytest.raises(InputError, match="is no path"):
+    with pytest.raises(InputError, match="is not a path"):
         Folders.of([root]).allowed(path)
 
 
@@ -105,7 +105,7 @@ def test_what_is_not_there_is_told_and_so_is_a_pipe(root):
 
 def test_a_root_is_a_folder(root):
     for wrong in (root / "a.txt", root / "nowhere"):
-        with pytest.raises(InputError, match="is no folder"):
+        with pytest.raises(InputError, match="is not a folder"):
             Folders.of([wrong])
 
 
