@@ -1,4 +1,4 @@
-"""Make the corpus that benchmarks/speed.py measures on: passages, their vectors, and people's queries.
+"""Make the corpus for benchmarks/speed.py: passages, their vectors, and real queries.
 
     python benchmarks/corpus.py STORE.db ... --queries FOLDER ... --size 50000 --out CORPUS
     python benchmarks/corpus.py --made-up --size 50000 --out CORPUS
@@ -31,9 +31,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import made_up
 import numpy as np
 import passages
+import synthetic
 from numpy.typing import NDArray
 from passages import AT_ONCE, DIM, Vectors
 
@@ -55,7 +55,7 @@ class Corpus:
         return len(self.vectors)
 
     def passage(self, n: int) -> tuple[str, Vectors]:
-        """Give one passage's text and vector."""
+        """Return one passage's text and vector."""
         with (self.folder / "texts.bin").open("rb") as texts:
             texts.seek(int(self.offsets[n]))
             return texts.read(int(self.offsets[n + 1] - self.offsets[n])).decode(), np.array(self.vectors[n])
@@ -63,7 +63,7 @@ class Corpus:
     def batches(
         self, size: int = AT_ONCE
     ) -> Iterator[tuple[list[str], list[str], Vectors, list[dict[str, int | str]]]]:
-        """Give (ids, texts, vectors, metadata), so many passages at once."""
+        """Yield (ids, texts, vectors, metadata) of this many passages at a time."""
         with (self.folder / "texts.bin").open("rb") as texts:
             for first in range(0, len(self), size):
                 ends = self.offsets[first : first + size + 1]
@@ -91,13 +91,13 @@ def load(folder: Path) -> Corpus:
 
 
 def load_queries(folder: Path) -> list[tuple[str, Vectors]]:
-    """Give a corpus's queries, each with its vector."""
+    """Return a corpus's queries with their vectors."""
     texts = json.loads((folder / "queries.json").read_text())
     return list(zip(texts, np.load(folder / "queries.npy"), strict=True))
 
 
 def metadata(count: int, seed: int = SEED) -> NDArray[Any]:
-    """Give each passage's fields: independent of its text, so that a filter selects at random."""
+    """Return each passage's fields, which are independent of its text, so that a filter selects at random."""
     random = np.random.default_rng([seed, 1])
     made = np.empty(count, [*((name, "u1") for name in SHARES), ("year", "u2"), ("tag", "u1")])
     for name, share in SHARES.items():
@@ -132,8 +132,8 @@ def write(
     np.save(folder / "metadata.npy", metadata(size, about["seed"]))
     np.save(folder / "queries.npy", queries[1])
     (folder / "queries.json").write_text(json.dumps(queries[0], ensure_ascii=False, indent=0))
-    told = {**about, "size": size, "words": words, "dim": DIM, "queries": len(queries[0])}
-    (folder / "about.json").write_text(json.dumps(told, indent=1))
+    result = {**about, "size": size, "words": words, "dim": DIM, "queries": len(queries[0])}
+    (folder / "about.json").write_text(json.dumps(result, indent=1))
 
 
 def main() -> None:
@@ -150,8 +150,8 @@ def main() -> None:
         parser.error("give stores and --queries, or --made-up")
     if options.made_up:
         about = {"kind": "made up", "seed": options.seed}
-        queries = made_up.queries(options.count, options.seed)
-        write(options.out, options.size, made_up.passages(options.size, options.seed), queries, about)
+        queries = synthetic.queries(options.count, options.seed)
+        write(options.out, options.size, synthetic.passages(options.size, options.seed), queries, about)
         return
     sources = [passages.read(path) for path in options.stores]
     real = min(options.size, sum(len(source.texts) for source in sources))

@@ -1,4 +1,4 @@
-"""How fast the default embedder is, against sentence-transformers on the same texts in the same run.
+"""The speed of the default embedder and of sentence-transformers on the same texts in the same run.
 
     python benchmarks/embedder.py [--texts 256] [--rounds 5] [--threads 2] [--json OUT] [--export FOLDER ...]
 

@@ -1,4 +1,4 @@
-"""The exact nearest neighbours of a corpus's queries, unfiltered and under each filter: what recall is held against."""
+"""The exact nearest neighbours of a corpus's queries, unfiltered and with each filter: the reference for recall."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Nearest = dict[str, NDArray[np.int64]]
 
 
 def nearest(folder: Path) -> Nearest:
-    """Give, for "all" and each filter's field, (queries, KEPT) passage numbers, -1 where there are no more.
+    """Return, for "all" and each filter's field, (queries, KEPT) passage numbers, padded with -1.
 
     A passage is among them when its cosine in float32 is at least the tenth best's. Kept in the corpus's folder.
     """
@@ -55,7 +55,7 @@ def _search(corpus: corpora.Corpus, asked: NDArray[np.float32], mask: NDArray[np
 
 
 def recall(found: list[str], right: NDArray[np.int64]) -> float:
-    """Give the share of the ten nearest (or all, where fewer pass the filter) that were found."""
+    """Return the recall of the ten nearest (or of all, if fewer pass the filter)."""
     accepted = {f"p{row}" for row in right.tolist() if row >= 0}
     wanted = min(TOP, len(accepted))
     return min(1.0, len(accepted & set(found[:TOP])) / wanted) if wanted else 1.0

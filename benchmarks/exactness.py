@@ -1,4 +1,4 @@
-"""What speed costs in quality: searches as they are, against SQLite answering everything itself.
+"""The cost of speed in quality: default searches against SQLite answering everything itself.
 
     python benchmarks/exactness.py STORE.db... --collections FOLDER... [--queries N] [--json OUT]
 
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     folders = {folder.resolve().name: folder for folder in options.collections}
-    told: dict[str, dict[str, object]] = {}
+    result: dict[str, dict[str, object]] = {}
     for path in options.stores:
         if path.stem not in folders:
             continue
@@ -42,10 +42,10 @@ def main() -> None:
         for mode in MODES:
             ours, theirs = (found[memory].modes[mode].scores.mean("ndcg@10") for memory in (1024, 0))
             row[mode] = {"ndcg@10": round(ours, 5), "sqlite": round(theirs, 5), "difference": round(ours - theirs, 5)}
-        told[path.stem] = row
+        result[path.stem] = row
         print(path.stem, row, f"{time.perf_counter() - started:.0f} s", flush=True)
         if options.json:
-            options.json.write_text(json.dumps(told, indent=1))
+            options.json.write_text(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

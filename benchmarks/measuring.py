@@ -1,4 +1,4 @@
-"""One step of a measurement, in a process of its own: benchmarks/speed.py starts it.
+"""One step of a measurement in a separate process, started by benchmarks/speed.py.
 
     python benchmarks/measuring.py STEP --rival NAME --corpus CORPUS --store FOLDER --out LINES
 

@@ -1,4 +1,4 @@
-"""Which page size suits the file: the same documents and vectors at each, in one run, timed in turn.
+"""The page size of the file: the same documents and vectors at every size, timed in turn in one run.
 
 python benchmarks/page_size.py [--documents 20000] [--rounds 3]
 """
@@ -18,7 +18,7 @@ from hybridstore.backends.sqlite import migrations
 
 
 def made_up(count: int, seed: int) -> tuple[list[hs.Document], np.ndarray]:
-    """Give texts whose words follow Zipf's law, 120 to 240 of them each, and 384 random dimensions."""
+    """Return texts of 120 to 240 words that follow Zipf's law, and random vectors of 384 dimensions."""
     random = np.random.default_rng(seed)
     documents = []
     for n in range(count):

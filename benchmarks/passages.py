@@ -1,4 +1,4 @@
-"""Passages for a benchmark corpus: real ones out of stores, and recombined ones where those do not suffice."""
+"""Passages for a benchmark corpus: real ones from stores, then recombined ones if there are too few."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def sentences(text: str) -> list[str]:
 
 
 def neighbours(vectors: Vectors) -> NDArray[np.int64]:
-    """Give each row's nearest other rows, at most PARTNERS of them."""
+    """Return each row's nearest other rows, at most PARTNERS of them."""
     count = min(PARTNERS, len(vectors) - 1)
     found = np.empty((len(vectors), count), np.int64)
     for first in range(0, len(vectors), 1_000):
@@ -79,7 +79,7 @@ def neighbours(vectors: Vectors) -> NDArray[np.int64]:
 
 
 def interleaved(parts: list[list[str]], words: int) -> tuple[str, list[int]]:
-    """Take the parts' sentences in turn until there are so many words; give the text and each part's words."""
+    """Take the parts' sentences in turn up to this many words; return the text and each part's number of words."""
     taken, counts, left = [], [0] * len(parts), words
     for turn in range(max(map(len, parts))):
         for n, part in enumerate(parts):
@@ -141,7 +141,7 @@ class Recombiner:
 
 
 def drawn(sources: list[Source], size: int, seed: int) -> Iterator[tuple[list[str], Vectors]]:
-    """Give the passages of a corpus in blocks: real ones while there are any, then recombined ones."""
+    """Yield the passages of a corpus in blocks: real ones while there are any, then recombined ones."""
     texts = [text for source in sources for text in source.texts]
     vectors = np.concatenate([source.vectors for source in sources])
     order = np.random.default_rng([seed, 3]).permutation(len(texts))[:size]

@@ -1,4 +1,4 @@
-"""Plots of benchmarks/speed.py's results as SVG, drawn by hand so that they need no library and never change alone."""
+"""Plots of the results of benchmarks/speed.py as SVG, written without a library so that they are reproducible."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLOURS = (
 
 
 def drawn(sizes: list[Size]) -> dict[str, str]:
-    """Give the plots by file name: bars at the size nearest 50,000, and growth where there are two sizes or more."""
+    """Return the plots by file name: bars at the size nearest 50,000, and growth for two sizes or more."""
     if not sizes:
         return {}
     middle = min(sizes, key=lambda size: abs(math.log(size.chunks / 50_000)))

@@ -1,4 +1,4 @@
-"""The steps that fill a store, open it cold, and search it every way there is."""
+"""The steps that fill a store, open it cold, and search it in every way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import corpus as corpora
 import exact
 import numpy as np
-from rivals import Rival
+from baselines import Baseline
 from step import Query, Step, laps, spread
 
 LONG = 200  # words
@@ -19,7 +19,7 @@ THREADS = (1, 2, 4, 8)
 
 
 def memory() -> dict[str, float]:
-    """Give this process's memory in MB; empty where the system does not tell."""
+    """Return this process's memory in MB; empty if the system does not report it."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -44,7 +44,7 @@ def fill(step: Step) -> None:
     store.finish()
     store.close()
     spent += time.perf_counter() - began
-    step.tell("ingest", round(len(corpus) / spent, 1))
+    step.report("ingest", round(len(corpus) / spent, 1))
 
 
 def cold(step: Step, started: float) -> None:
@@ -54,8 +54,8 @@ def cold(step: Step, started: float) -> None:
     began = time.perf_counter()
     step.opened().search(text, vector)
     now = time.perf_counter()
-    step.tell("cold", round((now - began) * 1e3, 2))
-    step.tell("cold_imports", round((now - started) * 1e3, 2))
+    step.report("cold", round((now - began) * 1e3, 2))
+    step.report("cold_imports", round((now - started) * 1e3, 2))
 
 
 def search(step: Step) -> None:
@@ -70,32 +70,32 @@ def search(step: Step) -> None:
         return store.search(*query)
 
     first = laps(hybrid, queries, 2 * step.seconds)
-    step.tell("first_touch", spread(first))
+    step.report("first_touch", spread(first))
     touched = queries[: len(first)]
-    step.tell("warm", spread(laps(hybrid, touched, step.seconds, rounds=WARM_ROUNDS)))
-    with step.told("keyword"):
+    step.report("warm", spread(laps(hybrid, touched, step.seconds, rounds=WARM_ROUNDS)))
+    with step.catching("keyword"):
         if "keyword" in store.legs:
             times = laps(lambda query: store.keyword(query[0]), touched, step.seconds / 2, rounds=WARM_ROUNDS)
-            step.tell("keyword", spread(times))
-    with step.told("vector"):
+            step.report("keyword", spread(times))
+    with step.catching("vector"):
         if "vector" in store.legs:
             found: list[list[str]] = []
             times = laps(lambda query: found.append(store.vector(query[1])), touched, step.seconds / 2)
-            step.tell("vector", spread(times))
-            step.tell("recall", averaged(found, right["all"]))
-    with step.told("long"):
+            step.report("vector", spread(times))
+            step.report("recall", averaged(found, right["all"]))
+    with step.catching("long"):
         asked = long_queries(queries)
         laps(hybrid, asked, step.seconds / 2, least=2)
-        step.tell("long", spread(laps(hybrid, asked, step.seconds / 2, rounds=WARM_ROUNDS)))
-    with step.told("filtered"):
+        step.report("long", spread(laps(hybrid, asked, step.seconds / 2, rounds=WARM_ROUNDS)))
+    with step.catching("filtered"):
         if store.filters:
-            step.tell("filtered", {field: filtered(step, store, touched, field, right) for field in corpora.SHARES})
+            step.report("filtered", {field: filtered(step, store, touched, field, right) for field in corpora.SHARES})
     if before:
         now = memory()
-        told = {key: round(now[key] - before["resident" if key == "peak" else key], 1) for key in now}
-        step.tell("memory", told)
-    with step.told("threads"):
-        step.tell("threads", {str(n): throughput(step, store, touched, n) for n in THREADS})
+        result = {key: round(now[key] - before["resident" if key == "peak" else key], 1) for key in now}
+        step.report("memory", result)
+    with step.catching("threads"):
+        step.report("threads", {str(n): throughput(step, store, touched, n) for n in THREADS})
     store.close()
 
 
@@ -119,21 +119,21 @@ def long_queries(queries: list[Query]) -> list[Query]:
     return made[:12]
 
 
-def filtered(step: Step, store: Rival, queries: list[Query], field: str, right: Any) -> dict[str, Any]:
+def filtered(step: Step, store: Baseline, queries: list[Query], field: str, right: Any) -> dict[str, Any]:
     """Search under a filter; the first search is told apart, for some prepare a filter once."""
     where = {field: 1}
     first = laps(lambda query: store.search(*query, where=where), queries[:1], 0)
     times = laps(lambda query: store.search(*query, where=where), queries, step.seconds / 4)
-    told: dict[str, Any] = {"first": round(first[0], 3), **spread(times)}
+    result: dict[str, Any] = {"first": round(first[0], 3), **spread(times)}
     if "vector" in store.legs:
         found: list[list[str]] = []
         laps(lambda query: found.append(store.vector(query[1], where=where)), queries, step.seconds / 4)
-        told["recall"] = averaged(found, right[field])
-    return told
+        result["recall"] = averaged(found, right[field])
+    return result
 
 
-def throughput(step: Step, store: Rival, queries: list[Query], count: int) -> float:
-    """Give searches per second of so many threads."""
+def throughput(step: Step, store: Baseline, queries: list[Query], count: int) -> float:
+    """Return searches per second with this many threads."""
     counts, took, failures = [0] * count, [0.0] * count, list[BaseException]()
     start, seconds = threading.Barrier(count), step.seconds / 3
 

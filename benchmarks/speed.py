@@ -1,4 +1,4 @@
-"""How fast hybridstore searches next to its rivals: one corpus, one run, ratios.
+"""The speed of search next to rivals: one corpus, one run, ratios.
 
     python benchmarks/speed.py --corpus CORPUS --json OUT [--rivals a,b,c] [--seconds 4] [--limit 180]
 
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import exact
-from rivals import NAMES, named
+from baselines import NAMES, by_name
 
 ALWAYS = ("hybridstore", "naive")
 HERE = Path(__file__).parent
@@ -46,7 +46,7 @@ class Go:
 
     def measured(self, name: str) -> dict[str, Any]:
         """Measure one rival; the folder with its store is removed afterwards."""
-        kind = named(name)
+        kind = by_name(name)
         row: dict[str, Any] = {
             "title": kind.name,
             "exact": kind.exact,
@@ -90,7 +90,7 @@ class Go:
                 text=True,
                 timeout=self.limit,
                 check=False,
-                env={**named(name).environment, **os.environ},
+                env={**by_name(name).environment, **os.environ},
             )
             if done.returncode:
                 wrong = (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1][:300]
@@ -130,8 +130,8 @@ def main() -> None:
         parser.error(f"there is no rival {unknown[0]!r}; there are {', '.join(NAMES)}")
     about = json.loads((options.corpus / "about.json").read_text())
     exact.nearest(options.corpus)  # made once, before anything is timed
-    told = json.loads(options.json.read_text()) if options.json.exists() else {"corpus": about, "goes": []}
-    if told["corpus"] != about:
+    result = json.loads(options.json.read_text()) if options.json.exists() else {"corpus": about, "goes": []}
+    if result["corpus"] != about:
         parser.error(f"{options.json} is about another corpus")
     settings = {"seconds": options.seconds, "limit": options.limit, "colds": options.colds}
     machine = {
@@ -140,14 +140,14 @@ def main() -> None:
         "cores": os.cpu_count(),
     }
     rows: dict[str, Any] = {}
-    told["goes"].append({"about": machine, "settings": settings, "rivals": rows})
+    result["goes"].append({"about": machine, "settings": settings, "rivals": rows})
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         go = Go(options, about["size"], Path(folder))
         for name in NAMES:
             if name in asked or name in ALWAYS:
                 print(name, flush=True)
                 rows[name] = go.measured(name)
-                options.json.write_text(json.dumps(told, indent=1) + "\n")
+                options.json.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

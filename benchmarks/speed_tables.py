@@ -45,17 +45,17 @@ def load(folder: Path) -> list[Size]:
     """Read all results in a folder, smallest first."""
     sizes = []
     for file in sorted(folder.glob("speed-*.json")):
-        told = json.loads(file.read_text())
+        result = json.loads(file.read_text())
         latest: dict[str, Entry] = {}
-        for go in told["goes"]:
+        for go in result["goes"]:
             latest |= {name: Entry(name, row, go["rivals"][OURS]) for name, row in go["rivals"].items()}
         if OURS in latest:
-            sizes.append(Size(told["corpus"], told["goes"][-1]["about"], list(latest.values())))
+            sizes.append(Size(result["corpus"], result["goes"][-1]["about"], list(latest.values())))
     return sorted(sizes, key=lambda size: size.chunks)
 
 
 def at(row: dict[str, Any], path: str) -> float | None:
-    """Give a figure, as in "filtered.percent.p50", or None where there is none."""
+    """Return a figure by its path, such as "filtered.percent.p50", or None."""
     found: Any = row
     for key in path.split("."):
         found = found.get(key) if isinstance(found, dict) else None
@@ -63,19 +63,19 @@ def at(row: dict[str, Any], path: str) -> float | None:
 
 
 def cell(entry: Entry, path: str, *, more_is_better: bool = False) -> str:
-    """Give a figure with how many times better hybridstore's is; bold where the rival's is better."""
+    """Return a figure with the factor by which hybridstore's is better; bold if the rival's is better."""
     theirs, ours = at(entry.row, path), at(entry.ours, path)
     if theirs is None:
         return "–"
     if entry.name == OURS or not ours or not theirs:
         return number(theirs)
     ratio = ours / theirs if more_is_better else theirs / ours
-    told = f"{number(theirs)} ({number(ratio)}×)"
-    return f"**{told}**" if ratio < 1 else told
+    result = f"{number(theirs)} ({number(ratio)}×)"
+    return f"**{result}**" if ratio < 1 else result
 
 
 def number(value: float) -> str:
-    """Give three figures of a number, more only before its point."""
+    """Return a number with three significant digits, or all before the point."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
@@ -95,11 +95,11 @@ def table(size: Size, columns: dict[str, str | tuple[str, bool] | Callable[[Entr
 
 
 def recall(path: str) -> Callable[[Entry], str]:
-    def told(entry: Entry) -> str:
+    def result(entry: Entry) -> str:
         found = at(entry.row, path)
         return "–" if found is None else f"{found:.3f}"
 
-    return told
+    return result
 
 
 def least_recall(entry: Entry) -> str:
@@ -109,14 +109,14 @@ def least_recall(entry: Entry) -> str:
 
 
 def seen(entry: Entry) -> str:
-    """Say whether a search right after a write found what was written."""
+    """Return whether a search right after a write found what was written."""
     found = [(entry.row.get(key) or {}).get("seen") for key in ("own_write", "other_write")]
     known = [one for one in found if one is not None]
     return "–" if not known else "yes" if all(known) else "**no**"
 
 
 def of_size(size: Size) -> list[str]:
-    """Give all tables of one size."""
+    """Return all tables of one size."""
     kind = size.corpus["kind"]
     if "real" in size.corpus:
         made = size.chunks - size.corpus["real"]
@@ -135,7 +135,7 @@ def of_size(size: Size) -> list[str]:
             "recall@10 of the vector leg": recall("recall"),
         },
     )
-    columns: dict[str, Any] = {told: f"filtered.{field}.p50" for field, told in FILTERS.items()}
+    columns: dict[str, Any] = {result: f"filtered.{field}.p50" for field, result in FILTERS.items()}
     lines += ["", "With a filter that lets this share pass, p50 in ms.", ""]
     lines += table(size, {**columns, "least recall@10": least_recall})
     lines += ["", "Searches and writes, p50 in ms.", ""]
@@ -172,7 +172,7 @@ def of_size(size: Size) -> list[str]:
 
 
 def growth(sizes: list[Size]) -> dict[str, tuple[str, dict[int, float], float | None]]:
-    """Give each rival's title, p50 by size, and the exponent e of p50 ~ size^e, by least squares on the logs."""
+    """Return each rival's title, p50 by size, and the exponent e of p50 ~ size^e, by least squares on the logs."""
     found: dict[str, tuple[str, dict[int, float]]] = {}
     for size in sizes:
         for entry in size.entries:
@@ -199,7 +199,7 @@ def growth_table(sizes: list[Size]) -> list[str]:
 
 
 def section(sizes: list[Size], plots: list[str]) -> list[str]:
-    """Give the page's part about speed; `plots` are their files as the page sees them."""
+    """Return the page's section about speed; `plots` are paths relative to the page."""
     if not sizes:
         return []
     lines = [

@@ -1,4 +1,4 @@
-"""What the steps of a measurement share: what a step was told and where it says what it found, and laps."""
+"""What the steps of a measurement share: their options, their results, and timing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import corpus as corpora
 import numpy as np
-from rivals import Rival, named
+from baselines import Baseline, by_name
 
 LEAST = 5  # searches, however slow
 
@@ -25,26 +25,26 @@ class Step:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.seconds: float = options.seconds
-        self.kind = named(options.rival)
+        self.kind = by_name(options.rival)
         self.corpus_path: Path = options.corpus
 
-    def tell(self, key: str, value: Any) -> None:
+    def report(self, key: str, value: Any) -> None:
         with self.options.out.open("a") as out:
             out.write(json.dumps({key: value}) + "\n")
 
     @contextmanager
-    def told(self, key: str) -> Iterator[None]:
+    def catching(self, key: str) -> Iterator[None]:
         """Report a failure of one measurement and go on with the next."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - whatever a rival raises belongs into its row
-            self.tell(key, None)
-            self.tell("errors", {key: f"{type(error).__name__}: {error}"[:300]})
+            self.report(key, None)
+            self.report("errors", {key: f"{type(error).__name__}: {error}"[:300]})
 
     def queries(self) -> list[Query]:
         return corpora.load_queries(self.corpus_path)
 
-    def opened(self) -> Rival:
+    def opened(self) -> Baseline:
         return self.kind(self.options.store)
 
 

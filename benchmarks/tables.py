@@ -27,7 +27,7 @@ only formed within one go, in which the rivals took turns. Where a rival wins, i
 - *Speed*, the passages: `benchmarks/corpus.py` draws them out of stores of real text with real vectors of
   all-MiniLM-L6-v2, and recombines them where it has not enough: its docstring says how, and what that means. The
   queries are people's, of 2 to 40 words, drawn evenly from public collections; a made-up corpus can be had without any.
-- *Speed*, the rivals: one file each in `benchmarks/rivals/`, whose docstring says how it was set up. All are given the
+- *Speed*, the rivals: one file each in `benchmarks/baselines/`, whose docstring says how it was set up. All get the
   same texts, vectors, fields and queries' vectors; no model runs. Each search gives ten hits and fetches their texts.
 - *Speed*, the figures: filling, five cold starts, searching, and writing are processes of their own. *Cold* is from
   opening to the first answer, median of five fresh processes, the file in the system's cache; *with imports* counts
@@ -49,33 +49,33 @@ $ hybridstore evaluate FOLDER --split test          # quality on a collection in
 """
 
 
-def embedder(told: dict[str, Any]) -> list[str]:
+def embedder(result: dict[str, Any]) -> list[str]:
     lines = [
         "## The embedder, all-MiniLM-L6-v2 on two threads",
         "",
         "| | texts/s | ratio | one query, ms | ratio | least cosine to PyTorch |",
         "|---|---|---|---|---|---|",
     ]
-    for name, row in told["results"].items():
+    for name, row in result["results"].items():
         lines.append(f"| {name} | " + " | ".join(str(value) for value in row.values()) + " |")
     return lines
 
 
-def _legs(title: str, told: dict[str, Any], cell: Callable[[dict[str, float]], str]) -> list[str]:
+def _legs(title: str, result: dict[str, Any], cell: Callable[[dict[str, float]], str]) -> list[str]:
     lines = [f"## {title}", "", "| collection | n | keyword | vector | hybrid |", "|---|---|---|---|---|"]
-    for name, row in told.items():
+    for name, row in result.items():
         cells = [cell(row[leg]) for leg in ("keyword", "vector", "hybrid")]
         lines.append(f"| {name} | {row['n']:,} | " + " | ".join(cells) + " |")
     return lines
 
 
-def exactness(told: dict[str, Any]) -> list[str]:
+def exactness(result: dict[str, Any]) -> list[str]:
     title = "What speed costs in quality: nDCG@10 as it is, and the difference to SQLite answering everything itself"
-    return _legs(title, told, lambda leg: f"{leg['ndcg@10']:.4f} ({leg['difference']:+.4f})")
+    return _legs(title, result, lambda leg: f"{leg['ndcg@10']:.4f} ({leg['difference']:+.4f})")
 
 
 def written(results: Path, page: Path) -> dict[Path, str]:
-    """Give what each generated file must hold."""
+    """Return the content of each generated file."""
     sizes = speed_tables.load(results)
     drawn = plots.drawn(sizes)
     parts = ["# Benchmarks", "", "Written by `benchmarks/tables.py` from `results/`; do not edit."]

@@ -1,4 +1,4 @@
-"""The steps that write: searches right after writes, own ones and another process's, and during them."""
+"""The steps that write: searches right after and during writes by this process and another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import corpus as corpora
 import numpy as np
-from rivals import Rival
+from baselines import Baseline
 from step import Query, Step, laps, spread
 
 WRITES = 40
@@ -24,7 +24,7 @@ Passage = tuple[str, str, Any, dict[str, int | str]]
 
 
 def new_passages(step: Step, start: int) -> Iterator[Passage]:
-    """Give passages that are not in the store: texts it has, vectors near theirs, ids of their own."""
+    """Return passages that are not in the store: texts it has, with nearby vectors and new ids."""
     corpus = corpora.load(step.corpus_path)
     random = np.random.default_rng(start)
     for n in range(start, start + OTHERS):
@@ -40,7 +40,7 @@ def write(step: Step) -> None:
     queries = step.queries()
     store = step.opened()
     touched = queries[: len(laps(lambda query: store.search(*query), queries, step.seconds))]
-    with step.told("own_write"):
+    with step.catching("own_write"):
         mine, writes = new_passages(step, 0), list[float]()
 
         def write_own() -> Passage:
@@ -50,25 +50,25 @@ def write(step: Step) -> None:
             writes.append((time.perf_counter() - began) * 1e3)
             return passage
 
-        told = after_writes(store, write_own, touched, step.seconds)
-        step.tell("own_write", {**told, "write": round(float(np.median(writes)), 3)})
+        result = after_writes(store, write_own, touched, step.seconds)
+        step.report("own_write", {**result, "write": round(float(np.median(writes)), 3)})
     if step.kind.processes:
-        with step.told("other_write"), another(step) as tell:
+        with step.catching("other_write"), another(step) as send:
             theirs = new_passages(step, OTHERS)
 
             def write_other() -> Passage:
-                tell("one")
+                send("one")
                 return next(theirs)
 
-            step.tell("other_write", after_writes(store, write_other, touched, step.seconds))
-        with step.told("while_writing"), another(step, start=2 * OTHERS) as tell:
-            tell("loop")
-            step.tell("while_writing", spread(laps(lambda query: store.search(*query), touched, step.seconds)))
+            step.report("other_write", after_writes(store, write_other, touched, step.seconds))
+        with step.catching("while_writing"), another(step, start=2 * OTHERS) as send:
+            send("loop")
+            step.report("while_writing", spread(laps(lambda query: store.search(*query), touched, step.seconds)))
     store.close()
 
 
 def after_writes(
-    store: Rival, write_next: Callable[[], Passage], queries: list[Query], seconds: float
+    store: Baseline, write_next: Callable[[], Passage], queries: list[Query], seconds: float
 ) -> dict[str, float | bool]:
     """Time the search that follows each write, and see whether the first passages written are found."""
     times: list[float] = []
@@ -92,8 +92,8 @@ def another(step: Step, start: int = OTHERS) -> Iterator[Callable[[str], None]]:
     command = [sys.executable, script, "writer", "--rival", options.rival, "--start", str(start)]
     command += ["--corpus", str(options.corpus), "--store", str(options.store), "--out", str(options.out)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        told, heard = process.stdin, process.stdout
-        if told is None or heard is None:
+        result, heard = process.stdin, process.stdout
+        if result is None or heard is None:
             raise RuntimeError("the other process has no pipes")
 
         def wait() -> None:
@@ -102,16 +102,16 @@ def another(step: Step, start: int = OTHERS) -> Iterator[Callable[[str], None]]:
                     return
             raise RuntimeError("the other process ended early")
 
-        def tell(what: str) -> None:
-            told.write(what + "\n")
-            told.flush()
+        def send(what: str) -> None:
+            result.write(what + "\n")
+            result.flush()
             wait()
 
         wait()
         try:
-            yield tell
+            yield send
         finally:
-            told.close()
+            result.close()
             try:
                 process.wait(timeout=20)
             except subprocess.TimeoutExpired:
@@ -139,5 +139,5 @@ def writer(step: Step) -> None:
     while not ended.wait(PAUSE):
         store.write_one(*next(passages))
         count += 1
-    step.tell("writes_per_second", round(count / (time.perf_counter() - began), 1))
+    step.report("writes_per_second", round(count / (time.perf_counter() - began), 1))
     store.close()

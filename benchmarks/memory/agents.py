@@ -1,4 +1,4 @@
-"""Many agents, one file: processes of two agents each remember, recall and supersede for a while, and nothing is lost.
+"""Many agents, one file: processes of two agents remember, recall and supersede for a while, and nothing is lost.
 
     python benchmarks/memory/agents.py --json results/agents.json [--processes 8] [--seconds 120]
 
@@ -90,13 +90,13 @@ class Agent:
             self.team.remember(text, id=f"fact-{fact}")
             self.versions.append((f"fact-{fact}", text))
 
-    def told(self) -> dict[str, Any]:
+    def counts(self) -> dict[str, Any]:
         kept = ("name", "notes", "turns", "versions", "recalls", "errors")
         return {name: getattr(self, name) for name in kept}
 
 
 def process(  # noqa: PLR0917 - a process is given all it needs
-    path: str, number: int, agents: int, begin: Any, seconds: float, think: float, told: Any
+    path: str, number: int, agents: int, begin: Any, seconds: float, think: float, result: Any
 ) -> None:
     with hs.open(path, threads=1) as store:
         company = [Agent(store, f"a{number}-{n}", 1000 * number + n) for n in range(agents)]
@@ -108,19 +108,19 @@ def process(  # noqa: PLR0917 - a process is given all it needs
             thread.start()
         for thread in threads:
             thread.join()
-        told.put([agent.told() for agent in company])
+        result.put([agent.counts() for agent in company])
 
 
 def lived(path: Path, processes: int, agents: int, seconds: float, think: float) -> list[dict[str, Any]]:
     context = multiprocessing.get_context("spawn")
-    begin, told = context.Barrier(processes), context.Queue()
+    begin, result = context.Barrier(processes), context.Queue()
     running = [
-        context.Process(target=process, args=(str(path), n, agents, begin, seconds, think, told))
+        context.Process(target=process, args=(str(path), n, agents, begin, seconds, think, result))
         for n in range(processes)
     ]
     for each in running:
         each.start()
-    gathered = [agent for _ in running for agent in told.get(timeout=seconds + 120)]
+    gathered = [agent for _ in running for agent in result.get(timeout=seconds + 120)]
     for each in running:
         each.join()
     return gathered

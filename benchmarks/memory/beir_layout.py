@@ -1,4 +1,4 @@
-"""Conversations in BEIR layout: a document is a turn, and its metadata say which conversation and session it is from.
+"""Conversations in BEIR layout: a document is a turn, with its conversation and session in the metadata.
 
     corpus.jsonl            {"_id": "c1/D1:1", "text": "Ada: Good morning!",
                              "metadata": {"group": "c1", "session": 1, "date": "4:04 pm on 20 January, 2023",

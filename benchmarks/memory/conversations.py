@@ -1,4 +1,4 @@
-"""What every data set of conversational memory is read into: who said what and when, and what is asked about it."""
+"""The common form of data sets of conversational memory: who said what and when, and questions about it."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ class Dataset:
     unused: Mapping[str, int] = field(default_factory=dict)
 
     def sessions_of_turns(self) -> dict[str, str]:
-        """Give for each turn's id that of its session."""
+        """Return the session id of each turn's id."""
         return {turn.id: each.id for talk in self.conversations for each in talk.sessions for turn in each.turns}
 
     def first(self, count: int) -> Dataset:
-        """Give the first so many questions, and only the conversations they are about."""
+        """Return the first questions up to a limit, and only the conversations they are about."""
         questions = self.questions[:count]
         groups = {question.group for question in questions}
         return replace(

@@ -1,4 +1,4 @@
-"""The times in the data sets, each of which writes them in its own way."""
+"""The formats of times in the data sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a figure may be off: intervals that know that questions about one conversation are no independent witnesses.
+"""Intervals for figures, which account for questions about the same conversation not being independent.
 
 A bootstrap that draws questions takes ten conversations with 150 questions each for 1,500 independent ones. Drawing
 whole conversations, with all their questions, does not; where each question has a conversation of its own the two are
@@ -31,12 +31,12 @@ class Interval:
     low: float
     high: float
 
-    def told(self, name: str = "mean") -> dict[str, float]:
+    def to_dict(self, name: str = "mean") -> dict[str, float]:
         return {name: round(self.value, 5), "low": round(self.low, 5), "high": round(self.high, 5)}
 
 
 def mean(values: Mapping[str, float], groups: Mapping[str, str], *, seed: int, resamples: int = RESAMPLES) -> Interval:
-    """Give the mean over questions with its percentile interval, drawing conversations (question → group)."""
+    """Return the mean over questions with its percentile interval, resampling conversations (question → group)."""
     rows = [each for _, each in sorted(_by_group(values, _drawn(values, groups)).items())]
     sums, counts = np.array([sum(row) for row in rows]), np.array([float(len(row)) for row in rows])
     generator = np.random.default_rng(seed)
@@ -56,16 +56,16 @@ def difference(
     seed: int,
     resamples: int = RESAMPLES,
 ) -> dict[str, dict[str, float]]:
-    """Give b's mean minus a's, "by question" as `hybridstore.evaluation` does, and "by conversation" as above.
+    """Return b's mean minus a's, "by question" as `hybridstore.evaluation` does, and "by conversation" as above.
 
     The second is left out where it would tell nothing else: with a question a conversation, or too few of them.
     """
     paired = paired_bootstrap(a, b, seed=seed, resamples=resamples)
-    told = {"by question": Interval(paired.difference, paired.low, paired.high).told("difference")}
+    result = {"by question": Interval(paired.difference, paired.low, paired.high).to_dict("difference")}
     if LEAST <= len({groups[each] for each in a}) < len(a):
         differences = {each: b[each] - a[each] for each in a}
-        told["by conversation"] = mean(differences, groups, seed=seed, resamples=resamples).told("difference")
-    return told
+        result["by conversation"] = mean(differences, groups, seed=seed, resamples=resamples).to_dict("difference")
+    return result
 
 
 def area(
@@ -76,7 +76,7 @@ def area(
     seed: int,
     resamples: int = _AREAS,
 ) -> Interval:
-    """Give the AUROC of confidences (question → number) with its percentile interval, drawing conversations.
+    """Return the AUROC of confidences (question → number) with its percentile interval, resampling conversations.
 
     Draws without a question of either kind are drawn again; both kinds must be there, else an InputError.
     """
@@ -96,7 +96,7 @@ def area(
 
 
 def _drawn(values: Mapping[str, float], groups: Mapping[str, str]) -> Mapping[str, str]:
-    """Give what is drawn together: conversations, or each question alone where there are too few of those."""
+    """Return the groups to resample: conversations, or single questions if there are too few conversations."""
     return groups if len({groups[each] for each in values}) >= LEAST else {each: each for each in values}
 
 

@@ -1,4 +1,4 @@
-"""Reading a data set, whichever of the three layouts it is in."""
+"""Loading a data set in any of its layouts."""
 
 from __future__ import annotations
 

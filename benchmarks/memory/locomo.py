@@ -1,4 +1,4 @@
-"""LoCoMo as it was published: `locomo10.json`, ten long conversations between two people, and questions about them.
+"""LoCoMo as published: `locomo10.json`, ten long conversations between two people, and questions about them.
 
 Maharana et al., "Evaluating Very Long-Term Conversational Memory of LLM Agents", ACL 2024. Evidence names turns by
 their `dia_id`, "D8:6" being the sixth turn of the eighth session, and is not always written so: several stand in one
@@ -52,7 +52,7 @@ def read(samples: list[Any], name: str) -> Dataset:
 
 
 def places_in(written: str) -> tuple[list[Place], int]:
-    """Give the places that a string of evidence names, each once, and how many pieces of it name none."""
+    """Return the distinct places that a string of evidence names, and how many of its parts name none."""
     found = [(int(session), int(turn)) for session, turn in _TURN.findall(written)]
     rest = [piece for piece in _TURN.sub(" ", written).split() if piece.strip(_BETWEEN)]
     return list(dict.fromkeys(found)), len(rest)

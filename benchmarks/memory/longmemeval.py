@@ -1,4 +1,4 @@
-"""LongMemEval as it was published: each question with a history of its own, chats of a user with an assistant.
+"""LongMemEval as published: each question has its own history, chats of a user with an assistant.
 
 Wu et al., "LongMemEval: Benchmarking Chat Assistants on Long-Term Interactive Memory", ICLR 2025. The files
 `longmemeval_s.json`, `_m` and `_oracle` are built alike. The whole file is held in memory, which takes a few times its
@@ -56,7 +56,7 @@ def read(rows: list[Any], name: str, *, user_only: bool = False) -> Dataset:
 
 
 def _conversation(row: Mapping[str, Any], group: str, *, user_only: bool) -> tuple[Conversation, dict[str, str]]:
-    """Give a question's history, and for each turn that is marked its session."""
+    """Return a question's history, and the session of each marked turn."""
     names, dates, histories = (
         member(row, key, list, group) for key in ("haystack_session_ids", "haystack_dates", "haystack_sessions")
     )

@@ -1,4 +1,4 @@
-"""Meetings in BEIR layout, as QMSum's are told there: a document is a whole meeting, a question names stretches of it.
+"""Meetings in BEIR layout, such as QMSum: a document is a whole meeting, and a question names parts of it.
 
     corpus.jsonl            {"_id": "m1", "text": "Ada: Good morning.\nBen: Shall we begin?"}, a turn a line
     queries.jsonl           {"_id": "q1", "text": "…", "metadata": {"meeting": "m1", "turn_spans": [["3", "7"]]}}
@@ -20,7 +20,7 @@ _SPLIT = "test"
 
 
 def is_meetings(collection: Collection) -> bool:
-    """Say whether the questions name stretches of meetings."""
+    """Return whether the questions name parts of meetings."""
     return any("turn_spans" in query.metadata for query in collection.queries().values())
 
 

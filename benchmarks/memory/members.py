@@ -1,4 +1,4 @@
-"""Members of JSON objects, each seen to be what it should be."""
+"""Typed access to members of JSON objects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAMES = {str: "a string", list: "a list", dict: "an object", int: "a whole numb
 
 
 def member(row: Any, name: str, kind: type[Kind], where: str) -> Kind:
-    """Give a member of an object; a missing one, or one of another kind, is an InputError that says where."""
+    """Return a member of an object; raises InputError with its location if it is missing or of another type."""
     if not isinstance(row, Mapping):
         raise InputError(f"{where}: here should be an object with {name!r}, not {type(row).__name__}")
     if name not in row:
@@ -22,7 +22,7 @@ def member(row: Any, name: str, kind: type[Kind], where: str) -> Kind:
 
 
 def of_kind(value: Any, kind: type[Kind], what: str) -> Kind:
-    """Give a value that is of a kind, else raise an InputError."""
+    """Return a value of the expected type, else raise InputError."""
     if not isinstance(value, kind):
         raise InputError(f"{what} should be {_NAMES[kind]}, not {type(value).__name__}")
     return value

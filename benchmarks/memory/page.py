@@ -1,4 +1,4 @@
-"""Write what was measured of conversational memory as Markdown: a part for each data set, and what others published.
+"""Write the results for conversational memory as Markdown: a section for each data set, and published figures.
 
     python benchmarks/memory/page.py [--check] [--results FOLDER] [--page FILE]
 
@@ -14,11 +14,11 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parent.parent / "quality"))  # its tables are made of the same cells
 
+from agents_report import agents_page
 from cells import table
 from published import FIGURES
-from told import dataset_page
-from told_agents import agents_page
-from told_speed import speed_page
+from report import dataset_page
+from speed_report import speed_page
 
 HERE = Path(__file__).parent
 _HEAD = """\
@@ -65,9 +65,9 @@ $ python benchmarks/memory/page.py
 def written(results: Path) -> str:
     parts = []
     for file in sorted(results.glob("*.json")):
-        told = json.loads(file.read_text(encoding="utf-8"))
-        page = agents_page if "crowded" in told else speed_page if "sizes" in told else dataset_page
-        parts.append("\n".join(page(told)))
+        result = json.loads(file.read_text(encoding="utf-8"))
+        page = agents_page if "crowded" in result else speed_page if "sizes" in result else dataset_page
+        parts.append("\n".join(page(result)))
     return "\n\n".join([_HEAD, *(parts or [_NOTHING]), _PUBLISHED, _published(), _HOW]) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Figures that others published about their own systems, as they published them. None of them was measured here.
+"""Figures that others published about their own systems. None of them was measured here.
 
 Each says by what protocol, because that decides more than the system does: whether abstention questions count, whether
 one evidence session is enough, which questions a system was tuned on.

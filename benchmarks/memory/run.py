@@ -1,4 +1,4 @@
-"""How well memories of conversations recall what answers a question, scored as the data sets' authors do.
+"""Recall of conversational memories, scored as the authors of the data sets do.
 
     python benchmarks/memory/run.py FOLDER --json OUT [--systems NAME...] [--limit N] [--k 5 10] [--keep DIR]
 
@@ -23,11 +23,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from asking import DEPTH, Asked, ask_all
 from conversations import Dataset
 from loading import load
-from summing import about, summed_up
-from systems import NAMES, named
+from querying import DEPTH, Asked, ask_all
+from summaries import about, summed_up
+from systems import NAMES, by_name
 
 import hybridstore as hs
 from hybridstore.cli.terminal import progress
@@ -43,11 +43,11 @@ def main(arguments: list[str] | None = None) -> None:
         dataset = dataset.first(options.limit) if options.limit else dataset
         if not any(question.answerable for question in dataset.questions):
             raise InputError(f"{options.data} has no answerable question among those to be asked")
-        told = measured(dataset, options)
+        result = measured(dataset, options)
     except HybridstoreError as error:
         sys.exit(str(error))
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    options.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def measured(dataset: Dataset, options: argparse.Namespace) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def measured(dataset: Dataset, options: argparse.Namespace) -> dict[str, Any]:
         folder = folder / re.sub(r"\W+", "-", f"{dataset.name}-{options.limit or 'all'}")
         folder.mkdir(parents=True, exist_ok=True)
         for name in names:
-            kind = named(name)
+            kind = by_name(name)
             started = time.perf_counter()
             opened = kind(folder, embedder=options.embedder, threads=options.threads)
             with closing(opened) as system, progress(kind.title, quiet=options.quiet) as update:
@@ -74,9 +74,9 @@ def measured(dataset: Dataset, options: argparse.Namespace) -> dict[str, Any]:
                 "versions": {package: importlib.metadata.version(package) for package in kind.packages},
             }
             print(f"{name}: {_line(asked[name], options.k[0])}, {time.perf_counter() - started:.0f} s", flush=True)
-    told = summed_up(dataset, asked, options.seed)
-    for name, row in told["systems"].items():
-        told["systems"][name] = titles[name] | row
+    result = summed_up(dataset, asked, options.seed)
+    for name, row in result["systems"].items():
+        result["systems"][name] = titles[name] | row
     return {
         "hybridstore": hs.__version__,
         "machine": f"{platform.machine()} {platform.system()}, {os.cpu_count()} cores",
@@ -86,12 +86,12 @@ def measured(dataset: Dataset, options: argparse.Namespace) -> dict[str, Any]:
         "depth": DEPTH,
         "seed": options.seed,
         "not_measured": missing,
-        **told,
+        **result,
     }
 
 
 def _wanted(given: list[str] | None) -> tuple[list[str], dict[str, str]]:
-    """Give the systems to be measured; of those not asked for by name, say which are not to be had here, and why."""
+    """Return the systems to be measured; of those not requested by name, report which are unavailable here, and why."""
     if given:
         return given, {}
     missing = {name: f"{module} is not installed" for name, module in NEEDED.items() if find_spec(module) is None}

@@ -1,4 +1,4 @@
-"""How good a ranking of turns or sessions is, counted as the data sets' authors count it.
+"""Metrics of a ranking of turns or sessions, as defined by the authors of the data sets.
 
 `ranked` are ids, best first, each once; `evidence` are those that hold the answer, at least one. LongMemEval's authors
 report recall_any, recall_all and their nDCG (`src/retrieval/eval_utils.py` of their repository), LoCoMo's the plain
@@ -19,23 +19,23 @@ LEVELS = ("turn", "session")
 
 
 def recall_any(ranked: Sequence[str], evidence: Sequence[str], k: int) -> float:
-    """Give 1 if any of the evidence is among the first k, else 0."""
+    """Return 1 if any of the evidence is among the first k, else 0."""
     return float(not set(evidence).isdisjoint(ranked[:k]))
 
 
 def recall_all(ranked: Sequence[str], evidence: Sequence[str], k: int) -> float:
-    """Give 1 if all of the evidence is among the first k, else 0; so it is 0 wherever there is more than k of it."""
+    """Return 1 if all of the evidence is among the first k, else 0; always 0 for more than k pieces."""
     return float(set(evidence) <= set(ranked[:k]))
 
 
 def recall(ranked: Sequence[str], evidence: Sequence[str], k: int) -> float:
-    """Give the share of the evidence that is among the first k."""
+    """Return the share of the evidence that is among the first k."""
     wanted = set(evidence)
     return len(wanted & set(ranked[:k])) / len(wanted)
 
 
 def ndcg(ranked: Sequence[str], evidence: Sequence[str], k: int) -> float:
-    """Give nDCG with LongMemEval's discount, which is 1 at ranks 1 and 2 and log2(rank) from there on.
+    """Return nDCG with LongMemEval's discount, which is 1 at ranks 1 and 2 and log2(rank) from there on.
 
     That is the discount of Järvelin and Kekäläinen (2002) with base 2. The usual one, log2(1 + rank), which
     `hybridstore.evaluation` has, already counts the second rank for less; figures by the two do not compare.
@@ -61,7 +61,7 @@ def sessions_of(turns: Sequence[str], homes: Mapping[str, str]) -> list[str]:
 def scores(
     question: Question, turns: Sequence[str], homes: Mapping[str, str], ks: Sequence[int]
 ) -> dict[str, dict[str, float]]:
-    """Give level → metric@k → number for a ranking of turns; a level whose evidence is not marked is left out.
+    """Return level → metric@k → number for a ranking of turns; a level without marked evidence is omitted.
 
     The first k sessions take as many turns as it needs to see k different ones, as in the authors' script.
     """

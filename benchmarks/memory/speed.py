@@ -1,11 +1,11 @@
-"""What it costs an agent to remember and to recall, one note at a time, next to rivals in the same run.
+"""The cost for an agent to remember and to recall, one note at a time, next to rivals in the same run.
 
     python benchmarks/memory/speed.py --json results/speed.json [--sizes 1000 10000] [--systems NAME...] [--rounds 3]
 
-Every note is a commit of its own, as when an agent keeps it; so is every one that was there before. All systems are
-given the same made-up notes and questions (made_notes.py), and one embedder. Its vectors are made beforehand, so that
-no model runs while notes and questions are timed: what the model takes is the same for all and told apart. Only a cold
-start, from the start of the process to its first recall, loads the model and embeds the question, in all of them.
+Every note is a separate commit, as from an agent, and so was every note already stored. All systems get the same
+synthetic notes and questions (synthetic_notes.py) and the same embedder. Its vectors are computed beforehand, so that
+no model runs while notes and questions are timed: its time is the same for all and reported separately. Only a cold
+start, from the start of the process to its first recall, loads the model and embeds the question, in all systems.
 
 A step is a process of its own, and never runs beside another. Each round measures all systems at all sizes, in an order
 drawn anew, on a copy of what was filled; figures are of all rounds together.
@@ -27,10 +27,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import known
-import made_notes
+import cached_vectors
 import numpy as np
-from keepers import NAMES, missing, named
+import synthetic_notes
+from keepers import NAMES, by_name, missing
 from keepers.base import BUDGET, ITEMS
 from speed_step import WARM
 
@@ -46,15 +46,17 @@ class Run:
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self.options, self.folder, self.order = options, folder, random.Random(options.seed)
-        self.notes = made_notes.notes(max(options.sizes) + options.count + options.pairs, options.seed)
-        self.questions = made_notes.questions(max(options.count, options.pairs) + WARM + options.colds, options.seed)
+        self.notes = synthetic_notes.notes(max(options.sizes) + options.count + options.pairs, options.seed)
+        self.questions = synthetic_notes.questions(
+            max(options.count, options.pairs) + WARM + options.colds, options.seed
+        )
         (folder / "said.json").write_text(json.dumps({"notes": self.notes, "questions": self.questions}))
 
-        self.embedder = known.loaded(options.embedder, options.threads)
-        known.embedded(folder, self.embedder, self.notes, self.questions)
+        self.embedder = cached_vectors.loaded(options.embedder, options.threads)
+        cached_vectors.embedded(folder, self.embedder, self.notes, self.questions)
 
     def running(self, names: list[str]) -> tuple[list[str], dict[str, str]]:
-        """Give the systems that run here, and of the others why not; without ours there is nothing to measure."""
+        """Return the systems that run here, and why the others do not; without ours there is nothing to measure."""
         gone = {}
         for name in names:
             why, tried = missing(name), self.folder / f"{name}-tried"
@@ -75,7 +77,7 @@ class Run:
         """Fill all, measure them round by round, and give each system's figures by size."""
         options = self.options
         alone = self._step("model", *self._counts())
-        places = [(name, size) for name in names for size in options.sizes if size <= (named(name).most or size)]
+        places = [(name, size) for name in names for size in options.sizes if size <= (by_name(name).most or size)]
         found: dict[tuple[str, int], dict[str, Any]] = {place: {} for place in places}
         for name, size in self._shuffled(places):
             (self.folder / f"{name}-{size}").mkdir()
@@ -112,7 +114,7 @@ class Run:
             shutil.rmtree(copy)
 
     def _cold(self, name: str, size: int, question: str) -> float:
-        """Give the ms from the start of a process until it has recalled."""
+        """Return the ms from the start of a process until it has recalled."""
         command = [*self._command("cold"), "--system", name, "--folder", str(self.folder / f"{name}-{size}")]
         heard = self.folder / "errors"  # a file, for nobody reads a pipe meanwhile
         began = time.perf_counter()
@@ -136,17 +138,17 @@ class Run:
         where = str(folder or self.folder / f"{name}-{size}")
         arguments = ["--system", name, "--folder", where, "--size", str(size)]
         began = time.perf_counter()
-        told = self._step(step, *arguments, "--seconds", str(options.seconds), *self._counts())
+        result = self._step(step, *arguments, "--seconds", str(options.seconds), *self._counts())
         print(f"{step} {name} at {size:,}: {time.perf_counter() - began:.0f} s", flush=True)
-        return told
+        return result
 
     def _counts(self) -> list[str]:
         return ["--count", str(self.options.count), "--pairs", str(self.options.pairs)]
 
     def _step(self, step: str, *arguments: str) -> dict[str, Any]:
         done = subprocess.run([*self._command(step), *arguments], capture_output=True, text=True, check=True)
-        told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return told
+        result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return result
 
     def _command(self, step: str) -> list[str]:
         embedder = ["--embedder", self.options.embedder] if self.options.embedder else []
@@ -156,13 +158,13 @@ class Run:
 
 def row(filled: dict[str, Any], rounds: list[dict[str, Any]], colds: list[float]) -> dict[str, Any]:
     """Sum up what one system took at one size: times in ms, sizes in MB."""
-    told: dict[str, Any] = {
+    result: dict[str, Any] = {
         name: spread([lap for each in rounds for lap in each[name]], [each[name] for each in rounds])
         for name in ("remember", "recall", "after")
     }
     memory = [each["memory"] for each in rounds if "memory" in each]
     return {
-        **told,
+        **result,
         "cold": round(float(np.median(colds)), 1),
         "memory": round(float(np.median(memory)), 1) if memory else None,
         "disk": round(filled["disk"], 2),
@@ -193,12 +195,12 @@ def main(arguments: list[str] | None = None) -> None:
             sys.exit(f"{' '.join(error.cmd)} failed:\n{error.stderr}")
     titles = {
         name: {
-            "title": named(name).title,
-            "versions": {package: version(package) for package in named(name).packages},
+            "title": by_name(name).title,
+            "versions": {package: version(package) for package in by_name(name).packages},
         }
         for name in names
     }
-    told = {
+    result = {
         "hybridstore": hs.__version__,
         "machine": f"{platform.machine()} {platform.system()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
@@ -216,7 +218,7 @@ def main(arguments: list[str] | None = None) -> None:
         **measured,
     }
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    options.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def version(package: str) -> str | None:
@@ -238,7 +240,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=50, help="recalls right after a note is remembered")
     parser.add_argument("--seconds", type=float, default=5.0, help="that the recalls of a round may take")
     parser.add_argument("--colds", type=int, default=5, help="cold starts")
-    parser.add_argument("--embedder", help=f"a catalogued model or a folder; {known.HASHING}: none, to try it out")
+    parser.add_argument(
+        "--embedder", help=f"a catalogued model or a folder; {cached_vectors.HASHING}: none, to try it out"
+    )
     parser.add_argument("--threads", type=int, default=2, help="for the model")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""One step of a measurement, in a process of its own: benchmarks/memory/speed.py starts it.
+"""One step of a measurement in a separate process, started by benchmarks/memory/speed.py.
 
     python benchmarks/memory/speed_step.py STEP --system NAME --folder FOLDER --data FOLDER --size N …
 
@@ -23,7 +23,7 @@ SEEN = 10  # notes that are looked for after they were kept
 
 
 def attempt(options: argparse.Namespace) -> dict[str, Any]:
-    """See whether the system runs here at all."""
+    """Check whether the system runs here at all."""
     keeper, notes, _ = _opened(options)
     keeper.remember(notes[0])
     found = keeper.recall(notes[0])
@@ -56,7 +56,7 @@ def live(options: argparse.Namespace) -> dict[str, Any]:
             after += _laps(keeper.recall, [question])
     # A note asked for in its own words, right after it was kept: every system ought to find it.
     seen = [note in keeper.recall(note) for note in new[count : count + len(after)][:SEEN]]
-    told = {
+    result = {
         "recall": recall,
         "remember": remember,
         "after": after,
@@ -64,17 +64,17 @@ def live(options: argparse.Namespace) -> dict[str, Any]:
         "seen": sum(seen) / len(seen),
     }
     if options.before is not None and (now := _resident()) is not None:
-        told["memory"] = now - options.before
+        result["memory"] = now - options.before
     keeper.close()
-    return told
+    return result
 
 
 def cold(options: argparse.Namespace) -> dict[str, Any]:
     """Load the model, open a filled memory, and recall once."""
-    import known
-    from keepers import named
+    import cached_vectors
+    from keepers import by_name
 
-    keeper = named(options.system)(options.folder, known.loaded(options.embedder, options.threads))
+    keeper = by_name(options.system)(options.folder, cached_vectors.loaded(options.embedder, options.threads))
     found = keeper.recall(options.question)
     print("recalled", flush=True)
     keeper.close()
@@ -84,9 +84,9 @@ def cold(options: argparse.Namespace) -> dict[str, Any]:
 def model(options: argparse.Namespace) -> dict[str, Any]:
     """Time the model alone: loading it with its imports, one note, one question."""
     began = time.perf_counter()
-    import known
+    import cached_vectors
 
-    loaded = known.loaded(options.embedder, options.threads)
+    loaded = cached_vectors.loaded(options.embedder, options.threads)
     loaded.embed_query("warm up")
     load = time.perf_counter() - began
     notes, questions = _texts(options)
@@ -99,11 +99,11 @@ def model(options: argparse.Namespace) -> dict[str, Any]:
 
 def _opened(options: argparse.Namespace) -> tuple[Any, list[str], list[str]]:
     """Open the system with vectors made beforehand; what the model and they take does not count as its memory."""
-    import known
-    from keepers import named
+    import cached_vectors
+    from keepers import by_name
 
-    kind = named(options.system)
-    embedder = known.Known(options.data, known.loaded(options.embedder, options.threads))
+    kind = by_name(options.system)
+    embedder = cached_vectors.CachedEmbedder(options.data, cached_vectors.loaded(options.embedder, options.threads))
     embedder.token_starts("warm up")
     notes, questions = _texts(options)
     options.before = _resident()
@@ -111,8 +111,8 @@ def _opened(options: argparse.Namespace) -> tuple[Any, list[str], list[str]]:
 
 
 def _texts(options: argparse.Namespace) -> tuple[list[str], list[str]]:
-    told = json.loads((options.data / "said.json").read_text(encoding="utf-8"))
-    return told["notes"], told["questions"]
+    result = json.loads((options.data / "said.json").read_text(encoding="utf-8"))
+    return result["notes"], result["questions"]
 
 
 def _laps(call: Callable[[str], object], texts: Sequence[str], seconds: float = math.inf) -> list[float]:
@@ -129,7 +129,7 @@ def _laps(call: Callable[[str], object], texts: Sequence[str], seconds: float = 
 
 
 def _resident() -> float | None:
-    """Give this process's resident memory in MB; None where the system does not tell."""
+    """Return this process's resident memory in MB; None if the system does not report it."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:

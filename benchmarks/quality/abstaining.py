@@ -1,4 +1,4 @@
-"""Does a store know when it has no answer? Its own questions against those of another collection.
+"""Abstention: whether a store knows that it has no answer, by its own questions and those of another collection.
 
 A signal is a number of the default search that should be high where there is an answer. AUROC tells whether it orders
 the two kinds of questions, balanced accuracy whether its threshold parts them.
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from itertools import permutations
 from typing import Any
 
-from grounds import Ground
+from sample_stores import SampleStore
 
 import hybridstore as hs
 from hybridstore.evaluation import auroc, balanced_accuracy
@@ -28,7 +28,7 @@ Signal = Callable[[Results], float]
 
 
 def _relevance(results: Results) -> float:
-    """Give the best hit's relevance; NaN where the store measured nothing."""
+    """Return the best hit's relevance; NaN without a calibration."""
     if not len(results):
         return 0.0
     found = getattr(results[0], "relevance", None)
@@ -36,7 +36,7 @@ def _relevance(results: Results) -> float:
 
 
 def _confidence(results: Results) -> float:
-    """Give the highest relevance of a candidate, which need not be the first hit's; NaN as above."""
+    """Return the highest relevance of any candidate, which may not be the first hit; NaN without a calibration."""
     found = getattr(getattr(results.trace, "evidence", None), "confidence", None)
     return math.nan if found is None else float(found)
 
@@ -57,7 +57,7 @@ def _bm25(results: Results) -> float:
 
 
 def signals() -> dict[str, tuple[Signal, float | None]]:
-    """Give the signals: name → how it is read, and the threshold for an answer where there is one."""
+    """Return the signals: name → function that reads it, and the threshold for an answer if there is one."""
     return {
         "relevance": (_relevance, HALF),
         "confidence": (_confidence, HALF),
@@ -67,32 +67,32 @@ def signals() -> dict[str, tuple[Signal, float | None]]:
     }
 
 
-def abstention(grounds: Sequence[Ground], seed: int) -> dict[str, Any]:
-    """Put each ground's questions to every other's store, and its own to its own; tell it as JSON."""
+def abstention(samples: Sequence[SampleStore], seed: int) -> dict[str, Any]:
+    """Search each store for the questions of every other one and for its own; return the results as JSON."""
     asked = {
-        ground.name: random.Random(f"abstention {ground.name} {seed}").sample(
-            ground.asked, min(QUESTIONS, len(ground.asked))
+        sample.name: random.Random(f"abstention {sample.name} {seed}").sample(
+            sample.asked, min(QUESTIONS, len(sample.asked))
         )
-        for ground in grounds
-        if ground.asked
+        for sample in samples
+        if sample.asked
     }
     known = signals()
     values: dict[tuple[str, str], dict[str, list[float]]] = {}
-    for ground in grounds:
-        if ground.name not in asked:
+    for sample in samples:
+        if sample.name not in asked:
             continue
-        with hs.open(ground.file, create=False, **ground.options) as store:
+        with hs.open(sample.file, create=False, **sample.options) as store:
             for other, questions in asked.items():
                 found = [store.search(question) for question, _ in questions]
-                values[ground.name, other] = {
+                values[sample.name, other] = {
                     name: [read(results) for results in found] for name, (read, _) in known.items()
                 }
     rows = []
     for store_name, other in permutations(asked, 2):
         own, foreign = values[store_name, store_name], values[store_name, other]
-        told = {name: _parted(own[name], foreign[name], threshold) for name, (_, threshold) in known.items()}
+        result = {name: _parted(own[name], foreign[name], threshold) for name, (_, threshold) in known.items()}
         counts = {"own": len(asked[store_name]), "foreign": len(asked[other])}
-        rows.append({"store": store_name, "foreign": other, "n": counts, "signals": told})
+        rows.append({"store": store_name, "foreign": other, "n": counts, "signals": result})
     thresholds = {name: threshold for name, (_, threshold) in known.items()}
     return {"thresholds": thresholds, "pairs": rows}
 

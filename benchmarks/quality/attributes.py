@@ -1,4 +1,4 @@
-"""Who likes what: lists of attributes that a vector of fixed length cannot keep apart, and words can.
+"""Suites on attributes (who likes what), which a vector of fixed length cannot tell apart but words can.
 
 After LIMIT: Weller, Boratko, Naim and Lee, "On the Theoretical Limitations of Embedding-Based Retrieval", 2025. Every
 person likes 46 things; what is asked for is liked by exactly two, and no two of these couples are the same.
@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 
 from cases import Case, Claim, Means, Setting, Suite, at_least, at_most, not_below
-from grounds import Ground
 from nouns import GIVEN_NAMES, NOUNS, SURNAMES
+from sample_stores import SampleStore
 
 import hybridstore as hs
 
@@ -41,7 +41,7 @@ class _Person:
         self.words.update(thing.split())
 
     def may_like(self, thing: str, asked: Sequence[str]) -> bool:
-        """Say whether the words liked would still hold no other thing that is asked for."""
+        """Return whether the liked words would still contain no other thing that is queried."""
         held = self.words | set(thing.split())
         return thing not in self.likes and not any(
             other != thing and other not in self.likes and held.issuperset(other.split()) for other in asked
@@ -77,7 +77,7 @@ def population(chance: random.Random) -> tuple[list[_Person], dict[str, tuple[st
     return people, right
 
 
-def attributes(ground: Ground, chance: random.Random) -> Iterator[Setting]:
+def attributes(sample: SampleStore, chance: random.Random) -> Iterator[Setting]:
     people, right = population(chance)
     documents = [hs.Document(id=each.name, text=f"{each.name} likes {', '.join(each.likes)}.") for each in people]
     cases = [
@@ -89,7 +89,7 @@ def attributes(ground: Ground, chance: random.Random) -> Iterator[Setting]:
         )
         for thing, couple in right.items()
     ]
-    with ground.empty() as store:
+    with sample.empty() as store:
         store.add(documents, chunk=False)
         yield Setting(store, tuple(cases))
 

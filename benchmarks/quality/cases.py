@@ -1,4 +1,4 @@
-"""What a suite is made of: cases, which are questions with what must come of them, asked of a store."""
+"""Suites and their cases: queries of a store with their expected results."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from grounds import Ground
+from sample_stores import SampleStore
 
 import hybridstore as hs
 from hybridstore.records import Results
 
 Search = Callable[..., Results]
-"""Asks the case's store in the way that is being measured: a query, and options of `Store.search` over the case's."""
+"""Searches the case's store in the way being measured; options of `Store.search` override the case's."""
 
 Means = Mapping[str, Mapping[str, float]]
 """Way of searching → "passed", "mrr", "recall" or "value", and each with "KIND/" before it → mean over the cases."""
@@ -41,7 +41,7 @@ class Case:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """What is expected, in words."""
         named = ", ".join(self.expected[:3]) + (f" and {len(self.expected) - 3} more" if self.expected[3:] else "")
         which = "" if self.every or len(self.expected) < 2 else "one of "
@@ -76,7 +76,7 @@ class Suite:
 
     name: str
     about: str
-    make: Callable[[Ground, random.Random], Iterator[Setting]]
+    make: Callable[[SampleStore, random.Random], Iterator[Setting]]
     claims: Callable[[Means], list[Claim]] = lambda _: []
     own: bool = False
 

@@ -1,4 +1,4 @@
-"""What a page is made of: tables, whose cells stay in their rows, intervals, and whether something passed."""
+"""Parts of a Markdown page: tables, intervals, and pass marks."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def cell(text: str) -> str:
-    """Give a cell that stays in its row: no line ends, no bars, nothing unprintable."""
+    """Return the text of a table cell: no line ends, no bars, nothing unprintable."""
     kept = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
     return " ".join(kept.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def interval(found: Mapping[str, float]) -> str:
-    """Give a difference with its interval, bold where that leaves 0 out."""
-    told = f"{found['difference']:+.4f} ({found['low']:+.4f} to {found['high']:+.4f})"
-    return f"**{told}**" if found["low"] > 0 or found["high"] < 0 else told
+    """Return a difference with its interval, bold if the interval excludes 0."""
+    result = f"{found['difference']:+.4f} ({found['low']:+.4f} to {found['high']:+.4f})"
+    return f"**{result}**" if found["low"] > 0 or found["high"] < 0 else result
 
 
 def mark(passed: bool) -> str:

@@ -1,4 +1,4 @@
-"""How well a new embedder's questions find among the old one's vectors: as they are, mapped, and after re-embedding.
+"""Drift: how well a new embedder's queries search the old one's vectors, unmapped, mapped, and after re-embedding.
 
     python benchmarks/quality/drift.py --stores FILE... --collections DIR... --models other_models:WordLlama --json OUT
 
@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from grounds import of_store, split_of
 from numpy.typing import NDArray
+from sample_stores import of_store, split_of
 
 import hybridstore as hs
 from hybridstore import embedders
@@ -58,7 +58,7 @@ class Remembering:
 
 
 def embedded(store: hs.Store) -> dict[str, Vector]:
-    """Give the vectors there are by what was embedded."""
+    """Return the existing vectors by the text that was embedded."""
     known: dict[str, Vector] = {}
     for each in store.scan(vectors=True):
         document = each.document
@@ -96,8 +96,8 @@ def changed(store: hs.Store, new: Embedder, collection: Collection, options: arg
 def both_ways(path: Path, folder: Path, new: Embedder, options: argparse.Namespace) -> dict[str, Any]:
     collection = Collection(folder)
     with tempfile.TemporaryDirectory(prefix="drift-") as temporary:
-        ground = of_store(path, Path(temporary), threads=options.threads)
-        with hs.open(ground.file, create=False, **ground.options) as store:
+        sample = of_store(path, Path(temporary), threads=options.threads)
+        with hs.open(sample.file, create=False, **sample.options) as store:
             old = store._embedder.for_writing()  # noqa: SLF001 - the way back is to this one
             if old is None:
                 raise InputError("a store that was opened without an embedder has no way back to one")
@@ -119,7 +119,7 @@ def model_of(name: str, threads: int) -> Embedder:
 
 
 def _unmapped(new: Embedder, target: str, dim: int, seed: int) -> ModelVersion:
-    """Give a version that leaves vectors as they are; of another length they are thrown to random places."""
+    """Return a version that leaves vectors unchanged; vectors of another length are mapped to random ones."""
     matrix = np.eye(dim) if new.dim == dim else np.random.default_rng(seed).standard_normal((new.dim, dim))
     plain = Affine(new.fingerprint, target, matrix.astype(np.float32), np.zeros(dim, np.float32))
     return ModelVersion(kind="drift", source=new.fingerprint, target=target, reference="none", weights=write(plain))
@@ -140,7 +140,7 @@ def main() -> None:
     for path in options.stores:
         if path.stem not in folders or not path.exists():
             parser.error(f"{path} is not there, or no folder of --collections is called {path.stem}")
-    told: dict[str, Any] = {
+    result: dict[str, Any] = {
         "hybridstore": hs.__version__,
         "numpy": np.__version__,
         "metric": METRIC,
@@ -150,13 +150,13 @@ def main() -> None:
     }
     for name in options.models:
         new = Remembering(model_of(name, options.threads), {})
-        rows = told["models"][new.fingerprint] = {"dim": new.dim, "collections": {}}
+        rows = result["models"][new.fingerprint] = {"dim": new.dim, "collections": {}}
         for path in options.stores:
             try:
                 row = rows["collections"][path.stem] = both_ways(path, folders[path.stem], new, options)
             except HybridstoreError as error:
                 sys.exit(f"{path.stem}: {error}")
-            options.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+            options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
             for way, values in row.items():
                 means = ", ".join(
                     f"{what} {value['hybrid']:.3f} ({value['vector']:.3f})"

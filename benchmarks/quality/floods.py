@@ -1,4 +1,4 @@
-"""Near-copies that fill one leg: the other right document, which only the other leg knows, must not drown."""
+"""Floods: near-copies that fill one leg must not displace the right document that only the other leg finds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 from cases import Case, Setting, Suite
-from grounds import Ground, content_words, sentences
+from sample_stores import SampleStore, content_words, sentences
 from vectors import Vector, near, texts, unit
 
 import hybridstore as hs
@@ -25,7 +25,7 @@ _MARKS = ("QX-7731", "ZB-1094", "VK-3368", "WJ-5527", "HP-8812", "TN-2046", "GR-
 # Given vectors: everything is known
 
 
-def given(ground: Ground, chance: random.Random) -> Iterator[Setting]:
+def given(sample: SampleStore, chance: random.Random) -> Iterator[Setting]:
     generator = np.random.default_rng(chance.randrange(2**32))
     documents = [hs.Document(id=f"filling-{n}", text=text) for n, text in enumerate(texts(FILLING, 60, chance))]
     vectors = [unit(generator) for _ in documents]
@@ -46,7 +46,7 @@ def given(ground: Ground, chance: random.Random) -> Iterator[Setting]:
                 vectors += [near(centre, 0.995, generator) for _ in range(COPIES)] + [near(asked, 0.9, generator)]
                 documents.append(hs.Document(id=right, text=texts(1, 30, chance)[0]))
             cases += _cases(f"{leg} leg flooded", question + mark, right, {"vector": asked})
-    with ground.empty(language="none") as store:  # made-up words have no stems
+    with sample.empty(language="none") as store:  # made-up words have no stems
         store.add(documents, vectors=np.array(vectors))
         yield Setting(store, tuple(cases))
 
@@ -66,13 +66,13 @@ def _cases(kind: str, query: str, right: str, options: dict[str, Vector]) -> lis
 # Embedded
 
 
-def embedded(ground: Ground, chance: random.Random) -> Iterator[Setting]:
+def embedded(sample: SampleStore, chance: random.Random) -> Iterator[Setting]:
     """Flood the vector leg with copies of a passage, and ask for it and for a number that stands elsewhere."""
-    documents = ground.documents()
+    documents = sample.documents()
     fit = [each for each in documents if len(each.text.split()) >= LEAST and sentences(each.text)]
     drawn = chance.sample(fit, min(2 * FLOODS, len(fit)))
     cases = []
-    with ground.copy() as store:
+    with sample.copy() as store:
         for n, (one, other) in enumerate(zip(drawn[::2], drawn[1::2], strict=False)):
             copies = _copies(" ".join(one.text.split()[:120]), f"copy-{n}", chance)
             store.add([replace(each, title=one.title) for each in copies], chunk=False)
@@ -84,7 +84,7 @@ def embedded(ground: Ground, chance: random.Random) -> Iterator[Setting]:
 
 
 def _copies(text: str, name: str, chance: random.Random) -> Sequence[hs.Document]:
-    """Give near-copies: a word of one set in capitals, of the next one written twice or left out."""
+    """Return near-copies: one with a word in capitals, the next with a word doubled or omitted."""
     listed = text.split()
     made = []
     for n in range(COPIES):

@@ -1,4 +1,4 @@
-"""What a harvest gives on collections with judgments, and how many of its hard negatives are answers in truth.
+"""Harvests on collections with judgments, and how many of their hard negatives are in fact relevant.
 
 People's questions are treated as a log's: no judgment is used to harvest, all are used to count. A hard negative that
 the judges found relevant is a false one. The same searches are read four times: without guards, with the margin, with
@@ -17,8 +17,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from grounds import of_store, split_of
-from told_harvest import harvest_page
+from harvest_report import harvest_page
+from sample_stores import of_store, split_of
 
 import hybridstore as hs
 from hybridstore.evaluation import Collection, Qrels
@@ -117,13 +117,13 @@ def _false(store: hs.Store, found: Sequence[Harvested], names: dict[str, str], q
 
 
 def _right(store: hs.Store, found: Sequence[Harvested], names: dict[str, str], qrels: Qrels) -> float:
-    """Give the share of the positives that the judges found relevant."""
+    """Return the share of the positives that are judged relevant."""
     triples = [each.triple for each in found if each.triple is not None]
-    told = []
+    result = []
     for triple in triples:
         (passage,) = store.chunks.passages([triple.positive])
-        told.append(float(qrels.of(names[triple.query]).get(passage.document_id, 0) > 0))
-    return round(mean(told), 4) if told else 0.0
+        result.append(float(qrels.of(names[triple.query]).get(passage.document_id, 0) > 0))
+    return round(mean(result), 4) if result else 0.0
 
 
 def _disagreement(found: Sequence[Harvested]) -> float:
@@ -136,7 +136,7 @@ def _kept(found: Sequence[Harvested]) -> int:
 
 
 def summed_up(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Give means over the collections, each weighing the same."""
+    """Return means over the collections, with equal weights."""
     shares = {guard: mean(row["guards"][guard]["share"] for row in rows.values()) for guard in GUARDS}
     return {
         "disagreement": round(mean(row["log"]["disagreement"] for row in rows.values()), 4),
@@ -167,8 +167,8 @@ def main() -> None:
     for path in options.stores:
         started = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="harvest-") as temporary:
-            ground = of_store(path, Path(temporary), threads=options.threads)
-            with hs.open(ground.file, create=False, **ground.options) as store:
+            sample = of_store(path, Path(temporary), threads=options.threads)
+            with hs.open(sample.file, create=False, **sample.options) as store:
                 stored = store.stats().embedding
                 embedders["none" if stored is None else stored.fingerprint] = None
                 rows[path.stem] = measured(
@@ -178,7 +178,7 @@ def main() -> None:
                     made=options.made,
                     seed=options.seed,
                 )
-        told = {
+        result = {
             "hybridstore": hs.__version__,
             "embedder": ", ".join(embedders),
             "seed": options.seed,
@@ -188,9 +188,9 @@ def main() -> None:
             "collections": rows,
             "macro": summed_up(rows),
         }
-        options.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         print(f"{path.stem}: {time.perf_counter() - started:.0f} s", flush=True)
-    print("\n".join(harvest_page(told)))
+    print("\n".join(harvest_page(result)))
 
 
 if __name__ == "__main__":

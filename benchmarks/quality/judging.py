@@ -1,4 +1,4 @@
-"""Put a suite's cases to its stores in every way of searching, and tell what came of it."""
+"""Judging a suite: its cases are searched in every way, and the results measured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cases import Case, Setting, Suite
-from grounds import Ground
+from sample_stores import SampleStore
 
 from hybridstore.evaluation import ways
 from hybridstore.evaluation.metrics import mean
@@ -37,7 +37,7 @@ class Outcome:
 
 
 def strategies() -> dict[str, dict[str, str]]:
-    """Give the ways of searching: name → what `Store.search` is told."""
+    """Return the ways of searching: name → options of `Store.search`."""
     return ways(tuple(reversed(MODES)), FUSIONS)
 
 
@@ -66,7 +66,7 @@ def outcome(store: Any, case: Case, way: Mapping[str, str]) -> Outcome:
 
 
 def means_of(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """Give the means over all cases, and over each kind's; a measure no case has is left out."""
+    """Return the means over all cases, and over each kind; a measure that no case has is omitted."""
     found: dict[str, float] = {}
     for kind in ("", *dict.fromkeys(each.case.kind for each in outcomes)):
         mine = [each for each in outcomes if kind in ("", each.case.kind)]
@@ -82,11 +82,11 @@ def means_of(outcomes: Sequence[Outcome]) -> dict[str, float]:
     return found
 
 
-def judged(suite: Suite, ground: Ground, *, seed: int, all_cases: bool = False) -> dict[str, Any]:
+def judged(suite: Suite, sample: SampleStore, *, seed: int, all_cases: bool = False) -> dict[str, Any]:
     """Run a suite and tell it as JSON; the same seed and texts give the same cases."""
     outcomes: dict[str, list[Outcome]] = {name: [] for name in strategies()}
     default = ""
-    for setting in suite.make(ground, random.Random(f"{suite.name} {seed}")):
+    for setting in suite.make(sample, random.Random(f"{suite.name} {seed}")):
         default = default or default_of(setting)
         for case in setting.cases:
             for name, way in strategies().items():
@@ -109,7 +109,7 @@ def judged(suite: Suite, ground: Ground, *, seed: int, all_cases: bool = False) 
 
 
 def default_of(setting: Setting) -> str:
-    """Give the name of the way that a search goes when nothing is said."""
+    """Return the name of the default way of searching."""
     case = setting.cases[0] if setting.cases else None
     if case is None:
         return ""
@@ -139,13 +139,13 @@ def _told(row: Sequence[Outcome], names: Sequence[str]) -> dict[str, Any]:
     return {
         "kind": case.kind,
         "query": query if len(query) <= LONGEST else query[:LONGEST] + "…",
-        "expected": case.told,
+        "expected": case.description,
         "found": {name: {"passed": each.passed, "found": _found(each)} for name, each in zip(names, row, strict=True)},
     }
 
 
 def _found(found: Outcome) -> str:
-    """Tell in a few words what was found."""
+    """Return the hits in a few words."""
     if found.error:
         return found.error.splitlines()[0][:LONGEST]
     parts = []

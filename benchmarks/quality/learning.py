@@ -1,4 +1,4 @@
-"""What a store's tuning is worth to people's questions that it never saw, and whether the gate knows.
+"""The benefit of tuning for real questions that it never saw, and whether the gate detects it.
 
     python benchmarks/quality/learning.py --stores FILE... --collections DIR... --json OUT [--labels NAME=SPLIT]
 
@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from grounds import of_store, split_of
 from over_collections import macro_bootstrap
+from sample_stores import of_store, split_of
 
 import hybridstore as hs
 from hybridstore.errors import HybridstoreError
@@ -52,7 +52,7 @@ class People:
         return split_of(self.collection)
 
     def ask(self, store: hs.Store) -> Values:
-        """Give the nDCG@10 of each."""
+        """Return the nDCG@10 of each query."""
         found = evaluate(
             store,
             self.collection,
@@ -78,7 +78,7 @@ def learned(store: hs.Store, people: People, before: Values) -> tuple[dict[str, 
     """Tune by the store's text and ask again; give what to tell, and the values query by query."""
     report, seconds = tuned(store)
     after, verdict = people.ask(store), report.verdict
-    told = {
+    result = {
         "chunks": store.chunks.count(),
         "accepted": verdict.accepted,
         "reason": verdict.reason,
@@ -89,7 +89,7 @@ def learned(store: hs.Store, people: People, before: Values) -> tuple[dict[str, 
         "seconds": {step: round(each, 1) for step, each in report.seconds.items()},
         "total_seconds": round(seconds, 1),
     }
-    return told, after
+    return result, after
 
 
 def labelled(store: hs.Store, people: People, learn: str, before: Values) -> dict[str, Any]:
@@ -130,12 +130,12 @@ def _relevant(qrels: Qrels, query: str) -> list[str]:
 
 
 def rounded(comparison: RunComparison) -> dict[str, Any]:
-    """Give a comparison as JSON."""
+    """Return a comparison as JSON."""
     return {name: round(each, 5) for name, each in asdict(comparison).items()}
 
 
 def summed_up(rows: Mapping[str, Any], found: Mapping[str, tuple[Values, Values]], seed: int) -> dict[str, Any]:
-    """Tell the mean over collections: with the gate, and if every version had been let in."""
+    """Return the mean over collections: with the gate, and if every version were accepted."""
     gated, ungated = [], []
     for name, (before, after) in found.items():
         differences = np.array([after[query] - before[query] for query in sorted(before)])
@@ -176,8 +176,8 @@ def main() -> None:
         people = People(Collection(folders[name]), options.queries, grouped.get(name))
         try:
             with tempfile.TemporaryDirectory(prefix="quality-") as temporary:
-                ground = of_store(path, Path(temporary), threads=options.threads)
-                with hs.open(ground.file, create=False, **ground.options) as store:
+                sample = of_store(path, Path(temporary), threads=options.threads)
+                with hs.open(sample.file, create=False, **sample.options) as store:
                     stored = store.stats().embedding
                     embedders["none" if stored is None else stored.fingerprint] = None
                     before = people.ask(store)
@@ -188,7 +188,7 @@ def main() -> None:
                         with_labels[name] = labelled(store, people, labels[name], before)
         except HybridstoreError as error:
             sys.exit(f"{name}: {error}")
-        told = {
+        result = {
             "hybridstore": hs.__version__,
             "embedder": ", ".join(embedders),
             "metric": METRIC,
@@ -199,7 +199,7 @@ def main() -> None:
             "macro": summed_up(rows, found, options.seed),
             "labels": with_labels,
         }
-        options.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         print(name, _told(rows[name]), flush=True)
         if name in with_labels:
             print(name, "with labels", with_labels[name]["groups"], flush=True)

@@ -1,4 +1,4 @@
-"""Things that people may like, each one word, and names to call the people by."""
+"""Single-word things that people may like, and names of people."""
 
 _NOUNS = """
 accordions acorns acrobats airships algebra alligators almonds alpacas anagrams anchors anemones antelopes antiques

@@ -1,4 +1,4 @@
-"""What binds in a query: quoted phrases, and words with a minus. Both are held against a scan of the text."""
+"""Operators of the query syntax: quoted phrases and excluded words, compared with a scan of the text."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import replace
 from itertools import combinations, pairwise
 
 from cases import LEGS, Case, Claim, Means, Search, Setting, Suite
-from grounds import STOP_WORDS, Ground, content_words, vocabulary, words
-from misspelt import known_items
+from sample_stores import STOP_WORDS, SampleStore, content_words, vocabulary, words
+from typos import known_items
 
 import hybridstore as hs
 from hybridstore.records import Hit, Results
@@ -24,16 +24,16 @@ DEEP = 100
 # Phrases
 
 
-def phrases(ground: Ground, chance: random.Random) -> Iterator[Setting]:
-    """Ask for pairs of words that are a phrase in one to three documents, found or planted, and scattered in others."""
-    documents = ground.documents()
+def phrases(sample: SampleStore, chance: random.Random) -> Iterator[Setting]:
+    """Search for pairs of words that are a phrase in one to three documents, and scattered in others."""
+    documents = sample.documents()
     found = _phrases(documents, chance)
     texts = {str(each.id): f"{each.title} {each.text}" for each in documents}
     cases = []
     for pair, holders in found:
         beside = [word for word in content_words(texts[holders[0]]) if word not in pair]
         cases += _asked("found", pair, holders, chance.choice(beside) if beside else "")
-    with ground.copy() as store:
+    with sample.copy() as store:
         taken = {pair for pair, _ in found}
         drawn = chance.sample(documents, min(2 * PLANTED, len(documents)))
         for scattered, holder in zip(drawn[::2], drawn[1::2], strict=False):
@@ -90,7 +90,7 @@ def adjacent(pair: tuple[str, str], text: str, *, same: Callable[[str, str], boo
 
 
 def _phrase_first(pair: tuple[str, str]) -> Callable[[Search, Results], float]:
-    """Give 1 where no hit without the phrase stands above one with it; stems may differ, so four letters decide."""
+    """Return 1 if no hit without the phrase ranks above one with it; stems may differ, so four letters decide."""
 
     def check(_: Search, results: Results) -> float:
         exact = [_holds(hit, pair, lambda a, b: a == b) for hit in results]
@@ -112,10 +112,10 @@ def _holds(hit: Hit, pair: tuple[str, str], same: Callable[[str, str], bool]) ->
 # Words with a minus
 
 
-def negation(ground: Ground, chance: random.Random) -> Iterator[Setting]:
-    with ground.copy() as store:
+def negation(sample: SampleStore, chance: random.Random) -> Iterator[Setting]:
+    with sample.copy() as store:
         cases = []
-        for question, _ in known_items(ground, chance, EXCLUSIONS):
+        for question, _ in known_items(sample, chance, EXCLUSIONS):
             shown = store.search(question)
             there = [word for hit in shown for word in {*words(f"{hit.title} {hit.text}")}]
             fit = {word for word in there if len(word) > 3 and word.isascii() and word.isalpha()}
@@ -137,7 +137,7 @@ def negation(ground: Ground, chance: random.Random) -> Iterator[Setting]:
 
 
 def _without(question: str, word: str) -> Callable[[Search, Results], float]:
-    """Give 0 where a hit holds the word, else the share of pairs of hits that stand as without the exclusion."""
+    """Return 0 if a hit contains the word, else the share of pairs of hits in the order without the exclusion."""
 
     def check(search: Search, results: Results) -> float:
         if any(word in words(f"{hit.title} {hit.text}") for hit in results):
@@ -150,7 +150,7 @@ def _without(question: str, word: str) -> Callable[[Search, Results], float]:
 
 
 def in_order(ranks: Sequence[int]) -> float:
-    """Give the share of pairs that stand in ascending order: Kendall's tau, scaled to [0, 1]. 1 without any pair."""
+    """Return the share of pairs in ascending order: Kendall's tau, scaled to [0, 1]; 1 without any pair."""
     pairs = [first < second for first, second in combinations(ranks, 2)]
     return sum(pairs) / len(pairs) if pairs else 1.0
 

@@ -1,4 +1,4 @@
-"""Embedders out of installable packages that have nothing in common with the default one: for measuring a change."""
+"""Embedders from installable packages, unrelated to the default one, for measuring a change of model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well every way of searching does on whole collections, and whether the default is better than each other way.
+"""Quality of every way of searching on whole collections, and whether the default is better than the others.
 
     python benchmarks/quality/over_collections.py --stores FILE... --collections DIR... --json OUT
 
@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from grounds import of_store, split_of
 from judging import strategies
+from sample_stores import of_store, split_of
 
 import hybridstore as hs
 from hybridstore.errors import HybridstoreError
@@ -49,7 +49,7 @@ def measured(
 
 
 def summed_up(measures: Mapping[str, dict[str, Any]], seed: int, resamples: int = RESAMPLES) -> dict[str, Any]:
-    """Tell means and intervals, of each collection and of the mean of all, as JSON."""
+    """Return means and intervals, of each collection and of their mean, as JSON."""
     default = next(iter(measures.values()))["default"]
     values: dict[str, Values] = {name: each["values"] for name, each in measures.items()}
     rows = {name: _row(each, default, seed, resamples) for name, each in values.items()}
@@ -87,7 +87,7 @@ def summed_up(measures: Mapping[str, dict[str, Any]], seed: int, resamples: int 
 def macro_bootstrap(
     differences: Sequence[np.ndarray[Any, np.dtype[np.float64]]], *, seed: int = 0, resamples: int = RESAMPLES
 ) -> dict[str, float]:
-    """Give the mean over collections of their mean differences, with its 95 % percentile interval.
+    """Return the mean over collections of their mean differences, with its 95 % percentile interval.
 
     Queries are drawn with replacement within each collection, so that every collection weighs the same however many
     queries it has, and the interval tells about other queries of these collections, not about other collections.
@@ -157,9 +157,9 @@ def main() -> None:
             measures[path.stem] = _kept(path, folders[path.stem], options)
         except HybridstoreError as error:
             sys.exit(f"{path.stem}: {error}")
-        told = {"title": options.title, **summed_up(measures, options.seed)}
-        options.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-        row = told["collections"][path.stem]["means"]
+        result = {"title": options.title, **summed_up(measures, options.seed)}
+        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        row = result["collections"][path.stem]["means"]
         means = ", ".join(f"{way} {each[STANDARD[0]]:.4f}" for way, each in row.items())
         print(f"{path.stem}: {means}, {time.perf_counter() - started:.0f} s", flush=True)
 
@@ -171,8 +171,8 @@ def _kept(path: Path, folder: Path, options: argparse.Namespace) -> dict[str, An
         if list(found["values"]) == list(strategies()) and found["queries"] == options.queries:
             return found
     with tempfile.TemporaryDirectory(prefix="quality-") as temporary:
-        ground = of_store(path, Path(temporary), threads=options.threads)
-        with hs.open(ground.file, create=False, **ground.options) as store:
+        sample = of_store(path, Path(temporary), threads=options.threads)
+        with hs.open(sample.file, create=False, **sample.options) as store:
             group = dict(each.split("=", 1) for each in options.group).get(path.stem)
             found = measured(store, Collection(folder), options.queries, group)
     if file is not None:

@@ -1,4 +1,4 @@
-"""Write what was measured of quality as Markdown: whole collections, learning, and the suites.
+"""Write the results on quality as Markdown: whole collections, learning, and the suites.
 
     python benchmarks/quality/page.py [--check] [--results FOLDER] [--page FILE]
 
@@ -13,11 +13,11 @@ import json
 import sys
 from pathlib import Path
 
-from told_collections import collections_page
-from told_drift import drift_page
-from told_harvest import harvest_page
-from told_learning import learning_page
-from told_suites import suites_page
+from collections_report import collections_page
+from drift_report import drift_page
+from harvest_report import harvest_page
+from learning_report import learning_page
+from suites_report import suites_page
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent.parent / "docs" / "quality.md"

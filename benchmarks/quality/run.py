@@ -1,4 +1,4 @@
-"""Suites of known items and of robustness: every case with what was expected and what was found.
+"""Run the suites of known items and of robustness: every case with its expected and actual results.
 
     python benchmarks/quality/run.py [--suite NAME]... [--stores FILE.db...] [--collections FOLDER...] [--json OUT]
 
@@ -18,20 +18,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-import grounds
+import sample_stores
 from abstaining import abstention
 from attributes import SUITES as ATTRIBUTES
 from cases import Suite
 from floods import SUITES as FLOODS
-from foreign import SUITES as FOREIGN
+from identifiers import SUITES as NAMED
 from judging import judged
-from longer import SUITES as LONGER
-from misspelt import SUITES as MISSPELT
-from named import SUITES as NAMED
-from odd import SUITES as ODD
+from long_queries import SUITES as LONGER
+from odd_queries import SUITES as ODD
 from operators import SUITES as OPERATORS
 from page import suites_page
 from sizes import SUITES as SIZES
+from typos import SUITES as MISSPELT
+from unknown_languages import SUITES as FOREIGN
 
 import hybridstore as hs
 from hybridstore.errors import HybridstoreError
@@ -63,50 +63,52 @@ def main(arguments: list[str] | None = None) -> None:
     how = {"threads": options.threads} | ({"embedder": options.embedder} if options.embedder else {})
     try:
         with tempfile.TemporaryDirectory(prefix="quality-") as folder:
-            told = run(wanted, _grounds(options, Path(folder), how), seed=options.seed, all_cases=options.all_cases)
+            result = run(wanted, _samples(options, Path(folder), how), seed=options.seed, all_cases=options.all_cases)
     except HybridstoreError as error:
         sys.exit(str(error))
     if options.no_texts:
-        for by_ground in told["suites"].values():
+        for by_ground in result["suites"].values():
             for found in by_ground.values():
                 found.pop("cases", None)
     if options.json:
-        options.json.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        options.json.with_suffix(".md").write_text("\n".join(suites_page(told)) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        options.json.with_suffix(".md").write_text("\n".join(suites_page(result)) + "\n", encoding="utf-8")
     else:
-        print("\n".join(suites_page(told)))
+        print("\n".join(suites_page(result)))
 
 
-def run(wanted: list[str], stood_on: list[grounds.Ground], *, seed: int, all_cases: bool = False) -> dict[str, Any]:
+def run(
+    wanted: list[str], samples: list[sample_stores.SampleStore], *, seed: int, all_cases: bool = False
+) -> dict[str, Any]:
     """Run suites on each ground, those with text of their own once, and tell it all as JSON."""
     suites: dict[str, dict[str, Any]] = {}
     for name in wanted:
         if name == ABSTENTION:
             continue
         suite = SUITES[name]
-        for ground in stood_on[:1] if suite.own else stood_on:
+        for sample in samples[:1] if suite.own else samples:
             started = time.perf_counter()
-            found = judged(suite, ground, seed=seed, all_cases=all_cases)
-            where = grounds.MADE_UP if suite.own else ground.name
+            found = judged(suite, sample, seed=seed, all_cases=all_cases)
+            where = sample_stores.MADE_UP if suite.own else sample.name
             suites.setdefault(name, {})[where] = found
             print(
                 f"{name}, {where}: {_line(found)}, {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True
             )
-    told: dict[str, Any] = {
+    result: dict[str, Any] = {
         "hybridstore": hs.__version__,
         "seed": seed,
         "suites": suites,
     }
-    if ABSTENTION in wanted and sum(bool(ground.asked) for ground in stood_on) > 1:
-        told[ABSTENTION] = abstention(stood_on, seed)
-    return told
+    if ABSTENTION in wanted and sum(bool(sample.asked) for sample in samples) > 1:
+        result[ABSTENTION] = abstention(samples, seed)
+    return result
 
 
-def _grounds(options: argparse.Namespace, folder: Path, how: dict[str, Any]) -> list[grounds.Ground]:
+def _samples(options: argparse.Namespace, folder: Path, how: dict[str, Any]) -> list[sample_stores.SampleStore]:
     by_name = {path.resolve().name: path for path in options.collections}
-    stores = [grounds.of_store(path, folder, by_name.pop(path.stem, None), **how) for path in options.stores]
-    indexed = [grounds.of_collection(path, folder, **how) for path in by_name.values()]
-    return [*stores, *indexed] or [grounds.made_up(folder, **how)]
+    stores = [sample_stores.of_store(path, folder, by_name.pop(path.stem, None), **how) for path in options.stores]
+    indexed = [sample_stores.of_collection(path, folder, **how) for path in by_name.values()]
+    return [*stores, *indexed] or [sample_stores.made_up(folder, **how)]
 
 
 def _line(found: dict[str, Any]) -> str:

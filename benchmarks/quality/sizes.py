@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 from cases import Case, Claim, Means, Setting, Suite, at_least, hybrids
-from grounds import Ground
-from made_text import FACTS
+from sample_stores import SampleStore
+from synthetic_text import FACTS
 from vectors import near, texts, unit, word
 
 import hybridstore as hs
@@ -18,11 +18,11 @@ LARGE = 20_000
 ASKED = 60
 
 
-def two_documents(ground: Ground, chance: random.Random) -> Iterator[Setting]:
+def two_documents(sample: SampleStore, chance: random.Random) -> Iterator[Setting]:
     facts = chance.sample(FACTS, 2 * PAIRS)
     for n in range(PAIRS):
         pair = facts[2 * n : 2 * n + 2]
-        with ground.empty() as store:
+        with sample.empty() as store:
             store.add([hs.Document(id=f"{which}", text=fact) for which, (fact, _) in zip("ab", pair, strict=True)])
             cases = [
                 Case(kind=kind, query=query, expected=(which,), within=1)
@@ -32,7 +32,7 @@ def two_documents(ground: Ground, chance: random.Random) -> Iterator[Setting]:
             yield Setting(store, tuple(cases))
 
 
-def large(ground: Ground, chance: random.Random) -> Iterator[Setting]:
+def large(sample: SampleStore, chance: random.Random) -> Iterator[Setting]:
     generator = np.random.default_rng(chance.randrange(2**32))
     listed = texts(LARGE, 40, chance)
     vectors = np.array([unit(generator) for _ in listed])
@@ -57,7 +57,7 @@ def large(ground: Ground, chance: random.Random) -> Iterator[Setting]:
                     options={"vector": vector},
                 )
             )
-    with ground.empty(language="none") as store:  # made-up words have no stems
+    with sample.empty(language="none") as store:  # made-up words have no stems
         documents = [hs.Document(id=f"d{n}", text=text) for n, text in enumerate(listed)]
         store.add(documents, vectors=vectors)
         yield Setting(store, tuple(cases))

@@ -1,4 +1,4 @@
-"""Made-up words and given vectors, where a suite must know exactly what is near to what."""
+"""Synthetic words and vectors, for suites that must know exactly what is near to what."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _ENDS = ("b", "d", "f", "g", "k", "l", "lt", "m", "n", "nd", "p", "r", "rk", "s"
 
 
 def word(number: int) -> str:
-    """Give the word of a number, another one for each below 388,416."""
+    """Return the word of a number; words are distinct for numbers below 388,416."""
     parts = []
     for letters in (_STARTS, _MIDDLES, _ENDS, _MIDDLES, _ENDS):
         number, at = divmod(number, len(letters))
@@ -48,7 +48,7 @@ def word(number: int) -> str:
 
 
 def texts(count: int, length: int, chance: random.Random) -> list[str]:
-    """Give texts whose words are drawn by Zipf's law out of some ten thousand."""
+    """Return texts whose words are drawn by Zipf's law from about ten thousand."""
     return [" ".join(word(int(10_000 ** chance.random())) for _ in range(length)) for _ in range(count)]
 
 
@@ -58,7 +58,7 @@ def unit(generator: np.random.Generator) -> Vector:
 
 
 def near(vector: Vector, cosine: float, generator: np.random.Generator) -> Vector:
-    """Give a unit vector with this cosine to another one."""
+    """Return a unit vector with this cosine to another one."""
     other = unit(generator)
     other -= (other @ vector) * vector
     other /= np.linalg.norm(other)

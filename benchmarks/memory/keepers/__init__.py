@@ -1,4 +1,4 @@
-"""The systems that keep and recall one note at a time, one file each; `named` imports only the one asked for."""
+"""The systems that store and recall one note at a time, one file each; `by_name` imports only the one requested."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ NAMES = {
 }
 
 
-def named(name: str) -> type[Keeper]:
-    """Give a system's class. Its module imports none of the system's packages until it is opened."""
+def by_name(name: str) -> type[Keeper]:
+    """Return a system's class. Its module imports the system's packages only when it is opened."""
     module, kind = NAMES[name]
     found: type[Keeper] = getattr(import_module(f"{__name__}.{module}"), kind)
     return found
 
 
 def missing(name: str) -> str | None:
-    """Say what a system needs that is not installed here; None if it is all there."""
-    gone = [module for module in named(name).needs if find_spec(module) is None]
+    """Return which required package of a system is not installed; None if all are."""
+    gone = [module for module in by_name(name).needs if find_spec(module) is None]
     return f"{' and '.join(gone)} is not installed" if gone else None

@@ -1,4 +1,4 @@
-"""The one signature behind which every system stands."""
+"""The interface of all systems."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Keeper(ABC):
 
     @abstractmethod
     def remember(self, note: str) -> None:
-        """Keep a note: when this returns it is committed, and found."""
+        """Store a note: on return it is committed and searchable."""
 
     @abstractmethod
     def recall(self, query: str) -> list[str]:
-        """Give the texts of the notes that answer best, best first, ready to be shown."""
+        """Return the texts of the best notes, best first, ready to be shown."""
 
     @abstractmethod
     def close(self) -> None: ...

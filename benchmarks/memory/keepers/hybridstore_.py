@@ -1,4 +1,4 @@
-"""hybridstore's Memory as it is by default: a recall is also weighed, packed under its budget, and rendered."""
+"""hybridstore's Memory with its defaults: a recall is also weighted, packed under its budget, and rendered."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """An afternoon's script: notes in one table, FTS5 and vec0 beside it, fused by reciprocal rank; a commit a note.
 
-As in benchmarks/rivals/naive.py: FTS5 with `porter unicode61`, the query's distinct words joined by OR, the best 100 by
+As in baselines/naive.py: FTS5 with `porter unicode61`, the query's distinct words joined by OR, the best 100 by
 bm25; vec0 with float32, the nearest 100; RRF with k = 60; WAL and `synchronous = NORMAL`, as the others have them.
 """
 

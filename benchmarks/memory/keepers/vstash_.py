@@ -1,4 +1,4 @@
-"""vstash's Memory, as its documentation says: `remember` for a text, `search` for recalling; all else by default.
+"""vstash's Memory, as documented: `remember` for a text, `search` for recalling; otherwise with its defaults.
 
 The embedder goes in by `register_encoder_resolver`, its documented hook, under a name that its configuration file gives
 to the model. A Memory has a collection, "default", and a search in it makes SQLite ask FTS5 anew for every note, which

@@ -1,4 +1,4 @@
-"""The systems, one file each; `named` imports only the one that is asked for.
+"""The systems, one file each; `by_name` imports only the one requested.
 
 Another is added here, or named on the command line as `module:Class`, where it stands behind `base.System`.
 """
@@ -22,8 +22,8 @@ NAMES = {
 }
 
 
-def named(name: str) -> type[System]:
-    """Give a system's class; an unknown one is an InputError that lists those there are."""
+def by_name(name: str) -> type[System]:
+    """Return a system's class; raises InputError with the known names for an unknown one."""
     module, colon, kind = name.partition(":")
     if not colon:
         if name not in NAMES:

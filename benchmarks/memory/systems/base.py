@@ -1,4 +1,4 @@
-"""The one signature behind which every system stands."""
+"""The interface of all systems."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class System(ABC):
     def ask(self, question: Question, k: int) -> Recalled: ...
 
     def model(self) -> str | None:
-        """Say which embedder made the vectors; None where there are none."""
+        """Return which embedder made the vectors; None if there are none."""
         return None
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Plain BM25 over turns, by bm25s: an index in memory for each conversation, as LongMemEval's authors build theirs.
+"""Plain BM25 over turns, by bm25s: an index in memory for each conversation, as LongMemEval's authors do.
 
 bm25s with its defaults (Lucene's formula, k1 = 1.5, b = 0.75), English stop words and a stemmer, as it advises. A turn
 that holds no word of the question is not recalled.

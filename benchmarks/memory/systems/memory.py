@@ -1,4 +1,4 @@
-"""hybridstore's `Memory` as it ships: it remembers messages by session, and recalls what fits into so many tokens.
+"""hybridstore's `Memory` with its defaults: remembers messages by session, and recalls within a token budget.
 
 All conversations stand in one file, each in a namespace of its own. A turn counts where its first passage is recalled.
 """

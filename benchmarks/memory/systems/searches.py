@@ -46,7 +46,7 @@ class _Search(System):
         )
 
     def confidence(self, results: Results) -> float | None:
-        """Give the best hit's score, the least there is where nothing was found."""
+        """Return the best hit's score, or the lowest possible without hits."""
         return results[0].score if len(results) else -1.0
 
     def model(self) -> str | None:
