@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from hybridstore.errors import InputError
 from hybridstore.ingest import line_files
@@ -97,20 +97,7 @@ def _graph_note(text: str, metadata: Mapping[str, Any], where: str) -> Entry:
 # Chroma, whose package is not needed
 
 
-class ChromaCollection(Protocol):
-    """The part of a collection that is used."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        ...
-
-    def get(self, *, include: Any, limit: int, offset: int) -> Any:
-        """Return the `ids` and the included fields of some of its records."""
-        ...
-
-
-def from_chroma(memory: Memory, collection: ChromaCollection) -> ImportReport:
+def from_chroma(memory: Memory, collection: Any) -> ImportReport:
     """Import a Chroma collection: a note for each document, with its id, its metadata and the collection's name.
 
     The name is in the metadata as `collection`, unless they have such a field; a note of the same id from another
@@ -125,7 +112,7 @@ def from_chroma(memory: Memory, collection: ChromaCollection) -> ImportReport:
     return import_notes(memory, _chroma_records(collection))
 
 
-def _chroma_records(collection: ChromaCollection) -> Iterator[Entry]:
+def _chroma_records(collection: Any) -> Iterator[Entry]:
     offset = 0
     while True:
         page = collection.get(include=["documents", "metadatas"], limit=_CHROMA_PAGE, offset=offset)
@@ -246,4 +233,4 @@ def _printable(path: Path) -> str:
     return str(path).encode(errors="replace").decode()  # names on disk need not be valid UTF-8
 
 
-__all__ = ["ChromaCollection", "from_chroma", "from_markdown", "from_mcp_memory", "front_matter"]
+__all__ = ["from_chroma", "from_markdown", "from_mcp_memory", "front_matter"]

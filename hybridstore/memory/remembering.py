@@ -125,17 +125,8 @@ def plan_note(
     named += [match.note.id for match in near if on_similar == "supersede"]
     if previous and note.superseded_by is None:
         named.append(id_)  # what had replaced it is no longer valid
-    older = {head.note.id: head for name in named if (head := _latest(space, name, id_)).note.id != id_}
-    linked = {match.note.id: match for match in near if on_similar == "link" and match.note.id not in {id_, *older}}
-    note = replace(
-        note,
-        supersedes=tuple(dict.fromkeys((*note.supersedes, *versions, *previous, *older))),
-        links=tuple(dict.fromkeys((*note.links, *linked))),
-    )
-    for match in older.values():
-        change.replace(match, ended(match.note, note, now))
-    for match in linked.values():
-        change.replace(match, replace(match.note, links=tuple(dict.fromkeys((*match.note.links, id_)))))
+    note = replace(note, supersedes=tuple(dict.fromkeys((*note.supersedes, *versions, *previous))))
+    note, older = _related(space, change, note, named, near if on_similar == "link" else [])
     same = stored is not None and stored.is_now(note)
     if stored is None:
         change.add(note)
@@ -144,6 +135,24 @@ def plan_note(
     replaced = (*previous, *older)
     status = "superseded" if replaced else "added" if not again else "unchanged" if same else "updated"
     return Remembered(id=id_, status=status, ids=(id_,), added=int(not again), supersedes=replaced)
+
+
+def _related(
+    space: NoteSpace, change: NoteChange, note: Note, superseded: Sequence[str], similar: Sequence[StoredNote]
+) -> tuple[Note, tuple[str, ...]]:
+    """Let a note supersede others and link it with similar ones; return it and the ids of those it supersedes."""
+    older = {head.note.id: head for id_ in superseded if (head := _latest(space, id_, note.id)).note.id != note.id}
+    linked = {match.note.id: match for match in similar if match.note.id not in {note.id, *older}}
+    note = replace(
+        note,
+        supersedes=tuple(dict.fromkeys((*note.supersedes, *older))),
+        links=tuple(dict.fromkeys((*note.links, *linked))),
+    )
+    for match in older.values():
+        change.replace(match, ended(match.note, note, space.now()))
+    for match in linked.values():
+        change.replace(match, replace(match.note, links=tuple(dict.fromkeys((*match.note.links, note.id)))))
+    return note, tuple(older)
 
 
 def _is_stored_as(new: NoteInput, note: Note, now: datetime) -> bool:

@@ -102,7 +102,7 @@ SEEDS = [
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(COMMANDS, max_size=12))
-def test_every_answer_is_that_of_the_sdks_own_tool_over_a_folder(commands):
+def test_every_answer_equals_that_of_the_sdks_own_tool_over_a_folder(commands):
     with tempfile.TemporaryDirectory() as folder, hs.open(":memory:", embedder="none") as store:
         theirs = _beta_builtin_memory_tool.BetaLocalFilesystemMemoryTool(folder)
         ours = HybridStoreMemoryTool(store)
@@ -120,7 +120,7 @@ def test_every_answer_is_that_of_the_sdks_own_tool_over_a_folder(commands):
         }
 
 
-def test_both_tools_are_what_the_sdk_takes_for_its_memory_tool(store):
+def test_both_tools_are_the_sdks_memory_tool(store):
     for kind, base in (
         (HybridStoreMemoryTool, BetaAbstractMemoryTool),
         (AsyncHybridStoreMemoryTool, BetaAsyncAbstractMemoryTool),
@@ -145,7 +145,7 @@ def test_both_tools_are_what_the_sdk_takes_for_its_memory_tool(store):
         ({"command": "rename", "old_path": "/memories/f"}, "`new_path`"),
     ],
 )
-def test_what_a_model_left_out_or_got_wrong_is_told_to_it(store, tool, command, says):
+def test_missing_and_invalid_arguments_are_reported_to_the_model(store, tool, command, says):
     tool.files.create("/memories/f", "kept")
     kind, told = answer(tool, command)
     assert kind == "refused"
@@ -168,7 +168,7 @@ def test_users_share_a_store_and_clear_their_own(store):
     assert [document.id for document in store.documents()] == ["ada/memories/f"]
 
 
-async def test_the_asynchronous_tool_says_the_same(store, tool):
+async def test_the_asynchronous_tool_answers_the_same(store, tool):
     with hs.open(":memory:", embedder="none") as other:
         twin = AsyncHybridStoreMemoryTool(other, namespace="twin")
         for command in [
@@ -270,7 +270,7 @@ def test_a_conversation_with_the_tool_runner_fills_the_store(api, store, tool):
     assert [hit.document_id for hit in store.search("tea")] == ["/memories/tea.md"]
 
 
-async def test_a_conversation_with_the_asynchronous_tool_runner_does_too(api, store):
+async def test_a_conversation_with_the_asynchronous_tool_runner_fills_the_store(api, store):
     async with anthropic.AsyncAnthropic(api_key="none", base_url=f"http://127.0.0.1:{api.server_port}") as client:
         runner = client.beta.messages.tool_runner(**ASKED, tools=[AsyncHybridStoreMemoryTool(store)])
         last = await runner.until_done()
@@ -279,7 +279,7 @@ async def test_a_conversation_with_the_asynchronous_tool_runner_does_too(api, st
     assert store.get("/memories/tea.md").text == "Ada likes tea."
 
 
-def test_without_the_package_the_error_says_how_to_install_it(monkeypatch):
+def test_without_the_package_the_error_has_the_install_command(monkeypatch):
     for name in [name for name in sys.modules if name == "anthropic" or name.startswith("anthropic.")]:
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, "anthropic", None)

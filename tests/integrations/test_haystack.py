@@ -62,7 +62,7 @@ def brought(tmp_path):
         yield store
 
 
-def test_without_the_package_the_error_says_how_to_install_it():
+def test_without_the_package_the_error_has_the_install_command():
     code = "import sys; sys.modules['haystack'] = None; import hybridstore.integrations.haystack"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "MissingExtra" in ran.stderr
@@ -103,7 +103,7 @@ def test_documents_of_every_kind_come_back_equal(path, embedder):
         assert lacking.count == (3 if isinstance(embedder, HashingEmbedder) else 9)  # what has nothing to embed, or all
 
 
-def test_an_embedding_that_a_model_made_is_kept_in_four_bytes_a_number(brought):
+def test_a_models_embedding_is_stored_in_four_bytes_a_number(brought):
     single = np.random.default_rng(1).normal(size=4).astype(np.float32)
     brought.write_documents(
         [Document(id="short", embedding=single.tolist()), Document(id="long", embedding=[1 / 3] * 4)]
@@ -148,7 +148,7 @@ def test_a_write_that_fails_writes_nothing(documents):
         assert ids(documents.filter_documents()) == ["beer"]
 
 
-def test_policies_decide_about_ids_that_are_there(documents):
+def test_policies_decide_about_known_ids(documents):
     documents.write_documents([made("beer"), made("wine")])
     newer = [Document(id="beer", content="Stout."), made("sloop"), made("sloop")]
     assert documents.write_documents(newer, DuplicatePolicy.SKIP) == 1
@@ -159,7 +159,7 @@ def test_policies_decide_about_ids_that_are_there(documents):
     assert documents.write_documents([]) == 0
 
 
-def test_what_has_nothing_to_embed_gets_no_vector(documents):
+def test_documents_without_content_get_no_vector(documents):
     documents.write_documents(
         [made("beer"), Document(id="blank"), Document(id="picture", blob=ByteStream(b"x")), made("wine")]
     )
@@ -181,7 +181,7 @@ def test_what_has_nothing_to_embed_gets_no_vector(documents):
         {"field": "meta.kind", "operator": "not in", "value": []},
     ],
 )
-def test_a_change_that_names_nothing_changes_nothing(brought, nothing):
+def test_a_change_whose_filter_restricts_nothing_is_rejected(brought, nothing):
     before = brought.filter_documents()
     with pytest.raises(FilterError, match="delete_all_documents"):
         brought.delete_by_filter(nothing)
@@ -191,7 +191,7 @@ def test_a_change_that_names_nothing_changes_nothing(brought, nothing):
     assert brought.filter_documents() == before
 
 
-def test_an_update_embeds_nothing_and_keeps_every_vector(documents):
+def test_an_update_embeds_nothing_and_preserves_every_vector(documents):
     documents.write_documents(
         [made("beer", meta={"n": 1}), made("wine", embedding=[1.0] * 64, meta={"n": 1}), made("sloop")]
     )
@@ -218,7 +218,7 @@ def test_an_update_embeds_nothing_and_keeps_every_vector(documents):
     assert documents.embedded == []
 
 
-def test_what_passes_a_filter_is_deleted_in_one_step(brought, monkeypatch):
+def test_documents_that_pass_a_filter_are_deleted_in_one_step(brought, monkeypatch):
     before = brought.count_documents()
     monkeypatch.delattr(type(brought.store._backend), "scan")  # read before, it could be something else by then
     first = brought.store.ids(None)[0]
@@ -227,7 +227,7 @@ def test_what_passes_a_filter_is_deleted_in_one_step(brought, monkeypatch):
 
 
 @pytest.mark.parametrize("change", ["written", "removed", "no longer meant"])
-def test_an_update_undoes_nothing_that_another_does_meanwhile(path, monkeypatch, change):
+def test_an_update_undoes_no_concurrent_change(path, monkeypatch, change):
     own = HashingEmbedder()
     with HybridStoreDocumentStore(path, embedder=own) as documents, hs.open(path, embedder=own) as other:
         documents.write_documents([Document(id=each, content=each, meta={"n": 1}) for each in ("a", "b")])
@@ -343,14 +343,14 @@ def test_a_comparison_keeps_what_haystack_itself_keeps(filed, name, sign, value)
         ({"field": "n", "operator": "==", "value": 2**70}, r"2\*\*63"),
     ],
 )
-def test_a_filter_that_is_not_understood_is_told(filed, condition, says):
+def test_an_invalid_filter_is_rejected(filed, condition, says):
     for ask in (filed.filter_documents, filed.delete_by_filter, lambda told: filed.search("x", filters=told)):
         with pytest.raises(FilterError, match=says):
             ask(condition)
     assert filed.count_documents() == len(METAS)
 
 
-def test_a_filter_that_holds_itself_is_refused(filed):
+def test_a_filter_that_contains_itself_is_rejected(filed):
     endless = {"operator": "NOT", "conditions": []}
     endless["conditions"].append(endless)
     with pytest.raises(FilterError, match="nested too deep"):
@@ -360,7 +360,7 @@ def test_a_filter_that_holds_itself_is_refused(filed):
 # what stands in meta
 
 
-def test_what_stands_in_meta_is_told_as_haystack_tells_it(filed):
+def test_meta_is_summarised_as_haystack_does(filed):
     theirs = InMemoryDocumentStore()
     theirs.write_documents([Document(id=str(n), meta=meta) for n, meta in enumerate(METAS)])
     for name in ("s", "d", "n", "nowhere"):
@@ -375,7 +375,7 @@ def test_what_stands_in_meta_is_told_as_haystack_tells_it(filed):
     assert filed.get_metadata_field_min_max("deep.n") == {"min": 1, "max": 2}
 
 
-def test_values_of_two_kinds_have_no_least(documents):
+def test_values_of_two_kinds_have_no_minimum(documents):
     documents.write_documents([Document(id="1", meta={"a": 1, "b": True}), Document(id="2", meta={"a": "1", "b": "x"})])
     assert documents.get_metadata_field_min_max("a") == {"min": None, "max": None}
     assert documents.get_metadata_fields_info() == {"a": {"type": "keyword"}, "b": {"type": "keyword"}}
@@ -384,7 +384,7 @@ def test_values_of_two_kinds_have_no_least(documents):
 # searching
 
 
-def test_the_stores_embedder_answers_a_question(documents):
+def test_the_stores_embedder_embeds_the_query(documents):
     documents.write_documents(
         [made(name, meta={"kind": "drink" if name in ("beer", "wine") else "ship"}) for name in TEXTS]
     )
@@ -400,7 +400,7 @@ def test_the_stores_embedder_answers_a_question(documents):
     }
 
 
-def test_a_long_document_is_found_by_its_part_and_given_whole(documents):
+def test_a_long_document_is_found_by_its_part_and_returned_whole(documents):
     text = "Sentence after sentence of no note. " * 10 + "The osprey dives. " + "Nothing more of note here. " * 10
     documents.write_documents([Document(id="long", content=text, meta={"a": 1}), made("beer")])
     assert documents.store.stats().chunks > 5
@@ -414,7 +414,7 @@ def test_a_long_document_is_found_by_its_part_and_given_whole(documents):
     assert len(set(ids(several))) == 4
 
 
-def test_documents_are_kept_whole_where_that_is_wanted(path, remembering):
+def test_documents_can_be_stored_as_one_chunk(path, remembering):
     with HybridStoreDocumentStore(path, embedder=remembering(), chunk=False) as store:
         store.write_documents([Document(id="long", content="The osprey dives. " * 40)])
         assert store.store.stats().chunks == 1
@@ -423,7 +423,7 @@ def test_documents_are_kept_whole_where_that_is_wanted(path, remembering):
         assert store.store.stats().revision == 2  # the last write changed nothing
 
 
-def test_brought_vectors_are_searched_with_a_brought_question(brought):
+def test_external_vectors_are_searched_with_an_external_query_vector(brought):
     retriever = HybridStoreHaystackRetriever(brought, mode="vector", top_k=1, return_embedding=True)
     (found,) = retriever.run("anything", query_embedding=[0.1, 0.0, 2.0, 0.0])["documents"]
     assert found == made("sloop", embedding=AXES["sloop"], score=found.score)
@@ -440,7 +440,7 @@ def test_brought_vectors_are_searched_with_a_brought_question(brought):
     assert ids(words.run("two masts of a ketch")["documents"]) == ["ketch"]
 
 
-def test_documents_without_vectors_among_others_with_are_found_by_their_words(brought):
+def test_documents_without_vectors_are_found_by_keyword(brought):
     brought.write_documents(
         [Document(id="loom", content="A loom weaves.")]
     )  # also into a file that has vectors already
@@ -449,7 +449,7 @@ def test_documents_without_vectors_among_others_with_are_found_by_their_words(br
     assert "loom" in ids(brought.search("a loom", query_embedding=[1.0] * 4))
 
 
-def test_a_file_keeps_to_the_vectors_it_has(path, brought, remembering):
+def test_a_file_has_vectors_of_one_kind(path, brought, remembering):
     with HybridStoreDocumentStore(path, embedder=remembering(dim=4)) as store:
         store.write_documents([made("beer")])
         store.write_documents([made("wine", embedding=AXES["wine"])])  # the embedder's own, by the caller's word
@@ -471,7 +471,7 @@ def test_a_retrievers_filters_are_replaced_or_joined(brought):
     assert set(ids(joins.run(**asked)["documents"])) == {"wine"}
 
 
-def test_a_retriever_says_what_it_cannot_do(brought):
+def test_a_retriever_rejects_invalid_arguments(brought):
     with pytest.raises(InputError, match="not InMemoryDocumentStore"):
         HybridStoreHaystackRetriever(InMemoryDocumentStore())
     with pytest.raises(InputError, match="at least 1"):
@@ -534,7 +534,7 @@ async def test_a_pipeline_runs_asynchronously(path):
         assert HybridStoreDocumentStore.search_async.__name__ == "search_async"
 
 
-def test_an_embedder_that_has_no_name_cannot_be_written_down(path, tmp_path):
+def test_an_embedder_without_a_name_cannot_be_serialized(path, tmp_path):
     with pytest.raises(SerializationError, match="HashingEmbedder"):
         HybridStoreHaystackRetriever(HybridStoreDocumentStore(path, embedder=HashingEmbedder(8))).to_dict()
     told = HybridStoreDocumentStore(path, embedder=tmp_path).to_dict()
@@ -542,12 +542,12 @@ def test_an_embedder_that_has_no_name_cannot_be_written_down(path, tmp_path):
     assert HybridStoreDocumentStore.from_dict(told).to_dict() == told
 
 
-def test_nothing_is_opened_before_it_is_needed(path, tmp_path):
+def test_the_file_is_opened_when_first_used(path, tmp_path):
     HybridStoreHaystackRetriever(HybridStoreDocumentStore(path))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_with_the_default_model_a_question_finds_what_means_the_same(path):
+def test_the_default_model_finds_documents_by_meaning(path):
     with HybridStoreDocumentStore(path) as documents:
         documents.write_documents([made(name) for name in TEXTS])
         assert documents.store.stats().embedding.dim == 384

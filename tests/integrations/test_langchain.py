@@ -60,7 +60,7 @@ def ids(documents):
     return [document.id for document in documents]
 
 
-def test_without_the_package_the_error_says_how_to_install_it(monkeypatch):
+def test_without_the_package_the_error_has_the_install_command(monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] == "langchain_core"]:
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.delitem(sys.modules, "hybridstore.integrations.langchain", raising=False)
@@ -84,7 +84,7 @@ def test_the_mode_can_be_chosen_for_all_searches_or_for_one(vectors, store, mode
     assert ids(HybridStoreVectorStore(store, mode=mode).similarity_search("hops yeast")) == wanted
 
 
-def test_a_filter_is_a_mapping_or_a_built_one(vectors):
+def test_a_filter_is_a_mapping_or_a_filter_object(vectors):
     assert set(ids(vectors.similarity_search("yeast", filter={"kind": "drink"}))) == {"beer", "wine"}
     assert ids(vectors.similarity_search("yeast", filter=hs.field("n") > 3)) == ["sloop"]
     assert ids(vectors.similarity_search_with_score("x", filter={"kind": "none"})) == []
@@ -104,13 +104,13 @@ def test_embeddings_make_all_vectors_and_no_model_runs(placed):
     )
 
 
-def test_words_count_beside_the_embeddings_vectors(placed):
+def test_keywords_count_as_well_as_external_vectors(placed):
     assert ids(placed.similarity_search("alpha rays", k=1, mode="vector")) == ["a"]
     assert set(ids(placed.similarity_search("alpha rays", mode="keyword"))) == {"a", "c"}
     assert placed.embeddings.queries == ["alpha rays"]  # keywords need no vector
 
 
-def test_a_vector_is_searched_for_without_words(vectors, placed, embedder):
+def test_a_vector_is_searched_without_words(vectors, placed, embedder):
     assert ids(placed.similarity_search_by_vector([0.0, 2.0], k=1)) == ["c"]
     assert placed.embeddings.queries == []
     asked = embedder.embed_query(TEXTS[2]).tolist()
@@ -118,7 +118,7 @@ def test_a_vector_is_searched_for_without_words(vectors, placed, embedder):
     assert ids(asyncio.run(vectors.asimilarity_search_by_vector(asked, k=1))) == ["wine"]
 
 
-def test_relevance_is_what_the_store_measured_and_lies_between_0_and_1(vectors, store):
+def test_relevance_is_calibrated_and_between_0_and_1(vectors, store):
     store.add([f"filler number {n} about nothing" for n in range(40)])  # enough to be measured
     hits = store.search("hops and yeast", limit=3)
     assert all(hit.relevance is not None for hit in hits)
@@ -132,7 +132,7 @@ def test_relevance_is_what_the_store_measured_and_lies_between_0_and_1(vectors, 
     assert ids(retriever.invoke("hops and yeast")) == [hit.document_id for hit in hits if hit.relevance >= threshold]
 
 
-def test_relevance_of_given_vectors_is_the_score(placed):
+def test_relevance_of_external_vectors_is_the_score(placed):
     placed.add_texts(["alpha one"], ids=["d"])
     found = placed.similarity_search_with_relevance_scores("alpha one", k=4)
     assert [score for _, score in found] == [score for _, score in placed.similarity_search_with_score("alpha one")]
@@ -143,7 +143,7 @@ def test_relevance_of_given_vectors_is_the_score(placed):
         placed.similarity_search_with_relevance_scores("alpha", mode="keyword")
 
 
-def test_marginal_relevance_prefers_what_is_unlike(placed):
+def test_marginal_relevance_prefers_different_documents(placed):
     assert ids(placed.max_marginal_relevance_search("alpha", k=2, lambda_mult=1.0)) == ["a", "b"]
     assert ids(placed.max_marginal_relevance_search("alpha", k=2, lambda_mult=0.0)) == ["a", "c"]
     assert ids(placed.max_marginal_relevance_search("alpha", k=2, fetch_k=2, lambda_mult=0.0)) == ["a", "b"]
@@ -166,7 +166,7 @@ def test_a_known_id_is_replaced_and_a_missing_one_is_made(vectors):
     assert [each.metadata for each in vectors.get_by_ids(again)] == [{"n": 1}, {"n": 2}]
 
 
-def test_metadata_come_back_as_they_were(vectors):
+def test_metadata_are_returned_unchanged(vectors):
     metadata = {"nested": {"list": [1, 2.5, None, True, "é🙂"]}, "hybridstore": "mine"}
     vectors.add_texts(["odd metadata"], [metadata], ids=["odd"])
     assert vectors.get_by_ids(["odd"])[0].metadata == metadata
@@ -175,7 +175,7 @@ def test_metadata_come_back_as_they_were(vectors):
         vectors.add_texts(["x"], [{"when": object()}])
 
 
-def test_documents_are_given_in_the_order_asked_for_and_unknown_ones_left_out(vectors):
+def test_documents_are_returned_in_the_requested_order_without_unknown_ones(vectors):
     assert ids(vectors.get_by_ids(["wine", "nobody", "bread", "wine"])) == ["wine", "bread"]
 
 
@@ -209,13 +209,13 @@ def test_texts_are_embedded_and_committed_batch_by_batch():
         ({"namespace": "x"}, "not namespace"),
     ],
 )
-def test_what_cannot_be_added_is_refused_and_nothing_is(store, arguments, told):
+def test_invalid_texts_are_rejected_and_none_is_added(store, arguments, told):
     with pytest.raises(InputError, match=told):
         HybridStoreVectorStore(store).add_texts(["one", "two"], **arguments)
     assert store.count() == 0
 
 
-def test_a_search_says_what_it_cannot_take(vectors, store):
+def test_a_search_rejects_invalid_arguments(vectors, store):
     with pytest.raises(InputError, match="does not take score_threshhold; it takes around, depth"):
         vectors.similarity_search("yeast", score_threshhold=0.5)
     with pytest.raises(InputError, match="k must be a whole number of at least 1"):
@@ -225,12 +225,12 @@ def test_a_search_says_what_it_cannot_take(vectors, store):
 
 
 @pytest.mark.parametrize("where", [None, {"kind": "food"}])
-def test_a_filter_is_not_dropped_for_another_one(vectors, where):
+def test_two_filters_are_rejected(vectors, where):
     with pytest.raises(InputError, match="filter and where are the same"):
         vectors.similarity_search("yeast", filter={"kind": "ship"}, where=where)
 
 
-def test_one_file_keeps_to_one_kind_of_vectors(tmp_path, embedder, vectors):
+def test_a_file_has_vectors_of_one_kind(tmp_path, embedder, vectors):
     with pytest.raises(InputError, match="made by remembering@32"):
         HybridStoreVectorStore(vectors.store, Placed())
     with (
@@ -259,7 +259,7 @@ def test_from_texts_fills_a_file_that_can_be_opened_again(tmp_path):
         assert ids(made.similarity_search("gamma", k=1)) == ["c"]
 
 
-def test_a_store_that_was_handed_over_stays_open(store):
+def test_a_callers_store_stays_open(store):
     with HybridStoreVectorStore(store) as made:
         made.add_texts(["one"])
     assert store.count() == 1
@@ -276,7 +276,7 @@ def test_langchains_indexing_adds_skips_and_cleans_up(vectors):
     assert vectors.store.count() == 4 + 2
 
 
-def test_a_retrievers_documents_say_how_they_were_found(vectors, store):
+def test_a_retrievers_documents_have_their_scores_and_ranks(vectors, store):
     retriever = HybridStoreRetriever(store=store, k=3)
     hits = store.search("hops and yeast", limit=3)
     found = retriever.invoke("hops and yeast")
@@ -307,7 +307,7 @@ def test_a_retrievers_documents_say_how_they_were_found(vectors, store):
     ],
     ids=str,
 )
-def test_a_retriever_searches_as_it_was_told(vectors, store, options):
+def test_a_retriever_searches_with_its_options(vectors, store, options):
     store.add([f"filler number {n} about nothing" for n in range(40)])
     wanted = [hit.document_id for hit in store.search("yeast OR mast", limit=4, **options)]
     assert ids(HybridStoreRetriever(store=store, **options).invoke("yeast OR mast")) == wanted
@@ -315,7 +315,7 @@ def test_a_retriever_searches_as_it_was_told(vectors, store, options):
     assert ids(asyncio.run(HybridStoreRetriever(store=store).ainvoke("yeast OR mast", **options))) == wanted
 
 
-def test_a_retriever_takes_its_questions_vectors_from_the_embeddings(placed):
+def test_a_retriever_embeds_queries_with_the_embeddings(placed):
     retriever = HybridStoreRetriever(store=placed.store, embedding=placed.embeddings, k=1)
     assert ids(retriever.invoke("gamma")) == ["c"]
     assert placed.embeddings.queries == ["gamma"]
@@ -323,7 +323,7 @@ def test_a_retriever_takes_its_questions_vectors_from_the_embeddings(placed):
         HybridStoreRetriever(store=placed.store)
 
 
-def test_a_retriever_refuses_what_makes_no_sense_before_it_is_asked(store):
+def test_a_retriever_rejects_invalid_options_at_once(store):
     with pytest.raises(ValidationError, match="fusion 'magic' is not known"):
         HybridStoreRetriever(store=store, fusion="magic")
     with pytest.raises(ValidationError, match="k must be a whole number"):
@@ -332,7 +332,7 @@ def test_a_retriever_refuses_what_makes_no_sense_before_it_is_asked(store):
         HybridStoreRetriever(store=store).invoke("x", treshold=1)
 
 
-def test_passages_of_a_long_document_are_found_with_their_places(store):
+def test_passages_of_a_long_document_are_found_with_their_offsets(store):
     long = " ".join(f"Sentence number {n} says nothing of note." for n in range(30)) + " The osprey dives."
     store.add(hs.Document(id="long", text=long, title="Birds"))
     (found,) = HybridStoreRetriever(store=store, k=1).invoke("osprey")

@@ -34,7 +34,7 @@ def keys(found):
     return [item.key for item in found]
 
 
-def test_without_the_package_the_error_says_how_to_install_it(monkeypatch):
+def test_without_the_package_the_error_has_the_install_command(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("langgraph.store")]:
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.delitem(sys.modules, "hybridstore.integrations.langgraph", raising=False)
@@ -43,7 +43,7 @@ def test_without_the_package_the_error_says_how_to_install_it(monkeypatch):
 
 
 @pytest.mark.parametrize("index", [None, False, ["text"]], ids=str)
-def test_a_value_of_any_shape_comes_back_as_it_was(memory, opened, index):
+def test_a_value_of_any_shape_is_returned_unchanged(memory, opened, index):
     memory.put(("a", "b"), "odd", ODD, index=index)
     for each in (memory, opened()):  # after opening the file again too
         item = each.get(("a", "b"), "odd")
@@ -68,7 +68,7 @@ def test_any_text_can_be_a_key(memory, key):
     assert memory.get(("a", "b"), key).value == {"n": 1}
 
 
-def test_a_memory_knows_when_it_was_made_and_when_it_was_changed(memory, clock):
+def test_a_memory_has_times_of_creation_and_change(memory, clock):
     memory.put(("a",), "k", {"n": 1})
     first = memory.get(("a",), "k")
     assert first.created_at == first.updated_at
@@ -131,13 +131,13 @@ def test_namespaces_are_listed_by_prefix_suffix_and_depth(memory):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_is_not_json_is_refused_and_nothing_is_written(memory, value, told):
+def test_values_other_than_json_are_rejected_and_nothing_is_written(memory, value, told):
     with pytest.raises(InputError, match=told):
         memory.batch([PutOp(("a",), "good", {"n": 1}), PutOp(("a",), "bad", value)])
     assert memory.store.count() == 0
 
 
-def test_a_value_too_deep_is_refused_and_one_nearly_so_is_not(memory):
+def test_a_value_too_deep_is_rejected_and_one_nearly_so_is_not(memory):
     def nested(levels):
         value = {}
         for _ in range(levels):
@@ -174,14 +174,14 @@ def test_a_value_too_deep_is_refused_and_one_nearly_so_is_not(memory):
     ],
     ids=str,
 )
-def test_what_cannot_be_asked_is_refused(memory, op, error, told):
+def test_invalid_operations_are_rejected(memory, op, error, told):
     with pytest.raises(error, match=told):
         memory.batch([op])
     with pytest.raises(error, match=told):
         asyncio.run(memory.abatch([op]))
 
 
-def test_other_documents_of_the_file_are_left_alone(memory):
+def test_other_documents_of_the_file_are_not_touched(memory):
     memory.store.add(hs.Document(id="a..k", text="yeast in a book"))
     memory.put(("a",), "k", {"text": "yeast"}, ttl=1)
     assert keys(memory.search((), query="yeast")) == ["k"]

@@ -146,7 +146,7 @@ def agree(ops, ours, theirs):
             assert our == their, op
 
 
-def test_a_difference_would_be_seen():
+def test_the_comparison_can_detect_a_difference():
     def item(key="k", value=1, score=0.5):
         return SearchItem(("a",), key, {"n": value}, None, None, score)
 
@@ -176,7 +176,7 @@ def test_both_stores_give_the_same_answers(tmp_path, seed):
 
 
 @pytest.mark.parametrize("seed", range(100, 104))
-def test_without_vectors_of_the_callers_the_same_memories_are_kept(tmp_path, seed, embedder):
+def test_without_external_vectors_the_same_memories_are_stored(tmp_path, seed, embedder):
     reference, player = PutRight(), Player(seed)
     with hs.open(tmp_path / "memory.db", embedder=embedder) as store:
         memory = HybridStoreMemory(store)

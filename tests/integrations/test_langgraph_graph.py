@@ -20,7 +20,7 @@ def keys(found):
     return [item.key for item in found]
 
 
-def test_the_event_loop_goes_on_while_the_store_works(memory, monkeypatch):
+def test_the_event_loop_is_not_blocked(memory, monkeypatch):
     entered, let_go = threading.Event(), threading.Event()
     search = memory.store.search
 
@@ -103,7 +103,7 @@ def graph_over(memory):
     return builder.compile(store=memory)
 
 
-def test_it_works_inside_of_a_compiled_graph(memory, opened):
+def test_it_works_in_a_compiled_graph(memory, opened):
     graph = graph_over(memory)
     assert graph.invoke({"said": "tea without milk", "recalled": []})["recalled"] == ["tea without milk"]
     assert graph.invoke({"said": "a sloop in summer", "recalled": []})["recalled"] == ["a sloop in summer"]
@@ -112,7 +112,7 @@ def test_it_works_inside_of_a_compiled_graph(memory, opened):
     assert keys(opened().search(("facts",))) == ["tea without milk", "a sloop in summer", "milk in tea"]
 
 
-def test_it_works_inside_of_a_graph_of_coroutines(memory):
+def test_it_works_in_a_graph_of_coroutines(memory):
     async def node(state: State, *, store: BaseStore):
         await store.aput(("facts",), "k", {"fact": state["said"]})
         return {"recalled": keys(await store.asearch(("facts",), query="anything"))}

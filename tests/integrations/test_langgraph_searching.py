@@ -13,7 +13,7 @@ def keys(found):
     return [item.key for item in found]
 
 
-def test_a_search_goes_by_words_and_by_meaning(memory, embedder):
+def test_a_search_is_hybrid(memory, embedder):
     memory.put(("notes",), "bread", {"text": "flour and yeast"})
     memory.put(("notes",), "beer", {"text": "hops and yeast"})
     memory.put(("other",), "yeast", {"text": "yeast yeast yeast"})
@@ -27,7 +27,7 @@ def test_a_search_goes_by_words_and_by_meaning(memory, embedder):
     assert [item.score for item in memory.search(("notes",), query=" ")] == [None, None]  # no query at all
 
 
-def test_only_the_fields_of_the_index_are_searched_each_by_itself(opened, embedder):
+def test_only_the_indexed_fields_are_searched_each_with_its_own_vector(opened, embedder):
     memory = opened(index={"fields": ["title", "parts[*].text"]})
     value = {"title": "bread", "parts": [{"text": "flour"}, {"text": "yeast"}], "secret": "hops"}
     memory.put(("n",), "usual", value)
@@ -41,7 +41,7 @@ def test_only_the_fields_of_the_index_are_searched_each_by_itself(opened, embedd
     assert keys(memory.search(("n",), query="yeast"))[0] == "usual"
 
 
-def test_what_is_not_indexed_follows_without_a_score(memory):
+def test_memories_without_texts_follow_without_a_score(memory):
     for n in range(3):
         memory.put(("n",), f"plain{n}", {"text": "yeast"}, index=False)
     assert [(item.key, item.score) for item in memory.search(("n",), query="yeast", limit=2)] == [
@@ -66,7 +66,7 @@ def test_a_long_value_is_searched_to_its_end(memory, embedder):
     assert keys(memory.search(("n",), query="sentence number", limit=1, offset=1)) == ["short"]
 
 
-def test_the_best_memories_are_found_behind_many_chunks_of_one(memory):
+def test_the_best_memories_are_found_despite_many_chunks_of_one(memory):
     many = {"parts": [f"yeast {n}" for n in range(500)]}
     memory.put(("n",), "many", many, index=["parts[*]"])
     for n in range(5):
@@ -142,7 +142,7 @@ def test_the_callers_embeddings_make_the_vectors(path):
         HybridStoreMemory(path)
 
 
-def test_embeddings_that_do_not_fit_are_refused(opened, path):
+def test_embeddings_that_do_not_fit_are_rejected(opened, path):
     memory = opened()
     memory.put(("a",), "k", {"n": 1})
     with pytest.raises(InputError, match="made by remembering@32"):

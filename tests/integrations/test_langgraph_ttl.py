@@ -5,7 +5,7 @@ def keys(found):
     return [item.key for item in found]
 
 
-def test_what_has_expired_is_not_seen_at_once_and_swept_later(memory, clock):
+def test_expired_memories_are_invisible_at_once_and_swept_later(memory, clock):
     memory.put(("a",), "short", {"text": "yeast"}, ttl=1)
     memory.put(("a", "plain"), "short", {"text": "yeast"}, ttl=1, index=False)
     memory.put(("b",), "long", {"text": "yeast"}, ttl=10.5)
@@ -24,7 +24,7 @@ def test_what_has_expired_is_not_seen_at_once_and_swept_later(memory, clock):
     assert memory.store.check() == []
 
 
-def test_reading_puts_off_the_end_unless_told_not_to(memory, clock):
+def test_reading_restarts_the_ttl_unless_disabled(memory, clock):
     for key in ("got", "found", "asked", "left", "plain"):
         memory.put((key,), key, {"text": f"yeast {key}"}, ttl=10, index=False if key == "plain" else None)
     clock.pass_(8)
@@ -47,7 +47,7 @@ def test_reading_puts_off_the_end_unless_told_not_to(memory, clock):
     assert memory.store.check() == []
 
 
-def test_a_write_begins_the_time_again_and_can_end_it(memory, clock):
+def test_a_write_restarts_or_removes_the_ttl(memory, clock):
     memory.put(("a",), "k", {"n": 1}, ttl=1)
     clock.pass_(0.9)
     memory.put(("a",), "k", {"n": 2}, ttl=1)
@@ -61,7 +61,7 @@ def test_a_write_begins_the_time_again_and_can_end_it(memory, clock):
     assert memory.get(("a",), "over").created_at.timestamp() == clock.seconds  # it is another memory
 
 
-def test_the_ttl_config_says_what_is_usual(opened, clock):
+def test_the_ttl_config_has_the_defaults(opened, clock):
     memory = opened(ttl={"default_ttl": 10, "refresh_on_read": False, "sweep_interval_minutes": 60})
     memory.put(("a",), "usual", {"n": 1})
     memory.put(("a",), "ever", {"n": 1}, ttl=None)
@@ -80,7 +80,7 @@ def test_the_ttl_config_says_what_is_usual(opened, clock):
     assert never.store.count() == 3
 
 
-def test_putting_off_never_brings_back_what_another_has_changed(memory, opened, clock, monkeypatch):
+def test_restarting_a_ttl_never_undoes_a_concurrent_change(memory, opened, clock, monkeypatch):
     other = opened()
     for change, left in (
         (lambda: other.put(("a",), "k", {"n": 2}), {"n": 2}),

@@ -87,7 +87,7 @@ def ids(vectors, **query):
     return vectors.query(VectorStoreQuery(**({"similarity_top_k": 4} | query))).ids
 
 
-def test_without_the_package_the_error_says_how_to_install_it():
+def test_without_the_package_the_error_has_the_install_command():
     code = "import sys; sys.modules['llama_index.core'] = None; import hybridstore.integrations.llamaindex"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "MissingExtra" in ran.stderr
@@ -97,7 +97,7 @@ def test_without_the_package_the_error_says_how_to_install_it():
 # as a vector store
 
 
-def test_nodes_of_every_kind_come_back_as_they_were(bare):
+def test_nodes_of_every_kind_are_returned_unchanged(bare):
     nodes = [
         node(
             "beer", source="drinks", embedding=[1.0, 0.0], metadata={"list": [1, {"deep": None}], "n": 1.5, "ok": True}
@@ -141,7 +141,7 @@ def test_nodes_without_embeddings_are_embedded_by_the_store(store):
     assert found.ids == ["sloop"]
 
 
-def test_a_long_node_that_the_store_cuts_is_found_once_and_whole():
+def test_a_long_node_that_the_store_splits_is_found_once_and_whole():
     text = "The osprey dives. " * 40
     with hs.open(":memory:", embedder=HashingEmbedder(64, max_tokens=16)) as store:
         vectors = HybridStoreLlamaVectorStore(store)
@@ -154,27 +154,27 @@ def test_a_long_node_that_the_store_cuts_is_found_once_and_whole():
         assert [each.node.node_id for each in retrieved] == ["long", "short"]
 
 
-def test_only_some_embeddings_are_refused_and_nothing_is_written(bare):
+def test_embeddings_for_only_some_nodes_are_rejected_and_nothing_is_written(bare):
     with pytest.raises(InputError, match="1 of 2 nodes have no embedding"):
         HybridStoreLlamaVectorStore(bare).add([node("beer", embedding=[1.0]), node("wine")])
     assert bare.count() == 0
 
 
-def test_embeddings_that_do_not_fit_are_refused(filled):
+def test_embeddings_that_do_not_fit_are_rejected(filled):
     with pytest.raises(InputError, match="3"):
         filled.add([node("x", embedding=[1.0, 0.0, 0.0], text="x")])
     with pytest.raises(InputError, match="vectors="):
         filled.add([node("x", text="x")])
 
 
-def test_flat_metadata_is_asked_for_where_it_must_be(bare):
+def test_flat_metadata_can_be_required(bare):
     with pytest.raises(ValueError, match="must be one of"):
         HybridStoreLlamaVectorStore(bare, flat_metadata=True).add([node("beer", embedding=[1.0])])
     HybridStoreLlamaVectorStore(bare, flat_metadata=True).add([node("beer", embedding=[1.0], metadata={"a": 1})])
     assert bare.count() == 1
 
 
-def test_what_is_no_store_is_refused():
+def test_values_other_than_stores_are_rejected():
     for made in (HybridStoreLlamaVectorStore, HybridStoreLlamaRetriever):
         with pytest.raises(InputError, match=r"hybridstore\.open"):
             made("store.db")
@@ -206,7 +206,7 @@ def test_nodes_are_deleted_by_id_and_by_filter(filled):
     assert [each.node_id for each in filled.get_nodes()] == ["sloop"]
 
 
-def test_what_passes_a_filter_is_deleted_in_one_step(filled, monkeypatch):
+def test_documents_that_pass_a_filter_are_deleted_in_one_step(filled, monkeypatch):
     monkeypatch.delattr(type(filled.client._backend), "scan")  # read before, it could be something else by then
     filled.delete_nodes(filters=of("kind", FilterOperator.EQ, "drink"))
     monkeypatch.undo()
@@ -228,7 +228,7 @@ EMPTY = MetadataFilters(filters=[])
     ],
     ids=["none", "empty", "nested", "not", "nin", "or"],
 )
-def test_a_delete_that_names_nothing_deletes_nothing(filled, filters):
+def test_a_delete_without_a_restriction_is_rejected(filled, filters):
     with pytest.raises(InputError, match="clear"):
         filled.delete_nodes(filters=filters)
     filled.delete_nodes([])
@@ -245,7 +245,7 @@ def test_clear_removes_everything(filled):
 # querying
 
 
-def test_modes_ask_the_legs_they_name(filled):
+def test_modes_use_their_legs(filled):
     like_wine = {"query_str": "masts yeast", "query_embedding": AXES["wine"]}
     assert ids(filled, **like_wine, similarity_top_k=1) == ["wine"]
     assert set(ids(filled, **like_wine, mode=VectorStoreQueryMode.TEXT_SEARCH)) == {"beer", "sloop", "ketch"}
@@ -257,14 +257,14 @@ def test_modes_ask_the_legs_they_name(filled):
     assert "wine" not in ids(filled, **like_wine, mode=VectorStoreQueryMode.HYBRID, alpha=0)
 
 
-def test_a_query_needs_no_text_where_it_has_a_vector(filled):
+def test_a_query_with_a_vector_needs_no_text(filled):
     found = filled.query(VectorStoreQuery(query_embedding=[0.0, 3.0, 1.0, 0.0], similarity_top_k=2))
     assert found.ids == ["wine", "sloop"]
     assert found.similarities == pytest.approx([3 / 10**0.5, 1 / 10**0.5], abs=1e-6)
     assert [each.get_content() for each in found.nodes] == [TEXTS["wine"], TEXTS["sloop"]]
 
 
-def test_mmr_passes_over_what_is_like_what_it_has(bare):
+def test_mmr_skips_similar_nodes(bare):
     vectors = HybridStoreLlamaVectorStore(bare)
     angles = {"a": 0.0, "b": 0.05, "c": 1.2}
     vectors.add([node(name, text=name, embedding=[np.cos(at), np.sin(at)]) for name, at in angles.items()])
@@ -274,7 +274,7 @@ def test_mmr_passes_over_what_is_like_what_it_has(bare):
     assert vectors.query(VectorStoreQuery(**query), mmr_threshold=0.1).ids == ["a", "c"]
 
 
-def test_a_query_is_held_to_ids_and_sources(filled):
+def test_a_query_is_restricted_to_ids_and_sources(filled):
     here = {"query_embedding": AXES["beer"]}
     assert ids(filled, **here, node_ids=["wine", "ketch"]) == ["wine", "ketch"]
     assert ids(filled, **here, doc_ids=["drinks"]) == ["beer", "wine"]
@@ -297,12 +297,12 @@ def test_a_query_is_held_to_ids_and_sources(filled):
         ({"query_embedding": [1.0] * 4, "similarity_top_k": 0}, "at least 1"),
     ],
 )
-def test_a_query_that_cannot_be_answered_says_why(filled, query, says):
+def test_an_invalid_query_is_rejected_with_a_reason(filled, query, says):
     with pytest.raises(InputError, match=says):
         filled.query(VectorStoreQuery(**query))
 
 
-async def test_the_asynchronous_twins_do_the_same(bare):
+async def test_the_asynchronous_methods_do_the_same(bare):
     vectors = HybridStoreLlamaVectorStore(bare)
     assert await vectors.async_add([node(name, source=name, embedding=AXES[name]) for name in TEXTS]) == list(TEXTS)
     found = await vectors.aquery(VectorStoreQuery(query_embedding=AXES["ketch"], similarity_top_k=1))
@@ -374,7 +374,7 @@ def test_conditions_nest(filled):
     assert len(filled.get_nodes(filters=EMPTY)) == 4
 
 
-def test_text_match_is_of_texts_and_not_of_lists(filled):
+def test_text_match_applies_to_texts_and_not_to_lists(filled):
     assert filled.get_nodes(filters=of("tags", FilterOperator.TEXT_MATCH, "grape")) == []
 
 
@@ -390,7 +390,7 @@ def test_text_match_is_of_texts_and_not_of_lists(filled):
         (FilterOperator.EQ, ["hops"], r"use \$in"),
     ],
 )
-def test_what_an_operator_cannot_take_is_told(filled, operator, value, says):
+def test_invalid_values_of_an_operator_are_rejected(filled, operator, value, says):
     with pytest.raises(InputError, match=says):
         filled.get_nodes(filters=of("note", operator, value))
 
@@ -450,7 +450,7 @@ def test_the_retriever_searches_any_store_with_the_stores_own_embedder(store):
     assert len({each.node.node_id for each in found}) == 2
 
 
-def test_the_retriever_passes_on_what_a_search_can_be_told(store):
+def test_the_retriever_passes_on_search_options(store):
     HybridStoreLlamaVectorStore(store).add([node(name) for name in TEXTS])
     ships = HybridStoreLlamaRetriever(store, filters=of("kind", FilterOperator.EQ, "ship"), where={"age": 10})
     assert [each.node.node_id for each in ships.retrieve("ferment")] == ["ketch"]
@@ -464,20 +464,20 @@ def test_the_retriever_passes_on_what_a_search_can_be_told(store):
         HybridStoreLlamaRetriever(store, mode="telepathy").retrieve("yeast")
 
 
-def test_the_retriever_takes_a_bundles_embedding(filled):
+def test_the_retriever_uses_a_bundles_embedding(filled):
     retriever = HybridStoreLlamaRetriever(filled.client, mode="vector", similarity_top_k=1)
     assert [each.node.node_id for each in retriever.retrieve(QueryBundle("x", embedding=AXES["sloop"]))] == ["sloop"]
     with pytest.raises(InputError, match="vector="):
         retriever.retrieve("x")
 
 
-async def test_the_retriever_has_an_asynchronous_twin(store):
+async def test_the_retriever_works_asynchronously(store):
     HybridStoreLlamaVectorStore(store).add([node(name) for name in TEXTS])
     found = await HybridStoreLlamaRetriever(store, similarity_top_k=1).aretrieve("one mast of a sloop")
     assert [each.node.node_id for each in found] == ["sloop"]
 
 
-def test_a_question_is_kept_once_however_often_the_store_was_asked():
+def test_a_query_is_logged_once_however_often_the_store_searches():
     with hs.open(":memory:", embedder=HashingEmbedder(64, max_tokens=16), log_queries=True) as store:
         HybridStoreLlamaVectorStore(store).add([node("long", text="The osprey dives. " * 40), node("beer")])
         HybridStoreLlamaRetriever(store, similarity_top_k=2).retrieve("osprey")
@@ -496,7 +496,7 @@ def test_documents_that_llamaindex_did_not_write_are_nodes_too(store):
     assert store.count() == 0
 
 
-def test_with_the_default_model_a_question_finds_what_means_the_same():
+def test_the_default_model_finds_documents_by_meaning():
     with hs.open(":memory:") as store:
         HybridStoreLlamaVectorStore(store).add([node(name) for name in TEXTS])
         found = HybridStoreLlamaRetriever(store, similarity_top_k=1).retrieve("alcohol made of fruit")

@@ -20,7 +20,7 @@ def files(store):
     return MemoryFiles(store)
 
 
-def test_a_file_is_a_document_that_is_found_by_what_it_says(store, files):
+def test_a_file_is_a_searchable_document(store, files):
     files.create("/memories/people/ada.md", "# Ada\n\nPrefers tea to coffee.\n")
     assert store.get("/memories/people/ada.md") == hs.Document(
         id="/memories/people/ada.md",
@@ -37,7 +37,7 @@ def test_a_file_is_a_document_that_is_found_by_what_it_says(store, files):
     assert len(store.search("tea", where=files.where)) == 0
 
 
-def test_a_document_under_memories_is_a_file_and_keeps_what_else_it_has(store, files):
+def test_a_document_under_memories_is_a_file_and_keeps_its_other_fields(store, files):
     store.add({"id": "/memories/seed.txt", "text": "one\ntwo", "title": "A seed", "metadata": {"by": "Ada"}})
     assert files.view("/memories") == (
         "Here're the files and directories up to 2 levels deep in /memories, excluding hidden items:\n"
@@ -81,7 +81,7 @@ def test_sizes_are_bytes_and_lines_end_at_line_feeds_only(files):
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n", " \t\n\n ", "\ufeff", "a\0b"])
-def test_any_text_can_be_a_file_and_comes_back_as_it_was(store, files, text):
+def test_any_text_can_be_a_file_and_is_returned_unchanged(store, files, text):
     files.create("/memories/f", text)
     assert store.get("/memories/f").text == text
     assert files.view("/memories/f").count("\t") >= text.count("\n") + 1
@@ -127,7 +127,7 @@ OUTSIDE = ["", "/", "memories/a", "/memoriesX", "/memories.txt", "/Memories/a", 
         ("/memories/" + "x" * 1_015, "over the limit of 1,024"),
     ],
 )
-def test_a_path_that_leads_elsewhere_is_refused_by_every_command(store, files, path, says):
+def test_a_path_that_leads_elsewhere_is_rejected_by_every_command(store, files, path, says):
     files.create("/memories/a", "kept")
     for command in (
         lambda: files.view(path),
@@ -160,7 +160,7 @@ def test_other_paths_are_names_below_memories(path, parts):
     assert parts_of(path) == parts
 
 
-def test_what_the_commands_cannot_do_is_told_in_the_words_of_the_tool(files):
+def test_errors_are_those_of_the_sdks_tool(files):
     files.create("/memories/d/f", "a\nb\na\n")
     for command, says in {
         lambda: files.view("/memories/no"): "The path /memories/no does not exist. Please provide a valid path.",
@@ -199,7 +199,7 @@ def test_what_the_commands_cannot_do_is_told_in_the_words_of_the_tool(files):
     assert files.view("/memories/d/f").endswith("     1\ta\n     2\tb\n     3\ta\n     4\t")
 
 
-def test_a_folder_moves_and_goes_with_all_that_is_in_it(store, files):
+def test_a_folder_is_moved_and_deleted_with_everything_in_it(store, files):
     for name in ("a/1", "a/b/2", "ab/3"):
         files.create(f"/memories/{name}", name)
     assert files.rename("/memories/a", "/memories/c/d") == "Successfully renamed /memories/a to /memories/c/d"
@@ -212,14 +212,14 @@ def test_a_folder_moves_and_goes_with_all_that_is_in_it(store, files):
     assert [document.id for document in store.documents()] == ["/memories/ab/3"]
 
 
-def test_a_folder_is_gone_with_its_last_file(files):
+def test_a_folder_disappears_with_its_last_file(files):
     files.create("/memories/d/f", "x")
     files.delete("/memories/d/f")
     with pytest.raises(CommandError, match="/memories/d does not exist"):
         files.view("/memories/d")
 
 
-def test_many_places_are_named_without_end(files):
+def test_many_occurrences_are_listed_up_to_a_limit(files):
     files.create("/memories/f", "ab\n" * 50_000)
     with pytest.raises(CommandError) as refusal:
         files.str_replace("/memories/f", "", "x")
@@ -260,12 +260,12 @@ def test_namespaces_do_not_see_each_other(store):
 
 
 @pytest.mark.parametrize("options", [{"namespace": "a/b"}, {"namespace": None}, {"largest": 0}, {"largest": "many"}])
-def test_options_that_make_no_sense_are_refused(store, options):
+def test_invalid_options_are_rejected(store, options):
     with pytest.raises(InputError, match=next(iter(options))):
         MemoryFiles(store, **options)
 
 
-def test_of_many_who_write_into_one_file_no_line_is_lost(store):
+def test_concurrent_writes_to_one_file_lose_no_line(store):
     MemoryFiles(store).create("/memories/log", "")
 
     def write(name):
@@ -277,7 +277,7 @@ def test_of_many_who_write_into_one_file_no_line_is_lost(store):
     assert sorted(store.get("/memories/log").text.split()) == sorted(f"{name}{n}" for name in "abcd" for n in range(6))
 
 
-def test_of_two_who_create_one_file_one_is_told_so(store, monkeypatch):
+def test_of_two_that_create_one_file_one_gets_an_error(store, monkeypatch):
     first, second = MemoryFiles(store), MemoryFiles(store)
     looked = first._file
 

@@ -18,21 +18,21 @@ WANTED = st.one_of(
 
 
 @given(st.dictionaries(KEYS, VALUES, max_size=4), st.dictionaries(KEYS, WANTED, max_size=2))
-def test_what_passes_is_never_narrowed_away(value, wanted):
+def test_the_prefilter_keeps_every_value_that_passes(value, wanted):
     narrow = parse(prefilter(wanted, "value"))
     if passes(value, wanted):
         assert matches(narrow, {"value": value})
 
 
 @given(st.dictionaries(KEYS, st.sampled_from(["x", "y"]), max_size=4), KEYS, st.sampled_from(["x", "y"]))
-def test_a_text_is_narrowed_to_exactly_what_passes(value, key, text):
+def test_the_prefilter_of_a_text_is_exact(value, key, text):
     narrow = prefilter({key: text}, "value")
     if narrow.filters:  # a key that is not printable is looked at one by one
         assert matches(narrow, {"value": value}) is passes(value, {key: text})
 
 
 @given(st.dictionaries(KEYS, VALUES, max_size=4))
-def test_a_plain_copy_is_equal_and_json(value):
+def test_a_json_copy_is_equal(value):
     copy = json_copy(value)
     assert copy == value
     assert json.loads(json.dumps(copy)) == value
@@ -52,7 +52,7 @@ def test_a_plain_copy_is_equal_and_json(value):
     ],
     ids=str,
 )
-def test_numbers_are_narrowed_to_little_more_than_what_passes(wanted, left):
+def test_the_prefilter_of_numbers_keeps_few_others(wanted, left):
     values = [3, 3.0, 7, 10**30, 0.1, True, False, "10", "x", None]
     narrow = prefilter({"k": wanted}, "value")
     kept = [value for value in values if matches(narrow, {"value": {"k": value}})]
@@ -102,5 +102,5 @@ def test_values_are_compared_as_langgraph_compares_them(value, wanted, answer):
         ("prefix", ("a", "b", "c", "d"), False),
     ],
 )
-def test_a_namespace_fits_a_path(kind, path, answer):
+def test_a_namespace_matches_a_path(kind, path, answer):
     assert matches_path(("a", "b", "c"), kind, path) is answer

@@ -45,7 +45,7 @@ def make(cards, embedder):
         each.close()
 
 
-def test_without_the_package_the_error_says_how_to_install_it(monkeypatch, embedder):
+def test_without_the_package_the_error_has_the_install_command(monkeypatch, embedder):
     for name in ("mteb", "mteb.models"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingExtra, match=r"pip install 'hybridstore\[mteb\]'"):
@@ -53,7 +53,7 @@ def test_without_the_package_the_error_says_how_to_install_it(monkeypatch, embed
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "keyword", "vector"])
-def test_a_query_gets_the_documents_that_the_store_finds_in_its_order(make, told, embedder, mode):
+def test_a_query_gets_the_stores_ranking(make, told, embedder, mode):
     model = make(mode=mode)
     model.index(CORPUS, **told())
     found = model.search(QUERIES, **told(), top_k=3)
@@ -66,7 +66,7 @@ def test_a_query_gets_the_documents_that_the_store_finds_in_its_order(make, told
     assert next(iter(found["q1"])) == "beer"
 
 
-def test_scores_fall_strictly_where_trec_eval_reads_them():
+def test_scores_decrease_strictly_in_single_precision():
     nearly = {"a": 0.5, "b": 0.5, "c": 0.5 - 1e-9, "d": 0.4, "e": 0.0, "f": 0.0, "g": -0.0}
     result = decreasing(nearly)
     single = np.array(list(result.values()), np.float32)
@@ -78,7 +78,7 @@ def test_scores_fall_strictly_where_trec_eval_reads_them():
     assert result["d"] == float(np.float32(0.4))
 
 
-def test_alike_documents_keep_the_order_of_the_store(make, told):
+def test_equal_documents_keep_the_order_of_the_store(make, told):
     model = make(mode="keyword")
     model.index([{"id": name, "text": "the same words"} for name in "adcb"], **told())
     scores = model.search([{"id": "q", "text": "same"}], **told(), top_k=10)["q"]
@@ -86,7 +86,7 @@ def test_alike_documents_keep_the_order_of_the_store(make, told):
     assert sorted(scores, key=lambda name: (np.float32(scores[name]), name), reverse=True) == list(scores)
 
 
-def test_a_document_ranks_where_its_best_chunk_does(make, told):
+def test_a_document_ranks_by_its_best_chunk(make, told):
     long = " ".join(f"Sentence number {n} says nothing of note." for n in range(30))
     corpus = [{"id": "long", "text": f"{long} The osprey dives. {long}"}, {"id": "short", "text": "An osprey, a bird."}]
     model = make(chunk=True)
@@ -101,7 +101,7 @@ def test_a_document_ranks_where_its_best_chunk_does(make, told):
     assert len(model.search([{"id": "q", "text": "osprey"}], **told(), top_k=1)["q"]) == 1
 
 
-def test_two_tasks_after_each_other_do_not_mix(make, told):
+def test_consecutive_tasks_do_not_mix(make, told):
     model = make()
     model.index(CORPUS, **told("Kitchen"))
     model.index(SHIPS, **told("Ships"))
@@ -114,7 +114,7 @@ def test_two_tasks_after_each_other_do_not_mix(make, told):
         model.search(QUERIES, **told("Ships", split="train"), top_k=10)
 
 
-def test_searching_before_indexing_is_refused(make, told):
+def test_searching_before_indexing_is_rejected(make, told):
     with pytest.raises(InputError, match="call index for it before search"):
         make().search(QUERIES, **told(), top_k=10)
 
@@ -129,7 +129,7 @@ def test_an_index_that_failed_is_not_searched(make, told):
 
 
 @pytest.mark.parametrize("query", [{"id": "q", "image": b""}, {"id": "q", "text": None}], ids=["none", "empty"])
-def test_a_query_without_a_text_is_refused(make, told, query):
+def test_a_query_without_text_is_rejected(make, told, query):
     model = make()
     model.index(CORPUS, **told())
     with pytest.raises(InputError, match="query 'q' has no text"):
@@ -156,7 +156,7 @@ def test_each_task_subset_and_split_has_a_file_of_its_own(make, told, tmp_path):
     assert files == {"A@x@test.db", "A@x@train.db", "A@y%2Fz@test.db", "B@x@test.db"}
 
 
-def test_a_folder_filled_for_keywords_gets_its_vectors_when_they_are_wanted(make, told, tmp_path, embedder):
+def test_a_folder_filled_for_keyword_search_gets_vectors_when_needed(make, told, tmp_path, embedder):
     first = make(tmp_path, mode="keyword", embedder=None)
     first.index(CORPUS, **told())
     assert first._store.stats().vectors == 0
@@ -167,14 +167,14 @@ def test_a_folder_filled_for_keywords_gets_its_vectors_when_they_are_wanted(make
     assert len(embedder.documents) == len(CORPUS)
 
 
-def test_keywords_need_no_embedder(make, told):
+def test_keyword_search_needs_no_embedder(make, told):
     model = make(mode="keyword", embedder="a model there is not")
     model.index(CORPUS, **told())
     assert set(model.search(QUERIES, **told(), top_k=10)["q1"]) == {"beer", "bread", "wine"}
     assert model.search(QUERIES, **told(), top_k=10)["q2"] == {}
 
 
-def test_a_folder_keeps_to_one_embedder(make, told, tmp_path, remembering):
+def test_a_folder_belongs_to_one_embedder(make, told, tmp_path, remembering):
     make(tmp_path).index(CORPUS, **told())
     with pytest.raises(EmbedderMismatch, match="remembering@32"):
         make(tmp_path, embedder=remembering("other")).index(CORPUS, **told())
@@ -192,13 +192,13 @@ def test_a_reranking_task_searches_only_among_its_candidates(make, told, mode):
     assert found["q2"] == found["unnamed"] == {}
 
 
-def test_no_more_than_top_k_documents_are_given(make, told):
+def test_at_most_top_k_documents_are_returned(make, told):
     model = make(mode="vector")
     model.index(CORPUS, **told())
     assert len(model.search(QUERIES, **told(), top_k=2)["q1"]) == 2
 
 
-def test_instructions_stand_before_the_query_where_they_are_wanted(make, told, embedder):
+def test_instructions_are_put_before_the_query_if_enabled(make, told, embedder):
     queries = [
         {"id": "q", "text": "yeast", "instruction": "Find drinks."},
         {"id": "p", "text": "salt", "instruction": None},
@@ -216,7 +216,7 @@ def test_instructions_stand_before_the_query_where_they_are_wanted(make, told, e
     [["wine?", "red"], [{"role": "user", "content": "wine?"}, {"role": "assistant", "content": "red"}]],
     ids=["texts", "roles"],
 )
-def test_a_conversation_is_asked_turn_after_turn(make, told, embedder, turns):
+def test_a_conversation_is_a_query_of_all_its_turns(make, told, embedder, turns):
     model = make()
     model.index(CORPUS, **told())
     embedder.queries.clear()  # what the store asked itself
@@ -224,7 +224,7 @@ def test_a_conversation_is_asked_turn_after_turn(make, told, embedder, turns):
     assert embedder.queries == ["wine?; red" if isinstance(turns[0], str) else "user: wine?; assistant: red"]
 
 
-def test_the_keyword_index_has_the_tasks_language_unless_told_otherwise(make, told):
+def test_the_keyword_index_has_the_tasks_language_by_default(make, told):
     model = make()
     for subset, language in (("de", "german"), ("vi", "none")):
         model.index(SHIPS, **told(subset=subset, languages={"de": ["deu-Latn"], "vi": ["vie-Latn"]}))
@@ -244,19 +244,19 @@ def test_the_keyword_index_has_the_tasks_language_unless_told_otherwise(make, to
         ({"embedder": "none"}, "mode='keyword'"),
     ],
 )
-def test_a_wrong_option_is_told_before_anything_is_indexed(make, options, says):
+def test_an_invalid_option_is_rejected_before_indexing(make, options, says):
     with pytest.raises(InputError, match=says):
         make(**options)
 
 
-def test_a_path_that_is_a_file_is_refused_and_left(make, tmp_path):
+def test_a_path_that_is_a_file_is_rejected_and_untouched(make, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match=r"mine\.txt cannot be the folder"):
         make(tmp_path / "mine.txt")
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
-def test_a_temporary_store_goes_with_the_next_task_and_with_the_model(make, told, tmp_path, monkeypatch):
+def test_a_temporary_store_is_removed_with_the_next_task_or_the_model(make, told, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     model = make()
     model.index(CORPUS, **told("A"))
@@ -271,7 +271,7 @@ def test_a_temporary_store_goes_with_the_next_task_and_with_the_model(make, told
     assert model.search(QUERIES, **told("B"), top_k=1)["q1"].keys() == {"beer"}
 
 
-def test_a_model_that_nobody_closed_leaves_nothing_behind(cards, told, tmp_path, monkeypatch, embedder):
+def test_a_model_that_was_not_closed_leaves_nothing_behind(cards, told, tmp_path, monkeypatch, embedder):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     model = HybridStoreSearch(embedder=embedder)
     model.index(CORPUS, **told())
@@ -281,7 +281,7 @@ def test_a_model_that_nobody_closed_leaves_nothing_behind(cards, told, tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_mteb_is_told_names_the_options_that_are_not_the_usual_ones(make, cards, embedder):
+def test_the_model_metadata_name_all_changed_options(make, cards, embedder):
     make()
     make(mode="keyword", chunk=True, language="german")
     assert cards == [(embedder, "hybrid", {}), (None, "keyword", {"chunk": True, "language": "german"})]
@@ -308,11 +308,11 @@ def test_the_languages_of_a_task_become_one_of_the_stores(codes, language):
     assert language_of({"here": codes, "there": ["spa-Latn"]}, "here") == language
 
 
-def test_a_subset_without_languages_is_taken_for_english():
+def test_a_subset_without_languages_counts_as_english():
     assert language_of({"here": ["spa-Latn"]}, "elsewhere") == "english"
 
 
-def test_a_stemmer_that_is_not_installed_is_not_asked_for(monkeypatch):
+def test_a_stemmer_that_is_not_installed_is_not_used(monkeypatch):
     monkeypatch.setattr(adapter, "LANGUAGES", ("none", "english"))
     assert language_of(["pol-Latn"]) == "none"
     assert language_of(["fas-Arab"]) == "english"

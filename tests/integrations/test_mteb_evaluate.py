@@ -145,7 +145,7 @@ def test_mteb_measures_what_hybridstore_measures(mteb, task, tmp_path, mode, chu
         assert tuple(scores) == own.run(mode).documents(query)
 
 
-def test_two_tasks_and_two_subsets_after_each_other_do_not_mix(mteb, task, tmp_path):
+def test_consecutive_tasks_and_subsets_do_not_mix(mteb, task, tmp_path):
     alone = []
     for seed in (1, 2, 3):
         collection = write(tmp_path / str(seed), *made(seed))
@@ -177,7 +177,7 @@ def test_a_reranking_task_ranks_all_of_its_candidates_and_nothing_else(mteb, tas
     assert 0.0 < score < 1.0
 
 
-def test_results_of_other_settings_are_kept_apart(mteb, task, tmp_path):
+def test_results_of_different_settings_are_separate(mteb, task, tmp_path):
     cache = mteb.ResultCache(tmp_path)
     data = {"default": made(7)}
     settings = [{}, {"mode": "keyword"}, {"mode": "vector"}, {"chunk": True}, {"language": "none"}]
@@ -193,7 +193,7 @@ def test_results_of_other_settings_are_kept_apart(mteb, task, tmp_path):
     assert len({score for (score,) in kept}) > 2
 
 
-def test_a_model_says_what_it_is(mteb):
+def test_a_model_describes_itself(mteb):
     card = HybridStoreSearch(threads=1).mteb_model_meta
     assert re.fullmatch(rf"{re.escape(hs.__version__)}-\w+", card.revision)
     assert (card.name, card.model_type, card.experiment_kwargs) == (

@@ -56,7 +56,7 @@ def test_a_page_has_the_hits_in_the_shape_of_the_api(store):
     assert json.loads(json.dumps(page)) == page
 
 
-def test_a_file_is_called_by_its_uri_its_title_or_its_id(store):
+def test_a_file_name_is_the_uris_the_title_or_the_id(store):
     page = search(store, "yeast mast", max_num_results=50)
     assert {result["file_id"]: result["filename"] for result in page["data"]} == {
         "bread": "bread.md",
@@ -100,12 +100,12 @@ EVERY = {"bread", "beer", "wine", "rope"}
         ("in", "@id", ["rope", "wine"], {"rope", "wine"}),
     ],
 )
-def test_each_comparison_keeps_what_it_says(store, kind, key, value, wanted):
+def test_each_comparison_keeps_the_right_documents(store, kind, key, value, wanted):
     page = search(store, "yeast mast", filters={"type": kind, "key": key, "value": value}, max_num_results=50)
     assert set(found(page)) == wanted
 
 
-def test_compounds_nest_and_the_callers_own_filter_holds_as_well(store):
+def test_compounds_nest_and_the_callers_own_filter_applies_too(store):
     old = {"type": "lt", "key": "year", "value": 2015}
     ada = {"type": "eq", "key": "by.name", "value": "Ada"}
     either = {
@@ -140,7 +140,7 @@ BAD_FILTERS = {
 
 
 @pytest.mark.parametrize(("filters", "says"), BAD_FILTERS.values(), ids=BAD_FILTERS)
-def test_a_filter_that_cannot_be_is_refused_and_told_to_the_model(store, filters, says):
+def test_an_invalid_filter_is_rejected_and_reported_to_the_model(store, filters, says):
     with pytest.raises(InputError, match=says):
         search(store, "yeast", filters=filters)
     answer = call(store, json.dumps({"query": "yeast", "filters": filters}))
@@ -160,7 +160,7 @@ ANYTHING = st.recursive(
 
 
 @given(ANYTHING)
-def test_whatever_a_model_writes_is_a_filter_or_refused(wanted):
+def test_anything_a_model_writes_is_a_filter_or_rejected(wanted):
     try:
         tree = filter_from(wanted)
     except InputError:
@@ -168,7 +168,7 @@ def test_whatever_a_model_writes_is_a_filter_or_refused(wanted):
     assert isinstance(tree, Filter)
 
 
-def test_a_threshold_leaves_out_what_is_less_relevant(store):
+def test_a_threshold_excludes_less_relevant_passages(store):
     every = search(store, "yeast ferment", max_num_results=4)
     scores = sorted(result["score"] for result in every["data"])
     page = search(store, "yeast ferment", ranking_options={"ranker": "auto", "score_threshold": scores[2]})
@@ -180,7 +180,7 @@ def test_a_threshold_leaves_out_what_is_less_relevant(store):
     assert search(store, "yeast ferment", ranking_options={}, rewrite_query=True)["data"] == every["data"]
 
 
-def test_a_store_without_vectors_scores_by_its_own_and_refuses_a_threshold():
+def test_a_store_without_vectors_has_its_own_scores_and_rejects_a_threshold():
     with hs.open(":memory:", embedder="none") as store:
         store.add(DOCUMENTS)
         page = search(store, "yeast")
@@ -190,7 +190,7 @@ def test_a_store_without_vectors_scores_by_its_own_and_refuses_a_threshold():
             search(store, "yeast", ranking_options={"score_threshold": 0.5})
 
 
-def test_of_several_queries_a_passage_counts_where_it_is_best(store):
+def test_with_several_queries_a_passage_has_its_best_score(store):
     both = search(store, ["hops", "sloop"], max_num_results=2)
     assert both["search_query"] == ["hops", "sloop"]
     assert set(found(both)) == {"beer", "rope"}
@@ -214,7 +214,7 @@ def test_of_several_queries_a_passage_counts_where_it_is_best(store):
         ({"ranking_options": {"score_threshold": "0.5"}}, "from 0 to 1"),
     ],
 )
-def test_arguments_that_make_no_sense_are_refused(store, options, says):
+def test_invalid_arguments_are_rejected(store, options, says):
     with pytest.raises(InputError, match=says):
         search(store, **({"query": "yeast"} | options))
 
@@ -235,7 +235,7 @@ def test_the_tool_is_described_in_both_forms():
         tool(api="mail")
 
 
-def test_the_schema_allows_what_the_call_understands(store):
+def test_the_schema_allows_what_the_call_accepts(store):
     jsonschema = pytest.importorskip("jsonschema", reason="the schema is tried with jsonschema")
     schema = tool(api="responses")["parameters"]
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -268,7 +268,7 @@ def test_an_answer_names_each_passages_document(store):
 
 
 @pytest.mark.parametrize("budget", [200, 333, 1_000, 5_000, 100_000])
-def test_an_answer_keeps_to_its_budget_and_says_what_is_missing(budget):
+def test_an_answer_keeps_to_its_budget_and_counts_the_rest(budget):
     with hs.open(":memory:", embedder="none") as store:
         store.add(
             [hs.Document(id=f"{n}" * 90, title=f"T\n{n}", text=f"word {n} " * 40 * (n + 1)) for n in range(9)],
@@ -299,7 +299,7 @@ def test_an_answer_keeps_to_its_budget_and_says_what_is_missing(budget):
         ('{"query": "x", "max_num_results": "3"}', "from 1 to 50"),
     ],
 )
-def test_what_a_model_got_wrong_is_told_to_it(store, arguments, says):
+def test_invalid_arguments_are_reported_to_the_model(store, arguments, says):
     answer = call(store, arguments)
     assert answer.startswith("Error: ")
     assert says in answer
@@ -308,7 +308,7 @@ def test_what_a_model_got_wrong_is_told_to_it(store, arguments, says):
 @pytest.mark.parametrize(
     "options", [{"budget": 199}, {"budget": "x"}, {"where": {"a": {"$like": 1}}}, {"score_threshold": 2}]
 )
-def test_what_the_program_got_wrong_is_raised(store, options):
+def test_invalid_options_of_the_program_are_raised(store, options):
     with pytest.raises(InputError):
         call(store, '{"query": "yeast"}', **options)
 
@@ -350,7 +350,7 @@ def api(store):
     server.server_close()
 
 
-def test_a_result_is_what_openais_own_model_reads(store):
+def test_a_result_validates_as_openais_own_model(store):
     types = pytest.importorskip("openai.types", reason="the shape is tried with the package openai")
     for result in search(store, "yeast mast", max_num_results=50)["data"]:
         read = types.VectorStoreSearchResponse.model_validate(result, strict=True)

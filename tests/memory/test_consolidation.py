@@ -74,7 +74,7 @@ def test_a_second_run_finds_nothing(memory):
     assert memory.notes() == before
 
 
-def test_what_held_before_is_still_found_as_of_then(memory):
+def test_superseded_notes_are_still_found_as_of_an_earlier_moment(memory):
     kept(memory, "Anna drinks tea")
     then = memory.get("n0").recorded_at
     memory.remember("Anna drinks TEA", id="n1")
@@ -118,7 +118,7 @@ WORDS = st.sampled_from(
 
 
 @given(st.lists(WORDS, min_size=1, max_size=30), st.lists(WORDS, min_size=1, max_size=30))
-def test_what_repeats_has_the_same_words_but_for_the(first, second):
+def test_repetitions_have_the_same_words_except_the(first, second):
     one, other = " ".join(first), " ".join(second)
     if significant_tokens(one) == significant_tokens(other) and says_the_same(one, other):
         said = [[word.casefold() for word in each if word != "the"] for each in (first, second)]
@@ -133,7 +133,7 @@ def test_punctuation_and_empty_words_do_not_make_a_difference(memory):
     assert memory.consolidate(similarity=0.9999).clusters == ()
 
 
-def test_without_vectors_the_words_alone_decide(wordy):
+def test_without_vectors_words_alone_decide(wordy):
     kept(wordy, LONG, LONG.replace("the new", "new"), "Anna drinks tea", "Anna drinks tea!")
     found = wordy.consolidate()
     assert ids(found.clusters) == [("n1", ["n0"]), ("n3", ["n2"])]
@@ -157,14 +157,14 @@ def test_long_notes_are_merged_only_if_all_their_words_are_the_same(memory):
     ],
     ids=lambda difference: next(iter(difference)),
 )
-def test_notes_that_differ_in_what_else_is_known_of_them_stay_apart(memory, difference):
+def test_notes_with_different_facts_are_not_merged(memory, difference):
     memory.remember("Anna drinks tea", id="a")
     memory.remember("Anna drinks tea", id="b", **difference)
     memory.remember("Anna drinks TEA", id="c", **difference)
     assert ids(memory.consolidate().clusters) == [("c", ["b"])]
 
 
-def test_turns_and_other_namespaces_and_history_are_left_alone(memory):
+def test_turns_other_namespaces_and_history_are_not_touched(memory):
     memory.remember([{"role": "user", "content": "Yes"}, {"role": "user", "content": "yes"}], session="s")
     memory.remember("Tea it is", id="now")
     memory.remember("tea it is", id="new", supersedes="now")
@@ -187,7 +187,7 @@ def test_differences_do_not_add_up_through_notes_that_join(wordy):
     assert wordy.consolidate().clusters == ()
 
 
-def test_the_most_used_is_kept_if_asked_and_feedback_stays_with_it(memory):
+def test_the_most_used_note_can_be_kept_with_its_feedback(memory):
     kept(memory, "Anna drinks tea", "Anna Drinks tea", "anna drinks tea")
     for query in ("what does Anna drink", "tea or coffee"):
         recall = memory.recall(query)
@@ -204,7 +204,7 @@ def test_the_most_used_is_kept_if_asked_and_feedback_stays_with_it(memory):
         assert other.valid_to > other.valid_from
 
 
-def test_feedback_about_what_goes_is_handed_to_what_is_kept(memory):
+def test_feedback_moves_to_the_kept_note(memory):
     kept(memory, "Anna drinks tea")
     memory.feedback(memory.recall("what does Anna drink"), used=["n0"])
     memory.remember("anna drinks TEA", id="n1")
@@ -212,7 +212,7 @@ def test_feedback_about_what_goes_is_handed_to_what_is_kept(memory):
     assert [word.document_id for word in memory.store.learning.feedback()] == [memory.get("n1").uri]
 
 
-def test_what_is_kept_lives_as_long_as_any_of_them_and_has_their_links(memory):
+def test_the_kept_note_has_the_latest_expiry_and_all_links(memory):
     memory.remember("Anna drinks coffee", id="other")
     memory.remember("Anna drinks tea", id="a", on_similar="link", similarity=0.3)
     memory.remember("anna drinks TEA", id="b", ttl=60)
@@ -221,7 +221,7 @@ def test_what_is_kept_lives_as_long_as_any_of_them_and_has_their_links(memory):
     assert memory.get("b").links == ("other",)
 
 
-def test_what_changes_between_finding_and_writing_is_left_as_it_is(memory, monkeypatch):
+def test_notes_that_change_meanwhile_are_not_superseded(memory, monkeypatch):
     kept(memory, "Anna drinks tea", "Anna Drinks tea", "anna drinks tea")
     change = NoteSpace.change
 
@@ -237,12 +237,12 @@ def test_what_changes_between_finding_and_writing_is_left_as_it_is(memory, monke
 
 
 @pytest.mark.parametrize("wrong", [{"keep": "oldest"}, {"similarity": 0}, {"similarity": 1.5}, {"similarity": "high"}])
-def test_arguments_that_make_no_sense_are_refused(memory, wrong):
+def test_invalid_arguments_are_rejected(memory, wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         memory.consolidate(**wrong)
 
 
-def test_ten_thousand_notes_are_looked_through_in_seconds():
+def test_ten_thousand_notes_are_consolidated_in_seconds():
     with Memory(":memory:", embedder=HashingEmbedder(32)) as memory:
         texts = [f"note w{n // 2:05d} says {'that' if n % 4 < 2 else 'this'} word" for n in range(10_000)]
         memory.store.add(

@@ -25,14 +25,14 @@ def as_told(messages):
     return [(n, each["role"], each["content"]) for n, each in enumerate(messages, start=1)]
 
 
-def test_every_turn_is_kept_in_its_space(memory):
+def test_every_turn_is_stored_with_its_number(memory):
     told = memory.remember(TALK, session="s1")
     assert (told.status, told.added, told.id) == ("added", 5, "s1/000005")
     assert told.ids == tuple(f"s1/{n:06}" for n in range(1, 6))
     assert stored(memory, "s1") == as_told(TALK)
 
 
-def test_a_growing_conversation_can_be_given_again_and_again(memory):
+def test_a_growing_conversation_can_be_passed_repeatedly(memory):
     for length in range(1, 6):
         told = memory.remember(TALK[:length], session="s1")
         assert told.ids == tuple(f"s1/{n:06}" for n in range(1, length + 1))
@@ -42,20 +42,20 @@ def test_a_growing_conversation_can_be_given_again_and_again(memory):
 
 
 @pytest.mark.parametrize("window", [2, 3])
-def test_a_window_of_the_last_turns_is_laid_over_those_before(memory, window):
+def test_a_window_of_the_last_turns_is_aligned_with_stored_ones(memory, window):
     talk = [{"role": "user", "content": f"turn {n}"} for n in range(12)]
     for end in range(window, 13):
         memory.remember(talk[end - window : end], session="s1")
     assert stored(memory, "s1") == as_told(talk)
 
 
-def test_turns_one_by_one_are_appended(memory):
+def test_single_turns_are_appended(memory):
     for message in (TALK[0], TALK[1], TALK[4]):
         memory.remember([message], session="s1")
     assert stored(memory, "s1") == as_told([TALK[0], TALK[1], TALK[4]])
 
 
-def test_messages_with_ids_or_times_are_told_apart_by_these(memory):
+def test_messages_are_identified_by_ids_or_times(memory):
     memory.remember([{"role": "user", "content": "yes", "id": "m1"}], session="a")
     assert memory.remember([{"role": "user", "content": "yes", "id": "m2"}], session="a").status == "added"
     assert memory.remember([{"role": "user", "content": "yes", "id": "m2"}], session="a").status == "unchanged"
@@ -65,13 +65,13 @@ def test_messages_with_ids_or_times_are_told_apart_by_these(memory):
     assert memory.remember(later, session="b").status == "unchanged"
 
 
-def test_a_session_without_a_name_is_named_by_what_it_holds(memory):
+def test_a_session_without_a_name_is_named_after_its_content(memory):
     told = memory.remember(TALK)
     assert memory.remember(TALK).ids == told.ids
     assert memory.remember(TALK[:2]).ids[0] != told.ids[0]
 
 
-def test_who_spoke_is_found_by_name_and_stands_beside_the_text(memory):
+def test_a_speaker_is_found_by_name_and_shown_with_the_text(memory):
     memory.remember(
         [
             {"role": "user", "name": "Gina", "content": "I lost my job."},
@@ -84,7 +84,7 @@ def test_who_spoke_is_found_by_name_and_stands_beside_the_text(memory):
     assert 'by="Jon"' in str(memory.recall("what did Jon lose"))
 
 
-def test_a_turn_is_found_in_the_light_of_the_one_before(path):
+def test_a_turn_is_found_by_the_context_of_the_previous_one(path):
     # With the real model: nothing in the answer is about what the question asks for.
     with hs.Memory(path) as memory:
         for n in range(12):
@@ -112,7 +112,7 @@ def test_a_turn_is_found_in_the_light_of_the_one_before(path):
         assert recall.sessions[0] == "wedding"
 
 
-def test_neighbours_are_shown_beside_what_was_found_in_the_order_they_were_said(memory):
+def test_neighbours_are_shown_in_the_order_of_the_conversation(memory):
     memory.remember(TALK, session="s1")
     memory.remember([{"role": "user", "content": "Something about boats."}], session="s2")
     recall = memory.recall("which port does the gateway use", neighbours=1, max_tokens=10_000)
@@ -122,14 +122,14 @@ def test_neighbours_are_shown_beside_what_was_found_in_the_order_they_were_said(
     assert len({item.chunk_id for item in recall}) == len(recall)
 
 
-def test_a_recall_can_keep_to_one_session(memory):
+def test_a_recall_can_be_restricted_to_one_session(memory):
     memory.remember(TALK, session="s1")
     memory.remember(TALK[:2], session="s2")
     assert {item.session for item in memory.recall("which port", session="s2")} == {"s2"}
     assert memory.recall("which port", session="s3").items == ()
 
 
-def test_parts_of_content_are_read_and_what_is_no_text_is_told(memory):
+def test_parts_of_content_are_read_and_other_types_are_named(memory):
     content = [{"type": "text", "text": "Look at this:"}, {"type": "image", "source": "…"}, "and that."]
     memory.remember([{"role": "user", "content": content}, {"role": "assistant", "content": None}], session="s1")
     assert stored(memory, "s1") == [(1, "user", "Look at this:\n[image]\nand that.")]
@@ -148,7 +148,7 @@ def test_parts_of_content_are_read_and_what_is_no_text_is_told(memory):
         ([{"content": ""}], "no message has any content"),
     ],
 )
-def test_messages_that_cannot_be_read_are_named_and_none_is_kept(memory, messages, message):
+def test_unreadable_messages_are_named_and_nothing_is_stored(memory, messages, message):
     with pytest.raises(hs.InputError, match=message):
         memory.remember(messages, session="s1")
     assert memory.store.count() == 0
@@ -177,7 +177,7 @@ def test_two_agents_appending_to_one_session_lose_nothing(path):
         assert [note.text for note in notes if note.name == who] == [f"{who} says {n}" for n in range(20)]
 
 
-def test_a_forgotten_turn_stays_so_when_the_conversation_grows(memory):
+def test_a_forgotten_turn_stays_forgotten_when_the_conversation_grows(memory):
     memory.remember(TALK[:3], session="s1")
     memory.forget("s1/000002")
     assert memory.remember(TALK[:4], session="s1").ids == ("s1/000001", "s1/000003", "s1/000004")
@@ -185,14 +185,14 @@ def test_a_forgotten_turn_stays_so_when_the_conversation_grows(memory):
     assert [note.turn for note in memory.notes(session="s1")] == [1, 3, 4, 5]
 
 
-def test_what_is_said_where_a_turn_was_forgotten_is_kept(memory):
+def test_a_new_turn_after_a_forgotten_one_is_stored(memory):
     memory.remember(TALK[:3], session="s1")
     memory.forget(["s1/000001", "s1/000002"])
     new = [{"role": "user", "content": "something new"}, TALK[2]]
     assert memory.remember(new, session="s1").added == 2
 
 
-def test_a_turn_that_has_expired_is_news_when_it_is_said_again(memory, clock):
+def test_an_expired_turn_is_new_when_repeated(memory, clock):
     memory.remember(TALK[:1], session="s1", ttl=10)
     clock.wind(seconds=10)
     assert memory.remember(TALK[:1], session="s1").status == "added"
@@ -200,7 +200,7 @@ def test_a_turn_that_has_expired_is_news_when_it_is_said_again(memory, clock):
 
 
 @pytest.mark.parametrize("swept", [False, True])
-def test_a_conversation_grows_on_while_its_first_turns_expire(memory, clock, swept):
+def test_a_conversation_keeps_growing_while_its_first_turns_expire(memory, clock, swept):
     memory.remember(TALK[:2], session="s1", ttl=10)
     memory.remember(TALK[:4], session="s1", ttl=60)
     clock.wind(seconds=10)
@@ -209,13 +209,13 @@ def test_a_conversation_grows_on_while_its_first_turns_expire(memory, clock, swe
     assert memory.remember(TALK, session="s1").ids == tuple(f"s1/{n:06}" for n in (3, 4, 5))
 
 
-def test_a_note_may_be_called_as_a_session_begins(memory):
+def test_a_notes_id_may_begin_like_a_session(memory):
     for name in ("s1/plan", "s1/2026/000001", "s1/12"):
         memory.remember(f"kept as {name}", id=name)
     assert memory.remember(TALK[:2], session="s1").ids == ("s1/000001", "s1/000002")
 
 
-def test_turns_follow_each_other_beyond_six_digits(memory):
+def test_turn_numbers_may_exceed_six_digits(memory):
     memory.remember("not one of them", id="s1/0")
     for place in (999_999, 1_000_000):
         note = replace(memory.get("s1/0"), id=note_ids.turn_id("s1", place), session="s1", turn=place, kind="turn")

@@ -23,14 +23,14 @@ def ids(memory):
     return {note.id for note in memory.notes()}
 
 
-def test_forgetting_takes_what_is_named_and_nothing_else(three):
+def test_forgetting_removes_only_the_named_notes(three):
     assert three.forget("pan").ids == ("pan",)
     assert ids(three) == {"kettle", "bed"}
     assert three.forget(["bed"]).ids == ("bed",)
     assert three.forget({"room": "kitchen"}, everything=True).ids == ("kettle",)
 
 
-def test_a_dry_run_only_tells(three):
+def test_a_dry_run_only_reports(three):
     told = three.forget({"room": "kitchen"}, dry_run=True)
     assert (set(told.ids), told.dry_run) == ({"kettle", "pan"}, True)
     assert [note.text for note in told.notes if note.id == "pan"] == ["The pan is hot."]
@@ -57,13 +57,13 @@ def test_a_dry_run_only_tells(three):
     ],
 )
 @pytest.mark.parametrize("way", ["forget", "purge"])
-def test_what_names_nothing_never_takes_everything(three, nothing, way):
+def test_an_empty_target_never_removes_everything(three, nothing, way):
     with pytest.raises(hs.InputError):
         getattr(three, way)(nothing)
     assert ids(three) == {"kettle", "pan", "bed"}
 
 
-def test_a_filter_that_all_notes_pass_must_be_meant(three):
+def test_a_filter_that_all_notes_pass_must_be_confirmed(three):
     with pytest.raises(hs.InputError, match=r"takes every one of the 3 notes .*everything=True"):
         three.forget(hs.field("room").exists())
     with pytest.raises(hs.InputError, match="takes every one"):
@@ -83,13 +83,13 @@ def test_everything_means_the_namespace_alone(path):
         assert store.count() == 3
 
 
-def test_unknown_ids_are_told_and_nothing_goes(three):
+def test_unknown_ids_raise_and_nothing_is_removed(three):
     with pytest.raises(hs.NotFound, match="'cup'"):
         three.forget(["pan", "cup"])
     assert len(ids(three)) == 3
 
 
-def test_older_versions_go_with_a_note(three, clock):
+def test_older_versions_are_removed_with_a_note(three, clock):
     clock.wind(days=1)
     three.remember("The kettle is silent.", id="kettle")
     three.remember("The kettle is broken.", id="broken", supersedes="kettle")
@@ -151,25 +151,25 @@ def test_what_was_forgotten_before_can_be_purged_by_its_id(path, clock):
         assert readable(path, CANARIES) == set()
 
 
-def test_without_verification_nothing_is_claimed(three):
+def test_without_verification_a_purge_claims_nothing(three):
     assert three.purge("pan", verify=False).clean is None
 
 
 @pytest.mark.parametrize("way", ["forget", "purge"])
 @pytest.mark.parametrize("nothing", [5, 1.5, True])
-def test_what_is_no_id_is_told(three, way, nothing):
+def test_values_other_than_ids_are_rejected(three, way, nothing):
     with pytest.raises(hs.InputError, match="notes are named by an id, several, or a filter"):
         getattr(three, way)(nothing)
     assert len(ids(three)) == 3
 
 
-def test_a_filter_of_nothing_can_mean_everything(three):
+def test_an_empty_filter_can_mean_everything(three):
     with pytest.raises(hs.InputError, match="restricts nothing"):
         three.forget({})
     assert len(three.forget(hs.field("@id").prefix(""), everything=True).ids) == 3
 
 
-def test_a_filter_whose_notes_with_their_history_are_all_there_is_must_be_meant(three, clock):
+def test_a_filter_that_takes_all_notes_with_their_history_must_be_confirmed(three, clock):
     clock.wind(days=1)
     three.remember("The pan is cold.", id="pan")
     three.remember("The lamp is lit.", id="lamp", ttl=60)
@@ -187,7 +187,7 @@ def test_one_fact_can_be_forgotten_with_its_history_by_a_filter(memory, clock):
     assert memory.forget({"topic": "home"}).ids == ("home~1", "home")
 
 
-def test_what_holds_again_is_not_forgotten_with_what_had_superseded_it(memory, clock):
+def test_a_note_that_is_valid_again_is_not_forgotten_with_its_former_successor(memory, clock):
     memory.remember("Anna lives in Paris", id="home")
     clock.wind(days=1)
     memory.remember("Anna moved to Rome", id="move", supersedes="home")
@@ -198,7 +198,7 @@ def test_what_holds_again_is_not_forgotten_with_what_had_superseded_it(memory, c
 
 
 @pytest.mark.parametrize("way", ["forget", "purge"])
-def test_older_versions_go_with_a_note_that_was_swept(memory, clock, way):
+def test_older_versions_are_removed_with_a_swept_note(memory, clock, way):
     memory.remember("Paris", id="home")
     memory.remember("Rome", id="home", ttl=60)
     clock.wind(seconds=60)
@@ -208,7 +208,7 @@ def test_older_versions_go_with_a_note_that_was_swept(memory, clock, way):
     assert memory.store.count() == 0
 
 
-def test_what_is_changed_while_it_is_being_forgotten_is_looked_at_again(three, monkeypatch):
+def test_notes_that_change_while_being_forgotten_are_read_again(three, monkeypatch):
     read, done = forgetting.targeted, []
 
     def changed_meanwhile(place, target, *, everything):
@@ -225,5 +225,5 @@ def test_what_is_changed_while_it_is_being_forgotten_is_looked_at_again(three, m
     assert ids(three) == {"pan", "bed"}
 
 
-def test_ids_may_come_one_by_one(three):
+def test_ids_may_come_from_an_iterator(three):
     assert set(three.forget(id_ for id_ in ("pan", "bed")).ids) == {"pan", "bed"}

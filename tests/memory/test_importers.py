@@ -60,14 +60,14 @@ def test_observations_and_relations_become_notes(memory, graph):
     assert from_mcp_memory(memory, graph(*GRAPH)) == ImportReport(unchanged=4)
 
 
-def test_a_graph_that_grew_brings_what_is_new(memory, graph):
+def test_a_graph_that_grew_adds_new_notes(memory, graph):
     from_mcp_memory(memory, graph(*GRAPH))
     ada = GRAPH[0] | {"observations": ["Likes tea", "Likes tea", "Plays chess"]}
     assert from_mcp_memory(memory, graph(ada, *GRAPH[1:])) == ImportReport(added=1, unchanged=4)
     assert len(memory.notes()) == 5  # what was taken out of the file stays
 
 
-def test_what_was_corrected_here_is_not_brought_back(memory, graph):
+def test_corrected_notes_are_not_imported_again(memory, graph):
     from_mcp_memory(memory, graph(*GRAPH))
     (tea,) = (note.id for note in memory.notes() if note.text == "Ada: Likes tea")
     memory.remember("Ada: Likes coffee", supersedes=tea)
@@ -75,7 +75,7 @@ def test_what_was_corrected_here_is_not_brought_back(memory, graph):
     assert "Ada: Likes tea" not in {note.text for note in memory.notes()}
 
 
-def test_what_else_a_line_holds_is_kept_and_what_it_cannot_be_is_told(memory, graph):
+def test_other_fields_are_stored_and_unusable_lines_reported(memory, graph):
     entity = GRAPH[0] | {"createdAt": "2025-01-01", "observations": ["Likes tea", {"content": "odd"}, " "]}
     told = from_mcp_memory(memory, graph(entity, {"type": "note", "text": "?"}, [1]))
     assert told.added == 1
@@ -97,7 +97,7 @@ def test_what_else_a_line_holds_is_kept_and_what_it_cannot_be_is_told(memory, gr
         ('\n{"type": "relation", "from": "Bob", "to": 3, "relationType": "knows"}', "a relation needs"),
     ],
 )
-def test_a_damaged_graph_is_told_with_its_line_and_nothing_is_taken_over(memory, graph, tail, reason):
+def test_a_damaged_graph_is_reported_with_its_line_and_nothing_is_imported(memory, graph, tail, reason):
     with pytest.raises(InputError, match=f"line 4: .*{reason}.*; nothing was imported"):
         from_mcp_memory(memory, graph(*GRAPH, tail=tail))
     assert memory.notes() == []
@@ -143,7 +143,7 @@ def test_large_collections_are_read_page_by_page(memory):
     assert memory.get("id649").metadata["n"] == 649
 
 
-def test_a_changed_document_is_a_new_version_and_changed_metadata_are_taken_over(memory):
+def test_a_changed_document_is_a_new_version_and_changed_metadata_are_updated(memory):
     from_chroma(memory, Chroma("drinks", [("a", "Tea is green.", {"page": 3}), ("b", "Milk is white.", {"page": 4})]))
     changed = [("a", "Tea is green or black.", {"page": 3}), ("b", "Milk is white.", {"page": 5})]
     assert from_chroma(memory, Chroma("drinks", changed)) == ImportReport(updated=2)
@@ -151,7 +151,7 @@ def test_a_changed_document_is_a_new_version_and_changed_metadata_are_taken_over
     assert memory.get("b").metadata["page"] == 5
 
 
-def test_records_that_cannot_be_notes_are_told(memory):
+def test_records_that_cannot_be_notes_are_reported(memory):
     records = [
         ("vector", None, {"x": 1}),
         ("blank", "  ", None),
@@ -178,7 +178,7 @@ def test_a_note_of_the_same_id_from_elsewhere_is_a_conflict(memory):
     assert [memory.get(each).text for each in "abc"] == ["mine", "of one", "new"]
 
 
-def test_what_is_no_collection_is_refused(memory):
+def test_values_other_than_collections_are_rejected(memory):
     for wrong in ({"ids": []}, object(), "drinks"):
         with pytest.raises(InputError, match="get_collection"):
             from_chroma(memory, wrong)
@@ -239,7 +239,7 @@ def test_each_file_is_a_note_with_its_path_title_tags_and_time(memory, folder, w
     assert from_markdown(memory, folder) == ImportReport(unchanged=3)
 
 
-def test_long_files_are_cut_at_their_headings(memory, folder, write):
+def test_long_files_are_split_at_their_headings(memory, folder, write):
     sections = "".join(f"# Part {n}\n\n{f'All about the number {n}. ' * 40}\n\n" for n in range(8))
     write("long.md", sections)
     from_markdown(memory, folder)
@@ -247,7 +247,7 @@ def test_long_files_are_cut_at_their_headings(memory, folder, write):
     assert {chunk.heading for chunk in stored.chunks} == {f"Part {n}" for n in range(8)}
 
 
-def test_a_changed_file_becomes_a_new_version_that_holds_since_it_was_written(memory, folder, write):
+def test_a_changed_file_becomes_a_new_version_valid_since_it_was_written(memory, folder, write):
     write("plan.md", DATED)
     from_markdown(memory, folder)
     write("plan.md", DATED.replace("beans", "peas"), WRITTEN + 3600)
@@ -273,7 +273,7 @@ def test_files_that_cannot_be_read_are_named(memory, folder, write):
     assert told.added == 1
     assert {os.path.relpath(where, folder): reason for where, reason in told.left_out} == {
         "empty.md": "is empty",
-        "binary.md": "is a binary file (it holds NUL bytes)",
+        "binary.md": "is a binary file (it contains NUL bytes)",
         ".hidden.md": "hidden",
         ".obsidian": "hidden",
         "drafts": "ignored",
@@ -288,7 +288,7 @@ def test_another_note_under_a_files_path_is_a_conflict(memory, folder, write):
     assert memory.get("plan.md").text == "by hand"
 
 
-def test_a_folder_that_is_not_there_is_refused(memory, tmp_path):
+def test_a_missing_folder_is_rejected(memory, tmp_path):
     with pytest.raises(InputError, match="no folder"):
         from_markdown(memory, tmp_path / "nowhere")
 
@@ -305,5 +305,5 @@ def test_a_folder_that_is_not_there_is_refused(memory, tmp_path):
         ("text\n---\ntitle: not at the top\n---\n", {}),
     ],
 )
-def test_front_matter_is_read_where_it_is_simple(text, found):
+def test_simple_front_matter_is_read(text, found):
     assert front_matter(text) == found

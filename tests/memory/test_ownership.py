@@ -17,7 +17,7 @@ def store():
         yield store
 
 
-def test_a_row_with_a_column_called_memory_is_no_note(store, tmp_path):
+def test_a_row_with_a_column_named_memory_is_not_a_note(store, tmp_path):
     memory = Memory(store, "anna")
     memory.remember("The door code is 4711.")
     forged = {"in": "anna", "kind": "note", "since": 1, "at": "no time at all"}
@@ -31,7 +31,7 @@ def test_a_row_with_a_column_called_memory_is_no_note(store, tmp_path):
     assert [document.text for document in store.documents()] == ["The door code is 9999."]
 
 
-def test_the_scope_finds_the_notes_that_hold_as_passages_of_the_store(store):
+def test_the_scope_is_a_filter_for_the_valid_notes(store):
     memory, other = Memory(store, ("user", "42")), Memory(store, ("user", "4"))
     old = memory.remember("Anna lives in Paris.").id
     memory.remember("Anna lives in Rome.", supersedes=old, session="moving")
@@ -41,12 +41,12 @@ def test_the_scope_finds_the_notes_that_hold_as_passages_of_the_store(store):
     assert list(store.search("Anna", where=memory.scope(session="elsewhere"))) == []
 
 
-def test_tokens_are_counted_by_the_counter_given_or_else_by_the_embedder(store):
+def test_tokens_are_counted_by_the_callers_counter_or_the_embedder(store):
     assert Memory(store, count_tokens=len).count_tokens("four words, one comma") == 21
     assert Memory(store).count_tokens("four words, one comma") == 5
 
 
-def test_a_memory_tells_by_which_clock_it_goes(store):
+def test_a_memory_has_its_clock(store):
     assert Memory(store, clock=lambda: 1234.5).clock() == 1234.5
 
 

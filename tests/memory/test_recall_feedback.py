@@ -27,7 +27,7 @@ def told(memory):
     ],
     ids=["updated", "superseded", "linked"],
 )
-def test_feedback_outlives_a_change_of_a_notes_facts(memory, told, rewrite):
+def test_feedback_survives_a_change_of_a_notes_facts(memory, told, rewrite):
     before = words(memory)
     assert len(before) == 2
     assert rewrite(memory).status in {"updated", "superseded", "added"}
@@ -43,7 +43,7 @@ def test_feedback_may_come_after_the_notes_facts_changed(memory):
 
 
 @pytest.mark.parametrize("way", ["forgotten", "changed"])
-def test_feedback_on_what_is_gone_is_refused_as_a_whole(memory, told, way):
+def test_feedback_on_a_forgotten_note_is_rejected_as_a_whole(memory, told, way):
     before = words(memory)
     if way == "forgotten":
         memory.forget("home")
@@ -56,7 +56,7 @@ def test_feedback_on_what_is_gone_is_refused_as_a_whole(memory, told, way):
     assert words(memory) == left
 
 
-def test_an_id_that_was_not_recalled_is_told_before_anything_is_kept(memory):
+def test_an_id_that_was_not_recalled_is_rejected_before_anything_is_recorded(memory):
     memory.remember("Anna lives in Paris", id="home")
     recall = memory.recall("where does Anna live")
     with pytest.raises(hs.InputError, match="not among what was recalled"):

@@ -60,7 +60,7 @@ def test_the_budget_is_never_exceeded_by_a_token(filled, name, budget, neighbour
         assert [item.time for item in recall] == sorted(item.time for item in recall)
 
 
-def test_the_block_that_is_given_is_counted_once(filled):
+def test_the_returned_block_is_counted_once(filled):
     counted = []
 
     def count(text):
@@ -73,11 +73,11 @@ def test_the_block_that_is_given_is_counted_once(filled):
 
 
 @given(st.text(st.sampled_from("ab &<>'\"\n\r\t\x85é") | st.characters()))
-def test_an_attribute_is_written_as_the_standard_library_writes_it(value):
+def test_attributes_are_quoted_like_the_standard_library_does(value):
     assert quote_attribute(value) == quoteattr(value)
 
 
-def test_a_recall_loads_neither_the_readers_of_files_nor_the_net(tmp_path):
+def test_a_recall_imports_no_file_readers_and_no_network_modules(tmp_path):
     code = f"""
 import sys
 import hybridstore as hs
@@ -89,7 +89,7 @@ print(*(name for name in ("hybridstore.ingest", "http.client", "urllib.request")
     assert ran.stdout.split() == []
 
 
-def test_more_room_shows_more_of_the_same(filled):
+def test_a_larger_budget_only_adds_items(filled):
     memory = hs.Memory(filled, "sailor")
     small, large = (memory.recall("boat in a storm", max_tokens=budget) for budget in (400, 4000))
     assert 0 < len(small) < len(large)
@@ -98,14 +98,14 @@ def test_more_room_shows_more_of_the_same(filled):
     assert small[0] == large[0]
 
 
-def test_a_budget_too_small_for_anything_gives_an_empty_text(filled):
+def test_a_budget_too_small_for_anything_returns_an_empty_text(filled):
     recall = hs.Memory(filled, "sailor").recall("boat", max_tokens=3)
     assert (str(recall), recall.tokens, len(recall)) == ("", 0, 0)
     assert recall.left_out.over_budget > 0
     assert not recall.confident
 
 
-def test_what_says_the_same_is_shown_once_and_counted(memory):
+def test_copies_are_shown_once_and_counted(memory):
     memory.remember("The kettle whistles.", session="a")
     memory.remember("the  kettle WHISTLES.", session="b")
     memory.remember("The kettle whistled.", session="c")
@@ -115,7 +115,7 @@ def test_what_says_the_same_is_shown_once_and_counted(memory):
     assert "1 say the same as an item above." in str(recall)
 
 
-def test_every_item_says_where_it_is_from(memory):
+def test_every_item_has_its_citation(memory):
     memory.remember("The kettle whistles.", id="kettle", occurred_at="2025-12-24T18:30:00Z", session="xmas")
     item = memory.recall("kettle")[0]
     assert item.uri == "memory://user%252F42/kettle".replace("%252F", "%2F")
@@ -146,7 +146,7 @@ def test_no_remembered_text_can_end_the_block_or_begin_an_item(memory, attack):
     assert not re.search(r"<\s*item(?! (id|by)=)", text)
 
 
-def test_it_says_when_it_has_no_answer(path):
+def test_a_recall_says_when_it_has_no_answer(path):
     with hs.Memory(path) as memory:
         for n in range(40):
             memory.remember(f"The pump in hall {n} was serviced by crew {n % 7}.")
@@ -159,7 +159,7 @@ def test_it_says_when_it_has_no_answer(path):
         assert memory.recall("pump in hall 12", min_relevance=0.5)[0].text.startswith("The pump in hall 12 ")
 
 
-def test_nothing_at_all_is_said_so(memory):
+def test_an_empty_recall_says_so(memory):
     recall = memory.recall("anything")
     assert "Nothing that is remembered matches." in str(recall)
     assert recall.sessions == ()
@@ -200,13 +200,13 @@ def test_long_notes_are_recalled_in_chunks_that_cite_their_span(memory):
         ({"query": "x", "min_relevance": 2}, "min_relevance must be a number from 0 to 1"),
     ],
 )
-def test_what_makes_no_sense_is_refused(memory, arguments, message):
+def test_invalid_arguments_are_rejected(memory, arguments, message):
     memory.remember("x")
     with pytest.raises(hs.InputError, match=message):
         memory.recall(**arguments)
 
 
-def test_what_was_of_use_is_told_to_the_store(memory):
+def test_feedback_is_recorded_in_the_store(memory):
     memory.remember("The kettle whistles.", id="a")
     memory.remember("The kettle leaks.", id="b")
     recall = memory.recall("what does the kettle do")
@@ -220,7 +220,7 @@ def test_what_was_of_use_is_told_to_the_store(memory):
         memory.feedback(recall, used=["c"])
 
 
-def test_a_text_that_was_counted_is_not_counted_again(filled):
+def test_token_counts_are_cached(filled):
     asked = []
 
     def count(text):

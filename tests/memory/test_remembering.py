@@ -16,14 +16,14 @@ def texts(memory, **options):
     return [note.text for note in memory.notes(**options)]
 
 
-def test_notes_of_one_word_are_kept(memory):
+def test_notes_of_one_word_are_stored(memory):
     for word in ("tea", "Jo", "7"):
         assert memory.remember(word).status == "added"
     assert texts(memory) == ["tea", "Jo", "7"]
     assert [memory.recall(word)[0].text for word in ("tea", "Jo", "7")] == ["tea", "Jo", "7"]
 
 
-def test_entries_of_the_same_title_are_all_kept(memory):
+def test_entries_of_the_same_title_are_all_stored(memory):
     for n in range(5):
         assert memory.remember(f"Standup\nItem {n}", metadata={"title": "Standup"}).status == "added"
     assert len(texts(memory, where={"title": "Standup"})) == 5
@@ -46,7 +46,7 @@ def test_an_update_that_looks_like_a_duplicate_survives(memory, before, after):
     assert after in shown or after.casefold() == before.casefold()
 
 
-def test_the_same_again_is_said_to_be_unchanged(memory, clock):
+def test_a_repeated_note_is_unchanged(memory, clock):
     first = memory.remember("Ada likes tea.", metadata={"by": "Ben"})
     clock.wind(days=1)
     again = memory.remember("Ada likes tea.", metadata={"by": "Ben"})
@@ -55,7 +55,7 @@ def test_the_same_again_is_said_to_be_unchanged(memory, clock):
     assert memory.store.count() == 1
 
 
-def test_what_is_new_about_a_note_that_is_there_is_taken_over(memory, clock):
+def test_new_facts_of_a_stored_note_are_added(memory, clock):
     first = memory.remember("Ada likes tea.", metadata={"by": "Ben"})
     again = memory.remember("Ada likes tea.", metadata={"sure": True}, ttl=60)
     assert (again.id, again.status) == (first.id, "updated")
@@ -65,7 +65,7 @@ def test_what_is_new_about_a_note_that_is_there_is_taken_over(memory, clock):
     assert memory.remember("Ada likes tea.").status == "unchanged"
 
 
-def test_what_happened_twice_is_kept_twice(memory):
+def test_an_event_that_happened_twice_is_stored_twice(memory):
     memory.remember("Ada called.", occurred_at="2026-01-02")
     assert memory.remember("Ada called.", occurred_at="2026-01-03").status == "added"
     assert memory.remember("Ada called.", occurred_at="2026-01-03").status == "unchanged"
@@ -89,7 +89,7 @@ def test_a_known_id_with_another_text_gets_a_history(memory, clock):
     assert memory.history("home~1") == memory.history("home")
 
 
-def test_what_is_said_again_after_it_was_superseded_is_news(memory, clock):
+def test_a_superseded_note_is_new_when_repeated(memory, clock):
     paris = memory.remember("Ada lives in Paris.")
     rome = memory.remember("Ada lives in Rome.", supersedes=paris.id)
     clock.wind(days=1)
@@ -100,7 +100,7 @@ def test_what_is_said_again_after_it_was_superseded_is_news(memory, clock):
     assert len(memory.history(back.id)) == 3
 
 
-def test_two_that_supersede_one_fact_make_a_chain_and_no_fork(memory):
+def test_two_notes_that_supersede_one_fact_form_a_chain(memory):
     memory.remember("The door is red.", id="door")
     memory.remember("The door is blue.", id="blue", supersedes="door")
     late = memory.remember("The door is green.", id="green", supersedes="door")
@@ -109,7 +109,7 @@ def test_two_that_supersede_one_fact_make_a_chain_and_no_fork(memory):
     assert [note.id for note in memory.history("door")] == ["door", "blue", "green"]
 
 
-def test_a_fact_that_is_known_already_still_takes_the_place_of_another(memory):
+def test_a_known_fact_can_still_supersede_another(memory):
     memory.remember("Ada lives in Paris.", id="paris")
     known = memory.remember("Ada lives in Rome.")
     told = memory.remember("Ada lives in Rome.", supersedes="paris")
@@ -118,7 +118,7 @@ def test_a_fact_that_is_known_already_still_takes_the_place_of_another(memory):
     assert memory.remember("Ada lives in Rome.", supersedes="paris").status == "unchanged"
 
 
-def test_what_is_to_be_superseded_must_be_there(memory):
+def test_superseded_notes_must_exist(memory):
     with pytest.raises(hs.NotFound, match="no note with the id 'nowhere'"):
         memory.remember("The door is blue.", supersedes="nowhere")
     assert texts(memory) == []
@@ -156,7 +156,7 @@ class TestSimilarity:
         assert real.remember("Anna lives in Rome", on_similar="supersede").supersedes == ("home",)
         assert [note.text for note in real.notes()] == ["The user likes hiking", "Anna lives in Rome"]
 
-    def test_refused(self, real):
+    def test_error(self, real):
         with pytest.raises(hs.InputError, match=r"there are similar notes: 'home' \(0\.8.\)"):
             real.remember("Anna lives in Rome", on_similar="error")
         assert real.remember("The user likes swimming", on_similar="error").status == "added"
@@ -197,7 +197,7 @@ def test_without_an_embedder_similar_notes_share_their_words(path):
         ({"what": [{"role": "user", "content": "x"}], "id": "a"}, "turns of a conversation take no id"),
     ],
 )
-def test_what_cannot_be_kept_is_refused_and_nothing_is_written(memory, arguments, message):
+def test_invalid_notes_are_rejected_and_nothing_is_written(memory, arguments, message):
     with pytest.raises(hs.InputError, match=message):
         memory.remember(arguments.pop("what"), **arguments)
     assert memory.store.count() == 0
@@ -230,7 +230,7 @@ def test_a_store_that_was_opened_elsewhere_stays_open(path):
 
 
 @pytest.mark.parametrize("namespace", ["", (), ("a", " "), (1,), 1, None, b"a"])
-def test_a_namespace_must_be_named(path, namespace):
+def test_a_namespace_must_not_be_empty(path, namespace):
     with pytest.raises(hs.InputError, match="a namespace must be"):
         hs.Memory(path, namespace)
     assert not path.exists()
@@ -245,14 +245,14 @@ def test_times_may_be_datetimes_with_or_without_a_zone(memory):
 
 
 @pytest.mark.parametrize("on_similar", ["link", "supersede", "error"])
-def test_the_same_text_is_there_already_and_not_merely_similar(memory, on_similar):
+def test_a_repeated_text_is_unchanged_and_not_similar(memory, on_similar):
     first = memory.remember("Anna lives in Paris", metadata={"a": 1})
     again = memory.remember("Anna lives in Paris", on_similar=on_similar)
     assert (again.id, again.status, again.similar) == (first.id, "unchanged", ())
     assert memory.get(first.id).links == ()
 
 
-def test_a_similar_note_that_is_forgotten_meanwhile_hinders_nothing(memory, monkeypatch):
+def test_a_similar_note_may_be_forgotten_meanwhile(memory, monkeypatch):
     memory.remember("Anna lives in Paris", id="home")
     find = remembering.find_similar
 
@@ -266,7 +266,7 @@ def test_a_similar_note_that_is_forgotten_meanwhile_hinders_nothing(memory, monk
     assert (told.status, told.supersedes, texts(memory)) == ("added", (), ["Anna lives in Paris, France"])
 
 
-def test_new_times_of_a_note_must_make_sense(memory):
+def test_new_times_of_a_note_must_be_in_order(memory):
     memory.remember("The promotion is on.", id="p", valid_from="2025-02-01", valid_to="2027-01-01")
     before = memory.get("p")
     with pytest.raises(hs.InputError, match="is not after 2025-02-01"):
@@ -276,7 +276,7 @@ def test_new_times_of_a_note_must_make_sense(memory):
     assert memory.get("p") == before
 
 
-def test_a_note_whose_time_becomes_known_holds_since_then(memory):
+def test_a_note_whose_time_becomes_known_is_valid_since_then(memory):
     memory.remember("Anna moved to Rome", id="move")
     memory.remember("Anna moved to Rome", id="move", occurred_at="2025-10-01")
     assert texts(memory, as_of="2025-11-01") == ["Anna moved to Rome"]
@@ -285,7 +285,7 @@ def test_a_note_whose_time_becomes_known_holds_since_then(memory):
     assert texts(memory, as_of="2025-11-01") == ["Anna moved to Rome"]
 
 
-def test_versions_are_numbered_on_whatever_was_forgotten(memory, clock):
+def test_version_numbers_grow_even_if_versions_were_forgotten(memory, clock):
     for number in range(4):
         memory.remember(f"version {number}", id="v")
         clock.wind(days=1)
@@ -297,7 +297,7 @@ def test_versions_are_numbered_on_whatever_was_forgotten(memory, clock):
 
 
 @pytest.mark.parametrize("first", ["move", "home"])
-def test_a_new_text_for_a_superseded_id_makes_one_chain_whichever_comes_first(memory, clock, first):
+def test_a_new_text_for_a_superseded_id_forms_one_chain_in_any_order(memory, clock, first):
     memory.remember("Anna lives in Paris", id="home")
     clock.wind(days=1)
     changes = [{"id": "move", "supersedes": "home", "what": "Anna moved to Rome"}, {"id": "home", "what": "Oslo it is"}]
@@ -323,7 +323,7 @@ def test_a_note_that_was_consolidated_can_still_be_corrected_by_its_id(memory, c
     assert texts(memory) == ["Anna drinks coffee"]
 
 
-def test_what_is_to_take_a_notes_place_does_so_though_the_note_is_corrected_before(memory, clock):
+def test_a_future_successor_still_supersedes_a_note_that_is_corrected_before(memory, clock):
     memory.remember("Anna lives in Paris", id="home")
     memory.remember("Anna lives in Rome", id="move", supersedes="home", valid_from="2026-05-01")
     clock.wind(days=10)
@@ -337,7 +337,7 @@ def test_what_is_to_take_a_notes_place_does_so_though_the_note_is_corrected_befo
 @pytest.mark.parametrize(
     "times", [{"valid_from": "2027-01-01"}, {"valid_from": "2020-01-01", "valid_to": "2021-01-01"}]
 )
-def test_what_held_or_is_to_hold_is_not_kept_twice(memory, id_, times):
+def test_past_and_future_notes_are_not_stored_twice(memory, id_, times):
     times = {name: f"{year}-01-01" for name, year in times.items()}
     told = memory.remember("The shop is closed.", id=id_, **times)
     assert memory.remember("The shop is closed.", id=id_, **times) == replace(told, status="unchanged", added=0)
@@ -346,12 +346,12 @@ def test_what_held_or_is_to_hold_is_not_kept_twice(memory, id_, times):
     assert texts(memory) == ["The shop is closed."]
 
 
-def test_metadata_given_as_they_are_not_stored_are_the_same_again(memory):
+def test_metadata_with_tuples_are_unchanged_when_repeated(memory):
     for status in ("added", "unchanged", "unchanged"):
         assert memory.remember("tea", metadata={"tags": ("a", "b"), "n": 1}).status == status
 
 
-def test_what_a_note_superseded_before_it_is_to_be_superseded_is_no_news(memory):
+def test_a_note_with_a_future_successor_is_unchanged_when_repeated(memory):
     memory.remember("Anna lives in Paris", id="old")
     memory.remember("Anna lives in Rome", id="home", supersedes="old")
     memory.remember("Anna lives in Bonn", id="plan", supersedes="home", valid_from="2026-05-01")
@@ -363,7 +363,7 @@ def test_what_a_note_superseded_before_it_is_to_be_superseded_is_no_news(memory)
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_whatever_came_before_what_is_said_is_shown_and_the_same_again_is_a_no_op(memory, clock, seed):
+def test_after_any_sequence_a_new_note_is_visible_and_repeating_it_changes_nothing(memory, clock, seed):
     chance = random.Random(seed)
     for _ in range(40):
         clock.wind(seconds=chance.choice([0, 0, 1, 5]))

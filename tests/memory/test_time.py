@@ -29,7 +29,7 @@ def test_a_stale_fact_no_longer_outranks_its_successor_and_as_of_brings_it_back(
     ]
 
 
-def test_the_expired_is_invisible_at_once_and_swept_later(memory, clock):
+def test_expired_notes_are_invisible_at_once_and_swept_later(memory, clock):
     memory.remember("The pin is 0000.", id="pin", ttl=60)
     memory.remember("The pin is on the board.", id="board")
     clock.wind(seconds=59.9)
@@ -50,7 +50,7 @@ def test_the_expired_is_invisible_at_once_and_swept_later(memory, clock):
     assert memory.sweep() == 0
 
 
-def test_the_expired_is_in_no_history(memory, clock):
+def test_expired_notes_are_in_no_history(memory, clock):
     memory.remember("The pin is 0000.", id="pin", ttl=60)
     memory.remember("The pin is 1111.", id="new", supersedes="pin")
     clock.wind(seconds=61)
@@ -59,14 +59,14 @@ def test_the_expired_is_in_no_history(memory, clock):
         memory.history("pin")
 
 
-def test_an_expired_id_can_be_taken_anew(memory, clock):
+def test_an_expired_id_can_be_used_again(memory, clock):
     memory.remember("old", id="a", ttl=1)
     clock.wind(seconds=2)
     assert memory.remember("new", id="a").status == "added"
     assert [note.text for note in memory.history("a")] == ["new"]
 
 
-def test_what_holds_only_for_a_while_is_found_only_then(memory, clock):
+def test_a_note_with_a_validity_period_is_found_only_then(memory, clock):
     memory.remember("Ada is on leave.", valid_from="2026-03-01", valid_to="2026-03-15")
     assert shown(memory.recall("who is on leave")) == []
     assert shown(memory.recall("who is on leave", as_of="2026-03-10")) == ["Ada is on leave."]
@@ -76,18 +76,18 @@ def test_what_holds_only_for_a_while_is_found_only_then(memory, clock):
     assert shown(memory.recall("who is on leave")) == []
 
 
-def test_what_is_to_happen_is_known_already(memory):
+def test_a_future_event_is_found_already(memory):
     memory.remember("The ferry leaves.", occurred_at="2026-06-01")
     assert shown(memory.recall("when does the ferry leave")) == ["The ferry leaves."]
 
 
-def test_what_happened_long_ago_holds_since_then(memory):
+def test_a_past_event_is_valid_since_then(memory):
     memory.remember("Ada was hired.", occurred_at="2019-05-01")
     assert shown(memory.recall("Ada hired", as_of="2020-01-01")) == ["Ada was hired."]
     assert shown(memory.recall("Ada hired", as_of="2018-01-01")) == []
 
 
-def test_recency_is_off_unless_asked_for_and_leaves_a_floor(memory, clock):
+def test_recency_is_off_by_default_and_leaves_a_floor(memory, clock):
     memory.remember("The build is green today, says the bot.", id="old")
     clock.wind(days=100)
     memory.remember("The build is red today, says the robot.", id="new")
@@ -107,12 +107,12 @@ def test_recency_is_off_unless_asked_for_and_leaves_a_floor(memory, clock):
 
 
 @pytest.mark.parametrize(("half_life", "floor"), [(0, 0.5), (-1, 0.5), ("long", 0.5), (1, 2.0), (1, -0.1)])
-def test_a_recency_that_makes_no_sense_is_refused(half_life, floor):
+def test_an_invalid_recency_is_rejected(half_life, floor):
     with pytest.raises(hs.InputError, match="recency's"):
         Recency(half_life, floor)
 
 
-def test_history_goes_on_where_a_version_was_forgotten(memory, clock):
+def test_history_skips_a_forgotten_version(memory, clock):
     for city in ("Paris", "Rome", "Oslo"):
         memory.remember(f"Ada lives in {city}.", id="home")
         clock.wind(days=1)
@@ -129,7 +129,7 @@ def test_a_note_that_had_ended_before_it_was_superseded_keeps_its_end(memory):
     assert memory.notes(as_of="2025-02-15") == []
 
 
-def test_what_an_older_note_supersedes_held_until_then(memory, clock):
+def test_a_note_superseded_by_an_older_one_was_valid_until_then(memory, clock):
     memory.remember("Anna lives in Paris", id="paris")
     clock.wind(days=10)
     memory.remember("Anna lives in Rome", id="rome")
@@ -141,7 +141,7 @@ def test_what_an_older_note_supersedes_held_until_then(memory, clock):
 
 
 @pytest.mark.parametrize("swept", [False, True])
-def test_what_expired_leaves_its_older_versions_to_the_next(memory, clock, swept):
+def test_an_expired_notes_older_versions_belong_to_its_successor(memory, clock, swept):
     memory.remember("Paris", id="home")
     clock.wind(days=1)
     memory.remember("Rome, for a week", id="home", ttl=timedelta(days=7))
@@ -152,7 +152,7 @@ def test_what_expired_leaves_its_older_versions_to_the_next(memory, clock, swept
     assert [note.text for note in memory.history("home")] == ["Paris", "Oslo"]
 
 
-def test_the_expired_is_not_counted(memory, clock):
+def test_expired_notes_are_not_counted(memory, clock):
     memory.remember("tea", ttl=10)
     memory.remember("milk")
     assert (memory.stats()["notes"], memory.stats()["history"]) == (2, 0)
@@ -168,5 +168,5 @@ def test_the_expired_is_not_counted(memory, clock):
         (datetime(2026, 3, 1, 1, tzinfo=timezone(timedelta(hours=1))), "2026-03-01"),
     ],
 )
-def test_times_are_told_in_iso_8601(when, as_told):
+def test_times_are_shown_in_iso_8601(when, as_told):
     assert short_iso(when) == as_told

@@ -76,7 +76,7 @@ def lines(file):
     return json.loads(header), rest
 
 
-def test_an_export_brought_into_another_namespace_and_out_again_is_the_same(ann, ben, file, tmp_path):
+def test_an_export_imported_into_another_namespace_exports_the_same(ann, ben, file, tmp_path):
     count = lived_in(ann).export(file)
     assert count == len(list(ann._space.notes())) == 8
     assert ben.import_(file) == ImportReport(added=count)
@@ -90,7 +90,7 @@ def test_an_export_brought_into_another_namespace_and_out_again_is_the_same(ann,
     assert {item.text for item in ben.recall("where does Ann live")} >= {"Ann lives in Linz."}
 
 
-def test_the_same_namespace_of_another_file_gets_the_same_notes_and_goes_on(ann, clock, file):
+def test_the_same_namespace_of_another_file_gets_the_same_notes_and_continues(ann, clock, file):
     lived_in(ann).export(file)
     with Memory(":memory:", ("user", "ann"), embedder=HashingEmbedder(16), clock=clock) as other:
         other.import_(file)
@@ -112,7 +112,7 @@ notes = st.lists(st.tuples(texts, metadata, times, st.none() | texts, st.boolean
 
 @given(notes)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_is_remembered_comes_through_unchanged(tmp_path, said):
+def test_any_notes_survive_export_and_import_unchanged(tmp_path, said):
     first, second = io.BytesIO(), io.BytesIO()
     with hs.open(":memory:", embedder="none") as store:
         mine, theirs = Memory(store, "mine"), Memory(store, ("their/own", "ü"))
@@ -145,7 +145,7 @@ def test_names_in_gz_are_compressed_and_the_bytes_are_the_same_each_time(ann, be
     assert ben.import_(packed).added == 8
 
 
-def test_what_is_there_stays_and_other_content_is_a_conflict(ann, ben, file):
+def test_stored_notes_stay_and_other_content_is_a_conflict(ann, ben, file):
     lived_in(ann).export(file)
     ben.remember("Ben never said where he lives.", id="home")
     assert ben.import_(file) == ImportReport(added=7, conflicts=("home",))
@@ -153,7 +153,7 @@ def test_what_is_there_stays_and_other_content_is_a_conflict(ann, ben, file):
     assert ben.import_(file) == ImportReport(unchanged=7, conflicts=("home",))
 
 
-def test_what_has_expired_is_not_carried(ann, clock, file):
+def test_expired_notes_are_not_exported(ann, clock, file):
     ann.remember("short-lived", ttl=5)
     ann.remember("lasting")
     clock.now += 10
@@ -161,7 +161,7 @@ def test_what_has_expired_is_not_carried(ann, clock, file):
     assert b"short-lived" not in file.read_bytes()
 
 
-def test_a_damaged_line_is_named_and_what_stood_before_it_is_taken_over(ann, ben, file):
+def test_a_damaged_line_is_named_and_the_lines_before_it_are_imported(ann, ben, file):
     lived_in(ann).export(file)
     rows = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(b"".join([*rows[:4], rows[4][:20] + b"\n", *rows[5:]]))
@@ -173,7 +173,7 @@ def test_a_damaged_line_is_named_and_what_stood_before_it_is_taken_over(ann, ben
     assert ben.import_(file) == ImportReport(added=5, unchanged=3)
 
 
-def test_a_file_that_ends_early_says_how_many_notes_it_lacks(ann, ben, file, tmp_path):
+def test_a_truncated_file_is_reported_with_the_number_of_notes_read(ann, ben, file, tmp_path):
     lived_in(ann).export(file)
     rows = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(b"".join(rows[:-2]))
@@ -203,7 +203,7 @@ def test_a_file_that_ends_early_says_how_many_notes_it_lacks(ann, ben, file, tmp
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_a_note_that_is_none_is_told_with_its_line(ben, file, changed, reason):
+def test_an_invalid_note_is_reported_with_its_line(ben, file, changed, reason):
     note = {"id": "a", "text": "fine", **changed}
     file.write_text(f'{{"hybridstore-memory":1,"notes":1}}\n{json.dumps(note)}\n')
     with pytest.raises(InputError, match=f"line 2: .*{reason}"):
@@ -217,7 +217,7 @@ def test_the_same_id_twice_in_a_file_is_a_conflict_unless_it_says_the_same(ben, 
     assert ben.import_(file) == ImportReport(added=1, unchanged=1, conflicts=("a",))
 
 
-def test_what_is_no_export_of_a_memory_is_refused(store, ben, file, tmp_path):
+def test_files_other_than_exports_of_a_memory_are_rejected(store, ben, file, tmp_path):
     for content in (b"", b"not json\n", b"[]\n", b'{"other": 1}\n'):
         file.write_bytes(content)
         with pytest.raises(InputError, match=r"is not an export of a memory.*Memory\.export"):
@@ -232,7 +232,7 @@ def test_what_is_no_export_of_a_memory_is_refused(store, ben, file, tmp_path):
         ben.import_(tmp_path / "nothing.jsonl")
 
 
-def test_a_file_that_is_something_else_is_never_replaced(ann, file, tmp_path):
+def test_an_export_never_replaces_another_kind_of_file(ann, file, tmp_path):
     file.write_text("my diary")
     with pytest.raises(FileRefused, match="not an export of a memory"):
         ann.export(file)
@@ -241,7 +241,7 @@ def test_a_file_that_is_something_else_is_never_replaced(ann, file, tmp_path):
         ann.export(tmp_path)
 
 
-def test_a_note_made_of_its_dictionary_is_the_same(ann):
+def test_a_note_survives_conversion_to_a_dictionary(ann):
     for note in lived_in(ann)._space.notes():
         assert Note.from_dict(note.to_dict()) == note
         assert Note.from_dict(note.to_dict(), namespace=("x",)).namespace == ("x",)
@@ -251,7 +251,7 @@ def test_a_note_made_of_its_dictionary_is_the_same(ann):
         Note.from_dict("text")
 
 
-def test_many_notes_are_written_in_steps(ann, ben, file):
+def test_many_notes_are_written_in_batches(ann, ben, file):
     ann.store.add("a document that is no note is not exported")
     for n in range(205):
         ann.remember(f"fact {n}", id=f"n{n}")
@@ -260,7 +260,7 @@ def test_many_notes_are_written_in_steps(ann, ben, file):
     assert [note.id for note in ben.notes()] == [f"n{n}" for n in range(205)]
 
 
-def test_what_has_expired_is_in_no_imports_way(ann, clock, tmp_path):
+def test_an_expired_note_does_not_block_an_import(ann, clock, tmp_path):
     ann.remember("tea", id="drink")
     ann.export(tmp_path / "tea.jsonl")
     ben = Memory(ann.store, ("user", "ben"), clock=clock)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Self
 
 from haystack import Document, component, default_from_dict, default_to_dict
@@ -10,6 +9,7 @@ from haystack.document_stores.types import FilterPolicy, apply_filter_policy
 
 from hybridstore.errors import InputError
 from hybridstore.integrations.haystack.document_store import HybridStoreDocumentStore
+from hybridstore.integrations.haystack.metadata_summary import in_thread
 
 
 @component
@@ -92,13 +92,4 @@ class HybridStoreHaystackRetriever:
         )
         return {"documents": documents}
 
-    @component.output_types(documents=list[Document])
-    async def run_async(
-        self,
-        query: str,
-        query_embedding: list[float] | None = None,
-        filters: dict[str, Any] | None = None,
-        top_k: int | None = None,
-    ) -> dict[str, list[Document]]:
-        """Like `run`, in a thread."""
-        return await asyncio.to_thread(self.run, query, query_embedding, filters, top_k)
+    run_async = component.output_types(documents=list[Document])(in_thread(run))
