@@ -13,7 +13,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from hybridstore import filters
 from hybridstore.backends.learning import LoggedQuestion, ModelVersion
-from hybridstore.backends.values import Embedding, Problem, PurgeReport, SearchState, Stats, StoredDocument, Whatever
+from hybridstore.backends.values import (
+    Capabilities,
+    Embedding,
+    Problem,
+    PurgeReport,
+    SearchState,
+    Stats,
+    StoredDocument,
+    Whatever,
+)
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.filters import Filter
 from hybridstore.ingest.line_files import File
@@ -30,8 +39,7 @@ from hybridstore.memory.timestamps import Moment, Span
 from hybridstore.records import AddReport, Chunk, Document, Hit, Results, Source
 from hybridstore.search.explain import Explanation
 from hybridstore.search.neighbours import Around
-from hybridstore.store.inputs import Addable, Table
-from hybridstore.store.search_options import SearchOptions, Where
+from hybridstore.store.inputs import Addable, SearchOptions, Table, Where
 from hybridstore.store.store import Store, T
 from hybridstore.store.trial import Trial
 from hybridstore.store.writer import Progress, Writer
@@ -69,6 +77,8 @@ class AsyncStore(ThreadedObject[Store]):
     def location(self) -> str: ...
     @property
     def folder(self) -> Path | None: ...
+    @property
+    def capabilities(self) -> Capabilities: ...
     async def add(
         self,
         documents: Addable | Iterable[Addable] | Table,
@@ -77,7 +87,6 @@ class AsyncStore(ThreadedObject[Store]):
         chunk: bool = ...,
         progress: Progress | None = ...,
     ) -> AddReport: ...
-    async def asked(self) -> list[LoggedQuestion]: ...
     async def backup(self, path: str | os.PathLike[str]) -> None: ...
     async def calibrate(self, embedder: Embedder | None = ...) -> None: ...
     async def check(self, *, repair: bool = ...) -> list[Problem]: ...
@@ -89,11 +98,12 @@ class AsyncStore(ThreadedObject[Store]):
         self, query: str, *, expect: str | None = ..., **options: Unpack[SearchOptions]
     ) -> Explanation: ...
     async def feedback(self, query: str, hit: Hit | int, used: bool = ...) -> None: ...
-    async def forget_asked(self, queries: str | Iterable[str] | None = ...) -> int: ...
+    async def forget_queries(self, queries: str | Iterable[str] | None = ...) -> int: ...
     async def get(self, document_id: str) -> Document: ...
     async def ids(self, where: Where = ...) -> list[str]: ...
     async def load_embedder(self, name: str | Path) -> Embedder: ...
     async def purge(self, ids: str | Iterable[str], *, verify: bool = ...) -> PurgeReport: ...
+    async def query_log(self) -> list[LoggedQuestion]: ...
     async def reembed(
         self,
         embedder: str | Path | Embedder | None = ...,
@@ -214,7 +224,7 @@ class AsyncWriter(ThreadedObject[Writer]):
         vector: NDArray[np.float32] | None = ...,
         replaces: bytes | Whatever | None = ...,
     ) -> None: ...
-    async def add_cut(
+    async def add_chunked(
         self,
         document: Document,
         chunks: Sequence[Chunk],
@@ -225,10 +235,11 @@ class AsyncWriter(ThreadedObject[Writer]):
         source: str | None = ...,
         replaces: bytes | Whatever | None = ...,
     ) -> None: ...
-    async def bring(self, embedding: Embedding) -> None: ...
+    async def expect_vectors(self, embedding: Embedding) -> None: ...
     async def finish(self, source: Source) -> None: ...
     async def flush(self) -> None: ...
-    async def keep(
+    async def remove(self, document_id: str, *, stored: bytes) -> None: ...
+    async def rewrite(
         self,
         stored: StoredDocument,
         document: Document,
@@ -237,4 +248,3 @@ class AsyncWriter(ThreadedObject[Writer]):
         whole: bool = ...,
         given: bool = ...,
     ) -> None: ...
-    async def remove(self, document_id: str, *, stored: bytes) -> None: ...

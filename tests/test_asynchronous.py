@@ -272,7 +272,7 @@ async def test_searches_in_an_unlogged_block_are_not_kept_and_those_of_other_tas
             await store.search("asked by a program")
             await other
         await store.search("asked afterwards")
-        assert {each.query for each in await store.asked()} == {"asked by a person", "asked afterwards"}
+        assert {each.query for each in await store.query_log()} == {"asked by a person", "asked afterwards"}
 
 
 async def test_memories_share_an_asynchronous_store_and_leave_it_open(path):
@@ -289,7 +289,7 @@ async def test_what_is_recalled_in_an_unlogged_block_of_its_store_is_not_kept(pa
         async with store.unlogged():
             await memory.recall("what is liked")
         await memory.recall("who likes tea")
-        assert [each.query for each in await store.asked()] == ["who likes tea"]
+        assert [each.query for each in await store.query_log()] == ["who likes tea"]
 
 
 async def test_what_is_closed_says_so_and_can_be_closed_again(path):

@@ -31,7 +31,7 @@ from hybridstore.filters import Filter
 from hybridstore.ingest import line_files
 from hybridstore.records import AddReport, Chunk, Document
 from hybridstore.store import Store
-from hybridstore.store.document_checks import checked, content_digest
+from hybridstore.store.inputs import checked, content_digest
 
 VERSION = 1
 
@@ -128,11 +128,11 @@ def load(store: Store, file: File | OpenExport, *, vectors: bool = True, progres
 
     with store.writer(progress=report_progress) as writer:
         if vectors and header.vectors and header.embedding is not None:
-            writer.bring(header.embedding)
+            writer.expect_vectors(header.embedding)
         try:
             for row in _rows(file):
                 whole, given = row.kept == "whole", row.kept == "given"
-                writer.add_cut(row.document, row.chunks, row.vectors, whole=whole, given=given, source=row.source)
+                writer.add_chunked(row.document, row.chunks, row.vectors, whole=whole, given=given, source=row.source)
         except InputError:
             writer.flush()
             raise

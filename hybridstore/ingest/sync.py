@@ -17,7 +17,7 @@ from hybridstore.ingest.readers import Unreadable, read
 from hybridstore.ingest.walk import Skipped, walk
 from hybridstore.records import AddReport, Document, Source
 from hybridstore.store import Store, Writer
-from hybridstore.store.document_checks import checked
+from hybridstore.store.inputs import checked
 
 _PROGRESS_EVERY = 200  # documents of one file between two progress reports
 

@@ -27,7 +27,7 @@ from hybridstore.search.neighbours import Around
 from hybridstore.search.selection import Candidates, SelectionRequest, select
 from hybridstore.store import Holder, Store
 from hybridstore.store.embedder_choice import GIVEN, unit
-from hybridstore.store.search_options import SearchOptions, Where
+from hybridstore.store.inputs import SearchOptions, Where
 
 try:
     from langchain_core.callbacks.manager import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
@@ -142,7 +142,7 @@ class HybridStoreVectorStore(Holder, VectorStore):
         )
         dim = vectors.shape[1]
         try:  # or a store opened with an embedder would take them for its own
-            self.store.writer().bring(Embedding(f"{GIVEN}@{dim}", GIVEN, dim))
+            self.store.writer().expect_vectors(Embedding(f"{GIVEN}@{dim}", GIVEN, dim))
         except EmbedderMismatch as error:
             raise InputError(_MISMATCH.format(error.stored)) from error
         self.store.add(documents, vectors=vectors)

@@ -46,7 +46,7 @@ from hybridstore.filters import And, Filter, parse, passes_all
 from hybridstore.integrations.llamaindex_filters import EMPTY, NODE, of_sources, where_of
 from hybridstore.records import Document, Hit, Results
 from hybridstore.store import Store
-from hybridstore.store.search_options import SearchOptions
+from hybridstore.store.inputs import SearchOptions
 
 _NO_SOURCE = "None"  # the source of a node without one in node_to_metadata_dict
 

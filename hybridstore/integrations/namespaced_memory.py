@@ -147,7 +147,7 @@ class Memories:
             if vectors:
                 dim = units.shape[1]
                 try:
-                    writer.bring(Embedding(f"{GIVEN}@{dim}", GIVEN, dim))
+                    writer.expect_vectors(Embedding(f"{GIVEN}@{dim}", GIVEN, dim))
                 except EmbedderMismatch as error:
                     raise InputError(_MISMATCH.format(error.stored)) from error
             for key, put in stored.items():
@@ -156,9 +156,9 @@ class Memories:
                     writer.flush()  # to store memories in order
                     self._put_unsearched(document)
                 elif self._external:
-                    writer.add_cut(document, chunks, np.stack([by_text[text] for text in put.texts]))
+                    writer.add_chunked(document, chunks, np.stack([by_text[text] for text in put.texts]))
                 else:
-                    writer.add_cut(document, chunks)
+                    writer.add_chunked(document, chunks)
         if removed := [id_of(key) for key in puts if key not in stored]:
             self._store.remove(removed)
 
@@ -186,8 +186,8 @@ class Memories:
             # A zero vector is near to nothing; without any vector `check` would report the chunk.
             vectors = None if embedding is None else np.zeros((1, embedding.dim), np.float32)
             if embedding is not None:
-                writer.bring(embedding)
-            writer.add_cut(document, (Chunk(0, 0),), vectors, whole=True)
+                writer.expect_vectors(embedding)
+            writer.add_chunked(document, (Chunk(0, 0),), vectors, whole=True)
 
     def renew(self, key: MemoryKey) -> None:
         """Restart a memory's TTL, unless it has expired or was removed."""
@@ -199,7 +199,7 @@ class Memories:
                 return
             metadata = {**stored.document.metadata, "expires": now() + 60 * stored.document.metadata["ttl"]}
             renewed = replace(stored.document, metadata=metadata)
-            writer.keep(stored, renewed, replaces=self._store.digests([id_])[id_])
+            writer.rewrite(stored, renewed, replaces=self._store.digests([id_])[id_])
 
         with suppress(EmbedderMismatch):  # another process is changing the embedder
             self._store.update(decide, embed=False)

@@ -17,7 +17,7 @@ from hybridstore.filters import MAX_LEVELS, And, Comparison, Filter, Or
 from hybridstore.integrations.context_text import check_budget, filename, passages
 from hybridstore.records import Hit
 from hybridstore.store import Store
-from hybridstore.store.search_options import Where
+from hybridstore.store.inputs import Where
 
 MOST_RESULTS = 50
 BUDGET = 8_000  # characters, some 2,000 tokens of English

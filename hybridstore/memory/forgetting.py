@@ -13,7 +13,7 @@ from hybridstore.filters import Filter
 from hybridstore.memory.history import with_versions
 from hybridstore.memory.note_space import NoteChange, NoteSpace, StoredNote, fact
 from hybridstore.memory.notes import Note
-from hybridstore.store.search_options import Where
+from hybridstore.store.inputs import Where
 
 Target = str | Iterable[str] | Where
 

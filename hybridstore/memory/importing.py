@@ -16,7 +16,7 @@ from hybridstore.memory import note_ids
 from hybridstore.memory.note_space import NoteChange, NoteSpace
 from hybridstore.memory.notes import Note, check_metadata, document_of
 from hybridstore.memory.remembering import NoteInput, plan_note
-from hybridstore.store.document_checks import checked
+from hybridstore.store.inputs import checked
 
 if TYPE_CHECKING:
     from hybridstore.memory.memory import Memory

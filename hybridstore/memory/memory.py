@@ -30,7 +30,7 @@ from hybridstore.memory.timestamps import Moment, Span, moment_of
 from hybridstore.memory.token_budget import TokenCounter
 from hybridstore.search.selection import ALIKE as NEARLY_THE_SAME
 from hybridstore.store import Holder, Store
-from hybridstore.store.search_options import Where
+from hybridstore.store.inputs import Where
 
 if TYPE_CHECKING:
     from hybridstore.ingest.line_files import File

@@ -21,8 +21,7 @@ from hybridstore.memory.note_ids import Namespace
 from hybridstore.memory.notes import OURS, Note, document_of, note_of
 from hybridstore.memory.timestamps import moment
 from hybridstore.store import Store, Writer
-from hybridstore.store.document_checks import checked, content_digest
-from hybridstore.store.search_options import Where
+from hybridstore.store.inputs import Where, checked, content_digest
 
 T = TypeVar("T")
 

@@ -21,7 +21,7 @@ from hybridstore.memory.timestamps import Span, span_of
 from hybridstore.memory.token_budget import Counter, pack
 from hybridstore.records import Hit
 from hybridstore.search.selection import plain
-from hybridstore.store.search_options import Where
+from hybridstore.store.inputs import Where
 
 ORDERS = ("score", "time")
 # Passages searched: as many as could fit if each took 16 tokens, within bounds.

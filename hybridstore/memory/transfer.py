@@ -19,7 +19,7 @@ from hybridstore.memory import note_ids
 from hybridstore.memory.importing import Batches, ImportReport
 from hybridstore.memory.note_space import NoteChange, NoteSpace
 from hybridstore.memory.notes import Note, document_of
-from hybridstore.store.document_checks import checked, content_digest
+from hybridstore.store.inputs import checked, content_digest
 
 VERSION = 1
 

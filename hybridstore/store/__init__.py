@@ -1,8 +1,7 @@
-"""The store: one file of documents, searched by word and by meaning."""
+"""The store: documents in one place, searched by keyword and by vector."""
 
-from hybridstore.store.opening import open  # noqa: A004 - `hybridstore.open`, as `gzip.open`
+from hybridstore.store.opening import Holder, open  # noqa: A004 - `hybridstore.open`, as `gzip.open`
 from hybridstore.store.store import Store
-from hybridstore.store.store_holder import Holder
 from hybridstore.store.writer import Writer
 
 __all__ = ["Holder", "Store", "Writer", "open"]

@@ -1,84 +1,156 @@
-"""What a caller may add at once, whatever it is: texts, Documents, mappings, many of these, or a table."""
+"""What callers pass to a store, checked: documents, ids, filters and search options; and the digests of documents."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hybridstore.errors import InputError
-from hybridstore.records import AddReport, Document
-from hybridstore.store.document_checks import checked, document_from
-from hybridstore.store.embedder_choice import unit
-from hybridstore.store.writer import Progress, Writer
-from hybridstore.tables import is_table, pages_from
+from hybridstore.filters import Filter
+from hybridstore.records import Document
+from hybridstore.search.neighbours import Around
+
+_FORMATS = ("plain", "markdown", "code")
+_TEXTS = ("text", "title", "uri", "format")
+_FIELDS = tuple(field.name for field in fields(Document))
+
+Where = Mapping[str, Any] | Filter | None
+"""A filter over documents; None passes all of them."""
 
 Addable = str | Document | Mapping[str, Any]
+"""What becomes one document."""
 
 
-class _Stream(Protocol):
+class _ArrowStream(Protocol):
     def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
 
 
-class _Array(Protocol):
+class _ArrowArray(Protocol):
     def __arrow_c_array__(self, requested_schema: object = None) -> object: ...
 
 
-Table = _Stream | _Array
-"""Whatever gives Arrow data: tables, batches and readers of pyarrow, frames of polars and pandas, Results."""
+Table = _ArrowStream | _ArrowArray
+"""Anything that exports Arrow data: tables, batches and readers of pyarrow, frames of polars and pandas, Results."""
 
 
-def add(
-    writer: Callable[..., Writer],
-    documents: Addable | Iterable[Addable] | Table,
-    *,
-    vectors: ArrayLike | None,
-    chunk: bool,
-    progress: Progress | None,
-) -> AddReport:
-    """Add documents by a Writer that `writer` makes; see `Store.add`."""
-    if is_table(documents):
-        return _add_table(writer, documents, vectors=vectors, chunk=chunk, progress=progress)
-    many: Any = [documents] if isinstance(documents, str | Document | Mapping) else documents
-    if isinstance(many, bytes) or not isinstance(many, Iterable):
+class SearchOptions(TypedDict, total=False):
+    """The keyword arguments of `Store.search`, which describes each and its default."""
+
+    limit: int
+    where: Where
+    mode: str
+    fusion: str
+    depth: int | None
+    syntax: str
+    min_relevance: float | None
+    vector: ArrayLike | None
+    unique: bool
+    per_document: int | None
+    diversity: float
+    around: Around | None
+
+
+def document_from(value: object) -> Document:
+    """Make a Document of a text, a mapping with its fields, or a Document; raises InputError for anything else."""
+    if isinstance(value, Document):
+        return value
+    if isinstance(value, str):
+        if not value.strip():
+            raise InputError("an empty text cannot be found again; give it a title, or leave it out")
+        return Document(text=value)
+    if isinstance(value, Mapping):
+        unknown = [str(key) for key in value if key not in _FIELDS]
+        if unknown or "text" not in value:
+            wrong = f"has the unknown fields {', '.join(unknown)}" if unknown else "has no text"
+            raise InputError(f"a document {wrong}; its fields are {', '.join(_FIELDS)} (put others into metadata)")
+        return Document(**value)
+    raise InputError(f"a document is a text, a Document or a mapping, not {type(value).__name__}")
+
+
+def ids_from(value: str | Iterable[str]) -> list[str]:
+    """Return one id, or several, as a list; raises InputError for values that are not strings."""
+    ids = [value] if isinstance(value, str) else list(value)
+    if unfit := [id_ for id_ in ids if not isinstance(id_, str)]:
+        raise InputError(f"an id is a text, not {unfit[0]!r}")
+    return ids
+
+
+def checked(document: Document) -> Document:
+    """Return a document that can be stored, with an id made from its content if it has none; raises InputError."""
+    for field in _TEXTS:
+        _check_text(document, field)
+    if document.format not in _FORMATS:
+        raise InputError(f"format of {_name(document)} is {document.format!r}; it must be one of {', '.join(_FORMATS)}")
+    if not isinstance(document.metadata, Mapping):
+        raise InputError(f"metadata of {_name(document)} must be a mapping, not {type(document.metadata).__name__}")
+    metadata = _as_json(document) if document.metadata else {}
+    id_ = document.id
+    if id_ is None:
+        id_ = digest_of(f"{document.title}\x00{document.uri}\x00{document.text}").hex()
+    elif not id_:
+        raise InputError("an id must not be empty; leave it out to have one made from the content")
+    else:
+        _check_text(document, "id")
+    return Document(  # `replace` takes four times as long
+        text=document.text, id=id_, title=document.title, uri=document.uri, metadata=metadata, format=document.format
+    )
+
+
+def _name(document: Document) -> str:
+    return f"document {document.id!r}" if document.id is not None else "a document without id"
+
+
+def _check_text(document: Document, field: str) -> None:
+    value: object = getattr(document, field)
+    if isinstance(value, str) and value.isascii():
+        return
+    what = f"id {value!r}" if field == "id" else f"{field} of {_name(document)}"
+    if not isinstance(value, str):
+        raise InputError(f"{what} must be a string, not {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
         raise InputError(
-            f"documents are texts, Documents, mappings, an iterable of these, or a table, not {type(many).__name__}"
-        )
-    if vectors is None:
-        with writer(chunk=chunk, progress=progress) as writing:
-            for document in many:
-                writing.add(document_from(document))
-        return writing.report
-    listed = [document_from(document) for document in many]
-    array = unit(vectors, (None, None), "vectors") if listed else np.empty((0, 1), np.float32)
-    if len(array) != len(listed):
-        raise InputError(f"there are {len(listed)} documents but {len(array)} vectors; give one for each")
-    with writer(chunk=False, progress=progress) as writing:
-        for document, vector in zip(listed, array, strict=True):
-            writing.add(document, vector=vector)
-    return writing.report
+            f"{what} contains half of a character at position {error.start} (a lone surrogate), which cannot be "
+            "stored; read the file with errors='replace'"
+        ) from error
 
 
-def _add_table(
-    writer: Callable[..., Writer], table: object, *, vectors: ArrayLike | None, chunk: bool, progress: Progress | None
-) -> AddReport:
-    rows = _rows(table)
-    if vectors is not None:
-        listed = []
-        for document, own in rows:
-            if own is not None:
-                raise InputError("the table has a column 'vector' and vectors= were given too; leave one of them out")
-            listed.append(document)
-        return add(writer, listed, vectors=vectors, chunk=chunk, progress=progress)
-    with writer(chunk=chunk, progress=progress) as writing:
-        for document, vector in rows:
-            writing.add(document, vector=vector)
-    return writing.report
+def _as_json(document: Document) -> dict[str, Any]:
+    try:
+        text = json.dumps(dict(document.metadata), allow_nan=False, ensure_ascii=False)
+        text.encode()  # a lone surrogate cannot be stored
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"metadata of {_name(document)} must be JSON (text, numbers, true/false, null, lists, objects): {error}"
+        ) from error
+    copy: dict[str, Any] = json.loads(text)
+    return copy
 
 
-def _rows(table: object) -> Iterator[tuple[Document, NDArray[np.float32] | None]]:
-    for page in pages_from(table, lambda row: checked(document_from(row))):
-        array = [None] * len(page.documents) if page.vectors is None else unit(page.vectors, (None, None), "vector")
-        yield from zip(map(document_from, page.documents), array, strict=True)
+def content_digest(document: Document, *, whole: bool, vector: NDArray[np.float32] | None = None) -> bytes:
+    """Return the 16 bytes that identify a document's content and how it was added.
+
+    `whole`: it is one chunk at its caller's request; `vector`: the caller passed its vector. Adding a document whose
+    digest is stored under its id changes nothing.
+    """
+    metadata = json.dumps(document.metadata, sort_keys=True) if document.metadata else "{}"
+    how = "whole" if whole else "chunks"
+    content: list[bytes] = []
+    for part in (document.title, document.uri, document.format, metadata, how, document.text):
+        data = part.encode()
+        content += (len(data).to_bytes(8, "little"), data)
+    if vector is not None:
+        content.append(vector.tobytes())
+    return hashlib.blake2b(b"".join(content), digest_size=16).digest()
+
+
+def digest_of(text: str) -> bytes:
+    """Return the 16 bytes that identify a text."""
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()

@@ -1,11 +1,11 @@
-"""Opening a store: which backend a location needs. No other room above the backends knows one by name."""
+"""Opening a store by its location, which decides the backend, and a base class for objects that open or share one."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from hybridstore.backends.protocols import Backend
 from hybridstore.embedders.protocol import Embedder
@@ -27,12 +27,12 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
     """Open a store: the file at a path, made if it is not there, or ":memory:", which goes when it is closed.
 
     `embedder` None is the file's own (all-MiniLM-L6-v2 in a new file); "none" is no embedder, for keyword search
-    alone; else a name from the catalog, a folder, or any Embedder. `language` ("english" in a new file) decides
-    about stemming and cannot be changed later. `threads` is for the model. `busy_timeout`, in seconds, is how
-    long to wait for another process that is writing. `memory`, in MiB, is how much copies of codes, postings and
-    metadata may take, which make searches fast; with less than they need SQLite is asked, and the answers are the
-    same. With `log_queries` the questions that are searched for are kept in the file, to learn from: see
-    `Store.asked`. Nothing is loaded until it is needed.
+    alone; else a name from the catalog, a folder, or any Embedder. `language` ("english" in a new file) decides about
+    stemming and cannot be changed later. `threads` is for the model. `busy_timeout`, in seconds, is how long to wait
+    for another process that is writing. `memory`, in MiB, is how much copies of codes, postings and metadata may take,
+    which make searches fast; what does not fit is read from SQLite, with the same answers. With `log_queries` the
+    queries that are searched for are recorded in the file, to learn from: see `Store.query_log`. Nothing is loaded
+    until it is needed.
 
     Raises FileRefused for a file that is not ours or too new, StoreRefused for `create=False` in memory, where nothing
     is yet, EmbedderMismatch when the file was filled by another embedder than the one named, InputError for a language
@@ -72,3 +72,29 @@ def _open_in_memory(location: str, *, language: str | None, create: bool, **_: A
 
 
 _OPENERS: dict[str, Callable[..., Backend]] = {"": _open_file, ":memory:": _open_in_memory}
+
+
+class Holder:
+    """A context manager with a `store`: one that was passed, which stays open, or one that it opened and closes.
+
+    A subclass calls `_hold` in its `__init__`.
+    """
+
+    store: Store
+    _opened: bool
+
+    def _hold(self, store: Store | str | os.PathLike[str], **options: Any) -> None:
+        """Take a store, or open the file of this path with these options of `open`."""
+        self.store = store if isinstance(store, Store) else open(store, **options)
+        self._opened = self.store is not store
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the store, if it was opened here. Closing twice is harmless."""
+        if self._opened:
+            self.store.close()

@@ -1,4 +1,4 @@
-"""What people asked and what they said about the answers: kept only if they want it, and never at a search's cost."""
+"""The query log and feedback of one open store: recorded only if wanted, and never while a search waits."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from hybridstore.backends.learning import LearningBackend, LoggedQuestion
 from hybridstore.errors import HybridstoreError, InputError
 from hybridstore.records import Hit
 
-BATCH = 64  # questions that wait for one write
-_MOST = 4096  # that wait while the file is busy; the oldest are dropped then
-_LONGEST = 4096  # characters; what is longer is a document that was pasted, not a question
+BATCH = 64  # queries in one write
+_MOST = 4096  # queries that are held back while the store is busy; the oldest are dropped beyond it
+_LONGEST = 4096  # characters; a longer query is a document that was pasted
 
 
-class Asking:
-    """The questions of one open store, on their way to its file; where `kept` is False, none are taken.
+class QueryLog:
+    """The queries of one open store on their way to its log; unless `enabled`, none are recorded.
 
-    They wait in memory until there are 64, or until the store is closed, and a thread of its own then writes them:
-    no search waits for a file that another process is writing to. Without `close` the last ones are lost.
+    They are buffered until there are 64, or until the store is closed, and a thread of its own then writes them: no
+    search waits for a store that another process is writing to. Without `close` the last ones are lost.
     """
 
-    def __init__(self, learning: LearningBackend, *, kept: bool) -> None:
-        self._learning, self._kept = learning, kept
+    def __init__(self, learning: LearningBackend, *, enabled: bool) -> None:
+        self._learning, self._enabled = learning, enabled
         self._lock = threading.Lock()
-        self._waiting: list[str] = []
+        self._buffer: list[str] = []
         self._writer: threading.Thread | None = None
         self._paused = threading.local()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Take nothing from this thread in the block."""
+        """Record nothing from this thread in the block."""
         before = getattr(self._paused, "yes", False)
         self._paused.yes = True
         try:
@@ -41,69 +41,67 @@ class Asking:
         finally:
             self._paused.yes = before
 
-    def note(self, query: str) -> None:
-        """Take a question, without the space around it."""
+    def add(self, query: str) -> None:
+        """Record a query, without surrounding white space."""
         query = query.strip()
-        if not self._kept or not query or len(query) > _LONGEST or getattr(self._paused, "yes", False):
+        if not self._enabled or not query or len(query) > _LONGEST or getattr(self._paused, "yes", False):
             return
         with self._lock:
-            self._waiting.append(query)
-            if len(self._waiting) >= BATCH and not (self._writer and self._writer.is_alive()):
-                self._writer = threading.Thread(target=self._try, name="hybridstore-questions")
+            self._buffer.append(query)
+            if len(self._buffer) >= BATCH and not (self._writer and self._writer.is_alive()):
+                self._writer = threading.Thread(target=self._try, name="hybridstore-query-log")
                 self._writer.start()
 
     def _try(self) -> None:
-        with suppress(HybridstoreError):  # what could not be written waits for the next time
+        with suppress(HybridstoreError):  # what could not be written stays in the buffer
             self._write()
 
     def _write(self) -> None:
         with self._lock:
-            batch, self._waiting = self._waiting, []
+            batch, self._buffer = self._buffer, []
         try:
             if batch:
                 self._learning.log_queries(batch)
         except BaseException:
             with self._lock:
-                self._waiting = [*batch, *self._waiting][-_MOST:]
+                self._buffer = [*batch, *self._buffer][-_MOST:]
             raise
 
     def flush(self) -> None:
-        """Write what waits; raises FileBusy, and what waits goes on waiting."""
+        """Write the buffer; raises StoreBusy, and the buffer is kept."""
         if (writer := self._writer) is not None:
             writer.join()
         self._write()
 
     def close(self) -> None:
-        """Write what waits; where the file stays busy it is dropped with a RuntimeWarning, for searches went well."""
+        """Write the buffer; where the store stays busy it is dropped with a RuntimeWarning, as searches succeeded."""
         try:
             self.flush()
         except HybridstoreError as error:
-            lost, self._waiting = len(self._waiting), []
-            warnings.warn(f"{lost} questions were not kept in the store's log: {error}", RuntimeWarning, stacklevel=3)
+            lost, self._buffer = len(self._buffer), []
+            warnings.warn(f"{lost} queries were not written to the store's log: {error}", RuntimeWarning, stacklevel=3)
 
-    # what the store's methods of the same names promise
-
-    def asked(self) -> list[LoggedQuestion]:
-        """Give the log, the questions that still wait included."""
+    def read(self) -> list[LoggedQuestion]:
+        """Return the log; see `Store.query_log`."""
         self.flush()
         return self._learning.query_log()
 
     def forget(self, queries: str | Iterable[str] | None) -> int:
-        """Forget questions, those that still wait included."""
+        """Remove queries from the log; see `Store.forget_queries`."""
         named = [queries] if isinstance(queries, str) else None if queries is None else list(queries)
-        if unfit := [each for each in named or () if not isinstance(each, str)]:
-            raise InputError(f"a question is a text, not {unfit[0]!r}")
+        if unfit := [query for query in named or () if not isinstance(query, str)]:
+            raise InputError(f"a query is a text, not {unfit[0]!r}")
         self.flush()
-        return self._learning.forget_queries(None if named is None else [each.strip() for each in named])
+        return self._learning.forget_queries(None if named is None else [query.strip() for query in named])
 
     def feedback(self, query: str, hit: Hit | int, *, used: bool) -> None:
-        """Keep a word on a hit, or on a chunk by its id."""
+        """Record feedback on a hit; see `Store.feedback`."""
         if not isinstance(query, str) or not query.strip():
-            raise InputError(f"feedback is about a question, a text that is not empty; not {query!r}")
+            raise InputError(f"feedback is about a query, a text that is not empty; not {query!r}")
         try:
             chunk = hit.chunk_id if isinstance(hit, Hit) else operator.index(hit)
         except TypeError as error:
             raise InputError(f"feedback is about a Hit or a chunk's id, not {hit!r}") from error
         if not -(2**63) <= chunk < 2**63 or isinstance(hit, bool):
-            raise InputError(f"{hit!r} is no chunk's id; a Hit has it as `chunk_id`")
+            raise InputError(f"{hit!r} is not a chunk's id; a Hit has it as `chunk_id`")
         self._learning.add_feedback(query.strip(), chunk, used=bool(used))

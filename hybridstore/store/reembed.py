@@ -1,4 +1,4 @@
-"""Another embedder for all chunks, beside everything else that goes on."""
+"""Re-embedding: vectors of another embedder for all chunks, while the store is searched and written."""
 
 from __future__ import annotations
 
@@ -19,45 +19,45 @@ _AT_ONCE = 256  # chunks embedded between two commits
 def reembed(
     backend: Backend,
     embedders: StoreEmbedder,
-    wanted: str | Path | Embedder | None,
+    embedder: str | Path | Embedder | None,
     *,
     keep: bool = False,
     promote: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Give every chunk a vector of another embedder and switch to it; see `Store.reembed`."""
-    begun = backend.embeddings().building if embedders.follows_file else None
-    named = begun.reference if wanted is None and begun is not None else wanted
-    target = embedders.for_writing() if named is None else embedders.load(named)
+    begun = backend.embeddings().building if embedders.follows_store else None
+    name = begun.reference if embedder is None and begun is not None else embedder
+    target = embedders.for_writing() if name is None else embedders.load(name)
     if target is None:
         raise InputError("name the embedder to change to, such as 'all-MiniLM-L6-v2'")
     identity = identify(target)
     if promote is not None:
-        _see_that_it_fits(backend, promote, identity)
+        _check_promotable(backend, promote, identity)
     done = 0
     while True:
         backend.begin(identity)
         total = done + backend.pending_count()  # counted once: counting reads every vector's page
-        while some := backend.pending(_AT_ONCE):
-            texts = [embedded_text(passage.title, passage.heading, passage.text) for passage in some]
-            backend.fill(identity, [passage.chunk for passage in some], target.embed_documents(texts))
-            done += len(some)
+        while passages := backend.pending(_AT_ONCE):
+            texts = [embedded_text(passage.title, passage.heading, passage.text) for passage in passages]
+            backend.fill(identity, [passage.chunk for passage in passages], target.embed_documents(texts))
+            done += len(passages)
             if progress:
                 progress(done, max(done, total))
-        with suppress(InputError):  # nothing is being built: it is the file's own, or another process has switched
+        with suppress(InputError):  # nothing is being built: it is the active one, or another process has switched
             backend.switch(keep=keep, promote=promote)
         active = backend.embeddings().active
         if active is not None and active.fingerprint == identity.fingerprint and not backend.pending(1):
             if promote is not None:
-                backend.learning.promote(promote)  # nothing to do, unless there was nothing to switch
+                backend.learning.promote(promote)  # changes nothing, unless there was nothing to switch
             embedders.adopt(target)
-            calibration.settle(backend, embedders.for_searching() or target)
+            calibration.calibrate(backend, embedders.for_queries() or target)
             return done
 
 
-def _see_that_it_fits(backend: Backend, promote: int, identity: Embedding) -> None:
-    """Raise before the work, not after it, where the switch could not promote this model."""
+def _check_promotable(backend: Backend, promote: int, identity: Embedding) -> None:
+    """Raise before the work, not after it, where the switch could not promote this model version."""
     target = {model.number: model.target for model in backend.learning.models()}.get(promote)
     if target != identity.fingerprint:
-        has = "is not there" if target is None else f"is for vectors of {target}"
+        has = "does not exist" if target is None else f"is for vectors of {target}"
         raise InputError(f"model {promote} {has}, and those to be made are of {identity.fingerprint}")

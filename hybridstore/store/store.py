@@ -1,21 +1,21 @@
-"""Store: one file of documents, searched by word and by meaning."""
+"""Store: documents in one place, written, searched by keyword and by vector, and looked after."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hybridstore import filters
-from hybridstore.backends.learning import LearningBackend, LoggedQuestion, ModelVersion
+from hybridstore.backends.learning import LoggedQuestion, ModelVersion
 from hybridstore.backends.protocols import Backend
-from hybridstore.backends.values import Problem, PurgeReport, SearchState, Stats, StoredDocument
+from hybridstore.backends.values import Problem, PurgeReport, Stats
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import EmbedderMismatch
 from hybridstore.records import AddReport, Document, Hit, Results, Source, Trace
@@ -25,28 +25,20 @@ from hybridstore.search.neighbours import Around
 from hybridstore.search.pipeline import search
 from hybridstore.search.request import Request
 from hybridstore.search.selection import SelectionRequest
-from hybridstore.store import calibration
-from hybridstore.store.arrow_stream import stream
-from hybridstore.store.conditional_writes import replace, update
-from hybridstore.store.document_checks import ids_from
+from hybridstore.store import calibration, write_operations
 from hybridstore.store.embedder_choice import StoreEmbedder, unit
-from hybridstore.store.inputs import Addable, Table, add
-from hybridstore.store.query_log import Asking
+from hybridstore.store.inputs import Addable, SearchOptions, Table, Where, ids_from
+from hybridstore.store.query_log import QueryLog
 from hybridstore.store.reembed import reembed
-from hybridstore.store.search_options import SearchOptions, Where
-from hybridstore.store.store_views import ChunkView, EmbeddingView
+from hybridstore.store.store_views import StoreParts
 from hybridstore.store.trial import Trial, TrialCalibrations
 from hybridstore.store.writer import Progress, Writer
 from hybridstore.text.analysis import Analyser
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-
 T = TypeVar("T")
 
 
-class Store:
+class Store(StoreParts):
     """Documents that can be searched. Made by `open`; a context manager; safe to use from many threads."""
 
     def __init__(
@@ -57,9 +49,8 @@ class Store:
         threads: int | None = None,
         log_queries: bool = False,
     ) -> None:
-        self._backend = backend
-        self._chunks, self._embeddings = ChunkView(backend), EmbeddingView(backend)
-        self._asking = Asking(backend.learning, kept=log_queries)
+        super().__init__(backend)
+        self._query_log = QueryLog(backend.learning, enabled=log_queries)
         self._analyser = Analyser(backend.language)
         self._embedder = StoreEmbedder(backend, embedder, threads)
         self._trial_calibrations = TrialCalibrations(backend, self._embedder)
@@ -73,9 +64,9 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Close the file, with the questions that were to be kept. Closing twice is harmless."""
+        """Write the logged queries and close the store. Closing twice is harmless."""
         try:
-            self._asking.close()
+            self._query_log.close()
         finally:
             self._backend.close()
 
@@ -91,14 +82,14 @@ class Store:
     ) -> AddReport:
         """Add documents: texts, Documents, mappings with a Document's fields, an iterable of these, or a table.
 
-        A known id with the same content does nothing; with other content it replaces the document, embedding only
-        chunks that changed. Long iterables are committed as they come. `vectors` is (n, dim), one for each
-        document, scaled to unit norm; no model runs then. With `vectors` or `chunk=False` a document is one chunk.
-        `progress` is called with the report so far. A table is anything that gives Arrow data, such as a frame of
-        polars or pandas: `hybridstore.tables.documents_from` says how its columns are read, and a column "vector"
-        stands for `vectors`. Raises InputError for a document that cannot be stored.
+        A known id with the same content changes nothing; with other content it replaces the document, embedding only
+        chunks that changed. Long iterables are committed in batches. `vectors` is (n, dim), one for each document,
+        scaled to unit norm; no model runs then. With `vectors` or `chunk=False` a document is one chunk. `progress` is
+        called with the report so far. A table is anything that exports Arrow data, such as a frame of polars or pandas:
+        `hybridstore.tables.documents_from` describes how its columns are read, and a column "vector" stands for
+        `vectors`. Raises InputError for a document that cannot be stored.
         """
-        return add(self.writer, documents, vectors=vectors, chunk=chunk, progress=progress)
+        return write_operations.add(self.writer, documents, vectors=vectors, chunk=chunk, progress=progress)
 
     def writer(
         self, *, chunk: bool = True, progress: Progress | None = None, together: bool = False, embed: bool = True
@@ -116,9 +107,11 @@ class Store:
         `decide` reads one state of the store and gives the Writer documents to add and to remove, with the content
         digests that were read (`replaces`, `stored`; see `digests`). Where another process has changed one of these
         documents before the step is committed, nothing is written and `decide` is called again. No lock is held while a
-        model runs. Raises FileBusy where others were first 200 times.
+        model runs. Raises StoreBusy where others were first 200 times.
         """
-        return update(self._backend, lambda: self.writer(chunk=chunk, together=True, embed=embed), decide)
+        return write_operations.update(
+            self._backend, lambda: self.writer(chunk=chunk, together=True, embed=embed), decide
+        )
 
     def replace(self, before: Iterable[Document], after: Iterable[Addable], *, chunk: bool = True) -> AddReport | None:
         """Replace documents by others in one step, unless another process has changed something meanwhile.
@@ -128,10 +121,10 @@ class Store:
         is taken: read again, and decide again (or let `update` do so). Raises InputError for what cannot be stored, and
         for an id that comes twice.
         """
-        return replace(self._backend, lambda: self.writer(chunk=chunk, together=True), before, after)
+        return write_operations.replace(self._backend, lambda: self.writer(chunk=chunk, together=True), before, after)
 
     def remove(self, ids: str | Iterable[str]) -> int:
-        """Remove documents by id; give how many there were. Unknown ids are no error."""
+        """Remove documents by id; return how many there were. Unknown ids are no error."""
         return self._backend.remove(ids_from(ids))
 
     def remove_where(self, where: Mapping[str, Any] | filters.Filter) -> int:
@@ -142,18 +135,23 @@ class Store:
         wanted = filters.parse(where)
         return self._backend.remove_where(filters.And(()) if wanted is None else wanted)
 
+    def remove_sources(self, keys: Iterable[str]) -> int:
+        """Forget files and remove the documents read from them; return how many documents there were."""
+        return self._backend.remove_sources(keys)
+
     def purge(self, ids: str | Iterable[str], *, verify: bool = True) -> PurgeReport:
-        """Remove documents so that none of their bytes is left in the file, and look through the file whether any is.
+        """Remove documents so that none of their bytes is left in the file, and search the file for any that are.
 
-        Gone are a document's text and all that was made of it, the bytes that earlier versions left behind, feedback
-        and triples about it, and questions that hold a word, or twelve bytes in a row, of it that no document holds any
-        more. The file is written anew: others can read meanwhile, but not write. `clean` in what it gives is False
-        while another process still reads the file as it was, or a copy made for tuning holds it; `remedy` says what to
-        do, and `purge([])` finishes it. `verify=False` does not look. Raises InputError for an empty id.
+        Removed are a document's text and all that was derived from it, bytes that earlier versions left in the file,
+        feedback and triples about it, and logged queries that contain a word, or twelve bytes in a row, of it that no
+        other document contains. The file is rewritten: others can read meanwhile, but not write. The report's `clean`
+        is False while another process still reads the old file, or a copy made for tuning contains it; its `remedy`
+        says what to do, and `purge([])` finishes it. `verify=False` skips the search. Raises InputError for an empty
+        id.
 
-        Not touched are backups, exports, blocks that the file system let go of, and models tuned on the documents.
+        Backups, exports, blocks that the file system has freed, and models tuned on the documents are not touched.
         """
-        self._asking.flush()  # a question that waits may hold the document's words
+        self._query_log.flush()  # a query that is not written yet may contain the document's words
         return self._backend.purge(ids_from(ids), verify=verify)
 
     # searching
@@ -175,27 +173,27 @@ class Store:
         diversity: float = 0.0,
         around: Around | None = None,
     ) -> Results:
-        """Find the chunks that answer a query best, in the words it uses or in its meaning.
+        """Find the chunks that answer a query best, by its words and by its meaning.
 
         Any text is a valid query; `"quoted words"` must occur as a phrase, `title:word` in the title, and `-word` must
-        not occur. With `syntax` "advanced", AND, OR, NOT, parentheses and `prefix*` are binding, and can be mistaken.
-        `where` restricts what is searched, before anything is ranked. `mode` is "hybrid", "keyword" (no model is
-        needed) or "vector". `depth` is how many candidates each leg gives (at least `limit`; default 200). `vector`
-        is the query's embedding (dim,), if the caller has it.
+        not occur. With `syntax` "advanced", AND, OR, NOT, parentheses and `prefix*` are operators, and can be
+        malformed. `where` restricts what is searched, before anything is ranked. `mode` is "hybrid", "keyword" (no
+        model is needed) or "vector". `depth` is the number of candidates of each leg (at least `limit`; default 200).
+        `vector` is the query's embedding (dim,), if the caller has it.
 
-        `fusion` "adaptive" goes by what speaks for each candidate in both legs, weighted by what the store measured
-        about its vectors; its scores lie in [0, 1] and compare across a store's queries. "rrf", "idf-rrf" and "convex"
-        are there to be compared with. `min_relevance` leaves out what is less relevant (`Hit.relevance`): 0.5 is what
-        tells best a question that the store can answer from one that it cannot.
+        `fusion` "adaptive" weighs the evidence for each candidate in both legs by the store's calibration; its scores
+        lie in [0, 1] and compare across a store's queries. "rrf", "idf-rrf" and "convex" are there for comparison.
+        `min_relevance` leaves out what is less relevant (`Hit.relevance`): 0.5 separates best the queries that the
+        store can answer from those that it cannot.
 
-        `unique` shows one of near-identical chunks, the best, and names the others' documents in its `copies`.
+        `unique` shows only the best of near-identical chunks, with the others' documents in its `copies`.
         `per_document` is the most chunks of one document. `diversity`, from 0 to 1, is how much a chunk loses for
         being like those above it (at most `limit` of the 5 · `limit` best are chosen so); hits are then no longer in
         the order of their scores.
 
-        `around` gives for a document's id the ids of those it stands among in a conversation, two to either side, in
-        order and itself included, or nothing: a chunk is then judged in the light of its neighbours. Raises InputError
-        for arguments that make no sense.
+        `around` maps a document's id to the ids around it in a conversation, two to either side, in order and itself
+        included, or to nothing: a chunk is then ranked in the light of its neighbours. Raises InputError for invalid
+        arguments.
         """
         request = Request(
             query=query,
@@ -204,7 +202,7 @@ class Store:
             fusion=fusion,
             depth=depth,
             where=filters.parse(where),
-            embed=self._embed if vector is None else _given(vector),
+            embed=self._embed if vector is None else _constant(vector),
             wanted=SelectionRequest(unique, per_document, diversity),
             syntax=syntax,
             min_relevance=min_relevance,
@@ -213,16 +211,16 @@ class Store:
         try:
             trace = search(self._backend, self._analyser, request)
         except EmbedderMismatch:
-            # Another process changed the embedder or the model after the query was embedded, before the file was read.
+            # Another process changed the embedder or the model between the embedding of the query and the search.
             trace = search(self._backend, self._analyser, request)
-        self._asking.note(query)
+        self._query_log.add(query)
         return Results(trace)
 
     def explain(self, query: str, *, expect: str | None = None, **options: Unpack[SearchOptions]) -> Explanation:
-        """Search, and tell how the results came about: a Trace whose `str()` is the story.
+        """Search, and explain the results: a Trace that `str()` renders.
 
-        `expect` is the id of a document that ought to be found: the explanation says where it got lost, and what
-        would bring it back. The other arguments are those of `search`.
+        `expect` is the id of a document that should be found: the explanation says where it got lost, and what would
+        bring it back. The other arguments are those of `search`.
         """
 
         def again(**changes: Unpack[SearchOptions]) -> Trace:
@@ -234,96 +232,74 @@ class Store:
             again(), self._backend, self._analyser, remedies.FailedSearch(where, depth, least, again), expect=expect
         )
 
+    def trial(self, model: ModelVersion | None) -> Trial:
+        """Return the store as it would be with this model version active (None: the plain embedder), measured with it.
+
+        Nothing is written. Raises ModelUnavailable where the version's embedder is not available.
+        """
+        return Trial(self._backend, self._analyser, model, self._trial_calibrations.of(model))
+
     def _embed(self, text: str) -> tuple[NDArray[np.float32], str] | None:
         return self._embedder.query(text) if text.strip() else None
 
     # reading
 
     def get(self, document_id: str) -> Document:
-        """Give a document as it was added; raises NotFound."""
+        """Return a document as it was added; raises NotFound."""
         return self._backend.get(document_id).document
 
     def documents(self, where: Where = None) -> Iterator[Document]:
-        """Give all documents that pass the filter, in the order they were first added, a few at a time."""
-        return (stored.document for stored in self._backend.scan(filters.parse(where)))
-
-    def ids(self, where: Where = None) -> list[str]:
-        """Return the ids of all documents that pass the filter, in the order they were first added."""
-        return self._backend.ids(filters.parse(where))
-
-    def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
-        """Return the content digests of those of the documents that are stored; see `update`."""
-        return self._backend.digests(ids)
-
-    def stored(self, document_id: str) -> StoredDocument:
-        """Return a document with its chunks and the file it was read from; raises NotFound."""
-        return self._backend.get(document_id)
-
-    def scan(self, where: Where = None, *, vectors: bool = False) -> Iterator[StoredDocument]:
-        """Yield all documents that pass the filter as `stored` does, with `vectors` also those of their chunks."""
-        return self._backend.scan(filters.parse(where), vectors=vectors)
-
-    def to_arrow(self, where: Where = None, *, vectors: bool = False) -> pa.RecordBatchReader:
-        """Give all documents that pass the filter as a stream of Arrow batches; `.read_all()` makes a table of it.
-
-        Its columns are a Document's fields, with metadata as a string of JSON, so that `add` takes the stream. With
-        `vectors` there is a column of that name too: a list of float32 vectors, one for each chunk in the order of the
-        text, null where one is missing. Raises MissingExtra without pyarrow.
-        """
-        return stream(self._backend, filters.parse(where), vectors=vectors)
+        """Yield all documents that pass the filter, in the order they were first added."""
+        return (stored.document for stored in self.scan(where))
 
     def count(self) -> int:
-        """Count the documents."""
+        """Return the number of documents."""
         return self._backend.count()
 
     def stats(self) -> Stats:
-        """Say what the store holds, and which embedder made its vectors."""
+        """Return the numbers of documents, chunks and vectors, the store's embedder, and more."""
         return self._backend.stats()
 
     def sources(self) -> dict[str, Source]:
-        """Give the files that were read into the store, as they were then."""
+        """Return the files that were read into the store, as they were then."""
         return self._backend.sources()
 
-    def remove_sources(self, keys: Iterable[str]) -> int:
-        """Forget files and remove the documents read from them; give how many documents there were."""
-        return self._backend.remove_sources(keys)
-
-    # what people asked
+    # the query log and feedback
 
     def feedback(self, query: str, hit: Hit | int, used: bool = True) -> None:
-        """Keep a word on a hit, given itself or by its `chunk_id`: whether it was of use for the question.
+        """Record whether a hit, passed itself or by its `chunk_id`, was useful for the query.
 
-        The last word on the same question and chunk counts. Raises NotFound for a chunk that is gone meanwhile.
+        The latest feedback on the same query and chunk counts. Raises NotFound for a chunk that was removed.
         """
-        self._asking.feedback(query, hit, used=used)
+        self._query_log.feedback(query, hit, used=used)
 
-    def asked(self) -> list[LoggedQuestion]:
-        """Give the questions kept by stores that were opened with `log_queries`, those asked most often first.
+    def query_log(self) -> list[LoggedQuestion]:
+        """Return the queries logged by stores that were opened with `log_queries`, the most frequent first.
 
-        They are written to the file 64 at a time, and when a store is closed: up to 4,096 characters long, never those
-        of `explain` and `evaluate`. They leave this machine with the file only.
+        They are written 64 at a time, and when a store is closed: up to 4,096 characters long, never those of `explain`
+        and `evaluate`. They leave this machine only with the file.
         """
-        return self._asking.asked()
+        return self._query_log.read()
 
-    def forget_asked(self, queries: str | Iterable[str] | None = None) -> int:
-        """Forget some questions, or all that were kept, with the triples and the feedback for them; give how many."""
-        return self._asking.forget(queries)
+    def forget_queries(self, queries: str | Iterable[str] | None = None) -> int:
+        """Remove some logged queries, or all, with the triples and the feedback for them; return how many."""
+        return self._query_log.forget(queries)
 
     def unlogged(self) -> AbstractContextManager[None]:
-        """Keep no question that this thread searches for in the block, where it is a program that asks."""
-        return self._asking.paused()
+        """Log no query of this thread in the block, where a program searches and not a person."""
+        return self._query_log.paused()
 
-    # keeping
+    # upkeep
 
     def check(self, *, repair: bool = False) -> list[Problem]:
-        """Hold documents, keywords and vectors against each other, both ways; [] when all is well.
+        """Check documents, keywords and vectors against each other, both ways; [] when all is well.
 
-        With `repair`, mend what can be derived. Missing vectors are made by `reembed()`.
+        With `repair`, what can be derived is repaired. Missing vectors are made by `reembed()`.
         """
         return self._backend.check(repair=repair)
 
     def backup(self, path: str | os.PathLike[str]) -> None:
-        """Write a compact copy to a new file, while others go on reading and writing."""
+        """Write a compact copy to a new file, while others read and write."""
         self._backend.backup(os.fspath(path))
 
     def reembed(
@@ -334,26 +310,18 @@ class Store:
         promote: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> int:
-        """Give every chunk a vector of another embedder, and switch to it in one step; give how many were made.
+        """Give every chunk a vector of another embedder, and switch to it in one step; return how many were made.
 
-        Others go on searching with the old one meanwhile. Stopped half-way, the next call goes on from there.
-        `embedder` None goes on with what was begun, else makes the vectors that are missing for the file's own; a
-        name gives up what was begun for another. With `keep` the vectors there were stay in the file, so that naming
-        their embedder here goes back at once; model number `promote` becomes active in the same step. `progress` gets
-        (done, of).
+        Searches use the old vectors until then. Interrupted, the next call continues. `embedder` None continues what
+        was begun, or else makes the missing vectors of the store's own embedder; naming another one drops what was
+        begun. With `keep` the old vectors stay in the store, so that naming their embedder here returns to them at
+        once; model version `promote` becomes active in the same step. `progress` is called with (done, total).
         """
         return reembed(self._backend, self._embedder, embedder, keep=keep, promote=promote, progress=progress)
 
     def embedder(self) -> Embedder | None:
-        """Give the embedder of questions, loaded; None in a store without vectors, or opened without an embedder."""
-        return self._embedder.for_searching()
-
-    def trial(self, model: ModelVersion | None) -> Trial:
-        """Return the store as it would be with this model version active (None: the plain embedder), measured with it.
-
-        Nothing is written. Raises ModelUnavailable where the version's embedder is not available.
-        """
-        return Trial(self._backend, self._analyser, model, self._trial_calibrations.of(model))
+        """Return the embedder of queries, loaded; None in a store without vectors, or opened without an embedder."""
+        return self._embedder.for_queries()
 
     def calibrate(self, embedder: Embedder | None = None) -> None:
         """Measure anew what `fusion="adaptive"` and `min_relevance` use, after a change of the active model version.
@@ -361,57 +329,17 @@ class Store:
         `embedder` is that of queries, if the caller has it.
         """
         if (embedder := embedder or self.embedder()) is not None:
-            calibration.settle(self._backend, embedder)
+            calibration.calibrate(self._backend, embedder)
 
     def use_for_queries(self, embedder: Embedder) -> None:
         """Embed queries with this embedder while the active model version is made for it; it is not loaded by name."""
-        self._embedder.adopt_query(embedder)
+        self._embedder.use_for_queries(embedder)
 
     def load_embedder(self, name: str | Path) -> Embedder:
         """Load an embedder by its name or folder, with as many threads as the store's own."""
         return self._embedder.load(name)
 
-    # the parts of a store, for the code that works with them
 
-    @property
-    def chunks(self) -> ChunkView:
-        """The chunks, read by their ids."""
-        return self._chunks
-
-    @property
-    def embeddings(self) -> EmbeddingView:
-        """The vectors that are searched, built and kept."""
-        return self._embeddings
-
-    @property
-    def learning(self) -> LearningBackend:
-        """What the store has learned and learns from: model versions, triples, the query log, feedback."""
-        return self._backend.learning
-
-    @property
-    def language(self) -> str:
-        """The language of the keyword index."""
-        return self._backend.language
-
-    @property
-    def location(self) -> str:
-        """Where the store is, for people and messages: a file's path."""
-        return self._backend.location
-
-    @property
-    def folder(self) -> Path | None:
-        """Where files made for this store may be put; None where there is no such place."""
-        return self._backend.folder
-
-    def snapshot(self) -> AbstractContextManager[None]:
-        """Make all reads of this thread in the block see one state of the store, whatever others write meanwhile."""
-        return self._backend.snapshot()
-
-    def state(self) -> SearchState:
-        """Return what every search reads first: the number of chunks, embedding, calibration, model and revision."""
-        return self._backend.state()
-
-
-def _given(vector: ArrayLike) -> Callable[[str], tuple[NDArray[np.float32], None]]:
+def _constant(vector: ArrayLike) -> Callable[[str], tuple[NDArray[np.float32], None]]:
     checked_vector = unit(vector, (None,), "vector")
     return lambda _: (checked_vector, None)

@@ -1,17 +1,33 @@
-"""Views of a store for the code that works with its chunks and vectors: `Store.chunks` and `Store.embeddings`."""
+"""What a store offers to the code that works with it: stored documents, chunks, vectors, what it has learned.
+
+`Store` inherits StoreParts; applications need little of it, the memory, tuning, integrations and serving all of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hybridstore import filters
+from hybridstore.backends.learning import LearningBackend
 from hybridstore.backends.protocols import Backend
-from hybridstore.backends.values import Calibration, Embedding, Passage, Restriction
-from hybridstore.store.search_options import Where
+from hybridstore.backends.values import (
+    Calibration,
+    Capabilities,
+    Embedding,
+    Passage,
+    Restriction,
+    SearchState,
+    StoredDocument,
+)
+from hybridstore.store.inputs import Where
+from hybridstore.tables import DOCUMENT_COLUMNS, Column, reader
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 
@@ -103,3 +119,89 @@ class EmbeddingView:
     def calibrate(self, calibration: Calibration) -> None:
         """Record a calibration of the active vectors that was measured elsewhere, such as before an export."""
         self._backend.calibrate(calibration)
+
+
+class StoreParts:
+    """What a store consists of, beside its searches and writes; see `Store`."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._chunks, self._embeddings = ChunkView(backend), EmbeddingView(backend)
+
+    @property
+    def chunks(self) -> ChunkView:
+        """The chunks, read by their ids."""
+        return self._chunks
+
+    @property
+    def embeddings(self) -> EmbeddingView:
+        """The vectors that are searched, built and kept."""
+        return self._embeddings
+
+    @property
+    def learning(self) -> LearningBackend:
+        """What the store has learned and learns from: model versions, triples, the query log, feedback."""
+        return self._backend.learning
+
+    @property
+    def language(self) -> str:
+        """The language of the keyword index."""
+        return self._backend.language
+
+    @property
+    def location(self) -> str:
+        """Where the store is, for people and messages: a file's path."""
+        return self._backend.location
+
+    @property
+    def folder(self) -> Path | None:
+        """Where files made for this store may be put; None where there is no such place."""
+        return self._backend.folder
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this kind of store cannot do, and why."""
+        return self._backend.capabilities
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Make all reads of this thread in the block see one state of the store, whatever others write meanwhile."""
+        return self._backend.snapshot()
+
+    def state(self) -> SearchState:
+        """Return what every search reads first: the number of chunks, embedding, calibration, model and revision."""
+        return self._backend.state()
+
+    def ids(self, where: Where = None) -> list[str]:
+        """Return the ids of all documents that pass the filter, in the order they were first added."""
+        return self._backend.ids(filters.parse(where))
+
+    def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """Return the content digests of those of the documents that are stored; see `Store.update`."""
+        return self._backend.digests(ids)
+
+    def stored(self, document_id: str) -> StoredDocument:
+        """Return a document with its chunks and the file it was read from; raises NotFound."""
+        return self._backend.get(document_id)
+
+    def scan(self, where: Where = None, *, vectors: bool = False) -> Iterator[StoredDocument]:
+        """Yield all documents that pass the filter as `stored` does, with `vectors` also those of their chunks."""
+        return self._backend.scan(filters.parse(where), vectors=vectors)
+
+    def to_arrow(self, where: Where = None, *, vectors: bool = False) -> pa.RecordBatchReader:
+        """Return all documents that pass the filter as a stream of Arrow batches; `.read_all()` makes a table of it.
+
+        Its columns are a Document's fields, with metadata as a string of JSON, so that `add` takes the stream. With
+        `vectors` there is a column of that name too: a list of float32 vectors, one for each chunk in the order of the
+        text, null where one is missing. Raises MissingExtra without pyarrow.
+        """
+        columns: tuple[Column, ...] = DOCUMENT_COLUMNS
+        if vectors:
+            embedding = self.embeddings.active
+            columns = (*columns, Column("vectors", "vectors", nullable=True, dim=embedding.dim if embedding else 0))
+        names = [column.name for column in DOCUMENT_COLUMNS]
+        rows = (
+            {name: getattr(stored.document, name) for name in names}
+            | ({"vectors": None if stored.vectors is None else list(stored.vectors)} if vectors else {})
+            for stored in self.scan(where, vectors=vectors)
+        )
+        return reader(columns, rows)

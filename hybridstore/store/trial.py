@@ -70,7 +70,7 @@ class TrialCalibrations:
         """Return the calibration with this version; raises ModelUnavailable where its embedder is not available."""
         known, key = self._measured, (self._backend.state().revision, model.weights if model else b"")
         if key not in known:
-            embedder = self._embedders.for_questions(model)
+            embedder = self._embedders.for_queries_of(model)
             known = dict([*known.items()][1 - _REMEMBERED :])  # never changed in place: other threads may read it
             known[key] = calibration.measure(self._backend, embedder, model) if embedder else None
             self._measured = known

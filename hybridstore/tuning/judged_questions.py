@@ -29,7 +29,7 @@ class _Judged:
 
 def from_log(store: Store, *, most: int | None = None) -> Iterator[Question]:
     """Give the questions of the store's own log, those asked most first; nobody has said what answers them."""
-    for asked in islice(store.asked(), most):
+    for asked in islice(store.query_log(), most):
         yield Question(asked.query, "log")
 
 

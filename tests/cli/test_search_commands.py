@@ -253,4 +253,4 @@ def test_a_question_is_kept_only_where_that_is_asked_for(run, db):
     run("search", "soup", "onion", "--mode", "keyword", "--log")
     run("search", "keys", "--mode", "keyword", env={"HYBRIDSTORE_LOG_QUERIES": "1"})
     with hs.open(db) as store:
-        assert [each.query for each in store.asked()] == ["keys", "soup onion"]
+        assert [each.query for each in store.query_log()] == ["keys", "soup onion"]

@@ -212,7 +212,7 @@ def test_auto_harvests_first_and_keeps_the_triples_that_it_cannot_make_again(run
     assert len(corpus) == 5
     assert not set(corpus) <= set(after)
     with hs.open(db) as store:
-        assert [each.query for each in store.asked()] == ["who has the gearbox of the smithy polished"]
+        assert [each.query for each in store.query_log()] == ["who has the gearbox of the smithy polished"]
 
 
 def test_stopped_while_it_learns_it_says_what_is_kept_and_nothing_is(run, db, monkeypatch):

@@ -481,7 +481,7 @@ def test_a_query_is_logged_once_however_often_the_store_searches():
     with hs.open(":memory:", embedder=HashingEmbedder(64, max_tokens=16), log_queries=True) as store:
         HybridStoreLlamaVectorStore(store).add([node("long", text="The osprey dives. " * 40), node("beer")])
         HybridStoreLlamaRetriever(store, similarity_top_k=2).retrieve("osprey")
-        assert [(asked.query, asked.times) for asked in store.asked()] == [("osprey", 1)]
+        assert [(asked.query, asked.times) for asked in store.query_log()] == [("osprey", 1)]
 
 
 def test_documents_that_llamaindex_did_not_write_are_nodes_too(store):

@@ -136,7 +136,7 @@ def test_after_a_purge_no_byte_of_it_is_in_the_file_or_its_log(path, clock):
         assert store.check() == []
         after = {item.id for item in memory.recall("boat mast rope", max_tokens=100_000)}
         assert after == before - {"secret", f"{session}/000001"}
-        assert store.asked() == [] or all(text not in each.query for each in store.asked())
+        assert store.query_log() == [] or all(text not in each.query for each in store.query_log())
     assert readable(path, CANARIES) == set()
 
 

@@ -9,7 +9,7 @@ import hybridstore as hs
 from hybridstore.backends.values import Calibration
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.store import calibration
-from hybridstore.store.calibration import measure, settle
+from hybridstore.store.calibration import calibrate, measure
 from hybridstore.store.embedder_choice import identify
 
 
@@ -152,7 +152,7 @@ def test_vectors_that_know_their_texts_have_power_and_shuffled_ones_have_none(tm
     with hs.open(tmp_path / "wrong.db", embedder=embedder) as wrong:
         vectors = embedder.embed_documents(texts)
         wrong.add(texts, vectors=np.roll(vectors, 7, axis=0), chunk=False)
-        settle(wrong._backend, embedder)
+        calibrate(wrong._backend, embedder)
         shuffled = wrong.state().calibration
     assert known.power > 4
     assert shuffled.power < 1
@@ -186,11 +186,11 @@ def test_an_embedder_of_many_questions_is_asked_for_all_at_once_and_finds_the_sa
         def embed_query(self, text):
             raise AssertionError(text)
 
-    calibration._asked.clear()  # the general questions' vectors, of a run before
+    calibration._unrelated_vectors.clear()  # the general questions' vectors, of a run before
     many = Many(embedder.dim, max_tokens=embedder.max_tokens)
     many.fingerprint = embedder.fingerprint
     assert measure(store._backend, many) == measure(store._backend, embedder)
-    assert batches == [30, len(calibration._ANYTHING)]
+    assert batches == [30, len(calibration._UNRELATED)]
 
 
 def test_another_embedders_vectors_are_not_judged(store, counting):
@@ -198,7 +198,7 @@ def test_another_embedders_vectors_are_not_judged(store, counting):
     before = store.state().calibration
     other = counting("other", 16)
     assert measure(store._backend, other) is None
-    settle(store._backend, other)
+    calibrate(store._backend, other)
     assert store.state().calibration == before
 
 

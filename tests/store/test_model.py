@@ -9,7 +9,7 @@ import hybridstore as hs
 from hybridstore.backends.learning import ModelVersion
 from hybridstore.errors import EmbedderMismatch, InputError, ModelUnavailable
 from hybridstore.search.transforms import Adapter, Affine, write
-from hybridstore.store.calibration import measure, settle
+from hybridstore.store.calibration import calibrate, measure
 
 DIM = 32
 
@@ -131,13 +131,13 @@ def test_an_adapter_of_other_vectors_does_not_apply(adapted, counting, texts):
 
 def test_chance_goes_by_the_turned_questions_and_power_by_plain_ones(adapted, embedder):
     before = adapted.state().calibration
-    settle(adapted._backend, embedder)
+    calibrate(adapted._backend, embedder)
     after = adapted.state().calibration
     assert after.fingerprint == before.fingerprint
     assert after.power == before.power
     assert after.chance != before.chance
     adapted.learning.promote(None)
-    settle(adapted._backend, embedder)
+    calibrate(adapted._backend, embedder)
     assert adapted.state().calibration == before  # the general questions are remembered unturned
 
 
@@ -195,7 +195,7 @@ def test_a_name_that_is_another_embedder_by_now_is_refused(drifted, path, counti
     monkeypatch.setattr("hybridstore.embedders.load", lambda *_, **__: other)
     with (
         hs.open(path) as store,
-        pytest.raises(ModelUnavailable, match=r"newer@48, and what goes by that name here is newer@another"),
+        pytest.raises(ModelUnavailable, match=r"newer@48, and the embedder of that name here is newer@another"),
     ):
         store.search("lamp")
 
@@ -214,7 +214,7 @@ def test_documents_are_added_where_the_questions_embedder_is_not_to_be_had(fille
 def test_a_query_embedder_that_is_handed_in_is_not_loaded(filled, counting, texts):
     made, transform = newer(counting)
     promoted(filled, transform, reference="nowhere to be found")
-    filled._embedder.adopt_query(made)
+    filled._embedder.use_for_queries(made)
     assert nearest(filled, texts["lock"]) == "lock"
 
 
@@ -249,7 +249,7 @@ def test_a_newer_embedder_at_hand_is_used_when_another_process_has_reembedded_fo
 def test_a_model_that_is_switched_after_the_question_was_embedded_is_noticed(filled, counting, texts):
     made, transform = newer(counting)
     promoted(filled, transform)
-    filled._embedder.adopt_query(made)
+    filled._embedder.use_for_queries(made)
     learning, embed = filled.learning, made.embed_query
 
     def slowly(text):
@@ -281,9 +281,9 @@ def test_vectors_that_callers_gave_can_be_asked_with_words_by_a_way_to_them(coun
     given = counting().embed_documents(list(texts.values()))
     with hs.open(":memory:") as store:
         store.add([hs.Document(id=name, text=text) for name, text in texts.items()], vectors=given)
-        with pytest.raises(InputError, match="given by its caller"):
+        with pytest.raises(InputError, match="passed by its caller"):
             store.search("lock", mode="vector")
         stored = store.stats().embedding.fingerprint
         promoted(store, Affine(made.fingerprint, stored, transform.matrix, transform.offset))
-        store._embedder.adopt_query(made)
+        store._embedder.use_for_queries(made)
         assert nearest(store, texts["lock"]) == "lock"

@@ -51,5 +51,5 @@ def test_a_question_that_waits_to_be_kept_goes_too(path, embedder, texts):
         store.search("when must a helmet be replaced")
         store.search("how is a chain replaced")
         assert store.purge("helmet").questions == 1
-        assert [each.query for each in store.asked()] == ["how is a chain replaced"]
+        assert [each.query for each in store.query_log()] == ["how is a chain replaced"]
     assert b"helmet" not in b"".join(file.read_bytes() for file in path.parent.glob("store.db*"))

@@ -32,7 +32,7 @@ def opened(path, embedder):
 
 
 def asked(store) -> dict[str, int]:
-    return {each.query: each.times for each in store.asked()}
+    return {each.query: each.times for each in store.query_log()}
 
 
 def test_nothing_is_kept_unless_it_is_wanted(opened):
@@ -63,9 +63,9 @@ def test_many_questions_are_written_before_the_store_is_closed(opened):
     for n in range(BATCH):
         store.search(f"question {n}", mode="keyword")
     deadline = time.monotonic() + 20
-    while len(other.asked()) < BATCH and time.monotonic() < deadline:
+    while len(other.query_log()) < BATCH and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert len(other.asked()) == BATCH
+    assert len(other.query_log()) == BATCH
 
 
 def test_programs_questions_are_not_kept(opened):
@@ -128,7 +128,7 @@ def test_a_search_does_not_wait_for_a_file_that_is_being_written(opened):
 def test_a_file_that_stays_busy_costs_questions_and_says_so(opened):
     store, other = opened(busy_timeout=0.05), opened()
     store.search("lost")
-    with other._backend._connections.atomic(), pytest.warns(RuntimeWarning, match=r"1 questions were not kept"):
+    with other._backend._connections.atomic(), pytest.warns(RuntimeWarning, match=r"1 queries were not written"):
         store.close()
     with pytest.raises(hs.HybridstoreError, match="closed"):
         store.count()
@@ -141,7 +141,7 @@ def test_what_could_not_be_written_waits_for_the_next_time(opened):
         for n in range(BATCH + 1):
             store.search(f"q{n}", mode="keyword")
         with pytest.raises(hs.FileBusy):
-            store.asked()
+            store.query_log()
     assert len(asked(store)) == BATCH + 1
 
 
@@ -151,11 +151,11 @@ def test_questions_can_be_forgotten_with_what_was_made_of_them(opened):
     store.search("wire")
     store.feedback("pin", chunk)
     store.learning.add_triples([Triple(query="pin", kind="log", positive=chunk, score=1.0)])
-    assert store.forget_asked([" pin ", "never asked"]) == 1
+    assert store.forget_queries([" pin ", "never asked"]) == 1
     assert asked(store) == {"wire": 1}
     assert (store.learning.feedback(), store.stats().triples) == ([], 0)
-    assert store.forget_asked("wire") == 1
-    assert store.forget_asked() == 0
+    assert store.forget_queries("wire") == 1
+    assert store.forget_queries() == 0
 
 
 def test_the_last_word_on_a_hit_is_kept(opened):
@@ -184,10 +184,10 @@ def test_a_word_on_what_is_no_hit_is_refused(opened, hit):
 @pytest.mark.parametrize("query", ["", "  ", None, 3])
 def test_a_word_about_no_question_is_refused(opened, query):
     store = opened()
-    with pytest.raises(hs.InputError, match="question"):
+    with pytest.raises(hs.InputError, match="query"):
         store.feedback(query, store.search("wire")[0])
 
 
 def test_forgetting_what_is_no_text_is_refused(opened):
     with pytest.raises(hs.InputError, match="text"):
-        opened().forget_asked([b"wire"])
+        opened().forget_queries([b"wire"])

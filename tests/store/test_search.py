@@ -187,7 +187,7 @@ def test_a_query_asked_again_is_not_embedded_again(animals, embedder):
 
 
 def test_the_vectors_of_the_last_queries_are_remembered_and_no_more(animals, embedder, monkeypatch):
-    monkeypatch.setattr("hybridstore.store.embedder_choice._QUERIES_KEPT", 2)
+    monkeypatch.setattr("hybridstore.store.embedder_choice._CACHED_QUERIES", 2)
     for query in ("a", "b", "a", "c", "a", "b"):
         animals.search(query, mode="vector")
     assert embedder.queries == ["a", "b", "c", "b"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import hybridstore as hs
-from hybridstore.errors import FileBusy, InputError, NotFound
+from hybridstore.errors import InputError, NotFound, StoreBusy
 from hybridstore.filters import And, field
 
 PACKAGE = Path(hs.__file__).parent
@@ -119,7 +119,7 @@ def test_an_update_is_decided_again_where_another_process_was_first(filled, path
 
 def test_an_update_that_is_always_late_raises_busy_and_writes_nothing(filled, monkeypatch):
     monkeypatch.setattr(time, "sleep", lambda _: None)
-    with pytest.raises(FileBusy):
+    with pytest.raises(StoreBusy):
         filled.update(lambda writer: writer.add(hs.Document(id="odd", text="never"), replaces=b"another digest"))
     assert filled.get("odd").text == "An odd one."
 
@@ -146,7 +146,7 @@ def test_other_metadata_keeps_chunks_and_vectors_and_runs_no_model(filled, embed
     def decide(writer):
         (stored,) = filled.scan({"kind": "word"}, vectors=True)
         document = hs.Document(id="odd", text=stored.document.text, metadata={"kind": "noun"})
-        writer.keep(stored, document, replaces=filled.digests(["odd"])["odd"])
+        writer.rewrite(stored, document, replaces=filled.digests(["odd"])["odd"])
 
     filled.update(decide, embed=False)
     (after,) = filled.scan({"kind": "noun"}, vectors=True)

@@ -277,7 +277,7 @@ def test_what_a_harvest_asks_does_not_go_to_the_log(tmp_path):
         store.search("a person asks")
         assert len(list(harvest(store, from_log(store)))) == 1
         assert len(list(harvest(store, [Question("a program asks", "log")]))) == 1
-        assert [each.query for each in store.asked()] == ["a person asks"]
+        assert [each.query for each in store.query_log()] == ["a person asks"]
 
 
 def test_a_new_harvest_replaces_the_one_before_or_adds_to_it(store):

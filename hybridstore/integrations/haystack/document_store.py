@@ -34,9 +34,8 @@ from hybridstore.integrations.haystack.metadata_summary import MetaSummary, in_t
 from hybridstore.records import Hit
 from hybridstore.store import Store, Writer
 from hybridstore.store import open as open_store
-from hybridstore.store.document_checks import checked
 from hybridstore.store.embedder_choice import GIVEN, unit
-from hybridstore.store.search_options import SearchOptions
+from hybridstore.store.inputs import SearchOptions, checked
 
 Filters = dict[str, Any]
 
@@ -197,7 +196,7 @@ class HybridStoreDocumentStore(MetaSummary):
                 document = replace(stored.document, metadata=with_meta(stored.document, meta))
                 external = "embedding" in document.metadata.get(OURS, {})
                 digest = digests[str(document.id)]
-                writer.keep(stored, document, replaces=digest, whole=not self._chunk, given=external)
+                writer.rewrite(stored, document, replaces=digest, whole=not self._chunk, given=external)
             return len(documents)
 
         return self.store.update(decide, embed=False)
