@@ -24,14 +24,16 @@ from hybridstore.text.expressions import AllOf, AnyOf, NotOf, WordSequence
 
 @pytest.fixture
 def open_backend():
-    stores = {}
+    stores, opened = {}, []
 
     def open_(name="store"):
-        backend = MemoryBackend(shared=stores.get(name))
-        stores[name] = backend.shared
-        return backend
+        opened.append(MemoryBackend(shared=stores.get(name)))
+        stores[name] = opened[-1].shared
+        return opened[-1]
 
-    return open_
+    yield open_
+    for backend in opened:
+        backend.close()
 
 
 class TestInMemory(BackendContract):
@@ -112,6 +114,20 @@ def test_a_purge_leaves_nothing_behind(open_backend):
     assert list(contents.chunks) == list(contents.generations["active"].vectors) == [2]
 
 
+def test_snapshots_of_several_states_end_in_any_order(open_backend):
+    handles = [open_backend() for _ in range(3)]
+    snapshots = [handle.snapshot() for handle in handles]
+    for n, (handle, snapshot) in enumerate(zip(handles, snapshots, strict=True)):
+        vectors = units(np.random.default_rng(n), 1)
+        handle.put([entry(f"d{n}", "word", vectors=vectors)], embedding=EMBEDDING)
+        snapshot.__enter__()
+    assert [handle.count() for handle in handles] == [1, 2, 3]
+    for snapshot in (snapshots[1], snapshots[2], snapshots[0]):
+        snapshot.__exit__(None, None, None)
+    assert [handle.count() for handle in handles] == [3, 3, 3]
+    assert handles[0].shared.snapshots == []
+
+
 def test_a_purge_is_not_reported_clean_while_a_snapshot_is_read(open_backend):
     one, two = open_backend(), open_backend()
     one.put([entry("a", "word")])
@@ -120,6 +136,10 @@ def test_a_purge_is_not_reported_clean_while_a_snapshot_is_read(open_backend):
         assert (report.clean, bool(report.remedy)) == (False, True)
         assert two.count() == 1
     assert one.purge([]).clean
+    copies = one.folder / ".copies"
+    copies.mkdir()
+    (copies / "copy.db").touch()
+    assert one.purge([]).clean is False
 
 
 def test_a_backup_is_the_whole_store_with_the_same_numbers(open_backend, tmp_path):

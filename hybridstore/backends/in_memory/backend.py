@@ -282,15 +282,19 @@ class MemoryBackend(Backend):
             documents = draft.remove(named)
             queries = quoting(before, draft, named, self._analyser)
             draft.forget_queries(queries)
-        read = bool(self.shared.snapshots)
+        remedies = []
+        if self.shared.snapshots:
+            remedies.append("a snapshot still reads the store as it was: wait until it ends")
+        if self._folder is not None and any(Path(self._folder.name).glob(".*/*")):
+            remedies.append("a copy that was made for tuning may hold it too: wait for the tuning")
         return PurgeReport(
             documents=documents,
             chunks=len(before.chunks) - len(draft.chunks),
             questions=len(queries),
             missing=tuple(id_ for id_ in named if id_ not in before.documents),
-            clean=not read if verify else None,
+            clean=not remedies if verify else None,
             wal_clean=True,
-            remedy="a snapshot still reads the store as it was: it goes when that ends" if read else "",
+            remedy="; ".join(remedies),
             seconds=time.perf_counter() - began,
         )
 

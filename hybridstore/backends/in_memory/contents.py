@@ -52,7 +52,7 @@ class ChunkRecord:
         return sum(map(len, self.columns))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Generation:
     """An embedder's vectors, by chunk."""
 
@@ -73,7 +73,7 @@ class Generation:
         return found
 
 
-@dataclass
+@dataclass(eq=False)
 class Contents:
     """Everything in the store. Nothing in it is changed once readers may see it: a writer changes a `draft`.
 
