@@ -9,7 +9,7 @@ from pathlib import Path
 import apsw
 
 from hybridstore.backends.in_memory.contents import Contents
-from hybridstore.backends.sqlite import document_rows, keyword_index, sample, vector_tables
+from hybridstore.backends.sqlite import document_rows, keyword_index, vector_tables
 from hybridstore.backends.sqlite.backend import SQLiteBackend
 from hybridstore.backends.sqlite.connection import Connections
 from hybridstore.backends.values import Entry
@@ -48,7 +48,7 @@ def _write_documents(connection: apsw.Connection, contents: Contents) -> None:
         vector_tables.write(connection, number, ids.tolist(), vectors)
     document_rows.write_sources(connection, contents.sources.values())
     if contents.calibration:
-        sample.write(connection, contents.calibration)
+        vector_tables.write_calibration(connection, contents.calibration)
     _set_last(connection, "chunks", contents.last_chunk)
 
 

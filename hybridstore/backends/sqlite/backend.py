@@ -20,17 +20,16 @@ from hybridstore.backends.sqlite import (
     generations,
     integrity_check,
     keyword_index,
-    sample,
     searching,
     store_state,
     vector_tables,
 )
 from hybridstore.backends.sqlite.change_log import Log
 from hybridstore.backends.sqlite.connection import Connections, value
-from hybridstore.backends.sqlite.learning import SQLiteLearning
 from hybridstore.backends.sqlite.loader import SQLiteLoader
 from hybridstore.backends.sqlite.migrations import prepare
 from hybridstore.backends.sqlite.purge import Purging
+from hybridstore.backends.sqlite.sqlite_learning import SQLiteLearning
 from hybridstore.backends.sqlite.where_sql import compile_where, restricted
 from hybridstore.backends.values import (
     Calibration,
@@ -248,7 +247,7 @@ class SQLiteBackend(Backend):
 
     def calibrate(self, calibration: Calibration) -> None:
         with self._connections.atomic() as connection:
-            sample.write(connection, calibration)
+            vector_tables.write_calibration(connection, calibration)
 
     def begin(self, embedding: Embedding) -> None:
         with self._connections.atomic() as connection:

@@ -11,9 +11,8 @@ import numpy as np
 from hybridstore.backends.keyword_scoring import index_columns
 from hybridstore.backends.sqlite import document_rows, keyword_index, vector_tables
 from hybridstore.backends.sqlite.change_log import Log
+from hybridstore.backends.sqlite.chunk_references import forget_chunks, renumber
 from hybridstore.backends.sqlite.connection import value
-from hybridstore.backends.sqlite.learning.erasing import forget_chunks
-from hybridstore.backends.sqlite.learning.reassignment import renumber
 from hybridstore.backends.values import Entry, Outdated, check_replaces
 from hybridstore.records import AddReport, Source
 from hybridstore.text.analysis import Analyser

@@ -8,10 +8,9 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.sqlite import document_rows, vector_tables
+from hybridstore.backends.sqlite import document_rows, model_rows, vector_tables
 from hybridstore.backends.sqlite.change_log import Log
 from hybridstore.backends.sqlite.connection import value
-from hybridstore.backends.sqlite.learning import model_rows
 from hybridstore.backends.values import Embedding, Passage
 from hybridstore.errors import InputError
 

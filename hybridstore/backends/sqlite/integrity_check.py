@@ -11,10 +11,9 @@ import apsw
 import numpy as np
 
 from hybridstore.backends.keyword_scoring import index_columns
-from hybridstore.backends.sqlite import document_rows, keyword_index, vector_tables
+from hybridstore.backends.sqlite import chunk_references, document_rows, keyword_index, vector_tables
 from hybridstore.backends.sqlite.change_log import Log
 from hybridstore.backends.sqlite.connection import Connections, rows, value, varints
-from hybridstore.backends.sqlite.learning import learning_check
 from hybridstore.backends.values import Problem
 from hybridstore.codecs.int8 import encode
 from hybridstore.errors import FileRefused
@@ -42,7 +41,7 @@ def _all(connection: apsw.Connection, analyser: Analyser, *, repair: bool) -> li
     problems += _keywords(connection, analyser, repair=repair)
     for number, dim in rows(connection, "SELECT embedding, dim FROM embeddings"):
         problems += _vectors(connection, number, dim, repair=repair)
-    problems += learning_check.check(connection, repair=repair)
+    problems += chunk_references.check_references(connection, repair=repair)
     return problems
 
 

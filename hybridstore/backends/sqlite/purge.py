@@ -24,12 +24,11 @@ from pathlib import Path
 import apsw
 import numpy as np
 
-from hybridstore.backends.sqlite import document_rows, document_writes, fts5_terms, keyword_index
+from hybridstore.backends.sqlite import document_rows, document_writes, fts5_terms, keyword_index, learning_rows
 from hybridstore.backends.sqlite.byte_search import WINDOW, Needles
 from hybridstore.backends.sqlite.change_log import Log
+from hybridstore.backends.sqlite.chunk_references import erasing
 from hybridstore.backends.sqlite.connection import Connections, rows
-from hybridstore.backends.sqlite.learning import question_rows
-from hybridstore.backends.sqlite.learning.erasing import erasing
 from hybridstore.backends.sqlite.purge_targets import DocumentContent, Targets, remaining
 from hybridstore.backends.values import PurgeReport, Residue
 from hybridstore.errors import InputError
@@ -103,7 +102,7 @@ class Purging:
             targets = self._still_removed(connection) + content.removed(connection)
             quoting = self._quoting(connection, targets)
             if quoting:
-                question_rows.forget(connection, quoting)
+                learning_rows.forget_queries(connection, quoting)
         missing = tuple(id_ for id_ in ids if id_ not in known)
         return PurgeReport(documents=len(documents), chunks=chunks, questions=len(quoting), missing=missing), targets
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import apsw
 
-from hybridstore.backends.sqlite import keyword_index, sample, vector_tables
+from hybridstore.backends.sqlite import keyword_index, learning_rows, model_rows, vector_tables
 from hybridstore.backends.sqlite.connection import rows, value
-from hybridstore.backends.sqlite.learning import SQLiteLearning, model_rows, triple_rows
+from hybridstore.backends.sqlite.sqlite_learning import SQLiteLearning
 from hybridstore.backends.values import Embedding, SearchState, Stats
 
 # One statement: six would take 45 µs of every search, this takes 15.
@@ -26,7 +26,7 @@ def state(connection: apsw.Connection, learning: SQLiteLearning) -> SearchState:
     return SearchState(
         chunks=keyword_index.count_in(record),
         embedding=embedding,
-        calibration=sample.applicable(calibration, embedding),
+        calibration=vector_tables.applicable_calibration(calibration, embedding),
         model=None if model is None else learning.known(connection, model, previous),
         revision=revision,
     )
@@ -48,8 +48,8 @@ def stats(connection: apsw.Connection, path: str) -> Stats:
         embedding=embeddings.active,
         building=embeddings.building,
         created=str(facts["created"]),
-        background=sample.read(connection),
+        background=vector_tables.calibration(connection),
         kept=embeddings.kept,
         model=model[0] if model else None,
-        triples=triple_rows.count(connection),
+        triples=learning_rows.count_triples(connection),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import apsw
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from hybridstore.backends.sqlite.connection import rows, value
 from hybridstore.backends.sqlite.schema import embedding_tables
-from hybridstore.backends.values import Embedding, Embeddings
+from hybridstore.backends.values import Calibration, Embedding, Embeddings
 from hybridstore.codecs.int8 import encode
 from hybridstore.errors import EmbedderMismatch, InputError
 from hybridstore.records import Ranking
@@ -24,6 +25,7 @@ EXACT = 64
 _MORE = 16
 MOST_CANDIDATES = 4096  # vec0's own limit on k
 _FLOAT = np.dtype("<f4")
+_CALIBRATION = "background"  # its key among the facts of the file
 
 
 def by_state(connection: apsw.Connection, state: str) -> tuple[int, Embedding] | None:
@@ -191,3 +193,22 @@ def in_order(connection: apsw.Connection, number: int, dim: int, chunks: Sequenc
     ids, vectors = fetch(connection, number, dim, chunks)
     known, none = dict(zip(ids.tolist(), vectors, strict=True)), np.zeros(dim, np.float32)
     return np.array([known.get(chunk, none) for chunk in chunks], np.float32).reshape(-1, dim)
+
+
+def calibration(connection: apsw.Connection) -> Calibration | None:
+    """Return what was measured with the vectors that searches use; None where nothing was, or with others."""
+    stored = value(connection, "SELECT value FROM meta WHERE key = ?", (_CALIBRATION,))
+    return applicable_calibration(stored, embeddings(connection).active)
+
+
+def applicable_calibration(stored: str | None, embedding: Embedding | None) -> Calibration | None:
+    """Return the stored calibration if it is about this embedding's vectors."""
+    if stored is None or embedding is None:
+        return None
+    measured = Calibration(**json.loads(stored))
+    return measured if measured.fingerprint == embedding.fingerprint else None
+
+
+def write_calibration(connection: apsw.Connection, measured: Calibration) -> None:
+    """Record a calibration in place of the one before."""
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_CALIBRATION, json.dumps(asdict(measured))))

@@ -1,4 +1,4 @@
-"""The versions of what stands between a question and the vectors searched: proposed, promoted, retired."""
+"""The rows of model versions: proposed, promoted, retired."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ _COLUMNS = "model, kind, source, target, reference, state, made, previous, repor
 
 
 def active(connection: apsw.Connection) -> tuple[int, int | None] | None:
-    """Give the active version's number and that of the one before it: all of it that can change while it is active."""
+    """Return the active version's number and that of the one before it: all that can change while it is active."""
     row: tuple[Any, ...] | None = connection.execute(_ACTIVE).fetchone()
     return None if row is None else (row[0], row[1])
 
 
 def read(connection: apsw.Connection, number: int) -> ModelVersion:
-    """Give one version, weights and all; raises NotFound."""
-    found = rows(connection, f"SELECT {_COLUMNS}, weights FROM models WHERE model = ?", (number,))
-    if not found:
-        told = f"no model has the number {number}; `hybridstore model history` shows those there are"
-        raise NotFound(str(number), told)
-    return _model(*found[0])
+    """Return one version with its weights; raises NotFound."""
+    matches = rows(connection, f"SELECT {_COLUMNS}, weights FROM models WHERE model = ?", (number,))
+    if not matches:
+        reason = f"no model has the number {number}; `hybridstore model history` shows those there are"
+        raise NotFound(str(number), reason)
+    return _model(*matches[0])
 
 
 def listed(connection: apsw.Connection) -> list[ModelVersion]:
-    """Give all versions, oldest first, without their weights."""
+    """Return all versions, oldest first, without their weights."""
     return [_model(*row) for row in rows(connection, f"SELECT {_COLUMNS} FROM models ORDER BY model")]
 
 
@@ -64,7 +64,7 @@ def _model(  # noqa: PLR0917 - a row's columns
 
 
 def propose(connection: apsw.Connection, model: ModelVersion) -> int:
-    """Write a version down; give its number."""
+    """Add a version; return its number."""
     report = report_json(model)
     connection.execute(
         f"INSERT INTO models ({_COLUMNS}, weights) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -84,10 +84,10 @@ def propose(connection: apsw.Connection, model: ModelVersion) -> int:
 
 
 def promote(connection: apsw.Connection, number: int | None) -> bool:
-    """Make a version the active one and retire the one before; False where it is active already.
+    """Make a version the active one and retire the one before; return False if it is active already.
 
-    Going back to the version that the active one names as `previous` leaves that one's own `previous` as it was, so
-    that going back again goes further back; where that would lead round in a ring, the ring is opened.
+    Going back to the version that the active one names as `previous` leaves that one's own `previous` unchanged, so
+    that going back again goes further back; where that would be a cycle, the cycle is opened.
     """
     before = active(connection)
     if number == (before[0] if before else None):
@@ -112,7 +112,7 @@ def promote(connection: apsw.Connection, number: int | None) -> bool:
 
 
 def _before(connection: apsw.Connection, number: int) -> set[int]:
-    """Give the versions that going back from this one, again and again, comes to."""
+    """Return all versions before this one."""
     sql = """WITH RECURSIVE back(model) AS (
                  SELECT previous FROM models WHERE model = ?
                  UNION SELECT previous FROM models JOIN back USING (model))

@@ -9,17 +9,16 @@ from dataclasses import replace
 import apsw
 
 from hybridstore.backends.learning import Feedback, LoggedQuestion, ModelVersion, Triple, check_triples
-from hybridstore.backends.sqlite import sample
+from hybridstore.backends.sqlite import chunk_references, learning_rows, model_rows, vector_tables
 from hybridstore.backends.sqlite.change_log import Log
 from hybridstore.backends.sqlite.connection import Connections
-from hybridstore.backends.sqlite.learning import model_rows, question_rows, reassignment, triple_rows
 from hybridstore.backends.values import Calibration
 
-_READ_AT_ONCE = 200  # triples held in memory while they are given
+_READ_AT_ONCE = 200  # triples held in memory at once
 
 
 class SQLiteLearning:
-    """What one store's file has learned; the active version stays in memory, for searches ask for it every time."""
+    """What one file has learned; the active version stays in memory, for every search reads it."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -59,7 +58,7 @@ class SQLiteLearning:
             if model_rows.promote(connection, number):
                 log.advance()
                 if calibration is not None:
-                    sample.write(connection, calibration)
+                    vector_tables.write_calibration(connection, calibration)
             return None if number is None else model_rows.read(connection, number)
 
     # triples
@@ -67,14 +66,14 @@ class SQLiteLearning:
     def add_triples(self, kept: Sequence[Triple]) -> None:
         check_triples(kept)
         with self._connections.atomic() as connection:
-            triple_rows.keep(connection, kept)
+            learning_rows.add_triples(connection, kept)
 
     def triples(self, *, kind: str | None = None, limit: int | None = None) -> Iterator[Triple]:
         last, left = 0, limit
         while left is None or left > 0:
             wanted = _READ_AT_ONCE if left is None else min(left, _READ_AT_ONCE)
             with self._connections.reading() as connection:
-                page = triple_rows.page(connection, kind, last, wanted)
+                page = learning_rows.triple_page(connection, kind, last, wanted)
             yield from page
             if len(page) < wanted:
                 return
@@ -82,34 +81,34 @@ class SQLiteLearning:
 
     def count_triples(self) -> int:
         with self._connections.reading() as connection:
-            return triple_rows.count(connection)
+            return learning_rows.count_triples(connection)
 
     def drop_triples(self) -> int:
         with self._connections.atomic() as connection:
-            return triple_rows.drop(connection)
+            return learning_rows.drop_triples(connection)
 
     # what people asked, and what they said about the answers
 
     def log_queries(self, queries: Sequence[str]) -> None:
         with self._connections.atomic() as connection:
-            question_rows.note(connection, queries)
+            learning_rows.log_queries(connection, queries)
 
     def query_log(self) -> list[LoggedQuestion]:
         with self._connections.reading() as connection:
-            return question_rows.query_log(connection)
+            return learning_rows.query_log(connection)
 
     def forget_queries(self, queries: Sequence[str] | None = None) -> int:
         with self._connections.atomic() as connection:
-            return question_rows.forget(connection, queries)
+            return learning_rows.forget_queries(connection, queries)
 
     def add_feedback(self, query: str, chunk: int, *, used: bool) -> None:
         with self._connections.atomic() as connection:
-            question_rows.add_feedback(connection, query, chunk, used=used)
+            learning_rows.add_feedback(connection, query, chunk, used=used)
 
     def move_feedback(self, chunks: Mapping[int, int]) -> None:
         with self._connections.atomic() as connection:
-            reassignment.move_feedback(connection, chunks)
+            chunk_references.move_feedback(connection, chunks)
 
     def feedback(self) -> list[Feedback]:
         with self._connections.reading() as connection:
-            return question_rows.feedback(connection)
+            return learning_rows.feedback(connection)
