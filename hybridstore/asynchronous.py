@@ -77,13 +77,13 @@ class ThreadedObject(Generic[T]):
         method = inspect.getattr_static(self._sync if made is None else type(made), name, None)
         if inspect.isfunction(method):
             return async_method(method).__get__(self)
-        if made is None and hasattr(self._sync, name):
+        if made is None and name in _attributes(self._sync):
             raise InputError(f"{name} is known once this is open: use `async with`, or await one of its methods first")
         return getattr(self._sync if made is None else made, name)
 
     def __dir__(self) -> list[str]:
-        names = {name for name in dir(self._sync) if not name.startswith("_")} - self._in_threads
-        return sorted({*super().__dir__(), *names})
+        names = _attributes(self._sync) - self._in_threads
+        return sorted({*super().__dir__(), *(name for name in names if not name.startswith("_"))})
 
     async def run(self, call: Callable[[T], Any]) -> Any:
         """Call a function with the object itself, in one of the threads: for several calls in one step.
@@ -127,6 +127,11 @@ class ThreadedObject(Generic[T]):
     def _check_open(self) -> None:
         if self._closed:
             raise HybridstoreError(f"this {type(self).__name__} is closed; make another one")
+
+
+def _attributes(sync: type) -> set[str]:
+    """Return the names in a class, annotated attributes of its instances included."""
+    return {*dir(sync), *(name for base in sync.__mro__ for name in vars(base).get("__annotations__", {}))}
 
 
 def public_methods(threaded: type[ThreadedObject[Any]]) -> dict[str, Callable[..., Any]]:

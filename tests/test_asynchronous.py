@@ -325,3 +325,11 @@ async def test_a_store_in_memory_is_one_for_all_its_threads():
     async with AsyncStore(":memory:", embedder="none") as store:
         await asyncio.gather(*(store.add(f"text {n}") for n in range(8)))
         assert await asyncio.gather(*(store.count() for _ in range(8))) == [8] * 8
+
+
+async def test_attributes_are_known_once_it_is_open(path):
+    store = AsyncStore(path, embedder="none")
+    with pytest.raises(InputError, match="async with"):
+        _ = store.location
+    async with store:
+        assert (store.location, store.language) == (str(path), "english")

@@ -122,46 +122,31 @@ class EmbeddingView:
 
 
 class StoreParts:
-    """What a store consists of, beside its searches and writes; see `Store`."""
+    """The parts of a store, beside its searches and writes.
+
+    `chunks` are read by their ids, `embeddings` are the vectors that are searched, built and kept, `learning` is what
+    the store has learned and learns from: model versions, triples, the query log, feedback. `language` is that of the
+    keyword index. `location` is for people and messages: a file's path. `capabilities` say what this kind of store
+    cannot do, and why.
+    """
+
+    chunks: ChunkView
+    embeddings: EmbeddingView
+    learning: LearningBackend
+    language: str
+    location: str
+    capabilities: Capabilities
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._chunks, self._embeddings = ChunkView(backend), EmbeddingView(backend)
-
-    @property
-    def chunks(self) -> ChunkView:
-        """The chunks, read by their ids."""
-        return self._chunks
-
-    @property
-    def embeddings(self) -> EmbeddingView:
-        """The vectors that are searched, built and kept."""
-        return self._embeddings
-
-    @property
-    def learning(self) -> LearningBackend:
-        """What the store has learned and learns from: model versions, triples, the query log, feedback."""
-        return self._backend.learning
-
-    @property
-    def language(self) -> str:
-        """The language of the keyword index."""
-        return self._backend.language
-
-    @property
-    def location(self) -> str:
-        """Where the store is, for people and messages: a file's path."""
-        return self._backend.location
+        self.chunks, self.embeddings, self.learning = ChunkView(backend), EmbeddingView(backend), backend.learning
+        self.language, self.location = backend.language, backend.location
+        self.capabilities = backend.capabilities
 
     @property
     def folder(self) -> Path | None:
         """Where files made for this store may be put; None where there is no such place."""
         return self._backend.folder
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What this kind of store cannot do, and why."""
-        return self._backend.capabilities
 
     def snapshot(self) -> AbstractContextManager[None]:
         """Make all reads of this thread in the block see one state of the store, whatever others write meanwhile."""

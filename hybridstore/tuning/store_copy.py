@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from hybridstore.backends.values import Embedding, Passage
-from hybridstore.errors import InputError
+from hybridstore.errors import InputError, Unsupported
 from hybridstore.store import Store
 from hybridstore.store import open as open_store
 from hybridstore.store.embedder_choice import embedded_text
@@ -39,16 +39,18 @@ def workplace(store: Store, *, making: Path | None = None) -> Iterator[Path]:
     `making` is a folder that the block makes an embedder in: unless one of the store's versions names it in the end, it
     goes too. What a killed process left behind of both goes first. Raises InputError while another process has one.
     """
-    file = Path(store.location).absolute()
-    prefix = f".{file.name}-shadow-"
-    with _alone(file.parent):
-        for other in sorted(file.parent.glob(f"{escape(prefix)}*")):
+    parent = store.folder
+    if parent is None:
+        raise Unsupported(store.location, "it has no folder in which a copy of it could be searched")
+    prefix = f".{Path(store.location).name}-shadow-"
+    with _alone(parent):
+        for other in sorted(parent.glob(f"{escape(prefix)}*")):
             if _held(other):
                 raise InputError(
                     f"another process is trying an embedder on a copy of this store, in {other}; wait until it is done"
                 )
             _clear(store, other)
-        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=file.parent))
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         lock = _locked(folder)
     try:
         if making is not None:
