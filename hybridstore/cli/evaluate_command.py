@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,26 +17,9 @@ from hybridstore.cli.terminal import console, print_json, steps, table, write_pa
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hybridstore.cli.terminal import Steps
-    from hybridstore.evaluation import Collection, Evaluation, Pair, Qrels
+    from hybridstore.evaluation import Evaluation, Pair
     from hybridstore.records import AddReport
     from hybridstore.store import Store
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Settings:
-    """The command's options about the search itself; the report repeats them."""
-
-    split: str
-    qrels_file: Path | None
-    modes: tuple[str, ...]
-    fusions: tuple[str, ...]
-    metrics: tuple[str, ...]
-    limit: int
-    queries: int | None
-    chunk: bool
-    group: str | None
-    leave_out_identical: bool
 
 
 @click.command(
@@ -68,7 +51,9 @@ class _Settings:
 @embedder_option('A model by name or folder, or "none" for keywords only.')
 @click.option("--language", metavar="LANG", help="The stemming language of a new index.")
 @click.option("--keep", type=FILE, metavar="FILE", help="Keep the index in FILE, and reuse it if it exists.")
-@click.option("--group", metavar="FIELD", help="Search only documents whose metadata FIELD equals the query's.")
+@click.option(
+    "--group", "where_group", metavar="FIELD", help="Search only documents whose metadata FIELD equals the query's."
+)
 @click.option("--leave-out-identical", is_flag=True, help="Leave out documents with the query's id or text.")
 @click.option(
     "--run-out",
@@ -84,10 +69,13 @@ def evaluate(
     embedder: str | None,
     language: str | None,
     keep: Path | None,
+    split: str,
+    qrels_file: Path | None,
+    chunk: bool,
     run_out: Path | None,
     report_file: Path | None,
     as_json: bool,
-    **options: Any,
+    **search: Any,
 ) -> None:
     """Measure search on the collection in DIR, in every mode.
 
@@ -95,15 +83,17 @@ def evaluate(
     temporary index, or into --keep FILE, and every judged query is searched. Runs written with --run-out can be
     compared by `hybridstore compare`.
     """
-    from hybridstore.evaluation import Collection, index, pairs
+    from hybridstore.evaluation import Collection, index, pairs, read_qrels
+    from hybridstore.evaluation import evaluate as measure
     from hybridstore.evaluation.metrics import STANDARD
     from hybridstore.store import open as open_store
 
-    if embedder == "none" and not options["modes"]:
-        options["modes"] = ("keyword",)
-    settings = _Settings(**{**options, "modes": options["modes"] or MODES, "metrics": options["metrics"] or STANDARD})
+    search["modes"] = search["modes"] or (("keyword",) if embedder == "none" else MODES)
+    search["metrics"] = search["metrics"] or STANDARD
     collection = Collection(directory)
-    qrels = _judgments(collection, settings)
+    _check_search(search)
+    qrels = collection.qrels(split) if qrels_file is None else read_qrels(qrels_file)
+    search["split"] = split if qrels_file is None else qrels_file.name
     with tempfile.TemporaryDirectory(prefix="hybridstore-") as temporary, steps() as show:
         path = keep or Path(temporary) / "evaluate.db"
 
@@ -113,12 +103,13 @@ def evaluate(
 
         with open_store(path, embedder=embedder, language=language) as store:
             started = time.perf_counter()
-            report = index(store, collection, chunk=settings.chunk, progress=show_indexing)
+            report = index(store, collection, chunk=chunk, progress=show_indexing)
             indexed = time.perf_counter()
             _check_only_collection(path, store.count(), report)
-            result = _measure(store, collection, qrels, settings, show)
+            show_searching = lambda mode, done, total: show(f"Searching, {mode}", done, total)  # noqa: E731
+            result = measure(store, collection, qrels=qrels, progress=show_searching, **search)
             seconds = {"index": indexed - started, "search": time.perf_counter() - indexed}
-            about = _about(store, result, settings, seconds)
+            about = _about(store, result, search, seconds, chunk=chunk)
     differences = pairs(result, result.metrics if report_file else result.metrics[:1])
     if run_out is not None:
         _write_runs(result, run_out)
@@ -135,36 +126,18 @@ def evaluate(
         _print_evaluation(result, main, seconds)
 
 
-def _judgments(collection: Collection, settings: _Settings) -> Qrels:
-    """Read the judgments, and reject impossible settings before an index is built."""
-    from hybridstore.evaluation import metric, read_qrels, ways
+def _check_search(search: Mapping[str, Any]) -> None:
+    """Reject impossible modes, fusions and metrics before an index is built."""
+    from hybridstore.evaluation import metric, ways
 
-    ways(settings.modes, settings.fusions)
-    for name in settings.metrics:
+    ways(search["modes"], search["fusions"])
+    for name in search["metrics"]:
         metric(name)
-    return collection.qrels(settings.split) if settings.qrels_file is None else read_qrels(settings.qrels_file)
 
 
-def _measure(store: Store, collection: Collection, qrels: Qrels, settings: _Settings, show: Steps) -> Evaluation:
-    from hybridstore.evaluation import evaluate
-
-    return evaluate(
-        store,
-        collection,
-        split=settings.split if settings.qrels_file is None else settings.qrels_file.name,
-        qrels=qrels,
-        modes=settings.modes,
-        fusions=settings.fusions,
-        metrics=settings.metrics,
-        limit=settings.limit,
-        queries=settings.queries,
-        where_group=settings.group,
-        leave_out_identical=settings.leave_out_identical,
-        progress=lambda mode, done, total: show(f"Searching, {mode}", done, total),
-    )
-
-
-def _about(store: Store, result: Evaluation, settings: _Settings, seconds: Mapping[str, float]) -> dict[str, str]:
+def _about(
+    store: Store, result: Evaluation, search: Mapping[str, Any], seconds: Mapping[str, float], *, chunk: bool
+) -> dict[str, str]:
     """Return what the numbers depend on, for people who want to reproduce them."""
     from datetime import UTC, datetime
 
@@ -173,14 +146,14 @@ def _about(store: Store, result: Evaluation, settings: _Settings, seconds: Mappi
     stats = store.stats()
     fusions = dict.fromkeys(result.measured(name).fusion or "unknown" for name in result.hybrids)
     about = {
-        "documents": f"{stats.documents:,}, {'chunked' if settings.chunk else 'each as one chunk'}",
+        "documents": f"{stats.documents:,}, {'chunked' if chunk else 'each as one chunk'}",
         "embedder": "none" if stats.embedding is None else stats.embedding.fingerprint,
         "language": stats.language,
         "fusion": ", ".join(fusions) or "none",
-        "documents per query": f"{settings.limit:,}",
-        "only the first queries": "" if settings.queries is None else f"{settings.queries:,}",
-        "only documents of the query's": settings.group or "",
-        "identical documents": "left out" if settings.leave_out_identical else "",
+        "documents per query": f"{search['limit']:,}",
+        "only the first queries": "" if search["queries"] is None else f"{search['queries']:,}",
+        "only documents of the query's": search["where_group"] or "",
+        "identical documents": "left out" if search["leave_out_identical"] else "",
         "hybridstore": __version__,
         "measured": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "took": f"indexing {seconds['index']:.1f} s, searching {seconds['search']:.1f} s",

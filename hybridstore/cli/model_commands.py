@@ -14,6 +14,8 @@ from hybridstore.cli.terminal import console, print_facts, print_json, say, tabl
 if TYPE_CHECKING:
     from hybridstore.embedders.catalog import ModelCard
 
+_COMMON = ("name", "dim", "max_tokens", "pooling", "query_prefix", "document_prefix")  # facts of every model
+
 
 @click.group(
     commands=(version_commands.history, version_commands.promote, version_commands.rollback, version_commands.drift),
@@ -118,17 +120,8 @@ def _known(name: str) -> dict[str, Any]:
         known = ", ".join(card.name for card in catalog.MODELS)
         raise ModelUnavailable(name, f"is not a known model and not a folder; known models are {known}")
     located = locate.locate(folder)
-    recipe = located.recipe
-    return {
-        "name": recipe.name,
-        "dim": recipe.dim,
-        "max_tokens": recipe.max_tokens,
-        "pooling": recipe.pooling,
-        "query_prefix": recipe.query_prefix,
-        "document_prefix": recipe.document_prefix,
-        "fingerprint": located.fingerprint,
-        "here": str(located.model),
-    }
+    facts = {name: getattr(located.recipe, name) for name in _COMMON}
+    return {**facts, "fingerprint": located.fingerprint, "here": str(located.model)}
 
 
 def _facts(card: ModelCard) -> dict[str, Any]:
@@ -136,12 +129,7 @@ def _facts(card: ModelCard) -> dict[str, Any]:
 
     here = locate.model_file(card)
     return {
-        "name": card.name,
-        "dim": card.dim,
-        "max_tokens": card.max_tokens,
-        "pooling": card.pooling,
-        "query_prefix": card.query_prefix,
-        "document_prefix": card.document_prefix,
+        **{name: getattr(card, name) for name in _COMMON},
         "languages": list(card.languages),
         "licence": card.licence,
         "source": card.repo,

@@ -134,18 +134,9 @@ def drift(target: Target, /, *, name: str, sample: int | None, quiet: bool, as_j
 
 
 def _facts(model: ModelVersion) -> dict[str, Any]:
-    return {
-        "number": model.number,
-        "kind": model.kind,
-        "state": model.state,
-        "active": model.state == "active",
-        "made": model.made,
-        "previous": model.previous,
-        "source": model.source,
-        "target": model.target,
-        "reference": model.reference,
-        "report": dict(model.report),
-    }
+    names = ("number", "kind", "state", "made", "previous", "source", "target", "reference")
+    facts = {name: getattr(model, name) for name in names}
+    return {**facts, "active": model.state == "active", "report": dict(model.report)}
 
 
 def _evaluation(model: ModelVersion) -> str:

@@ -1,4 +1,4 @@
-"""`add`: files, folders, standard input, and what is told of them."""
+"""`add`: files, folders, standard input, and the reports about them."""
 
 import json
 
@@ -98,7 +98,7 @@ def test_options_for_standard_input_do_not_mix_with_files(tmp_path, monkeypatch,
     assert not (tmp_path / "n.db").exists()
 
 
-def test_a_store_begun_without_vectors_goes_on_without(tmp_path, notes):
+def test_a_store_created_without_vectors_stays_without(tmp_path, notes):
     add(tmp_path / "n.db", notes / "a.md")
     result = CliRunner().invoke(app, ["--db", str(tmp_path / "n.db"), "add", str(notes)])
     assert result.exit_code == 0, result.output
@@ -107,12 +107,12 @@ def test_a_store_begun_without_vectors_goes_on_without(tmp_path, notes):
         assert (store.stats().documents, store.stats().vectors) == (4, 0)
 
 
-def test_another_language_than_the_stores_is_refused(tmp_path, notes):
+def test_another_language_than_the_stores_is_rejected(tmp_path, notes):
     add(tmp_path / "n.db", notes, "--language", "german")
     assert "was made with language='german'" in add(tmp_path / "n.db", notes, "--language", "french", code=1).stderr
 
 
-def test_without_a_model_the_way_without_is_told(tmp_path, notes, monkeypatch):
+def test_without_a_model_the_message_says_how_to_do_without(tmp_path, notes, monkeypatch):
     def fail(*_, **__):
         raise MissingExtra("cpu", "embedding", "onnxruntime")
 

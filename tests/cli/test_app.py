@@ -36,8 +36,8 @@ def test_help_loads_nothing_heavy(process, arguments):
         "import sys, json\nfrom hybridstore.cli import main\n"
         "try: main()\nexcept SystemExit as end: print(json.dumps([end.code, sorted(sys.modules)]))"
     )
-    told, _ = process(*arguments, code=["-c", code]).communicate(timeout=60)
-    status, modules = json.loads(told.splitlines()[-1])
+    outcome, _ = process(*arguments, code=["-c", code]).communicate(timeout=60)
+    status, modules = json.loads(outcome.splitlines()[-1])
     assert status == 0
     assert not set(HEAVY) & set(modules)
 
@@ -70,7 +70,7 @@ def test_every_command_but_the_measuring_ones_has_an_example_that_names_it():
             assert any(" ".join(name) in line for line in lines), name
 
 
-def test_a_mistyped_command_is_told_its_neighbour():
+def test_a_mistyped_command_gets_a_suggestion():
     result = CliRunner().invoke(app, ["serach", "x"])
     assert result.exit_code == 2
     assert "Did you mean search?" in result.stderr
@@ -114,10 +114,10 @@ def test_each_of_our_errors_is_one_sentence_and_exit_code_1(run, monkeypatch, er
     assert result.stdout == ""
 
 
-def test_a_file_of_another_kind_is_refused_without_a_traceback(process, tmp_path):
+def test_a_file_of_another_kind_is_rejected_without_a_traceback(process, tmp_path):
     (tmp_path / "page.html").write_text("<p>no database</p>" * 20)
-    told, said = process("--db", "page.html", "search", "x").communicate(timeout=60)
-    assert told == ""
+    outcome, said = process("--db", "page.html", "search", "x").communicate(timeout=60)
+    assert outcome == ""
     assert said.startswith("Error: page.html: is not a SQLite file")
     assert "Traceback" not in said
 
@@ -131,17 +131,17 @@ def test_ctrl_c_says_what_is_kept_and_exits_with_130(run, monkeypatch):
     assert "run the same command again" in run("reembed", code=130).stderr
 
 
-def test_a_closed_pipe_is_no_error(process, db):
+def test_a_closed_pipe_is_not_an_error(process, db):
     with process("--db", db, "list") as running:
         running.stdout.close()
         running.wait(timeout=60)
         assert running.stderr.read() == ""
 
 
-def test_a_search_in_a_process_of_its_own_prints_what_was_found(process, db):
-    told = process("--db", db, "search", "E4012", "-soup")
-    out, said = told.communicate(timeout=60)
-    assert told.returncode == 0
+def test_a_search_in_a_separate_process_prints_its_hits(process, db):
+    outcome = process("--db", db, "search", "E4012", "-soup")
+    out, said = outcome.communicate(timeout=60)
+    assert outcome.returncode == 0
     assert "Signing keys" in out
     assert "\x1b" not in out
     assert "1 result in" in said
@@ -152,7 +152,7 @@ def test_the_offered_modes_and_fusions_are_the_pipelines():
     assert shared_options.FUSIONS == FUSIONS
 
 
-def test_ctrl_c_during_an_add_keeps_what_was_committed_and_the_next_run_goes_on(process, tmp_path):
+def test_ctrl_c_during_an_add_keeps_what_was_committed_and_the_next_run_continues(process, tmp_path):
     notes = tmp_path / "notes"
     notes.mkdir()
     for number in range(60):
@@ -177,8 +177,8 @@ def test_ctrl_c_during_an_add_keeps_what_was_committed_and_the_next_run_goes_on(
     with hs.open(tmp_path / "notes.db", embedder="none") as store:
         kept = store.count()
     assert 5 <= kept < 60
-    told = subprocess.run([*running.args[:1], "-m", "hybridstore", *arguments, "--json"], cwd=tmp_path,
+    outcome = subprocess.run([*running.args[:1], "-m", "hybridstore", *arguments, "--json"], cwd=tmp_path,
                           capture_output=True, text=True, check=True)  # fmt: skip
-    report = json.loads(told.stdout)
+    report = json.loads(outcome.stdout)
     assert report["read"] + report["unchanged"] == 60
     assert report["documents"]["added"] == 60 - kept

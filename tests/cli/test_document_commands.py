@@ -58,19 +58,19 @@ def test_a_filter_that_is_none_is_an_error_with_examples(run):
     assert "write year>=2020" in run("list", "--where", "what is this", code=1).stderr
 
 
-def test_remove_asks_first_and_keeps_everything_when_told_no(run, db):
+def test_remove_asks_first_and_keeps_everything_on_no(run, db):
     result = run("remove", "soup", "keys", input="n\n")
     assert "Remove 2 documents of 3?" in result.stderr
     assert "Nothing was removed." in result.stderr
     assert len(ids(db)) == 3
 
 
-def test_remove_removes_when_told_yes(run, db):
+def test_remove_removes_on_yes(run, db):
     assert "Removed 1 document." in run("remove", "soup", input="y\n").stderr
     assert ids(db) == ["keys", "suppe"]
 
 
-def test_remove_without_anyone_to_ask_removes_nothing_and_names_the_option(run, db):
+def test_remove_without_a_terminal_removes_nothing_and_names_the_option(run, db):
     assert "--yes" in run("remove", "soup", code=130, input="").stderr
     assert len(ids(db)) == 3
 
@@ -81,7 +81,7 @@ def test_unknown_ids_are_named_and_the_others_removed(run, db):
     assert ids(db) == ["keys", "suppe"]
 
 
-def test_remove_by_filter_removes_what_passes_and_nothing_else(run, db):
+def test_remove_by_filter_removes_the_matches_and_nothing_else(run, db):
     assert "Removed 2 documents." in run("remove", "--where", "year=2020", "--yes").stderr
     assert ids(db) == ["keys"]
     assert "No document matches" in run("remove", "--where", "year=1900", "--yes").stderr
@@ -97,7 +97,7 @@ def test_an_empty_filter_never_removes_everything(run, db, where):
 
 
 @pytest.mark.parametrize("arguments", [[], ["soup", "--where", "lang=de"]])
-def test_remove_wants_ids_or_a_filter(run, db, arguments):
+def test_remove_needs_ids_or_a_filter(run, db, arguments):
     assert "either by ID or by --where" in run("remove", *arguments, "--yes", code=2).stderr
     assert len(ids(db)) == 3
 

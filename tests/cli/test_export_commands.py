@@ -22,7 +22,7 @@ def documents(path):
         return list(store.documents())
 
 
-def test_what_was_exported_comes_back_the_same(run, db, tmp_path):
+def test_an_export_is_imported_unchanged(run, db, tmp_path):
     file = tmp_path / "notes.jsonl.gz"
     assert f"Wrote 3 documents to {file}." in run("export", file).stderr
     assert "3 documents added" in load(tmp_path / "copy.db", file).stderr
@@ -53,7 +53,7 @@ def test_a_new_store_gets_the_language_it_was_exported_with(tmp_path):
         assert store.stats().language == "german"
 
 
-def test_an_import_into_a_file_of_something_else_is_refused(run, tmp_path):
+def test_an_import_into_a_file_of_something_else_is_rejected(run, tmp_path):
     (tmp_path / "photo.db").write_bytes(b"\x89PNG" * 100)
     file = tmp_path / "n.jsonl"
     run("export", file)
@@ -76,7 +76,7 @@ def vectored(tmp_path):
     return file
 
 
-def test_vectors_that_do_not_fit_are_refused_with_the_way_out(vectored, tmp_path, monkeypatch):
+def test_vectors_that_do_not_fit_are_rejected_with_the_way_out(vectored, tmp_path, monkeypatch):
     monkeypatch.setattr(embedders, "load", lambda *_, **__: HashingEmbedder(32))
     with hs.open(tmp_path / "other.db", embedder=HashingEmbedder(32)) as store:
         store.add("Something else")

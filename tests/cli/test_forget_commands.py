@@ -1,4 +1,4 @@
-"""`forget` and `purge`: what goes, what is asked before, and what is told of it."""
+"""`forget` and `purge`: which notes go, what is confirmed before, and what is reported."""
 
 import json
 import re
@@ -39,39 +39,39 @@ def somebody(monkeypatch):
 
 @BOTH
 def test_ids_go_with_their_older_versions_and_without_a_question(run, remembered, command):
-    told = run(command, "rome")
-    assert ("Forgot 2 notes." in told.stderr) or ("Purged 2 notes." in told.stdout)
+    result = run(command, "rome")
+    assert ("Forgot 2 notes." in result.stderr) or ("Purged 2 notes." in result.stdout)
     assert left(remembered) == {"password"}
     assert left(remembered, "other") == {"rome"}
 
 
 @BOTH
-def test_a_dry_run_shows_what_would_go_and_takes_nothing(run, remembered, command):
-    told = run(command, "--where", "about=anna", "--dry-run")
-    assert [line.split()[0] for line in told.stdout.splitlines()] == ["id", "paris", "rome"]
-    assert "Anna lives in Rome" in told.stdout
-    assert "2 notes would be forgotten; nothing was changed." in told.stderr
+def test_a_dry_run_shows_the_notes_and_changes_nothing(run, remembered, command):
+    result = run(command, "--where", "about=anna", "--dry-run")
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["id", "paris", "rome"]
+    assert "Anna lives in Rome" in result.stdout
+    assert "2 notes would be forgotten; nothing was changed." in result.stderr
     assert left(remembered) == {"paris", "rome", "password"}
 
 
 @BOTH
-def test_somebody_who_says_no_keeps_everything(run, remembered, somebody, command):
-    told = run(command, "password", input="n\n")
-    assert "The zanzibarian password" in told.stdout
-    assert "Forget 1 note?" in told.stderr
-    assert "nothing was changed" in told.stderr
+def test_answering_no_keeps_everything(run, remembered, somebody, command):
+    result = run(command, "password", input="n\n")
+    assert "The zanzibarian password" in result.stdout
+    assert "Forget 1 note?" in result.stderr
+    assert "nothing was changed" in result.stderr
     assert len(left(remembered)) == 3
 
 
 @BOTH
-def test_somebody_who_says_yes_is_asked_once(run, remembered, somebody, command):
-    told = run(command, "--where", "about=work", input="y\n")
-    assert told.stderr.count("Forget") == 1
+def test_answering_yes_is_asked_once(run, remembered, somebody, command):
+    result = run(command, "--where", "about=work", input="y\n")
+    assert result.stderr.count("Forget") == 1
     assert left(remembered) == {"paris", "rome"}
 
 
 @BOTH
-def test_somebody_who_leaves_keeps_everything(run, remembered, somebody, command):
+def test_interrupting_keeps_everything(run, remembered, somebody, command):
     assert "Stopped. Nothing was changed." in run(command, "--all", code=130, input="").stderr
     assert len(left(remembered)) == 3
 
@@ -80,15 +80,15 @@ def test_of_many_notes_only_some_are_shown_before_asking(run, remembered, somebo
     with hs.open(remembered, embedder="none") as store:
         for number in range(30):
             Memory(store).remember(f"Number {number}", id=f"n{number}")
-    told = run("forget", "--all", input="n\n")
-    assert len(told.stdout.splitlines()) == 1 + forget_commands._SHOWN
-    assert "and 13 more; --dry-run shows all" in told.stderr
+    result = run("forget", "--all", input="n\n")
+    assert len(result.stdout.splitlines()) == 1 + forget_commands._SHOWN
+    assert "and 13 more; --dry-run shows all" in result.stderr
     assert len(run("forget", "--all", "--dry-run").stdout.splitlines()) == 1 + 33
 
 
 @BOTH
 @pytest.mark.parametrize("arguments", [["--all"], ["--where", "about=anna"]])
-def test_without_anyone_to_ask_filters_and_all_want_yes(run, remembered, command, arguments):
+def test_without_a_terminal_filters_and_all_need_yes(run, remembered, command, arguments):
     assert "nobody can confirm here; --yes" in run(command, *arguments, code=2).stderr
     assert len(left(remembered)) == 3
     run(command, *arguments, "--yes")
@@ -96,7 +96,7 @@ def test_without_anyone_to_ask_filters_and_all_want_yes(run, remembered, command
     assert left(remembered, "other") == {"rome"}
 
 
-def test_documents_that_are_no_notes_stay(run, remembered):
+def test_documents_that_are_not_notes_stay(run, remembered):
     run("purge", "--all", "--yes")
     with hs.open(remembered, embedder="none") as store:
         assert [document.id for document in store.documents()] == ["keys", "soup", "suppe", "memory://other/rome"]
@@ -116,9 +116,9 @@ def test_documents_that_are_no_notes_stay(run, remembered):
         (["--all", "--yes", "--namespace", ""], 1, "a namespace must be one or more non-empty texts"),
     ],
 )
-def test_what_names_nothing_or_too_much_is_refused(run, remembered, command, arguments, code, said):  # noqa: PLR0917 - what is given, what comes
-    told = run(command, *arguments, code=code)
-    assert re.search(said, " ".join(told.stderr.split()))
+def test_naming_nothing_or_too_much_is_rejected(run, remembered, command, arguments, code, said):  # noqa: PLR0917 - what is given, what comes
+    result = run(command, *arguments, code=code)
+    assert re.search(said, " ".join(result.stderr.split()))
     assert len(left(remembered)) == 3
 
 
@@ -134,33 +134,33 @@ def test_a_filter_that_nothing_passes_takes_nothing(run, remembered, command):
 
 
 @BOTH
-def test_as_json_the_notes_are_told_and_nothing_else_is_printed(run, remembered, command):
-    told = json.loads(run(command, "--where", "about=anna", "--dry-run", "--json").stdout)
-    assert (told["gone"], [note["id"] for note in told["notes"]]) == (False, ["paris", "rome"])
-    told = json.loads(run(command, "password", "--json").stdout)
-    assert (told["gone"], [note["id"] for note in told["notes"]]) == (True, ["password"])
+def test_json_contains_the_notes_and_nothing_else_is_printed(run, remembered, command):
+    result = json.loads(run(command, "--where", "about=anna", "--dry-run", "--json").stdout)
+    assert (result["gone"], [note["id"] for note in result["notes"]]) == (False, ["paris", "rome"])
+    result = json.loads(run(command, "password", "--json").stdout)
+    assert (result["gone"], [note["id"] for note in result["notes"]]) == (True, ["password"])
     if command == "purge":
-        assert told["report"]["clean"] is True
+        assert result["report"]["clean"] is True
     assert left(remembered) == {"paris", "rome"}
 
 
 def test_a_purge_leaves_no_byte_and_says_where_it_looked(run, remembered):
     assert b"zanzibarian" in remembered.read_bytes()
-    told = run("purge", "password").stdout.splitlines()
-    assert told[0] == "Purged 1 note."
-    assert told[1].startswith(f"Clean: {remembered}")
-    assert " searched for " in told[1]
+    result = run("purge", "password").stdout.splitlines()
+    assert result[0] == "Purged 1 note."
+    assert result[1].startswith(f"Clean: {remembered}")
+    assert " searched for " in result[1]
     assert b"zanzibarian" not in remembered.read_bytes()
 
 
 def test_a_note_that_was_forgotten_before_can_be_purged_by_its_id(run, remembered):
     run("forget", "password")
-    told = run("purge", "password")
-    assert "Purged 0 notes.\nNot among the notes any more" in told.stdout
+    result = run("purge", "password")
+    assert "Purged 0 notes.\nNot among the notes any more" in result.stdout
     assert b"zanzibarian" not in remembered.read_bytes()
 
 
-def test_nobody_looks_when_told_not_to(run, remembered):
+def test_no_verify_does_not_search_the_file(run, remembered):
     assert "The file was not searched for remaining bytes" in run("purge", "password", "--no-verify").stdout
     assert b"zanzibarian" not in remembered.read_bytes()
 
@@ -178,10 +178,10 @@ def test_while_another_reads_the_file_as_it_was_the_purge_exits_with_1_and_says_
     monkeypatch.setattr(Target, "open", impatient)
     with hs.open(remembered, embedder="none") as other, other.snapshot():
         other.count()
-        told = CliRunner().invoke(app, ["--db", str(remembered), "purge", "password"])
-    assert told.exit_code == 1, told.output
-    assert "Not clean" in told.stdout
-    assert "What to do: somebody still reads the file as it was" in told.stdout
+        result = CliRunner().invoke(app, ["--db", str(remembered), "purge", "password"])
+    assert result.exit_code == 1, result.output
+    assert "Not clean" in result.stdout
+    assert "What to do: somebody still reads the file as it was" in result.stdout
     again = CliRunner().invoke(app, ["--db", str(remembered), "purge", "password"])
     assert again.exit_code == 0, again.output
     assert b"zanzibarian" not in remembered.read_bytes()
@@ -194,17 +194,17 @@ def test_each_place_that_is_left_is_named(run, remembered, monkeypatch):
         files=(("notes.db", 2048),), remedy="do this",
     )  # fmt: skip
     monkeypatch.setattr(Memory, "purge", lambda *_, **__: report)
-    told = run("purge", "password", code=1).stdout
-    assert "Purged 1 note, and 2 log entries with their words." in told
-    assert "Not clean: notes.db (2.0 KB) searched for 9 pieces of the notes, and found:" in told
-    assert "    text in notes.db at byte 1,000\n" in told
-    assert "    and 2 places more" in told
-    assert "What to do: do this." in told
+    result = run("purge", "password", code=1).stdout
+    assert "Purged 1 note, and 2 log entries with their words." in result
+    assert "Not clean: notes.db (2.0 KB) searched for 9 pieces of the notes, and found:" in result
+    assert "    text in notes.db at byte 1,000\n" in result
+    assert "    and 2 places more" in result
+    assert "What to do: do this." in result
 
 
 @BOTH
 def test_a_store_that_is_not_there_is_not_made(tmp_path, command):
-    told = CliRunner().invoke(app, ["--db", str(tmp_path / "new.db"), command, "x"])
-    assert told.exit_code == 1
-    assert "remember TEXT`" in told.stderr
+    result = CliRunner().invoke(app, ["--db", str(tmp_path / "new.db"), command, "x"])
+    assert result.exit_code == 1
+    assert "remember TEXT`" in result.stderr
     assert not (tmp_path / "new.db").exists()

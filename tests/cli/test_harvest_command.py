@@ -35,7 +35,7 @@ def db(tmp_path, monkeypatch):
     return path
 
 
-def told(run, *arguments):
+def outcome(run, *arguments):
     return json.loads(run("harvest", *arguments, "--json").stdout)
 
 
@@ -43,20 +43,20 @@ def test_names_written_out_for_fast_help_are_those_of_the_rooms():
     assert command.KINDS == synthetic_questions.KINDS
 
 
-def test_a_harvest_tells_what_it_made_and_keeps_it(run):
+def test_a_harvest_reports_what_it_made_and_keeps_it(run):
     result = run("harvest", "--most", 20, "--quiet")
     assert "crop" in result.stdout
     assert "log" in result.stdout
     assert "The store now has" in result.stdout
     assert result.stderr == ""
-    summary = told(run, "--from", "corpus", "--most", 20)
+    summary = outcome(run, "--from", "corpus", "--most", 20)
     assert summary["total"]["questions"] == 20
-    assert summary["kept"] == summary["total"]["triples"] == len(told(run, "--show", 99))
+    assert summary["kept"] == summary["total"]["triples"] == len(outcome(run, "--show", 99))
     assert sum(each["questions"] for each in summary["kinds"].values()) == 20
 
 
 def test_only_the_kinds_named_are_made(run):
-    assert list(told(run, "--from", "corpus", "--kinds", "crop, keywords", "--most", 9)["kinds"]) == [
+    assert list(outcome(run, "--from", "corpus", "--kinds", "crop, keywords", "--most", 9)["kinds"]) == [
         "crop",
         "keywords",
     ]
@@ -64,11 +64,11 @@ def test_only_the_kinds_named_are_made(run):
 
 def test_a_second_harvest_takes_the_place_of_the_first_unless_it_adds(run):
     harvest = ("--from", "corpus", "--kinds", "crop", "--most", 3)
-    assert [told(run, *harvest, *more)["kept"] for more in ((), (), ("--add",))] == [3, 3, 6]
+    assert [outcome(run, *harvest, *more)["kept"] for more in ((), (), ("--add",))] == [3, 3, 6]
 
 
 def test_the_log_alone_can_be_harvested(run):
-    summary = told(run, "--from", "log")
+    summary = outcome(run, "--from", "log")
     assert summary["kinds"].keys() == {"log"}
     assert summary["total"]["questions"] == 2
 
@@ -84,8 +84,8 @@ def judged(db):
 
 def test_feedback_makes_triples(run, db):
     used, useless = judged(db)
-    assert told(run, "--from", "feedback")["total"]["triples"] == 1
-    (triple,) = told(run, "--show")
+    assert outcome(run, "--from", "feedback")["total"]["triples"] == 1
+    (triple,) = outcome(run, "--show")
     assert triple["positive"]["document"] == used.document_id
     assert triple["negatives"][0]["document"] == useless.document_id
     assert triple["negatives"][0]["excluded"] is None
@@ -94,8 +94,8 @@ def test_feedback_makes_triples(run, db):
 def test_a_labelled_file_is_the_only_source_unless_others_are_named(run, tmp_path):
     file = tmp_path / "judged.jsonl"
     file.write_text('{"query": "who greases the rotor", "document": "rotor-shed"}\n')
-    assert told(run, "--labelled", file)["kinds"].keys() == {"labelled"}
-    assert told(run, "--labelled", file, "--from", "log")["kinds"].keys() == {"labelled", "log"}
+    assert outcome(run, "--labelled", file)["kinds"].keys() == {"labelled"}
+    assert outcome(run, "--labelled", file, "--from", "log")["kinds"].keys() == {"labelled", "log"}
     file.write_text('{"query": "who greases the rotor"}\n')
     assert "line 1" in run("harvest", "--labelled", file, code=1).stderr
 
@@ -108,8 +108,8 @@ def test_triples_are_shown_readably(run, db):
     assert shown[1].startswith("  feedback, the legs ")
     assert re.search(rf"^  \+ 0\.\d{{3}}  \[{used.document_id}\] The gasket", "\n".join(shown), re.MULTILINE)
     assert re.search(rf"^  - 0\.\d{{3}}  (keyword|vector): \[{useless.document_id}\]", "\n".join(shown), re.MULTILINE)
-    assert len(told(run, "--show", 2)) == 2
-    assert len(told(run, "--show")) == 10
+    assert len(outcome(run, "--show", 2)) == 2
+    assert len(outcome(run, "--show")) == 10
 
 
 def test_triples_are_written_as_lines_of_json_with_their_texts(run, tmp_path):
@@ -124,33 +124,33 @@ def test_triples_are_written_as_lines_of_json_with_their_texts(run, tmp_path):
 
 
 def test_triples_are_forgotten(run):
-    kept = told(run, "--from", "corpus", "--most", 5)["kept"]
+    kept = outcome(run, "--from", "corpus", "--most", 5)["kept"]
     assert f"Deleted {kept} triples" in run("harvest", "--forget").stderr
-    assert told(run, "--forget") == {"forgotten": 0}
+    assert outcome(run, "--forget") == {"forgotten": 0}
     assert "no triples yet" in run("harvest", "--show").stdout
 
 
-def test_the_log_is_listed_without_what_drives_a_terminal_and_forgotten(run):
-    assert [(each["query"], each["times"]) for each in told(run, "--asked")] == [
+def test_the_log_is_listed_without_control_characters_and_deleted(run):
+    assert [(each["query"], each["times"]) for each in outcome(run, "--asked")] == [
         ("who greases the valve", 2),
         ("what \x1b[31mhums", 1),
     ]
     listed = run("harvest", "--asked").stdout
     assert "who greases the valve" in listed
     assert "\x1b" not in listed
-    assert told(run, "--forget-asked") == {"forgotten": 2}
+    assert outcome(run, "--forget-asked") == {"forgotten": 2}
     assert "The query log of this store is empty" in run("harvest", "--asked").stdout
-    assert told(run, "--asked") == []
+    assert outcome(run, "--asked") == []
 
 
-def test_nothing_to_ask_is_told_and_what_was_harvested_stays(run):
+def test_without_questions_there_is_an_error_and_earlier_triples_stay(run):
     run("harvest", "--from", "corpus", "--most", 3)
     run("harvest", "--forget-asked")
     assert "no questions" in run("harvest", "--from", "log", code=1).stderr
-    assert len(told(run, "--show")) == 3
+    assert len(outcome(run, "--show")) == 3
 
 
-def test_a_store_without_vectors_is_told_how_to_get_them(tmp_path):
+def test_a_store_without_vectors_is_an_error_that_says_how_to_get_them(tmp_path):
     path = tmp_path / "plain.db"
     with hs.open(path, embedder="none") as store:
         store.add([document(part, "shed") for part in PARTS])
@@ -172,7 +172,7 @@ def test_a_store_without_vectors_is_told_how_to_get_them(tmp_path):
         ("--from", "endpoint"),
     ],
 )
-def test_wrong_usage_is_told(run, arguments):
+def test_wrong_usage_is_reported(run, arguments):
     assert "Error" in run("harvest", *arguments, code=2).stderr
 
 
@@ -187,10 +187,10 @@ def test_an_endpoint_writes_questions_or_judges_and_is_asked_only_if_named(run, 
     run("harvest", "--most", 3)
     assert asked == []
     at = ("--endpoint", "http://localhost:1/v1", "--model", "writer")
-    assert told(run, *at, "--most", 3)["kinds"].keys() == {"endpoint"}
+    assert outcome(run, *at, "--most", 3)["kinds"].keys() == {"endpoint"}
     assert {(url, model) for url, model, _ in asked} == {("http://localhost:1/v1", "writer")}
     asked.clear()
-    summary = told(run, *at, "--judge", "endpoint", "--from", "corpus", "--kinds", "crop", "--most", 3)
+    summary = outcome(run, *at, "--judge", "endpoint", "--from", "corpus", "--kinds", "crop", "--most", 3)
     assert summary["kinds"].keys() == {"crop"}
     assert summary["total"]["judge"] == len(asked)
     assert all("Passage B" in prompt for _, _, prompt in asked)

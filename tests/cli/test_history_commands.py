@@ -23,7 +23,7 @@ def remembered(db):
 
 
 @pytest.mark.parametrize("asked", ["paris", "rome"])
-def test_a_history_is_a_table_oldest_first_with_a_star_at_what_holds(run, remembered, asked):
+def test_a_history_is_a_table_oldest_first_with_a_star_at_the_current_note(run, remembered, asked):
     head, old, new = run("history", asked).stdout.splitlines()
     assert head.split() == ["id", "holds", "from", "until", "recorded", "text"]
     assert old.split()[:3] == ["paris", "2026-01-01", "2026-03-01"]
@@ -32,15 +32,15 @@ def test_a_history_is_a_table_oldest_first_with_a_star_at_what_holds(run, rememb
 
 
 def test_where_nothing_holds_any_more_that_is_said(run, remembered):
-    told = run("history", "leeks")
-    assert "*" not in told.stdout
-    assert "2021-01-01" in told.stdout
-    assert "None of these holds now." in told.stderr
+    result = run("history", "leeks")
+    assert "*" not in result.stdout
+    assert "2021-01-01" in result.stdout
+    assert "None of these holds now." in result.stderr
 
 
 def test_a_history_as_json_says_which_holds(run, remembered):
-    told = json.loads(run("history", "paris", "--json").stdout)
-    assert [(note["id"], note["holds"]) for note in told] == [("paris", False), ("rome", True)]
+    result = json.loads(run("history", "paris", "--json").stdout)
+    assert [(note["id"], note["holds"]) for note in result] == [("paris", False), ("rome", True)]
 
 
 @pytest.mark.parametrize(("id_", "said"), [("nope", "no note with the id 'nope'"), ("", "not empty")])
@@ -64,15 +64,15 @@ def asked(monkeypatch):
     return calls
 
 
-def test_consolidating_shows_each_group_and_changes_nothing_unless_told(run, remembered, asked):
-    told = run("consolidate")
-    assert [line.split()[:2] for line in told.stdout.splitlines() if line.strip()] == [
+def test_consolidating_shows_each_group_and_changes_nothing_without_apply(run, remembered, asked):
+    result = run("consolidate")
+    assert [line.split()[:2] for line in result.stdout.splitlines() if line.strip()] == [
         ["id", "time"],
         ["*", "rome"],
         ["paris", "2026-01-01"],
     ]
-    assert "0.98" in told.stdout
-    assert "1 note would become the history of 1; use --apply to merge them." in told.stderr
+    assert "0.98" in result.stdout
+    assert "1 note would become the history of 1; use --apply to merge them." in result.stderr
     assert "1 note became the history of 1." in run("consolidate", "--apply", "--keep", "used").stderr
     assert "No two notes say the same" in run("consolidate", "--similarity", "1").stderr
     assert asked == [
@@ -83,13 +83,13 @@ def test_consolidating_shows_each_group_and_changes_nothing_unless_told(run, rem
 
 
 def test_a_consolidation_as_json_names_who_stays(run, remembered, asked):
-    told = json.loads(run("consolidate", "--json").stdout)
-    assert told["dry_run"] is True
-    cluster = told["clusters"][0]
+    result = json.loads(run("consolidate", "--json").stdout)
+    assert result["dry_run"] is True
+    cluster = result["clusters"][0]
     assert (cluster["kept"]["id"], [note["id"] for note in cluster["others"]]) == ("rome", ["paris"])
 
 
-def test_consolidating_for_real_makes_history_of_what_says_the_same(run, db):
+def test_consolidating_with_apply_turns_repetitions_into_history(run, db):
     if not hasattr(Memory, "consolidate"):
         pytest.skip("Memory has no consolidate yet")
     from hybridstore.memory.consolidation import KEEP

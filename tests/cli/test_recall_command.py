@@ -46,9 +46,9 @@ def test_into_a_pipe_goes_exactly_the_block_for_a_model(run, remembered):
 
 
 def test_for_people_each_item_has_its_time_speaker_and_id(run, remembered):
-    told = run("recall", "job", "--plain")
-    assert told.stdout.splitlines() == [" 1. Gina · 2026-01-02T10:00Z · talk/000001", "    I quit my job."]
-    assert told.stderr.splitlines()[-1].startswith("1 item, ")
+    outcome = run("recall", "job", "--plain")
+    assert outcome.stdout.splitlines() == [" 1. Gina · 2026-01-02T10:00Z · talk/000001", "    I quit my job."]
+    assert outcome.stderr.splitlines()[-1].startswith("1 item, ")
 
 
 def test_a_note_of_a_session_names_it_and_until_when_it_held(run, remembered):
@@ -72,7 +72,7 @@ def test_a_terminal_gets_the_list_and_a_pipe_the_block(process, remembered):
     assert out.startswith("<recalled query=")
 
 
-def test_what_held_at_another_time_is_recalled_as_of_then(run, remembered):
+def test_notes_of_another_time_are_recalled_as_of_then(run, remembered):
     assert ids(run("recall", "Anna", "--json")) == ["rome"]
     assert ids(run("recall", "Anna", "--json", "--as-of", "2026-02-01")) == ["paris"]
 
@@ -84,24 +84,24 @@ def test_sessions_filters_and_namespaces_restrict_it(run, remembered):
 
 
 def test_neighbours_order_and_recency_reach_the_library(run, remembered):
-    told = run("recall", "comes next", "--neighbours", 1, "--plain").stdout
-    assert "talk/000001 · next to talk/000002" in told
+    outcome = run("recall", "comes next", "--neighbours", 1, "--plain").stdout
+    assert "talk/000001 · next to talk/000002" in outcome
     assert ids(run("recall", "comes next Anna", "--json", "--order", "time")) == ["talk/000002", "rome"]
     plain = json.loads(run("recall", "job", "--json").stdout)["items"][0]["score"]
     aged = json.loads(run("recall", "job", "--json", "--recency", "1h").stdout)["items"][0]["score"]
     assert aged == pytest.approx(plain / 2, rel=1e-3)  # all that age can take
 
 
-def test_json_tells_what_the_library_gives(run, remembered):
+def test_json_is_what_the_library_returns(run, remembered):
     found = recalled(remembered, "Anna job")
-    told = json.loads(run("recall", "Anna job", "--json").stdout)
-    assert told["tokens"] == found.tokens
-    assert [item["id"] for item in told["items"]] == [item.id for item in found]
-    assert told["left_out"] == {"over_budget": 0, "copies": 0}
-    assert told["confident"] is found.confident
+    outcome = json.loads(run("recall", "Anna job", "--json").stdout)
+    assert outcome["tokens"] == found.tokens
+    assert [item["id"] for item in outcome["items"]] == [item.id for item in found]
+    assert outcome["left_out"] == {"over_budget": 0, "copies": 0}
+    assert outcome["confident"] is found.confident
 
 
-def test_what_has_no_room_and_what_says_the_same_is_told(run, remembered):
+def test_items_over_budget_and_repetitions_are_counted(run, remembered):
     for name in ("a", "b", "c"):
         run("remember", f"Leeks grow in garden {name} " + "and more " * 30, "--id", name)
     run("remember", "leeks grow in garden A " + "and more " * 30, "--id", "copy")
@@ -112,19 +112,19 @@ def test_what_has_no_room_and_what_says_the_same_is_told(run, remembered):
 
 
 def test_where_nothing_matches_that_is_said(run, remembered):
-    told = run("recall", "xylophone", "--plain")
-    assert told.stdout == ""
-    assert "No note matches." in told.stderr
+    outcome = run("recall", "xylophone", "--plain")
+    assert outcome.stdout == ""
+    assert "No note matches." in outcome.stderr
     assert "Nothing that is remembered matches." in run("recall", "xylophone").stdout
 
 
-def test_a_probable_miss_is_told_above_what_comes_nearest(tmp_path):
+def test_a_probable_miss_is_announced_above_the_closest_items(tmp_path):
     pytest.importorskip("onnxruntime", reason="how sure a recall is takes a real model")
 
     def run(*arguments, **options):
-        told = CliRunner().invoke(app, ["--db", str(tmp_path / "real.db"), *arguments], **options)
-        assert told.exit_code == 0, told.output
-        return told
+        outcome = CliRunner().invoke(app, ["--db", str(tmp_path / "real.db"), *arguments], **options)
+        assert outcome.exit_code == 0, outcome.output
+        return outcome
 
     said = ["Anna lives in Rome", "Leeks grow in the garden", "Gina quit her job", "The train leaves at nine"]
     run("remember", "--messages", "-", "--session", "t", input=json.dumps([{"content": text} for text in said]))
@@ -150,10 +150,10 @@ def test_a_probable_miss_is_told_above_what_comes_nearest(tmp_path):
         (["x", "--session-name", "y"], 2, "No such option"),
     ],
 )
-def test_what_makes_no_sense_is_a_sentence(run, remembered, arguments, code, said):
-    told = run("recall", *arguments, code=code)
-    assert said in told.stderr
-    assert told.stdout == ""
+def test_invalid_arguments_are_an_error_message(run, remembered, arguments, code, said):
+    outcome = run("recall", *arguments, code=code)
+    assert said in outcome.stderr
+    assert outcome.stdout == ""
 
 
 def test_control_characters_cannot_drive_a_terminal(run, remembered):

@@ -33,22 +33,22 @@ def note(path, id_, namespace="default"):
 
 
 def test_a_note_is_kept_with_its_words_and_its_id_printed(run, db):
-    told = run("remember", "Anna", "lives", "in", "Paris", "--id", "home")
-    assert told.stdout == "added home\n"
+    outcome = run("remember", "Anna", "lives", "in", "Paris", "--id", "home")
+    assert outcome.stdout == "added home\n"
     assert note(db, "home").text == "Anna lives in Paris"
 
 
-def test_what_was_said_is_not_kept_twice(run, db):
+def test_the_same_text_is_not_kept_twice(run, db):
     first = run("remember", "Onions keep for months").stdout.split()[1]
     assert run("remember", "Onions keep for months").stdout == f"unchanged {first}; it was known already\n"
     assert run("remember", "Onions keep for months", "--meta", "a=1").stdout.startswith(f"updated {first};")
     assert len(notes(db)) == 1
 
 
-def test_what_is_superseded_is_named_and_hidden(run, db):
+def test_a_superseded_note_is_named_and_hidden(run, db):
     run("remember", "Anna lives in Paris", "--id", "paris")
-    told = run("remember", "Anna lives in Rome", "--id", "rome", "--supersedes", "paris")
-    assert told.stdout == "added rome; it supersedes paris\n"
+    outcome = run("remember", "Anna lives in Rome", "--id", "rome", "--supersedes", "paris")
+    assert outcome.stdout == "added rome; it supersedes paris\n"
     assert [each.id for each in notes(db)] == ["rome"]
 
 
@@ -86,9 +86,9 @@ def test_metadata_are_json_where_they_are_json(run, db):
 @pytest.mark.parametrize(
     ("pairs", "said"), [(["lang"], "write key=value"), (["=1"], "key=value"), (["a=1", "a=2"], "is repeated")]
 )
-def test_metadata_that_are_no_pairs_are_wrong_usage(run, db, pairs, said):
-    told = run("remember", "x", *(part for pair in pairs for part in ("--meta", pair)), code=2)
-    assert said in told.stderr
+def test_metadata_that_are_not_pairs_are_wrong_usage(run, db, pairs, said):
+    outcome = run("remember", "x", *(part for pair in pairs for part in ("--meta", pair)), code=2)
+    assert said in outcome.stderr
     assert notes(db) == []
 
 
@@ -105,10 +105,12 @@ def test_standard_input_is_a_note_without_its_last_line_end(run, db):
     assert "the text is empty" in run("remember", "-", input="\n", code=1).stderr
 
 
-def test_as_json_everything_is_told(run):
+def test_json_contains_everything(run):
     run("remember", "Anna lives in Paris", "--id", "paris")
-    told = json.loads(run("remember", "Anna lives in Rome", "--id", "rome", "--supersedes", "paris", "--json").stdout)
-    assert (told["id"], told["status"], told["supersedes"]) == ("rome", "superseded", ["paris"])
+    outcome = json.loads(
+        run("remember", "Anna lives in Rome", "--id", "rome", "--supersedes", "paris", "--json").stdout
+    )
+    assert (outcome["id"], outcome["status"], outcome["supersedes"]) == ("rome", "superseded", ["paris"])
 
 
 @pytest.mark.parametrize("form", ["list", "lines"])
@@ -130,8 +132,8 @@ def test_a_conversation_is_kept_turn_by_turn_and_only_what_is_new_of_it(run, db,
 
 
 def test_a_conversation_comes_from_standard_input_too(run):
-    told = json.loads(run("remember", "--messages", "-", "--json", input=json.dumps(TURNS)).stdout)
-    assert (told["added"], len(told["ids"])) == (2, 2)
+    outcome = json.loads(run("remember", "--messages", "-", "--json", input=json.dumps(TURNS)).stdout)
+    assert (outcome["added"], len(outcome["ids"])) == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -154,9 +156,9 @@ def test_messages_that_cannot_be_read_are_a_sentence(run, db, content, said):
 
 def test_a_file_of_messages_that_is_not_there_leaves_no_store_behind(tmp_path):
     path = tmp_path / "new.db"
-    told = CliRunner().invoke(app, ["--db", str(path), "remember", "--messages", str(tmp_path / "none.json")])
-    assert told.exit_code == 1
-    assert "none.json cannot be read: No such file or directory" in told.stderr
+    outcome = CliRunner().invoke(app, ["--db", str(path), "remember", "--messages", str(tmp_path / "none.json")])
+    assert outcome.exit_code == 1
+    assert "none.json cannot be read: No such file or directory" in outcome.stderr
     assert not path.exists()
 
 
@@ -180,16 +182,16 @@ def test_a_file_of_messages_that_is_not_there_leaves_no_store_behind(tmp_path):
         (["x", "--meta", "memory=1"], 1, "rename yours"),
     ],
 )
-def test_what_makes_no_sense_is_a_sentence_and_keeps_nothing(run, db, arguments, code, said):
+def test_invalid_arguments_are_an_error_message_and_keep_nothing(run, db, arguments, code, said):
     assert said in run("remember", *arguments, code=code).stderr
     assert notes(db) == []
 
 
-def test_what_is_for_notes_is_not_for_conversations(run, tmp_path):
+def test_options_for_notes_are_rejected_for_conversations(run, tmp_path):
     (tmp_path / "chat.json").write_text(json.dumps(TURNS))
     for option in (["--id", "x"], ["--valid-to", "2030-01-01"], ["--supersedes", "x"]):
-        told = run("remember", "--messages", tmp_path / "chat.json", *option, code=2)
-        assert "are for a note, not for --messages" in told.stderr
+        outcome = run("remember", "--messages", tmp_path / "chat.json", *option, code=2)
+        assert "are for a note, not for --messages" in outcome.stderr
 
 
 def test_namespaces_share_a_file_and_nothing_else(run, db, monkeypatch):
@@ -209,33 +211,33 @@ def invoked(path, *arguments):
     return result
 
 
-def test_a_missing_file_is_made_with_the_embedder_asked_for(tmp_path, monkeypatch):
+def test_a_missing_file_is_created_with_the_requested_embedder(tmp_path, monkeypatch):
     monkeypatch.setattr(embedders, "load", lambda *_, **__: HashingEmbedder(64))
     path = tmp_path / "new.db"
     invoked(path, "remember", "Anna lives in Paris", "--id", "paris", "--embedder", "hashing-64")
     with hs.open(path, embedder="none") as store:
         assert store.embeddings.active.dim == 64
-    told = invoked(path, "remember", "Anna lives in Paris!", "--id", "again", "--on-similar", "link")
-    assert told.stdout.startswith("added again; similar to paris (")
+    outcome = invoked(path, "remember", "Anna lives in Paris!", "--id", "again", "--on-similar", "link")
+    assert outcome.stdout.startswith("added again; similar to paris (")
     refused = CliRunner().invoke(app, ["--db", str(path), "remember", "Anna lives in Paris?", "--on-similar", "error"])
     assert refused.exit_code == 1
     assert "similar notes: 'paris'" in refused.stderr or "similar notes: 'again'" in refused.stderr
 
 
-def test_a_store_without_vectors_goes_on_without_and_says_so(run, db):
+def test_a_store_without_vectors_stays_without_and_says_so(run, db):
     assert "This store has no vectors" in run("remember", "Anna lives in Paris").stderr
     with hs.open(db, embedder="none") as store:
         assert store.stats().vectors == 0
 
 
-def test_without_a_model_the_way_without_is_told(tmp_path, monkeypatch):
+def test_without_a_model_the_message_says_how_to_do_without(tmp_path, monkeypatch):
     def lacking(*_, **__):
         raise MissingExtra("cpu", "embedding", "onnxruntime")
 
     monkeypatch.setattr(embedders, "load", lacking)
-    told = CliRunner().invoke(app, ["--db", str(tmp_path / "new.db"), "remember", "x"])
-    assert told.exit_code == 1
-    assert '"--embedder none" creates a store that is searched by keywords' in told.stderr
+    outcome = CliRunner().invoke(app, ["--db", str(tmp_path / "new.db"), "remember", "x"])
+    assert outcome.exit_code == 1
+    assert '"--embedder none" creates a store that is searched by keywords' in outcome.stderr
 
 
 def test_the_offered_choices_are_the_librarys():

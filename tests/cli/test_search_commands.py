@@ -39,7 +39,7 @@ def test_search_as_json_has_every_field_of_a_hit(run):
     assert found["notes"] == ["The store has no vectors, so only keywords were searched."]
 
 
-def test_a_minus_excludes_a_word_and_is_no_option(run):
+def test_a_minus_excludes_a_word_and_is_not_an_option(run):
     found = json.loads(run("search", "soup", "suppe", "zwiebelsuppe", "-hour", "--json").stdout)
     assert [hit["document_id"] for hit in found["hits"]] == ["suppe"]
     every_letter = "-abcdefghijklmnopqrstuvwxyz"
@@ -65,7 +65,7 @@ def test_filters_and_limits_reach_the_search(run):
         (["soup", "-hour", "-onion"], "excluded word"),
     ],
 )
-def test_nothing_found_is_said_kindly_and_is_no_error(run, arguments, why):
+def test_no_hits_get_a_helpful_message_and_are_not_an_error(run, arguments, why):
     result = run("search", *arguments)
     assert result.stdout == ""
     assert why in result.stderr
@@ -76,11 +76,11 @@ def test_any_text_is_a_query(run):
         assert json.loads(run("search", "--json", "--", query).stdout)["query"]
 
 
-def test_a_chosen_depth_below_the_limit_is_told(run):
+def test_a_depth_below_the_limit_is_an_error(run):
     assert "depth" in run("search", "soup", "--limit", 5, "--depth", 2, code=1).stderr
 
 
-def test_the_whole_passage_is_shown_when_asked_for(run, db):
+def test_full_shows_the_whole_passage(run, db):
     text = "\n".join(f"line {number} about leeks" for number in range(20))
     with hs.open(db, embedder="none") as store:
         store.add(hs.Document(id="long", text=text))
@@ -96,13 +96,13 @@ def test_of_near_identical_passages_one_is_shown_and_the_others_are_named(run, d
     (hit,) = json.loads(run(*query, "--unique", "--json").stdout)["hits"]
     assert {hit["document_id"], *hit["copies"]} == {"soup", "soup-copy"}
     assert f"the same in {hit['copies'][0]}" in run(*query, "--unique").stdout
-    told = run("explain", "onion", "soup", "--unique", "--per-document", 1, "--expect", hit["copies"][0]).stdout
-    assert "near-copies folded (1), at most 1 of a document (0 left out)" in told
-    assert f"folded into {hit['document_id']}" in told
+    outcome = run("explain", "onion", "soup", "--unique", "--per-document", 1, "--expect", hit["copies"][0]).stdout
+    assert "near-copies folded (1), at most 1 of a document (0 left out)" in outcome
+    assert f"folded into {hit['document_id']}" in outcome
     assert run("search", "soup", "--diversity", 2, code=2)
 
 
-def test_explain_tells_the_story_and_where_an_expected_document_was_lost(run):
+def test_explain_describes_the_search_and_where_an_expected_document_was_lost(run):
     out = run("explain", "rotated", "keys", "--expect", "suppe").stdout
     assert out.startswith("Query: rotated keys\n")
     assert "suppe was no candidate: it contains none of the words searched for." in out
@@ -139,7 +139,7 @@ def test_hits_carry_their_relevance_and_results_their_confidence(measured):
     assert "relevance" not in measured("search", "onion", "soup", "--mode", "keyword").stdout
 
 
-def test_what_the_store_probably_cannot_answer_is_said_beside_the_hits(measured):
+def test_a_low_confidence_is_announced_above_the_hits(measured):
     nonsense = json.loads(measured("search", "quixotic zzyzx", "--json").stdout)
     assert nonsense["confidence"] < ANSWERED == 0.5
     result = measured("search", "quixotic zzyzx")
@@ -182,11 +182,11 @@ def test_explain_as_json_gives_the_evidence_of_the_hits_and_of_nothing_else(meas
         explanation = store.explain("how is onion soup made", limit=2)
     evidence = explanation.evidence
     assert [each["chunk_id"] for each in found["evidence"]] == [hit["chunk_id"] for hit in found["hits"]]
-    for told in found["evidence"]:
-        place = evidence.at(told["chunk_id"])
-        assert told["coverage"] == evidence.coverage[place]
-        score = explanation.weights[0] * told["keyword"] + explanation.weights[1] * told["vector"] / 12
-        assert score == pytest.approx(explanation.fused.scores[explanation.fused.chunks == told["chunk_id"]][0])
+    for outcome in found["evidence"]:
+        place = evidence.at(outcome["chunk_id"])
+        assert outcome["coverage"] == evidence.coverage[place]
+        score = explanation.weights[0] * outcome["keyword"] + explanation.weights[1] * outcome["vector"] / 12
+        assert score == pytest.approx(explanation.fused.scores[explanation.fused.chunks == outcome["chunk_id"]][0])
     assert found["power"] == explanation.power > 0
     assert found["ignored"] == ["how", "is"]
     assert found["confidence"] == evidence.confidence
@@ -248,7 +248,7 @@ def test_the_densest_stretch_lies_in_the_text_and_holds_a_match(text, size):
     assert not spans or size < 2 or "a" in text[start:end]
 
 
-def test_a_question_is_kept_only_where_that_is_asked_for(run, db):
+def test_a_query_is_logged_only_on_request(run, db):
     run("search", "onion", "--mode", "keyword")
     run("search", "soup", "onion", "--mode", "keyword", "--log")
     run("search", "keys", "--mode", "keyword", env={"HYBRIDSTORE_LOG_QUERIES": "1"})

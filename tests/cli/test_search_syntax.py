@@ -30,12 +30,12 @@ def test_a_mistake_is_shown_below_the_query_and_nothing_is_printed(run):
     )
 
 
-def test_an_expression_that_nothing_passes_is_said_kindly(run):
+def test_an_expression_without_matches_has_a_helpful_message(run):
     assert "too strict" in run("search", "--syntax", "advanced", "onion", "keys").stderr
 
 
-def test_explain_as_json_tells_the_syntax_and_the_restriction(run):
-    told = json.loads(run("explain", "--syntax", "advanced", "soup OR keys", "-title:keys", "--json").stdout)
-    assert told["syntax"] == "advanced"
-    assert told["matching"] == ['"soup" or ("keys" and not "keys" in the title)']
+def test_explain_as_json_contains_the_syntax_and_the_restriction(run):
+    outcome = json.loads(run("explain", "--syntax", "advanced", "soup OR keys", "-title:keys", "--json").stdout)
+    assert outcome["syntax"] == "advanced"
+    assert outcome["matching"] == ['"soup" or ("keys" and not "keys" in the title)']
     assert json.loads(run("explain", "soup", "--json").stdout)["matching"] == []

@@ -72,7 +72,7 @@ def labelled(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tuned(made, labelled, tmp_path_factory):
-    """Tune a copy with the labelled questions: the file, the page, and what was told."""
+    """Tune a copy with the labelled questions: the file, the page, and the output."""
     folder = tmp_path_factory.mktemp("tuned")
     path, page = folder / "parts.db", folder / "tuned.html"
     shutil.copy(made, path)
@@ -114,11 +114,11 @@ def triples(path):
 
 def test_labelled_questions_teach_the_store_words_that_stand_nowhere_in_it(made, tuned):
     path, _, result = tuned
-    told = json.loads(result.stdout)
-    assert (told["number"], told["promoted"], told["method"]) == (1, True, "adapter")
-    assert told["verdict"]["accepted"]
-    assert told["verdict"]["overall"]["n"] == sum(held_out(document.id) for document in documents())
-    assert told["harvested"]["questions"] == {"labelled": len(WORDS) * len(PLACES)}
+    outcome = json.loads(result.stdout)
+    assert (outcome["number"], outcome["promoted"], outcome["method"]) == (1, True, "adapter")
+    assert outcome["verdict"]["accepted"]
+    assert outcome["verdict"]["overall"]["n"] == sum(held_out(document.id) for document in documents())
+    assert outcome["harvested"]["questions"] == {"labelled": len(WORDS) * len(PLACES)}
     assert versions(path) == [(1, "active")]
     assert right(found(path)) > 2 * right(found(made))
 
@@ -153,7 +153,7 @@ def test_no_questions_text_is_kept_with_the_version(tuned):
     assert not any(word in report for word in WORDS.values())
 
 
-def test_what_may_be_luck_is_refused_with_exit_code_0_and_changes_nothing(run, db):
+def test_a_chance_gain_is_rejected_with_exit_code_0_and_changes_nothing(run, db):
     before = found(db)
     result = run("tune", *SMALL, "-q", "--epochs", 1)
     last = result.stdout.splitlines()[-1]
@@ -215,7 +215,7 @@ def test_auto_harvests_first_and_keeps_the_triples_that_it_cannot_make_again(run
         assert [each.query for each in store.query_log()] == ["who has the gearbox of the smithy polished"]
 
 
-def test_stopped_while_it_learns_it_says_what_is_kept_and_nothing_is(run, db, monkeypatch):
+def test_stopped_while_it_trains_it_says_what_is_kept(run, db, monkeypatch):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
@@ -250,16 +250,16 @@ def test_a_training_that_fails_changes_nothing(run, db, monkeypatch):
     assert versions(db) == []
 
 
-def test_progress_names_each_step_and_tells_the_loss(run, db, monkeypatch):
+def test_progress_names_each_step_and_shows_the_loss(run, db, monkeypatch):
     monkeypatch.setattr(terminal, "_EVERY", 0.0)
-    told = run("tune", *SMALL, "--epochs", 2).stderr
-    steps = {line.partition(":")[0] for line in told.splitlines()}
+    outcome = run("tune", *SMALL, "--epochs", 2).stderr
+    steps = {line.partition(":")[0] for line in outcome.splitlines()}
     assert {"Making questions", "Embedding questions", "Asking as it is", "Asking as it would be"} <= steps
-    assert any(line.startswith("Training the adapter: ") and ", loss " in line for line in told.splitlines())
-    assert " s left" in told
+    assert any(line.startswith("Training the adapter: ") and ", loss " in line for line in outcome.splitlines())
+    assert " s left" in outcome
 
 
-def test_a_full_fine_tune_gets_what_was_asked_for(run, monkeypatch):
+def test_a_full_fine_tune_gets_its_options(run, monkeypatch):
     asked = {}
     verdict = gate.decide([], {task: [] for task in gate_probes.TASKS}, {task: [] for task in gate_probes.TASKS})
     report = adapter_tuning.TuneReport(number=7, promoted=False, verdict=verdict, questions={}, settings={}, seconds={})
@@ -285,7 +285,7 @@ def test_a_full_fine_tune_gets_what_was_asked_for(run, monkeypatch):
         (("--report", "nowhere/page.html"), 1, "there is no folder"),
     ],
 )
-def test_what_cannot_be_done_is_said_before_the_work(run, db, arguments, code, said):
+def test_impossible_options_are_rejected_before_the_work(run, db, arguments, code, said):
     assert said in run("tune", *arguments, code=code).stderr
     assert versions(db) == []
 

@@ -23,7 +23,7 @@ def hashing(monkeypatch):
     monkeypatch.setattr(embedders, "load", lambda name, **_: HashingEmbedder(sizes[str(name)]))
 
 
-def test_info_tells_the_same_numbers_to_people_and_programs(run, db):
+def test_info_shows_the_same_numbers_to_people_and_programs(run, db):
     found = json.loads(run("info", "--json").stdout)
     assert (found["documents"], found["chunks"], found["vectors"], found["embedding"]) == (3, 3, 0, None)
     assert found["path"] == str(db)
@@ -45,11 +45,11 @@ def break_keywords(db):
     connection.close()
 
 
-def test_check_exits_with_1_while_a_problem_is_left_and_repair_mends_it(run, db):
+def test_check_exits_with_1_while_a_problem_is_left_and_repair_fixes_it(run, db):
     break_keywords(db)
-    told = run("check", code=1)
-    assert "1 chunks without keyword entries" in told.stdout
-    assert "check --repair" in told.stderr
+    outcome = run("check", code=1)
+    assert "1 chunks without keyword entries" in outcome.stdout
+    assert "check --repair" in outcome.stderr
     assert "(repaired)" in run("check", "--repair").stdout
     assert run("check").stdout == "No problems found.\n"
     assert json.loads(run("search", "onion", "--json").stdout)["hits"]
@@ -78,16 +78,16 @@ def test_repair_says_why_missing_vectors_could_not_be_made(run, db, hashing, mon
         raise ModelUnavailable(str(name), "is nowhere")
 
     monkeypatch.setattr(embedders, "load", fail)
-    told = run("check", "--repair", code=1)
-    assert "could not be created: model 'hashing-64': is nowhere" in told.stderr
-    assert "1 problem left." in told.stderr
+    outcome = run("check", "--repair", code=1)
+    assert "could not be created: model 'hashing-64': is nowhere" in outcome.stderr
+    assert "1 problem left." in outcome.stderr
 
 
 def test_reembed_gives_every_chunk_a_vector_and_changes_the_embedder(run, hashing):
     for name, dim in (("hashing-64", 64), ("hashing-32", 32)):
-        told = run("reembed", "--embedder", name).stderr
-        assert "3 vectors made in" in told
-        assert f"the store's embedder is {name}@" in told
+        outcome = run("reembed", "--embedder", name).stderr
+        assert "3 vectors made in" in outcome
+        assert f"the store's embedder is {name}@" in outcome
         embedding = json.loads(run("info", "--json").stdout)["embedding"]
         assert (embedding["reference"], embedding["dim"]) == (name, dim)
     hits = json.loads(run("search", "onion soup", "--json").stdout)["hits"]
@@ -103,7 +103,7 @@ def test_a_backup_is_a_store_and_never_replaces_a_file(run, tmp_path):
     assert "is already there" in run("backup", copy, code=1).stderr
 
 
-def test_doctor_needs_no_store_and_finds_what_must_be_there(tmp_path):
+def test_doctor_needs_no_store_and_finds_vital_packages(tmp_path):
     result = CliRunner().invoke(app, ["--db", str(tmp_path / "none.db"), "doctor", "--json"])
     findings = {finding["what"]: finding for finding in json.loads(result.stdout)}
     assert findings["SQLite"]["ok"] is True
@@ -121,7 +121,7 @@ def test_doctor_gives_each_missing_thing_its_install_line(run, monkeypatch):
     assert missing["torch"] == "pip install 'hybridstore[train]'"
 
 
-def test_doctor_tells_when_both_runtimes_are_installed(run, monkeypatch):
+def test_doctor_reports_when_both_runtimes_are_installed(run, monkeypatch):
     monkeypatch.setattr(doctor, "_version", lambda _: "1.0")
     said = run("doctor", code=1).stdout
     assert "conflict with each other" in said
@@ -137,11 +137,11 @@ def test_the_models_are_listed_with_their_facts(run):
         assert json.loads(run("model", "info", card.name, "--json").stdout)["dim"] == card.dim
 
 
-def test_a_model_that_is_not_known_is_told_which_are(run):
+def test_an_unknown_model_is_an_error_that_names_the_known_ones(run):
     assert f"known models are {MODELS[0].name}" in run("model", "info", "nobody/nothing", code=1).stderr
 
 
-def test_info_tells_what_was_learned_and_what_can_be_gone_back_to(run, db, hashing):
+def test_info_shows_what_was_learned_and_what_a_rollback_restores(run, db, hashing):
     run("reembed", "--embedder", "hashing-64", "--quiet")
     with hs.open(db) as store:
         store.reembed("hashing-32", keep=True)

@@ -85,21 +85,21 @@ def vectors_of(db):
         return store.stats().embedding.fingerprint
 
 
-def test_a_store_that_learned_nothing_is_told_how(run):
+def test_a_store_that_learned_nothing_says_how_to_train(run):
     assert "hybridstore tune --auto" in run("model", "history").stdout
     assert json.loads(run("model", "history", "--json").stdout) == []
 
 
-def test_the_history_marks_the_active_version_and_says_what_the_gate_said(run, propose):
+def test_the_history_marks_the_active_version_and_shows_the_verdicts(run, propose):
     propose()
     propose("refused", report=REFUSED)
     run("model", "promote", 1)
-    told = run("model", "history").stdout
-    assert re.search(r"^\* +1 +adapter +active +\d{4}-\d\d-\d\d \d\d:\d\d +hashing-32 ", told, re.MULTILINE)
-    assert re.search(r"^ +2 +adapter +refused ", told, re.MULTILINE)
-    assert "+0.0141" in told
-    assert "-0.0200" in told
-    assert told.endswith("Version 1 (adapter) is active now.\n")
+    result = run("model", "history").stdout
+    assert re.search(r"^\* +1 +adapter +active +\d{4}-\d\d-\d\d \d\d:\d\d +hashing-32 ", result, re.MULTILINE)
+    assert re.search(r"^ +2 +adapter +refused ", result, re.MULTILINE)
+    assert "+0.0141" in result
+    assert "-0.0200" in result
+    assert result.endswith("Version 1 (adapter) is active now.\n")
     rows = json.loads(run("model", "history", "--json").stdout)
     assert [(row["number"], row["state"], row["active"], row["previous"]) for row in rows] == [
         (1, "active", True, None),
@@ -133,7 +133,7 @@ def test_the_plain_embedder_can_be_promoted(run, propose):
     assert "nothing was changed" in again.stderr
 
 
-def test_what_is_active_already_stays_and_is_told(run, propose):
+def test_a_version_that_is_active_already_stays_and_the_message_says_so(run, propose):
     run("model", "promote", propose())
     again = run("model", "promote", 1)
     assert "nothing was changed" in again.stderr
@@ -153,13 +153,13 @@ def test_a_refused_version_needs_force_and_comes_with_a_warning(run, propose):
     assert active(run) == [1]
 
 
-def test_numbers_that_are_not_there_are_told_where_to_look(run):
+def test_unknown_numbers_are_an_error_that_names_the_history(run):
     for version in ("9", "0"):
         assert f"no version {version}; `hybridstore model history`" in run("model", "promote", version, code=1).stderr
     assert "a version is a number, or 'plain'" in run("model", "promote", "newest", code=2).stderr
 
 
-def test_a_version_for_other_vectors_is_refused_and_says_for_which(run, propose):
+def test_a_version_for_other_vectors_is_rejected_and_says_for_which(run, propose):
     propose(embedder=NEW)
     said = run("model", "promote", 1, code=1).stderr
     assert NEW.fingerprint in said
@@ -169,9 +169,9 @@ def test_a_version_for_other_vectors_is_refused_and_says_for_which(run, propose)
 
 def test_a_version_that_is_another_embedder_brings_its_vectors_and_rollback_the_old_ones(run, db, propose):
     propose(kind="embedder", embedder=NEW)
-    told = run("model", "promote", "--quiet")
-    assert told.stdout == "Version 1 (embedder) is active now.\n"
-    assert told.stderr == ""
+    result = run("model", "promote", "--quiet")
+    assert result.stdout == "Version 1 (embedder) is active now.\n"
+    assert result.stderr == ""
     assert vectors_of(db) == NEW.fingerprint
     assert "`hybridstore model rollback` goes back" in run("model", "promote", "plain", code=1).stderr
     run("model", "rollback")
@@ -187,7 +187,7 @@ def test_an_embedder_whose_folder_is_gone_changes_nothing(run, db, propose):
     assert vectors_of(db) == OLD.fingerprint
 
 
-def test_going_back_from_vectors_whose_embedder_is_gone_is_told_and_changes_nothing(run, db, propose, loadable):
+def test_rolling_back_vectors_whose_embedder_is_gone_fails_and_changes_nothing(run, db, propose, loadable):
     run("model", "promote", propose(kind="embedder", embedder=NEW))
     del loadable["hashing-32"]
     said = run("model", "rollback", code=1).stderr
@@ -207,27 +207,27 @@ def test_stopped_half_way_it_says_what_is_kept(run, propose, monkeypatch):
     assert "the same command continues" in said
 
 
-def test_drift_asks_with_another_embedder_over_the_vectors_there_are(run, db):
-    told = run("model", "drift", "hashing-48", "--quiet")
+def test_drift_embeds_queries_with_another_embedder_over_the_existing_vectors(run, db):
+    result = run("model", "drift", "hashing-48", "--quiet")
     said = r"Version 1 is active now: \d+% of the ten nearest neighbours stay the same, mean cosine 0\.\d\d, on "
-    assert re.match(said, told.stdout)
-    assert "on 24 held-out chunks" in told.stdout
-    assert "`hybridstore reembed --embedder hashing-48` makes it exact" in told.stdout
-    assert "`hybridstore model rollback` undoes it" in told.stdout
+    assert re.match(said, result.stdout)
+    assert "on 24 held-out chunks" in result.stdout
+    assert "`hybridstore reembed --embedder hashing-48` makes it exact" in result.stdout
+    assert "`hybridstore model rollback` undoes it" in result.stdout
     assert vectors_of(db) == OLD.fingerprint
     assert re.search(r"^\* +1 +drift +active .*hashing-48 ", run("model", "history").stdout, re.MULTILINE)
     run("model", "rollback")
     assert active(run) == []
 
 
-def test_a_map_that_keeps_too_little_is_refused_with_exit_code_0(run):
-    told = run("model", "drift", "unlike-16", "--sample", 110).stdout
-    assert told.startswith("Rejected: ")
-    assert "20% are needed. Nothing was changed, version 1 stays in the history" in told
+def test_a_map_that_keeps_too_little_is_rejected_with_exit_code_0(run):
+    result = run("model", "drift", "unlike-16", "--sample", 110).stdout
+    assert result.startswith("Rejected: ")
+    assert "20% are needed. Nothing was changed, version 1 stays in the history" in result
     assert active(run) == []
     assert json.loads(run("model", "drift", "unlike-16", "--json").stdout)["state"] == "refused"
 
 
-def test_drift_to_what_is_not_there_or_is_there_already_is_told(run):
+def test_drift_to_a_missing_or_the_same_model_is_an_error(run):
     assert "no such model" in run("model", "drift", "nowhere", code=1).stderr
     assert "so there is nothing to map" in run("model", "drift", "hashing-32", code=1).stderr

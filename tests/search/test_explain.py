@@ -83,7 +83,7 @@ def test_relevance_and_confidence_are_shown_where_they_are_known(store):
     assert "relevance" not in alone
 
 
-def test_what_is_not_relevant_enough_is_counted(store):
+def test_candidates_below_the_threshold_are_counted(store):
     explanation = store.explain("quantum chromodynamics", min_relevance=0.5)
     relevance = explanation.evidence.relevance
     below = int((relevance < 0.5).sum())

@@ -62,12 +62,12 @@ def test_a_document_with_an_excluded_word(store):
     assert "excluded word" in expected.story
 
 
-def test_a_phrase_that_is_nowhere_keeps_nobody_out(store):
+def test_a_phrase_that_occurs_nowhere_excludes_nothing(store):
     assert expect(store, '"river the castle"', "castle", limit=50).lost is None
 
 
 @pytest.mark.parametrize("fusion", ["adaptive", "rrf", "convex"])
-def test_a_document_below_the_limit_enters_with_the_limit_that_is_told_and_no_lower(store, fusion):
+def test_a_document_below_the_limit_enters_with_the_suggested_limit_and_no_lower(store, fusion):
     expected = expect(store, "river stone", "castle", limit=3, fusion=fusion)
     assert expected.lost == "fusion"
     assert expected.remedies[0] == {"limit": expected.rank}
@@ -168,7 +168,7 @@ def test_a_document_that_is_not_relevant_enough_enters_with_the_relevance_it_nam
     assert expected.remedies[0]["min_relevance"] == pytest.approx(expected.relevance, abs=0.01)
 
 
-def test_a_threshold_and_a_limit_in_the_way_are_both_told(store):
+def test_a_threshold_and_a_limit_in_the_way_are_both_named(store):
     expected = expect(store, "castle by the river", "far", min_relevance=0.9, limit=1)
     assert expected.lost == "relevance"
     assert expected.remedies[0].keys() == {"min_relevance", "limit"}
@@ -212,7 +212,7 @@ def test_near_copies_above_a_document_do_not_count_into_its_limit():
     assert expected.remedies == ({"limit": 3},)
 
 
-def test_with_a_phrase_the_ranks_told_are_those_of_the_search(store):
+def test_with_a_phrase_the_ranks_are_those_of_the_search(store):
     """The words of a phrase must not be searched for alone when a document is followed deeper."""
     store.add([hs.Document(id=f"x{n}", text="the river " * (n + 1) + "stone " * (20 - n)) for n in range(20)])
     ranking = store.search('"the river" stone', mode="keyword", limit=100, depth=200)

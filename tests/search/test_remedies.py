@@ -55,12 +55,12 @@ def test_what_is_second_in_both_legs_may_be_first_between():
     assert (low, high) == (0.4, 0.6)
 
 
-def test_what_is_not_relevant_enough_stands_in_nobodys_way():
+def test_irrelevant_candidates_do_not_count_against_the_limit():
     assert weights(traced([1.0, 0.5], [0.8, 0.5], relevance=[0.1, 0.7]), {2}, 0.5) == (0.0, 1.0)
     assert weights(traced([1.0, 0.5], [0.8, 0.5], relevance=[0.9, 0.2]), {2}, 0.5) is None
 
 
-def test_a_narrow_range_is_told_with_the_digits_it_takes():
+def test_a_narrow_range_has_as_many_digits_as_it_needs():
     low, high = weights(traced([1.0, 0.0, 0.5005], [0.0, 1.0, 0.5001], weight=0.9), {3}, None)
     assert 0.4995 <= low < high <= 0.5005
 

@@ -39,7 +39,7 @@ async def test_files_below_an_allowed_folder_are_read_and_again_left_alone(memor
 @pytest.mark.parametrize(
     "path", ["..", "../outside/d.txt", "sub/../../outside", "/etc/passwd", "/", "~", "link", "link/d.txt", "filelink"]
 )
-async def test_what_lies_outside_is_refused_however_it_is_written(memory, asking, root, path):
+async def test_a_path_outside_is_rejected_however_it_is_written(memory, asking, root, path):
     (root / "link").symlink_to(root.parent / "outside")
     (root / "filelink").symlink_to(root.parent / "outside" / "d.txt")
     async with asking(memory, roots=[root]) as ask:
@@ -56,18 +56,18 @@ async def test_links_out_of_a_folder_are_not_followed(memory, asking, root):
     assert "elsewhere" not in " ".join(document.text for document in memory.store.documents())
 
 
-def test_whether_there_is_a_file_outside_is_not_told(root):
+def test_an_error_does_not_reveal_whether_a_file_outside_exists(root):
     folders = Folders.of([root])
-    told = []
+    result = []
     for name in ("d.txt", "no.txt"):
         with pytest.raises(InputError) as caught:
             folders.allowed(f"../outside/{name}")
-        told.append(str(caught.value).replace(name, ""))
-    assert told[0] == told[1]
+        result.append(str(caught.value).replace(name, ""))
+    assert result[0] == result[1]
 
 
 @pytest.mark.parametrize("path", [".env", "sub/.private", "sub/.private/c.txt"])
-def test_hidden_files_are_refused(root, path):
+def test_hidden_files_are_rejected(root, path):
     with pytest.raises(InputError, match="hidden"):
         Folders.of([root]).allowed(path)
 
@@ -77,26 +77,26 @@ def test_a_folder_allowed_by_itself_may_be_hidden(root):
     assert folders.allowed(str(root / "sub" / ".private" / "c.txt")).name == "c.txt"
 
 
-def test_whether_there_is_a_folder_outside_is_not_told_by_names_that_no_file_can_have(root):
+def test_impossible_names_do_not_reveal_whether_a_folder_outside_exists(root):
     (root.parent / "outside" / "loop").symlink_to(root.parent / "outside" / "loop")
     folders = Folders.of([root])
-    told = set()
+    result = set()
     for folder, name in (("outside", "a" * 300), ("nowhere", "a" * 300), ("outside", "loop"), ("nowhere", "loop")):
         with pytest.raises(InputError) as caught:
             folders.allowed(str(root.parent / folder / name))
-        told.add(str(caught.value).partition(" is not a path")[2])
-    assert len(told) == 1
-    assert "is outside" in told.pop()
+        result.add(str(caught.value).partition(" is not a path")[2])
+    assert len(result) == 1
+    assert "is outside" in result.pop()
 
 
 @pytest.mark.parametrize("path", ["", " ", "a\0b", "\ud800", "a" * 5000, "~nobody-of-this-name/x", "loop"])
-def test_what_is_no_path_is_refused(root, path):
+def test_an_impossible_path_is_rejected(root, path):
     (root / "loop").symlink_to(root / "loop")
     with pytest.raises(InputError, match="is not a path"):
         Folders.of([root]).allowed(path)
 
 
-def test_what_is_not_there_is_told_and_so_is_a_pipe(root):
+def test_a_missing_file_and_a_pipe_are_errors(root):
     os.mkfifo(root / "pipe")
     for name in ("nowhere.txt", "pipe"):
         with pytest.raises(InputError, match="there is no file or folder"):

@@ -1,4 +1,4 @@
-"""What goes wrong behind the store is told in sentences that name nothing of the machine."""
+"""Errors of the store become sentences that name nothing of the machine."""
 
 import pytest
 
@@ -18,14 +18,14 @@ PATH = "/home/somebody/private/notes.db"
         errors.EmbedderMismatch(f"{PATH}/one@abc", f"{PATH}/two@def"),
     ],
 )
-def test_no_path_of_the_machine_is_told(error):
-    told = error_messages.sentence(error)
-    assert "private" not in told
-    assert "the store" in told
-    assert ";" in told  # and what can be done
+def test_no_path_of_the_machine_is_revealed(error):
+    result = error_messages.sentence(error)
+    assert "private" not in result
+    assert "the store" in result
+    assert ";" in result  # and what can be done
 
 
-def test_what_a_model_can_do_something_about_is_told_as_it_is():
+def test_errors_that_a_model_can_act_on_keep_their_message():
     assert error_messages.sentence(errors.InputError("limit is from 1 to 50")) == "limit is from 1 to 50"
     assert "operator can do that" in error_messages.sentence(
         errors.MissingExtra("files", "walking folders", "pathspec")
@@ -34,8 +34,8 @@ def test_what_a_model_can_do_something_about_is_told_as_it_is():
 
 def test_many_mistakes_are_counted_not_listed():
     mistakes = [{"loc": (f"field{n}",), "msg": "Field required"} for n in range(5)]
-    told = error_messages.misused("search", mistakes)
+    result = error_messages.misused("search", mistakes)
     assert (
-        told
+        result
         == "search was not run; field0: field required; field1: field required; field2: field required (and 2 more)"
     )

@@ -42,8 +42,8 @@ class Served:
             env={**known, **environment},
         )
         lines = iter(self.process.stderr.readline, "")
-        self.told = next(line for line in lines if line.startswith("Serving on"))
-        self.address = self.told.split()[-1]
+        self.result = next(line for line in lines if line.startswith("Serving on"))
+        self.address = self.result.split()[-1]
 
     def posted(self, **headers):
         """Give the status that a first request is answered with, and the body."""
@@ -82,10 +82,10 @@ def path(tmp_path_factory):
 def served(path):
     served = Served(path, HYBRIDSTORE_TOKEN=TOKEN)
     yield served
-    out, told = served.stop()
+    out, result = served.stop()
     assert out == ""
-    assert TOKEN not in served.told + told
-    assert "Traceback" not in told
+    assert TOKEN not in served.result + result
+    assert "Traceback" not in result
 
 
 def test_it_listens_on_this_machine_alone(served):
@@ -106,7 +106,7 @@ def test_it_listens_on_this_machine_alone(served):
         {"X-Token": TOKEN},
     ],
 )
-def test_without_the_right_token_nobody_is_answered(served, headers):
+def test_requests_without_the_right_token_are_rejected(served, headers):
     status, body = served.posted(**headers)
     assert status == 401
     assert TOKEN not in body
@@ -123,14 +123,14 @@ def test_no_path_of_the_server_is_open_without_the_token(served):
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "127.0.0.1:1", "localhost"]
 )
-def test_another_host_name_is_refused_with_the_right_token_too(served, host):
+def test_another_host_name_is_rejected_with_the_right_token_too(served, host):
     assert served.posted(Authorization=f"Bearer {TOKEN}", Host=host)[0] == 421
 
 
 @pytest.mark.parametrize(
     "origin", ["http://evil.example", "https://127.0.0.1", "null", "http://localhost.evil.example"]
 )
-def test_a_web_page_of_elsewhere_is_refused_with_the_right_token_too(served, origin):
+def test_a_web_page_of_elsewhere_is_rejected_with_the_right_token_too(served, origin):
     assert served.posted(Authorization=f"Bearer {TOKEN}", Origin=origin)[0] == 403
 
 
@@ -166,7 +166,7 @@ async def test_many_clients_write_at_once_and_nothing_is_lost(served, path):
     assert {f"Writer {number}, note {each}." for number in range(4) for each in range(5)} <= texts
 
 
-def test_a_token_is_made_and_told_on_standard_error_where_none_is_given(path):
+def test_a_random_token_is_printed_to_standard_error(path):
     served = Served(path)
     try:
         token = served.process.stderr.readline().removeprefix("Token: ").strip()
@@ -181,7 +181,7 @@ def test_a_token_is_made_and_told_on_standard_error_where_none_is_given(path):
 @pytest.mark.parametrize(
     "token", ["", "short", "with a space in it", "ünïcödé-of-some-length", "line\nbreak-of-some-length"]
 )
-def test_a_token_that_is_soon_guessed_or_no_header_is_refused(token):
+def test_a_token_that_is_soon_guessed_or_no_header_is_rejected(token):
     with pytest.raises(InputError, match="at least 16"):
         checked_token(token)
 
@@ -201,7 +201,7 @@ def test_which_addresses_are_this_machines_alone(host, own):
     assert is_loopback(host) is own
 
 
-def test_a_port_that_is_taken_is_told():
+def test_a_port_in_use_is_an_error():
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(InputError, match="choose another"):
         listening("127.0.0.1", other.getsockname()[1])
     for port in (-1, 65536, "80", True):
@@ -209,13 +209,13 @@ def test_a_port_that_is_taken_is_told():
             listening("127.0.0.1", port)
 
 
-def test_an_unknown_transport_is_refused(memory):
+def test_an_unknown_transport_is_rejected(memory):
     with pytest.raises(InputError, match="stdio, http"):
         serve(memory, transport="sse")
 
 
 @pytest.mark.parametrize("authorization", [[], [b"Bearer t", b"Bearer t"]])
-async def test_the_guard_wants_exactly_one_token_and_closes_web_sockets(authorization):
+async def test_the_guard_needs_exactly_one_token_and_closes_web_sockets(authorization):
     sent = []
 
     async def inner(*_):

@@ -46,7 +46,7 @@ async def test_a_server_that_only_reads_offers_no_tool_that_writes(memory, askin
     assert memory.notes() == []
 
 
-async def test_what_is_remembered_is_recalled_with_its_id_and_time(memory, asking):
+async def test_a_remembered_note_is_recalled_with_its_id_and_time(memory, asking):
     async with asking(memory) as ask:
         kept = await ask("remember", text="Anna lives in Paris.", occurred_at="2025-03-01", metadata={"topic": "home"})
         assert kept["status"] == "added"
@@ -95,13 +95,13 @@ async def test_a_conversation_is_appended_to_its_session_and_turns_are_shown_bes
         assert [item["id"] for item in listed["items"]] == ["trip/000003", "trip/000002", "trip/000001"]
 
 
-async def test_notes_much_like_another_are_named_when_asked_for(memory, asking):
+async def test_similar_notes_are_named_on_request(memory, asking):
     async with asking(memory) as ask:
         old = await ask("remember", text="Anna lives in Paris now.")
         linked = await ask("remember", text="Anna lives in Paris today.", on_similar="link")
         assert [each["id"] for each in linked["similar"]] == [old["id"]]
-        told = await ask.refused("remember", text="Anna lives in Paris still.", on_similar="error")
-        assert old["id"] in told
+        result = await ask.refused("remember", text="Anna lives in Paris still.", on_similar="error")
+        assert old["id"] in result
 
 
 async def test_search_finds_passages_of_documents_and_notes_and_says_which(memory, asking):
@@ -129,14 +129,14 @@ async def test_forgetting_is_a_dry_run_unless_it_is_said_otherwise(memory, askin
 
 
 @pytest.mark.parametrize("target", [{}, {"ids": []}, {"where": {}}, {"ids": [""]}, {"ids": [" "]}])
-async def test_forgetting_nothing_in_particular_is_refused(memory, asking, target):
+async def test_forgetting_nothing_in_particular_is_rejected(memory, asking, target):
     memory.remember("One.")
     async with asking(memory) as ask:
         assert await ask.refused("forget", **target, dry_run=False)
     assert len(memory.notes()) == 1
 
 
-async def test_a_filter_that_takes_every_note_is_refused(memory, asking):
+async def test_a_filter_that_matches_every_note_is_rejected(memory, asking):
     for text in ("One.", "Two."):
         memory.remember(text, metadata={"mine": True})
     async with asking(memory) as ask:
@@ -161,7 +161,7 @@ async def test_stats_count_what_the_namespace_has_and_the_documents(memory, aski
 
 
 @pytest.mark.parametrize(
-    ("tool", "arguments", "told"),
+    ("tool", "arguments", "result"),
     [
         ("search", {"query": " "}, "the query is empty"),
         ("search", {"query": "x", "limit": 51}, "limit: input should be less than or equal to 50"),
@@ -182,10 +182,10 @@ async def test_stats_count_what_the_namespace_has_and_the_documents(memory, aski
         ("lst", {}, "no tool 'lst' here, did you mean list?"),
     ],
 )
-async def test_a_mistake_is_told_in_one_sentence(memory, asking, tool, arguments, told):
+async def test_a_mistake_is_one_sentence(memory, asking, tool, arguments, result):
     async with asking(memory) as ask:
         sentence = await ask.refused(tool, **arguments)
-    assert told in sentence
+    assert result in sentence
     assert "Traceback" not in sentence
     assert "pydantic" not in sentence
     assert "\n" not in sentence
@@ -216,15 +216,15 @@ async def test_a_model_that_takes_its_time_keeps_no_other_call_waiting():
         assert [note.text for note in memory.notes()] == ["One."]
 
 
-async def test_what_goes_wrong_behind_the_store_names_no_file_of_the_machine(memory, asking, monkeypatch):
+async def test_errors_of_the_store_name_no_file_of_the_machine(memory, asking, monkeypatch):
     def busy(*_, **__):
         raise hs.FileBusy(str(memory.store.location), 30.0)
 
     monkeypatch.setattr(memory.store._backend, "put", busy)
     async with asking(memory) as ask:
-        told = await ask.refused("remember", text="One.")
-    assert "another process is writing" in told
-    assert str(memory.store.location) not in told
+        result = await ask.refused("remember", text="One.")
+    assert "another process is writing" in result
+    assert str(memory.store.location) not in result
 
 
 async def test_a_note_is_a_resource_and_the_latest_are_listed(memory):

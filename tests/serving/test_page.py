@@ -68,9 +68,9 @@ def test_the_python_block_runs(tmp_path, monkeypatch):
     assert space["made"].name == "hybridstore"
 
 
-async def test_the_table_names_every_tool_and_what_it_takes():
+async def test_the_table_names_every_tool_and_its_tokens():
     pytest.importorskip("tokenizers", reason="tokens are the default model's: pip install 'hybridstore[cpu]'")
-    told = dict(re.findall(r"^\| `(\w+)` \|.*\| (\d+) \|$", PAGE, re.MULTILINE))
+    result = dict(re.findall(r"^\| `(\w+)` \|.*\| (\d+) \|$", PAGE, re.MULTILINE))
     counted = {}
     with Memory(":memory:") as memory:
         async with Client(server(memory)) as client:
@@ -78,7 +78,7 @@ async def test_the_table_names_every_tool_and_what_it_takes():
                 given = {"name": tool.name, "description": tool.description, "inputSchema": tool.input_schema}
                 written = json.dumps(given, ensure_ascii=False, separators=(",", ":"))
                 counted[tool.name] = str(memory.count_tokens(written))
-    assert told == counted
+    assert result == counted
     assert f"all nine take {round(sum(map(int, counted.values())), -2):,}" in PAGE
 
 

@@ -76,12 +76,12 @@ def test_metadata_too_large_to_show_are_left_out_and_the_text_is_shown():
 
 
 @pytest.mark.parametrize("limit", [0, -1, SMALLEST - 1, 2.5, True, None])
-def test_a_budget_without_room_for_an_answer_is_refused(limit):
+def test_a_budget_without_room_for_an_answer_is_rejected(limit):
     with pytest.raises(InputError, match="at least 256 tokens"):
         Budget(count_pieces, limit)
 
 
-def test_a_cursor_goes_on_at_its_row_when_rows_before_it_came_or_went():
+def test_a_cursor_continues_at_its_row_when_earlier_rows_change():
     rows = [AnswerRow(f"r{n}", {"id": f"r{n}", "kind": "note"}, "word " * 60) for n in range(10)]
     budget = Budget(count_pieces, 300)
     frame = framed("found", 10, count_pieces)
@@ -93,7 +93,7 @@ def test_a_cursor_goes_on_at_its_row_when_rows_before_it_came_or_went():
         assert page["items"][0]["id"] == f"r{following}"
 
 
-def test_a_cursor_of_another_question_is_refused():
+def test_a_cursor_of_another_question_is_rejected():
     rows = AnswerRows.of([AnswerRow("r", {"id": "r", "kind": "note"}, "word " * 600)])
     budget = Budget(count_pieces, 300)
     cursor = budget.page(rows, question_of("one"), "", framed("found", 1, count_pieces)).data["cursor"]
@@ -145,7 +145,7 @@ async def test_a_text_fetched_page_by_page_is_the_whole_text(memory, asking):
     assert all(item["text"].endswith(("\n", " ")) for page in pages[:-1] for item in page)
 
 
-async def test_a_text_changed_between_two_pages_is_begun_anew(memory, asking):
+async def test_a_text_changed_between_two_pages_must_be_restarted(memory, asking):
     memory.store.add(hs.Document(id="long", text="old " * 2000))
     async with asking(memory, budget=500) as ask:
         cursor = (await ask("fetch", id="long"))["cursor"]
@@ -165,7 +165,7 @@ async def test_lists_and_recalls_reach_everything_exactly_once(memory, asking):
         assert len({item["id"] for page in found for item in page}) == sum(map(len, found)) == 50
 
 
-async def test_an_answer_may_be_asked_for_shorter_than_the_server_allows(memory, asking):
+async def test_a_request_may_set_a_smaller_budget(memory, asking):
     memory.remember("word " * 200)
     async with asking(memory, budget=2000) as ask:
         whole = await ask("recall", query="word")
@@ -174,6 +174,6 @@ async def test_an_answer_may_be_asked_for_shorter_than_the_server_allows(memory,
         assert (await ask("recall", query="word", max_tokens=9000))["tokens"] <= 2000
 
 
-def test_a_short_answer_that_fits_in_no_width_is_refused():
+def test_a_short_answer_that_fits_in_no_width_is_rejected():
     with pytest.raises(InputError, match="no room for this answer"):
         Budget(lambda _: 300, 256).short(lambda _: framed("found", 0, len)((), ""))

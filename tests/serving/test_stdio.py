@@ -71,7 +71,7 @@ async def test_a_store_that_is_only_read_is_not_made(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "outcome"),
     [
         (["--budget", "10"], "at least 256 tokens"),
         (["--root", "nowhere"], "is not a folder"),
@@ -80,11 +80,11 @@ async def test_a_store_that_is_only_read_is_not_made(tmp_path):
         (["--namespace", "a//b"], "a namespace must be"),
     ],
 )
-def test_what_cannot_be_served_is_told_in_a_sentence(tmp_path, options, told):
+def test_invalid_options_are_an_error_message(tmp_path, options, outcome):
     arguments = ["--db", str(tmp_path / "n.db"), "serve", "mcp", "--embedder", "none", *options]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 1
-    assert told in result.output
+    assert outcome in result.output
     assert "Traceback" not in result.output
 
 
