@@ -181,7 +181,7 @@ def test_while_another_reads_the_file_as_it_was_the_purge_exits_with_1_and_says_
         result = CliRunner().invoke(app, ["--db", str(remembered), "purge", "password"])
     assert result.exit_code == 1, result.output
     assert "Not clean" in result.stdout
-    assert "What to do: somebody still reads the file as it was" in result.stdout
+    assert "What to do: another process still reads the file as it was" in result.stdout
     again = CliRunner().invoke(app, ["--db", str(remembered), "purge", "password"])
     assert again.exit_code == 0, again.output
     assert b"zanzibarian" not in remembered.read_bytes()

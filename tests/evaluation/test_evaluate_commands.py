@@ -57,7 +57,7 @@ def test_a_kept_file_of_another_collection_is_refused(tmp_path, folder, write):
 
 
 def test_an_unknown_split_is_told_before_anything_is_indexed(tmp_path, folder):
-    with pytest.raises(InputError, match="splits there are: test"):
+    with pytest.raises(InputError, match="its splits are: test"):
         run(evaluate, folder, "--split", "dev", "--embedder", "none", "--keep", tmp_path / "kept.db")
     assert not (tmp_path / "kept.db").exists()
 
@@ -93,7 +93,7 @@ def test_the_metrics_asked_for_are_printed(folder):
     assert "MAP" in printed
     assert "nDCG@10" not in printed
     assert json.loads(run(evaluate, *options, "--json").stdout)["keyword"]["p@1"] == pytest.approx(2 / 3)
-    with pytest.raises(InputError, match="no metric 'best'"):
+    with pytest.raises(InputError, match="unknown metric 'best'"):
         run(evaluate, folder, "--metric", "best")
 
 
