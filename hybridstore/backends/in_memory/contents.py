@@ -39,17 +39,13 @@ class DocumentRecord:
 
 @dataclass(frozen=True, slots=True)
 class ChunkRecord:
-    """A chunk: where it stands, the digest of what was embedded, its tokens in title, heading, body and compounds."""
+    """A chunk: its place, the digest of what was embedded, its tokens in title, heading, body and compounds."""
 
     document_id: str
     span: Chunk
     digest: bytes
     columns: tuple[tuple[str, ...], ...]
-
-    @property
-    def length(self) -> int:
-        """The number of its tokens."""
-        return sum(map(len, self.columns))
+    length: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,8 +182,9 @@ class Contents:
         )
         for number, chunk, digest in zip(numbers, entry.chunks, entry.chunk_digests, strict=True):
             words = index_columns(analyser, document.title, chunk.heading, document.text[chunk.start : chunk.end])
-            self.chunks[number] = ChunkRecord(id_, chunk, digest, tuple(tuple(column.split()) for column in words))
-            length, frequencies = weigh(self.chunks[number].columns)
+            columns = tuple(tuple(column.split()) for column in words)
+            length, frequencies = weigh(columns)
+            self.chunks[number] = ChunkRecord(id_, chunk, digest, columns, length)
             self.tokens += length
             for token, frequency in frequencies.items():
                 self.posting(token)[number] = frequency

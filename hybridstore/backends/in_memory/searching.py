@@ -21,9 +21,9 @@ from hybridstore.text.expressions import AllOf, AnyOf, Expression, NotOf, WordSe
 def frequencies(contents: Contents, tokens: Sequence[str], field: str = "") -> Mapping[int, float]:
     """Return how often a phrase stands in each chunk that holds it, weighted by column; in one field if it is named."""
     *whole, last = tokens
-    endings = [last]
-    if last.endswith("*"):
-        endings = [token for token in contents.postings if token.startswith(last[:-1])]
+    if not (whole or field or last.endswith("*")):
+        return contents.postings.get(last, {})
+    endings = [token for token in contents.postings if token.startswith(last[:-1])] if last.endswith("*") else [last]
     if not whole and not field:
         sums: dict[int, float] = defaultdict(float)
         for token in endings:
