@@ -1,1 +1,1 @@
-"""Where chunks live. `base` says what a backend must do; each folder beside it is one way of doing it."""
+"""Where chunks are stored: `protocols` says what a backend must do; `sqlite` and `in_memory` are two that do."""

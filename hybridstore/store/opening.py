@@ -50,17 +50,18 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
 
 
 def _opener(location: str) -> Callable[..., Backend]:
-    """Return what opens a location: its scheme decides, and a path has none."""
-    scheme = location if location == ":memory:" else location.partition("://")[0] if "://" in location else ""
+    """Return what opens a location: the scheme of a URL decides; a path has none, even with a colon in it."""
+    scheme = location if location == ":memory:" else location.partition("://")[0].lower() if "://" in location else ""
     if scheme not in _OPENERS:
-        raise InputError(f"no store can be opened at {location!r}: give the path of a file, or ':memory:'")
+        known = " or ".join(f"{name}://PATH" for name in _OPENERS if name.isalpha())
+        raise InputError(f"no store can be opened at {location!r}: give the path of a file, {known}, or ':memory:'")
     return _OPENERS[scheme]
 
 
-def _open_file(path: str, **options: Any) -> Backend:
+def _open_file(location: str, **options: Any) -> Backend:
     from hybridstore.backends.sqlite import SQLiteBackend
 
-    return SQLiteBackend(path, **options)
+    return SQLiteBackend(location.partition("://")[2] or location, **options)
 
 
 def _open_in_memory(location: str, *, language: str | None, create: bool, **_: Any) -> Backend:
@@ -71,7 +72,12 @@ def _open_in_memory(location: str, *, language: str | None, create: bool, **_: A
     return MemoryBackend(language=language)
 
 
-_OPENERS: dict[str, Callable[..., Backend]] = {"": _open_file, ":memory:": _open_in_memory}
+_OPENERS: dict[str, Callable[..., Backend]] = {
+    "": _open_file,
+    "file": _open_file,
+    "sqlite": _open_file,
+    ":memory:": _open_in_memory,
+}
 
 
 class Holder:

@@ -1,5 +1,6 @@
 """Filters in memory keep the chunks that SQLite keeps, whatever is stored, asked and written."""
 
+import tempfile
 import threading
 from contextlib import ExitStack, closing, contextmanager
 from unittest.mock import patch
@@ -70,7 +71,8 @@ steps = st.tuples(st.booleans(), puts | st.lists(ids, min_size=1, max_size=3))
 def test_memory_keeps_what_sql_keeps_through_writes_of_all_kinds(first, filters, walk):
     with (
         small_bounds(),
-        closing(SQLiteBackend(":memory:")) as backend,
+        tempfile.TemporaryDirectory() as folder,
+        closing(SQLiteBackend(f"{folder}/store.db")) as backend,
         closing(SQLiteBackend(backend.location)) as other,
     ):
         columns = MetadataColumns(ROOMY)

@@ -4,7 +4,6 @@ import random
 import sqlite3
 import threading
 from contextlib import closing
-from pathlib import Path
 
 import apsw
 import numpy as np
@@ -93,16 +92,6 @@ def test_an_unknown_language_is_refused_before_a_file_is_made(tmp_path):
     with pytest.raises(InputError, match="klingon"):
         SQLiteBackend(str(tmp_path / "new.db"), language="klingon")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_store_in_memory_leaves_nothing_behind():
-    backend = SQLiteBackend(":memory:")
-    backend.put([entry("a", "word")])
-    assert found(backend, "word") == ["a"]
-    folder = backend._temporary.name
-    backend.close()
-    with pytest.raises(FileNotFoundError):
-        Path(folder).stat()
 
 
 def test_a_backup_is_a_whole_store(open_backend, tmp_path):

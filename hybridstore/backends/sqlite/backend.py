@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -56,9 +55,9 @@ MEMORY = 1024  # MiB that copies in memory may take, unless the caller says othe
 
 
 class SQLiteBackend(Backend):
-    """Documents, keywords and vectors in one SQLite file at `path`; ":memory:" is a file that goes with us.
+    """Documents, keywords and vectors in one SQLite file at `path`.
 
-    Raises FileRefused for a file that is not ours or too new, InputError for a language it was not made with.
+    Raises FileRefused for a file that is not ours or too new, InputError for a language it was not created with.
     """
 
     def __init__(
@@ -71,10 +70,9 @@ class SQLiteBackend(Backend):
         memory: int = MEMORY,
     ) -> None:
         if language is not None:
-            Analyser(language)  # an unknown language is refused before a file is made
-        self._temporary = tempfile.TemporaryDirectory(prefix="hybridstore-") if path == ":memory:" else None
-        self._path = str(Path(self._temporary.name) / "memory.db") if self._temporary else path
-        self._connections = Connections(self._path, busy_timeout)
+            Analyser(language)  # raises for an unknown language before a file is created
+        self._path = path
+        self._connections = Connections(path, busy_timeout)
         try:
             prepare(self._connections, language=language, analysis=ANALYSIS_VERSION, create=create)
             with self._connections.reading() as connection:
@@ -84,7 +82,7 @@ class SQLiteBackend(Backend):
         except BaseException:
             self.close()
             raise
-        # Threads that take turns at each of a leg's short array operations get a third less done than a few alone.
+        # Many threads that alternate in a leg's short array operations get a third less done than a few.
         self._turns = threading.BoundedSemaphore(max(os.cpu_count() or 2, 2))
         self._memory = ResidentCache(self._analyser, memory * 2**20)
         self._learning = SQLiteLearning(self._connections)
@@ -112,8 +110,6 @@ class SQLiteBackend(Backend):
 
     def close(self) -> None:
         self._connections.close()
-        if self._temporary:
-            self._temporary.cleanup()
 
     def state(self) -> SearchState:
         with self._connections.reading() as connection:
