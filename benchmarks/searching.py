@@ -120,7 +120,7 @@ def long_queries(queries: list[Query]) -> list[Query]:
 
 
 def filtered(step: Step, store: Baseline, queries: list[Query], field: str, right: Any) -> dict[str, Any]:
-    """Search under a filter; the first search is told apart, for some prepare a filter once."""
+    """Search with a filter; the first search is reported separately, since some prepare a filter once."""
     where = {field: 1}
     first = laps(lambda query: store.search(*query, where=where), queries[:1], 0)
     times = laps(lambda query: store.search(*query, where=where), queries, step.seconds / 4)

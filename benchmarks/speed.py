@@ -76,7 +76,7 @@ class Go:
             shutil.rmtree(store, ignore_errors=True)
 
     def _step(self, name: str, step: str, row: dict[str, Any], store: Path, *more: str) -> bool:
-        """Run one step and put what it told into the row; say whether it came to its end."""
+        """Run one step and add its results to the row; return whether it completed."""
         out = self.folder / "lines"
         out.write_text("")
         command = [sys.executable, str(HERE / "measuring.py"), step, "--rival", name, "--store", str(store)]

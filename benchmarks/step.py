@@ -20,7 +20,7 @@ Query = tuple[str, Any]
 
 
 class Step:
-    """What a step was told, and where it says what it found."""
+    """The options of a step, and its results."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options

@@ -86,7 +86,7 @@ def after_writes(
 
 @contextmanager
 def another(step: Step, start: int = OTHERS) -> Iterator[Callable[[str], None]]:
-    """Run another process that writes when it is told to."""
+    """Run another process that writes on demand."""
     options = step.options
     script = str(Path(__file__).with_name("measuring.py"))
     command = [sys.executable, script, "writer", "--rival", options.rival, "--start", str(start)]

@@ -67,7 +67,7 @@ class Agent:
                 return
             try:
                 self.act()
-            except Exception:  # noqa: BLE001 - whatever it is, it is counted and told
+            except Exception:  # noqa: BLE001 - every error is counted and reported
                 self.errors.append(traceback.format_exc(limit=3))
 
     def act(self) -> None:

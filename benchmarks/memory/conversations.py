@@ -9,7 +9,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One thing that was said. `speaker` is a name or a role; "" where nobody is named."""
+    """One message. `speaker` is a name or a role, "" if unknown."""
 
     id: str
     speaker: str

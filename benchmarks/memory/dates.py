@@ -29,6 +29,6 @@ def time_of(written: object, where: str) -> datetime | None:
         except ValueError:
             pass
     raise InputError(
-        f"{where}: {written!r} is no time; times are written as in '4:04 pm on 20 January, 2023', "
+        f"{where}: {written!r} is not a time; times are written as in '4:04 pm on 20 January, 2023', "
         "'2023/05/20 (Sat) 02:21' or '2023-05-20T02:21'"
     )

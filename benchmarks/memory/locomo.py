@@ -70,7 +70,7 @@ def _conversation(row: Mapping[str, Any], group: str) -> tuple[Conversation, dic
             written = member(each, "dia_id", str, where)
             named, _ = places_in(written)
             if len(named) != 1 or named[0] in places:
-                why = "is named twice" if named else "is no place such as D1:3"
+                why = "is named twice" if named else "is not a place such as D1:3"
                 raise InputError(f"{where}: the dia_id {written!r} {why}")
             places[named[0]] = f"{group}/{written}"
             text = _with_photo(member(each, "text", str, f"{where}, {written}"), each.get("blip_caption"))
@@ -81,7 +81,7 @@ def _conversation(row: Mapping[str, Any], group: str) -> tuple[Conversation, dic
 
 
 def _with_photo(text: str, caption: str | None) -> str:
-    """Add what a shared photo shows, as a model that cannot see it would be told."""
+    """Add what a shared photo shows, as a description for a model that cannot see it."""
     return f"{text} [shares a photo: {caption}]".strip() if caption else text
 
 

@@ -116,7 +116,7 @@ class Run:
     def _cold(self, name: str, size: int, question: str) -> float:
         """Return the ms from the start of a process until it has recalled."""
         command = [*self._command("cold"), "--system", name, "--folder", str(self.folder / f"{name}-{size}")]
-        heard = self.folder / "errors"  # a file, for nobody reads a pipe meanwhile
+        heard = self.folder / "errors"  # a file, since a pipe would not be read meanwhile
         began = time.perf_counter()
         with (
             heard.open("w") as errors,

@@ -9,7 +9,7 @@ from cells import table
 
 OURS = "hybridstore"
 
-# What is told: its heading, where it stands, and whether more of it is better.
+# The figures: heading, path in the results, and whether more is better.
 _COLUMNS = (
     ("remember p50", "remember.p50", False),
     ("p95", "remember.p95", False),

@@ -3,7 +3,7 @@
     python benchmarks/memory/speed_step.py STEP --system NAME --folder FOLDER --data FOLDER --size N …
 
 What it found is written to its output as one line of JSON. A cold start writes a line as soon as it has recalled, so
-that whoever started it can read the clock.
+that the parent process can read the clock.
 """
 
 from __future__ import annotations

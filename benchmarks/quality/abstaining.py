@@ -19,7 +19,7 @@ from hybridstore.evaluation import auroc, balanced_accuracy
 from hybridstore.records import Results
 
 QUESTIONS = 100  # of each collection at most
-HALF = 0.5  # of relevance: the least that a search is told to take as an answer
+HALF = 0.5  # of relevance: the threshold for an answer
 
 # The tiers of a well-known hybrid store that abstains by a fixed cosine distance: high, medium, else low.
 _HIGH, _MEDIUM = 0.45, 0.48

@@ -17,7 +17,7 @@ FLOODS = 8
 COPIES = 60
 DEPTH = 50  # candidates a leg: fewer than there are copies
 FILLING = 400
-LEAST = 20  # words; of a shorter passage a copy with another word is no near-copy
+LEAST = 20  # words; in a shorter passage one other word makes too much of a difference
 
 _MARKS = ("QX-7731", "ZB-1094", "VK-3368", "WJ-5527", "HP-8812", "TN-2046", "GR-6695", "LD-9470")
 

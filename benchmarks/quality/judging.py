@@ -15,8 +15,8 @@ from hybridstore.evaluation.metrics import mean
 from hybridstore.records import Results
 from hybridstore.search.request import FUSIONS, MODES
 
-LISTED = 12  # cases told one by one, those that fail first
-LONGEST = 160  # characters of a question that are told
+LISTED = 12  # cases listed individually, failures first
+LONGEST = 160  # characters of a question in the results
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def outcome(store: Any, case: Case, way: Mapping[str, str]) -> Outcome:
     try:
         results = search(case.query)
         value = None if case.check is None else case.check(search, results)
-    except Exception as error:  # noqa: BLE001 - a crash is what is looked for, and it is told
+    except Exception as error:  # noqa: BLE001 - a crash is an outcome of the case
         return Outcome(case, passed=False, error=f"{type(error).__name__}: {error}")
     ranked = tuple(dict.fromkeys(hit.document_id for hit in results))
     there = [document in ranked[: case.within] for document in case.expected]
@@ -104,7 +104,7 @@ def judged(suite: Suite, sample: SampleStore, *, seed: int, all_cases: bool = Fa
         "default": default,
         "strategies": {name: {key: round(value, 4) for key, value in each.items()} for name, each in means.items()},
         "claims": [asdict(claim) for claim in suite.claims(means)],
-        "cases": [_told([outcomes[name][n] for name in outcomes], list(outcomes)) for n in chosen],
+        "cases": [_case_result([outcomes[name][n] for name in outcomes], list(outcomes)) for n in chosen],
     }
 
 
@@ -133,7 +133,7 @@ def listed(outcomes: Mapping[str, Sequence[Outcome]], default: str) -> list[int]
     return sorted(chosen)
 
 
-def _told(row: Sequence[Outcome], names: Sequence[str]) -> dict[str, Any]:
+def _case_result(row: Sequence[Outcome], names: Sequence[str]) -> dict[str, Any]:
     case = row[0].case
     query = case.query.encode("utf-8", "backslashreplace").decode() if case.query.strip() else repr(case.query)
     return {

@@ -200,12 +200,12 @@ def main() -> None:
             "labels": with_labels,
         }
         options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        print(name, _told(rows[name]), flush=True)
+        print(name, _summary(rows[name]), flush=True)
         if name in with_labels:
             print(name, "with labels", with_labels[name]["groups"], flush=True)
 
 
-def _told(row: Mapping[str, Any]) -> str:
+def _summary(row: Mapping[str, Any]) -> str:
     people, gate = row["people"], "accepted" if row["accepted"] else "refused"
     interval = f"{people['difference']:+.4f} ({people['low']:+.4f} to {people['high']:+.4f})"
     return f"{interval}, {gate}: {row['reason']}; {row['total_seconds']:.0f} s"

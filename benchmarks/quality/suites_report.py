@@ -7,7 +7,7 @@ from typing import Any
 
 from cells import mark, table
 
-_MOST_PAIRS = 12  # told one by one
+_MOST_PAIRS = 12  # listed individually
 _MEASURES = {"passed": "passed", "mrr": "MRR@10", "recall": "in place", "value": "check"}
 
 

@@ -19,7 +19,7 @@ def scripts(monkeypatch):
 
 
 def sample(**changes):
-    """Give a conversation as LoCoMo has them: two sessions, a photo, and questions whose evidence is in order."""
+    """Return a conversation as LoCoMo has them: two sessions, a photo, and questions whose evidence is in order."""
     first = [
         {"speaker": "Ada", "dia_id": "D1:1", "text": "I have bought a kayak."},
         {"speaker": "Ben", "dia_id": "D1:2", "text": "Look!", "blip_caption": "a red tent", "img_url": ["u"]},
@@ -160,9 +160,9 @@ def test_unusable_evidence_is_counted_and_questions_without_evidence_are_skipped
             "question 0: 'category' should be a whole",
         ),
         ({"qa": [{"evidence": ["D1:1"], "category": 4}]}, "question 0: 'question' is missing"),
-        ({"conversation": {"session_1": [{"speaker": "A", "dia_id": "x", "text": "a"}]}}, "'x' is no place such as"),
+        ({"conversation": {"session_1": [{"speaker": "A", "dia_id": "x", "text": "a"}]}}, "'x' is not a place such as"),
         ({"conversation": {"session_1": [{"speaker": "A", "dia_id": "D1:1", "text": "a"}] * 2}}, "is named twice"),
-        ({"conversation": {"session_1": [], "session_1_date_time": "once"}}, "'once' is no time; times are written"),
+        ({"conversation": {"session_1": [], "session_1_date_time": "once"}}, "'once' is not a time; times are written"),
     ],
 )
 def test_an_unexpected_layout_is_an_error_with_its_location(tmp_path, change, message):
@@ -174,7 +174,7 @@ def test_an_unexpected_layout_is_an_error_with_its_location(tmp_path, change, me
 
 
 def history(name="q1", **changes):
-    """Give a question as LongMemEval has them: three sessions, the second and the third hold its answer."""
+    """Return a question as LongMemEval has them: three sessions, the second and the third hold its answer."""
     return {
         "question_id": name,
         "question_type": "multi-session",

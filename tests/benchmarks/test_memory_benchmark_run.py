@@ -23,7 +23,7 @@ def scripts(monkeypatch):
 
 
 def samples():
-    """Give two conversations in LoCoMo's layout, each with two sessions, two answerable questions and one other."""
+    """Return two conversations in LoCoMo's layout, each with two sessions, two answerable questions and one other."""
     asked = {
         "boats": [("Where does the kayak leak?", ["D1:1"]), ("What was done with the dinghy?", ["D1:2", "D2:1"])],
         "soups": [("What goes into the broth?", ["D1:1"]), ("What was burnt?", ["D1:2"])],
@@ -99,7 +99,7 @@ def test_an_existing_store_is_filled_again_without_embedding(dataset, tmp_path):
 def test_a_memory_recalls_turns_of_the_questions_conversation(dataset, tmp_path):
     from systems import by_name
 
-    for _ in range(2):  # what was kept is not told again
+    for _ in range(2):  # existing notes are not added again
         system = by_name("memory")(tmp_path, embedder=HashingEmbedder())
         for conversation in dataset.conversations:
             system.fill(conversation)
@@ -134,7 +134,7 @@ def test_recalled_turns_need_a_token_count():
 
 
 def scripted(answers):
-    """Give a system that recalls what it is told to: question's text → (turns, confidence)."""
+    """Return a system with fixed answers: question's text → (turns, confidence)."""
     from systems.base import Recalled, System
 
     class Scripted(System):

@@ -15,7 +15,7 @@ TOPICS = ("sail", "anchor", "mast", "deck", "rudder", "keel", "bow", "stern", "h
 
 @pytest.fixture
 def harbour(tmp_path, monkeypatch):
-    """Give a collection and a store of it; every question is answered by two documents."""
+    """Return a collection and a store of it; every question is answered by two documents."""
     monkeypatch.syspath_prepend(str(QUALITY))
     folder = tmp_path / "harbour"
     (folder / "qrels").mkdir(parents=True)

@@ -60,7 +60,7 @@ def anywhere(examples, source, **_):
 
 
 def accepting(tune, accepted):
-    """Give a tuning of few questions whose gate says in turn what it is told to."""
+    """Return a quick tuning whose gate gives these verdicts in turn."""
     says = iter(accepted)
 
     def tuned(store, **options):
@@ -73,7 +73,7 @@ def accepting(tune, accepted):
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
-    """Run the command on two collections, one with judgments to learn from; give what it told, and all texts."""
+    """Run the command on two collections, one with judgments to learn from; return its results and all texts."""
     folder = tmp_path_factory.mktemp("learning")
     texts = []
     for seed, name in enumerate(("one", "two")):

@@ -13,7 +13,7 @@ def scripts(monkeypatch):
 
 
 def rows_of(lines, heading):
-    """Give the cells of the first table below a heading, by the first cell."""
+    """Return the cells of the first table below a heading, by the first cell."""
     lines = lines[lines.index(heading) :]
     first = next(place for place, line in enumerate(lines) if line.startswith("|"))
     rows = []
