@@ -21,7 +21,7 @@ from hybridstore.store import Store, Writer
 
 
 class SlowEmbedder(HashingEmbedder):
-    """An embedder that waits, as a model does, until it is let go on; `begun` says that it was asked."""
+    """An embedder that waits, as a model does, until it is released; `begun` says that it was called."""
 
     def __init__(self, *, held: bool = False) -> None:
         super().__init__(32)
@@ -162,7 +162,7 @@ async def test_a_store_is_filled_searched_and_read_without_blocking_calls(path):
             await store.get("none such")
 
 
-async def test_documents_that_are_not_read_to_the_end_are_no_harm(path):
+async def test_an_iterator_may_be_left_early(path):
     async with AsyncStore(path, embedder="none") as store:
         await store.add(f"text {n}" for n in range(200))
         async for document in store.documents():
@@ -171,7 +171,7 @@ async def test_documents_that_are_not_read_to_the_end_are_no_harm(path):
         assert await store.count() == 200
 
 
-async def test_all_of_many_memories_kept_at_once_arrive(path):
+async def test_concurrent_notes_are_all_remembered(path):
     async with AsyncMemory(path, "team", embedder=HashingEmbedder()) as memory:
         kept = await asyncio.gather(*(memory.remember(f"Fact number {n} is known.") for n in range(60)))
         assert all(each.status == "added" for each in kept)
@@ -181,7 +181,7 @@ async def test_all_of_many_memories_kept_at_once_arrive(path):
         assert memory.store.check() == []
 
 
-async def test_the_event_loop_goes_on_while_a_model_runs(path):
+async def test_the_event_loop_is_not_blocked_while_a_model_runs(path):
     embedder = SlowEmbedder(held=True)
     async with AsyncStore(path, embedder=embedder) as store:
         adding = asyncio.create_task(store.add(["one text", "and another"]))
@@ -211,7 +211,7 @@ async def test_no_more_calls_run_at_once_than_there_are_workers(path):
     assert not any(name.startswith("hybridstore-AsyncStore") for name in names)
 
 
-async def test_a_call_that_is_cancelled_while_it_runs_is_whole_all_the_same(path):
+async def test_a_call_that_is_cancelled_while_it_runs_completes(path):
     embedder = SlowEmbedder(held=True)
     async with AsyncStore(path, embedder=embedder) as store:
         adding = asyncio.create_task(store.add([f"text {n}" for n in range(20)]))
@@ -240,7 +240,7 @@ async def test_a_call_that_is_cancelled_before_its_turn_does_nothing(path):
         assert [each.text async for each in store.documents()] == ["the first"]
 
 
-async def test_a_writer_commits_at_its_end_and_drops_what_was_not_committed_by_an_error(path):
+async def test_a_writer_commits_at_its_end_and_an_error_drops_what_is_not_committed(path):
     async with AsyncStore(path, embedder=HashingEmbedder()) as store:
         async with store.writer() as writer:
             await asyncio.gather(*(writer.add(hs.Document(id=str(n), text=f"text {n}")) for n in range(10)))
@@ -257,7 +257,7 @@ async def test_a_writer_commits_at_its_end_and_drops_what_was_not_committed_by_a
         assert await store.count() == 10
 
 
-async def test_searches_in_an_unlogged_block_are_not_kept_and_those_of_other_tasks_are(path):
+async def test_searches_in_an_unlogged_block_are_not_logged_and_those_of_other_tasks_are(path):
     async with AsyncStore(path, embedder="none", log_queries=True) as store:
         await store.add("text")
         inside = asyncio.Event()
@@ -283,7 +283,7 @@ async def test_memories_share_an_asynchronous_store_and_leave_it_open(path):
         assert await store.count() == 2
 
 
-async def test_what_is_recalled_in_an_unlogged_block_of_its_store_is_not_kept(path):
+async def test_recalls_in_an_unlogged_block_of_the_store_are_not_logged(path):
     async with AsyncStore(path, embedder="none", log_queries=True) as store, AsyncMemory(store) as memory:
         await memory.remember("Ann likes tea.")
         async with store.unlogged():
@@ -292,7 +292,7 @@ async def test_what_is_recalled_in_an_unlogged_block_of_its_store_is_not_kept(pa
         assert [each.query for each in await store.query_log()] == ["who likes tea"]
 
 
-async def test_what_is_closed_says_so_and_can_be_closed_again(path):
+async def test_closing_twice_is_harmless_and_calls_after_it_fail(path):
     store = AsyncStore(path, embedder="none")
     await store.close()  # never opened
     assert not path.exists()
@@ -305,7 +305,7 @@ async def test_what_is_closed_says_so_and_can_be_closed_again(path):
     await memory.close()
 
 
-async def test_errors_come_where_they_are_awaited(tmp_path):
+async def test_errors_are_raised_where_calls_are_awaited(tmp_path):
     store = AsyncStore(tmp_path / "no" / "such.db")
     with pytest.raises(HybridstoreError, match="folder"):
         await store.count()

@@ -27,9 +27,9 @@ ERRORS = [each for _, each in inspect.getmembers(errors, inspect.isclass) if iss
 
 
 def loaded_after(code: str) -> set[str]:
-    """Give the heavy modules that a fresh interpreter has loaded after running this."""
-    told = f"{code}\nimport sys; sys.stderr.write(' '.join(m for m in {HEAVY!r} if m in sys.modules))"
-    ran = subprocess.run([sys.executable, "-W", "error", "-c", told], capture_output=True, text=True, check=True)
+    """Return the heavy modules that a fresh interpreter has loaded after running this."""
+    script = f"{code}\nimport sys; sys.stderr.write(' '.join(m for m in {HEAVY!r} if m in sys.modules))"
+    ran = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True)
     return set(ran.stderr.split())
 
 

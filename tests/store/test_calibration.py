@@ -1,4 +1,4 @@
-"""When a store measures its own vectors, and what it finds out about them."""
+"""Calibration: when a store measures its own vectors, and what it measures."""
 
 import hashlib
 
@@ -14,7 +14,7 @@ from hybridstore.store.embedder_choice import identify
 
 
 def lines(first: int, last: int) -> list[str]:
-    """Give texts of words of their own."""
+    """Return texts that share no words."""
     words = [hashlib.sha256(str(n).encode()).hexdigest()[:7] for n in range(12 * first, 12 * last)]
     return [" ".join(words[n : n + 12]) for n in range(0, len(words), 12)]
 
@@ -174,7 +174,7 @@ def test_few_answers_are_pulled_towards_what_is_usual():
     assert known.spread == pytest.approx(0.1)
 
 
-def test_an_embedder_of_many_questions_is_asked_for_all_at_once_and_finds_the_same(store, embedder):
+def test_an_embedder_of_many_queries_embeds_them_in_one_call_with_the_same_result(store, embedder):
     store.add(lines(0, 30))
     batches = []
 
@@ -226,7 +226,7 @@ def test_a_switch_while_the_model_runs_is_noticed(store, counting):
     "text",
     ["one", "one two", "漢字仮名交じり文" * 20, "x" * 500, "a b c d e f g h i j " * 50, "\u3000 。", "é\u0301 🙂"],
 )
-def test_texts_of_any_kind_can_be_asked_about(store, embedder, text):
+def test_texts_of_any_kind_can_be_measured(store, embedder, text):
     store.add([text, "another text"])
     known = store.state().calibration
     assert known.chunks == store.stats().chunks >= 2

@@ -1,4 +1,4 @@
-"""The adaptive fusion with the default model: one case after another of what people ask."""
+"""The adaptive fusion with the default model: typical queries, one case each."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A store's purge: by id, with the questions that wait, and nothing else."""
+"""Store.purge: by id, with the queries that are not written yet, and nothing else."""
 
 import pytest
 

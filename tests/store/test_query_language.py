@@ -1,4 +1,4 @@
-"""Both syntaxes against a store: what is found is what passes, in both legs, from memory and from SQLite."""
+"""Both query syntaxes: the hits are what passes the query, in both legs, from memory and from SQLite."""
 
 import random
 import re
@@ -197,7 +197,7 @@ def test_a_prefix_is_compared_with_stems_and_finds_the_word_itself(manuals):
     assert ids(manuals, "title:pum*", syntax="advanced", mode="keyword") == {"pump"}
 
 
-def test_an_unknown_syntax_is_refused(manuals):
+def test_an_unknown_syntax_is_rejected(manuals):
     with pytest.raises(InputError, match="choose one of simple, advanced"):
         manuals.search("a", syntax="lucene")
 
@@ -208,7 +208,7 @@ def test_operators_are_plain_words_in_the_simple_syntax(manuals):
     assert ids(manuals, "pump NOT inlet", syntax="advanced", mode="keyword") == {"valve"}
 
 
-def test_an_explanation_tells_the_restriction_and_which_part_lost_a_document(manuals):
+def test_an_explanation_shows_the_restriction_and_which_part_lost_a_document(manuals):
     query = "manual (title:pump OR title:valve) NOT behind"
     explanation = manuals.explain(query, syntax="advanced", expect="valve")
     assert 'Must match: "manual"; "pump" in the title or "valve" in the title; not "behind".' in str(explanation)

@@ -1,4 +1,4 @@
-"""Questions are kept only where that is wanted, in batches, and never at a search's cost."""
+"""The query log: written only if enabled, in batches, and never while a search waits."""
 
 import threading
 import time
@@ -52,7 +52,7 @@ def test_questions_are_kept_when_the_store_is_closed(opened):
     assert asked(other) == {"loose wire": 2, "pin": 1}
 
 
-def test_whoever_asks_for_the_log_sees_what_still_waits(opened):
+def test_reading_the_log_includes_what_is_not_written_yet(opened):
     store = opened()
     store.search("pin")
     assert asked(store) == asked(opened()) == {"pin": 1}
@@ -163,11 +163,16 @@ def test_the_last_word_on_a_hit_is_kept(opened):
     hit = store.search("loose wire")[0]
     store.feedback("loose wire ", hit)
     store.feedback("loose wire", np.int64(hit.chunk_id), used=False)
-    (told,) = store.learning.feedback()
-    assert (told.query, told.chunk, told.document_id, told.used) == ("loose wire", hit.chunk_id, hit.document_id, False)
+    (feedback,) = store.learning.feedback()
+    assert (feedback.query, feedback.chunk, feedback.document_id, feedback.used) == (
+        "loose wire",
+        hit.chunk_id,
+        hit.document_id,
+        False,
+    )
 
 
-def test_a_word_on_what_is_gone_is_refused(opened):
+def test_feedback_on_a_removed_chunk_is_rejected(opened):
     store = opened()
     hit = store.search("loose wire")[0]
     store.remove(hit.document_id)
@@ -176,18 +181,18 @@ def test_a_word_on_what_is_gone_is_refused(opened):
 
 
 @pytest.mark.parametrize("hit", ["lamp", 1.5, None, True, 2**70])
-def test_a_word_on_what_is_no_hit_is_refused(opened, hit):
+def test_feedback_on_what_is_not_a_hit_is_rejected(opened, hit):
     with pytest.raises(hs.InputError, match="chunk"):
         opened().feedback("loose wire", hit)
 
 
 @pytest.mark.parametrize("query", ["", "  ", None, 3])
-def test_a_word_about_no_question_is_refused(opened, query):
+def test_feedback_without_a_query_is_rejected(opened, query):
     store = opened()
     with pytest.raises(hs.InputError, match="query"):
         store.feedback(query, store.search("wire")[0])
 
 
-def test_forgetting_what_is_no_text_is_refused(opened):
+def test_forgetting_what_is_not_a_text_is_rejected(opened):
     with pytest.raises(hs.InputError, match="text"):
         opened().forget_queries([b"wire"])

@@ -1,4 +1,4 @@
-"""Changing the embedder of a store while it is in use."""
+"""Re-embedding a store while it is in use."""
 
 import threading
 import time
@@ -39,9 +39,9 @@ def stop_after(count: int):
 
 def test_every_chunk_gets_a_vector_of_the_other_embedder(filled, counting):
     other = counting("other", dim=16)
-    told = []
-    assert filled.reembed(other, progress=lambda done, of: told.append((done, of))) == 20
-    assert told == [(6, 20), (12, 20), (18, 20), (20, 20)]
+    calls = []
+    assert filled.reembed(other, progress=lambda done, of: calls.append((done, of))) == 20
+    assert calls == [(6, 20), (12, 20), (18, 20), (20, 20)]
     assert sorted(other.documents) == sorted(TEXTS)
     stats = filled.stats()
     assert (stats.embedding.fingerprint, stats.embedding.dim, stats.vectors, stats.building) == (
@@ -222,7 +222,7 @@ def test_a_model_is_promoted_where_its_vectors_are_there_already(filled, countin
     assert filled.stats().model == number
 
 
-def test_a_model_for_other_vectors_is_refused_before_any_is_made(filled, counting):
+def test_a_model_for_other_vectors_is_rejected_before_any_is_made(filled, counting):
     other = counting("other")
     for number in (tuned(filled, counting("third")), 99):
         with pytest.raises(InputError, match="other@32"):

@@ -1,4 +1,4 @@
-"""Whether a store can answer a question at all, and what its scores say, with the default model."""
+"""Relevance with the default model: whether a store can answer a query at all, and what its scores say."""
 
 import pytest
 
@@ -122,7 +122,7 @@ def test_less_memory_changes_no_order_and_hardly_a_score(library, tmp_path, mode
             assert ours.confidence == pytest.approx(theirs.confidence, abs=2e-4)
 
 
-def test_a_passage_asked_for_by_itself_scores_far_above_what_is_found_by_chance(library, texts):
+def test_a_passage_searched_for_by_its_own_text_scores_far_above_chance(library, texts):
     scores = [library.search(text, limit=1)[0].score for text in texts.values()]
     assert [best(library, text) for text in texts.values()] == list(texts)
     assert min(scores) > 2 * max(library.search(question)[0].score for question in FOREIGN)

@@ -1,4 +1,4 @@
-"""Searching a store: arguments, filters in both legs, given vectors, any string at all, many threads at once."""
+"""Store.search: arguments, filters in both legs, vectors passed by callers, arbitrary strings, many threads."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -103,7 +103,7 @@ def test_a_given_vector_is_the_querys(animals, embedder):
         ({"vector": "a"}, "array of numbers"),
     ],
 )
-def test_arguments_that_make_no_sense_are_refused(animals, arguments, says):
+def test_invalid_arguments_are_rejected(animals, arguments, says):
     with pytest.raises(InputError, match=says):
         animals.search(**{"query": "slept", **arguments})
     with pytest.raises(InputError, match=says):
@@ -177,7 +177,7 @@ def test_a_store_follows_the_embedder_of_its_file(path, store, monkeypatch, coun
         fooled.search("cat")
 
 
-def test_a_query_asked_again_is_not_embedded_again(animals, embedder):
+def test_a_repeated_query_is_not_embedded_again(animals, embedder):
     first = animals.search("a cat", mode="vector")
     again = animals.search("a cat", mode="vector", where={"legs": 0})
     assert embedder.queries == ["a cat"]
@@ -186,7 +186,7 @@ def test_a_query_asked_again_is_not_embedded_again(animals, embedder):
     assert embedder.queries == ["a cat", "a Cat"]
 
 
-def test_the_vectors_of_the_last_queries_are_remembered_and_no_more(animals, embedder, monkeypatch):
+def test_the_vectors_of_the_last_queries_are_cached(animals, embedder, monkeypatch):
     monkeypatch.setattr("hybridstore.store.embedder_choice._CACHED_QUERIES", 2)
     for query in ("a", "b", "a", "c", "a", "b"):
         animals.search(query, mode="vector")
@@ -284,7 +284,7 @@ def test_threads_search_while_others_add(animals):
     assert np.all(np.diff(animals.search("cat slept", limit=50).trace.fused.scores) <= 0)
 
 
-def test_explain_says_which_words_were_too_common_to_be_bought():
+def test_explain_says_which_words_were_too_common_to_search_for():
     with hs.open(":memory:", embedder="none") as store:
         store.add([f"spare {'valve' if n == 7 else 'pump'} number{n}" for n in range(1_200)])
         story = str(store.explain("spare valve", mode="keyword"))

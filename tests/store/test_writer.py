@@ -1,4 +1,4 @@
-"""The Writer: sources, commits that fail, and documents that others change meanwhile."""
+"""The Writer: sources, failing commits, and documents that another process changes meanwhile."""
 
 import pytest
 
@@ -123,7 +123,7 @@ def test_what_a_conflict_dropped_is_not_taken_for_read(store):
     assert (store.sources(), [document.id for document in store.documents()]) == ({}, ["a", "c"])
 
 
-def test_one_writer_holds_conditions_against_what_it_wrote_itself(store):
+def test_a_writer_checks_conditions_against_its_own_writes(store):
     with store.writer() as writer:
         writer.add(hs.Document(id="a", text="one"))
         writer.add(hs.Document(id="a", text="one"))

@@ -1,4 +1,4 @@
-"""Searches of a store that has learned: its questions are turned, or come from a newer embedder."""
+"""Searches with an active model version, which transforms queries or comes with a newer embedder."""
 
 import threading
 
@@ -15,7 +15,7 @@ DIM = 32
 
 
 def turning(first, second, fingerprint):
-    """Give an adapter that turns one direction into another."""
+    """Return an adapter that maps one direction to another."""
     down = first[:, None].astype(np.float32)
     return Adapter(fingerprint, down, (second - first)[None].astype(np.float32))
 
@@ -48,14 +48,14 @@ def filled(store, texts):
 
 @pytest.fixture
 def adapted(filled, embedder, texts):
-    """Give a store whose adapter answers one question with another text than the embedder would."""
+    """Yield a store whose adapter ranks another text first for one query than the plain embedder does."""
     question, answer = embedder.embed_documents([texts["lamp"], texts["rust"]])
     promoted(filled, turning(question, answer, embedder.fingerprint))
     return filled
 
 
 def newer(counting, dim=48):
-    """Give an embedder whose vectors are the old one's, rotated into a longer space."""
+    """Return an embedder whose vectors are the old one's, rotated into a longer space."""
     turned, old = rotation(DIM, dim), counting()
 
     class Newer(counting):
@@ -73,7 +73,7 @@ def newer(counting, dim=48):
 
 @pytest.fixture
 def drifted(filled, counting, monkeypatch):
-    """Give a store whose questions come from a newer embedder, which loads by its name, and that embedder."""
+    """Yield a store whose queries are embedded by a newer embedder, which loads by its name, and that embedder."""
     made, transform = newer(counting)
     monkeypatch.setattr("hybridstore.embedders.load", lambda name, **_: {"newer": made, "counting": counting()}[name])
     promoted(filled, transform, reference="newer")
@@ -108,7 +108,7 @@ def test_evidence_goes_by_the_turned_question(adapted, texts):
     assert evidence.vector[evidence.at(rust)] == evidence.vector.max() > 4
 
 
-def test_an_adapter_turns_vectors_that_callers_bring(adapted, embedder, texts):
+def test_an_adapter_transforms_query_vectors_passed_by_callers(adapted, embedder, texts):
     vector = embedder.embed_documents([texts["lamp"]])[0]
     assert nearest(adapted, "", vector=vector) == "rust"
     assert not adapted.search("", vector=np.zeros(DIM), mode="vector")
@@ -116,9 +116,9 @@ def test_an_adapter_turns_vectors_that_callers_bring(adapted, embedder, texts):
         adapted.search("", vector=np.ones(7))
 
 
-def test_an_explanation_says_which_version_turned_the_question(adapted, texts):
-    told = "Version 1 of this store's model adapted the query's vector before the comparison."
-    assert told in str(adapted.explain(texts["lamp"])).splitlines()
+def test_an_explanation_names_the_version_that_transformed_the_query(adapted, texts):
+    sentence = "Version 1 of this store's model adapted the query's vector before the comparison."
+    assert sentence in str(adapted.explain(texts["lamp"])).splitlines()
     adapted.learning.promote(None)
     assert "version" not in str(adapted.explain(texts["lamp"]))
 
@@ -141,7 +141,7 @@ def test_chance_goes_by_the_turned_questions_and_power_by_plain_ones(adapted, em
     assert adapted.state().calibration == before  # the general questions are remembered unturned
 
 
-def test_damaged_weights_are_told_with_a_remedy(filled, embedder):
+def test_damaged_weights_are_reported_with_a_remedy(filled, embedder):
     model = ModelVersion(
         kind="adapter", source=embedder.fingerprint, target=embedder.fingerprint, reference="c", weights=b"?"
     )
@@ -189,7 +189,7 @@ def test_a_callers_vectors_are_taken_for_the_documents_embedder(drifted, embedde
     assert (results[0].document_id, results.trace.model) == ("tour", None)
 
 
-def test_a_name_that_is_another_embedder_by_now_is_refused(drifted, path, counting, monkeypatch):
+def test_a_name_that_is_another_embedder_by_now_is_rejected(drifted, path, counting, monkeypatch):
     other = counting("newer", 48)
     other.fingerprint = "newer@another"
     monkeypatch.setattr("hybridstore.embedders.load", lambda *_, **__: other)
@@ -266,7 +266,7 @@ def test_a_model_that_is_switched_after_the_question_was_embedded_is_noticed(fil
 def test_a_drifted_store_is_measured_by_the_questions_it_gets(drifted, embedder):
     store, made = drifted
     before = store.state().calibration
-    assert measure(store._backend, embedder) is None  # nobody's questions come from it
+    assert measure(store._backend, embedder) is None  # it embeds no queries here
     known = measure(store._backend, made)
     assert known.fingerprint == embedder.fingerprint
     assert (known.power, known.chance) == (pytest.approx(before.power), pytest.approx(before.chance))
@@ -276,7 +276,7 @@ def test_a_drifted_store_is_measured_by_the_questions_it_gets(drifted, embedder)
     assert store.state().calibration == measure(store._backend, made) != before
 
 
-def test_vectors_that_callers_gave_can_be_asked_with_words_by_a_way_to_them(counting, texts):
+def test_vectors_passed_by_callers_can_be_searched_by_text_through_a_map_to_them(counting, texts):
     made, transform = newer(counting)
     given = counting().embed_documents(list(texts.values()))
     with hs.open(":memory:") as store:

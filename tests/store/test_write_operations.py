@@ -1,4 +1,4 @@
-"""Replacing: one step for what is added, changed and removed, and nothing at all where others were quicker."""
+"""Store.replace: additions, changes and removals in one step, and nothing where another process was first."""
 
 import threading
 
@@ -104,7 +104,7 @@ def test_more_text_than_a_batch_takes_is_still_one_step(store):
     assert store.stats().revision == 1
 
 
-def test_an_id_that_comes_twice_is_refused(store):
+def test_an_id_that_comes_twice_is_rejected(store):
     with pytest.raises(InputError, match="'a' comes twice"):
         store.replace([], [{"id": "a", "text": "x"}, {"id": "a", "text": "y"}])
     with pytest.raises(NotFound):

@@ -1,4 +1,4 @@
-"""How much a store may keep in memory, and what that changes: the time, and scores by less than anyone can see."""
+"""The memory budget: it changes how long a search takes, and scores by less than is visible."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What cannot be stored is refused with a remedy, and nothing is written."""
+"""Input checks: what cannot be stored is rejected with a remedy, and nothing is written."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("documents", "says"), BAD.values(), ids=BAD)
-def test_what_cannot_be_stored_is_refused_and_nothing_is_written(store, documents, says):
+def test_what_cannot_be_stored_is_rejected_and_nothing_is_written(store, documents, says):
     several = [*documents] if isinstance(documents, list) else documents
     with pytest.raises(InputError, match=says):
         store.add(several)
@@ -38,7 +38,7 @@ def test_what_cannot_be_stored_is_refused_and_nothing_is_written(store, document
     assert store.stats().revision == 0
 
 
-def test_metadata_in_a_circle_is_refused(store):
+def test_circular_metadata_is_rejected(store):
     circle: dict = {}
     circle["self"] = circle
     deep: list = []
@@ -63,7 +63,7 @@ def test_metadata_in_a_circle_is_refused(store):
         (np.ones((2, 31)), "31"),
     ],
 )
-def test_vectors_that_cannot_be_are_refused_and_nothing_is_written(store, vectors, says):
+def test_invalid_vectors_are_rejected_and_nothing_is_written(store, vectors, says):
     with pytest.raises(InputError, match=says):
         store.add(["one", "two"], vectors=vectors)
     assert store.count() == 0
