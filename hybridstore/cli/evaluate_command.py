@@ -17,7 +17,7 @@ from hybridstore.cli.terminal import console, print_json, steps, table, write_pa
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hybridstore.evaluation import Evaluation, Pair
+    from hybridstore.evaluation import Collection, Evaluation, Pair
     from hybridstore.records import AddReport
     from hybridstore.store import Store
 
@@ -83,8 +83,7 @@ def evaluate(
     temporary index, or into --keep FILE, and every judged query is searched. Runs written with --run-out can be
     compared by `hybridstore compare`.
     """
-    from hybridstore.evaluation import Collection, index, pairs, read_qrels
-    from hybridstore.evaluation import evaluate as measure
+    from hybridstore.evaluation import Collection, pairs, read_qrels
     from hybridstore.evaluation.metrics import STANDARD
     from hybridstore.store import open as open_store
 
@@ -94,21 +93,10 @@ def evaluate(
     _check_search(search)
     qrels = collection.qrels(split) if qrels_file is None else read_qrels(qrels_file)
     search["split"] = split if qrels_file is None else qrels_file.name
-    with tempfile.TemporaryDirectory(prefix="hybridstore-") as temporary, steps() as show:
+    with tempfile.TemporaryDirectory(prefix="hybridstore-") as temporary:
         path = keep or Path(temporary) / "evaluate.db"
-
-        def show_indexing(report: AddReport) -> None:
-            documents = report.added + report.replaced + report.unchanged
-            show(f"Indexing {collection.name}", documents, 0, f"{documents:,} documents, {report.chunks:,} chunks")
-
         with open_store(path, embedder=embedder, language=language) as store:
-            started = time.perf_counter()
-            report = index(store, collection, chunk=chunk, progress=show_indexing)
-            indexed = time.perf_counter()
-            _check_only_collection(path, store.count(), report)
-            show_searching = lambda mode, done, total: show(f"Searching, {mode}", done, total)  # noqa: E731
-            result = measure(store, collection, qrels=qrels, progress=show_searching, **search)
-            seconds = {"index": indexed - started, "search": time.perf_counter() - indexed}
+            report, result, seconds = _measure(store, path, collection, chunk=chunk, qrels=qrels, **search)
             about = _about(store, result, search, seconds, chunk=chunk)
     differences = pairs(result, result.metrics if report_file else result.metrics[:1])
     if run_out is not None:
@@ -133,6 +121,29 @@ def _check_search(search: Mapping[str, Any]) -> None:
     ways(search["modes"], search["fusions"])
     for name in search["metrics"]:
         metric(name)
+
+
+def _measure(
+    store: Store, path: Path, collection: Collection, *, chunk: bool, **search: Any
+) -> tuple[AddReport, Evaluation, dict[str, float]]:
+    """Index the collection and search it; return both reports, and the seconds each took."""
+    from hybridstore.evaluation import evaluate, index
+
+    with steps() as show:
+
+        def show_indexing(report: AddReport) -> None:
+            documents = report.added + report.replaced + report.unchanged
+            show(f"Indexing {collection.name}", documents, 0, f"{documents:,} documents, {report.chunks:,} chunks")
+
+        def show_searching(mode: str, done: int, total: int) -> None:
+            show(f"Searching, {mode}", done, total)
+
+        started = time.perf_counter()
+        report = index(store, collection, chunk=chunk, progress=show_indexing)
+        indexed = time.perf_counter()
+        _check_only_collection(path, store.count(), report)
+        result = evaluate(store, collection, progress=show_searching, **search)
+    return report, result, {"index": indexed - started, "search": time.perf_counter() - indexed}
 
 
 def _about(
