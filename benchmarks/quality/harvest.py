@@ -24,14 +24,14 @@ import hybridstore as hs
 from hybridstore.evaluation import Collection, Qrels
 from hybridstore.evaluation.metrics import mean
 from hybridstore.tuning.false_negatives import MARGIN
-from hybridstore.tuning.harvesting import Harvested, Settings, harvest
+from hybridstore.tuning.harvesting import HarvestResult, HarvestSettings, harvest
 from hybridstore.tuning.synthetic_questions import Question, from_corpus
 
 GUARDS = {
-    "no guard": {"settings": Settings(margin=None), "judged": False},
-    "margin": {"settings": Settings(), "judged": False},
-    "judge": {"settings": Settings(margin=None), "judged": True},
-    "both": {"settings": Settings(), "judged": True},
+    "no guard": {"settings": HarvestSettings(margin=None), "judged": False},
+    "margin": {"settings": HarvestSettings(), "judged": False},
+    "judge": {"settings": HarvestSettings(margin=None), "judged": True},
+    "both": {"settings": HarvestSettings(), "judged": True},
 }
 _EVERYTHING = 10**9
 
@@ -94,7 +94,7 @@ def measured(store: hs.Store, collection: Collection, *, queries: int, made: int
     }
 
 
-def _false(store: hs.Store, found: Sequence[Harvested], names: dict[str, str], qrels: Qrels) -> dict[str, Any]:
+def _false(store: hs.Store, found: Sequence[HarvestResult], names: dict[str, str], qrels: Qrels) -> dict[str, Any]:
     triples = [each.triple for each in found if each.triple is not None]
     chunks = {negative.chunk for triple in triples for negative in triple.negatives}
     documents = {passage.chunk: passage.document_id for passage in store.chunks.passages(sorted(chunks))}
@@ -116,7 +116,7 @@ def _false(store: hs.Store, found: Sequence[Harvested], names: dict[str, str], q
     }
 
 
-def _right(store: hs.Store, found: Sequence[Harvested], names: dict[str, str], qrels: Qrels) -> float:
+def _right(store: hs.Store, found: Sequence[HarvestResult], names: dict[str, str], qrels: Qrels) -> float:
     """Return the share of the positives that are judged relevant."""
     triples = [each.triple for each in found if each.triple is not None]
     result = []
@@ -126,12 +126,12 @@ def _right(store: hs.Store, found: Sequence[Harvested], names: dict[str, str], q
     return round(mean(result), 4) if result else 0.0
 
 
-def _disagreement(found: Sequence[Harvested]) -> float:
+def _disagreement(found: Sequence[HarvestResult]) -> float:
     compared = [float(each.disagreed) for each in found if each.disagreed is not None]
     return mean(compared) if compared else 0.0
 
 
-def _kept(found: Sequence[Harvested]) -> int:
+def _kept(found: Sequence[HarvestResult]) -> int:
     return sum(each.excluded is None for one in found if one.triple is not None for each in one.triple.negatives)
 
 

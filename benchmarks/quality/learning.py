@@ -30,7 +30,7 @@ from hybridstore.errors import HybridstoreError
 from hybridstore.evaluation import Collection, Qrels, evaluate, paired_bootstrap
 from hybridstore.evaluation.metrics import mean
 from hybridstore.evaluation.significance import RunComparison
-from hybridstore.tuning import adapter_tuning, harvesting, judged_questions, model_versions
+from hybridstore.tuning import adapter_tuning, harvesting, model_versions, user_questions
 from hybridstore.tuning.adapter import AdapterSettings
 from hybridstore.tuning.adapter_tuning import TuneReport
 
@@ -68,7 +68,7 @@ class People:
 def tuned(store: hs.Store) -> tuple[TuneReport, float]:
     """Tune, and have the new version answer, whatever the gate said; give the report, and the seconds it took."""
     began = time.perf_counter()
-    report = adapter_tuning.tune(store, change=False)
+    report = adapter_tuning.tune(store, dry_run=True)
     seconds = time.perf_counter() - began
     model_versions.promote(store, report.number)
     return report, seconds
@@ -95,8 +95,8 @@ def learned(store: hs.Store, people: People, before: Values) -> tuple[dict[str, 
 def labelled(store: hs.Store, people: People, learn: str, before: Values) -> dict[str, Any]:
     """Tune with the judgments of the split `learn`, too, and ask people's questions again, by group."""
     collection = people.collection
-    asked = list(judged_questions.from_labelled(store, collection.path, split=learn))
-    harvesting.keep(store, harvesting.harvest(store, asked), replace=True)
+    asked = list(user_questions.from_labelled(store, collection.path, split=learn))
+    harvesting.keep_triples(store, harvesting.harvest(store, asked), replace=True)
     report, _ = tuned(store)
     after = people.ask(store)
     parted = groups(before, collection.qrels(learn), collection.qrels(people.split))

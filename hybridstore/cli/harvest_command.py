@@ -159,7 +159,7 @@ def _harvest(
     harvested = harvesting.harvest(
         store,
         questions,
-        settings=harvesting.Settings(negatives=negatives),
+        settings=harvesting.HarvestSettings(negatives=negatives),
         judge=EndpointJudge(writer) if judging and writer is not None else None,
         judged=judge_name != "none",
     )
@@ -167,12 +167,12 @@ def _harvest(
     done = 0
     with counting("Harvesting", "questions", quiet=quiet) as counter:
 
-        def show(_: harvesting.Harvested) -> None:
+        def show(_: harvesting.HarvestResult) -> None:
             nonlocal done
             done += 1
             counter(done, total)
 
-        results = harvesting.keep(store, harvested, replace=not add, progress=show)
+        results = harvesting.keep_triples(store, harvested, replace=not add, progress=show)
     kept = store.learning.count_triples()
     triple_output.print_summary(results, store.chunks.count(), kept, as_json=as_json)
 
@@ -202,18 +202,18 @@ def _questions(
 ) -> tuple[int, Iterator[Question]]:
     """Return the greatest possible number of questions, and the questions; an endpoint's as they are written."""
     from hybridstore.errors import InputError
-    from hybridstore.tuning import judged_questions, synthetic_questions
+    from hybridstore.tuning import synthetic_questions, user_questions
     from hybridstore.tuning.endpoint import from_endpoint
 
     if not sources:
         sources = ("endpoint",) if writer and not judging else () if labelled else _OWN
     ready: list[Question] = []
     if labelled is not None:
-        ready += judged_questions.from_labelled(store, labelled)
+        ready += user_questions.from_labelled(store, labelled)
     if "feedback" in sources:
-        ready += judged_questions.from_feedback(store)
+        ready += user_questions.from_feedback(store)
     if "log" in sources:
-        ready += judged_questions.from_log(store, most=most)
+        ready += user_questions.from_log(store, most=most)
     if "corpus" in sources:
         ready += synthetic_questions.from_corpus(store, most=most, seed=seed, kinds=kinds or KINDS)
     if writer is not None and "endpoint" in sources:

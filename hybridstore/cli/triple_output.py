@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from hybridstore.backends.learning import LoggedQuestion, Triple
     from hybridstore.backends.values import Passage
     from hybridstore.store import Store
-    from hybridstore.tuning.harvesting import Harvested
+    from hybridstore.tuning.harvesting import HarvestResult
 
 _STREAM = "-"
 _TEXT_SHOWN = 300  # characters of a passage
 _BATCH = 200  # triples whose passages are read together
 
 
-def print_summary(results: Sequence[Harvested], chunks: int, kept: int, *, as_json: bool) -> None:
+def print_summary(results: Sequence[HarvestResult], chunks: int, kept: int, *, as_json: bool) -> None:
     """Print for each kind of question how many there were, how often the legs disagreed, and the triples made."""
     from hybridstore.tuning.harvesting import REASONS
 
@@ -50,7 +50,7 @@ def print_summary(results: Sequence[Harvested], chunks: int, kept: int, *, as_js
     terminal.print(f"The store now has {count(kept, 'triple')}; `hybridstore tune` trains on them.")
 
 
-def _totals(results: Sequence[Harvested]) -> dict[str, Any]:
+def _totals(results: Sequence[HarvestResult]) -> dict[str, Any]:
     triples = [result.triple for result in results if result.triple is not None]
     negatives = Counter(negative.excluded for triple in triples for negative in triple.negatives)
     disagreed = [result.disagreed for result in results if result.disagreed is not None]

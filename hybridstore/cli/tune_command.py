@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from hybridstore.store import Store
     from hybridstore.tuning.adapter_tuning import ChangedRanking, Progress, TuneReport
-    from hybridstore.tuning.training_sources import Gathered
+    from hybridstore.tuning.user_questions import HarvestSummary
 
 _OF_METHOD = {
     "adapter": ("most", "rank", "anchor"),
@@ -118,7 +118,7 @@ def tune(
         if auto or labelled:
             target.if_stopped = _HARVESTED
             harvested = _harvest(store, labelled, auto=auto, seed=options.get("seed", 0), progress=show)
-        common = {"change": not dry_run, "progress": show} | ({"asked": questions} if questions else {})
+        common = {"dry_run": dry_run, "progress": show} | ({"gate_questions": questions} if questions else {})
         if method == "full":
             target.if_stopped = _TRAINED
             report = _tune_full(store, options, common, quiet=quiet)
@@ -126,14 +126,14 @@ def tune(
             report = _tune_adapter(store, options, common)
         titles = _titles(store, report) if page else {}
     if as_json:
-        print_json({"method": method, "harvested": harvested and asdict(harvested), **report.told()})
+        print_json({"method": method, "harvested": harvested and asdict(harvested), **report.to_dict()})
     else:
         _print_report(report, harvested)
     if page:
         from hybridstore.tuning.tuning_report import tune_report
 
         about = {"store": target.path, "method": method}
-        write_page(tune_report(report, about=about, titles=titles, gathered=harvested), page)
+        write_page(tune_report(report, about=about, titles=titles, harvested=harvested), page)
 
 
 def _check_options(method: str, options: dict[str, Any], page: Path | None) -> None:
@@ -148,13 +148,13 @@ def _check_options(method: str, options: dict[str, Any], page: Path | None) -> N
         raise InputError(f"{page} cannot be written: there is no folder {page.absolute().parent}")
 
 
-def _harvest(store: Store, labelled: Path | None, *, auto: bool, seed: int, progress: Progress) -> Gathered:
+def _harvest(store: Store, labelled: Path | None, *, auto: bool, seed: int, progress: Progress) -> HarvestSummary:
     from hybridstore.tuning.adapter_tuning import embedding_of
-    from hybridstore.tuning.training_sources import gather
+    from hybridstore.tuning.user_questions import harvest_sources
 
     embedding_of(store)  # raises before the harvest what would be raised after it
     show = lambda done, of: progress("Harvesting", done, of)  # noqa: E731
-    return gather(store, labelled=labelled, own=auto, seed=seed, progress=show)
+    return harvest_sources(store, labelled=labelled, own=auto, seed=seed, progress=show)
 
 
 def _tune_adapter(store: Store, options: dict[str, Any], common: dict[str, Any]) -> TuneReport:
@@ -169,7 +169,7 @@ def _tune_full(store: Store, options: dict[str, Any], common: dict[str, Any], *,
     from hybridstore.tuning import full_tuning
 
     base, out = options.pop("base", None), options.pop("out", None)
-    settings = replace(full_tuning.OPTIONS, **options)
+    settings = replace(full_tuning.DEFAULTS, **options)
     return full_tuning.tune_full(store, options=settings, base=base, out=out, notify=None if quiet else say, **common)
 
 
@@ -187,7 +187,7 @@ def _titles(store: Store, report: TuneReport) -> dict[str, str]:
     return titles
 
 
-def _print_report(report: TuneReport, harvested: Gathered | None) -> None:
+def _print_report(report: TuneReport, harvested: HarvestSummary | None) -> None:
     """Print the comparison before and after, a few questions with their documents, and the verdict last."""
     from hybridstore.tuning.tuning_report import disagreement, outcome
 
@@ -205,9 +205,9 @@ def _print_report(report: TuneReport, harvested: Gathered | None) -> None:
 
 
 def _print_gate(terminal: Console, report: TuneReport) -> None:
-    from hybridstore.tuning.tuning_report import compared
+    from hybridstore.tuning.tuning_report import comparisons
 
-    rows = compared(report.verdict)
+    rows = comparisons(report.verdict)
     if not rows:
         return
     shown = table("nDCG@10", right=("documents", "before", "after", "change", "95 % between"))

@@ -1,4 +1,4 @@
-"""One turn of learning, on one page: questions, an adapter, the gate, and the change over or the refusal."""
+"""Tuning with an adapter: collect questions, train, pass the gate, and promote or refuse the new version."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -15,11 +16,10 @@ from hybridstore.errors import InputError
 from hybridstore.search import transforms
 from hybridstore.search.pipeline import Clock
 from hybridstore.store.embedder_choice import GIVEN
-from hybridstore.tuning import adapter, gate, gate_probes, training_set
+from hybridstore.tuning import adapter, gate, training_set
 from hybridstore.tuning.adapter import AdapterSettings
-from hybridstore.tuning.gate import Verdict
+from hybridstore.tuning.gate import GateQuery, Verdict
 from hybridstore.tuning.model_versions import promote
-from hybridstore.tuning.soft_labels import teach
 from hybridstore.tuning.training_set import LabelledQuestion
 
 if TYPE_CHECKING:
@@ -30,26 +30,27 @@ if TYPE_CHECKING:
     from hybridstore.search.transforms import Adapter
     from hybridstore.store import Store
 
-PROBES = 1_000  # questions of the gate: about ten seconds before and after
-PROMOTING = "Changing over"  # the step after which questions are answered by the new version
-_EXAMINED = 500  # documents at the gate: its interval is then a few thousandths wide
+GATE_QUESTIONS = 1_000  # about ten seconds before and after
+PROMOTING = "Promoting"  # the step after which the new version is used
+_GATE_DOCUMENTS = 500  # the gate's interval is then a few thousandths wide
 _EXAMPLES = 6  # half of them gains, half losses
-_LOOKED_AT = 12  # questions of each, to find so many
-_PEOPLE = 0.4  # share that people's questions have of the lessons, repeated if they are few
+_EXAMPLE_DOCUMENTS = 5  # listed of each
+_TRIED = 12  # questions of each, to find so many examples
+_PEOPLE = 0.4  # share of people's questions in training, which are repeated if they are few
 _REPEATED = 8  # times at most
 
 
 class Progress(Protocol):
-    """Gets the step's name, how much of it is done, of how much, and in words what else there is to say, or ""."""
+    """A callback that gets the step's name, how much of it is done, of how much, and a note, or ""."""
 
-    def __call__(self, step: str, done: int, of: int, words: str = "", /) -> None:
+    def __call__(self, step: str, done: int, of: int, note: str = "", /) -> None:
         """Show it; called often, in the order of the steps."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedRanking:
-    """A question of the gate, and the documents it finds first before and after; `answer` is the one it is about."""
+    """A question of the gate, and the documents it finds before and after; `answer` is the one it is about."""
 
     kind: str
     query: str
@@ -60,9 +61,9 @@ class ChangedRanking:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuneReport:
-    """What came of a turn: the version's number, whether it is active now, the gate's verdict, and what it cost.
+    """The result of a tuning: the version's number, whether it is active now, the gate's verdict, and the time taken.
 
-    `questions` counts by kind what was trained on; `seconds` are those of each step.
+    `questions` counts the training questions by kind; `seconds` are those of each step.
     """
 
     number: int
@@ -73,9 +74,15 @@ class TuneReport:
     seconds: Mapping[str, float]
     examples: Sequence[ChangedRanking] = ()
 
-    def told(self) -> dict[str, Any]:
-        """Give it as JSON's types."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report in JSON types."""
         return asdict(self)
+
+    def for_history(self) -> dict[str, Any]:
+        """Return what the version's history stores: no texts, for these must go when their documents do."""
+        facts = asdict(self)
+        del facts["examples"], facts["number"], facts["promoted"]
+        return {**facts, "seconds": {step: round(seconds, 2) for step, seconds in self.seconds.items()}}
 
 
 def tune(
@@ -83,37 +90,36 @@ def tune(
     *,
     settings: AdapterSettings | None = None,
     most: int = training_set.MOST,
-    asked: int = PROBES,
-    change: bool = True,
+    gate_questions: int = GATE_QUESTIONS,
+    dry_run: bool = False,
     progress: Progress | None = None,
 ) -> TuneReport:
-    """Train an adapter on questions made of the store's text and on its triples; promote it if the gate lets it in.
+    """Train an adapter on questions made of the store's text and on its triples; promote it if the gate accepts it.
 
-    `most` questions are made of the text, about `asked` of the gate. With `change` False an accepted version stays a
-    candidate. One that is refused is kept in the history with the reason. The store is searched and written meanwhile
-    as ever; only the last step changes answers, at once.
+    At most `most` questions are made of the text, and about `gate_questions` are searched at the gate. With `dry_run`
+    an accepted version stays a candidate. A refused one stays in the history with the reason. The store can be searched
+    and written meanwhile; only the last step changes results, at once.
 
-    Raises InputError where there is nothing to learn from, no embedder, questions come from another embedder than the
-    vectors, or another process changes these meanwhile.
+    Raises InputError where there is nothing to learn from, there is no embedder, questions are embedded by another
+    embedder than the vectors, or another process changes these meanwhile.
     """
-    settings = settings or AdapterSettings()
-    if asked < 1:
-        raise InputError(f"asked, the questions of the gate, must be at least 1, not {asked}")
-    told = progress or (lambda *_: None)
+    settings, progress = settings or AdapterSettings(), progress or (lambda *_: None)
+    if gate_questions < 1:
+        raise InputError(f"gate_questions must be at least 1, not {gate_questions}")
     clock = Clock()
     searched, embedder = embedding_of(store)
-    told("Making questions", 0, 1)
+    progress("Making questions", 0, 1)
     items = training_set.collect(store, most=most, seed=settings.seed)
-    trained, held = parted(items, asked, settings.seed)
+    trained, held = split(items, gate_questions, settings.seed)
     clock.lap("questions")
-    texts = [item.text for item in (*trained, *held)]
-    vectors = training_set.embed(store, texts, progress=lambda done, of: told("Embedding questions", done, of))
+    texts, held_texts = ([item.text for item in part] for part in (trained, held))
+    report_embedding = partial(progress, "Embedding questions")
+    vectors = training_set.embed_questions(store, [*texts, *held_texts], progress=report_embedding)
+    held_vectors = vectors[len(texts) :]
     clock.lap("embedding")
-    made = _trained(store, trained, vectors[: len(trained)], embedder.fingerprint, settings, told)
+    made = _train(store, trained, vectors[: len(texts)], embedder.fingerprint, settings, progress)
     clock.lap("training")
-    examined = gate_probes.make(
-        store, held, vectors[len(trained) :], progress=lambda done, of: told("Reading what is alike", done, of)
-    )
+    queries = gate.gate_queries(store, held, held_vectors, progress=partial(progress, "Preparing the gate"))
     candidate = ModelVersion(
         kind="adapter",
         source=embedder.fingerprint,
@@ -121,44 +127,35 @@ def tune(
         reference=searched.reference,
         weights=transforms.write(made),
     )
-    while True:
-        now = store.learning.model()
-        before = gate_probes.values(store, examined, now, progress=lambda done, of: told("Asking as it is", done, of))
-        # After, not before: documents that are removed meanwhile speak against the new one.
-        after = gate_probes.values(
-            store, examined, candidate, progress=lambda done, of: told("Asking as it would be", done, of)
-        )
-        if store.learning.model() == now:  # else another process has promoted one, which is to be beaten
-            break
-    _see_that_they_stand(store, searched.fingerprint)
-    verdict = gate.decide(examined, before, after)
+    active, before, after = _evaluate(store, queries, candidate, progress)
+    _check_vectors_unchanged(store, searched.fingerprint)
+    verdict = gate.decide(queries, before, after)
     clock.lap("gate")
+    rank_before, rank_after = (rank_documents(store, model, held_texts, held_vectors) for model in (active, candidate))
     report = TuneReport(
         number=0,
         promoted=False,
         verdict=verdict,
-        questions=dict(Counter(item.kind for item in dict.fromkeys(trained))),  # people's are trained on several times
+        questions=dict(Counter(item.kind for item in dict.fromkeys(trained))),  # without repetitions
         settings=asdict(settings),
         seconds=clock.laps,
-        examples=examples(
-            held,
-            before,
-            after,
-            lambda n: gate_probes.found(store, held[n].text, vectors[len(trained) + n], now),
-            lambda n: gate_probes.found(store, held[n].text, vectors[len(trained) + n], candidate),
-        ),
+        examples=examples(held, before, after, rank_before, rank_after),
     )
     state = "candidate" if verdict.accepted else "refused"
-    number = store.learning.propose(replace(candidate, state=state, report=kept(report)))
-    if verdict.accepted and change:
-        told(PROMOTING, 0, 1)
+    number = store.learning.propose(replace(candidate, state=state, report=report.for_history()))
+    promoted = verdict.accepted and not dry_run
+    if promoted:
+        progress(PROMOTING, 0, 1)
         promote(store, number)
         clock.lap("promotion")
-    return replace(report, number=number, promoted=verdict.accepted and change)
+    return replace(report, number=number, promoted=promoted)
 
 
 def embedding_of(store: Store) -> tuple[Embedding, Embedder]:
-    """Give whose vectors are searched, and that embedder; raises InputError where questions are not embedded by it."""
+    """Return the embedding that is searched, and its embedder.
+
+    Raises InputError where the store's questions are not embedded by that embedder.
+    """
     searched = store.embeddings.active
     if searched is None:
         raise InputError("this store has no vectors to learn for; `hybridstore reembed --embedder NAME` makes them")
@@ -178,96 +175,99 @@ def embedding_of(store: Store) -> tuple[Embedding, Embedder]:
     return searched, embedder
 
 
-def _see_that_they_stand(store: Store, fingerprint: str) -> None:
+def _check_vectors_unchanged(store: Store, fingerprint: str) -> None:
     now = store.embeddings.active
     if now is None or now.fingerprint != fingerprint:
         raise InputError("another process has changed this store's vectors meanwhile; nothing was changed, tune again")
 
 
-def parted(
-    items: Sequence[LabelledQuestion], asked: int, seed: int
+def split(
+    items: Sequence[LabelledQuestion], gate_questions: int, seed: int
 ) -> tuple[list[LabelledQuestion], list[LabelledQuestion]]:
-    """Give what is trained on and what is asked at the gate: people's questions first, then of all kinds alike."""
+    """Return the training questions and the gate's: people's questions first, then a mixture of all kinds."""
     trained = [item for item in items if not item.held_out]
     held = [item for item in items if item.held_out]
     random.Random(seed).shuffle(held)  # noqa: S311 - no secret
     held.sort(key=lambda item: item.origin is not None)
     people = [item for item in trained if item.origin is None]
     if people:
-        wanted = _PEOPLE / (1 - _PEOPLE) * (len(trained) - len(people)) / len(people)
-        trained += people * (min(max(round(wanted), 1), _REPEATED) - 1)
+        times = _PEOPLE / (1 - _PEOPLE) * (len(trained) - len(people)) / len(people)
+        trained += people * (min(max(round(times), 1), _REPEATED) - 1)
     documents: set[str] = set()
-    examined = []
-    for item in held:  # what is read of a document for the gate costs more than one more question about it
-        if len(documents) < _EXAMINED or item.documents[0] in documents:
+    chosen = []
+    for item in held:  # reading what is similar to a document costs more than one more question about it
+        if len(documents) < _GATE_DOCUMENTS or item.documents[0] in documents:
             documents.add(item.documents[0])
-            examined.append(item)
-    return trained, examined[:asked]
+            chosen.append(item)
+    return trained, chosen[:gate_questions]
 
 
-def _trained(  # noqa: PLR0917 - what a training needs
+def _train(  # noqa: PLR0917 - what a training needs
     store: Store,
     items: Sequence[LabelledQuestion],
     vectors: NDArray[np.float32],
     fingerprint: str,
     settings: AdapterSettings,
-    told: Progress,
+    progress: Progress,
 ) -> Adapter:
-    places = {item: place for place, item in enumerate(items)}  # people's questions come several times
-    once = list(places)
-    taught = None
+    soft = None
     if settings.soft:
-        found = teach(
-            store,
-            [item.text for item in once],
-            vectors[list(places.values())],
-            progress=lambda done, of: told("Asking the teacher", done, of),
-        )
-        again = {item: place for place, item in enumerate(once)}
-        taught = found.of([again[item] for item in items])
-    learned = training_set.lessons(store, items, vectors, taught)
-    _see_that_they_stand(store, fingerprint)
+        places = {item: place for place, item in enumerate(items)}  # people's questions come several times
+        texts, once = [item.text for item in places], vectors[list(places.values())]
+        labels = training_set.soft_labels(store, texts, once, progress=partial(progress, "Computing soft labels"))
+        again = {item: place for place, item in enumerate(places)}
+        rows = [again[item] for item in items]
+        soft = replace(labels, chunks=labels.chunks[rows], weights=labels.weights[rows])
+    learned = training_set.training_examples(store, items, vectors, soft)
+    _check_vectors_unchanged(store, fingerprint)
     return adapter.train(
         learned,
         fingerprint,
         settings=settings,
-        progress=lambda done, of, loss, _: told("Training the adapter", done, of, f"loss {loss:.3f}"),
+        progress=lambda done, of, loss, _: progress("Training the adapter", done, of, f"loss {loss:.3f}"),
     )
+
+
+def _evaluate(
+    store: Store, queries: Sequence[GateQuery], candidate: ModelVersion, progress: Progress
+) -> tuple[ModelVersion | None, dict[str, list[float]], dict[str, list[float]]]:
+    """Return the active version, and the values of the gate's tasks with it and with the candidate."""
+    while True:
+        active = store.learning.model()
+        before = gate.evaluate(store, queries, active, progress=partial(progress, "Evaluating the active version"))
+        # After, not before: documents that are removed meanwhile count against the new one.
+        after = gate.evaluate(store, queries, candidate, progress=partial(progress, "Evaluating the new version"))
+        if store.learning.model() == active:  # else another process has promoted one, which must be beaten too
+            return active, before, after
+
+
+def rank_documents(
+    store: Store, model: ModelVersion | None, texts: Sequence[str], vectors: NDArray[np.float32]
+) -> Callable[[int], tuple[str, ...]]:
+    """Return a function that searches for the n-th question, with all its words, and returns the best documents."""
+    trial = store.trial(model)
+    return lambda n: tuple(gate.search_documents(trial, texts[n], vectors[n], _EXAMPLE_DOCUMENTS))
 
 
 def examples(
     held: Sequence[LabelledQuestion],
     before: Mapping[str, Sequence[float]],
     after: Mapping[str, Sequence[float]],
-    found_before: Callable[[int], tuple[str, ...]],
-    found_after: Callable[[int], tuple[str, ...]],
+    rank_before: Callable[[int], tuple[str, ...]],
+    rank_after: Callable[[int], tuple[str, ...]],
 ) -> tuple[ChangedRanking, ...]:
-    """Give the questions that gain most and those that lose most, by whether they find their document.
-
-    The last two give the documents that a question, by its place, finds first; shown are questions where, asked in all
-    their words, these differ.
-    """
+    """Return the questions that gain and lose most at finding their document, if their rankings differ."""
     gains = np.array(after["find"]) - np.array(before["find"])
     order = (-gains).argsort(kind="stable").tolist()
-    won, lost = [n for n in order if gains[n] > 0], [n for n in reversed(order) if gains[n] < 0]
     shown: list[ChangedRanking] = []
-    for places in (won, lost):
-        wanted = len(shown) + _EXAMPLES // 2
-        for n in places[:_LOOKED_AT]:
-            was, now = found_before(n), found_after(n)
-            if was != now:
+    for places in ([n for n in order if gains[n] > 0], [n for n in reversed(order) if gains[n] < 0]):
+        enough = len(shown) + _EXAMPLES // 2
+        for n in places[:_TRIED]:
+            item, old, new = held[n], rank_before(n), rank_after(n)
+            if old != new:
                 shown.append(
-                    ChangedRanking(
-                        kind=held[n].kind, query=held[n].text, answer=held[n].documents[0], before=was, after=now
-                    )
+                    ChangedRanking(kind=item.kind, query=item.text, answer=item.documents[0], before=old, after=new)
                 )
-            if len(shown) == wanted:
+            if len(shown) == enough:
                 break
     return tuple(shown)
-
-
-def kept(report: TuneReport) -> dict[str, Any]:
-    """Give what the history keeps: no texts, for these go when their documents do."""
-    told = report.told()
-    del told["examples"], told["number"], told["promoted"]
-    return {**told, "seconds": {step: round(seconds, 2) for step, seconds in report.seconds.items()}}

@@ -1,7 +1,7 @@
-"""Any OpenAI-compatible endpoint, asked to write questions for passages or to judge whether a passage answers.
+"""OpenAI-compatible endpoints, which write questions for passages or judge whether a passage answers.
 
-Texts of the store leave this machine here and nowhere else, and only where a caller names an endpoint. The wire is that
-of "chat completions" (POST URL/chat/completions), which OpenAI, vLLM, llama.cpp, Ollama and LM Studio all speak.
+Texts of the store leave this machine only here, and only where a caller names an endpoint. The protocol is "chat
+completions" (POST URL/chat/completions), which OpenAI, vLLM, llama.cpp, Ollama and LM Studio all speak.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hybridstore.errors import InputError, ModelUnavailable
-from hybridstore.tuning.false_negatives import Candidate, Verdict
+from hybridstore.tuning.false_negatives import Candidate, Judgment
 from hybridstore.tuning.synthetic_questions import Question
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from hybridstore.store import Store
 
 KEY_VARIABLE = "OPENAI_API_KEY"
-_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})  # what a server says that may do better later
+_RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})  # status codes that may pass
 _LONGEST_PAUSE = 60.0  # seconds, whatever the server asks for
 _LONGEST_TEXT = 6000  # characters of a passage that are sent
 _LONGEST_REPLY = 2**22  # bytes
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
-_ASK = """Write {count} different questions that a person might type into a search box and that the passage below \
+_WRITE = """Write {count} different questions that a person might type into a search box and that the passage below \
 answers. Each must make sense to somebody who has not seen the passage, use other words than it where that is natural, \
 and be in the passage's language. Reply with a JSON list of strings and nothing else.
 
@@ -52,7 +52,7 @@ Does passage B answer the question? Reply with one word: "no" if it does not; "a
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirected POST would lose its body, and take the key to a host nobody named."""
+    """Rejects redirects: a redirected POST would lose its body, and take the key to another host."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
@@ -60,11 +60,11 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An endpoint and the model to ask there.
+    """An endpoint and the name of its model.
 
-    `url` is what stands before /chat/completions, such as http://localhost:11434/v1. `key` None takes OPENAI_API_KEY
-    from the environment, if it is set. `timeout` is in seconds for each attempt; `attempts` are made with growing
-    pauses (`pause`, twice that, …, or what the server asks for). Raises InputError for a URL that is none.
+    `url` is the part before /chat/completions, such as http://localhost:11434/v1. `key` None takes OPENAI_API_KEY from
+    the environment, if it is set. `timeout` is in seconds for each attempt; `attempts` are made with growing pauses
+    (`pause`, twice that, …, or what the server asks for). Raises InputError for an invalid URL.
     """
 
     url: str
@@ -75,7 +75,6 @@ class Endpoint:
     pause: float = 1.0
 
     def __post_init__(self) -> None:
-        """Raise InputError, saying what would do."""
         try:
             parts = urllib.parse.urlsplit(self.url)
             host = parts.hostname
@@ -87,14 +86,14 @@ class Endpoint:
             raise InputError("name the endpoint's model, such as --model llama3.2")
 
     def complete(self, prompt: str) -> str:
-        """Put one prompt to the model and give its reply.
+        """Send one prompt to the model and return its reply.
 
-        Raises ModelUnavailable for an endpoint that cannot be reached, refuses, or replies in another format.
+        Raises ModelUnavailable for an endpoint that cannot be reached, fails, or replies in another format.
         """
         body = {"model": self.model, "messages": [{"role": "user", "content": prompt}], "temperature": 0.0}
-        said = self._posted(json.dumps(body).encode())
+        reply = self._post(json.dumps(body).encode())
         try:
-            content = json.loads(said)["choices"][0]["message"]["content"]
+            content = json.loads(reply)["choices"][0]["message"]["content"]
         except (ValueError, KeyError, IndexError, TypeError) as error:
             self._fail(
                 "it does not reply as chat completions do; does its OpenAI-compatible part have this URL?", error
@@ -103,7 +102,7 @@ class Endpoint:
             self._fail("its reply has no text")
         return content
 
-    def _posted(self, body: bytes) -> bytes:
+    def _post(self, body: bytes) -> bytes:
         request = urllib.request.Request(f"{self.url.rstrip('/')}/chat/completions", data=body, method="POST")  # noqa: S310 - checked above
         request.add_header("Content-Type", "application/json")
         key = os.environ.get(KEY_VARIABLE) if self.key is None else self.key
@@ -111,24 +110,24 @@ class Endpoint:
             request.add_header("Authorization", f"Bearer {key}")
         handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
         if urllib.parse.urlsplit(self.url).hostname in _LOCAL:
-            handlers.append(urllib.request.ProxyHandler({}))  # no proxy can reach this machine from inside
+            handlers.append(urllib.request.ProxyHandler({}))  # a proxy cannot reach this machine itself
         opener = urllib.request.build_opener(*handlers)
         for attempt in range(1, self.attempts + 1):
-            asked_to_wait = None
+            retry_after = None
             try:
                 with opener.open(request, timeout=self.timeout) as response:
                     read: bytes = response.read(_LONGEST_REPLY)
                     return read
             except urllib.error.HTTPError as error:
                 with error:
-                    if error.code not in _AGAIN or attempt == self.attempts:
-                        self._fail(_told(error), error)
-                    asked_to_wait = _retry_after(error.headers)
-            except (OSError, ValueError) as error:  # URLError, a timeout, a broken connection; a broken status line
+                    if error.code not in _RETRIED or attempt == self.attempts:
+                        self._fail(_server_error(error), error)
+                    retry_after = _retry_after(error.headers)
+            except (OSError, ValueError) as error:  # URLError, a timeout, a broken connection or status line
                 if attempt == self.attempts:
                     reason = getattr(error, "reason", error)
                     self._fail(f"it cannot be reached ({reason}); is it running?", error)
-            time.sleep(min(asked_to_wait or self.pause * 2 ** (attempt - 1), _LONGEST_PAUSE))
+            time.sleep(min(retry_after or self.pause * 2 ** (attempt - 1), _LONGEST_PAUSE))
         raise InputError(f"attempts must be at least 1, not {self.attempts}")
 
     def _fail(self, reason: str, cause: Exception | None = None) -> NoReturn:
@@ -136,64 +135,64 @@ class Endpoint:
 
 
 def from_endpoint(store: Store, endpoint: Endpoint, *, most: int, each: int = 2, seed: int = 0) -> Iterator[Question]:
-    """Let an endpoint write questions, `each` for a chunk, one chunk a document, spread over the store.
+    """Have an endpoint write questions, `each` for one random chunk of a document, spread over the store.
 
-    A chunk for which the reply holds no question gives none. Raises ModelUnavailable as `Endpoint.complete` does.
+    A chunk is skipped where the reply holds no question. Raises ModelUnavailable as `Endpoint.complete` does.
     """
     if most < 1 or each < 1:
         raise InputError(f"most and each must be at least 1, not {most} and {each}")
     rng = random.Random(seed)  # noqa: S311 - no secret
-    wanted = set(rng.sample(range(store.count()), min(store.count(), -(-most // each))))
-    with store.snapshot():  # not held while the endpoint thinks
-        ids = [stored.document.id for place, stored in enumerate(store.scan()) if place in wanted]
+    places = set(rng.sample(range(store.count()), min(store.count(), -(-most // each))))
+    with store.snapshot():  # not held while the endpoint answers
+        ids = [stored.document.id for place, stored in enumerate(store.scan()) if place in places]
     rng.shuffle(ids)
-    given = 0
+    count = 0
     for document_id in ids:
         chunks = store.chunks.of([str(document_id)]).get(str(document_id), [])
         for passage in store.chunks.passages(rng.sample(chunks, 1)) if chunks else ():
             text = "\n".join(filter(None, (passage.title, passage.heading, passage.text)))[:_LONGEST_TEXT]
-            count = min(each, most - given)
-            for question in islice(_questions(endpoint.complete(_ASK.format(count=count, text=text))), count):
+            prompt = _WRITE.format(count=min(each, most - count), text=text)
+            for question in islice(_questions(endpoint.complete(prompt)), min(each, most - count)):
                 yield Question(question, "endpoint", passage.chunk, passage.chunk)
-                given += 1
-        if given >= most:
+                count += 1
+        if count >= most:
             return
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointJudge:
-    """A judge at an endpoint. A reply that is none of the three words counts as "answers": what is doubtful goes."""
+    """A judge at an endpoint. A reply with none of the three words counts as "answers", so it is excluded."""
 
     endpoint: Endpoint
 
-    def __call__(self, trace: Trace, positive: Candidate, candidate: Candidate) -> Verdict:
-        """Ask the endpoint; see `guards.Judge`."""
+    def __call__(self, trace: Trace, positive: Candidate, candidate: Candidate) -> Judgment:
+        """Ask the endpoint; see `false_negatives.Judge`."""
         reply = self.endpoint.complete(
             _JUDGE.format(
                 question=trace.query, positive=positive.text[:_LONGEST_TEXT], candidate=candidate.text[:_LONGEST_TEXT]
             )
         )
         words = re.findall(r"better|answers|no\b", reply.lower())
-        found: Verdict = words[-1] if words else "answers"
-        return found
+        judgment: Judgment = words[-1] if words else "answers"
+        return judgment
 
 
 def _questions(reply: str) -> list[str]:
-    """Read a JSON list of strings out of a reply, whatever stands around it; else its lines, without their numbers."""
+    """Return the JSON list of strings in a reply, whatever surrounds it; else its lines, without their numbers."""
     start, end = reply.find("["), reply.rfind("]")
     try:
         listed = json.loads(reply[start : end + 1])
     except ValueError:
         listed = [re.sub(r"^\s*(?:[-*•]|\d+[.)])\s*", "", line) for line in reply.splitlines() if "?" in line]
-    found = [" ".join(text.split()) for text in listed if isinstance(text, str)] if isinstance(listed, list) else []
-    return [text for text in dict.fromkeys(found) if text]
+    texts = [" ".join(text.split()) for text in listed if isinstance(text, str)] if isinstance(listed, list) else []
+    return [text for text in dict.fromkeys(texts) if text]
 
 
-def _told(error: urllib.error.HTTPError) -> str:
-    """Say what a server that refused said, and what might help."""
+def _server_error(error: urllib.error.HTTPError) -> str:
+    """Return the server's error message, and what might help."""
     try:
-        said: Any = json.loads(error.read(_LONGEST_REPLY))
-        message = said["error"]["message"] if isinstance(said["error"], dict) else said["error"]
+        reply: Any = json.loads(error.read(_LONGEST_REPLY))
+        message = reply["error"]["message"] if isinstance(reply["error"], dict) else reply["error"]
     except (OSError, ValueError, KeyError, TypeError):
         message = error.reason
     remedy = {401: f"; set {KEY_VARIABLE}", 403: f"; set {KEY_VARIABLE}", 404: "; check its URL and the model's name"}

@@ -1,8 +1,8 @@
-"""Guards against false negatives: passages that look wrong to one leg and answer the question all the same.
+"""Guards against false negatives: passages that one leg ranks low although they answer the question.
 
-Training pushes negatives away, so one that answers does harm. Two guards keep them out. The *margin* compares scores: a
-negative that comes near the positive is too good to be one. The *judge* reads: a passage that says what the positive
-says, or holds the question's words close together, answers too. Measured in docs/experiments.md.
+Training pushes negatives away, so a false one does harm. The *margin* compares scores: a negative that scores nearly
+as high as the positive is rejected. The *judge* reads: a passage that resembles the positive, or holds the question's
+words close together, answers too. Measured in docs/experiments.md.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Verdict = Literal["answers", "better", "no"]
+Judgment = Literal["answers", "better", "no"]
 
 MARGIN = 0.6  # of the positive's fused score; higher ones let answers through, lower ones leave too few negatives
-_DOUBT = 3.0  # standard deviations from which on the lexical judge takes a passage for an answer
-_PROXIMITY = 2.4  # as many are all of a question's words worth, close together
-_CLOSE = 15  # words that lie so near together are about one another
+_DOUBT = 3.0  # standard deviations above which the lexical judge takes a passage for an answer
+_PROXIMITY = 2.4  # standard deviations that all of a question's words, close together, are worth
+_CLOSE = 15  # tokens; words within so many are taken to belong together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A chunk as the guards see it: where it stands, what it says, its fused score, its vector (dim,)."""
+    """A chunk as the guards see it: its text, fused score and vector (dim,)."""
 
     chunk: int
     document_id: str
@@ -39,67 +39,66 @@ class Candidate:
 
 
 class Judge(Protocol):
-    """Whoever says whether a candidate answers a question as the positive does."""
+    """Decides whether a candidate answers a question as the positive does."""
 
-    def __call__(self, trace: Trace, positive: Candidate, candidate: Candidate) -> Verdict:
-        """Say "no", "answers" where the candidate does too, at least in part, or "better" than the positive."""
+    def __call__(self, trace: Trace, positive: Candidate, candidate: Candidate) -> Judgment:
+        """Return "no", "answers" if the candidate does so at least in part, or "better" if better than the positive."""
         ...
 
 
 def too_near(candidate: float, positive: float, share: float = MARGIN) -> bool:
-    """Say whether a negative's score is above a share of its positive's, so that it may well be an answer.
+    """Return whether a negative's score is above a share of its positive's, so that it may well be an answer.
 
     Relative, because scores differ from question to question. Source: LG-ANNA-Embedding technical report, 2025
     ("adaptive margin-based hard negative mining"), there with a teacher's scores and a share of 0.95; the fused score
-    tells answers from others better than either leg's.
+    separates answers from other passages better than either leg's.
     """
     return candidate > share * positive
 
 
 class LexicalJudge:
-    """A judge without a model: how alike a candidate and the positive are, and how close the question's words lie.
+    """A judge without a model: similarity of candidate and positive, and proximity of the question's words.
 
-    A candidate answers where d + 2.4 · proximity > 3: d is how many standard deviations its cosine to the positive
-    stands above those of chunks at large, for what is a high cosine is each embedder's own; proximity is the share of
-    the question's words, by IDF, that the candidate holds within fifteen words. A near-copy of an answer is one. It
-    never says "better": of the passages that it found better, fewer answered than of those they were to replace. After
-    ARHN (Answer-centric Relabeling of Hard Negatives), which asks a language model.
+    A candidate answers where d + 2.4 · proximity > 3. d is how many standard deviations its cosine to the positive lies
+    above those of random chunks, since what is a high cosine differs between embedders; proximity is the share of the
+    question's words, by IDF, that the candidate holds within fifteen tokens. It never returns "better": of the passages
+    it judged better, fewer answered than of those they would have replaced. After ARHN (Answer-centric Relabeling of
+    Hard Negatives), which uses a language model.
 
-    `sample` (n, dim) are vectors of chunks at large, see `Backend.sample`.
+    `sample` (n, dim) are vectors of random chunks.
     """
 
     def __init__(self, language: str, sample: NDArray[np.float32], doubt: float = _DOUBT) -> None:
         self._analyser, self._sample, self._doubt = Analyser(language), sample, doubt
         self._last: tuple[Candidate, float, float] | None = None
 
-    def __call__(self, trace: Trace, positive: Candidate, candidate: Candidate) -> Verdict:
-        """Judge by the stored vectors and the candidate's words; see `Judge`."""
-        known = self._last
-        if known is None or known[0] is not positive:  # many candidates have one positive
-            known = self._last = (positive, *at_large(self._sample @ positive.vector))
-        _, mean, deviation = known
-        alike = (float(positive.vector @ candidate.vector) - mean) / deviation
-        if alike > self._doubt:
+    def __call__(self, trace: Trace, positive: Candidate, candidate: Candidate) -> Judgment:
+        """Judge by the stored vectors and the candidate's words."""
+        if self._last is None or self._last[0] is not positive:  # many candidates have the same positive
+            self._last = (positive, *at_large(self._sample @ positive.vector))
+        _, mean, deviation = self._last
+        similarity = (float(positive.vector @ candidate.vector) - mean) / deviation
+        if similarity > self._doubt:
             return "answers"
-        if alike + _PROXIMITY <= self._doubt:
+        if similarity + _PROXIMITY <= self._doubt:
             return "no"
         idf = {term.text: term.idf for term in trace.terms if term.used}
-        near = proximity(self._analyser.index(candidate.text)[0].split(), idf)
-        return "answers" if alike + _PROXIMITY * near > self._doubt else "no"
+        closeness = proximity(self._analyser.index(candidate.text)[0].split(), idf)
+        return "answers" if similarity + _PROXIMITY * closeness > self._doubt else "no"
 
 
 def proximity(tokens: Sequence[str], idf: Mapping[str, float], width: int = _CLOSE) -> float:
-    """Give the greatest share of the words' IDF that some `width` tokens in a row hold, from 0 to 1."""
+    """Return the greatest share of the words' IDF that any `width` consecutive tokens hold, from 0 to 1."""
     total = sum(idf.values())
     places = [(place, token) for place, token in enumerate(tokens) if token in idf]
     best, first = 0.0, 0
-    held: dict[str, int] = {}  # where each word was met last
+    window: dict[str, int] = {}  # each word's last place in the window
     for place, token in places:
-        held[token] = place
+        window[token] = place
         while places[first][0] <= place - width:
-            left, gone = places[first]
-            if held.get(gone) == left:
-                del held[gone]
+            start, word = places[first]
+            if window.get(word) == start:
+                del window[word]
             first += 1
-        best = max(best, sum(idf[each] for each in held))
+        best = max(best, sum(idf[word] for word in window))
     return best / total if total else 0.0

@@ -1,7 +1,7 @@
-"""One turn of learning for the whole encoder: triples, a fine-tune, the gate on a copy of the store, the change over.
+"""Tuning of the whole encoder: triples, a fine-tune, the gate on a copy of the store, and promotion.
 
-The store is searched and written as ever meanwhile. What is trained is asked on a copy of it, all of it embedded anew,
-the way that people's questions go; the copy's vectors are carried over where the gate lets the new encoder in.
+The store can be searched and written meanwhile. The new encoder is evaluated on a copy of the store, all of it embedded
+anew, along the path of people's searches; the copy's vectors are taken over where the gate accepts it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +17,7 @@ from hybridstore.backends.learning import ModelVersion, Triple
 from hybridstore.errors import InputError
 from hybridstore.search.pipeline import Clock
 from hybridstore.store.embedder_choice import identify
-from hybridstore.tuning import (
-    adapter_tuning,
-    embedder_promotion,
-    gate,
-    gate_probes,
-    store_copy,
-    synthetic_questions,
-    training_set,
-)
+from hybridstore.tuning import adapter_tuning, gate, model_versions, store_copy, synthetic_questions, training_set
 from hybridstore.tuning.adapter_tuning import Progress, TuneReport
 from hybridstore.tuning.finetune import FinetuneSettings, check_can_finetune, finetune, from_triples, next_folder
 from hybridstore.tuning.gate import Verdict
@@ -40,7 +33,7 @@ if TYPE_CHECKING:
 
 HARVESTED = 2_000  # questions of the store's text, where it holds no triples yet
 # A few thousand triples are a few hundred steps, in which the rate usual for large data, 2e-5, changes nothing.
-OPTIONS = FinetuneSettings(rate=1e-4)
+DEFAULTS = FinetuneSettings(rate=1e-4)
 
 
 def tune_full(
@@ -49,57 +42,58 @@ def tune_full(
     options: FinetuneSettings | None = None,
     base: str | None = None,
     out: Path | None = None,
-    asked: int = adapter_tuning.PROBES,
-    change: bool = True,
+    gate_questions: int = adapter_tuning.GATE_QUESTIONS,
+    dry_run: bool = False,
     progress: Progress | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> TuneReport:
-    """Fine-tune the store's encoder on its triples; give all chunks its vectors if the gate lets it in.
+    """Fine-tune the store's encoder on its triples; embed all chunks with it if the gate accepts it.
 
-    Triples about documents kept for the gate are left out; a store without any is harvested first, of its own text.
-    `base` is the encoder to begin with, the store's own unless named. `out` is the new one's folder, by default
-    `<the store's file>.models/<n>`, which goes again where it is refused. About `asked` questions are of the gate. With
-    `change` False an accepted version stays a candidate. One that is refused is kept in the history with the reason.
-    `notify` is called with what the fine-tune does, in a few words.
+    Triples about held-out documents are left out; a store without triples is harvested first, from its own text. `base`
+    is the encoder to start from, by default the store's own. `out` is the new one's folder, by default
+    `<the store's file>.models/<n>`, which is removed if it is refused. About `gate_questions` are searched at the gate.
+    With `dry_run` an accepted version stays a candidate. A refused one stays in the history with the reason. `notify`
+    is called with what the fine-tune does, in a few words.
 
-    The gate embeds all of the store, in a copy of its file beside it, which needs as much of the disk again. The store
-    changes only in the last step, at once: its vectors are the new encoder's then, and those before are kept for
-    `versions.rollback`. Killed while it trains, the same call goes on from the last checkpoint.
+    The gate embeds the whole store, in a copy of its file beside it, which takes as much disk space again. The store
+    changes only in the last step, at once: its vectors are the new encoder's then, and the old ones are kept for
+    `model_versions.rollback`. If training is killed, the same call resumes from the last checkpoint.
 
     Raises:
-        InputError: there is nothing to learn from, or too little to judge it by; no embedder, or questions of another
-            one than the vectors; `out` is in use; another process is at it, or changed the store's embedder.
+        InputError: there is nothing to learn from, or too little to judge it by; there is no embedder, or questions are
+            embedded by another one than the vectors; `out` is in use; another process is tuning, or changed the
+            store's embedder.
         ModelUnavailable: no PyTorch weights of the encoder are here, or its export is too far from them.
         MissingExtra: torch, transformers or onnx is not installed.
 
     """
-    options, told, clock = options or OPTIONS, progress or (lambda *_: None), Clock()
-    if asked < gate.FEWEST:
-        raise InputError(f"asked, the questions of the gate, must be at least {gate.FEWEST}, not {asked}")
+    options, progress, clock = options or DEFAULTS, progress or (lambda *_: None), Clock()
+    if gate_questions < gate.FEWEST:
+        raise InputError(f"gate_questions must be at least {gate.FEWEST}, not {gate_questions}")
     searched, _ = adapter_tuning.embedding_of(store)
     base = base or searched.reference
-    into = out or next_folder(store.location)
-    _see_that_it_is_free(store, searched, into)
-    check_can_finetune(base, into, options)
-    with store_copy.workplace(store, making=into if out is None else None) as folder:
-        told("Making questions", 0, 1)
-        held = _examined(store, asked, options.seed)
+    folder = out or next_folder(store.location)
+    _check_not_in_use(store, searched, folder)
+    check_can_finetune(base, folder, options)
+    with store_copy.workplace(store, making=folder if out is None else None) as workplace:
+        progress("Making questions", 0, 1)
+        held = _gate_items(store, gate_questions, options.seed)
         clock.lap("questions")
-        triples = _taught(store) or _harvested(store, options.seed, told)
+        triples = _trainable_triples(store) or _harvest(store, options.seed, progress)
         clock.lap("harvest")
         made = finetune(
             base,
             from_triples(store, triples),
-            into,
+            folder,
             options=options,
-            progress=lambda step, of, loss, _: told("Training the encoder", step, of, f"loss {loss:.3f}"),
+            progress=lambda step, of, loss, _: progress("Training the encoder", step, of, f"loss {loss:.3f}"),
             notify=notify,
         )
         clock.lap("training")
         new = store.load_embedder(made.out)
-        with store_copy.opened(store, folder) as copy:
-            now = copy.learning.model()
-            verdict, examples = _gated(store, copy, held, now, new, told)
+        with store_copy.opened(store, workplace) as copy:
+            active = copy.learning.model()
+            verdict, examples = _evaluate(store, copy, held, active, new, progress)
             clock.lap("gate")
             report = TuneReport(
                 number=0,
@@ -110,105 +104,108 @@ def tune_full(
                 seconds=clock.laps,
                 examples=examples,
             )
-            number = _proposed(store, (searched, now), identify(new), report, made)
-            if verdict.accepted and change:
-                _change(store, copy, new, told)
+            number = _propose(store, (searched, active), identify(new), report, made)
+            promoted = verdict.accepted and not dry_run
+            if promoted:
+                _promote(store, copy, new, progress)
                 clock.lap("promotion")
-    return replace(report, number=number, promoted=verdict.accepted and change)
+    return replace(report, number=number, promoted=promoted)
 
 
-def _see_that_it_is_free(store: Store, searched: Embedding, out: Path) -> None:
-    """Raise where an embedder that the store may need is in the folder already."""
+def _check_not_in_use(store: Store, searched: Embedding, out: Path) -> None:
+    """Raise InputError where the folder holds an embedder that the store may need."""
     needed = {model.reference: model.number for model in store.learning.models() if model.state != "refused"}
     taken = {Path(reference).resolve(): f"version {number}" for reference, number in needed.items()}
     taken[Path(searched.reference).resolve()] = "the store's embedder"
-    if what := taken.get(out.resolve()):
-        raise InputError(f"{out} holds {what}; name another folder for the new one, or none")
+    if holder := taken.get(out.resolve()):
+        raise InputError(f"{out} holds {holder}; name another folder for the new one, or none")
 
 
-def _examined(store: Store, asked: int, seed: int) -> list[LabelledQuestion]:
-    """Give the questions of the gate; raises InputError where they are too few to judge by, before anything is done."""
-    _, held = adapter_tuning.parted(training_set.collect(store, seed=seed), asked, seed)
+def _gate_items(store: Store, gate_questions: int, seed: int) -> list[LabelledQuestion]:
+    """Return the gate's questions. Raises InputError, before anything is done, where they are too few to judge by."""
+    _, held = adapter_tuning.split(training_set.collect(store, seed=seed), gate_questions, seed)
     documents = {min(item.documents) for item in held}
     if len(documents) < gate.FEWEST:
         raise InputError(
             f"only {len(documents)} of this store's documents could be asked about, and {gate.FEWEST} are needed to "
-            "tell whether a fine-tune does any good: one document in five is kept for that; add more of them"
+            "tell whether a fine-tune does any good: one document in five is held out for that; add more of them"
         )
     return held
 
 
-def _taught(store: Store) -> list[Triple]:
-    """Give the store's triples but for those of the gate's documents, and of questions that such a document answers."""
+def _trainable_triples(store: Store) -> list[Triple]:
+    """Return the store's triples, without held-out documents and without the questions that these answer."""
     triples = list(store.learning.triples())
-    named = {triple.positive for triple in triples} | {triple.origin for triple in triples if triple.origin is not None}
-    named.update(negative.chunk for triple in triples for negative in triple.negatives)
-    documents = training_set.documents_of(store, named)
-    examined = {chunk for chunk, document in documents.items() if training_set.held_out(document)}
-    barred = {triple.query for triple in triples if {triple.positive, triple.origin} & examined}
+    chunks = {chunk for triple in triples for chunk in (triple.positive, triple.origin) if chunk is not None}
+    chunks.update(negative.chunk for triple in triples for negative in triple.negatives)
+    documents = training_set.documents_of(store, chunks)
+    held = {chunk for chunk, document in documents.items() if training_set.held_out(document)}
+    excluded = {triple.query for triple in triples if {triple.positive, triple.origin} & held}
     return [
-        replace(triple, negatives=tuple(each for each in triple.negatives if each.chunk not in examined))
+        replace(triple, negatives=tuple(negative for negative in triple.negatives if negative.chunk not in held))
         for triple in triples
-        if triple.query not in barred
+        if triple.query not in excluded
     ]
 
 
-def _harvested(store: Store, seed: int, told: Progress) -> list[Triple]:
+def _harvest(store: Store, seed: int, progress: Progress) -> list[Triple]:
     questions = list(synthetic_questions.from_corpus(store, most=HARVESTED, seed=seed))
-    found = []
-    for done, each in enumerate(harvest(store, questions), start=1):
-        found.append(each.triple)
+    harvested = []
+    for done, result in enumerate(harvest(store, questions), start=1):
+        harvested.append(result.triple)
         if done % 20 == 0 or done == len(questions):
-            told("Harvesting", done, len(questions))
-    # All at once: a harvest that was stopped would pass for a whole one in the next turn.
-    store.learning.add_triples([triple for triple in found if triple is not None])
-    if not (taught := _taught(store)):
+            progress("Harvesting", done, len(questions))
+    # All at once: an interrupted harvest would pass for a complete one next time.
+    store.learning.add_triples([triple for triple in harvested if triple is not None])
+    if not (triples := _trainable_triples(store)):
         raise InputError(
             "there is nothing to learn from: no triple can be made of this store's text; add documents, or run "
             "`hybridstore harvest` with questions of your own"
         )
-    return taught
+    return triples
 
 
-def _gated(  # noqa: PLR0917 - what is compared with what
-    store: Store, copy: Store, held: Sequence[LabelledQuestion], now: ModelVersion | None, new: Embedder, told: Progress
+def _evaluate(  # noqa: PLR0917 - what is compared with what
+    store: Store,
+    copy: Store,
+    held: Sequence[LabelledQuestion],
+    active: ModelVersion | None,
+    new: Embedder,
+    progress: Progress,
 ) -> tuple[Verdict, tuple[ChangedRanking, ...]]:
-    """Ask the same of the copy as it is and embedded anew; give the verdict, and questions that tell something."""
+    """Search the copy as it is and embedded anew; return the verdict, and the questions that changed most."""
     texts = [item.text for item in held]
-    vectors = training_set.embed(store, texts, progress=lambda done, of: told("Embedding questions", done, of))
-    examined = gate_probes.make(copy, held, vectors, progress=lambda done, of: told("Reading what is alike", done, of))
-    before = gate_probes.values(copy, examined, now, progress=lambda done, of: told("Asking as it is", done, of))
-    copy.reembed(new, progress=lambda done, of: told("Embedding a copy of the store", done, of))
-    again = training_set.embed(copy, texts, progress=lambda done, of: told("Embedding questions", done, of))
-    same = [replace(probe, vector=vector) for probe, vector in zip(examined, again, strict=True)]
-    after = gate_probes.values(copy, same, None, progress=lambda done, of: told("Asking as it would be", done, of))
-    examples = adapter_tuning.examples(
-        held,
-        before,
-        after,
-        lambda n: gate_probes.found(store, texts[n], vectors[n], now),
-        lambda n: gate_probes.found(copy, texts[n], again[n], None),
-    )
-    return gate.decide(examined, before, after), examples
+    embedding = partial(progress, "Embedding questions")
+    vectors = training_set.embed_questions(store, texts, progress=embedding)
+    queries = gate.gate_queries(copy, held, vectors, progress=partial(progress, "Preparing the gate"))
+    before = gate.evaluate(copy, queries, active, progress=partial(progress, "Evaluating the active version"))
+    copy.reembed(new, progress=partial(progress, "Embedding a copy of the store"))
+    new_vectors = training_set.embed_questions(copy, texts, progress=embedding)
+    queries = [replace(query, vector=vector) for query, vector in zip(queries, new_vectors, strict=True)]
+    after = gate.evaluate(copy, queries, None, progress=partial(progress, "Evaluating the new version"))
+    rank_before = adapter_tuning.rank_documents(store, active, texts, vectors)
+    rank_after = adapter_tuning.rank_documents(copy, None, texts, new_vectors)
+    examples = adapter_tuning.examples(held, before, after, rank_before, rank_after)
+    return gate.decide(queries, before, after), examples
 
 
-def _proposed(
+def _propose(
     store: Store,
     before: tuple[Embedding, ModelVersion | None],
     identity: Embedding,
     report: TuneReport,
     made: FinetuneReport,
 ) -> int:
-    """Keep the version in the history; give its number. Raises InputError where it was compared with what is gone."""
+    """Add the version to the history; return its number. Raises InputError where what it was compared with is gone."""
     if (store.embeddings.active, store.learning.model()) != before:
         raise InputError(
-            "the store's embedder or its version was changed while this one was tried, so the comparison says nothing; "
+            "the store's embedder or its version changed while this one was evaluated, so the comparison is void; "
             "tune again"
         )
     facts: dict[str, Any] = {
-        **adapter_tuning.kept(report),
+        **report.for_history(),
         "finetune": made.to_dict(),
-        embedder_promotion.BEFORE: asdict(before[0]),
+        model_versions.BEFORE: asdict(before[0]),
     }
     return store.learning.propose(
         ModelVersion(
@@ -222,10 +219,8 @@ def _proposed(
     )
 
 
-def _change(store: Store, copy: Store, new: Embedder, told: Progress) -> None:
-    """Take the copy's vectors over, make those of what was written since, and change to them in one step."""
-    told(adapter_tuning.PROMOTING, 0, 1)
-    store_copy.carry(copy, store, identify(new), progress=lambda done, of: told(adapter_tuning.PROMOTING, done, of))
-    embedder_promotion.promote_embedder(
-        store, new, progress=lambda done, of: told("Embedding what was added", done, of)
-    )
+def _promote(store: Store, copy: Store, new: Embedder, progress: Progress) -> None:
+    """Take over the copy's vectors, embed what was written since, and switch to them in one step."""
+    progress(adapter_tuning.PROMOTING, 0, 1)
+    store_copy.copy_vectors(copy, store, identify(new), progress=partial(progress, adapter_tuning.PROMOTING))
+    model_versions.promote_embedder(store, new, progress=partial(progress, "Embedding what was added"))

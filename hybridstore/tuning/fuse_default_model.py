@@ -1,6 +1,6 @@
 """Writes the default model's fused graph, without weights: run `python -m hybridstore.tuning.fuse_default_model`.
 
-Needed only when the graph is to change; a test checks that what is shipped is what this writes.
+Needed only when the graph changes; a test checks that the shipped graph is what this writes.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from hybridstore.embedders import default_model
 from hybridstore.errors import MissingExtra
 
 MICROSOFT = "com.microsoft"
-# A BERT of 6 layers: 384 wide, 12 heads, 1536 inside, 512 positions, 30,522 words.
+# A BERT of 6 layers: 384 wide, 12 heads, 1536 inner, 512 positions, a vocabulary of 30,522.
 WIDTH, HEADS, INNER, POSITIONS, WORDS, EPSILON = 384, 12, 1536, 512, 30522, 1e-12
 
 
 def graph() -> bytes:
-    """Give the ONNX file: int64 input_ids and attention_mask (b, s) to float32 sentence_embedding (b, 384).
+    """Return the ONNX file: int64 input_ids and attention_mask (b, s) to float32 sentence_embedding (b, 384).
 
-    The output is the sum over the tokens that the mask keeps: the mean up to a factor, which the norm takes away.
+    The output is the sum over the tokens that the mask keeps, which normalisation makes equal to the mean.
     Weights are external references, which `SessionOptions.add_external_initializers` fills in.
 
     Raises:

@@ -1,8 +1,8 @@
-"""Triples out of the disagreement of the legs: what one of them ranks high and the other does not is worth learning.
+"""Harvesting: training triples from disagreement, passages that one leg ranks high and the other does not.
 
-Every question is searched once, as a person's would be. From the evidence that search collected for each candidate, two
-more rankings are read, one by words and one by meaning. A passage that only one of them has near the top looks like an
-answer from one side: it is a hard negative, unless the guards doubt it.
+Every question is searched once, as a person's would be. The evidence that the search collected for each candidate is
+ranked twice more, mostly by words and mostly by meaning. A passage that only one of these rankings has near the top
+looks like an answer from one side: it is a hard negative, unless the guards doubt it.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
     from hybridstore.store import Store
 
 DEPTH = 200  # candidates of each leg
-KEYWORD_HEAVY, VECTOR_HEAVY = (0.95, 0.05), (0.05, 0.95)  # the other leg breaks ties, and no more
-NEAR = 20  # ranks within which a passage counts as found by a ranking
-_SHOWN = 10  # ranks that a person looks at, by which disagreement is told
-_AGREED = 5  # of them in both rankings, from which on the legs agree
-_SURE = 0.5  # relevance from which on the store rather has an answer
-_KEPT_AT_ONCE = 500  # triples between two commits
+KEYWORD_HEAVY, VECTOR_HEAVY = (0.95, 0.05), (0.05, 0.95)  # leg weights: the other leg only breaks ties
+NEAR = 20  # ranks within which a ranking counts as having found a passage
+_TOP = 10  # ranks compared for disagreement: as many as people look at
+_AGREED = 5  # of them in both rankings: the legs agree
+_SURE = 0.5  # relevance above which the store probably has an answer
+_BATCH = 500  # triples between two commits
 
 REASONS = {
     "unsearched": "only one leg could be searched",
     "lost": "neither leg found its answer",
-    "unsure": "nobody knows its answer, and the store is not sure of one",
+    "unsure": "its answer is not known, and the store is not sure of one",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class HarvestSettings:
     """How triples are made.
 
-    `negatives` are those of a triple at most, `margin` is the share in `guards.too_near` (None for no margin), `near`
-    the ranks within which a ranking counts as having found a passage.
+    `negatives` is the most that a triple has, `margin` the share in `false_negatives.too_near` (None for no margin),
+    `near` the ranks within which a ranking counts as having found a passage.
     """
 
     negatives: int = 8
@@ -50,7 +50,7 @@ class Settings:
     near: int = NEAR
 
     def __post_init__(self) -> None:
-        """Raise InputError, saying what would do."""
+        """Raise InputError for a value out of range."""
         if self.negatives < 1 or self.near < 1:
             raise InputError(f"negatives and near must be at least 1, not {self.negatives} and {self.near}")
         if self.margin is not None and not 0.0 < self.margin <= 1.0:
@@ -58,10 +58,10 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Harvested:
-    """What one question came to. `overlap` is how many of the two top tens are the same chunks.
+class HarvestResult:
+    """The result for one question. `overlap` is how many chunks the two top tens share.
 
-    `disagreed` says whether that is below five, or the positive stands in one top ten only; None where nothing could be
+    `disagreed` says whether that is below five, or the positive is in one top ten only; None where nothing could be
     compared. Without a `triple`, `reason` is a key of REASONS.
     """
 
@@ -73,15 +73,15 @@ class Harvested:
 
 
 @dataclass(frozen=True, slots=True)
-class _Heavy:
-    """The two heavy rankings and the fused one of one search, as ranks from 1 and scores."""
+class _Rankings:
+    """The keyword-heavy, vector-heavy and fused rankings of one search, as ranks from 1 and scores."""
 
     keyword: dict[int, int]
     vector: dict[int, int]
     fused: dict[int, float]
 
     @classmethod
-    def of(cls, evidence: Evidence, fused: Ranking) -> _Heavy:
+    def of(cls, evidence: Evidence, fused: Ranking) -> _Rankings:
         scores = dict(zip(fused.chunks.tolist(), fused.scores.tolist(), strict=True))
         return cls(adaptive(evidence, KEYWORD_HEAVY).ranks(), adaptive(evidence, VECTOR_HEAVY).ranks(), scores)
 
@@ -89,40 +89,42 @@ class _Heavy:
         return self.keyword[chunk] <= within and self.vector[chunk] <= within
 
     def best(self, chunk: int) -> tuple[int, int]:
-        """Give the better rank, and the chunk's number to break ties: for sorting."""
+        """Return the better rank, and the chunk to break ties: a sort key."""
         return min(self.keyword[chunk], self.vector[chunk]), chunk
 
     def leg(self, chunk: int) -> str:
         return "keyword" if self.keyword[chunk] <= self.vector[chunk] else "vector"
 
     def overlap(self) -> int:
-        return sum(self.both(chunk, _SHOWN) for chunk in self.keyword)
+        return sum(self.both(chunk, _TOP) for chunk in self.keyword)
 
     def one_sided(self, within: int) -> list[int]:
-        """Give the chunks that one ranking has within so many ranks and the other has not, the highest first."""
-        found = [chunk for chunk in self.keyword if (self.keyword[chunk] <= within) != (self.vector[chunk] <= within)]
-        return sorted(found, key=self.best)
+        """Return the chunks that exactly one ranking has within so many ranks, the highest first."""
+        return sorted((chunk for chunk in self.keyword if self.differ(chunk, within)), key=self.best)
+
+    def differ(self, chunk: int, within: int) -> bool:
+        return (self.keyword[chunk] <= within) != (self.vector[chunk] <= within)
 
 
 def harvest(
     store: Store,
     questions: Iterable[Question],
     *,
-    settings: Settings | None = None,
+    settings: HarvestSettings | None = None,
     judge: Judge | None = None,
     judged: bool = True,
-) -> Iterator[Harvested]:
+) -> Iterator[HarvestResult]:
     """Search every question once, and make a triple of it where its answer is known or hardly in doubt.
 
-    The positive is the chunk or document known to answer; of a question that nobody answered, the first fused hit if
-    its relevance is at least 0.5 and both heavy rankings have it among their first twenty. Negatives are of other
-    documents than those known to answer; chunks known not to answer are negatives without any guard. `judge` None is
-    the lexical one, `judged=False` none at all. Only of a question without a known answer does a judge's "better"
-    change the positive: the passage that was first is then neither.
+    The positive is the chunk or document known to answer; for a question without one, the first fused hit, if its
+    relevance is at least 0.5 and both rankings have it in their first twenty. Negatives are of other documents than
+    those known to answer; chunks known not to answer are negatives without any guard. `judge` None is the lexical one,
+    `judged=False` none at all. Only for a question without a known answer does a judge's "better" change the positive:
+    the passage that was first is then neither.
 
     Raises InputError for a store without vectors.
     """
-    settings = settings or Settings()
+    settings = settings or HarvestSettings()
     if store.embeddings.active is None:
         raise InputError(
             "harvest compares words with meaning, and this store has no vectors; `hybridstore reembed --embedder NAME` "
@@ -130,77 +132,75 @@ def harvest(
         )
     if judged and judge is None:
         judge = LexicalJudge(store.language, store.chunks.sample()[1])
-    return _searched(store, questions, settings, judge if judged else None)
+    return _search_all(store, questions, settings, judge if judged else None)
 
 
-def keep(
+def keep_triples(
     store: Store,
-    found: Iterable[Harvested],
+    results: Iterable[HarvestResult],
     *,
     replace: bool = False,
-    progress: Callable[[Harvested], None] | None = None,
-) -> list[Harvested]:
-    """Keep the triples in the store as they come, and give what each question came to.
+    progress: Callable[[HarvestResult], None] | None = None,
+) -> list[HarvestResult]:
+    """Store the triples as they come, and return all results.
 
-    With `replace` those from before go when the first new ones are kept. What was kept stays when this is stopped
-    half-way. `progress` gets each question when it is done.
+    With `replace` the earlier triples are dropped when the first new ones are stored. What was stored stays when this
+    is interrupted. `progress` is called with each result.
     """
-    learning = store.learning
-    all_found: list[Harvested] = []
+    done: list[HarvestResult] = []
     waiting: list[Triple] = []
-    before = replace
 
-    def kept() -> None:
-        nonlocal before
-        if waiting and before:
-            learning.drop_triples()
-            before = False
+    def flush() -> None:
+        nonlocal replace
+        if waiting and replace:
+            store.learning.drop_triples()
+            replace = False
         if waiting:
-            learning.add_triples(waiting)
+            store.learning.add_triples(waiting)
             waiting.clear()
 
     try:
-        for each in found:
-            all_found.append(each)
-            if each.triple is not None:
-                waiting.append(each.triple)
+        for result in results:
+            done.append(result)
+            if result.triple is not None:
+                waiting.append(result.triple)
             if progress:
-                progress(each)
-            if len(waiting) >= _KEPT_AT_ONCE:
-                kept()
+                progress(result)
+            if len(waiting) >= _BATCH:
+                flush()
     finally:
-        kept()
-    return all_found
+        flush()
+    return done
 
 
-def _searched(
-    store: Store, questions: Iterable[Question], settings: Settings, judge: Judge | None
-) -> Iterator[Harvested]:
+def _search_all(
+    store: Store, questions: Iterable[Question], settings: HarvestSettings, judge: Judge | None
+) -> Iterator[HarvestResult]:
     trace: Trace | None = None
     for question in questions:
-        if trace is None or trace.query != question.text:  # several passages may be known to answer one question
+        if trace is None or trace.query != question.text:  # one question may come once for each of its answers
             with store.unlogged():
                 trace = store.search(question.text, limit=1, depth=DEPTH).trace
-        yield _harvested(store, question, trace, settings, judge)
+        yield _result(store, question, trace, settings, judge)
 
 
-def _harvested(store: Store, question: Question, trace: Trace, settings: Settings, judge: Judge | None) -> Harvested:
+def _result(
+    store: Store, question: Question, trace: Trace, settings: HarvestSettings, judge: Judge | None
+) -> HarvestResult:
     if trace.evidence is None or not len(trace.fused):
-        return Harvested(question=question, reason="unsearched")
-    heavy = _Heavy.of(trace.evidence, trace.fused)
-    overlap = heavy.overlap()
-    positive = _positive(store, question, trace, heavy, settings.near)
-    disagreed = overlap < _AGREED
-    if positive is not None:
-        disagreed = disagreed or (heavy.keyword[positive] <= _SHOWN) != (heavy.vector[positive] <= _SHOWN)
+        return HarvestResult(question=question, reason="unsearched")
+    rankings = _Rankings.of(trace.evidence, trace.fused)
+    overlap = rankings.overlap()
+    positive = _positive(store, question, trace, rankings, settings.near)
+    disagreed = overlap < _AGREED or (positive is not None and rankings.differ(positive, _TOP))
     if positive is None:
         reason = "lost" if question.certain else "unsure"
-        return Harvested(question=question, overlap=overlap, disagreed=disagreed, reason=reason)
-    seen = _candidates(store, heavy, [positive, *heavy.one_sided(settings.near), *sorted(question.wrong)])
-    if positive not in seen:  # it was removed meanwhile
-        return Harvested(question=question, overlap=overlap, disagreed=disagreed, reason="lost")
-    first = seen[positive]
-    answer, negatives = _sorted_out(question, trace, heavy, seen, first, settings, judge)
+        return HarvestResult(question=question, overlap=overlap, disagreed=disagreed, reason=reason)
+    candidates = _candidates(store, rankings, [positive, *rankings.one_sided(settings.near), *sorted(question.wrong)])
+    if positive not in candidates:  # it was removed meanwhile
+        return HarvestResult(question=question, overlap=overlap, disagreed=disagreed, reason="lost")
+    first = candidates[positive]
+    answer, negatives = _choose_negatives(question, trace, rankings, candidates, first, settings, judge)
     triple = Triple(
         query=question.text,
         kind=question.kind,
@@ -211,75 +211,73 @@ def _harvested(store: Store, question: Question, trace: Trace, settings: Setting
         disagreed=disagreed,
         promoted=answer is not first,
     )
-    return Harvested(question=question, overlap=overlap, disagreed=disagreed, triple=triple)
+    return HarvestResult(question=question, overlap=overlap, disagreed=disagreed, triple=triple)
 
 
-def _positive(store: Store, question: Question, trace: Trace, heavy: _Heavy, near: int) -> int | None:
-    """Give the chunk that answers, None where it was not found or nobody can tell."""
+def _positive(store: Store, question: Question, trace: Trace, rankings: _Rankings, near: int) -> int | None:
+    """Return the chunk that answers, None where it was not found or is in doubt."""
     if question.positive is not None:
-        return question.positive if question.positive in heavy.fused else None
+        return question.positive if question.positive in rankings.fused else None
     if question.document is not None:
         chunks = set(store.chunks.of([question.document]).get(question.document, ()))
-        return next((chunk for chunk in heavy.fused if chunk in chunks), None)
+        return next((chunk for chunk in rankings.fused if chunk in chunks), None)
     evidence, best = trace.evidence, int(trace.fused.chunks[0])
     if evidence is None or evidence.relevance is None or best in question.wrong:
         return None
     place = evidence.at(best)
     sure = place is not None and float(evidence.relevance[place]) >= _SURE
-    return best if sure and heavy.both(best, near) else None
+    return best if sure and rankings.both(best, near) else None
 
 
-def _candidates(store: Store, heavy: _Heavy, chunks: Sequence[int]) -> dict[int, Candidate]:
-    wanted = [chunk for chunk in dict.fromkeys(chunks) if chunk in heavy.fused]
-    passages = store.chunks.passages(wanted)
+def _candidates(store: Store, rankings: _Rankings, chunks: Sequence[int]) -> dict[int, Candidate]:
+    passages = store.chunks.passages([chunk for chunk in dict.fromkeys(chunks) if chunk in rankings.fused])
     vectors = store.chunks.vectors([passage.chunk for passage in passages])
     return {
         passage.chunk: Candidate(
             chunk=passage.chunk,
             document_id=passage.document_id,
             text=embedded_text(passage.title, passage.heading, passage.text),
-            score=heavy.fused[passage.chunk],
+            score=rankings.fused[passage.chunk],
             vector=vector,
         )
         for passage, vector in zip(passages, vectors, strict=True)
     }
 
 
-def _sorted_out(  # noqa: PLR0917 - all that is known of one question
+def _choose_negatives(  # noqa: PLR0917 - all that is known of one question
     question: Question,
     trace: Trace,
-    heavy: _Heavy,
-    seen: dict[int, Candidate],
+    rankings: _Rankings,
+    candidates: dict[int, Candidate],
     positive: Candidate,
-    settings: Settings,
+    settings: HarvestSettings,
     judge: Judge | None,
 ) -> tuple[Candidate, list[Negative]]:
-    """Let the guards look at the candidates, the highest first, until there are negatives enough.
+    """Pass the candidates to the guards, the highest first, until there are enough negatives.
 
-    Gives the positive, which a judge may have changed, and the negatives; the doubted ones that were looked at are
-    among them.
+    Return the positive, which a judge may have changed, and the negatives, including those excluded by a guard.
     """
     answering = question.answers | {positive.document_id}
     negatives = [
-        Negative(chunk=chunk, leg=heavy.leg(chunk), score=seen[chunk].score)
-        for chunk in sorted(question.wrong & seen.keys(), key=heavy.best)
+        Negative(chunk=chunk, leg=rankings.leg(chunk), score=candidates[chunk].score)
+        for chunk in sorted(question.wrong & candidates.keys(), key=rankings.best)
         if chunk != positive.chunk
     ]
-    answer, wanted = positive, settings.negatives - len(negatives)
-    for chunk in heavy.one_sided(settings.near):
-        if wanted <= 0:
+    answer, missing = positive, settings.negatives - len(negatives)
+    for chunk in rankings.one_sided(settings.near):
+        if missing <= 0:
             break
-        candidate = seen.get(chunk)
+        candidate = candidates.get(chunk)
         if candidate is None or candidate.document_id in answering or chunk in question.wrong:
             continue
         excluded = None
         if settings.margin is not None and too_near(candidate.score, positive.score, settings.margin):
             excluded = "margin"
-        elif judge is not None and (verdict := judge(trace, answer, candidate)) != "no":
+        elif judge is not None and (judgment := judge(trace, answer, candidate)) != "no":
             excluded = "judge"
-            if verdict == "better" and not question.certain:
+            if judgment == "better" and not question.certain:
                 answer, answering = candidate, answering | {candidate.document_id}
                 continue
-        wanted -= excluded is None
-        negatives.append(Negative(chunk=chunk, leg=heavy.leg(chunk), score=candidate.score, excluded=excluded))
-    return answer, [each for each in negatives if seen[each.chunk].document_id != answer.document_id]
+        missing -= excluded is None
+        negatives.append(Negative(chunk=chunk, leg=rankings.leg(chunk), score=candidate.score, excluded=excluded))
+    return answer, [negative for negative in negatives if candidates[negative.chunk].document_id != answer.document_id]

@@ -1,4 +1,4 @@
-"""The sentences on which two versions of one encoder are compared: of one word to beyond any window."""
+"""Sentences on which an encoder and its export are compared, from one word to beyond any window."""
 
 from __future__ import annotations
 
@@ -98,8 +98,8 @@ SENTENCES: tuple[str, ...] = (
 )
 
 
-# Texts on which int8 is set up. They are none of those it is then judged by, and like them in kind: short ones
-# above all, since in those a single large activation weighs most.
+# Texts that calibrate int8: none of those above, and like them in kind; short ones above all, since a single large
+# activation weighs most there.
 CALIBRATION: tuple[str, ...] = (
     "yes",
     "ok!",
@@ -139,8 +139,8 @@ CALIBRATION: tuple[str, ...] = (
 
 
 def mixed(window: int) -> list[str]:
-    """Give the sentences, and three texts made of them: of about half, all of and twice a window of tokens."""
-    # English runs at about 1.3 tokens a word.
+    """Return the sentences, and three texts made of them: of about half a window, a whole one and two."""
+    # English has about 1.3 tokens a word.
     words = " ".join(text for text in SENTENCES if text.isascii()).split()
     stretched = words * (1 + 2 * window // len(words))
     return [*SENTENCES, *(" ".join(stretched[: int(window * share / 1.3)]) for share in (0.5, 1.0, 2.0))]

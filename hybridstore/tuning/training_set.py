@@ -1,6 +1,6 @@
-"""What a tuning learns from and is examined with: questions of all kinds, parted by the documents that answer them.
+"""Training data for an adapter: labelled questions, split by document, and the soft labels of the fused ranking.
 
-A fifth of the documents, always the same, is for the examination alone: no question that any of them answers, and no
+A fifth of the documents, always the same, is held out for the gate: no question that any of them answers, and no
 passage of theirs, is ever trained on.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,20 +22,23 @@ from hybridstore.tuning.adapter import TrainingExamples
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hybridstore.backends.learning import Triple
     from hybridstore.store import Store
-    from hybridstore.tuning.soft_labels import Taught
 
-MOST = 5_000  # questions made out of the store's own text; twice as many gain no more (docs/experiments.md)
+MOST = 5_000  # questions made of the store's own text; twice as many gain no more (docs/experiments.md)
 _HELD_OUT = 5  # one document in so many
-_AT_ONCE = 500  # passages read, questions embedded
+_BATCH = 500  # passages read, or questions embedded, at a time
+_SOFT_LABELS = 16  # passages a question; those below have almost no weight
+_SOFTNESS = 0.05  # temperature of the softmax over fused scores
+_DEPTH = 50  # candidates of each leg
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledQuestion:
-    """A question of a `kind`, the chunks that answer it, the best known first, and all documents known to answer it.
+    """A question of a `kind`, the chunks that answer it, best first, and all documents known to answer it.
 
-    `origin` is the chunk that its words were cut from, None where a person asked. `ignored` are chunks that may answer
-    it as well, for all that is known; `negatives` are chunks that do not.
+    `origin` is the chunk that its words were cut from, None for a person's question. `ignored` are chunks that may
+    answer it as well; `negatives` are chunks that do not.
     """
 
     text: str
@@ -48,29 +51,38 @@ class LabelledQuestion:
 
     @property
     def held_out(self) -> bool:
-        """Say whether a document that answers it is kept for the examination."""
+        """Whether a document that answers it is held out."""
         return any(held_out(document) for document in self.documents)
 
 
+@dataclass(frozen=True, slots=True)
+class SoftLabels:
+    """For each question the chunks that the fused ranking puts first, (n, k), and their weights, (n, k).
+
+    A question's weights sum to 1; where fewer chunks are found, the rest are -1 with weight 0.
+    """
+
+    chunks: NDArray[np.int64]
+    weights: NDArray[np.float32]
+
+
 def held_out(document_id: str) -> bool:
-    """Say whether a document is one of the fifth that is never trained on; the same for ever."""
+    """Return whether a document is one of the fifth that is never trained on; the same for ever."""
     return hashlib.blake2b(document_id.encode(), digest_size=4).digest()[0] % _HELD_OUT == 0
 
 
 def collect(store: Store, *, most: int = MOST, seed: int = 0) -> list[LabelledQuestion]:
-    """Give the store's triples as questions, and at most so many made out of its own text.
+    """Return the store's triples as questions, and at most `most` questions made of its own text.
 
-    Raises InputError where there is nothing to ask.
+    Raises InputError where there are none.
     """
     made = list(synthetic_questions.from_corpus(store, most=most, seed=seed)) if most else []
-    kept: defaultdict[tuple[str, str], list[tuple[int, tuple[int, ...], tuple[int, ...]]]] = defaultdict(list)
+    triples: defaultdict[tuple[str, str], list[Triple]] = defaultdict(list)
     for triple in store.learning.triples():
-        if triple.origin is None or triple.kind not in synthetic_questions.KINDS:  # those of the corpus are made anew
-            doubted = tuple(each.chunk for each in triple.negatives if each.excluded)
-            sure = tuple(each.chunk for each in triple.negatives if not each.excluded)
-            kept[triple.query, triple.kind].append((triple.positive, doubted, sure))
+        if triple.origin is None or triple.kind not in synthetic_questions.KINDS:  # those of the text are made anew
+            triples[triple.query, triple.kind].append(triple)
     chunks = {question.positive for question in made if question.positive is not None}
-    chunks.update(positive for some in kept.values() for positive, _, _ in some)
+    chunks.update(triple.positive for group in triples.values() for triple in group)
     documents = documents_of(store, chunks)
     items = [
         LabelledQuestion(
@@ -83,21 +95,8 @@ def collect(store: Store, *, most: int = MOST, seed: int = 0) -> list[LabelledQu
         for question in made
         if question.positive in documents
     ]
-    for (text, kind), some in kept.items():
-        answers = tuple(dict.fromkeys(positive for positive, _, _ in some if positive in documents))
-        if answers:
-            ignored = {chunk for _, unsure, _ in some for chunk in unsure}
-            wrong = {chunk for _, _, certain in some for chunk in certain} - ignored - set(answers)
-            items.append(
-                LabelledQuestion(
-                    text=text,
-                    kind=kind,
-                    answers=answers,
-                    documents=tuple(dict.fromkeys(documents[answer] for answer in answers)),
-                    ignored=tuple(sorted(ignored)),
-                    negatives=tuple(sorted(wrong)),
-                )
-            )
+    labelled = (_from_triples(text, kind, group, documents) for (text, kind), group in triples.items())
+    items += [item for item in labelled if item is not None]
     if not items:
         raise InputError(
             "there is nothing to learn from: no question can be made of this store's text, and there are no triples; "
@@ -106,8 +105,27 @@ def collect(store: Store, *, most: int = MOST, seed: int = 0) -> list[LabelledQu
     return _with_all_documents(items)
 
 
+def _from_triples(
+    text: str, kind: str, triples: Sequence[Triple], documents: Mapping[int, str]
+) -> LabelledQuestion | None:
+    """Return one question for all triples of its words and kind, None where no answer is left."""
+    answers = tuple(dict.fromkeys(triple.positive for triple in triples if triple.positive in documents))
+    if not answers:
+        return None
+    negatives = [negative for triple in triples for negative in triple.negatives]
+    ignored = {negative.chunk for negative in negatives if negative.excluded}
+    return LabelledQuestion(
+        text=text,
+        kind=kind,
+        answers=answers,
+        documents=tuple(dict.fromkeys(documents[answer] for answer in answers)),
+        ignored=tuple(sorted(ignored)),
+        negatives=tuple(sorted({negative.chunk for negative in negatives} - ignored - set(answers))),
+    )
+
+
 def _with_all_documents(items: Sequence[LabelledQuestion]) -> list[LabelledQuestion]:
-    """Add the documents that answer the same words in an item of another kind, behind its own."""
+    """Append the documents that answer the same words in an item of another kind."""
     answering: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for item in items:
         answering[item.text.casefold()].update(dict.fromkeys(item.documents))
@@ -118,87 +136,113 @@ def _with_all_documents(items: Sequence[LabelledQuestion]) -> list[LabelledQuest
 
 
 def documents_of(store: Store, chunks: Iterable[int]) -> dict[int, str]:
-    """Give the documents' ids of those of the chunks that are there."""
-    ordered, found = sorted(chunks), {}
-    for first in range(0, len(ordered), _AT_ONCE):
-        for passage in store.chunks.passages(ordered[first : first + _AT_ONCE]):
-            found[passage.chunk] = passage.document_id
-    return found
+    """Return the document ids of those chunks that still exist."""
+    ordered, documents = sorted(chunks), {}
+    for first in range(0, len(ordered), _BATCH):
+        for passage in store.chunks.passages(ordered[first : first + _BATCH]):
+            documents[passage.chunk] = passage.document_id
+    return documents
 
 
-def embed(
+def embed_questions(
     store: Store, texts: Sequence[str], *, progress: Callable[[int, int], None] | None = None
 ) -> NDArray[np.float32]:
-    """Embed questions by the store's plain embedder, (n, d), those that come again only once.
+    """Embed questions with the store's plain embedder, (n, d); repeated ones are embedded once.
 
-    Raises InputError for a store without one.
+    Raises InputError for a store without an embedder.
     """
     embedder = store.embedder()
     if embedder is None:
         raise InputError("this store has no vectors to learn for; `hybridstore reembed --embedder NAME` makes them")
     places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
-    different = list(places)
-    vectors = np.empty((len(different), embedder.dim), np.float32)
-    for first in range(0, len(different), _AT_ONCE):
-        some = different[first : first + _AT_ONCE]
+    distinct = list(places)
+    vectors = np.empty((len(distinct), embedder.dim), np.float32)
+    for first in range(0, len(distinct), _BATCH):
+        batch = distinct[first : first + _BATCH]
         if isinstance(embedder, ManyQueries):
-            vectors[first : first + len(some)] = embedder.embed_queries(some)
+            vectors[first : first + len(batch)] = embedder.embed_queries(batch)
         else:
-            vectors[first : first + len(some)] = [embedder.embed_query(text) for text in some]
+            vectors[first : first + len(batch)] = [embedder.embed_query(text) for text in batch]
         if progress:
-            progress(first + len(some), len(different))
+            progress(first + len(batch), len(distinct))
     return vectors[[places[text] for text in texts]]
 
 
-def lessons(
-    store: Store, items: Sequence[LabelledQuestion], vectors: NDArray[np.float32], taught: Taught | None = None
-) -> TrainingExamples:
-    """Put questions and their vectors (n, d) together with the passages that they are to be told apart from.
+def soft_labels(
+    store: Store,
+    texts: Sequence[str],
+    vectors: NDArray[np.float32],
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> SoftLabels:
+    """Search for questions and their vectors (n, d) with the plain embedder; return softmax(fused score / 0.05).
 
-    `taught` is what the teacher says about each. A question with several answers comes once for each. Passages are all
-    answers, negatives and what the teacher names, as far as they have a vector; of the documents that answer a question
-    no passage but the answer itself is held against it.
+    A question made of a passage is labelled with that passage alone, though others answer it more or less; the fused
+    scores are the best estimate of how much (listwise distillation: Cao et al., "Learning to Rank: From Pairwise
+    Approach to Listwise Approach", ICML 2007).
+    """
+    chunks = np.full((len(texts), _SOFT_LABELS), -1, np.int64)
+    weights = np.zeros((len(texts), _SOFT_LABELS), np.float32)
+    trial = store.trial(None)
+    for place, (text, vector) in enumerate(zip(texts, vectors, strict=True)):
+        ranking = trial.search(text, vector, limit=1, depth=_DEPTH).fused
+        count = min(len(ranking), _SOFT_LABELS)
+        if count:
+            scores = ranking.scores[:count]
+            powers = np.exp((scores - scores.max()) / _SOFTNESS)
+            chunks[place, :count], weights[place, :count] = ranking.chunks[:count], powers / powers.sum()
+        if progress and (place % 20 == 19 or place + 1 == len(texts)):
+            progress(place + 1, len(texts))
+    return SoftLabels(chunks, weights)
+
+
+def training_examples(
+    store: Store, items: Sequence[LabelledQuestion], vectors: NDArray[np.float32], soft: SoftLabels | None = None
+) -> TrainingExamples:
+    """Combine questions, their vectors (n, d) and soft labels with the passages to contrast them with.
+
+    A question with several answers gives one example for each. Passages are all answers, negatives and softly labelled
+    chunks that have a vector. No other passage of a document that answers a question is a negative for it.
     """
     chunks = {chunk for item in items for chunk in (*item.answers, *item.negatives)}
-    if taught is not None:
-        chunks.update(np.unique(taught.chunks[taught.chunks >= 0]).tolist())
+    if soft is not None:
+        chunks.update(np.unique(soft.chunks[soft.chunks >= 0]).tolist())
     with store.snapshot():
         documents = documents_of(store, chunks)
         pool = [chunk for chunk in sorted(chunks) if chunk in documents and not held_out(documents[chunk])]
         passages = store.chunks.vectors(pool)
-    there = passages.any(axis=1)
-    pool, passages = [pool[row] for row in np.flatnonzero(there)], passages[there]
+    embedded = passages.any(axis=1)
+    pool, passages = [pool[row] for row in np.flatnonzero(embedded)], passages[embedded]
     rows = {chunk: row for row, chunk in enumerate(pool)}
-    of_document: defaultdict[str, list[int]] = defaultdict(list)
+    rows_of: defaultdict[str, list[int]] = defaultdict(list)
     for chunk, row in rows.items():
-        of_document[documents[chunk]].append(row)
-    asked: list[int] = []
+        rows_of[documents[chunk]].append(row)
+    questions: list[int] = []
     answers: list[int] = []
     ignored: list[tuple[int, int]] = []
     for place, item in enumerate(items):
         doubted = {rows[chunk] for chunk in item.ignored if chunk in rows}
         for chunk in item.answers:
             if chunk in rows:
-                others = (
-                    row for each in item.documents if each != documents[chunk] for row in of_document.get(each, ())
-                )
-                ignored += [(len(asked), row) for row in doubted.union(others)]
-                asked.append(place)
+                answering = [document for document in item.documents if document != documents[chunk]]
+                also = doubted.union(*(rows_of.get(document, ()) for document in answering))
+                ignored += [(len(questions), row) for row in also]
+                questions.append(place)
                 answers.append(rows[chunk])
-    numbers = {document: number for number, document in enumerate(of_document)}
+    numbers = {document: number for number, document in enumerate(rows_of)}
     return TrainingExamples(
-        questions=vectors[asked],
+        questions=vectors[questions],
         passages=passages,
         answers=np.array(answers, np.int64),
         documents=np.array([numbers[documents[chunk]] for chunk in pool], np.int64),
         ignored=np.array(ignored, np.int64).reshape(-1, 2),
-        soft_passages=None if taught is None else _rows(taught.chunks[asked], pool),
-        soft_weights=None if taught is None else taught.shares[asked],
+        soft_passages=None if soft is None else _rows(soft.chunks[questions], pool),
+        soft_weights=None if soft is None else soft.weights[questions],
     )
 
 
 def _rows(chunks: NDArray[np.int64], pool: Sequence[int]) -> NDArray[np.int64]:
-    """Give the chunks' places in the pool, -1 for those that are not there."""
+    """Return the chunks' places in the pool, -1 for those that are not in it."""
     if not pool:
         return np.full_like(chunks, -1)
     places = np.minimum(np.searchsorted(pool, chunks), len(pool) - 1)

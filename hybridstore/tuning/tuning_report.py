@@ -1,4 +1,4 @@
-"""A tuning as one page of HTML, and as a sentence: what the gate said, what changed, and what it cost."""
+"""Reports of a tuning: an HTML page, and its outcome in a sentence."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hybridstore.evaluation.evaluation_report import interval, interval_plot
 from hybridstore.evaluation.html_page import Markup, element, facts, figures, page, section, table
-from hybridstore.tuning.gate import TOLD
+from hybridstore.tuning.gate import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -14,41 +14,44 @@ if TYPE_CHECKING:
     from hybridstore.evaluation.significance import RunComparison
     from hybridstore.tuning.adapter_tuning import ChangedRanking, TuneReport
     from hybridstore.tuning.gate import Verdict
-    from hybridstore.tuning.training_sources import Gathered
+    from hybridstore.tuning.user_questions import HarvestSummary
 
 _EXCERPT = 120  # characters of a title
 
 
 def outcome(report: TuneReport) -> str:
-    """Say in a sentence or two what came of a tuning, and what can be done about it."""
+    """Return the outcome of a tuning in a sentence or two, with the command to use or undo it."""
     reason, number = report.verdict.reason, report.number
     if not report.verdict.accepted:
-        return f"Refused: {reason}. Nothing was changed; version {number} stays in the history."
+        return f"Rejected: {reason}. Nothing was changed; version {number} stays in the history."
     if not report.promoted:
         return f"Accepted: {reason}. Version {number} waits; `hybridstore model promote {number}` puts it to use."
     return f"Accepted: {reason}. Version {number} answers now; `hybridstore model rollback` undoes it."
 
 
-def compared(verdict: Verdict) -> dict[str, RunComparison]:
-    """Give the gate's comparisons by what they are of: all of it, each kind of question, each task. {} for none."""
+def comparisons(verdict: Verdict) -> dict[str, RunComparison]:
+    """Return the gate's comparisons by name: overall, by kind of question, by task; {} where there are none."""
     if verdict.overall is None:
         return {}
-    kinds = {f"questions: {kind}": each for kind, each in verdict.kinds.items()}
-    return {"overall": verdict.overall, **kinds, **{TOLD[task]: each for task, each in verdict.tasks.items()}}
+    kinds = {f"questions: {kind}": change for kind, change in verdict.kinds.items()}
+    tasks = {TASKS[task]: change for task, change in verdict.tasks.items()}
+    return {"overall": verdict.overall, **kinds, **tasks}
 
 
-def disagreement(gathered: Gathered) -> str:
-    """Say what was harvested: "words and meaning disagree about 37 % of 812 questions; 640 triples"."""
-    questions = sum(gathered.questions.values())
+def disagreement(harvested: HarvestSummary) -> str:
+    """Return what was harvested, in words: "words and meaning disagree about 37 % of 812 questions; 640 triples"."""
+    questions = sum(harvested.questions.values())
     about = f"{questions:,} questions"
-    if gathered.disagreement is not None:
-        about = f"words and meaning disagree about {gathered.disagreement:.0%} of {about}"
-    return f"{about}; {gathered.triples:,} triples"
+    if harvested.disagreement is not None:
+        about = f"words and meaning disagree about {harvested.disagreement:.0%} of {about}"
+    return f"{about}; {harvested.triples:,} triples"
 
 
 def documents_shown(report: TuneReport) -> frozenset[str]:
-    """Give the ids of the documents that the page names."""
-    return frozenset(document for each in report.examples for document in (each.answer, *each.before, *each.after))
+    """Return the ids of the documents that the page names."""
+    return frozenset(
+        document for example in report.examples for document in (example.answer, *example.before, *example.after)
+    )
 
 
 def tune_report(
@@ -56,46 +59,42 @@ def tune_report(
     *,
     about: Mapping[str, str],
     titles: Mapping[str, str],
-    gathered: Gathered | None = None,
+    harvested: HarvestSummary | None = None,
 ) -> str:
-    """Give the page; the same arguments give the same bytes.
+    """Return the page; the same arguments return the same bytes.
 
-    `about` is what else is to be said (name → value), `titles` are those of `documents_shown`, as far as they have any.
+    `about` are further facts (name → value), `titles` those of `documents_shown` that have one.
     """
-    told = {**about, "version": str(report.number), "asked at the gate": f"{report.verdict.questions:,} questions"}
-    if gathered is not None:
-        told["harvested"] = disagreement(gathered)
+    summary = {**about, "version": str(report.number), "asked at the gate": f"{report.verdict.questions:,} questions"}
+    if harvested is not None:
+        summary["harvested"] = disagreement(harvested)
     return page(
-        "Tuned: accepted" if report.verdict.accepted else "Tuned: refused",
+        "Tuned: accepted" if report.verdict.accepted else "Tuned: rejected",
         element("p", element("strong", outcome(report))),
-        facts(told),
+        facts(summary),
         *_gate(report.verdict),
         _examples(report.examples, titles),
         _questions(report.questions),
-        section("Time", table(["step", "seconds"], ([step, f"{each:.1f}"] for step, each in report.seconds.items()))),
+        section("Time", table(["step", "seconds"], ([step, f"{time:.1f}"] for step, time in report.seconds.items()))),
         section("Settings", facts({name: str(value) for name, value in report.settings.items()})),
     )
 
 
 def _gate(verdict: Verdict) -> Iterator[Markup]:
-    rows = compared(verdict)
+    rows = comparisons(verdict)
     if not rows:
         return
     note = (
-        "nDCG@10 before and after, on documents that nothing was trained on. The means are taken over documents, and "
-        "so are the intervals of 95 %. A version comes in if the overall interval lies above zero, and no other below."
+        "nDCG@10 before and after, on documents that nothing was trained on. Means and intervals (95 %) are over "
+        "documents. A version is accepted if the overall interval is above zero, and no other below."
     )
     cells = (
-        [name, f"{each.n:,}", f"{each.mean_a:.4f}", f"{each.mean_b:.4f}", interval(each), _counts(each)]
-        for name, each in rows.items()
+        [name, f"{c.n:,}", f"{c.mean_a:.4f}", f"{c.mean_b:.4f}", interval(c), f"{c.wins:,} / {c.losses:,} / {c.ties:,}"]
+        for name, c in rows.items()
     )
     head = ["", "documents", "before", "after", "after − before", "better / worse / equal"]
-    drawn = figures(interval_plot(list(rows.items()), "after − before, nDCG@10"))
-    yield section("The gate", element("p", note), table(head, cells), drawn)
-
-
-def _counts(comparison: RunComparison) -> str:
-    return f"{comparison.wins:,} / {comparison.losses:,} / {comparison.ties:,}"
+    plot = figures(interval_plot(list(rows.items()), "after − before, nDCG@10"))
+    yield section("The gate", element("p", note), table(head, cells), plot)
 
 
 def _examples(examples: Sequence[ChangedRanking], titles: Mapping[str, str]) -> Markup:
@@ -106,10 +105,10 @@ def _examples(examples: Sequence[ChangedRanking], titles: Mapping[str, str]) -> 
 
 
 def _card(example: ChangedRanking, titles: Mapping[str, str]) -> Markup:
-    def listed(found: Sequence[str]) -> Markup:
-        if not found:
+    def listed(documents: Sequence[str]) -> Markup:
+        if not documents:
             return element("p", "nothing", class_="soft")
-        return element("ol", *(element("li", _document(each, titles, example.answer)) for each in found))
+        return element("ol", *(element("li", _document(document, titles, example.answer)) for document in documents))
 
     return element(
         "article",
@@ -136,6 +135,6 @@ def _named(identifier: str, titles: Mapping[str, str]) -> Markup:
 
 
 def _questions(questions: Mapping[str, int]) -> Markup:
-    ordered = sorted(questions.items(), key=lambda each: (-each[1], each[0]))
+    ordered = sorted(questions.items(), key=lambda item: (-item[1], item[0]))
     rows = [[kind, f"{number:,}"] for kind, number in (*ordered, ("all", sum(questions.values())))]
     return section("Questions trained on", table(["kind", "questions"], rows))

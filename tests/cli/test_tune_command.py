@@ -13,7 +13,7 @@ import hybridstore as hs
 from hybridstore.cli import terminal
 from hybridstore.cli.app import app
 from hybridstore.errors import InputError
-from hybridstore.tuning import adapter, adapter_tuning, full_tuning, gate, gate_probes
+from hybridstore.tuning import adapter, adapter_tuning, full_tuning, gate
 from hybridstore.tuning.training_set import held_out
 
 # What this workshop calls its parts is in no passage, so that only its labelled questions teach it.
@@ -194,7 +194,7 @@ def test_a_dry_run_leaves_what_was_accepted_waiting_for_promote(run, db, monkeyp
 
 def test_auto_harvests_first_and_keeps_the_triples_that_it_cannot_make_again(run, db, labelled, monkeypatch):
     forced(monkeypatch, accepted=True)
-    monkeypatch.setattr("hybridstore.tuning.training_sources.CORPUS", 40)
+    monkeypatch.setattr("hybridstore.tuning.user_questions.CORPUS", 40)
     few = labelled.with_name("few.jsonl")
     few.write_text("".join(line + "\n" for line in labelled.read_text().splitlines()[:10]))
     run("harvest", "--labelled", few, "-q")
@@ -220,7 +220,7 @@ def test_stopped_while_it_trains_it_says_what_is_kept(run, db, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(adapter, "train", stop)
-    monkeypatch.setattr("hybridstore.tuning.training_sources.CORPUS", 10)
+    monkeypatch.setattr("hybridstore.tuning.user_questions.CORPUS", 10)
     assert run("tune", *SMALL, code=130).stderr.endswith("Stopped. Nothing was changed.\n")
     assert triples(db) == []
     assert "The triples collected so far are kept; queries are answered as before." in (
@@ -254,14 +254,14 @@ def test_progress_names_each_step_and_shows_the_loss(run, db, monkeypatch):
     monkeypatch.setattr(terminal, "_EVERY", 0.0)
     outcome = run("tune", *SMALL, "--epochs", 2).stderr
     steps = {line.partition(":")[0] for line in outcome.splitlines()}
-    assert {"Making questions", "Embedding questions", "Asking as it is", "Asking as it would be"} <= steps
+    assert {"Making questions", "Embedding questions", "Evaluating the active version", "Evaluating the new version"} <= steps
     assert any(line.startswith("Training the adapter: ") and ", loss " in line for line in outcome.splitlines())
     assert " s left" in outcome
 
 
 def test_a_full_fine_tune_gets_its_options(run, monkeypatch):
     asked = {}
-    verdict = gate.decide([], {task: [] for task in gate_probes.TASKS}, {task: [] for task in gate_probes.TASKS})
+    verdict = gate.decide([], {task: [] for task in gate.TASKS}, {task: [] for task in gate.TASKS})
     report = adapter_tuning.TuneReport(number=7, promoted=False, verdict=verdict, questions={}, settings={}, seconds={})
 
     def tune_full(_, **options):
@@ -270,9 +270,9 @@ def test_a_full_fine_tune_gets_its_options(run, monkeypatch):
 
     monkeypatch.setattr(full_tuning, "tune_full", tune_full)
     result = run("tune", "--method", "full", "--epochs", 3, "--base", "./here", "--questions", 50, "--dry-run")
-    assert "Refused: only 0 documents could be asked about" in result.stdout
-    assert (asked["base"], asked["out"], asked["asked"], asked["change"]) == ("./here", None, 50, False)
-    assert (asked["options"].epochs, asked["options"].rate) == (3, full_tuning.OPTIONS.rate)
+    assert "Rejected: only 0 documents could be asked about" in result.stdout
+    assert (asked["base"], asked["out"], asked["gate_questions"], asked["dry_run"]) == ("./here", None, 50, True)
+    assert (asked["options"].epochs, asked["options"].rate) == (3, full_tuning.DEFAULTS.rate)
 
 
 @pytest.mark.parametrize(

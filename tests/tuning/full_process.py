@@ -3,18 +3,18 @@
 import sys
 import time
 
-import turning
+import fake_finetune
 
 import hybridstore as hs
 from hybridstore.store import reembed
 from hybridstore.tuning import model_versions, store_copy
 from hybridstore.tuning.full_tuning import tune_full
 
-reembed._AT_ONCE = store_copy._AT_ONCE = 10
-turning.stand_in(setattr, turning.GOOD, slowly=0.05)
+reembed._AT_ONCE = store_copy._BATCH = 10
+fake_finetune.stand_in(setattr, fake_finetune.GOOD, slowly=0.05)
 with hs.open(sys.argv[1]) as store:
     while True:
-        for step in ("Training the encoder", "Asking as it is", "Changing over"):
+        for step in ("Training the encoder", "Evaluating the active version", "Promoting"):
 
             def told(name, done, of, words="", step=step):
                 if name == step:
@@ -22,5 +22,5 @@ with hs.open(sys.argv[1]) as store:
                     sys.stdout.flush()
                     time.sleep(0.02)
 
-            tune_full(store, asked=40, progress=told)
+            tune_full(store, gate_questions=40, progress=told)
             model_versions.rollback(store)

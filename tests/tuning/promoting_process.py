@@ -5,7 +5,7 @@ import sys
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.store import reembed
-from hybridstore.tuning.embedder_promotion import promote_embedder, rollback
+from hybridstore.tuning.model_versions import promote_embedder, rollback
 
 reembed._AT_ONCE = 6
 old, new = HashingEmbedder(16), HashingEmbedder(24)

@@ -19,7 +19,7 @@ from tuning_process import seen
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import HybridstoreError, InputError
-from hybridstore.tuning import adapter, adapter_tuning, drift, gate_probes, training_set
+from hybridstore.tuning import adapter, adapter_tuning, drift, gate, training_set
 from hybridstore.tuning.adapter_tuning import tune
 from hybridstore.tuning.model_versions import promote, rollback
 from hybridstore.tuning.training_set import held_out
@@ -44,7 +44,7 @@ def anywhere(examples, source, **_):
 
 
 def contents(store):
-    """Give all that a refused turn must leave as it was."""
+    """Return all that a refused turn must leave as it was."""
     learning = store.learning
     return (
         store.state().revision,
@@ -58,7 +58,11 @@ def contents(store):
 
 def apart(*command, path):
     """Start a process of tuning_process.py."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+        "OMP_NUM_THREADS": "1",
+    }
     script = str(Path(__file__).with_name("tuning_process.py"))
     return subprocess.Popen(
         [sys.executable, script, *command, str(path)], stdout=subprocess.PIPE, text=True, env=environment
@@ -70,7 +74,7 @@ def apart(*command, path):
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
-    """Give a store that was tuned, where it lies, what came of it, and the answers before."""
+    """Return a store that was tuned, where it lies, what came of it, and the answers before."""
     path = tmp_path_factory.mktemp("real") / "real.db"
     with filled(path, None) as store:
         before = answers(store)
@@ -134,16 +138,16 @@ def test_the_report_tells_what_was_done(store):
         assert held_out(example.answer)
         assert (example.answer in example.after) or (example.answer in example.before)
         assert example.before != example.after
-    assert json.loads(json.dumps(report.told(), allow_nan=False))["verdict"]["accepted"] is True
+    assert json.loads(json.dumps(report.to_dict(), allow_nan=False))["verdict"]["accepted"] is True
     steps = list(dict.fromkeys(step for step, *_ in told))
     assert steps[0] == "Making questions"
-    assert steps.index("Asking as it is") < steps.index("Asking as it would be")
+    assert steps.index("Evaluating the active version") < steps.index("Evaluating the new version")
     assert all(0 <= done <= of for _, done, of, *_ in told)
 
 
 def test_the_same_store_and_settings_come_to_the_same(store):
-    one = turned(store, change=False)
-    other = turned(store, change=False)
+    one = turned(store, dry_run=True)
+    other = turned(store, dry_run=True)
     assert (one.number, other.number) == (1, 2)
     assert one.verdict == other.verdict
     promote(store, 1)
@@ -154,7 +158,7 @@ def test_the_same_store_and_settings_come_to_the_same(store):
 
 def test_without_change_an_accepted_version_waits_as_a_candidate(store):
     before = contents(store)
-    report = turned(store, change=False)
+    report = turned(store, dry_run=True)
     assert report.verdict.accepted
     assert not report.promoted
     assert contents(store) == before
@@ -220,14 +224,14 @@ def test_people_are_trained_on_more_often_where_they_are_few():
     people = [
         training_set.LabelledQuestion(text=f"p{n}", kind="log", answers=(n,), documents=("a",)) for n in range(10)
     ]
-    trained, held = adapter_tuning.parted([*made, *people], 100, 0)
+    trained, held = adapter_tuning.split([*made, *people], 100, 0)
     assert held == []
     counted = {item: trained.count(item) for item in people}
     assert len(set(counted.values())) == 1
     assert counted[people[0]] > 1
     assert [item for item in trained if item.origin is not None] == made
-    assert adapter_tuning.parted(people, 100, 0)[0] == people
-    assert adapter_tuning.parted(made, 100, 0)[0] == made
+    assert adapter_tuning.split(people, 100, 0)[0] == people
+    assert adapter_tuning.split(made, 100, 0)[0] == made
 
 
 def test_people_are_asked_first_at_the_gate():
@@ -238,12 +242,12 @@ def test_people_are_asked_first_at_the_gate():
     people = [
         training_set.LabelledQuestion(text=f"p{n}", kind="log", answers=(n,), documents=("d15", "a")) for n in range(10)
     ]
-    trained, held = adapter_tuning.parted([*made, *people], 30, 0)
+    trained, held = adapter_tuning.split([*made, *people], 30, 0)
     assert trained == []
     assert len(held) == 30
     assert set(held[:10]) == set(people)
-    assert adapter_tuning.parted([*made, *people], 30, 0)[1] == held
-    assert adapter_tuning.parted([*made, *people], 30, 1)[1] != held
+    assert adapter_tuning.split([*made, *people], 30, 0)[1] == held
+    assert adapter_tuning.split([*made, *people], 30, 1)[1] != held
 
 
 def test_a_store_with_few_documents_is_told_that_nothing_can_be_said(tmp_path):
@@ -269,7 +273,7 @@ def test_nothing_to_learn_from_is_said(tmp_path):
         refused(store, "nothing to learn from", most=1000)  # its passages are too short to be asked about
 
 
-def test_lessons_of_held_out_documents_alone_are_none(tmp_path):
+def test_examples_of_held_out_documents_alone_are_none(tmp_path):
     with filled(tmp_path / "gap.db") as store:
         store.remove([name(pair) for pair in PAIRS if pair not in HELD])
         refused(store, "nothing to train on")
@@ -292,7 +296,7 @@ def test_vectors_given_by_the_caller_cannot_be_learned_for(tmp_path):
         refused(store, "given by its caller")
 
 
-def test_another_embedders_questions_are_no_lessons_for_these_vectors(store):
+def test_another_embedders_questions_are_no_examples_for_these_vectors(store):
     class Turned(HashingEmbedder):
         def __init__(self):
             super().__init__(EMBEDDER.dim)
@@ -307,8 +311,8 @@ def test_another_embedders_questions_are_no_lessons_for_these_vectors(store):
     assert len(store.learning.models()) == 1
 
 
-@pytest.mark.parametrize(("option", "value"), [("asked", 0), ("asked", -5), ("most", -1)])
-def test_counts_that_make_no_sense_are_refused(store, option, value):
+@pytest.mark.parametrize(("option", "value"), [("gate_questions", 0), ("gate_questions", -5), ("most", -1)])
+def test_invalid_counts_are_rejected(store, option, value):
     refused(store, f"{option}.* must be at least 1", **{option: value})
 
 
@@ -330,7 +334,12 @@ def meanwhile(monkeypatch, room, function, do):
 
 @pytest.mark.parametrize(
     ("room", "function"),
-    [(training_set, "collect"), (training_set, "embed"), (training_set, "lessons"), (gate_probes, "make")],
+    [
+        (training_set, "collect"),
+        (training_set, "embed_questions"),
+        (training_set, "training_examples"),
+        (gate, "gate_queries"),
+    ],
 )
 def test_documents_that_are_removed_meanwhile_are_no_trouble(store, monkeypatch, room, function):
     gone = [name(pair) for pair in (*HELD[:4], *PAIRS[:20])]
@@ -340,7 +349,12 @@ def test_documents_that_are_removed_meanwhile_are_no_trouble(store, monkeypatch,
     assert store.check() == []
 
 
-STEPS = [(training_set, "embed"), (adapter_tuning, "teach"), (adapter, "train"), (gate_probes, "values")]
+STEPS = [
+    (training_set, "embed_questions"),
+    (training_set, "soft_labels"),
+    (adapter, "train"),
+    (gate, "evaluate"),
+]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -371,7 +385,7 @@ def test_a_version_that_another_process_promotes_meanwhile_is_to_be_beaten(store
     with monkeypatch.context() as first:
         good = turned(store)
         rollback(store)
-        meanwhile(first, gate_probes, "values", lambda: promote(store, good.number))
+        meanwhile(first, gate, "evaluate", lambda: promote(store, good.number))
         report = turned(store)
     assert report.verdict.overall.mean_a == pytest.approx(good.verdict.overall.mean_b)
     assert not report.promoted
@@ -431,13 +445,13 @@ def test_killed_anywhere_the_store_answers_as_before_or_as_after(tmp_path, seed,
 
 
 def seen_whole(store):
-    """Give what a store answers, all of it from one state."""
+    """Return what a store answers, all of it from one state."""
     with store.snapshot():
         return seen(store)
 
 
 def test_a_version_upon_another_is_trained_from_the_plain_embedder(store):
-    plain = turned(store, change=False)
+    plain = turned(store, dry_run=True)
     promote(store, store.learning.propose(version(random_adapter(size=5.0))))
     upon = turned(store)
     assert upon.promoted

@@ -166,7 +166,7 @@ def test_what_cannot_be_mapped_is_refused_with_a_remedy(store, tmp_path):
             estimate(few, Turned(DIM))
     with hs.open(tmp_path / "none.db", embedder="none") as none:
         none.add(lines(3))
-        with pytest.raises(InputError, match="no vectors to map questions to"):
+        with pytest.raises(InputError, match="no vectors to map queries to"):
             compensate(none, Turned(DIM))
 
 

@@ -17,7 +17,7 @@ import hybridstore as hs
 from hybridstore.tuning import model_versions
 from hybridstore.tuning.finetune import FinetuneSettings
 from hybridstore.tuning.full_tuning import tune_full
-from hybridstore.tuning.harvesting import harvest, keep
+from hybridstore.tuning.harvesting import harvest, keep_triples
 from hybridstore.tuning.synthetic_questions import Question
 from hybridstore.tuning.training_set import held_out
 
@@ -86,7 +86,7 @@ def made(tmp_path_factory):
             for question in forms
             for document in ids(thing, held=held)
         ]
-        found = keep(store, harvest(store, questions))
+        found = keep_triples(store, harvest(store, questions))
         assert sum(each.triple is not None for each in found) > 0.5 * len(questions)  # neither leg finds the others
     return path
 
@@ -116,7 +116,7 @@ def test_killed_while_it_learns_it_goes_on_and_the_store_goes_there_and_back(pat
         plain, begun, before = store.stats().embedding, right(store), vectors(store)
         ordinary = [hit.text for hit in store.search("how often is it inspected", mode="vector")]
         said = []
-        report = tune_full(store, asked=100, options=OPTIONS, notify=said.append)
+        report = tune_full(store, gate_questions=100, options=OPTIONS, notify=said.append)
         assert report.promoted, report.verdict.reason
         assert dict(report.questions).keys() == {"labelled"}
         assert said
@@ -150,7 +150,7 @@ def test_taught_wrong_answers_it_is_refused_and_not_a_byte_of_the_vectors_change
             [replace(each, positive=chunk, negatives=()) for each, chunk in zip(free, shuffled, strict=True)]
         )
         before, answers = vectors(store), [hit.score for hit in store.search("who knows it")]
-        report = tune_full(store, asked=100, options=OPTIONS)
+        report = tune_full(store, gate_questions=100, options=OPTIONS)
         assert not report.promoted
         assert [model.state for model in learning.models()] == ["refused"]
         assert vectors(store).tobytes() == before.tobytes()
@@ -176,7 +176,7 @@ def main():
         sys.stdout.flush()
 
     with hs.open(sys.argv[1], threads=1) as store:
-        tune_full(store, asked=100, options=OPTIONS, progress=told)
+        tune_full(store, gate_questions=100, options=OPTIONS, progress=told)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ import sys
 import time
 from pathlib import Path
 
+import fake_finetune
 import numpy as np
 import pytest
-import turning
 
 import hybridstore as hs
 from hybridstore.backends.learning import ModelVersion, Negative, Triple
@@ -23,18 +23,18 @@ from hybridstore.store import reembed
 from hybridstore.tuning import adapter_tuning, full_tuning, model_versions, store_copy, training_set
 from hybridstore.tuning.full_tuning import tune_full
 
-POOR, GOOD = HashingEmbedder(turning.POOR), HashingEmbedder(turning.GOOD)
-QUESTIONS = [" ".join(text.split()[3:12]) for text in turning.texts(20)]
+POOR, GOOD = HashingEmbedder(fake_finetune.POOR), HashingEmbedder(fake_finetune.GOOD)
+QUESTIONS = [" ".join(text.split()[3:12]) for text in fake_finetune.texts(20)]
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     path = tmp_path_factory.mktemp("full") / "notes.db"
-    turning.filled(path)
+    fake_finetune.filled(path)
     with pytest.MonkeyPatch.context() as patch:
-        turning.stand_in(patch.setattr, turning.GOOD)
+        fake_finetune.stand_in(patch.setattr, fake_finetune.GOOD)
         with hs.open(path) as store:
-            full_tuning._harvested(store, 0, lambda *_: None)
+            full_tuning._harvest(store, 0, lambda *_: None)
     return path
 
 
@@ -46,13 +46,13 @@ def path(made, tmp_path):
 
 @pytest.fixture
 def store(path, monkeypatch):
-    turning.stand_in(monkeypatch.setattr, turning.GOOD)
+    fake_finetune.stand_in(monkeypatch.setattr, fake_finetune.GOOD)
     with hs.open(path) as store:
         yield store
 
 
 def tune(store, **options):
-    return tune_full(store, asked=80, **options)
+    return tune_full(store, gate_questions=80, **options)
 
 
 def answers(store):
@@ -69,8 +69,8 @@ def chunk_of(store, document_id):
     return store.chunks.of([document_id])[document_id][0]
 
 
-HELD = [f"d{n}" for n in range(turning.DOCUMENTS) if training_set.held_out(f"d{n}")]
-FREE = [f"d{n}" for n in range(turning.DOCUMENTS) if not training_set.held_out(f"d{n}")]
+HELD = [f"d{n}" for n in range(fake_finetune.DOCUMENTS) if training_set.held_out(f"d{n}")]
+FREE = [f"d{n}" for n in range(fake_finetune.DOCUMENTS) if not training_set.held_out(f"d{n}")]
 
 
 # The whole turn
@@ -82,14 +82,14 @@ def test_a_better_encoder_is_let_in_with_the_vectors_that_were_tried_and_taken_b
     embedded = []
     embed = HashingEmbedder.embed_documents
     monkeypatch.setattr(
-        turning.InFolder, "embed_documents", lambda self, texts: embedded.append(len(texts)) or embed(self, texts)
+        fake_finetune.InFolder, "embed_documents", lambda self, texts: embedded.append(len(texts)) or embed(self, texts)
     )
     told, said = [], []
     report = tune(store, progress=lambda *each: told.append(each), notify=said.append)
     assert (report.promoted, report.number, report.verdict.accepted) == (True, 1, True)
     assert report.verdict.overall.low > 0
     assert report.settings["method"] == "full"
-    assert report.settings["base"] == f"hashing-{turning.POOR}"
+    assert report.settings["base"] == f"hashing-{fake_finetune.POOR}"
     assert sum(report.questions.values()) > 50
     assert all(example.before != example.after for example in report.examples)
     steps = list(dict.fromkeys(step for step, *_ in told))
@@ -98,8 +98,8 @@ def test_a_better_encoder_is_let_in_with_the_vectors_that_were_tried_and_taken_b
     assert ("Training the encoder", 1, 1, "loss 0.500") in told
     stats = store.stats()
     assert (stats.embedding.fingerprint, stats.kept.fingerprint) == (GOOD.fingerprint, POOR.fingerprint)
-    assert stats.vectors == stats.chunks == turning.DOCUMENTS
-    assert sum(count for count in embedded if count > 1) == turning.DOCUMENTS  # in the copy, and not again
+    assert stats.vectors == stats.chunks == fake_finetune.DOCUMENTS
+    assert sum(count for count in embedded if count > 1) == fake_finetune.DOCUMENTS  # in the copy, and not again
     chunk = chunk_of(store, "d7")
     assert store.chunks.vectors([chunk])[0] == pytest.approx(embed(GOOD, [store.get("d7").text])[0])
     assert beside(store) == ["notes.db", "notes.db.models"]
@@ -128,16 +128,16 @@ def test_the_history_tells_all_that_was_measured_and_no_questions_text(store):
 
 
 def test_a_worse_encoder_is_refused_and_nothing_is_left_but_the_history(store, monkeypatch):
-    monkeypatch.setattr(full_tuning, "finetune", turning.fake(turning.BAD))
+    monkeypatch.setattr(full_tuning, "finetune", fake_finetune.fake(fake_finetune.BAD))
     before, revision = answers(store), store.stats().revision
-    vectors = store.chunks.vectors(list(range(1, turning.DOCUMENTS + 1)))
+    vectors = store.chunks.vectors(list(range(1, fake_finetune.DOCUMENTS + 1)))
     report = tune(store)
     assert (report.promoted, report.number, report.verdict.accepted) == (False, 1, False)
     (model,) = store.learning.models()
     assert (model.kind, model.state) == ("embedder", "refused")
     assert model.report["verdict"]["reason"] == report.verdict.reason
     assert answers(store) == before
-    assert np.array_equal(store.chunks.vectors(list(range(1, turning.DOCUMENTS + 1))), vectors)
+    assert np.array_equal(store.chunks.vectors(list(range(1, fake_finetune.DOCUMENTS + 1))), vectors)
     stats = store.stats()
     assert (stats.revision, stats.embedding.fingerprint, stats.building, stats.kept) == (
         revision, POOR.fingerprint, None, None,
@@ -147,7 +147,7 @@ def test_a_worse_encoder_is_refused_and_nothing_is_left_but_the_history(store, m
 
 
 def test_a_refused_folder_that_the_caller_named_stays(store, monkeypatch, tmp_path):
-    monkeypatch.setattr(full_tuning, "finetune", turning.fake(turning.BAD))
+    monkeypatch.setattr(full_tuning, "finetune", fake_finetune.fake(fake_finetune.BAD))
     assert not tune(store, out=tmp_path / "mine").promoted
     assert (tmp_path / "mine" / "dim").is_file()
     assert not tune(store, out=tmp_path / "mine").promoted  # and may be used again
@@ -155,7 +155,7 @@ def test_a_refused_folder_that_the_caller_named_stays(store, monkeypatch, tmp_pa
 
 def test_an_accepted_one_stays_a_candidate_until_it_is_promoted_by_hand(store):
     before = answers(store)
-    report = tune(store, change=False)
+    report = tune(store, dry_run=True)
     assert (report.verdict.accepted, report.promoted) == (True, False)
     assert answers(store) == before
     assert store.stats().building is None
@@ -170,41 +170,41 @@ def test_an_adapter_in_use_is_what_the_encoder_is_compared_with_and_comes_back(s
     from hybridstore.search import transforms
 
     nothing = transforms.Adapter(
-        POOR.fingerprint, np.zeros((turning.POOR, 2), np.float32), np.zeros((2, turning.POOR), np.float32)
+        POOR.fingerprint, np.zeros((fake_finetune.POOR, 2), np.float32), np.zeros((2, fake_finetune.POOR), np.float32)
     )
     adapter = ModelVersion(
         kind="adapter", source=POOR.fingerprint, target=POOR.fingerprint, reference="hashing-6",
         weights=transforms.write(nothing),
     )  # fmt: skip
     model_versions.promote(store, store.learning.propose(adapter))
-    asked = []
-    values = full_tuning.probes.values
-    monkeypatch.setattr(
-        full_tuning.probes,
-        "values",
-        lambda *each, **more: asked.append(each[2] and each[2].number) or values(*each, **more),
-    )
+    versions, evaluate = [], full_tuning.gate.evaluate
+
+    def evaluated(store, queries, model, **options):
+        versions.append(model and model.number)
+        return evaluate(store, queries, model, **options)
+
+    monkeypatch.setattr(full_tuning.gate, "evaluate", evaluated)
     assert tune(store).number == 2
-    assert asked == [1, None]
+    assert versions == [1, None]
     assert model_versions.rollback(store).number == 1
 
 
 def test_what_is_written_meanwhile_is_embedded_too(store, monkeypatch):
-    monkeypatch.setattr(store_copy, "_AT_ONCE", 16)
-    proposed = full_tuning._proposed
+    monkeypatch.setattr(store_copy, "_BATCH", 16)
+    propose = full_tuning._propose
 
-    def written(*each):
+    def written(*arguments):
         store.add(hs.Document(id="d3", text="quite another text than there was before"), chunk=False)
         store.add(hs.Document(id="new", text="a text that came while the gate was asking"), chunk=False)
         store.remove(["d5"])
-        return proposed(*each)
+        return propose(*arguments)
 
-    monkeypatch.setattr(full_tuning, "_proposed", written)
+    monkeypatch.setattr(full_tuning, "_propose", written)
     told = []
     assert tune(store, progress=lambda *each: told.append(each)).promoted
     assert ("Embedding what was added", 2, 2) in told
     stats = store.stats()
-    assert stats.vectors == stats.chunks == turning.DOCUMENTS
+    assert stats.vectors == stats.chunks == fake_finetune.DOCUMENTS
     for id_ in ("d3", "new", "d77"):
         vector = store.chunks.vectors([chunk_of(store, id_)])[0]
         assert vector == pytest.approx(GOOD.embed_documents([store.get(id_).text])[0])
@@ -212,15 +212,15 @@ def test_what_is_written_meanwhile_is_embedded_too(store, monkeypatch):
 
 
 def test_a_chunk_with_another_text_than_the_copys_is_not_given_its_vector(store, tmp_path):
-    turning.filled(tmp_path / "other.db", 40)
+    fake_finetune.filled(tmp_path / "other.db", 40)
     with hs.open(tmp_path / "other.db") as other:
         other.add(hs.Document(id="d1", text="something else"), chunk=False)
         other.reembed(GOOD)
         passages = store.chunks.passages(list(range(1, 61)))
         assert store_copy._shared(other, passages) == [n for n in range(1, 41) if n != chunk_of(store, "d1")]
-        done = store_copy.carry(other, store, other.stats().embedding)
+        done = store_copy.copy_vectors(other, store, other.stats().embedding)
     assert 0 < done < 60
-    assert store.embeddings.pending_count() == turning.DOCUMENTS - done
+    assert store.embeddings.pending_count() == fake_finetune.DOCUMENTS - done
     assert store.stats().embedding.fingerprint == POOR.fingerprint
 
 
@@ -237,11 +237,11 @@ def test_what_a_killed_process_left_goes_whatever_signs_the_files_name_has(tmp_p
 
 def test_no_text_of_the_gates_documents_is_trained_on(store, monkeypatch):
     seen = []
-    monkeypatch.setattr(full_tuning, "finetune", turning.fake(turning.BAD, seen=seen))
+    monkeypatch.setattr(full_tuning, "finetune", fake_finetune.fake(fake_finetune.BAD, seen=seen))
     tune(store)
     held = {store.get(id_).text for id_ in HELD}
     assert len(seen) > 50
-    assert not held & {text for each in seen for text in (each.positive, *each.negatives, *each.spared)}
+    assert not held & {text for each in seen for text in (each.positive, *each.negatives, *each.ignored)}
     assert store.learning.count_triples() > len(seen)  # those of the gate's documents are there, too
 
 
@@ -255,14 +255,14 @@ def test_a_question_that_a_document_of_the_gate_answers_is_not_trained_on_at_all
         Triple(query="fine", kind="log", positive=free, score=1.0, negatives=(
             Negative(chunk=held, leg="keyword", score=0.4), Negative(chunk=other, leg="vector", score=0.3))),
     ])  # fmt: skip
-    (taught,) = full_tuning._taught(store)
-    assert taught.query == "fine"
-    assert [each.chunk for each in taught.negatives] == [other]
+    (triple,) = full_tuning._trainable_triples(store)
+    assert triple.query == "fine"
+    assert [negative.chunk for negative in triple.negatives] == [other]
 
 
 def test_triples_that_are_there_are_not_harvested_again(store, monkeypatch):
     seen = []
-    monkeypatch.setattr(full_tuning, "finetune", turning.fake(turning.BAD, seen=seen))
+    monkeypatch.setattr(full_tuning, "finetune", fake_finetune.fake(fake_finetune.BAD, seen=seen))
     store.learning.drop_triples()
     store.learning.add_triples(
         [Triple(query=f"ask {id_}", kind="log", positive=chunk_of(store, id_), score=1.0) for id_ in FREE[:9]]
@@ -277,9 +277,9 @@ def test_triples_that_are_there_are_not_harvested_again(store, monkeypatch):
 
 
 def test_too_few_documents_are_said_before_any_training(tmp_path, monkeypatch):
-    turning.stand_in(monkeypatch.setattr, turning.GOOD)
+    fake_finetune.stand_in(monkeypatch.setattr, fake_finetune.GOOD)
     monkeypatch.setattr(full_tuning, "finetune", None)
-    turning.filled(tmp_path / "few.db", 40)
+    fake_finetune.filled(tmp_path / "few.db", 40)
     with hs.open(tmp_path / "few.db") as store, pytest.raises(InputError, match="20 are needed"):
         tune(store)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["few.db"]
@@ -294,7 +294,7 @@ def test_a_store_without_vectors_is_told_how_to_get_some(tmp_path):
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is installed")
 def test_without_torch_the_extra_is_named_before_anything_is_harvested(path, monkeypatch):
-    monkeypatch.setattr(hs.embedders, "load", turning.load)
+    monkeypatch.setattr(hs.embedders, "load", fake_finetune.load)
     with hs.open(path) as store:
         store.learning.drop_triples()
         with pytest.raises(MissingExtra, match=r"hybridstore\[train\]"):
@@ -310,20 +310,20 @@ def test_a_folder_that_an_embedder_of_the_store_is_in_is_not_written_over(store)
     model_versions.rollback(store)
     with pytest.raises(InputError, match="version 1; name another"):
         tune(store, out=used)
-    assert (used / "dim").read_text() == str(turning.GOOD)
+    assert (used / "dim").read_text() == str(fake_finetune.GOOD)
 
 
 def test_an_embedder_changed_meanwhile_makes_the_comparison_void(store, monkeypatch):
-    gated = full_tuning._gated
+    evaluate = full_tuning._evaluate
 
-    def changed(*each):
-        found = gated(*each)
+    def changed(*arguments):
+        verdict = evaluate(*arguments)
         with hs.open(store.location) as other:
             other.reembed(HashingEmbedder(32))
-        return found
+        return verdict
 
-    monkeypatch.setattr(full_tuning, "_gated", changed)
-    with pytest.raises(InputError, match="changed while this one was tried"):
+    monkeypatch.setattr(full_tuning, "_evaluate", changed)
+    with pytest.raises(InputError, match="changed while this one was evaluated"):
         tune(store)
     assert store.stats().embedding.dim == 32
     assert store.learning.models() == []
@@ -340,7 +340,7 @@ class StoppedHereError(Exception):
 @pytest.mark.parametrize(
     "step",
     [
-        *(pytest.param(step, marks=pytest.mark.slow) for step in ("Harvesting", "Asking as it is")),
+        *(pytest.param(step, marks=pytest.mark.slow) for step in ("Harvesting", "Evaluating the active version")),
         "Embedding a copy of the store",
         adapter_tuning.PROMOTING,
     ],
@@ -366,7 +366,7 @@ def test_stopped_anywhere_it_leaves_the_store_as_it_was_and_no_copy(store, step)
 
 def test_two_at_once_are_one_too_many_and_the_second_breaks_nothing(store):
     def again(name, *_):
-        if name == "Asking as it is":
+        if name == "Evaluating the active version":
             with hs.open(store.location) as other, pytest.raises(InputError, match="another process"):
                 tune(other)
 
@@ -376,17 +376,17 @@ def test_two_at_once_are_one_too_many_and_the_second_breaks_nothing(store):
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
 def test_killed_anywhere_the_store_answers_as_before_or_as_after(path, monkeypatch, seed):
-    turning.stand_in(monkeypatch.setattr, turning.GOOD)
+    fake_finetune.stand_in(monkeypatch.setattr, fake_finetune.GOOD)
     monkeypatch.setattr(reembed, "_AT_ONCE", 10)
     dice = random.Random(seed)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     command = [sys.executable, str(Path(__file__).with_name("full_process.py")), str(path)]
     with hs.open(path) as store:
         before = answers(store)
         copy = path.with_name("after.db")
         store.backup(copy)
         with hs.open(copy) as other:
-            other.reembed(turning.InFolder(turning.GOOD, "hashing"))
+            other.reembed(fake_finetune.InFolder(fake_finetune.GOOD, "hashing"))
             after = answers(other)
         assert before != after
         for kills in range(3):

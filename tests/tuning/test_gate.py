@@ -1,20 +1,21 @@
-"""What the gate lets in: exact cases, document by document."""
+"""The gate's verdicts: exact cases, document by document."""
 
 import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
 from hybridstore.tuning import gate
-from hybridstore.tuning.gate import FEWEST, decide
-from hybridstore.tuning.gate_probes import TASKS, Probe, by_document
+from hybridstore.tuning.gate import FEWEST, GateQuery, decide, means_by_document
 
+TASKS = list(gate.TASKS)
 NOWHERE = np.zeros(2, np.float32)
 
 
-def probes(count, kind="title", first=0):
-    return [Probe(kind, "text", NOWHERE, frozenset({f"d{n}"})) for n in range(first, first + count)]
+def queries(count, kind="title", first=0):
+    return [GateQuery(kind, "text", NOWHERE, frozenset({f"d{n}"})) for n in range(first, first + count)]
 
 
 def values(count, value=0.5):
@@ -22,8 +23,8 @@ def values(count, value=0.5):
     return {task: [value] * count if isinstance(value, float) else list(value) for task in TASKS}
 
 
-def test_a_clear_gain_is_let_in_and_told_with_numbers():
-    verdict = decide(probes(30), values(30, 0.5), values(30, 0.75))
+def test_a_clear_gain_is_accepted_with_numbers():
+    verdict = decide(queries(30), values(30, 0.5), values(30, 0.75))
     assert verdict.accepted
     assert verdict.reason == (
         "+0.2500 nDCG@10 on 30 held-out documents (95 % of resamples between +0.2500 and +0.2500)"
@@ -36,7 +37,7 @@ def test_a_clear_gain_is_let_in_and_told_with_numbers():
 
 def test_what_may_be_luck_is_refused():
     after = [0.5 + (0.25 if n < 22 else -0.25) for n in range(40)]
-    verdict = decide(probes(40), values(40), values(40, after))
+    verdict = decide(queries(40), values(40), values(40, after))
     assert not verdict.accepted
     assert verdict.reason.startswith("+0.0250 nDCG@10 on 40 held-out documents (95 % of resamples between -0.0")
     assert verdict.reason.endswith(": that may be luck")
@@ -44,20 +45,20 @@ def test_what_may_be_luck_is_refused():
 
 
 def test_no_difference_at_all_is_refused():
-    verdict = decide(probes(40), values(40), values(40))
+    verdict = decide(queries(40), values(40), values(40))
     assert not verdict.accepted
     assert verdict.reason.endswith("between +0.0000 and +0.0000): that may be luck")
 
 
 def test_a_loss_is_refused_as_a_loss():
-    verdict = decide(probes(40), values(40, 0.5), values(40, 0.25))
+    verdict = decide(queries(40), values(40, 0.5), values(40, 0.25))
     assert not verdict.accepted
     assert verdict.reason.startswith("-0.2500 nDCG@10 on 40")
     assert verdict.reason.endswith("between -0.2500 and -0.2500): it loses there")
 
 
-def test_one_kind_of_question_that_loses_keeps_the_rest_out():
-    asked = [*probes(30, "title"), *probes(12, "keywords", first=30)]
+def test_one_kind_of_question_that_loses_rejects_the_version():
+    asked = [*queries(30, "title"), *queries(12, "keywords", first=30)]
     verdict = decide(asked, values(42), values(42, [0.75] * 30 + [0.375] * 12))
     assert not verdict.accepted
     assert verdict.overall.low > 0
@@ -69,41 +70,41 @@ def test_one_kind_of_question_that_loses_keeps_the_rest_out():
 
 
 def test_a_kind_with_few_documents_has_no_say():
-    asked = [*probes(30, "title"), *probes(3, "keywords", first=30)]
+    asked = [*queries(30, "title"), *queries(3, "keywords", first=30)]
     verdict = decide(asked, values(33), values(33, [0.75] * 30 + [0.375] * 3))
     assert verdict.accepted
     assert set(verdict.kinds) == {"title"}
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_one_task_that_loses_keeps_the_rest_out(task):
+def test_one_task_that_loses_rejects_the_version(task):
     after = {each: [0.5 if each == task else 1.0] * 30 for each in TASKS}
-    verdict = decide(probes(30), values(30, 0.5625), after)
+    verdict = decide(queries(30), values(30, 0.5625), after)
     assert not verdict.accepted
     assert verdict.overall.low > 0
-    assert f", but it loses at {gate.TOLD[task]}: -0.0625 (95 % of resamples" in verdict.reason
+    assert f", but it loses at {gate.TASKS[task]}: -0.0625 (95 % of resamples" in verdict.reason
 
 
 def test_documents_are_counted_and_not_their_questions():
-    few = probes(FEWEST - 1) * 5
+    few = queries(FEWEST - 1) * 5
     verdict = decide(few, values(len(few), 0.5), values(len(few), 1.0))
     assert not verdict.accepted
     assert verdict.reason == (
         f"only {FEWEST - 1} documents could be asked about, and {FEWEST} are needed to tell gain from luck"
     )
     assert (verdict.overall, verdict.kinds, verdict.tasks, verdict.questions) == (None, {}, {}, len(few))
-    enough = probes(FEWEST)
+    enough = queries(FEWEST)
     assert decide(enough, values(FEWEST, 0.5), values(FEWEST, 1.0)).accepted
 
 
-def test_without_any_question_nothing_is_let_in():
+def test_without_any_question_nothing_is_accepted():
     verdict = decide([], values(0), values(0))
     assert (verdict.accepted, verdict.overall, verdict.questions) == (False, None, 0)
 
 
 def test_many_questions_of_one_document_weigh_no_more_than_one():
-    one = [*probes(1), *probes(39, first=1)]
-    loud = [*(probes(1) * 100), *probes(39, first=1)]
+    one = [*queries(1), *queries(39, first=1)]
+    loud = [*(queries(1) * 100), *queries(39, first=1)]
     quiet_after = [0.0] + [0.625] * 39
     loud_after = [0.0] * 100 + [0.625] * 39
     quietly = decide(one, values(40), values(40, quiet_after))
@@ -113,7 +114,7 @@ def test_many_questions_of_one_document_weigh_no_more_than_one():
 
 def test_tasks_that_a_persons_question_does_not_have_are_left_out_of_its_mean():
     first, *others = TASKS
-    asked = probes(25)
+    asked = queries(25)
     before = {first: [0.5] * 25, **{task: [math.nan] * 25 for task in others}}
     after = {**before, first: [0.75] * 25}
     verdict = decide(asked, before, after)
@@ -124,7 +125,7 @@ def test_tasks_that_a_persons_question_does_not_have_are_left_out_of_its_mean():
 
 def test_the_same_numbers_give_the_same_verdict_whatever_the_order():
     rng = np.random.default_rng(3)
-    asked = [*probes(25, "title"), *probes(25, "crop", first=10)]
+    asked = [*queries(25, "title"), *queries(25, "crop", first=10)]
     before, after = (rng.random(50).tolist() for _ in range(2))
     verdict = decide(asked, values(50, before), values(50, after))
     assert decide(asked, values(50, before), values(50, after)) == verdict
@@ -137,18 +138,18 @@ def test_the_same_numbers_give_the_same_verdict_whatever_the_order():
 
 
 def test_a_verdict_can_be_written_as_json():
-    told = json.loads(json.dumps(decide(probes(30), values(30), values(30, 0.75)).told(), allow_nan=False))
-    assert told["accepted"] is True
-    assert told["overall"]["n"] == 30
-    assert told["tasks"][TASKS[0]]["difference"] == 0.25
+    written = json.loads(json.dumps(asdict(decide(queries(30), values(30), values(30, 0.75))), allow_nan=False))
+    assert written["accepted"] is True
+    assert written["overall"]["n"] == 30
+    assert written["tasks"][TASKS[0]]["difference"] == 0.25
 
 
-def test_a_documents_mean_is_that_of_its_probes_and_tasks():
-    asked = [*probes(2, "title"), *probes(1, "crop")]
+def test_a_documents_mean_is_that_of_its_queries_and_tasks():
+    asked = [*queries(2, "title"), *queries(1, "crop")]
     first, second, *others = TASKS
     found = {first: [1.0, 0.5, 0.5], second: [0.5, math.nan, 1.0], **{task: [math.nan] * 3 for task in others}}
-    assert by_document(asked, found) == {"d0": 0.75, "d1": 0.5}
-    assert by_document(asked, found, kind="title") == {"d0": 0.75, "d1": 0.5}
-    assert by_document(asked, found, kind="crop") == {"d0": 0.75}
-    assert by_document(asked, found, task=second) == {"d0": 0.75}
-    assert by_document(asked, found, kind="sentence") == {}
+    assert means_by_document(asked, found) == {"d0": 0.75, "d1": 0.5}
+    assert means_by_document(asked, found, kind="title") == {"d0": 0.75, "d1": 0.5}
+    assert means_by_document(asked, found, kind="crop") == {"d0": 0.75}
+    assert means_by_document(asked, found, task=second) == {"d0": 0.75}
+    assert means_by_document(asked, found, kind="sentence") == {}

@@ -14,12 +14,12 @@ from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import InputError
 from hybridstore.records import Evidence
 from hybridstore.search.rank_fusion import adaptive
-from hybridstore.tuning.harvesting import Settings, harvest, keep
-from hybridstore.tuning.judged_questions import from_log
+from hybridstore.tuning.harvesting import HarvestSettings, harvest, keep_triples
 from hybridstore.tuning.synthetic_questions import Question, from_corpus
+from hybridstore.tuning.user_questions import from_log
 
 COUNT = 30
-OPEN = Settings(margin=None, near=3)
+OPEN = HarvestSettings(margin=None, near=3)
 
 
 class Told:
@@ -104,7 +104,7 @@ def test_a_question_that_one_leg_alone_could_search_gives_nothing():
 @pytest.mark.parametrize("wrong", [{"negatives": 0}, {"near": 0}, {"margin": 0.0}, {"margin": 1.5}])
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(InputError):
-        Settings(**wrong)
+        HarvestSettings(**wrong)
 
 
 # Negatives
@@ -137,7 +137,9 @@ def test_scores_are_fused_scores():
 
 def test_what_is_known_to_be_wrong_comes_first_and_no_guard_doubts_it():
     store = Told(ONE_SIDED | {5: (0.89, 0.89), 6: (0.1, 0.1)})
-    found = one(store, replace(KNOWN, wrong=frozenset({5, 99})), settings=Settings(near=3), judge=lambda *_: "answers")
+    found = one(
+        store, replace(KNOWN, wrong=frozenset({5, 99})), settings=HarvestSettings(near=3), judge=lambda *_: "answers"
+    )
     assert found.triple.negatives[0] == Negative(chunk=5, leg="keyword", score=pytest.approx(0.89))
 
 
@@ -263,7 +265,7 @@ def store(tmp_path):
 
 def test_a_harvest_is_kept_in_the_store_and_read_again(store):
     told = []
-    found = keep(store, harvest(store, from_corpus(store, most=40)), progress=told.append)
+    found = keep_triples(store, harvest(store, from_corpus(store, most=40)), progress=told.append)
     assert told == found
     triples = list(store.learning.triples())
     assert [replace(each, number=0) for each in triples] == [each.triple for each in found if each.triple]
@@ -282,13 +284,13 @@ def test_what_a_harvest_asks_does_not_go_to_the_log(tmp_path):
 
 def test_a_new_harvest_replaces_the_one_before_or_adds_to_it(store):
     for replaced, count in ((False, 1), (False, 2), (True, 1)):
-        keep(store, harvest(store, from_corpus(store, most=1, kinds=("crop",))), replace=replaced)
+        keep_triples(store, harvest(store, from_corpus(store, most=1, kinds=("crop",))), replace=replaced)
         assert store.learning.count_triples() == count
 
 
 def test_a_harvest_without_triples_leaves_those_from_before(store):
-    keep(store, harvest(store, from_corpus(store, most=1, kinds=("crop",))))
-    keep(store, harvest(store, []), replace=True)
+    keep_triples(store, harvest(store, from_corpus(store, most=1, kinds=("crop",))))
+    keep_triples(store, harvest(store, []), replace=True)
     assert store.learning.count_triples() == 1
 
 
@@ -298,7 +300,7 @@ def test_what_was_made_before_a_harvest_breaks_off_is_kept(store):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        keep(store, breaking())
+        keep_triples(store, breaking())
     assert store.learning.count_triples() == 3
 
 

@@ -8,8 +8,7 @@ from hybridstore.backends.learning import ModelVersion
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import InputError, ModelUnavailable, NotFound
 from hybridstore.tuning import drift
-from hybridstore.tuning.embedder_promotion import promote_embedder
-from hybridstore.tuning.model_versions import promote, rollback
+from hybridstore.tuning.model_versions import promote, promote_embedder, rollback
 
 NEW, THIRD = HashingEmbedder(96), HashingEmbedder(48)
 
@@ -284,7 +283,7 @@ def test_going_back_never_goes_round_in_a_ring(store):
 def test_a_process_stopped_right_after_the_change_leaves_answers_as_after_it(store, monkeypatch):
     (first,) = adapters(store, 1)
     with monkeypatch.context() as stopped:
-        stopped.setattr(type(store), "calibrate", lambda _: None)
+        stopped.setattr(type(store), "calibrate", lambda *_: None)
         promote(store, first)
     left = answers(store)
     store.calibrate()

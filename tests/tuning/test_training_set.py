@@ -1,4 +1,4 @@
-"""What is trained on and what is kept for the examination, and which passages a question is told apart from."""
+"""What is trained on and what is held out, and which passages are negatives of a question."""
 
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from hybridstore.backends.learning import Negative, Triple
 from hybridstore.backends.values import Passage
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import InputError
-from hybridstore.tuning.training_set import collect, embed, held_out, lessons
+from hybridstore.tuning.training_set import collect, embed_questions, held_out, training_examples
 
 KEPT = ["d15", "d18", "d19", "d21", "d28", "d33"]  # of d0 to d39; written down, for they must never change
 
@@ -27,8 +27,8 @@ def test_the_same_fifth_of_the_documents_is_held_out_for_ever():
     assert sum(held_out(f"doc-{n}") for n in range(10_000)) == 2065  # 52 of 256 first bytes: 0.203
 
 
-class Told:
-    """A store of chunks numbered from 1, each in a document, and some triples; a chunk's vector says its number."""
+class FakeStore:
+    """A store of chunks numbered from 1, and some triples; a chunk's vector is its row of the identity matrix."""
 
     def __init__(self, documents, triples):
         self.documents = dict(enumerate(documents, start=1))
@@ -46,8 +46,8 @@ class Told:
             ).reshape(-1, 60),
         )
 
-    def learned(self, items):
-        return lessons(self, items, np.eye(len(items), dtype=np.float32))
+    def examples(self, items):
+        return training_examples(self, items, np.eye(len(items), dtype=np.float32))
 
 
 def triple(query, positive, *, kind="labelled", wrong=(), doubted=(), origin=None):
@@ -57,13 +57,13 @@ def triple(query, positive, *, kind="labelled", wrong=(), doubted=(), origin=Non
 
 
 def seen(learned, row):
-    """Give the chunks that a question is told apart from, and the one that answers it."""
+    """Return the chunks that are negatives of a question, and the one that answers it."""
     chunks = learned.passages.argmax(axis=1)
     answer = learned.answers[row]
     left = set(learned.ignored[learned.ignored[:, 0] == row, 1].tolist())
     left |= set(np.flatnonzero(learned.documents == learned.documents[answer]).tolist())
-    apart = set(chunks[[place for place in range(len(chunks)) if place not in left]].tolist())
-    return apart, int(chunks[answer])
+    negatives = set(chunks[[place for place in range(len(chunks)) if place not in left]].tolist())
+    return negatives, int(chunks[answer])
 
 
 @st.composite
@@ -91,9 +91,9 @@ def stores(draw):
 @given(stores())
 def test_nothing_of_a_held_out_document_is_ever_trained_on(made):
     documents, triples = made
-    store = Told(documents, triples)
+    store = FakeStore(documents, triples)
     items = collect(store, most=0)
-    learned = store.learned(items)  # all of them, though a tuning gives only those that are not held out
+    learned = store.examples(items)  # all of them, though a tuning gives only those that are not held out
     for passage in learned.passages.argmax(axis=1).tolist():
         assert not held_out(store.documents[passage])
     for item in items:
@@ -105,49 +105,51 @@ def test_nothing_of_a_held_out_document_is_ever_trained_on(made):
 
 
 @given(stores())
-def test_a_question_is_told_apart_from_nothing_that_may_answer_it(made):
+def test_nothing_that_may_answer_a_question_is_its_negative(made):
     documents, triples = made
-    store = Told(documents, triples)
+    store = FakeStore(documents, triples)
     trained = [item for item in collect(store, most=0) if not item.held_out]
-    learned = store.learned(trained)
+    learned = store.examples(trained)
     asked = learned.questions.argmax(axis=1) if len(learned.questions) else []
     rows = [(trained[place], *seen(learned, row)) for row, place in enumerate(asked)]
-    for item, apart, answer in rows:
+    for item, negatives, answer in rows:
         assert answer in item.answers
-        assert not {store.documents[each] for each in apart} & set(item.documents)
+        assert not {store.documents[each] for each in negatives} & set(item.documents)
         for each in triples:
             if (each.query, each.kind) == (item.text, item.kind):
-                assert not apart & {negative.chunk for negative in each.negatives if negative.excluded}
+                assert not negatives & {negative.chunk for negative in each.negatives if negative.excluded}
     for item in trained:
         assert sorted(answer for other, _, answer in rows if other == item) == sorted(item.answers)
 
 
 def test_a_question_with_several_answers_comes_once_for_each():
-    store = Told(["a", "b", "d", "d"], [triple("tides", 1), triple("tides", 3), triple("salt", 2), triple("tides", 1)])
+    store = FakeStore(
+        ["a", "b", "d", "d"], [triple("tides", 1), triple("tides", 3), triple("salt", 2), triple("tides", 1)]
+    )
     (tides, salt) = collect(store, most=0)
     assert (tides.answers, tides.documents, salt.answers) == ((1, 3), ("a", "d"), (2,))
-    learned = store.learned([tides, salt])
+    learned = store.examples([tides, salt])
     assert learned.questions.argmax(axis=1).tolist() == [0, 0, 1]
     assert [seen(learned, row) for row in range(3)] == [({2}, 1), ({2}, 3), ({1, 3}, 2)]
 
 
 def test_passages_of_the_same_document_are_ignored_and_those_that_a_guard_doubted():
-    store = Told(["a", "a", "b", "d", "e"], [triple("tides", 1, wrong=[2, 3, 4], doubted=[5]), triple("salt", 5)])
-    learned = store.learned(collect(store, most=0))
+    store = FakeStore(["a", "a", "b", "d", "e"], [triple("tides", 1, wrong=[2, 3, 4], doubted=[5]), triple("salt", 5)])
+    learned = store.examples(collect(store, most=0))
     assert sorted(learned.passages.argmax(axis=1).tolist()) == [1, 2, 3, 4, 5]
     assert seen(learned, 0) == ({3, 4}, 1)
     assert seen(learned, 1) == ({1, 2, 3, 4}, 5)
 
 
 def test_what_answers_in_one_triple_is_no_negative_because_another_says_so():
-    store = Told(["a", "b", "d"], [triple("tides", 1, wrong=[2, 3]), triple("tides", 2, wrong=[1])])
+    store = FakeStore(["a", "b", "d"], [triple("tides", 1, wrong=[2, 3]), triple("tides", 2, wrong=[1])])
     (item,) = collect(store, most=0)
     assert (item.answers, item.negatives) == ((1, 2), (3,))
 
 
 def test_the_same_words_of_another_kind_have_all_their_answers_too():
     kept = KEPT[0]
-    store = Told(["a", kept], [triple("Tides", 1, kind="log"), triple("tides", 2, kind="labelled")])
+    store = FakeStore(["a", kept], [triple("Tides", 1, kind="log"), triple("tides", 2, kind="labelled")])
     items = collect(store, most=0)
     assert [(item.kind, item.documents, item.held_out) for item in items] == [
         ("log", ("a", kept), True),
@@ -156,28 +158,28 @@ def test_the_same_words_of_another_kind_have_all_their_answers_too():
 
 
 def test_passages_without_a_vector_and_those_that_are_gone_are_left_out():
-    store = Told(["a", "b", "e", "d"], [triple("tides", 1, wrong=[2, 3, 4]), triple("salt", 2)])
+    store = FakeStore(["a", "b", "e", "d"], [triple("tides", 1, wrong=[2, 3, 4]), triple("salt", 2)])
     items = collect(store, most=0)
     store.bare.add(2)
     del store.documents[3]
-    learned = store.learned(items)
+    learned = store.examples(items)
     assert learned.passages.argmax(axis=1).tolist() == [1, 4]
     assert learned.questions.argmax(axis=1).tolist() == [0]
     store.documents.clear()
-    nothing = store.learned(items)
+    nothing = store.examples(items)
     assert (len(nothing.questions), len(nothing.passages), nothing.ignored.shape) == (0, 0, (0, 2))
 
 
 def test_one_document_of_many_passages_needs_no_pairs():
-    store = Told(["a"] * 40 + ["b"], [triple(f"q{n}", n) for n in range(1, 42)])
-    learned = store.learned(collect(store, most=0))
+    store = FakeStore(["a"] * 40 + ["b"], [triple(f"q{n}", n) for n in range(1, 42)])
+    learned = store.examples(collect(store, most=0))
     assert learned.ignored.shape == (0, 2)
     assert seen(learned, 0) == ({41}, 1)
     assert seen(learned, 40) == (set(range(1, 41)), 41)
 
 
 def test_triples_made_of_the_text_are_made_anew_and_those_of_an_endpoint_are_kept():
-    store = Told(
+    store = FakeStore(
         ["a", "b"], [triple("a crop of it", 1, kind="crop", origin=1), triple("why?", 2, kind="endpoint", origin=2)]
     )
     assert [item.text for item in collect(store, most=0)] == ["why?"]
@@ -191,7 +193,7 @@ LONG = (
 
 @pytest.fixture
 def written(tmp_path):
-    """Give a store of texts long enough to be asked about."""
+    """Return a store of texts long enough to be asked about."""
     words = [f"{start}{end}" for start in "bdfgklmnpr" for end in ("ala", "ero", "ino", "otu")]
     with hs.open(tmp_path / "written.db", embedder=HashingEmbedder(32)) as store:
         store.add(
@@ -208,7 +210,7 @@ def test_no_question_made_of_a_held_out_documents_text_is_trained_on(written):
     trained = [item for item in items if not item.held_out]
     assert {document for item in items for document in item.documents if held_out(document)} == set(KEPT)
     assert {item.origin for item in items} == {item.answers[0] for item in items}
-    learned = lessons(written, trained, embed(written, [item.text for item in trained]))
+    learned = training_examples(written, trained, embed_questions(written, [item.text for item in trained]))
     kept = written.chunks.vectors([chunk(written, document) for document in KEPT])
     assert len(learned.passages) == 34
     assert not (learned.passages[:, None] == kept[None]).all(axis=2).any()
@@ -222,14 +224,14 @@ def test_the_questions_are_the_same_every_time_and_no_more_than_wanted(written):
 
 def test_documents_removed_meanwhile_are_not_trained_on(written):
     items = [item for item in collect(written, most=100) if not item.held_out]
-    vectors = embed(written, [item.text for item in items])
+    vectors = embed_questions(written, [item.text for item in items])
     written.remove(["d0", "d1", "d2"])
-    learned = lessons(written, items, vectors)
+    learned = training_examples(written, items, vectors)
     assert len(learned.passages) == 31
     assert len(learned.questions) == sum(not {"d0", "d1", "d2"} & set(item.documents) for item in items)
 
 
-def test_nothing_to_ask_is_said(tmp_path):
+def test_a_store_without_questions_is_rejected(tmp_path):
     with hs.open(tmp_path / "short.db", embedder=HashingEmbedder(8)) as store:
         store.add("too short to be asked about")
         for most in (0, 100):
@@ -247,14 +249,14 @@ def test_questions_are_embedded_in_order_and_each_once(tmp_path):
             self.asked += 1
             return super().embed_query(text)
 
-    counted, told = Counted(EMBEDDER.dim), []
+    counted, reports = Counted(EMBEDDER.dim), []
     with filled(tmp_path / "gap.db", counted, triples=False) as store:
         counted.asked = 0
         texts = [question(pair) for pair in (*PAIRS[:3], *PAIRS[:2], *PAIRS[:3])]
-        vectors = embed(store, texts, progress=lambda *each: told.append(each))
+        vectors = embed_questions(store, texts, progress=lambda *each: reports.append(each))
         assert counted.asked == 3
     np.testing.assert_array_equal(vectors, [EMBEDDER.embed_query(text) for text in texts])
-    assert told == [(3, 3)]
+    assert reports == [(3, 3)]
 
 
 def test_an_embedder_that_takes_many_questions_is_given_many(tmp_path):
@@ -263,7 +265,7 @@ def test_an_embedder_that_takes_many_questions_is_given_many(tmp_path):
             return self.embed_documents(texts)[:, ::-1]
 
     with filled(tmp_path / "gap.db", Many(EMBEDDER.dim), triples=False) as store:
-        vectors = embed(store, ["one", "two"])
+        vectors = embed_questions(store, ["one", "two"])
     np.testing.assert_array_equal(vectors, EMBEDDER.embed_documents(["one", "two"])[:, ::-1])
 
 
@@ -271,7 +273,7 @@ def test_a_store_without_vectors_cannot_embed_questions(tmp_path):
     with hs.open(tmp_path / "words.db", embedder="none") as store:
         store.add("words alone")
         with pytest.raises(InputError, match="no vectors to learn for"):
-            embed(store, ["words"])
+            embed_questions(store, ["words"])
 
 
 def test_a_labelled_question_of_the_made_up_store_is_its_pair(tmp_path):
@@ -283,10 +285,10 @@ def test_a_labelled_question_of_the_made_up_store_is_its_pair(tmp_path):
 
 def test_questions_are_embedded_as_questions_in_their_order(written):
     asked, embedder = ["a worn valve", "the foreman's desk"], written.embedder()
-    assert np.array_equal(embed(written, asked), np.stack([embedder.embed_query(text) for text in asked]))
-    assert embed(written, []).shape == (0, embedder.dim)
+    assert np.array_equal(embed_questions(written, asked), np.stack([embedder.embed_query(text) for text in asked]))
+    assert embed_questions(written, []).shape == (0, embedder.dim)
 
 
 def test_a_store_without_vectors_embeds_no_questions(tmp_path):
     with hs.open(tmp_path / "plain.db", embedder="none") as store, pytest.raises(InputError, match="no vectors"):
-        embed(store, [])
+        embed_questions(store, [])

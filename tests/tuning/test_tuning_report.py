@@ -1,4 +1,4 @@
-"""The page of a tuning, and the sentence: what they say for what came of it."""
+"""The page of a tuning and its outcome in a sentence."""
 
 import re
 from xml.etree import ElementTree as ET
@@ -7,10 +7,9 @@ import pytest
 
 from hybridstore.evaluation.significance import RunComparison
 from hybridstore.tuning.adapter_tuning import ChangedRanking, TuneReport
-from hybridstore.tuning.gate import TOLD, Verdict
-from hybridstore.tuning.gate_probes import TASKS
-from hybridstore.tuning.training_sources import Gathered
-from hybridstore.tuning.tuning_report import compared, disagreement, documents_shown, outcome, tune_report
+from hybridstore.tuning.gate import TASKS, Verdict
+from hybridstore.tuning.tuning_report import comparisons, disagreement, documents_shown, outcome, tune_report
+from hybridstore.tuning.user_questions import HarvestSummary
 
 GAIN = RunComparison(mean_a=0.5, mean_b=0.6, difference=0.1, low=0.05, high=0.15, n=40, wins=20, losses=5, ties=15)
 LOSS = RunComparison(mean_a=0.5, mean_b=0.4, difference=-0.1, low=-0.15, high=-0.05, n=12, wins=1, losses=9, ties=2)
@@ -27,7 +26,7 @@ def report(*, accepted=True, promoted=True, told=True, examples=EXAMPLES):
         reason="+0.1000 nDCG@10 on 40 held-out documents",
         overall=GAIN if told else None,
         kinds={"title": LOSS} if told else {},
-        tasks={TASKS[0]: GAIN} if told else {},
+        tasks={"find": GAIN} if told else {},
         questions=80,
     )
     return TuneReport(
@@ -56,7 +55,7 @@ def rows(root, heading):
     [
         ({}, "Accepted: {}. Version 3 answers now; `hybridstore model rollback` undoes it."),
         ({"promoted": False}, "Accepted: {}. Version 3 waits; `hybridstore model promote 3` puts it to use."),
-        ({"accepted": False, "promoted": False}, "Refused: {}. Nothing was changed; version 3 stays in the history."),
+        ({"accepted": False, "promoted": False}, "Rejected: {}. Nothing was changed; version 3 stays in the history."),
     ],
 )
 def test_the_outcome_says_what_happened_and_what_can_be_done(options, said):
@@ -65,12 +64,8 @@ def test_the_outcome_says_what_happened_and_what_can_be_done(options, said):
     assert outcome(made) in "".join(built(made)[1].itertext())
 
 
-def test_every_task_of_the_gate_has_a_name():
-    assert set(TOLD) == set(TASKS)
-
-
 def test_the_gates_comparisons_stand_with_their_intervals():
-    assert list(compared(report().verdict)) == ["overall", "questions: title", TOLD[TASKS[0]]]
+    assert list(comparisons(report().verdict)) == ["overall", "questions: title", TASKS["find"]]
     _, root = built(report())
     assert rows(root, "The gate")[1:3] == [
         ["overall", "40", "0.5000", "0.6000", "+0.1000 (+0.0500 to +0.1500)", "20 / 5 / 15"],
@@ -107,10 +102,10 @@ def test_a_page_without_comparisons_and_examples_says_so():
 
 
 def test_what_was_harvested_is_told():
-    gathered = Gathered(questions={"log": 12, "crop": 800}, triples=640, kept=700, disagreement=0.374)
-    assert disagreement(gathered) == "words and meaning disagree about 37% of 812 questions; 640 triples"
-    assert disagreement(gathered) in "".join(built(report(), gathered=gathered)[1].itertext())
-    nothing = Gathered(questions={}, triples=0, kept=0, disagreement=None)
+    harvested = HarvestSummary(questions={"log": 12, "crop": 800}, triples=640, kept=700, disagreement=0.374)
+    assert disagreement(harvested) == "words and meaning disagree about 37% of 812 questions; 640 triples"
+    assert disagreement(harvested) in "".join(built(report(), harvested=harvested)[1].itertext())
+    nothing = HarvestSummary(questions={}, triples=0, kept=0, disagreement=None)
     assert disagreement(nothing) == "0 questions; 0 triples"
 
 

@@ -12,7 +12,7 @@ import hybridstore as hs
 from hybridstore import embedders
 from hybridstore.backends.learning import Negative, Triple
 from hybridstore.errors import InputError, MissingExtra, ModelUnavailable
-from hybridstore.tuning import embedder_promotion, encoder
+from hybridstore.tuning import encoder, model_versions
 from hybridstore.tuning import export as exporting
 from hybridstore.tuning.finetune import Example, FinetuneSettings, finetune, from_triples, next_folder
 
@@ -214,14 +214,14 @@ def test_the_default_learns_a_jargon_and_the_store_goes_there_and_back(training,
         out = next_folder(tmp_path / "notes.db")
         report = finetune(plain.reference, examples, out, options=options)
         assert report.parity.minimum > 0.999
-        model = embedder_promotion.promote_embedder(store, out, report.to_dict())
+        model = model_versions.promote_embedder(store, out, report.to_dict())
         assert (model.kind, model.state, model.reference) == ("embedder", "active", str(out))
         tuned = right(store)
         assert store.stats().embedding.fingerprint == report.fingerprint
         assert tuned > begun + 0.3
         assert store.check() == []
         store.add(hs.Document(id="late", text="It came while the new model was in use."))
-        assert embedder_promotion.rollback(store) is None
+        assert model_versions.rollback(store) is None
         assert store.stats().embedding == plain
         assert store.stats().vectors == len(documents) + 1
         assert right(store) == begun

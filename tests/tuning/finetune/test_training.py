@@ -78,7 +78,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(small, examp
 def test_a_killed_process_resumes_from_its_last_whole_checkpoint(small, examples, tmp_path):
     _, weights, _ = trained(small, examples, tmp_path / "whole")
     folder, dice = tmp_path / "killed", random.Random(11)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     for seconds in (dice.uniform(0.0, 0.3), dice.uniform(0.0, 0.3)):
         command = [sys.executable, "-W", "ignore", str(Path(__file__).with_name("training_process.py"))]
         process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""What a tuning harvests before it learns: people's questions, judgments, and what stays of earlier triples."""
+"""Harvesting of the log, feedback, text and judgments, and which earlier triples stay."""
 
 import json
 
@@ -8,8 +8,8 @@ import hybridstore as hs
 from hybridstore.backends.learning import Triple
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import InputError
-from hybridstore.tuning import training_sources
-from hybridstore.tuning.training_sources import gather
+from hybridstore.tuning import user_questions
+from hybridstore.tuning.user_questions import harvest_sources
 
 PARTS = ("valve", "gasket", "flange", "bearing", "piston", "rotor", "stator", "bushing")
 
@@ -25,7 +25,7 @@ def document(part, place):
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    monkeypatch.setattr(training_sources, "CORPUS", 12)
+    monkeypatch.setattr(user_questions, "CORPUS", 12)
     with hs.open(tmp_path / "parts.db", embedder=HashingEmbedder()) as store:
         store.add([document(part, place) for part in PARTS for place in ("workshop", "shed", "foundry")])
         yield store
@@ -48,21 +48,21 @@ def kept(store):
 def test_its_own_are_the_log_feedback_and_text(store):
     store.learning.log_queries(["who greases the valve of the shed"])
     store.feedback("what hums", store.search("worn rotor shed")[0])
-    told = []
-    found = gather(store, own=True, progress=lambda *each: told.append(each))
-    assert found.questions["log"] == found.questions["feedback"] == 1
-    assert sum(found.questions.values()) == 14
-    assert found.triples == found.kept == len(kept(store))
-    assert 0 <= found.disagreement <= 1
-    assert told == [(number, 14) for number in range(1, 15)]
+    progress = []
+    summary = harvest_sources(store, own=True, progress=lambda *each: progress.append(each))
+    assert summary.questions["log"] == summary.questions["feedback"] == 1
+    assert sum(summary.questions.values()) == 14
+    assert summary.triples == summary.kept == len(kept(store))
+    assert 0 <= summary.disagreement <= 1
+    assert progress == [(number, 14) for number in range(1, 15)]
 
 
 def test_a_second_turn_takes_the_place_of_the_first(store):
-    gather(store, own=True)
+    harvest_sources(store, own=True)
     before = kept(store)
-    assert gather(store, own=True).kept == len(before)
+    assert harvest_sources(store, own=True).kept == len(before)
     assert kept(store) == before
-    gather(store, own=True, seed=8)
+    harvest_sources(store, own=True, seed=8)
     assert kept(store) != before
 
 
@@ -73,30 +73,30 @@ def test_what_cannot_be_made_again_stays_and_what_is_judged_anew_is_replaced(sto
         for query, kind in (("q one", "endpoint"), ("q two", "labelled"), ("valve foundry", "labelled"), ("q", "log"))
     ]
     store.learning.add_triples(written)
-    found = gather(store, labelled=judged({"query": "valve foundry", "document": "valve-foundry"}), own=True)
-    there = kept(store)
-    assert ("endpoint", "q one") in there
-    assert ("labelled", "q two") in there
-    assert there.count(("labelled", "valve foundry")) == 1
-    assert ("log", "q") not in there
-    assert found.questions["labelled"] == 1
-    assert found.kept == len(there) == found.triples + 2
+    summary = harvest_sources(store, labelled=judged({"query": "valve foundry", "document": "valve-foundry"}), own=True)
+    stored = kept(store)
+    assert ("endpoint", "q one") in stored
+    assert ("labelled", "q two") in stored
+    assert stored.count(("labelled", "valve foundry")) == 1
+    assert ("log", "q") not in stored
+    assert summary.questions["labelled"] == 1
+    assert summary.kept == len(stored) == summary.triples + 2
 
 
 def test_judgments_alone_are_added_to_the_triples_there_are(store, judged):
-    gather(store, own=True)
+    harvest_sources(store, own=True)
     before = kept(store)
-    found = gather(store, labelled=judged({"query": "valve foundry", "document": "valve-foundry"}))
+    summary = harvest_sources(store, labelled=judged({"query": "valve foundry", "document": "valve-foundry"}))
     assert kept(store) == sorted([*before, ("labelled", "valve foundry")])
-    assert (found.questions, found.triples) == ({"labelled": 1}, 1)
+    assert (summary.questions, summary.triples) == ({"labelled": 1}, 1)
 
 
-def test_judgments_that_name_no_answer_are_refused(store, judged):
+def test_judgments_that_name_no_answer_are_rejected(store, judged):
     path = judged({"query": "valve foundry", "document": "valve-foundry", "relevant": False})
     with pytest.raises(InputError, match="no document of the store answers a question there"):
-        gather(store, labelled=path)
+        harvest_sources(store, labelled=path)
 
 
-def test_nothing_to_gather_is_nothing_gathered(store):
-    found = gather(store)
-    assert (found.questions, found.triples, found.kept, found.disagreement) == ({}, 0, 0, None)
+def test_nothing_to_gather_is_nothing_harvested(store):
+    summary = harvest_sources(store)
+    assert (summary.questions, summary.triples, summary.kept, summary.disagreement) == ({}, 0, 0, None)

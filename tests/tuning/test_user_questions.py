@@ -8,8 +8,8 @@ import pytest
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import InputError
-from hybridstore.tuning.judged_questions import from_feedback, from_labelled, from_log
 from hybridstore.tuning.synthetic_questions import Question
+from hybridstore.tuning.user_questions import from_feedback, from_labelled, from_log
 
 TEXTS = {
     "soup": "Onion soup takes an hour.",

@@ -33,7 +33,7 @@ def load(name, **_):
 def fake(dim, *, slowly=0.0, seen=None):
     """Give what stands in for `finetune`: it makes a hashing embedder of `dim` dimensions."""
 
-    def finetune(base, examples, out, *, options=None, progress=None, say=None):
+    def finetune(base, examples, out, *, options=None, progress=None, notify=None):
         listed = list(examples)
         if seen is not None:
             seen.extend(listed)
