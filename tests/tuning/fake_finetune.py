@@ -23,7 +23,7 @@ class InFolder(HashingEmbedder):
 
 
 def load(name, **_):
-    """Give the embedder that `fake` has put into a folder, or that is called so."""
+    """Return the embedder that `fake` has put into a folder, or that is called so."""
     folder = Path(name)
     if folder.is_dir():
         return InFolder(int((folder / "dim").read_text()), str(folder.resolve()))
@@ -31,7 +31,7 @@ def load(name, **_):
 
 
 def fake(dim, *, slowly=0.0, seen=None):
-    """Give what stands in for `finetune`: it makes a hashing embedder of `dim` dimensions."""
+    """Return what stands in for `finetune`: it makes a hashing embedder of `dim` dimensions."""
 
     def finetune(base, examples, out, *, options=None, progress=None, notify=None):
         listed = list(examples)
@@ -71,7 +71,7 @@ def stand_in(put, dim, **options):
 
 
 def texts(count=DOCUMENTS, seed=1):
-    """Give texts in words that nobody knows, of thirteen topics, each with some of its own."""
+    """Return texts in words that nobody knows, of thirteen topics, each with some of its own."""
     dice = random.Random(seed)
 
     def word():

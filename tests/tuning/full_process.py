@@ -16,11 +16,11 @@ with hs.open(sys.argv[1]) as store:
     while True:
         for step in ("Training the encoder", "Evaluating the active version", "Promoting"):
 
-            def told(name, done, of, words="", step=step):
+            def report(name, done, of, words="", step=step):
                 if name == step:
                     sys.stdout.write(f"{name}\n")
                     sys.stdout.flush()
                     time.sleep(0.02)
 
-            tune_full(store, gate_questions=40, progress=told)
+            tune_full(store, gate_questions=40, progress=report)
             model_versions.rollback(store)

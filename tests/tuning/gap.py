@@ -57,19 +57,19 @@ def chunk(store, document):
 
 
 def answers(store, **options):
-    """Give all that can be seen of the hits of a dozen questions."""
+    """Return all that can be seen of the hits of a dozen questions."""
     return [store.search(question(pair), limit=5, **options).trace.hits for pair in PAIRS[::13]]
 
 
 def random_adapter(embedder=EMBEDDER, *, size=1.0, seed=0):
-    """Give a version whose weights turn questions anywhere."""
+    """Return a version whose weights turn questions anywhere."""
     rng = np.random.default_rng(seed)
     down, up = (rng.standard_normal(shape).astype(np.float32) for shape in ((embedder.dim, 8), (8, embedder.dim)))
     return transforms.Adapter(embedder.fingerprint, down, np.float32(size / embedder.dim) * up)
 
 
 def version(adapter, **facts):
-    """Give an adapter as a version that can be proposed."""
+    """Return an adapter as a version that can be proposed."""
     weights = transforms.write(adapter)
     return ModelVersion(
         kind="adapter", source=adapter.source, target=adapter.target, reference="hashing-64", weights=weights, **facts

@@ -75,7 +75,7 @@ def test_the_loss_is_its_formula():
     assert step(examples, settings, [down, up])[0] == pytest.approx(expected)
 
 
-def test_what_is_ignored_counts_as_if_it_were_not_there():
+def test_ignored_passages_count_as_if_absent():
     plain = toy(6, 10, kind=np.float64)
     plain = replace(plain, answers=np.array([0, 1, 2, 0, 1, 2]))
     left_out = step(plain, SETTINGS, weights(), pool=[0, 1, 2, 5, 7])
@@ -178,7 +178,7 @@ def test_the_anchor_keeps_questions_near_where_they_were():
 @pytest.mark.parametrize(
     ("questions", "passages", "dim"), [(1, 1, DIM), (1, 5, DIM), (5, 1, DIM), (3, 2, 1), (40, 20, 2), (2, 300, DIM)]
 )
-def test_few_questions_few_passages_and_few_dimensions_are_no_trouble(questions, passages, dim):
+def test_few_questions_passages_and_dimensions_do_no_harm(questions, passages, dim):
     examples = toy(questions, passages, dim=dim)
     found = train(examples, "x", settings=SETTINGS)
     assert found.down.shape == (dim, min(SETTINGS.rank, dim))
@@ -207,7 +207,7 @@ def test_a_pool_holds_every_answer_once_and_not_much_more_than_requested():
 
 def test_progress_ends_with_the_last_step():
     reports = []
-    train(toy(40), "x", settings=replace(SETTINGS, epochs=5), progress=lambda *each: reports.append(each))
+    train(toy(40), "x", settings=replace(SETTINGS, epochs=5), progress=lambda *report: reports.append(report))
     assert [(done, of) for done, of, _, _ in reports] == [(8, 15), (15, 15)]
     assert reports[-1][3] == 0.0
     assert all(np.isfinite(loss) for _, _, loss, _ in reports)
@@ -239,7 +239,7 @@ def test_a_count_must_be_a_whole_number_above_zero(setting, value):
         ("seed", None, "seed must be a whole number of at least 0"),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_refused_by_name(setting, value, message):
+def test_an_invalid_setting_is_rejected_by_name(setting, value, message):
     with pytest.raises(InputError, match=message):
         AdapterSettings(**{setting: value})
 

@@ -97,12 +97,12 @@ def test_an_accepted_version_finds_what_questions_of_other_words_mean(real):
 def test_an_accepted_version_answers_in_another_process(real):
     store, path, _, _ = real
     process = apart("answers", path=path)
-    told, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert told == seen(store)
+    assert output == seen(store)
 
 
-def test_a_second_turn_has_the_first_one_to_beat(real):
+def test_a_second_tuning_is_compared_with_the_first(real):
     store, _, report, _ = real
     again = turned(store)
     assert again.verdict.overall.mean_a == pytest.approx(report.verdict.overall.mean_b)
@@ -124,9 +124,9 @@ def test_an_accepted_version_answers_at_once_in_another_open_store(store, tmp_pa
         assert answers(store) == before
 
 
-def test_the_report_tells_what_was_done(store):
-    told = []
-    report = turned(store, progress=lambda *each: told.append(each))
+def test_the_report_records_what_was_done(store):
+    reports = []
+    report = turned(store, progress=lambda *report: reports.append(report))
     trained = len(PAIRS) - len(HELD)
     assert report.questions == {"labelled": trained}
     assert report.verdict.questions == len(HELD)
@@ -139,13 +139,13 @@ def test_the_report_tells_what_was_done(store):
         assert (example.answer in example.after) or (example.answer in example.before)
         assert example.before != example.after
     assert json.loads(json.dumps(report.to_dict(), allow_nan=False))["verdict"]["accepted"] is True
-    steps = list(dict.fromkeys(step for step, *_ in told))
+    steps = list(dict.fromkeys(step for step, *_ in reports))
     assert steps[0] == "Making questions"
     assert steps.index("Evaluating the active version") < steps.index("Evaluating the new version")
-    assert all(0 <= done <= of for _, done, of, *_ in told)
+    assert all(0 <= done <= of for _, done, of, *_ in reports)
 
 
-def test_the_same_store_and_settings_come_to_the_same(store):
+def test_the_same_store_and_settings_give_the_same_result(store):
     one = turned(store, dry_run=True)
     other = turned(store, dry_run=True)
     assert (one.number, other.number) == (1, 2)
@@ -156,7 +156,7 @@ def test_the_same_store_and_settings_come_to_the_same(store):
     assert [[hit.score for hit in hits] for hits in answers(store)] == [[hit.score for hit in hits] for hits in first]
 
 
-def test_without_change_an_accepted_version_waits_as_a_candidate(store):
+def test_in_a_dry_run_an_accepted_version_stays_a_candidate(store):
     before = contents(store)
     report = turned(store, dry_run=True)
     assert report.verdict.accepted
@@ -166,7 +166,7 @@ def test_without_change_an_accepted_version_waits_as_a_candidate(store):
     assert promote(store, report.number).state == "active"
 
 
-def test_a_sabotaged_training_is_refused_and_only_the_history_knows(store, monkeypatch):
+def test_a_sabotaged_training_is_rejected_and_only_the_history_changes(store, monkeypatch):
     before = contents(store)
     monkeypatch.setattr(adapter, "train", anywhere)
     report = turned(store)
@@ -178,7 +178,7 @@ def test_a_sabotaged_training_is_refused_and_only_the_history_knows(store, monke
     assert model.report["verdict"]["reason"] == report.verdict.reason
 
 
-def test_a_sabotaged_training_upon_a_good_version_leaves_that_one(store, monkeypatch):
+def test_a_sabotaged_training_after_a_good_version_leaves_that_one_active(store, monkeypatch):
     good = turned(store)
     before = contents(store)
     monkeypatch.setattr(adapter, "train", anywhere)
@@ -194,13 +194,13 @@ def test_the_history_holds_no_text_of_a_question_or_a_document(store, monkeypatc
     monkeypatch.setattr(adapter, "train", anywhere)
     turned(store)
     for model in store.learning.models():
-        told = json.dumps(model.report)
-        assert "nDCG@10" in told
-        assert not [word for word in ASKED if word in told]
-        assert not [pair for pair in PAIRS if f'"{name(pair)}"' in told]
+        history = json.dumps(model.report)
+        assert "nDCG@10" in history
+        assert not [word for word in ASKED if word in history]
+        assert not [pair for pair in PAIRS if f'"{name(pair)}"' in history]
 
 
-def test_nothing_is_trained_on_that_the_gate_asks_about(store, monkeypatch):
+def test_nothing_is_trained_on_that_the_gate_evaluates(store, monkeypatch):
     given = []
 
     def spied(learned, *arguments, **options):
@@ -216,7 +216,7 @@ def test_nothing_is_trained_on_that_the_gate_asks_about(store, monkeypatch):
         assert not (learned[:, None] == held[None]).all(axis=2).any()
 
 
-def test_people_are_trained_on_more_often_where_they_are_few():
+def test_peoples_questions_are_repeated_where_they_are_few():
     made = [
         training_set.LabelledQuestion(text=f"q{n}", kind="crop", answers=(n,), documents=("a",), origin=n)
         for n in range(200)
@@ -234,7 +234,7 @@ def test_people_are_trained_on_more_often_where_they_are_few():
     assert adapter_tuning.split(made, 100, 0)[0] == made
 
 
-def test_people_are_asked_first_at_the_gate():
+def test_peoples_questions_come_first_at_the_gate():
     made = [
         training_set.LabelledQuestion(text=f"q{n}", kind="crop", answers=(n,), documents=("d15",), origin=n)
         for n in range(50)
@@ -250,7 +250,7 @@ def test_people_are_asked_first_at_the_gate():
     assert adapter_tuning.split([*made, *people], 30, 1)[1] != held
 
 
-def test_a_store_with_few_documents_is_told_that_nothing_can_be_said(tmp_path):
+def test_too_few_documents_give_no_verdict(tmp_path):
     with filled(tmp_path / "gap.db") as store:
         store.remove([name(pair) for pair in HELD[5:]])
         report = turned(store)
@@ -267,7 +267,7 @@ def refused(store, match, **options):
     assert store.learning.models() == []
 
 
-def test_nothing_to_learn_from_is_said(tmp_path):
+def test_a_store_with_nothing_to_learn_from_is_rejected(tmp_path):
     with filled(tmp_path / "gap.db", triples=False) as store:
         refused(store, "nothing to learn from")
         refused(store, "nothing to learn from", most=1000)  # its passages are too short to be asked about
@@ -285,7 +285,7 @@ def test_a_store_without_vectors_has_nothing_to_learn_for(tmp_path):
         refused(store, "no vectors to learn for; `hybridstore reembed")
 
 
-def test_a_store_that_was_opened_without_an_embedder_is_told_to_be_opened_with_one(store, tmp_path):
+def test_a_store_opened_without_an_embedder_is_rejected_with_advice(store, tmp_path):
     with hs.open(tmp_path / "gap.db", embedder="none") as other:
         refused(other, "opened without an embedder")
 
@@ -341,7 +341,7 @@ def meanwhile(monkeypatch, room, function, do):
         (gate, "gate_queries"),
     ],
 )
-def test_documents_that_are_removed_meanwhile_are_no_trouble(store, monkeypatch, room, function):
+def test_documents_removed_meanwhile_do_no_harm(store, monkeypatch, room, function):
     gone = [name(pair) for pair in (*HELD[:4], *PAIRS[:20])]
     meanwhile(monkeypatch, room, function, lambda: store.remove(gone))
     report = turned(store)
@@ -360,7 +360,7 @@ STEPS = [
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("dim", [EMBEDDER.dim, EMBEDDER.dim + 2])
 @pytest.mark.parametrize("wanted", [EMBEDDER, None])
-def test_vectors_that_are_changed_meanwhile_end_the_turn(tmp_path, monkeypatch, step, dim, wanted):
+def test_vectors_changed_meanwhile_end_the_tuning(tmp_path, monkeypatch, step, dim, wanted):
     filled(tmp_path / "gap.db").close()
     new, stores = HashingEmbedder(dim, max_tokens=100), []
 
@@ -381,7 +381,7 @@ def test_vectors_that_are_changed_meanwhile_end_the_turn(tmp_path, monkeypatch, 
         assert store.check() == []
 
 
-def test_a_version_that_another_process_promotes_meanwhile_is_to_be_beaten(store, monkeypatch):
+def test_a_version_that_another_process_promotes_meanwhile_must_be_beaten(store, monkeypatch):
     with monkeypatch.context() as first:
         good = turned(store)
         rollback(store)
@@ -392,7 +392,7 @@ def test_a_version_that_another_process_promotes_meanwhile_is_to_be_beaten(store
     assert store.learning.model().number == good.number
 
 
-def test_two_turns_at_once_leave_one_version_and_all_of_the_history(tmp_path):
+def test_two_tunings_at_once_leave_one_active_version_and_the_whole_history(tmp_path):
     filled(tmp_path / "gap.db").close()
     reports = []
 
@@ -450,7 +450,7 @@ def seen_whole(store):
         return seen(store)
 
 
-def test_a_version_upon_another_is_trained_from_the_plain_embedder(store):
+def test_a_version_after_another_is_trained_from_the_plain_embedder(store):
     plain = turned(store, dry_run=True)
     promote(store, store.learning.propose(version(random_adapter(size=5.0))))
     upon = turned(store)

@@ -62,7 +62,7 @@ def test_a_rotation_is_found_exactly(store):
 
 
 @pytest.mark.parametrize("dim", [40, 16])
-def test_spaces_of_different_lengths_are_bridged(store, dim):
+def test_vectors_of_different_dimensions_are_mapped(store, dim):
     new = Turned(dim)
     transform, loss = estimate(store, new)
     assert transform.matrix.shape == (dim, DIM)
@@ -71,7 +71,7 @@ def test_spaces_of_different_lengths_are_bridged(store, dim):
     assert loss.cosine == pytest.approx(1.0, abs=1e-4) if dim > DIM else 0.5 < loss.cosine < 1.0
 
 
-def test_the_loss_is_that_of_chunks_which_were_not_looked_at(store, monkeypatch):
+def test_quality_is_measured_on_held_out_chunks(store, monkeypatch):
     looked_at = []
     rotation = drift._rotation
     monkeypatch.setattr(drift, "_rotation", lambda new, old: looked_at.append(len(new)) or rotation(new, old))
@@ -81,7 +81,7 @@ def test_the_loss_is_that_of_chunks_which_were_not_looked_at(store, monkeypatch)
     assert 0.2 < noisy.agreement < 0.95
 
 
-def test_the_same_map_is_estimated_each_time_from_no_more_chunks_than_asked_for(store):
+def test_the_same_map_is_estimated_each_time_from_no_more_chunks_than_requested(store):
     new = Turned(DIM, noise=0.1)
     done = []
     first, loss = estimate(store, new, sample=100, progress=lambda *counts: done.append(counts))
@@ -119,7 +119,7 @@ def test_questions_of_the_new_embedder_find_what_the_old_ones_would(store):
     assert store.stats().embedding.fingerprint == HashingEmbedder(DIM).fingerprint
 
 
-def test_what_the_store_knows_about_itself_is_measured_again(store):
+def test_the_store_is_calibrated_again(store):
     before = store.state().calibration
     compensate(store, Turned(DIM, noise=0.15))
     after = store.state().calibration
@@ -127,7 +127,7 @@ def test_what_the_store_knows_about_itself_is_measured_again(store):
     assert after.power < before.power
 
 
-def test_a_map_of_which_nothing_comes_back_is_kept_as_refused(store, monkeypatch):
+def test_a_map_of_poor_quality_is_stored_as_refused(store, monkeypatch):
     new = Turned(DIM)
     straight = new.embed_documents
     monkeypatch.setattr(new, "embed_documents", lambda texts: np.roll(straight(texts), 1, axis=0))
@@ -148,14 +148,14 @@ def test_reembedding_to_the_new_embedder_ends_the_drift(store):
     assert store.search(lines(150)[5], mode="vector", limit=1)[0].document_id == "d5"
 
 
-def test_chunks_without_vectors_are_not_looked_at(store, tmp_path):
+def test_chunks_without_vectors_are_skipped(store, tmp_path):
     with hs.open(tmp_path / "store.db", embedder="none") as plain:
         plain.add(lines(30, seed=9))
     _, loss = estimate(store, Turned(DIM))
     assert loss.sample == 150
 
 
-def test_what_cannot_be_mapped_is_refused_with_a_remedy(store, tmp_path):
+def test_what_cannot_be_mapped_is_rejected_with_a_remedy(store, tmp_path):
     with pytest.raises(InputError, match="already, so there is nothing to map"):
         estimate(store, HashingEmbedder(DIM))
     with pytest.raises(InputError, match="sample must be a whole number of at least 100"):
@@ -170,7 +170,7 @@ def test_what_cannot_be_mapped_is_refused_with_a_remedy(store, tmp_path):
             compensate(none, Turned(DIM))
 
 
-def test_an_embedder_that_gives_no_numbers_is_refused(store, monkeypatch):
+def test_an_embedder_that_returns_nan_is_rejected(store, monkeypatch):
     new = Turned(DIM)
     monkeypatch.setattr(new, "embed_documents", lambda texts: np.full((len(texts), DIM), np.nan, np.float32))
     with pytest.raises(InputError, match=r"vectors of turned@24 must be finite"):

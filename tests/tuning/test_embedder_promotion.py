@@ -58,7 +58,7 @@ def state(store):
 
 def test_a_promoted_embedder_is_the_stores_and_the_one_before_is_kept(store):
     reports = []
-    model = promote_embedder(store, NEW, {"gain": 0.1}, progress=lambda *each: reports.append(each))
+    model = promote_embedder(store, NEW, {"gain": 0.1}, progress=lambda *report: reports.append(report))
     assert reports == [(6, 20), (12, 20), (18, 20), (20, 20)]
     assert (model.number, model.kind, model.state, model.previous) == (1, "embedder", "active", None)
     assert (model.source, model.target, model.reference) == (NEW.fingerprint, NEW.fingerprint, "hashing-24")
@@ -75,7 +75,7 @@ def test_rolling_back_embeds_only_what_was_added_meanwhile(store):
     store.add(["one about rivers", "one about lakes"])
     store.remove([store.search("rivers", mode="keyword")[0].document_id])
     reports = []
-    assert rollback(store, progress=lambda *each: reports.append(each)) is None
+    assert rollback(store, progress=lambda *report: reports.append(report)) is None
     assert reports == [(1, 1)]
     assert state(store) == (None, OLD.fingerprint, NEW.fingerprint)
     store.remove([store.search("lakes", mode="keyword")[0].document_id])
@@ -112,18 +112,18 @@ def test_an_adapter_of_the_old_vectors_is_retired_and_comes_back(store):
     assert state(store) == (number, OLD.fingerprint, NEW.fingerprint)
 
 
-def test_a_promotion_that_was_stopped_goes_on_as_the_same_version(store):
+def test_an_interrupted_promotion_resumes_as_the_same_version(store):
     with pytest.raises(InterruptedHereError):
         promote_embedder(store, NEW, progress=stop)
     assert state(store) == (None, OLD.fingerprint, None)
     store.add("added meanwhile")
     reports = []
-    assert promote_embedder(store, NEW, progress=lambda *each: reports.append(each)).number == 1
+    assert promote_embedder(store, NEW, progress=lambda *report: reports.append(report)).number == 1
     assert reports[-1] == (9, 9)
     assert state(store) == (1, NEW.fingerprint, OLD.fingerprint)
 
 
-def test_a_rollback_that_was_stopped_goes_on(store):
+def test_an_interrupted_rollback_resumes(store):
     promote_embedder(store, NEW)
     store.add([f"later {text}" for text in TEXTS])
     with pytest.raises(InterruptedHereError):
@@ -133,7 +133,7 @@ def test_a_rollback_that_was_stopped_goes_on(store):
     assert state(store) == (None, OLD.fingerprint, NEW.fingerprint)
 
 
-def test_vectors_that_are_the_new_embedders_already_are_only_noted(store):
+def test_vectors_that_are_the_new_embedders_already_are_only_recorded(store):
     store.reembed(NEW)
     assert promote_embedder(store, NEW).number == 1
     assert state(store) == (1, NEW.fingerprint, None)
@@ -150,7 +150,7 @@ def test_a_store_without_vectors_gets_its_first_and_nothing_to_go_back_to(tmp_pa
             rollback(plain)
 
 
-def test_what_cannot_be_rolled_back_is_said(store, monkeypatch):
+def test_what_cannot_be_rolled_back_is_rejected(store, monkeypatch):
     with pytest.raises(InputError, match="no version is active"):
         rollback(store)
     promote_embedder(store, NEW)

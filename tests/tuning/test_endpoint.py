@@ -17,7 +17,7 @@ TEXTS = {"soup": "Onion soup takes an hour.", "bread": "Bread is baked at night.
 
 
 class Server:
-    """Replies what it is told to, in turn, the last one for ever: a text, (status, body, headers), None to hang up."""
+    """Sends the given replies in turn, the last one for ever: a text, (status, body, headers), None to hang up."""
 
     def __init__(self):
         self.replies, self.bodies, self.headers, self.paths = ["fine"], [], [], []
@@ -95,7 +95,7 @@ def test_the_key_comes_from_the_environment_and_is_never_shown(server, monkeypat
     assert "given" not in repr(server.endpoint(key="given"))
 
 
-def test_a_busy_server_is_asked_again(server):
+def test_a_busy_server_is_retried(server):
     server.replies = [(503, "later", {}), (429, "{}", {"Retry-After": "0"}), None, "at last"]
     assert server.endpoint().complete("a") == "at last"
     assert len(server.bodies) == 4
@@ -115,7 +115,7 @@ def test_pauses_grow_and_the_server_may_ask_for_longer_ones(server, monkeypatch)
     assert pauses == [1.0, 2.0, 7.0, 60.0]
 
 
-def test_a_server_that_stays_busy_is_given_up_with_what_it_said(server):
+def test_a_server_that_stays_busy_raises_its_message(server):
     server.replies = [(503, '{"error": {"message": "loading the model"}}', {})]
     with pytest.raises(ModelUnavailable, match=r"503 \(loading the model\)"):
         server.endpoint(attempts=3).complete("a")
@@ -123,7 +123,7 @@ def test_a_server_that_stays_busy_is_given_up_with_what_it_said(server):
 
 
 @pytest.mark.parametrize(("status", "remedy"), [(401, KEY_VARIABLE), (404, "model's name"), (400, "400")])
-def test_a_refusal_is_told_at_once_with_what_may_help(server, status, remedy):
+def test_a_permanent_error_is_raised_at_once_with_a_remedy(server, status, remedy):
     server.replies = [(status, '{"error": "no"}', {})]
     with pytest.raises(ModelUnavailable, match=remedy):
         server.endpoint().complete("a")
@@ -144,7 +144,7 @@ def test_a_reply_in_another_format_is_an_error(server, body):
         server.endpoint().complete("a")
 
 
-def test_an_endpoint_that_is_not_there_is_told():
+def test_an_unreachable_endpoint_is_reported():
     closed = Server()
     closed.close()
     with pytest.raises(ModelUnavailable, match="cannot be reached"):
@@ -152,7 +152,7 @@ def test_an_endpoint_that_is_not_there_is_told():
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8000", "file:///etc/passwd", "http://", "http://[1"])
-def test_what_is_no_url_is_refused(url):
+def test_an_invalid_url_is_rejected(url):
     with pytest.raises(InputError, match="an endpoint is a URL"):
         Endpoint(url, "writer")
 
@@ -182,7 +182,7 @@ def test_no_more_passages_are_sent_than_are_needed(server, store):
     assert len(server.bodies) == 2
 
 
-def test_lines_are_read_where_there_is_no_list_and_a_reply_without_questions_gives_none(server, store):
+def test_lines_are_read_where_there_is_no_list_and_a_reply_without_questions_returns_none(server, store):
     server.replies = ["1. How long?\n- Is it hot?\nThat is all.", "I cannot help with that.", "[1, 2]"]
     found = [question.text for question in from_endpoint(store, server.endpoint(), most=6)]
     assert found == ["How long?", "Is it hot?"]
@@ -197,7 +197,7 @@ def test_the_same_seed_sends_the_same_passages(server, store):
     assert len(set(sent)) > 1
 
 
-def test_no_questions_at_all_cannot_be_asked_for(server, store):
+def test_asking_for_no_questions_is_rejected(server, store):
     with pytest.raises(InputError, match="at least 1"):
         list(from_endpoint(store, server.endpoint(), most=0))
 

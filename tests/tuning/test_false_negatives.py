@@ -31,13 +31,13 @@ def trace(query, **idf):
 
 
 def candidate(text, cosine):
-    """Give a candidate whose cosine to the positive, (1, 0), is this."""
+    """Return a candidate whose cosine to the positive, (1, 0), is this."""
     vector = np.array([cosine, (1 - cosine**2) ** 0.5], np.float32)
     return Candidate(chunk=1, document_id="d", text=text, score=0.5, vector=vector)
 
 
 def judging(low=0.0, high=0.2, count=10_000):
-    """Give a judge of a store whose chunks' cosines to the positive are `low` and `high` in turn."""
+    """Return a judge of a store whose chunks' cosines to the positive are `low` and `high` in turn."""
     cosines = np.array([low, high] * (count // 2), np.float32)
     return LexicalJudge("english", np.stack([cosines, np.sqrt(1 - cosines**2)], axis=1))
 
@@ -58,7 +58,7 @@ def test_a_near_copy_of_the_positive_answers_whatever_words_it_holds():
     assert judging()(ASKED, POSITIVE, candidate("Nothing of the kind.", 0.35)) == "no"
 
 
-def test_how_alike_is_near_is_the_embedders_own():
+def test_similarity_is_relative_to_the_embedders_cosines():
     crowded = judging(0.8, 0.9)  # 0.85 on average, deviation 0.05
     assert crowded(ASKED, POSITIVE, candidate("Nothing of the kind.", 0.95)) == "no"
     assert crowded(ASKED, POSITIVE, candidate("Nothing of the kind.", 1.0)) == "no"
@@ -69,7 +69,7 @@ def test_an_unlike_passage_does_not_answer_even_with_all_the_words():
     assert judging()(ASKED, POSITIVE, candidate("priming pumps", 0.15)) == "no"
 
 
-def test_between_them_the_questions_words_close_together_decide():
+def test_between_them_the_proximity_of_the_questions_words_decides():
     judge = judging()
     assert judge(ASKED, POSITIVE, candidate("You prime a pump by hand.", 0.3)) == "answers"  # 2 + 2.4
     assert judge(ASKED, POSITIVE, candidate("A pump by the river.", 0.3)) == "no"  # 2 + 2.4 / 4
@@ -78,7 +78,7 @@ def test_between_them_the_questions_words_close_together_decide():
     assert judge(ASKED, POSITIVE, candidate(apart, 0.2)) == "no"  # 1 + 2.4 · 3 / 4
 
 
-def test_every_positive_is_judged_by_its_own_surroundings():
+def test_every_positive_is_judged_by_its_own_cosines():
     judge = judging()
     other = Candidate(chunk=2, document_id="e", text="", score=0.5, vector=np.array([0.0, 1.0], np.float32))
     assert judge(ASKED, POSITIVE, candidate("Nothing.", 0.45)) == "answers"

@@ -42,7 +42,7 @@ HELD = ("what about the {}", "who knows the {}")
 
 
 def things():
-    """Give fifty things, each with a name in the documents and another in questions; nothing leads to the other."""
+    """Return fifty things, each with a name in the documents and another in questions; nothing leads to the other."""
     dice = random.Random(2)
 
     def word():
@@ -92,7 +92,7 @@ def made(tmp_path_factory):
 
 
 def right(store):
-    """Give the share of the best five that are about the thing asked for, by another question than any before."""
+    """Return the share of the best five that are about the thing asked for, by another question than any before."""
     asked = [store.search(f"anything on the {other}", mode="vector", limit=5) for _, other in things()]
     return np.mean([[hit.document_id.startswith(f"{n}-") for hit in hits] for n, hits in enumerate(asked)])
 
@@ -101,7 +101,7 @@ def vectors(store):
     return store.chunks.vectors(list(range(1, len(things()) * len(SAID) + 1)))
 
 
-def test_killed_while_it_learns_it_goes_on_and_the_store_goes_there_and_back(path):
+def test_a_killed_training_resumes_and_the_store_is_promoted_and_rolled_back(path):
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", __file__, str(path)], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
     )
@@ -137,7 +137,7 @@ def test_killed_while_it_learns_it_goes_on_and_the_store_goes_there_and_back(pat
         assert store.check() == []
 
 
-def test_taught_wrong_answers_it_is_refused_and_not_a_byte_of_the_vectors_changes(path):
+def test_trained_on_wrong_answers_it_is_rejected_and_no_vector_changes(path):
     with hs.open(path, threads=1) as store:
         learning = store.learning
         triples = list(learning.triples())
@@ -158,7 +158,7 @@ def test_taught_wrong_answers_it_is_refused_and_not_a_byte_of_the_vectors_change
         assert not any(path.with_name("notes.db.models").iterdir())
 
 
-def test_on_a_gpu_it_is_let_in_with_half_precision(path):
+def test_on_a_gpu_it_is_accepted_in_half_precision(path):
     import torch
 
     if not torch.cuda.is_available():
@@ -171,12 +171,12 @@ def test_on_a_gpu_it_is_let_in_with_half_precision(path):
 
 
 def main():
-    def told(step, done, *_):
+    def report(step, done, *_):
         sys.stdout.write(f"{step} {done}\n")
         sys.stdout.flush()
 
     with hs.open(sys.argv[1], threads=1) as store:
-        tune_full(store, gate_questions=100, options=OPTIONS, progress=told)
+        tune_full(store, gate_questions=100, options=OPTIONS, progress=report)
 
 
 if __name__ == "__main__":

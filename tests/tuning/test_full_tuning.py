@@ -60,7 +60,7 @@ def answers(store):
 
 
 def beside(store):
-    """Give the names of what lies beside the store's file."""
+    """Return the names of what lies beside the store's file."""
     return sorted(path.name for path in Path(store.location).parent.iterdir() if not path.name.startswith("notes.db-"))
 
 
@@ -76,7 +76,7 @@ FREE = [f"d{n}" for n in range(fake_finetune.DOCUMENTS) if not training_set.held
 # The whole turn
 
 
-def test_a_better_encoder_is_let_in_with_the_vectors_that_were_tried_and_taken_back(store, monkeypatch):
+def test_a_better_encoder_is_accepted_with_the_copys_vectors_and_rolled_back(store, monkeypatch):
     before = answers(store)
     store.learning.drop_triples()
     embedded = []
@@ -84,18 +84,18 @@ def test_a_better_encoder_is_let_in_with_the_vectors_that_were_tried_and_taken_b
     monkeypatch.setattr(
         fake_finetune.InFolder, "embed_documents", lambda self, texts: embedded.append(len(texts)) or embed(self, texts)
     )
-    told, said = [], []
-    report = tune(store, progress=lambda *each: told.append(each), notify=said.append)
+    reports, said = [], []
+    report = tune(store, progress=lambda *report: reports.append(report), notify=said.append)
     assert (report.promoted, report.number, report.verdict.accepted) == (True, 1, True)
     assert report.verdict.overall.low > 0
     assert report.settings["method"] == "full"
     assert report.settings["base"] == f"hashing-{fake_finetune.POOR}"
     assert sum(report.questions.values()) > 50
     assert all(example.before != example.after for example in report.examples)
-    steps = list(dict.fromkeys(step for step, *_ in told))
+    steps = list(dict.fromkeys(step for step, *_ in reports))
     assert steps[:3] == ["Making questions", "Harvesting", "Training the encoder"]
     assert steps[-1] == adapter_tuning.PROMOTING
-    assert ("Training the encoder", 1, 1, "loss 0.500") in told
+    assert ("Training the encoder", 1, 1, "loss 0.500") in reports
     stats = store.stats()
     assert (stats.embedding.fingerprint, stats.kept.fingerprint) == (GOOD.fingerprint, POOR.fingerprint)
     assert stats.vectors == stats.chunks == fake_finetune.DOCUMENTS
@@ -116,7 +116,7 @@ def test_a_better_encoder_is_let_in_with_the_vectors_that_were_tried_and_taken_b
     assert store.check() == []
 
 
-def test_the_history_tells_all_that_was_measured_and_no_questions_text(store):
+def test_the_history_holds_all_that_was_measured_and_no_text(store):
     tune(store)
     (model,) = store.learning.models()
     kept = json.dumps(dict(model.report))
@@ -127,7 +127,7 @@ def test_the_history_tells_all_that_was_measured_and_no_questions_text(store):
     assert not any(triple.query in kept for triple in store.learning.triples())
 
 
-def test_a_worse_encoder_is_refused_and_nothing_is_left_but_the_history(store, monkeypatch):
+def test_a_worse_encoder_is_rejected_and_leaves_only_the_history(store, monkeypatch):
     monkeypatch.setattr(full_tuning, "finetune", fake_finetune.fake(fake_finetune.BAD))
     before, revision = answers(store), store.stats().revision
     vectors = store.chunks.vectors(list(range(1, fake_finetune.DOCUMENTS + 1)))
@@ -146,7 +146,7 @@ def test_a_worse_encoder_is_refused_and_nothing_is_left_but_the_history(store, m
     assert [name for name in beside(store) if name.startswith(".")] == []
 
 
-def test_a_refused_folder_that_the_caller_named_stays(store, monkeypatch, tmp_path):
+def test_the_folder_of_a_rejected_encoder_stays_if_the_caller_named_it(store, monkeypatch, tmp_path):
     monkeypatch.setattr(full_tuning, "finetune", fake_finetune.fake(fake_finetune.BAD))
     assert not tune(store, out=tmp_path / "mine").promoted
     assert (tmp_path / "mine" / "dim").is_file()
@@ -166,7 +166,7 @@ def test_an_accepted_one_stays_a_candidate_until_it_is_promoted_by_hand(store):
     assert answers(store) == before
 
 
-def test_an_adapter_in_use_is_what_the_encoder_is_compared_with_and_comes_back(store, monkeypatch):
+def test_an_encoder_is_compared_with_the_active_adapter_which_rollback_restores(store, monkeypatch):
     from hybridstore.search import transforms
 
     nothing = transforms.Adapter(
@@ -200,9 +200,9 @@ def test_what_is_written_meanwhile_is_embedded_too(store, monkeypatch):
         return propose(*arguments)
 
     monkeypatch.setattr(full_tuning, "_propose", written)
-    told = []
-    assert tune(store, progress=lambda *each: told.append(each)).promoted
-    assert ("Embedding what was added", 2, 2) in told
+    reports = []
+    assert tune(store, progress=lambda *report: reports.append(report)).promoted
+    assert ("Embedding what was added", 2, 2) in reports
     stats = store.stats()
     assert stats.vectors == stats.chunks == fake_finetune.DOCUMENTS
     for id_ in ("d3", "new", "d77"):
@@ -211,7 +211,7 @@ def test_what_is_written_meanwhile_is_embedded_too(store, monkeypatch):
     assert store.check() == []
 
 
-def test_a_chunk_with_another_text_than_the_copys_is_not_given_its_vector(store, tmp_path):
+def test_a_chunk_whose_text_differs_from_the_copys_does_not_get_its_vector(store, tmp_path):
     fake_finetune.filled(tmp_path / "other.db", 40)
     with hs.open(tmp_path / "other.db") as other:
         other.add(hs.Document(id="d1", text="something else"), chunk=False)
@@ -224,7 +224,7 @@ def test_a_chunk_with_another_text_than_the_copys_is_not_given_its_vector(store,
     assert store.stats().embedding.fingerprint == POOR.fingerprint
 
 
-def test_what_a_killed_process_left_goes_whatever_signs_the_files_name_has(tmp_path):
+def test_leftovers_of_a_killed_process_are_removed_whatever_the_files_name(tmp_path):
     left = tmp_path / ".notes[1].db-shadow-abc"
     left.mkdir()
     with hs.open(tmp_path / "notes[1].db", embedder="none") as store, store_copy.workplace(store) as folder:
@@ -260,7 +260,7 @@ def test_a_question_that_a_document_of_the_gate_answers_is_not_trained_on_at_all
     assert [negative.chunk for negative in triple.negatives] == [other]
 
 
-def test_triples_that_are_there_are_not_harvested_again(store, monkeypatch):
+def test_existing_triples_are_not_harvested_again(store, monkeypatch):
     seen = []
     monkeypatch.setattr(full_tuning, "finetune", fake_finetune.fake(fake_finetune.BAD, seen=seen))
     store.learning.drop_triples()
@@ -276,7 +276,7 @@ def test_triples_that_are_there_are_not_harvested_again(store, monkeypatch):
 # What cannot be done
 
 
-def test_too_few_documents_are_said_before_any_training(tmp_path, monkeypatch):
+def test_too_few_documents_are_rejected_before_any_training(tmp_path, monkeypatch):
     fake_finetune.stand_in(monkeypatch.setattr, fake_finetune.GOOD)
     monkeypatch.setattr(full_tuning, "finetune", None)
     fake_finetune.filled(tmp_path / "few.db", 40)
@@ -285,7 +285,7 @@ def test_too_few_documents_are_said_before_any_training(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["few.db"]
 
 
-def test_a_store_without_vectors_is_told_how_to_get_some(tmp_path):
+def test_a_store_without_vectors_is_rejected_with_a_remedy(tmp_path):
     with hs.open(tmp_path / "plain.db", embedder="none") as store:
         store.add("only words")
         with pytest.raises(InputError, match="reembed --embedder"):
@@ -302,7 +302,7 @@ def test_without_torch_the_extra_is_named_before_anything_is_harvested(path, mon
         assert store.learning.count_triples() == 0
 
 
-def test_a_folder_that_an_embedder_of_the_store_is_in_is_not_written_over(store):
+def test_the_folder_of_an_embedder_in_use_is_not_overwritten(store):
     tune(store)
     used = Path(store.learning.model().reference)
     with pytest.raises(InputError, match="the store's embedder; name another"):
@@ -345,7 +345,7 @@ class StoppedHereError(Exception):
         adapter_tuning.PROMOTING,
     ],
 )
-def test_stopped_anywhere_it_leaves_the_store_as_it_was_and_no_copy(store, step):
+def test_interrupted_anywhere_it_leaves_the_store_unchanged_and_no_copy(store, step):
     before = answers(store)
     if step == "Harvesting":
         store.learning.drop_triples()
@@ -364,7 +364,7 @@ def test_stopped_anywhere_it_leaves_the_store_as_it_was_and_no_copy(store, step)
     assert tune(store).promoted
 
 
-def test_two_at_once_are_one_too_many_and_the_second_breaks_nothing(store):
+def test_a_second_tuning_at_once_is_rejected_and_breaks_nothing(store):
     def again(name, *_):
         if name == "Evaluating the active version":
             with hs.open(store.location) as other, pytest.raises(InputError, match="another process"):

@@ -19,7 +19,7 @@ def queries(count, kind="title", first=0):
 
 
 def values(count, value=0.5):
-    """Give the same for every task, from a number or one for each probe."""
+    """Return the same for every task, from a number or one for each probe."""
     return {task: [value] * count if isinstance(value, float) else list(value) for task in TASKS}
 
 
@@ -35,7 +35,7 @@ def test_a_clear_gain_is_accepted_with_numbers():
     assert set(verdict.kinds) == {"title"}
 
 
-def test_what_may_be_luck_is_refused():
+def test_what_may_be_luck_is_rejected():
     after = [0.5 + (0.25 if n < 22 else -0.25) for n in range(40)]
     verdict = decide(queries(40), values(40), values(40, after))
     assert not verdict.accepted
@@ -44,13 +44,13 @@ def test_what_may_be_luck_is_refused():
     assert verdict.overall.low < 0 < verdict.overall.high
 
 
-def test_no_difference_at_all_is_refused():
+def test_no_difference_at_all_is_rejected():
     verdict = decide(queries(40), values(40), values(40))
     assert not verdict.accepted
     assert verdict.reason.endswith("between +0.0000 and +0.0000): that may be luck")
 
 
-def test_a_loss_is_refused_as_a_loss():
+def test_a_loss_is_rejected_as_a_loss():
     verdict = decide(queries(40), values(40, 0.5), values(40, 0.25))
     assert not verdict.accepted
     assert verdict.reason.startswith("-0.2500 nDCG@10 on 40")
@@ -69,7 +69,7 @@ def test_one_kind_of_question_that_loses_rejects_the_version():
     assert verdict.kinds["title"].difference == 0.25
 
 
-def test_a_kind_with_few_documents_has_no_say():
+def test_a_kind_with_few_documents_is_not_judged():
     asked = [*queries(30, "title"), *queries(3, "keywords", first=30)]
     verdict = decide(asked, values(33), values(33, [0.75] * 30 + [0.375] * 3))
     assert verdict.accepted

@@ -102,7 +102,7 @@ def test_a_store_is_calibrated_once_for_each_version_that_is_tried(tmp_path):
         assert counted.asked > 0
 
 
-def test_a_query_is_worth_where_its_documents_stand(store):
+def test_a_query_is_scored_by_the_ranks_of_its_documents(store):
     vectors = {pair: store.chunks.vectors([chunk(store, name(pair))])[0] for pair in PAIRS[:2]}
     first, second = PAIRS[:2]
     other = top(store, "", vectors[first], None)[1]
@@ -112,17 +112,17 @@ def test_a_query_is_worth_where_its_documents_stand(store):
         GateQuery("log", "", vectors[second], frozenset({"not there"})),
         GateQuery("crop", "", vectors[first], frozenset({name(first)}), dict.fromkeys(TASKS[1:], frozenset({other}))),
     ]
-    told = []
-    worth = evaluate(store, asked, None, progress=lambda *each: told.append(each))
+    reports = []
+    worth = evaluate(store, asked, None, progress=lambda *report: reports.append(report))
     assert set(worth) == set(TASKS)
     assert worth["find"] == [1.0, pytest.approx(1 / math.log2(3)), 0.0, 1.0]
     for task in TASKS[1:]:
         assert all(math.isnan(each) for each in worth[task][:3])
         assert worth[task][3] == 1.0  # the question's own document is left out before the similar ones are counted
-    assert told == [(4, 4)]
+    assert reports == [(4, 4)]
 
 
-def test_a_version_is_asked_with_its_own_turn(store):
+def test_a_version_transforms_the_queries_vectors(store):
     dim = EMBEDDER.dim
     backwards = transforms.Adapter(
         EMBEDDER.fingerprint, np.eye(dim, dtype=np.float32), -2 * np.eye(dim, dtype=np.float32)
@@ -143,19 +143,19 @@ def test_a_document_removed_meanwhile_is_found_by_no_version(store):
     assert not made.similar["words"]
 
 
-def test_people_are_asked_in_their_own_words_and_made_questions_lose_some(store):
+def test_peoples_questions_keep_their_words_and_synthetic_ones_lose_some(store):
     text = " ".join(f"word{n}" for n in range(40))
     items = [person(text, "a", "b"), cut(store, text, name(PAIRS[0])), cut(store, "single", name(PAIRS[0]))]
     vectors = np.eye(3, EMBEDDER.dim, dtype=np.float32)
-    told = []
-    asked, made, single = gate_queries(store, items, vectors, progress=lambda *each: told.append(each))
+    reports = []
+    asked, made, single = gate_queries(store, items, vectors, progress=lambda *report: reports.append(report))
     assert (asked.text, asked.answers, dict(asked.similar), asked.document) == (text, frozenset({"a", "b"}), {}, "a")
     shown = made.text.split()
     assert 8 < len(shown) < 32
     assert shown == [word for word in text.split() if word in shown]
     assert single.text == "single"
     assert [query.vector.argmax() for query in (asked, made, single)] == [0, 1, 2]
-    assert told[-1] == (3, 3)
+    assert reports[-1] == (3, 3)
     again = gate_queries(store, items, vectors)
     assert [query.text for query in again] == [text, made.text, "single"]
     assert gate_queries(store, items, vectors, seed=1)[1].text != made.text

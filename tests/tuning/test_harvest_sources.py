@@ -45,7 +45,7 @@ def kept(store):
     return sorted((triple.kind, triple.query) for triple in store.learning.triples())
 
 
-def test_its_own_are_the_log_feedback_and_text(store):
+def test_own_sources_are_the_log_feedback_and_text(store):
     store.learning.log_queries(["who greases the valve of the shed"])
     store.feedback("what hums", store.search("worn rotor shed")[0])
     progress = []
@@ -57,7 +57,7 @@ def test_its_own_are_the_log_feedback_and_text(store):
     assert progress == [(number, 14) for number in range(1, 15)]
 
 
-def test_a_second_turn_takes_the_place_of_the_first(store):
+def test_a_second_harvest_replaces_the_first(store):
     harvest_sources(store, own=True)
     before = kept(store)
     assert harvest_sources(store, own=True).kept == len(before)
@@ -83,7 +83,7 @@ def test_what_cannot_be_made_again_stays_and_what_is_judged_anew_is_replaced(sto
     assert summary.kept == len(stored) == summary.triples + 2
 
 
-def test_judgments_alone_are_added_to_the_triples_there_are(store, judged):
+def test_judgments_alone_are_added_to_the_existing_triples(store, judged):
     harvest_sources(store, own=True)
     before = kept(store)
     summary = harvest_sources(store, labelled=judged({"query": "valve foundry", "document": "valve-foundry"}))
@@ -97,6 +97,6 @@ def test_judgments_that_name_no_answer_are_rejected(store, judged):
         harvest_sources(store, labelled=path)
 
 
-def test_nothing_to_gather_is_nothing_harvested(store):
+def test_without_sources_nothing_is_harvested(store):
     summary = harvest_sources(store)
     assert (summary.questions, summary.triples, summary.kept, summary.disagreement) == ({}, 0, 0, None)

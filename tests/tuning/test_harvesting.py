@@ -22,8 +22,8 @@ COUNT = 30
 OPEN = HarvestSettings(margin=None, near=3)
 
 
-class Told:
-    """A store of thirty chunks in documents of their own whose evidence is told: chunk → (keyword, vector · 12)."""
+class FakeStore:
+    """A store of thirty chunks in documents of their own whose evidence is given: chunk → (keyword, vector · 12)."""
 
     def __init__(self, evidence, *, relevance=None, documents=None, weights=(0.5, 0.5)):
         words, deviations = np.zeros(COUNT), np.zeros(COUNT)
@@ -79,22 +79,22 @@ def negatives(found):
 
 
 def test_every_question_is_searched_once_at_full_depth():
-    store = Told(ONE_SIDED)
+    store = FakeStore(ONE_SIDED)
     list(harvest(store, [KNOWN, replace(KNOWN, positive=1), replace(KNOWN, text="why?")]))
     assert store.asked == ["how?", "why?"]
     assert store.options == {"limit": 1, "depth": 200}
 
 
-def test_a_store_without_vectors_is_refused_before_anything_is_searched():
-    store = Told(ONE_SIDED)
+def test_a_store_without_vectors_is_rejected_before_anything_is_searched():
+    store = FakeStore(ONE_SIDED)
     store.embeddings.active = None
     with pytest.raises(InputError, match="reembed"):
         harvest(store, [KNOWN])
     assert store.asked == []
 
 
-def test_a_question_that_one_leg_alone_could_search_gives_nothing():
-    store = Told(ONE_SIDED)
+def test_a_question_that_only_one_leg_could_search_gives_no_triple():
+    store = FakeStore(ONE_SIDED)
     store.evidence = None
     store.search = lambda *_, **__: SimpleNamespace(trace=SimpleNamespace(evidence=None, fused=[]))
     found = one(store)
@@ -102,7 +102,7 @@ def test_a_question_that_one_leg_alone_could_search_gives_nothing():
 
 
 @pytest.mark.parametrize("wrong", [{"negatives": 0}, {"near": 0}, {"margin": 0.0}, {"margin": 1.5}])
-def test_settings_that_make_no_sense_are_refused(wrong):
+def test_invalid_settings_are_rejected(wrong):
     with pytest.raises(InputError):
         HarvestSettings(**wrong)
 
@@ -110,33 +110,33 @@ def test_settings_that_make_no_sense_are_refused(wrong):
 # Negatives
 
 
-def test_hard_negatives_are_what_one_ranking_has_near_the_top_and_the_other_has_not():
-    assert negatives(one(Told(ONE_SIDED))) == [(1, "keyword"), (3, "vector"), (2, "keyword"), (4, "vector")]
+def test_hard_negatives_are_near_the_top_of_one_ranking_only():
+    assert negatives(one(FakeStore(ONE_SIDED))) == [(1, "keyword"), (3, "vector"), (2, "keyword"), (4, "vector")]
 
 
-def test_what_both_rankings_have_near_the_top_is_no_hard_negative():
-    store = Told(ONE_SIDED | {5: (0.85, 0.85)})
+def test_a_passage_near_the_top_of_both_rankings_is_no_hard_negative():
+    store = FakeStore(ONE_SIDED | {5: (0.85, 0.85)})
     assert 5 not in [chunk for chunk, _ in negatives(one(store))]
 
 
-def test_the_highest_come_first_and_no_more_than_are_wanted():
-    assert negatives(one(Told(ONE_SIDED), settings=replace(OPEN, negatives=2))) == [(1, "keyword"), (3, "vector")]
+def test_the_highest_come_first_up_to_the_limit():
+    assert negatives(one(FakeStore(ONE_SIDED), settings=replace(OPEN, negatives=2))) == [(1, "keyword"), (3, "vector")]
 
 
 def test_no_negative_is_of_a_document_that_answers():
-    store = Told(ONE_SIDED, documents={1: "d0"})
+    store = FakeStore(ONE_SIDED, documents={1: "d0"})
     found = one(store, replace(KNOWN, answers=frozenset({"d3"})))
     assert [chunk for chunk, _ in negatives(found)] == [2, 4]
 
 
 def test_scores_are_fused_scores():
-    found = one(Told(ONE_SIDED, weights=(0.25, 0.75)))
+    found = one(FakeStore(ONE_SIDED, weights=(0.25, 0.75)))
     assert found.triple.score == pytest.approx(0.9)
     assert found.triple.negatives[1].score == pytest.approx(0.25 * 0.0 + 0.75 * 0.8)
 
 
-def test_what_is_known_to_be_wrong_comes_first_and_no_guard_doubts_it():
-    store = Told(ONE_SIDED | {5: (0.89, 0.89), 6: (0.1, 0.1)})
+def test_known_wrong_chunks_come_first_and_pass_no_guard():
+    store = FakeStore(ONE_SIDED | {5: (0.89, 0.89), 6: (0.1, 0.1)})
     found = one(
         store, replace(KNOWN, wrong=frozenset({5, 99})), settings=HarvestSettings(near=3), judge=lambda *_: "answers"
     )
@@ -147,30 +147,30 @@ def test_what_is_known_to_be_wrong_comes_first_and_no_guard_doubts_it():
 
 
 def test_the_best_chunk_of_a_document_known_to_answer_is_the_positive():
-    store = Told(ONE_SIDED | {7: (0.3, 0.3), 8: (0.4, 0.4)}, documents={7: "long", 8: "long"})
+    store = FakeStore(ONE_SIDED | {7: (0.3, 0.3), 8: (0.4, 0.4)}, documents={7: "long", 8: "long"})
     assert one(store, Question("how?", "labelled", document="long")).triple.positive == 8
 
 
 def test_an_answer_that_neither_leg_found_gives_no_triple():
     for question in (replace(KNOWN, positive=COUNT + 5), Question("how?", "labelled", document="elsewhere")):
-        found = one(Told(ONE_SIDED), question)
+        found = one(FakeStore(ONE_SIDED), question)
         assert (found.triple, found.reason) == (None, "lost")
 
 
-def test_a_question_nobody_answered_takes_the_first_hit_if_the_store_is_sure():
+def test_a_question_without_an_answer_takes_the_first_hit_if_the_store_is_sure():
     asked = Question("how?", "log")
-    assert one(Told(ONE_SIDED, relevance={0: 0.5}), asked).triple.positive == 0
-    assert one(Told(ONE_SIDED, relevance={0: 0.49}), asked).reason == "unsure"
+    assert one(FakeStore(ONE_SIDED, relevance={0: 0.5}), asked).triple.positive == 0
+    assert one(FakeStore(ONE_SIDED, relevance={0: 0.49}), asked).reason == "unsure"
 
 
 def test_a_first_hit_that_only_one_ranking_has_near_the_top_is_no_positive():
     lonely = {0: (0.0, 0.9)} | dict.fromkeys(range(1, 5), (0.1, 0.5))
-    assert one(Told(lonely, relevance={0: 1.0}, weights=(0.1, 0.9)), Question("how?", "log")).reason == "unsure"
+    assert one(FakeStore(lonely, relevance={0: 1.0}, weights=(0.1, 0.9)), Question("how?", "log")).reason == "unsure"
 
 
-def test_a_first_hit_that_somebody_called_useless_is_no_positive():
+def test_a_first_hit_with_negative_feedback_is_no_positive():
     asked = Question("how?", "feedback", wrong=frozenset({0}))
-    assert one(Told(ONE_SIDED, relevance={0: 1.0}), asked).reason == "unsure"
+    assert one(FakeStore(ONE_SIDED, relevance={0: 1.0}), asked).reason == "unsure"
 
 
 # Disagreement
@@ -180,33 +180,33 @@ def test_the_legs_disagree_when_fewer_than_five_of_ten_are_the_same():
     def overlapping(count):
         both = dict.fromkeys(range(count), (0.9, 0.9))
         words = dict.fromkeys(range(10, 20 - count), (0.8, 0.0))
-        return Told(both | words | dict.fromkeys(range(20, 30 - count), (0.0, 0.8)))
+        return FakeStore(both | words | dict.fromkeys(range(20, 30 - count), (0.0, 0.8)))
 
     assert [(one(overlapping(n)).overlap, one(overlapping(n)).disagreed) for n in (4, 5)] == [(4, True), (5, False)]
 
 
 def test_the_legs_disagree_when_the_positive_stands_in_one_top_ten_alone():
     alike = dict.fromkeys(range(11), (0.9, 0.9))
-    assert not one(Told(alike)).disagreed
-    found = one(Told(alike | {0: (0.95, 0.0)}))  # first by words, eleventh by meaning
+    assert not one(FakeStore(alike)).disagreed
+    found = one(FakeStore(alike | {0: (0.95, 0.0)}))  # first by words, eleventh by meaning
     assert (found.overlap, found.disagreed, found.triple.disagreed) == (9, True, True)
 
 
 # Guards
 
 
-def test_a_negative_above_the_margin_is_kept_out_and_shown():
-    found = one(Told(ONE_SIDED), settings=replace(OPEN, margin=0.44))
-    told = {each.chunk: each.excluded for each in found.triple.negatives}
-    assert told == {1: "margin", 3: "margin", 2: "margin", 4: "margin"}
-    found = one(Told(ONE_SIDED | {1: (0.7, 0.0)}), settings=replace(OPEN, margin=0.4))
+def test_a_negative_above_the_margin_is_excluded_and_recorded():
+    found = one(FakeStore(ONE_SIDED), settings=replace(OPEN, margin=0.44))
+    excluded = {each.chunk: each.excluded for each in found.triple.negatives}
+    assert excluded == {1: "margin", 3: "margin", 2: "margin", 4: "margin"}
+    found = one(FakeStore(ONE_SIDED | {1: (0.7, 0.0)}), settings=replace(OPEN, margin=0.4))
     assert {each.chunk: each.excluded for each in found.triple.negatives}[1] is None
 
 
-def test_what_a_guard_kept_out_does_not_count_as_a_negative():
+def test_excluded_negatives_do_not_count():
     judge = {1: "answers", 3: "no", 2: "no", 4: "no"}
     found = one(
-        Told(ONE_SIDED), settings=replace(OPEN, negatives=2), judged=True, judge=lambda _, __, c: judge[c.chunk]
+        FakeStore(ONE_SIDED), settings=replace(OPEN, negatives=2), judged=True, judge=lambda _, __, c: judge[c.chunk]
     )
     assert [(each.chunk, each.excluded) for each in found.triple.negatives] == [(1, "judge"), (3, None), (2, None)]
 
@@ -218,22 +218,22 @@ def test_a_judge_reads_the_question_the_positive_and_the_candidate():
         seen.append((trace.query, positive.text, candidate.text, candidate.document_id))
         return "no"
 
-    one(Told(ONE_SIDED), judged=True, judge=judge)
+    one(FakeStore(ONE_SIDED), judged=True, judge=judge)
     assert seen[0] == ("how?", "text 0", "text 1", "d1")
 
 
-def test_a_better_answer_takes_the_place_of_one_that_nobody_named():
+def test_a_better_answer_replaces_a_positive_that_was_not_known():
     asked = Question("how?", "log")
     judge = lambda _, __, candidate: "better" if candidate.chunk == 3 else "no"  # noqa: E731
-    found = one(Told(ONE_SIDED, relevance={0: 0.9}), asked, judged=True, judge=judge)
+    found = one(FakeStore(ONE_SIDED, relevance={0: 0.9}), asked, judged=True, judge=judge)
     assert (found.triple.positive, found.triple.promoted) == (3, True)
     assert found.triple.score == pytest.approx(0.4)
     assert {0, 3}.isdisjoint(chunk for chunk, _ in negatives(found))
 
 
 @pytest.mark.parametrize("known", [KNOWN, Question("how?", "crop", 0, 0), Question("how?", "labelled", document="d0")])
-def test_a_known_answer_stays_whatever_the_judge_finds_better(known):
-    found = one(Told(ONE_SIDED), known, judged=True, judge=lambda *_: "better")
+def test_a_known_answer_stays_whatever_the_judge_prefers(known):
+    found = one(FakeStore(ONE_SIDED), known, judged=True, judge=lambda *_: "better")
     assert (found.triple.positive, found.triple.promoted) == (0, False)
     assert {each.excluded for each in found.triple.negatives} == {"judge"}
 
@@ -264,16 +264,16 @@ def store(tmp_path):
 
 
 def test_a_harvest_is_kept_in_the_store_and_read_again(store):
-    told = []
-    found = keep_triples(store, harvest(store, from_corpus(store, most=40)), progress=told.append)
-    assert told == found
+    reports = []
+    found = keep_triples(store, harvest(store, from_corpus(store, most=40)), progress=reports.append)
+    assert reports == found
     triples = list(store.learning.triples())
     assert [replace(each, number=0) for each in triples] == [each.triple for each in found if each.triple]
     assert len(triples) > 30
     assert any(each.negatives for each in triples)
 
 
-def test_what_a_harvest_asks_does_not_go_to_the_log(tmp_path):
+def test_a_harvests_searches_are_not_logged(tmp_path):
     with hs.open(tmp_path / "log.db", embedder=HashingEmbedder(), log_queries=True) as store:
         store.add([hs.Document(id=part, text=f"The {part} is greased in autumn.") for part in PARTS])
         store.search("a person asks")
@@ -294,7 +294,7 @@ def test_a_harvest_without_triples_leaves_those_from_before(store):
     assert store.learning.count_triples() == 1
 
 
-def test_what_was_made_before_a_harvest_breaks_off_is_kept(store):
+def test_triples_made_before_an_interruption_are_stored(store):
     def breaking():
         yield from harvest(store, from_corpus(store, most=3, kinds=("crop",)))
         raise KeyboardInterrupt
@@ -321,4 +321,4 @@ def test_a_near_copy_of_the_answer_is_never_a_negative(store):
 
 
 def test_triples_are_values():
-    assert isinstance(one(Told(ONE_SIDED)).triple, Triple)
+    assert isinstance(one(FakeStore(ONE_SIDED)).triple, Triple)

@@ -15,7 +15,7 @@ NEW, THIRD = HashingEmbedder(96), HashingEmbedder(48)
 
 @pytest.fixture(autouse=True)
 def known(monkeypatch):
-    """Give the embedders that are to be had by their names."""
+    """Return the embedders that are to be had by their names."""
     there = {each.fingerprint.partition("@")[0]: each for each in (EMBEDDER, NEW, THIRD)}
 
     def load(name, **_):
@@ -48,11 +48,11 @@ def number(store):
 
 
 def everything(store):
-    """Give what a search goes by and what it says."""
+    """Return what a search goes by and what it says."""
     return number(store), store.embeddings.active, store.state().calibration, answers(store)
 
 
-def test_versions_are_taken_one_after_the_other_and_back_again(store):
+def test_versions_are_promoted_one_after_the_other_and_rolled_back(store):
     plain = everything(store)
     first, second = adapters(store, 1, 2)
     assert promote(store, first).number == first
@@ -73,7 +73,7 @@ def test_versions_are_taken_one_after_the_other_and_back_again(store):
     assert everything(store) == with_second
 
 
-def test_the_plain_embedder_is_gone_back_to_at_once(store):
+def test_rolling_back_to_the_plain_embedder_is_immediate(store):
     plain = everything(store)
     for each in adapters(store, 1, 2):
         promote(store, each)
@@ -101,7 +101,7 @@ def test_an_unknown_number_is_not_found_and_changes_nothing(store, unknown):
     assert everything(store) == before
 
 
-def test_a_version_for_other_vectors_is_refused_and_changes_nothing(store):
+def test_a_version_for_other_vectors_is_rejected_and_changes_nothing(store):
     number = store.learning.propose(version(random_adapter(NEW)))
     before = everything(store)
     with pytest.raises(InputError, match=f"for vectors of {NEW.fingerprint}, and the file's are of"):
@@ -110,7 +110,7 @@ def test_a_version_for_other_vectors_is_refused_and_changes_nothing(store):
     assert states(store) == ["candidate"]
 
 
-def test_an_adapter_of_vectors_that_were_reembedded_since_is_retired_and_refused(store):
+def test_an_adapter_of_earlier_vectors_is_retired_and_rejected(store):
     (first,) = adapters(store, 1)
     promote(store, first)
     store.reembed(NEW)
@@ -122,7 +122,7 @@ def test_an_adapter_of_vectors_that_were_reembedded_since_is_retired_and_refused
     assert states(store) == ["retired"]
 
 
-def test_an_embedder_is_gone_back_from_and_taken_again(store):
+def test_an_embedder_is_rolled_back_and_promoted_again(store):
     plain = everything(store)
     first = promote_embedder(store, NEW).number
     with_new = everything(store)
@@ -131,26 +131,26 @@ def test_an_embedder_is_gone_back_from_and_taken_again(store):
     assert everything(store) == with_new
     assert rollback(store) is None
     assert everything(store) == plain
-    told = []
-    assert promote(store, first, progress=lambda *each: told.append(each)).number == first
+    reports = []
+    assert promote(store, first, progress=lambda *report: reports.append(report)).number == first
     assert everything(store) == with_new
-    assert told == []  # its vectors were kept
+    assert reports == []  # its vectors were kept
 
 
-def test_two_embedders_are_gone_back_from_one_by_one(store):
+def test_two_embedders_are_rolled_back_one_by_one(store):
     plain = everything(store)
     promote_embedder(store, NEW)
     with_new = everything(store)
     promote_embedder(store, THIRD)
-    told = []
+    reports = []
     assert rollback(store).number == 1
     assert everything(store) == with_new
-    assert rollback(store, progress=lambda *each: told.append(each)) is None  # only one set of vectors is kept
-    assert told[-1] == (len(PAIRS), len(PAIRS))
+    assert rollback(store, progress=lambda *report: reports.append(report)) is None  # only one set of vectors is kept
+    assert reports[-1] == (len(PAIRS), len(PAIRS))
     assert everything(store) == plain
 
 
-def test_an_adapter_upon_an_embedder_is_taken_back_without_that_embedders_model(store, known):
+def test_an_adapter_on_an_embedder_is_rolled_back_without_that_embedders_model(store, known):
     promote_embedder(store, NEW)
     with_new = everything(store)
     upon = store.learning.propose(version(random_adapter(NEW)))
@@ -160,7 +160,7 @@ def test_an_adapter_upon_an_embedder_is_taken_back_without_that_embedders_model(
     assert everything(store) == with_new
 
 
-def test_an_embedder_upon_an_adapter_goes_back_to_that_adapter(store):
+def test_an_embedder_after_an_adapter_rolls_back_to_that_adapter(store):
     promote(store, *adapters(store, 1))
     with_adapter = everything(store)
     assert promote_embedder(store, NEW).previous == 1
@@ -168,7 +168,7 @@ def test_an_embedder_upon_an_adapter_goes_back_to_that_adapter(store):
     assert everything(store) == with_adapter
 
 
-def test_an_embedder_that_is_not_to_be_had_is_refused_and_changes_nothing(store, known):
+def test_an_unavailable_embedder_is_rejected_and_changes_nothing(store, known):
     first = promote_embedder(store, NEW).number
     rollback(store)
     before = everything(store)
@@ -189,7 +189,7 @@ class Turned(HashingEmbedder):
         return super().embed_documents(texts)[:, ::-1].copy()
 
 
-def test_another_embedders_questions_are_taken_and_taken_back(store, known):
+def test_drift_compensation_is_promoted_and_rolled_back(store, known):
     plain = everything(store)
     known["turned"] = Turned()
     first = drift.compensate(store, Turned()).number
@@ -201,7 +201,7 @@ def test_another_embedders_questions_are_taken_and_taken_back(store, known):
     assert everything(store) == with_drift
 
 
-def test_another_embedders_questions_are_refused_where_it_is_not_to_be_had(store, tmp_path):
+def test_drift_compensation_by_an_unavailable_embedder_is_rejected(store, tmp_path):
     first = drift.compensate(store, Turned()).number
     assert rollback(store) is None
     with hs.open(tmp_path / "gap.db") as other:
@@ -211,7 +211,7 @@ def test_another_embedders_questions_are_refused_where_it_is_not_to_be_had(store
         assert everything(other) == before
 
 
-def test_one_goes_back_from_another_embedders_questions_though_the_old_one_is_gone(store, tmp_path, known):
+def test_drift_compensation_is_rolled_back_though_the_old_embedder_is_gone(store, tmp_path, known):
     drift.compensate(store, Turned())
     del known["hashing-64"]
     with hs.open(tmp_path / "gap.db", embedder=Turned()) as other:
@@ -223,7 +223,7 @@ def test_one_goes_back_from_another_embedders_questions_though_the_old_one_is_go
             other.search("harbour")
 
 
-def test_vectors_given_by_the_caller_are_gone_back_to(tmp_path, known):
+def test_vectors_given_by_the_caller_are_restored(tmp_path, known):
     known["turned"] = Turned()
     texts = [f"The {n} of a {question(pair)}" for n, pair in enumerate(PAIRS)]
     with hs.open(tmp_path / "given.db") as store:
@@ -234,7 +234,7 @@ def test_vectors_given_by_the_caller_are_gone_back_to(tmp_path, known):
         assert store.search("harbour", mode="vector", vector=EMBEDDER.embed_query("harbour")).trace.model is None
 
 
-def test_a_store_without_vectors_or_without_an_embedder_takes_and_refuses_as_it_should(store, tmp_path):
+def test_a_store_without_vectors_or_embedder_accepts_and_rejects_the_right_versions(store, tmp_path):
     (first,) = adapters(store, 1)
     with hs.open(tmp_path / "gap.db", embedder="none") as other:
         assert promote(other, first).number == first
@@ -248,12 +248,12 @@ def test_a_store_without_vectors_or_without_an_embedder_takes_and_refuses_as_it_
             rollback(words)
 
 
-def test_a_version_that_was_refused_can_be_taken_by_its_number(store):
+def test_a_refused_version_can_be_promoted_by_its_number(store):
     kept = store.learning.propose(version(random_adapter(), state="refused"))
     assert promote(store, kept).state == "active"
 
 
-def test_a_version_whose_weights_are_damaged_is_refused_and_can_be_gone_back_from(store):
+def test_a_version_with_damaged_weights_is_rejected_and_can_be_rolled_back(store):
     plain = answers(store)
     broken = ModelVersion(
         kind="adapter",
@@ -273,14 +273,14 @@ def test_a_version_whose_weights_are_damaged_is_refused_and_can_be_gone_back_fro
     assert answers(store) == plain
 
 
-def test_going_back_never_goes_round_in_a_ring(store):
+def test_repeated_rollbacks_never_cycle(store):
     first, second, third = adapters(store, 1, 2, 3)
     for number in (first, second, third, first):
         promote(store, number)
     assert [getattr(rollback(store), "number", None) for _ in range(4)] == [third, second, first, None]
 
 
-def test_a_process_stopped_right_after_the_change_leaves_answers_as_after_it(store, monkeypatch):
+def test_a_process_stopped_right_after_the_switch_leaves_the_new_answers(store, monkeypatch):
     (first,) = adapters(store, 1)
     with monkeypatch.context() as stopped:
         stopped.setattr(type(store), "calibrate", lambda *_: None)

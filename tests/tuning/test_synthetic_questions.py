@@ -16,7 +16,7 @@ PARTS = ("valve", "gasket", "flange", "bearing", "piston", "rotor", "stator", "b
 
 
 def prose(part, sentences=6):
-    """Give sentences about one part of a machine, no two of them the same."""
+    """Return sentences about one part of a machine, no two of them the same."""
     said = (
         f"The {part} is inspected once a year by the crew of the northern workshop.",
         f"A worn {part} hums at low speed and shudders when the load is raised.",
@@ -49,21 +49,21 @@ def test_every_question_names_the_chunk_that_its_words_came_from(store):
         assert question.text.split()[1] in passage.text
 
 
-def test_the_kinds_take_turns_and_only_those_asked_for_come(store):
+def test_the_kinds_take_turns_and_only_requested_ones_come(store):
     kinds = Counter(question.kind for question in from_corpus(store, most=60))
     assert set(kinds) == set(KINDS) - {"heading"}  # plain text has none
     assert max(kinds.values()) <= 2 * min(kinds.values())
     assert {question.kind for question in from_corpus(store, most=20, kinds=("crop",))} == {"crop"}
 
 
-def test_every_document_is_asked_about_before_any_is_asked_about_twice(store):
+def test_every_document_gives_a_question_before_any_gives_two(store):
     questions = list(from_corpus(store, most=20))
     for some in (questions[:10], questions[10:]):
         asked = [store.chunks.passages([question.positive])[0].document_id for question in some]
         assert sorted(asked) == sorted(PARTS)
 
 
-def test_the_same_seed_asks_the_same_and_another_one_something_else(store):
+def test_questions_depend_on_the_seed(store):
     assert texts(store, 30, seed=7) == texts(store, 30, seed=7)
     assert texts(store, 30, seed=7) != texts(store, 30, seed=8)
 
@@ -74,7 +74,7 @@ def test_no_question_comes_twice_and_the_supply_ends(store):
     assert len(asked) <= len(PARTS) * (len(KINDS) - 1)
 
 
-def test_with_fewer_questions_than_documents_each_is_about_another_document(store):
+def test_with_fewer_questions_than_documents_no_document_gives_two(store):
     questions = list(from_corpus(store, most=4))
     assert len({question.positive for question in questions}) == 4
 
@@ -85,7 +85,7 @@ def test_an_empty_store_has_no_questions(tmp_path):
 
 
 @pytest.mark.parametrize("options", [{"most": 0}, {"most": 5, "kinds": ("riddle",)}])
-def test_what_cannot_be_asked_is_an_input_error(store, options):
+def test_invalid_options_are_an_input_error(store, options):
     with pytest.raises(InputError):
         list(from_corpus(store, **options))
 
@@ -93,14 +93,14 @@ def test_what_cannot_be_asked_is_an_input_error(store, options):
 # What is not asked
 
 
-def test_titles_that_are_shared_short_or_names_of_files_are_not_asked(tmp_path):
+def test_shared_or_short_titles_and_file_names_are_no_questions(tmp_path):
     titles = ("Monthly report", "Monthly report", "Invoices", "notes of may.txt", "docs/setup guide", "How to weld tin")
     with hs.open(tmp_path / "titles.db", embedder="none") as store:
         store.add([hs.Document(id=str(n), title=title, text=prose(PARTS[n])) for n, title in enumerate(titles)])
         assert texts(store, kinds=("title",)) == ["How to weld tin"]
 
 
-def test_a_heading_that_many_documents_have_is_asked_with_what_stands_above_it(tmp_path):
+def test_a_shared_heading_is_combined_with_the_one_above_it(tmp_path):
     with hs.open(tmp_path / "headings.db", embedder="none") as store:
         store.add(
             [
@@ -112,13 +112,13 @@ def test_a_heading_that_many_documents_have_is_asked_with_what_stands_above_it(t
     assert asked == {f"The {part} Daily care" for part in PARTS[:3]}
 
 
-def test_a_short_text_gives_no_piece_of_itself(tmp_path):
+def test_a_short_text_gives_no_fragment(tmp_path):
     with hs.open(tmp_path / "short.db", embedder="none") as store:
         store.add([hs.Document(id="a", text=prose("valve", 1)), hs.Document(id="b", text="One. Two. Three.")])
         assert texts(store) == []
 
 
-def test_templates_are_for_english_text_alone(tmp_path):
+def test_templates_are_for_english_text_only(tmp_path):
     german = "Das Ventil wird jedes Jahr in der nördlichen Werkstatt geprüft und danach sorgfältig eingefettet, " * 3
     for language, text, some in (
         ("english", prose("valve"), True),
@@ -131,7 +131,7 @@ def test_templates_are_for_english_text_alone(tmp_path):
             assert bool(texts(store, kinds=("template",))) == some
 
 
-def test_words_of_one_chunk_alone_are_no_keywords(store):
+def test_words_of_a_single_chunk_are_no_keywords(store):
     asked = " ".join(texts(store, kinds=("keywords", "template")))
     assert "foreman" in asked
     assert not any(part in asked.split() for part in PARTS)
@@ -184,5 +184,5 @@ def test_keywords_are_rare_words_in_their_order_without_grammar():
         ("set *max_speed* and __init__ of `it`", "set max_speed and init of it"),
     ],
 )
-def test_what_a_search_reads_as_an_instruction_is_left_out(text, clean):
+def test_query_syntax_is_removed(text, clean):
     assert fragments.cleaned(text) == clean

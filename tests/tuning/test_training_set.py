@@ -141,7 +141,7 @@ def test_passages_of_the_same_document_are_ignored_and_those_that_a_guard_doubte
     assert seen(learned, 1) == ({1, 2, 3, 4}, 5)
 
 
-def test_what_answers_in_one_triple_is_no_negative_because_another_says_so():
+def test_an_answer_in_one_triple_is_no_negative_of_another():
     store = FakeStore(["a", "b", "d"], [triple("tides", 1, wrong=[2, 3]), triple("tides", 2, wrong=[1])])
     (item,) = collect(store, most=0)
     assert (item.answers, item.negatives) == ((1, 2), (3,))
@@ -178,7 +178,7 @@ def test_one_document_of_many_passages_needs_no_pairs():
     assert seen(learned, 40) == (set(range(1, 41)), 41)
 
 
-def test_triples_made_of_the_text_are_made_anew_and_those_of_an_endpoint_are_kept():
+def test_triples_made_of_the_text_are_ignored_and_those_of_an_endpoint_used():
     store = FakeStore(
         ["a", "b"], [triple("a crop of it", 1, kind="crop", origin=1), triple("why?", 2, kind="endpoint", origin=2)]
     )
@@ -216,7 +216,7 @@ def test_no_question_made_of_a_held_out_documents_text_is_trained_on(written):
     assert not (learned.passages[:, None] == kept[None]).all(axis=2).any()
 
 
-def test_the_questions_are_the_same_every_time_and_no_more_than_wanted(written):
+def test_the_questions_are_deterministic_and_limited(written):
     assert collect(written, most=50) == collect(written, most=50)
     assert len(collect(written, most=50)) == 50
     assert collect(written, most=50) != collect(written, most=50, seed=1)
@@ -253,7 +253,7 @@ def test_questions_are_embedded_in_order_and_each_once(tmp_path):
     with filled(tmp_path / "gap.db", counted, triples=False) as store:
         counted.asked = 0
         texts = [question(pair) for pair in (*PAIRS[:3], *PAIRS[:2], *PAIRS[:3])]
-        vectors = embed_questions(store, texts, progress=lambda *each: reports.append(each))
+        vectors = embed_questions(store, texts, progress=lambda *report: reports.append(report))
         assert counted.asked == 3
     np.testing.assert_array_equal(vectors, [EMBEDDER.embed_query(text) for text in texts])
     assert reports == [(3, 3)]

@@ -20,13 +20,13 @@ EXAMPLES = (
 )
 
 
-def report(*, accepted=True, promoted=True, told=True, examples=EXAMPLES):
+def report(*, accepted=True, promoted=True, compared=True, examples=EXAMPLES):
     verdict = Verdict(
         accepted=accepted,
         reason="+0.1000 nDCG@10 on 40 held-out documents",
-        overall=GAIN if told else None,
-        kinds={"title": LOSS} if told else {},
-        tasks={"find": GAIN} if told else {},
+        overall=GAIN if compared else None,
+        kinds={"title": LOSS} if compared else {},
+        tasks={"find": GAIN} if compared else {},
         questions=80,
     )
     return TuneReport(
@@ -88,7 +88,7 @@ def test_examples_show_documents_before_and_after_with_the_answer_marked():
     assert documents_shown(report()) == {"a", "b", "c"}
 
 
-def test_questions_time_and_settings_are_told():
+def test_questions_time_and_settings_are_shown():
     _, root = built(report())
     assert rows(root, "Questions trained on")[1:] == [["crop", "1,200"], ["labelled", "34"], ["all", "1,234"]]
     assert rows(root, "Time")[1:] == [["embedding", "12.3"], ["training", "2.0"]]
@@ -96,12 +96,12 @@ def test_questions_time_and_settings_are_told():
 
 
 def test_a_page_without_comparisons_and_examples_says_so():
-    _, root = built(report(told=False, accepted=False, promoted=False, examples=()))
+    _, root = built(report(compared=False, accepted=False, promoted=False, examples=()))
     assert "The gate" not in [each.text for each in root.iter("h2")]
     assert "No question of the gate" in "".join(root.itertext())
 
 
-def test_what_was_harvested_is_told():
+def test_the_harvest_is_summarised():
     harvested = HarvestSummary(questions={"log": 12, "crop": 800}, triples=640, kept=700, disagreement=0.374)
     assert disagreement(harvested) == "words and meaning disagree about 37% of 812 questions; 640 triples"
     assert disagreement(harvested) in "".join(built(report(), harvested=harvested)[1].itertext())
@@ -109,7 +109,7 @@ def test_what_was_harvested_is_told():
     assert disagreement(nothing) == "0 questions; 0 triples"
 
 
-def test_the_page_needs_nothing_from_anywhere_and_is_the_same_every_time():
+def test_the_page_is_self_contained_and_deterministic():
     page, root = built(report())
     assert not re.search(r"https?:(?!//www\.w3\.org/2000/svg)|url\(|@import|<script|<link|src=", page)
     assert root.find(".//script") is None

@@ -41,7 +41,7 @@ def test_the_log_gives_the_questions_asked_most_first(store):
     assert not next(from_log(store)).certain
 
 
-def test_feedback_gives_a_question_for_each_chunk_of_use_and_keeps_those_of_no_use_beside_it(store):
+def test_feedback_gives_a_question_for_each_useful_chunk_with_the_useless_ones_as_wrong(store):
     learning, (soup, bread, tea) = store.learning, (chunk(store, name) for name in TEXTS)
     learning.add_feedback("what is cooked", soup, used=True)
     learning.add_feedback("what is cooked", bread, used=True)
@@ -94,7 +94,7 @@ def test_a_folder_in_beir_layout_is_read_and_its_training_judgments_come_first(s
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("{", "line 2: this is not JSON"),
         ('["a", "b"]', 'line 2: .* no "query"'),
@@ -103,14 +103,14 @@ def test_a_folder_in_beir_layout_is_read_and_its_training_judgments_come_first(s
         ('{"query": "a", "document": "soup", "relevant": "yes"}', "line 2: .*true or false"),
     ],
 )
-def test_a_broken_line_is_told_with_its_number(store, tmp_path, line, told):
+def test_a_broken_line_is_reported_with_its_number(store, tmp_path, line, message):
     file = tmp_path / "judged.jsonl"
     file.write_text('{"query": "a", "document": "soup"}\n' + line)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         list(from_labelled(store, file))
 
 
-def test_a_file_about_other_documents_is_refused_and_so_is_one_that_is_not_there(store, tmp_path):
+def test_a_missing_file_and_one_about_other_documents_are_rejected(store, tmp_path):
     file = lines(tmp_path / "judged.jsonl", {"query": "a", "document": "elsewhere"})
     with pytest.raises(InputError, match=r"none of the 1 documents.*elsewhere"):
         list(from_labelled(store, file))

@@ -15,7 +15,7 @@ from hybridstore.tuning.model_versions import rollback
 
 
 def seen(store):
-    """Give all that can be seen of a store's answers that nothing measured goes into, as one short text."""
+    """Return all that can be seen of a store's answers that nothing measured goes into, as one short text."""
     found = [
         [[(hit.document_id, hit.rank, hit.score, hit.vector_rank, hit.vector_score) for hit in hits] for hits in some]
         for some in (answers(store, mode="vector"), answers(store, fusion="rrf"))
