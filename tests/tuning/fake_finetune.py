@@ -1,4 +1,4 @@
-"""A made-up store and a fine-tune that trains nothing: what test_full.py and the process that it kills share."""
+"""A made-up store and a fine-tune that trains nothing: what test_full_tuning.py and the process that it kills share."""
 
 import random
 import time

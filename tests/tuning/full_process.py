@@ -1,4 +1,4 @@
-"""The process in test_full.py that is killed: tunes the encoder, promotes it and goes back, until then."""
+"""The process in test_full_tuning.py that is killed: tunes the encoder, promotes it and goes back, until then."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""The process in test_promotion.py that is killed: promotes an embedder and rolls it back, until then."""
+"""The process in test_embedder_promotion.py that is killed: promotes an embedder and rolls it back, until then."""
 
 import sys
 

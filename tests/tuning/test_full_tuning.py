@@ -391,7 +391,7 @@ def test_killed_anywhere_the_store_answers_as_before_or_as_after(path, monkeypat
         assert before != after
         for kills in range(3):
             process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-            step = "Training" if kills == 0 else dice.choice(("Training", "Asking", "Changing"))
+            step = "Training" if kills == 0 else dice.choice(("Training", "Evaluating", "Promoting"))
             while not process.stdout.readline().startswith(step):
                 assert process.poll() is None
             time.sleep(dice.uniform(0.0, 0.1))

@@ -1,4 +1,4 @@
-"""The processes of test_cycle.py: `answers FILE` says what a store answers, `loop FILE` tunes it and goes back.
+"""The processes of test_adapter_tuning.py: `answers FILE` says what a store answers, `loop FILE` tunes it and goes back.
 
 The second does so until it is killed. It learns the same each time, so that there are only the answers
 before and those after.
