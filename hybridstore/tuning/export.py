@@ -93,18 +93,12 @@ def export(
         for attempt, float_parts in enumerate(onnx_graph.FLOAT_PARTS if precision == "int8" else ((),)):
             notify("comparing it with PyTorch" + (f", {' and '.join(float_parts)} left in float32" * bool(float_parts)))
             folder = Path(scratch) / f"attempt-{attempt}"
-            folder.mkdir()
-            graph = folder / recipe.GRAPHS[0]
-            if precision == "int8":
-                onnx_graph.quantise(fused, graph, float_parts)
-            else:
-                shutil.copy(fused, graph)
+            _write_graph(fused, folder, precision, float_parts)
             _describe(folder, model, precision, expected.shape[1])
             parity = _compare(folder, model, texts, expected, device)
             best = max(best, parity, key=lambda measured: measured.minimum)
             if parity.minimum >= PARITY[precision]:
                 _describe(folder, model, precision, expected.shape[1], parity)
-                size = graph.stat().st_size
                 if out.exists():
                     shutil.rmtree(out)
                 shutil.move(folder, out)
@@ -118,7 +112,7 @@ def export(
                     parity=parity,
                     left_float=float_parts,
                     fused=operators,
-                    size=size,
+                    size=(out / recipe.GRAPHS[0]).stat().st_size,
                     seconds=time.perf_counter() - began,
                 )
     raise ModelUnavailable(
@@ -163,6 +157,14 @@ def _fused_graph(  # noqa: PLR0917 - what a graph is made of
         notify("smoothing its activations")
         onnx_graph.smooth(fused, model.folder / "tokenizer.json", model.max_tokens, fused)
     return operators
+
+
+def _write_graph(fused: Path, folder: Path, precision: str, float_parts: tuple[str, ...]) -> None:
+    folder.mkdir()
+    if precision == "int8":
+        onnx_graph.quantise(fused, folder / recipe.GRAPHS[0], float_parts)
+    else:
+        shutil.copy(fused, folder / recipe.GRAPHS[0])
 
 
 def _describe(folder: Path, model: EncoderSource, precision: str, dim: int, parity: Parity | None = None) -> None:
