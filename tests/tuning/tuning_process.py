@@ -1,7 +1,6 @@
-"""The processes of test_adapter_tuning.py: `answers FILE` says what a store answers, `loop FILE` tunes it and goes back.
+"""The processes of test_adapter_tuning.py: `answers FILE` prints a store's answers, `loop FILE` tunes it and rolls back.
 
-The second does so until it is killed. It learns the same each time, so that there are only the answers
-before and those after.
+The second runs until it is killed. It learns the same each time, so that there are only two sets of answers.
 """
 
 import hashlib
