@@ -1,4 +1,4 @@
-"""The processes of test_adapter_tuning.py: `answers FILE` prints a store's answers, `loop FILE` tunes it and rolls back.
+"""The processes of test_adapter_tuning.py: `answers FILE` prints answers, `loop FILE` tunes and rolls back.
 
 The second runs until it is killed. It learns the same each time, so that there are only two sets of answers.
 """
