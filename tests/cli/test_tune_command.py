@@ -254,7 +254,12 @@ def test_progress_names_each_step_and_shows_the_loss(run, db, monkeypatch):
     monkeypatch.setattr(terminal, "_EVERY", 0.0)
     outcome = run("tune", *SMALL, "--epochs", 2).stderr
     steps = {line.partition(":")[0] for line in outcome.splitlines()}
-    assert {"Making questions", "Embedding questions", "Evaluating the active version", "Evaluating the new version"} <= steps
+    assert {
+        "Making questions",
+        "Embedding questions",
+        "Evaluating the active version",
+        "Evaluating the new version",
+    } <= steps
     assert any(line.startswith("Training the adapter: ") and ", loss " in line for line in outcome.splitlines())
     assert " s left" in outcome
 
