@@ -1,1 +1,1 @@
-"""How a vector is stored small, and how what is stored is scanned."""
+"""Codecs: small codes of vectors, and how they are compared with a query."""

@@ -1,7 +1,7 @@
 """int8 codes: each vector scaled to fill -127..127 by its own largest component, compared by cosine.
 
-A code takes a quarter of a float32 vector. Scaling each vector by itself needs no statistics of the whole store, and
-cosine does not see the scale.
+A code takes a quarter of a float32 vector. Scaling each vector separately needs no statistics of the whole store, and
+does not change a cosine.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _ROWS_AT_ONCE = 65_536  # so that the scores of a block stay in the processor's 
 
 
 def encode(vectors: NDArray[np.float32]) -> Codes:
-    """Give the codes (n, dim) of vectors (n, dim); a zero vector's code is zero."""
+    """Return the codes (n, dim) of vectors (n, dim); a zero vector's code is zero."""
     largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0.0)
     largest[largest == 0.0] = 1.0
     codes: Codes = np.rint(vectors * (127.0 / largest)).astype(np.int8)
@@ -24,7 +24,7 @@ def encode(vectors: NDArray[np.float32]) -> Codes:
 
 
 def scales(codes: Codes) -> NDArray[np.float32]:
-    """Give 1 / norm of each code, (n,) float32; 0 for a zero code, whose cosine is then 0."""
+    """Return 1 / norm of each code, (n,) float32; 0 for a zero code, whose cosine is then 0."""
     norms = np.sqrt(np.asarray(numkong.dot(codes, codes)).astype(np.float32)) if len(codes) else np.empty(0, np.float32)
     inverse = np.zeros(len(codes), np.float32)
     np.divide(np.float32(1.0), norms, out=inverse, where=norms > 0)
@@ -32,15 +32,15 @@ def scales(codes: Codes) -> NDArray[np.float32]:
 
 
 def scan(codes: Codes, scale: NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give the cosine of each code to a unit query vector (dim,), up to rounding: (n,) float32.
+    """Return the cosine of each code to a unit query vector (dim,), up to rounding: (n,) float32.
 
     0.9 ms for 50,000 codes of 384 on one core, where float32 takes 4.5 ms with NumPy and vec0 35 ms.
     """
-    asked = encode(query[None, :])
-    factor = float(scales(asked)[0])
+    code = encode(query[None, :])
+    factor = float(scales(code)[0])
     scores = np.empty(len(codes), np.float32)
     for first in range(0, len(codes), _ROWS_AT_ONCE):
-        some = slice(first, first + _ROWS_AT_ONCE)
-        dots = np.asarray(numkong.cdist(asked, codes[some], "dot"))[0]
-        np.multiply(dots, scale[some] * np.float32(factor), out=scores[some], casting="same_kind")
+        block = slice(first, first + _ROWS_AT_ONCE)
+        dots = np.asarray(numkong.cdist(code, codes[block], "dot"))[0]
+        np.multiply(dots, scale[block] * np.float32(factor), out=scores[block], casting="same_kind")
     return scores

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from made import entry, ranked, restriction
 from test_where import NUMBERS, TEXTS, documents, scalars, stored, texts, trees
 
-from hybridstore.backends.resident import field_values, owners
+from hybridstore.backends.resident import field_values, metadata_columns
 from hybridstore.backends.resident.field_values import MISSING, encoded
 from hybridstore.backends.resident.metadata_columns import MetadataColumns
 from hybridstore.backends.resident.text_dictionary import pack
@@ -55,7 +55,7 @@ def small_bounds():
     with ExitStack() as stack:
         stack.enter_context(patch.object(loader, "_PAGE", 3))
         for name, bound in {"_MOST_LATE": 2, "_MOST_LATE_CHUNKS": 5, "_MOST_ADDED": 2}.items():
-            stack.enter_context(patch.object(owners, name, bound))
+            stack.enter_context(patch.object(metadata_columns, name, bound))
         stack.enter_context(patch.object(field_values, "_SOME", 0))
         yield
 
@@ -127,7 +127,7 @@ def test_an_empty_store_and_one_that_was_emptied_keep_nothing(backend):
 def test_writes_are_followed_and_nothing_is_read_anew(backend):
     backend.put([made(f"d{n}", {"n": n % 10, "text": f"t{n}"}, parts=1 + n % 3) for n in range(300)])
     columns = MetadataColumns(ROOMY)
-    with patch.object(owners, "load", wraps=owners.load) as load:
+    with patch.object(metadata_columns, "load_owners", wraps=metadata_columns.load_owners) as load:
         for step in range(350):
             if step % 5 == 0:
                 backend.remove([f"d{step}"])
@@ -153,7 +153,7 @@ def test_a_large_write_is_read_anew(backend):
     columns = MetadataColumns(ROOMY)
     in_memory(backend, columns, field("n") == 1)
     backend.put([made(f"e{n}", {"n": n}) for n in range(400)])
-    with patch.object(owners, "load", wraps=owners.load) as load:
+    with patch.object(metadata_columns, "load_owners", wraps=metadata_columns.load_owners) as load:
         assert in_memory(backend, columns, field("n") == 7) == in_sql(backend, field("n") == 7)
     assert load.call_count == 1
 

@@ -22,7 +22,7 @@ from hybridstore.records import Ranking
 
 SIEVED = 32_768  # chunks from which on a sieve is worth its making
 _SPARE = 1_024  # codes for which there is space from the start, and one in 64
-_SAMPLED = 16  # blocks that the medians are computed of where not all int8 codes are kept
+_SAMPLED_BLOCKS = 16  # that the medians are computed of where not all int8 codes are kept
 _BYTES_A_CHUNK = 12  # besides its code: its id and its scale
 _MOST_CHANGED = 0.2  # share of chunks added or removed beyond which loading again is cheaper
 
@@ -125,7 +125,7 @@ def load(loader: Loader, revision: int, budget: int) -> ResidentCodes | None:
         return ResidentCodes(revision, number, embedding, chunks, rows, scales)
     if count * (dim // 8 + _BYTES_A_CHUNK) > budget or count < SIEVED:
         return None
-    sample = np.concatenate([codes for _, codes in loader.code_blocks(_SAMPLED)])
+    sample = np.concatenate([codes for _, codes in loader.code_blocks(_SAMPLED_BLOCKS)])
     sieve = Sieve.of(sample)
     if not sieve.serves(sample):
         return None

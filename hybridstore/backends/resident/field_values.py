@@ -28,7 +28,7 @@ Codes = NDArray[np.unsignedinteger[Any]]
 Span = tuple[int, int]  # the codes from the first up to, not including, the second
 
 MISSING = object()
-# The first codes. All objects have one, for no operator tells them apart.
+# The first codes. All objects have the same one, for no operator distinguishes them.
 _CONSTANTS: tuple[Any, ...] = (MISSING, None, False, True, {})
 FIRST_NUMBER = len(_CONSTANTS)
 _MISSING, _NULL, _FALSE, _OBJECT = 0, 1, 2, 4
@@ -50,20 +50,20 @@ _MOST_UNUSED, _SOME = 2, 1024
 
 @dataclass(frozen=True, slots=True)
 class ListValues:
-    """Distinct lists, inside out: the `codes` of all elements, ascending, which list each is in, and their `values`."""
+    """Distinct lists, inverted: the `codes` of all elements, ascending, the list of each, and their `values`."""
 
     count: int
     codes: Codes
     owners: Codes
     values: FieldValues
 
-    def containing(self, wanted: Any) -> Codes:
-        """Give the lists that have an element equal to a value."""
-        start, stop = np.searchsorted(self.codes, self.values.span("eq", wanted))
+    def containing(self, value: Any) -> Codes:
+        """Return the lists that have an element equal to a value."""
+        start, stop = np.searchsorted(self.codes, self.values.span("eq", value))
         return self.owners[start:stop]
 
     def unpacked(self) -> list[list[Any]]:
-        """Give the lists, the elements of each in any order."""
+        """Return the lists, their elements in any order."""
         lists: list[list[Any]] = [[] for _ in range(self.count)]
         distinct = self.values.distinct()
         for owner, code in zip(self.owners.tolist(), self.codes.tolist(), strict=True):
@@ -82,51 +82,51 @@ class FieldValues:
 
     @property
     def nbytes(self) -> int:
-        """Count the bytes that all of it takes, nearly."""
+        """The memory it takes, nearly."""
         numbers = len(self.numbers) * (8 if isinstance(self.numbers, array) else 40)
         lists = self.lists.codes.nbytes + self.lists.owners.nbytes + self.lists.values.nbytes if self.lists else 0
         return self.codes.nbytes + numbers + self.texts.nbytes + lists
 
     @property
     def size(self) -> int:
-        """Count the codes that stand for something."""
+        """The number of codes in use."""
         return FIRST_NUMBER + len(self.numbers) + len(self.texts) + (self.lists.count if self.lists else 0)
 
-    def mask(self, sign: str, wanted: Any) -> Mask:
-        """Give which documents pass a comparison, (n,): one of filters.OPERATORS with a value that it takes."""
-        match sign:
+    def mask(self, operator: str, value: Any) -> Mask:
+        """Return which documents pass a comparison, (n,): one of filters.OPERATORS with a value that it takes."""
+        match operator:
             case "ne" | "nin":
-                return ~self.mask("eq" if sign == "ne" else "in", wanted)
+                return ~self.mask("eq" if operator == "ne" else "in", value)
             case "exists":
-                return np.equal(self.codes, _MISSING) ^ np.bool_(wanted)
+                return np.equal(self.codes, _MISSING) ^ np.bool_(value)
             case "contains":
-                return self._containing(wanted)
-        spans = [self.span("eq", one) for one in wanted] if sign == "in" else [self.span(sign, wanted)]
+                return self._containing(value)
+        spans = [self.span("eq", member) for member in value] if operator == "in" else [self.span(operator, value)]
         return self._within([span for span in spans if span[0] < span[1]])
 
-    def span(self, sign: str, wanted: Any) -> Span:
-        """Give the codes that pass eq, gt, gte, lt, lte or prefix with a value."""
-        if wanted is None:  # which has no order
+    def span(self, operator: str, value: Any) -> Span:
+        """Return the codes that pass eq, gt, gte, lt, lte or prefix with a value."""
+        if value is None:  # which has no order
             return _NULL, _NULL + 1
         ordered: Sequence[Any] | TextDictionary
-        match kind_of(wanted):
+        match kind_of(value):
             case "boolean":
                 first, ordered = _FALSE, (False, True)
             case "number":
                 first, ordered = FIRST_NUMBER, self.numbers
             case _:
-                first, ordered, wanted = FIRST_NUMBER + len(self.numbers), self.texts, wanted.encode()
-        low = bisect_left(ordered, wanted)
-        if sign == "prefix":
-            length = len(wanted)
-            return first + low, first + bisect_right(ordered, wanted, low, key=lambda text: text[:length])
-        high = bisect_right(ordered, wanted, low)
+                first, ordered, value = FIRST_NUMBER + len(self.numbers), self.texts, value.encode()
+        low = bisect_left(ordered, value)
+        if operator == "prefix":
+            length = len(value)
+            return first + low, first + bisect_right(ordered, value, low, key=lambda text: text[:length])
+        high = bisect_right(ordered, value, low)
         spans = {"eq": (low, high), "lt": (0, low), "lte": (0, high), "gte": (low, len(ordered))}
-        start, stop = spans.get(sign, (high, len(ordered)))
+        start, stop = spans.get(operator, (high, len(ordered)))
         return first + start, first + stop
 
     def distinct(self) -> list[Any]:
-        """Give what each code stands for."""
+        """Return the value of each code."""
         lists = self.lists.unpacked() if self.lists else []
         return [*_CONSTANTS, *self.numbers, *self.texts.unpacked(), *lists]
 
@@ -136,23 +136,23 @@ class FieldValues:
             for start, stop in spans:
                 table[start:stop] = True
             return table.take(self.codes)
-        found = np.zeros(len(self.codes), np.bool_)
+        mask = np.zeros(len(self.codes), np.bool_)
         for start, stop in spans:
             if stop - start == 1:
-                found |= self.codes == start
+                mask |= self.codes == start
             else:
-                found |= (self.codes >= start) & (self.codes < stop)
-        return found
+                mask |= (self.codes >= start) & (self.codes < stop)
+        return mask
 
-    def _containing(self, wanted: Any) -> Mask:
-        """Give which documents have a text with this part, or a list with this element."""
+    def _containing(self, value: Any) -> Mask:
+        """Return which documents have a text with this part, or a list with this element."""
         table = np.zeros(self.size, np.bool_)
         first_text = FIRST_NUMBER + len(self.numbers)
         first_list = first_text + len(self.texts)
-        if isinstance(wanted, str):
-            table[first_text:first_list] = self.texts.containing(wanted)
+        if isinstance(value, str):
+            table[first_text:first_list] = self.texts.containing(value)
         if self.lists:
-            table[first_list:][self.lists.containing(wanted)] = True
+            table[first_list:][self.lists.containing(value)] = True
         return table.take(self.codes)
 
 
@@ -168,7 +168,7 @@ def _integer(digits: str) -> float:
 
 
 def encoded(values: Sequence[Any], places: NDArray[np.intp]) -> FieldValues:
-    """Give the FieldValues of documents whose JSON values (or MISSING) are values[places]; equal values become one."""
+    """Return the values of documents whose JSON values (or MISSING) are values[places]; equal ones become one."""
     codes = np.fromiter(map(_KINDS.__getitem__, map(type, values)), np.intp, len(values))
     flags, numbers, texts, lists = (codes == kind for kind in (_FALSE, _NUMBER, _TEXT, _LIST))
     codes[flags] += np.array(list(compress(values, flags)), np.intp)
@@ -178,40 +178,40 @@ def encoded(values: Sequence[Any], places: NDArray[np.intp]) -> FieldValues:
     first_list = first_text + len(ordered_texts)
     count = int(np.count_nonzero(lists))
     codes[lists] = np.arange(first_list, first_list + count)
-    turned = _turned(list(compress(values, lists))) if count else None
-    return FieldValues(least(codes, first_list + count)[places], ordered_numbers, pack(ordered_texts), turned)
+    inverted = _inverted(list(compress(values, lists))) if count else None
+    return FieldValues(least(codes, first_list + count)[places], ordered_numbers, pack(ordered_texts), inverted)
 
 
-def _turned(lists: Sequence[Sequence[Any]]) -> ListValues:
+def _inverted(lists: Sequence[Sequence[Any]]) -> ListValues:
     # A list in a list equals nothing, as an object does.
     elements = [{} if isinstance(value, list) else value for value in chain.from_iterable(lists)]
     values = encoded(elements, np.arange(len(elements)))
     order = np.argsort(values.codes, kind="stable")
     owners = np.repeat(np.arange(len(lists)), [len(value) for value in lists])
-    none = FieldValues(values.codes[:0], values.numbers, values.texts)  # only the dictionary is of use
-    return ListValues(len(lists), values.codes[order], least(owners, len(lists))[order], none)
+    dictionary = FieldValues(values.codes[:0], values.numbers, values.texts)
+    return ListValues(len(lists), values.codes[order], least(owners, len(lists))[order], dictionary)
 
 
 def least(codes: NDArray[np.intp], end: int) -> Codes:
-    """Give codes below `end` in as few bytes as hold them."""
-    least: Codes = codes.astype(np.min_scalar_type(end))
-    return least
+    """Return codes below `end` in as few bytes as they need."""
+    smaller: Codes = codes.astype(np.min_scalar_type(end))
+    return smaller
 
 
 def ranked(values: list[Any], first: int) -> tuple[Sequence[Any], NDArray[np.intp]]:
-    """Give the distinct values in order, and the code of each value."""
+    """Return the distinct values in order, and the code of each value."""
     packed = _packed(values)
     if packed is not None:
         distinct, codes = np.unique(np.frombuffer(packed, packed.typecode), return_inverse=True)
         return array(packed.typecode, distinct.tobytes()), codes + first
-    # Not a set: what is nearly in order already is sorted in no time.
+    # Not a set: values that are nearly in order already are sorted in no time.
     ordered = sorted(dict.fromkeys(values))
     code = dict(zip(ordered, range(first, first + len(ordered)), strict=True))
     return ordered, np.fromiter(map(code.__getitem__, values), np.intp, len(values))
 
 
 def _packed(values: list[Any]) -> array[Any] | None:
-    """Give numbers in 8 bytes each where that keeps them all exactly, else None."""
+    """Return numbers in 8 bytes each where that is exact for all of them, else None."""
     for typecode in "qd":
         try:
             packed = array(typecode, values)
@@ -226,14 +226,14 @@ def _packed(values: list[Any]) -> array[Any] | None:
 
 
 def extended(old: FieldValues, kept: Mask, more: Sequence[Any]) -> FieldValues:
-    """Give the values of the kept documents and, after them, of others, whose JSON values (or MISSING) are told."""
+    """Return the values of the kept documents and, after them, of others with these JSON values (or MISSING)."""
     fresh = encoded(more, np.arange(len(more)))
     codes = old.codes[kept]
     if old.size + fresh.size > _MOST_UNUSED * (len(codes) + len(more)) + _SOME:
         return _cleared(old, codes, more)
     numbers, texts, places, fresh_places = _joined(old, fresh)
     first_list = FIRST_NUMBER + len(numbers) + len(texts)
-    count, fresh_count = (one.lists.count if one.lists else 0 for one in (old, fresh))
+    count, fresh_count = (values.lists.count if values.lists else 0 for values in (old, fresh))
     places = np.concatenate([places, first_list + np.arange(count)])
     fresh_places = np.concatenate([fresh_places, first_list + count + np.arange(fresh_count)])
     joined = np.concatenate([places[codes], fresh_places[fresh.codes]])
@@ -242,6 +242,7 @@ def extended(old: FieldValues, kept: Mask, more: Sequence[Any]) -> FieldValues:
 
 
 def _cleared(old: FieldValues, codes: NDArray[Any], more: Sequence[Any]) -> FieldValues:
+    """Return the values of documents with these old codes, and others, with a dictionary of just what they have."""
     known = old.distinct()
     raw = np.concatenate([codes.astype(np.intp), np.arange(len(more), dtype=np.intp) + len(known)])
     used = np.zeros(len(known) + len(more), np.bool_)
@@ -250,7 +251,7 @@ def _cleared(old: FieldValues, codes: NDArray[Any], more: Sequence[Any]) -> Fiel
 
 
 def _joined(old: FieldValues, fresh: FieldValues) -> tuple[Sequence[float], TextDictionary, Places, Places]:
-    """Join dictionaries but for their lists; give the codes in the joined one of what each code stood for."""
+    """Join dictionaries without their lists; also return the codes in the joined one of each one's codes."""
     numbers, of_numbers = ranked([*old.numbers, *fresh.numbers], FIRST_NUMBER)
     texts, of_texts, of_fresh_texts = old.texts.joined(fresh.texts)
     constants, first_text = np.arange(FIRST_NUMBER), FIRST_NUMBER + len(numbers)
@@ -263,7 +264,7 @@ def _joined_lists(old: ListValues | None, fresh: ListValues | None) -> ListValue
     if old is None or fresh is None:
         return old or fresh
     numbers, texts, places, fresh_places = _joined(old.values, fresh.values)
-    codes, fresh_codes = places[old.codes], fresh_places[fresh.codes]  # each still ascending
+    codes, fresh_codes = places[old.codes], fresh_places[fresh.codes]  # both still ascending
     at = np.searchsorted(codes, fresh_codes)
     owners = np.insert(old.owners.astype(np.intp), at, fresh.owners.astype(np.intp) + old.count)
     codes, count = np.insert(codes, at, fresh_codes), old.count + fresh.count

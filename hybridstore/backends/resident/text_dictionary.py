@@ -17,10 +17,10 @@ _MANY = 0.1  # hits for each text
 
 @dataclass(frozen=True, slots=True)
 class TextDictionary:
-    """Distinct texts ascending by code point, as UTF-8, whose order is the same; [n] gives one. Build by `pack`."""
+    """Distinct texts ascending by code point, as UTF-8, whose order is the same; [n] is one. Made by `pack`."""
 
     block: bytes
-    starts: array[int]  # where each begins in the block, and where the last one ends
+    starts: array[int]  # of the texts in the block, and the end of the last one
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -30,32 +30,32 @@ class TextDictionary:
 
     @property
     def nbytes(self) -> int:
-        """Count the bytes that all of it takes."""
+        """The memory it takes."""
         return len(self.block) + 8 * len(self.starts)
 
     def unpacked(self) -> list[str]:
-        """Give the texts."""
+        """Return the texts."""
         return [self.block[start:stop].decode() for start, stop in pairwise(self.starts)]
 
     def containing(self, part: str) -> NDArray[np.bool_]:
-        """Give which of the texts contain a part, (n,)."""
-        wanted, length = part.encode(), len(part.encode())
+        """Return which of the texts contain a part, (n,)."""
+        sought = part.encode()
         hits: list[int] = []
-        at = self.block.find(wanted)
+        at = self.block.find(sought)
         while at >= 0:
             hits.append(at)
             if len(hits) > _MANY * len(self):
-                found = [wanted in self.block[start:stop] for start, stop in pairwise(self.starts)]
-                return np.array(found, np.bool_)
-            at = self.block.find(wanted, at + 1)
+                texts = (self.block[start:stop] for start, stop in pairwise(self.starts))
+                return np.array([sought in text for text in texts], np.bool_)
+            at = self.block.find(sought, at + 1)
         starts, places = np.frombuffer(self.starts, np.int64), np.array(hits, np.int64)
-        texts = np.searchsorted(starts, places, side="right") - 1
+        owners = np.searchsorted(starts, places, side="right") - 1
         contained = np.zeros(len(self), np.bool_)
-        contained[texts[places + length <= starts[texts + 1]]] = True  # the others reach into the next text
+        contained[owners[places + len(sought) <= starts[owners + 1]]] = True  # the others reach into the next text
         return contained
 
     def joined(self, other: TextDictionary) -> tuple[TextDictionary, NDArray[np.intp], NDArray[np.intp]]:
-        """Give these texts and a few others, and the places of both among them."""
+        """Return these texts and a few others together, and the places of both among them."""
         at, new = list[int](), list[int]()
         for place in range(len(other)):
             at.append(bisect_left(self, other[place]))
