@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import apsw
 import numpy as np
@@ -18,10 +18,13 @@ from hybridstore.backends.sqlite.where_sql import path_of, restricted
 from hybridstore.backends.values import ChunkChange, Embedding, Passage, Restriction
 
 _FTS5_VERSION = 4  # of FTS5's own tables, as in `keywords_config`
-# A word's occurrences, as chunk · 4 + twice the column's weight - 1, in one text: five times as fast as a row each.
-_OCCURRENCES = f"""SELECT group_concat(doc * 4 + CASE col
-    {" ".join(f"WHEN '{column}' THEN {round(2 * weight) - 1}" for column, weight in zip(COLUMNS, WEIGHTS, strict=True))}
-    END, ' ') FROM temp.occurrences WHERE term = ?"""
+_WEIGHTS = np.zeros(16, np.float32)  # of a column, by the length of its name: no two are equally long
+_WEIGHTS[[len(column) for column in COLUMNS]] = WEIGHTS
+# fts5vocab's tables of a word's columns and of its occurrences; temporary, so that the file does not have them.
+_VOCABULARY = """
+    CREATE VIRTUAL TABLE IF NOT EXISTS temp.word_columns USING fts5vocab ('main', 'keywords', 'col');
+    CREATE VIRTUAL TABLE IF NOT EXISTS temp.occurrences USING fts5vocab ('main', 'keywords', 'instance');
+"""
 _PAGE = 4096  # rows that SQLite returns as one text a column: a row each would take twice as long
 
 
@@ -30,6 +33,7 @@ class SQLiteLoader:
     """Reads through a connection inside a read transaction; `resident.loader.Loader` says what each method returns."""
 
     connection: apsw.Connection
+    _known_columns: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def revision(self) -> int:
         """Return the revision that the transaction reads."""
@@ -58,13 +62,39 @@ class SQLiteLoader:
 
     def frequencies(self, words: Sequence[str]) -> list[int]:
         """Count with fts5vocab."""
-        return [keyword_index.frequency(self.connection, word) for word in words]
+        self._require_vocabulary()
+        counts = [self._columns(word) for word in words]
+        return [
+            next(iter(count.values()), 0) if len(count) < 2 else keyword_index.frequency(self.connection, word)
+            for word, count in zip(words, counts, strict=True)
+        ]
 
     def postings(self, words: Sequence[str]) -> list[Postings]:
-        """Read with fts5vocab, one row for each word."""
-        sql = "CREATE VIRTUAL TABLE IF NOT EXISTS temp.occurrences USING fts5vocab ('main', 'keywords', 'instance')"
-        self.connection.execute(sql, can_cache=False)  # a transaction that is rolled back takes the table with it
-        return [_weighted(value(self.connection, _OCCURRENCES, (word,))) for word in words]
+        """Read with fts5vocab: all occurrences of a word as one text, which takes a fifth of a row each.
+
+        Of a word in a single column, as most are where there are no titles, chunks alone are read: in two thirds of
+        the time.
+        """
+        self._require_vocabulary()
+        postings = []
+        for word in words:
+            columns = list(self._columns(word))
+            number = "doc" if len(columns) == 1 else "doc * 16 + length(col)"
+            sql = f"SELECT group_concat({number}, ' ') FROM temp.occurrences WHERE term = ?"
+            numbers = np.fromstring(value(self.connection, sql, (word,)) or "", np.int64, sep=" ")
+            postings.append(_summed(numbers, columns[0] if len(columns) == 1 else None))
+        return postings
+
+    def _columns(self, word: str) -> dict[str, int]:
+        """Return the columns that contain a word, and the number of chunks that have it there."""
+        if word not in self._known_columns:
+            sql = "SELECT col, doc FROM temp.word_columns WHERE term = ?"
+            self._known_columns[word] = dict(rows(self.connection, sql, (word,)))
+        return self._known_columns[word]
+
+    def _require_vocabulary(self) -> None:
+        if not self._known_columns:
+            self.connection.execute(_VOCABULARY, can_cache=False)  # a rollback takes the tables with it
 
     def passages(self, chunks: Sequence[int]) -> list[Passage]:
         """Read chunks and their documents."""
@@ -198,16 +228,19 @@ def _integers(lines: str) -> Ids:
     return np.fromstring(lines, np.int64, sep="\n")
 
 
-def _weighted(occurrences: str | None) -> Postings:
-    """Add up the weights of each chunk's occurrences."""
-    numbers = np.fromstring(occurrences or "", np.int64, sep=" ")
-    if np.any(numbers[1:] >> 2 < numbers[:-1] >> 2):  # nothing promises the order that FTS5 has them in
-        numbers.sort()
-    chunks = numbers >> 2
+def _summed(occurrences: NDArray[np.int64], column: str | None) -> Postings:
+    """Add up the weights of each chunk's occurrences: chunks, all in one column, or chunk · 16 + length of column."""
+    chunks = occurrences if column else occurrences >> 4
+    if np.any(chunks[1:] < chunks[:-1]):  # nothing promises the order that FTS5 has them in
+        order = np.argsort(chunks, kind="stable")
+        chunks, occurrences = chunks[order], occurrences[order]
     firsts = np.flatnonzero(np.diff(chunks, prepend=-1))
-    halves = (numbers & 3) + 1
-    weighted = np.add.reduceat(halves, firsts) / 2 if len(firsts) else halves
-    return chunks[firsts], weighted.astype(np.float32)
+    if column:
+        weighted = np.diff(firsts, append=len(chunks)) * _WEIGHTS[len(column)]
+    else:
+        weights = _WEIGHTS[occurrences & 15]
+        weighted = np.add.reduceat(weights, firsts) if len(firsts) else weights
+    return chunks[firsts], weighted.astype(np.float32, copy=False)
 
 
 def _summed_sizes(sizes: bytes, count: int) -> NDArray[np.float32]:
