@@ -1,4 +1,4 @@
-"""Tasks as MTEB describes them, an embedder that remembers what it embedded, memories and their clock."""
+"""Tasks as MTEB describes them, an embedder that records what it embedded, memories and their clock."""
 
 import os
 from types import SimpleNamespace
@@ -37,8 +37,8 @@ def embedder():
 
 
 @pytest.fixture
-def told():
-    """Make what `index` and `search` are told of a task."""
+def task_arguments():
+    """Return a function that makes the arguments of `index` and `search` about a task."""
 
     def make(name="Kitchen", subset="default", split="test", languages=("eng-Latn",)):
         metadata = SimpleNamespace(name=name, eval_langs=languages)
@@ -66,7 +66,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Give the time as memories see it, which only passes when told to."""
+    """Replace the clock of memories by one that tests set."""
     clock = Clock()
     for room in ("namespaced_memory", "langgraph"):
         monkeypatch.setattr(f"hybridstore.integrations.{room}.now", clock)
@@ -80,7 +80,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def opened(path, embedder):
-    """Open memories over one file, as often as wanted."""
+    """Return a function that opens memories over one file."""
     from hybridstore.integrations.langgraph import HybridStoreMemory
 
     made = []

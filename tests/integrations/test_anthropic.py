@@ -1,4 +1,4 @@
-"""Anthropic's memory tool over a store: the answers of the SDK's own tool over a folder, and a whole conversation."""
+"""Anthropic's memory tool over a store, compared with the SDK's own tool over a folder, and a whole conversation."""
 
 import json
 import sys
@@ -37,9 +37,9 @@ def tool(store):
 
 
 def answer(tool, command):
-    """Give what a tool says to a command: ("told" or "refused", the sentence); None for what no tool should raise."""
+    """Return a tool's answer to a command: ("outcome" or "refused", the sentence); None for an OSError."""
     try:
-        return "told", tool.call(command)
+        return "outcome", tool.call(command)
     except ToolError as error:
         return "refused", error.content
     except OSError:  # the SDK's own tool lets those of its folder through
@@ -48,20 +48,20 @@ def answer(tool, command):
 
 def pruned(folder):
     """Remove empty folders, for a store has none."""
-    for each in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
-        if not any(each.iterdir()):
-            each.rmdir()
+    for item in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
+        if not any(item.iterdir()):
+            item.rmdir()
 
 
-def without_folder_sizes(told):
+def without_folder_sizes(outcome):
     """Put a star where a listing has a folder's size: on disk it is that of the folder's own entry."""
-    header, *lines = (told[1] or "").split("\n")
+    header, *lines = (outcome[1] or "").split("\n")
     if not header.startswith("Here're"):
-        return told
+        return outcome
     starred = [
         "*\t" + line.partition("\t")[2] if n == 0 or line.endswith("/") else line for n, line in enumerate(lines)
     ]
-    return told[0], [header, *starred]
+    return outcome[0], [header, *starred]
 
 
 PATHS = st.sampled_from(
@@ -107,12 +107,12 @@ def test_every_answer_equals_that_of_the_sdks_own_tool_over_a_folder(commands):
         theirs = _beta_builtin_memory_tool.BetaLocalFilesystemMemoryTool(folder)
         ours = HybridStoreMemoryTool(store)
         for command in [*SEEDS, *commands, {"command": "view", "path": "/memories"}]:
-            wanted, found = answer(theirs, command), answer(ours, command)
+            expected, results = answer(theirs, command), answer(ours, command)
             pruned(theirs.memory_root)
-            if wanted == ("refused", None):
-                assert found[0] == "refused"
+            if expected == ("refused", None):
+                assert results[0] == "refused"
             else:
-                assert without_folder_sizes(found) == without_folder_sizes(wanted), command
+                assert without_folder_sizes(results) == without_folder_sizes(expected), command
         root = Path(folder) / "memories"
         on_disk = {f"/memories/{path.relative_to(root)}": path for path in root.rglob("*") if path.is_file()}
         assert {document.id: document.text.encode() for document in store.documents()} == {
@@ -132,7 +132,7 @@ def test_both_tools_are_the_sdks_memory_tool(store):
 
 
 @pytest.mark.parametrize(
-    ("command", "says"),
+    ("command", "pattern"),
     [
         ({"command": "view"}, "Invalid `path` parameter of view: None. It should be a text."),
         ({"command": "view", "path": 5}, "`path`"),
@@ -145,25 +145,25 @@ def test_both_tools_are_the_sdks_memory_tool(store):
         ({"command": "rename", "old_path": "/memories/f"}, "`new_path`"),
     ],
 )
-def test_missing_and_invalid_arguments_are_reported_to_the_model(store, tool, command, says):
+def test_missing_and_invalid_arguments_are_reported_to_the_model(store, tool, command, pattern):
     tool.files.create("/memories/f", "kept")
-    kind, told = answer(tool, command)
+    kind, outcome = answer(tool, command)
     assert kind == "refused"
-    assert says in told
+    assert pattern in outcome
     assert [(document.id, document.text) for document in store.documents()] == [("/memories/f", "kept")]
 
 
 def test_a_replacement_left_out_is_an_empty_one(store, tool):
     tool.files.create("/memories/f", "a b")
-    assert answer(tool, {"command": "str_replace", "path": "/memories/f", "old_str": " b"})[0] == "told"
+    assert answer(tool, {"command": "str_replace", "path": "/memories/f", "old_str": " b"})[0] == "outcome"
     assert store.get("/memories/f").text == "a"
 
 
 def test_users_share_a_store_and_clear_their_own(store):
     ada, bob = HybridStoreMemoryTool(store, namespace="ada"), HybridStoreMemoryTool(store, namespace="bob", largest=5)
-    assert answer(ada, {"command": "create", "path": "/memories/f", "file_text": "of Ada's"})[0] == "told"
+    assert answer(ada, {"command": "create", "path": "/memories/f", "file_text": "of Ada's"})[0] == "outcome"
     assert answer(bob, {"command": "create", "path": "/memories/f", "file_text": "too long"})[0] == "refused"
-    assert answer(bob, {"command": "create", "path": "/memories/f", "file_text": "short"})[0] == "told"
+    assert answer(bob, {"command": "create", "path": "/memories/f", "file_text": "short"})[0] == "outcome"
     assert bob.clear_all_memory() == "All memory cleared"
     assert [document.id for document in store.documents()] == ["ada/memories/f"]
 
@@ -183,10 +183,10 @@ async def test_the_asynchronous_tool_answers_the_same(store, tool):
             {"command": "delete", "path": "/memories/z/b.md"},
         ]:
             try:
-                told = "told", await twin.call(command)
+                outcome = "outcome", await twin.call(command)
             except ToolError as error:
-                told = "refused", error.content
-            assert told == answer(tool, command)
+                outcome = "refused", error.content
+            assert outcome == answer(tool, command)
         assert [document.id for document in other.documents()] == ["twin/memories/ü%20"]
         assert await twin.clear_all_memory() == "All memory cleared"
         assert other.count() == 0
@@ -221,7 +221,7 @@ class Api(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_):
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -242,11 +242,11 @@ def api():
 
 
 def results_of(api):
-    """Give the tool results that the model was sent: (text, is_error)."""
+    """Return the tool results sent to the model: (text, is_error)."""
     messages = [message for request in api.requests for message in request["messages"]]
     blocks = [block for message in messages for block in message["content"] if block["type"] == "tool_result"]
-    told = {block["tool_use_id"]: (block["content"], block.get("is_error", False)) for block in blocks}
-    return [told[name] for name in sorted(told)]
+    outcome = {block["tool_use_id"]: (block["content"], block.get("is_error", False)) for block in blocks}
+    return [outcome[name] for name in sorted(outcome)]
 
 
 WANTED = [

@@ -47,7 +47,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def documents(path, remembering):
-    """Give a document store that embeds, and remembers what it embedded."""
+    """Return a document store that embeds, and records what it embedded."""
     embedder = remembering(dim=64)
     with HybridStoreDocumentStore(path, embedder=embedder) as store:
         store.embedded = embedder.documents
@@ -56,7 +56,7 @@ def documents(path, remembering):
 
 @pytest.fixture
 def brought(tmp_path):
-    """Give a document store of four Documents that brought vectors at right angles to each other."""
+    """Return a document store of four Documents with orthogonal vectors of their own."""
     with HybridStoreDocumentStore(tmp_path / "brought.db") as store:
         store.write_documents([made(name, embedding=AXES[name]) for name in TEXTS])
         yield store
@@ -97,7 +97,7 @@ def test_documents_of_every_kind_come_back_equal(path, embedder):
         store.close()
         assert store.filter_documents() == EVERY_KIND  # it opens again
         again = store.filter_documents({"field": "id", "operator": "in", "value": ["score", "exact"]})
-        assert again == [each for each in EVERY_KIND if each.id in ("score", "exact")]
+        assert again == [item for item in EVERY_KIND if item.id in ("score", "exact")]
         (lacking,) = store.store.check()
         assert "without a vector" in lacking.what
         assert lacking.count == (3 if isinstance(embedder, HashingEmbedder) else 9)  # what has nothing to embed, or all
@@ -108,8 +108,8 @@ def test_a_models_embedding_is_stored_in_four_bytes_a_number(brought):
     brought.write_documents(
         [Document(id="short", embedding=single.tolist()), Document(id="long", embedding=[1 / 3] * 4)]
     )
-    kept = {each.id: each.metadata["_haystack"]["embedding"] for each in brought.store.documents() if not each.text}
-    assert len(kept["short"]) < len(kept["long"])
+    stored = {item.id: item.metadata["_haystack"]["embedding"] for item in brought.store.documents() if not item.text}
+    assert len(stored["short"]) < len(stored["long"])
     assert brought.filter_documents({"field": "id", "operator": "==", "value": "short"})[0].embedding == single.tolist()
 
 
@@ -120,8 +120,8 @@ def test_a_file_filled_from_haystack_reads_like_any_other(documents):
 
 def test_documents_that_haystack_did_not_write_are_documents_too(documents):
     documents.store.add([hs.Document(id="d", text="Hops.", title="On hops", uri="h.md", metadata={"kind": "plant"})])
-    (found,) = documents.filter_documents({"field": "meta.kind", "operator": "==", "value": "plant"})
-    assert found == Document(id="d", content="Hops.", meta={"kind": "plant", "title": "On hops", "uri": "h.md"})
+    (results,) = documents.filter_documents({"field": "meta.kind", "operator": "==", "value": "plant"})
+    assert results == Document(id="d", content="Hops.", meta={"kind": "plant", "title": "On hops", "uri": "h.md"})
     assert documents.update_by_filter({"field": "kind", "operator": "==", "value": "plant"}, {"kind": "herb"}) == 1
     assert documents.store.get("d") == hs.Document(
         id="d", text="Hops.", title="On hops", uri="h.md", metadata={"kind": "herb"}
@@ -134,7 +134,7 @@ def test_documents_that_haystack_did_not_write_are_documents_too(documents):
 
 def test_a_write_that_fails_writes_nothing(documents):
     documents.write_documents([made("beer")])
-    for unfit, error, says in [
+    for unfit, error, message in [
         ([made("wine"), made("beer")], DuplicateDocumentError, "OVERWRITE"),
         ([made("wine"), made("wine")], DuplicateDocumentError, "'wine'"),
         ([made("wine"), made("sloop", embedding=[1.0])], InputError, "1 dimensions, and the store's vectors 64"),
@@ -143,7 +143,7 @@ def test_a_write_that_fails_writes_nothing(documents):
         ([made("wine"), made("sloop", meta={"_haystack": 1})], InputError, "rename it"),
         ([made("wine"), made("sloop", embedding=[float("nan")] * 64)], InputError, "finite"),
     ]:
-        with pytest.raises(error, match=says):
+        with pytest.raises(error, match=message):
             documents.write_documents(unfit)
         assert ids(documents.filter_documents()) == ["beer"]
 
@@ -198,15 +198,15 @@ def test_an_update_embeds_nothing_and_preserves_every_vector(documents):
     documents.write_documents([Document(id="long", content="The osprey dives. " * 40, meta={"n": 1})])
     chunks = documents.store.stats().chunks
     assert chunks > 10
-    vectors = {each.document.id: each.vectors for each in documents.store.scan(vectors=True)}
+    vectors = {item.document.id: item.vectors for item in documents.store.scan(vectors=True)}
     documents.embedded.clear()
     meta = {"n": 2, "date": "2020-01-01T00:00:00+02:00"}
     assert documents.update_by_filter({"field": "n", "operator": "==", "value": 1}, meta) == 3
     assert documents.embedded == []
     assert documents.store.stats().chunks == documents.store.stats().vectors == chunks
-    for each in documents.store.scan(vectors=True):
-        np.testing.assert_array_equal(each.vectors, vectors[each.document.id])
-    assert [each.meta for each in documents.filter_documents()] == [meta, meta, {}, meta]
+    for item in documents.store.scan(vectors=True):
+        np.testing.assert_array_equal(item.vectors, vectors[item.document.id])
+    assert [item.meta for item in documents.filter_documents()] == [meta, meta, {}, meta]
     wine = documents.filter_documents({"field": "id", "operator": "==", "value": "wine"})
     assert wine == [made("wine", embedding=[1.0] * 64, meta=meta)]
     before = {"field": "meta.date", "operator": "<", "value": "2020-01-01T00:00:00+00:00"}
@@ -230,24 +230,24 @@ def test_documents_that_pass_a_filter_are_deleted_in_one_step(brought, monkeypat
 def test_an_update_undoes_no_concurrent_change(path, monkeypatch, change):
     own = HashingEmbedder()
     with HybridStoreDocumentStore(path, embedder=own) as documents, hs.open(path, embedder=own) as other:
-        documents.write_documents([Document(id=each, content=each, meta={"n": 1}) for each in ("a", "b")])
+        documents.write_documents([Document(id=item, content=item, meta={"n": 1}) for item in ("a", "b")])
         scan = documents.store._backend.scan
 
         def meanwhile(where, **options):
-            found = list(scan(where, **options))
+            results = list(scan(where, **options))
             if options.get("vectors"):
                 monkeypatch.undo()
                 if change == "removed":
                     other.remove("a")
                 else:
                     other.add(hs.Document(id="a", text="newer", metadata={"n": 1 if change == "written" else 2}))
-            return iter(found)
+            return iter(results)
 
         monkeypatch.setattr(documents.store._backend, "scan", meanwhile)
         updated = documents.update_by_filter({"field": "meta.n", "operator": "==", "value": 1}, {"seen": True})
         there = {document.id: (document.text, document.metadata) for document in other.documents()}
-    wanted = {"written": ("newer", {"n": 1, "seen": True}), "no longer meant": ("newer", {"n": 2})}
-    assert there.get("a") == wanted.get(change)
+    expected = {"written": ("newer", {"n": 1, "seen": True}), "no longer meant": ("newer", {"n": 2})}
+    assert there.get("a") == expected.get(change)
     assert there["b"][1] == {"n": 1, "seen": True}
     assert updated == (2 if change == "written" else 1)
 
@@ -305,15 +305,15 @@ def filed(tmp_path_factory):
 
 
 def reference(condition):
-    """Give the ids that Haystack itself keeps; where it would fail for one Document, that one is not kept."""
-    kept = []
+    """Return the ids that Haystack itself keeps, without Documents that make it fail."""
+    stored = []
     for n, meta in enumerate(METAS):
         try:
             if document_matches_filter(condition, Document(id=str(n), meta=meta)):
-                kept.append(str(n))
+                stored.append(str(n))
         except FilterError:
             continue
-    return kept
+    return stored
 
 
 @pytest.mark.parametrize(("name", "sign", "value"), CONDITIONS)
@@ -326,7 +326,7 @@ def test_a_comparison_keeps_what_haystack_itself_keeps(filed, name, sign, value)
 
 
 @pytest.mark.parametrize(
-    ("condition", "says"),
+    ("condition", "message"),
     [
         ({"field": "content", "operator": "==", "value": "x"}, "'content'"),
         ({"field": 5, "operator": "==", "value": "x"}, "by 5"),
@@ -343,9 +343,9 @@ def test_a_comparison_keeps_what_haystack_itself_keeps(filed, name, sign, value)
         ({"field": "n", "operator": "==", "value": 2**70}, r"2\*\*63"),
     ],
 )
-def test_an_invalid_filter_is_rejected(filed, condition, says):
-    for ask in (filed.filter_documents, filed.delete_by_filter, lambda told: filed.search("x", filters=told)):
-        with pytest.raises(FilterError, match=says):
+def test_an_invalid_filter_is_rejected(filed, condition, message):
+    for ask in (filed.filter_documents, filed.delete_by_filter, lambda outcome: filed.search("x", filters=outcome)):
+        with pytest.raises(FilterError, match=message):
             ask(condition)
     assert filed.count_documents() == len(METAS)
 
@@ -364,8 +364,8 @@ def test_meta_is_summarised_as_haystack_does(filed):
     theirs = InMemoryDocumentStore()
     theirs.write_documents([Document(id=str(n), meta=meta) for n, meta in enumerate(METAS)])
     for name in ("s", "d", "n", "nowhere"):
-        asked = {"metadata_field": f"meta.{name}", "size": 3, "from_": 1, "search_term": "0"}
-        assert filed.get_metadata_field_unique_values(**asked) == theirs.get_metadata_field_unique_values(**asked)
+        queries = {"metadata_field": f"meta.{name}", "size": 3, "from_": 1, "search_term": "0"}
+        assert filed.get_metadata_field_unique_values(**queries) == theirs.get_metadata_field_unique_values(**queries)
         assert filed.get_metadata_field_min_max(name) == theirs.get_metadata_field_min_max(name)
     counted = {"filters": {}, "metadata_fields": ["meta.s", "deep", "n"]}
     assert filed.count_unique_metadata_by_filter(**counted) == theirs.count_unique_metadata_by_filter(**counted)
@@ -388,11 +388,11 @@ def test_the_stores_embedder_embeds_the_query(documents):
     documents.write_documents(
         [made(name, meta={"kind": "drink" if name in ("beer", "wine") else "ship"}) for name in TEXTS]
     )
-    found = HybridStoreHaystackRetriever(documents, top_k=2).run("a sloop has a mast")["documents"]
+    results = HybridStoreHaystackRetriever(documents, top_k=2).run("a sloop has a mast")["documents"]
     hits = documents.store.search("a sloop has a mast", limit=2)
-    assert ids(found) == [hit.document_id for hit in hits]
-    assert [each.score for each in found] == [hit.score for hit in hits]
-    assert replace(found[0], score=None) == made("sloop", meta={"kind": "ship"})
+    assert ids(results) == [hit.document_id for hit in hits]
+    assert [item.score for item in results] == [hit.score for hit in hits]
+    assert replace(results[0], score=None) == made("sloop", meta={"kind": "ship"})
     drinks = {"field": "meta.kind", "operator": "==", "value": "drink"}
     assert set(ids(HybridStoreHaystackRetriever(documents).run("mast", filters=drinks)["documents"])) == {
         "beer",
@@ -404,8 +404,8 @@ def test_a_long_document_is_found_by_its_part_and_returned_whole(documents):
     text = "Sentence after sentence of no note. " * 10 + "The osprey dives. " + "Nothing more of note here. " * 10
     documents.write_documents([Document(id="long", content=text, meta={"a": 1}), made("beer")])
     assert documents.store.stats().chunks > 5
-    found = documents.search("note osprey sentence")
-    assert [(each.id, each.content) for each in found] == [("long", text), ("beer", TEXTS["beer"])]
+    results = documents.search("note osprey sentence")
+    assert [(item.id, item.content) for item in results] == [("long", text), ("beer", TEXTS["beer"])]
     part = documents.search("osprey dives", passages=True, top_k=1)[0]
     assert "osprey dives" in part.content
     assert part.content == text[part.meta["start"] : part.meta["end"]]
@@ -425,9 +425,9 @@ def test_documents_can_be_stored_as_one_chunk(path, remembering):
 
 def test_external_vectors_are_searched_with_an_external_query_vector(brought):
     retriever = HybridStoreHaystackRetriever(brought, mode="vector", top_k=1, return_embedding=True)
-    (found,) = retriever.run("anything", query_embedding=[0.1, 0.0, 2.0, 0.0])["documents"]
-    assert found == made("sloop", embedding=AXES["sloop"], score=found.score)
-    assert found.score == pytest.approx(2 / (4.01**0.5), abs=1e-6)
+    (results,) = retriever.run("anything", query_embedding=[0.1, 0.0, 2.0, 0.0])["documents"]
+    assert results == made("sloop", embedding=AXES["sloop"], score=results.score)
+    assert results.score == pytest.approx(2 / (4.01**0.5), abs=1e-6)
     assert (
         HybridStoreHaystackRetriever(brought, top_k=1).run("x", query_embedding=AXES["beer"])["documents"][0].embedding
         is None
@@ -463,12 +463,12 @@ def test_a_retrievers_filters_are_replaced_or_joined(brought):
     brought.update_by_filter({"field": "id", "operator": "in", "value": ["beer", "wine"]}, {"kind": "drink"})
     drinks = {"field": "meta.kind", "operator": "==", "value": "drink"}
     not_beer = {"field": "id", "operator": "!=", "value": "beer"}
-    asked = {"query": "x", "query_embedding": [1.0] * 4, "filters": not_beer}
+    queries = {"query": "x", "query_embedding": [1.0] * 4, "filters": not_beer}
     replaces = HybridStoreHaystackRetriever(brought, filters=drinks)
     joins = HybridStoreHaystackRetriever(brought, filters=drinks, filter_policy="merge")
     assert set(ids(replaces.run("x", query_embedding=[1.0] * 4)["documents"])) == {"beer", "wine"}
-    assert set(ids(replaces.run(**asked)["documents"])) == {"wine", "sloop", "ketch"}
-    assert set(ids(joins.run(**asked)["documents"])) == {"wine"}
+    assert set(ids(replaces.run(**queries)["documents"])) == {"wine", "sloop", "ketch"}
+    assert set(ids(joins.run(**queries)["documents"])) == {"wine"}
 
 
 def test_a_retriever_rejects_invalid_arguments(brought):
@@ -505,9 +505,9 @@ def test_a_pipeline_writes_and_answers_and_goes_to_yaml_and_back(path):
     assert writing.run({"writer": {"documents": [made(name) for name in TEXTS]}}) == {
         "writer": {"documents_written": 4}
     }
-    asked = {"retriever": {"query": "zwei masts, ketch"}, "prompt": {"question": "How many?"}}
+    queries = {"retriever": {"query": "zwei masts, ketch"}, "prompt": {"question": "How many?"}}
     pipeline = question_pipeline(documents)
-    answer = pipeline.run(asked)
+    answer = pipeline.run(queries)
     assert answer == {"prompt": {"prompt": "A ketch has two masts. How many?"}}
     documents.close()
     text = pipeline.dumps()
@@ -515,7 +515,7 @@ def test_a_pipeline_writes_and_answers_and_goes_to_yaml_and_back(path):
         Pipeline.loads(text)
     again = Pipeline.loads(text, allowed_modules=["hybridstore.*"])
     assert again.to_dict() == pipeline.to_dict()
-    assert again.run(asked) == answer
+    assert again.run(queries) == answer
     store = again.get_component("retriever").document_store
     assert store.store.stats().language == "german"
     store.close()
@@ -528,8 +528,8 @@ async def test_a_pipeline_runs_asynchronously(path):
         await documents.write_documents_async([made(name) for name in TEXTS])
         pipeline = Pipeline()
         pipeline.add_component("retriever", HybridStoreHaystackRetriever(documents, mode="keyword", top_k=1))
-        found = await pipeline.run_async({"retriever": {"query": "grapes in a barrel"}})
-        assert ids(found["retriever"]["documents"]) == ["wine"]
+        results = await pipeline.run_async({"retriever": {"query": "grapes in a barrel"}})
+        assert ids(results["retriever"]["documents"]) == ["wine"]
         assert ids(await documents.search_async("grapes", top_k=1)) == ["wine"]
         assert HybridStoreDocumentStore.search_async.__name__ == "search_async"
 
@@ -537,9 +537,9 @@ async def test_a_pipeline_runs_asynchronously(path):
 def test_an_embedder_without_a_name_cannot_be_serialized(path, tmp_path):
     with pytest.raises(SerializationError, match="HashingEmbedder"):
         HybridStoreHaystackRetriever(HybridStoreDocumentStore(path, embedder=HashingEmbedder(8))).to_dict()
-    told = HybridStoreDocumentStore(path, embedder=tmp_path).to_dict()
-    assert told["init_parameters"]["embedder"] == str(tmp_path)
-    assert HybridStoreDocumentStore.from_dict(told).to_dict() == told
+    outcome = HybridStoreDocumentStore(path, embedder=tmp_path).to_dict()
+    assert outcome["init_parameters"]["embedder"] == str(tmp_path)
+    assert HybridStoreDocumentStore.from_dict(outcome).to_dict() == outcome
 
 
 def test_the_file_is_opened_when_first_used(path, tmp_path):
@@ -551,5 +551,5 @@ def test_the_default_model_finds_documents_by_meaning(path):
     with HybridStoreDocumentStore(path) as documents:
         documents.write_documents([made(name) for name in TEXTS])
         assert documents.store.stats().embedding.dim == 384
-        found = HybridStoreHaystackRetriever(documents, top_k=1).run("alcohol made of fruit")["documents"]
-        assert ids(found) == ["wine"]
+        results = HybridStoreHaystackRetriever(documents, top_k=1).run("alcohol made of fruit")["documents"]
+        assert ids(results) == ["wine"]

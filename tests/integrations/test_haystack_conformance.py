@@ -1,4 +1,4 @@
-"""Haystack's own suites for document stores, both ways a store has vectors, synchronous and asynchronous."""
+"""Haystack's own suites for document stores, for both kinds of vectors, synchronous and asynchronous."""
 
 import pytest
 from haystack import Document
@@ -13,7 +13,7 @@ from hybridstore.integrations.haystack import HybridStoreDocumentStore
 
 @pytest.fixture(params=["brought", "made"])
 def document_store(request):
-    """Give an empty store whose vectors the Documents bring, and one that makes those they do not bring."""
+    """Return an empty store for Documents with vectors, and one that makes missing vectors."""
     embedder = "none" if request.param == "brought" else HashingEmbedder(768)  # the suites' embeddings are as long
     with HybridStoreDocumentStore(":memory:", embedder=embedder) as made:
         yield made

@@ -1,4 +1,4 @@
-"""The store in LangChain beyond LangChain's own suites: what is searched, scored, kept, refused and told."""
+"""A store in LangChain, beyond LangChain's own suites: searches, scores, storage and errors."""
 
 import asyncio
 import importlib
@@ -79,9 +79,9 @@ def test_a_search_is_the_stores_hybrid_search(vectors, store):
 
 @pytest.mark.parametrize("mode", ["keyword", "vector"])
 def test_the_mode_can_be_chosen_for_all_searches_or_for_one(vectors, store, mode):
-    wanted = [hit.document_id for hit in store.search("hops yeast", limit=4, mode=mode)]
-    assert ids(vectors.similarity_search("hops yeast", mode=mode)) == wanted
-    assert ids(HybridStoreVectorStore(store, mode=mode).similarity_search("hops yeast")) == wanted
+    expected = [hit.document_id for hit in store.search("hops yeast", limit=4, mode=mode)]
+    assert ids(vectors.similarity_search("hops yeast", mode=mode)) == expected
+    assert ids(HybridStoreVectorStore(store, mode=mode).similarity_search("hops yeast")) == expected
 
 
 def test_a_filter_is_a_mapping_or_a_filter_object(vectors):
@@ -113,18 +113,18 @@ def test_keywords_count_as_well_as_external_vectors(placed):
 def test_a_vector_is_searched_without_words(vectors, placed, embedder):
     assert ids(placed.similarity_search_by_vector([0.0, 2.0], k=1)) == ["c"]
     assert placed.embeddings.queries == []
-    asked = embedder.embed_query(TEXTS[2]).tolist()
-    assert ids(vectors.similarity_search_by_vector(asked, k=1, filter={"kind": "drink"})) == ["wine"]
-    assert ids(asyncio.run(vectors.asimilarity_search_by_vector(asked, k=1))) == ["wine"]
+    searched = embedder.embed_query(TEXTS[2]).tolist()
+    assert ids(vectors.similarity_search_by_vector(searched, k=1, filter={"kind": "drink"})) == ["wine"]
+    assert ids(asyncio.run(vectors.asimilarity_search_by_vector(searched, k=1))) == ["wine"]
 
 
 def test_relevance_is_calibrated_and_between_0_and_1(vectors, store):
     store.add([f"filler number {n} about nothing" for n in range(40)])  # enough to be measured
     hits = store.search("hops and yeast", limit=3)
     assert all(hit.relevance is not None for hit in hits)
-    found = vectors.similarity_search_with_relevance_scores("hops and yeast", k=3)
-    assert [score for _, score in found] == [hit.relevance for hit in hits]
-    assert asyncio.run(vectors.asimilarity_search_with_relevance_scores("hops and yeast", k=3)) == found
+    results = vectors.similarity_search_with_relevance_scores("hops and yeast", k=3)
+    assert [score for _, score in results] == [hit.relevance for hit in hits]
+    assert asyncio.run(vectors.asimilarity_search_with_relevance_scores("hops and yeast", k=3)) == results
     threshold = max(hit.relevance for hit in hits)
     retriever = vectors.as_retriever(
         search_type="similarity_score_threshold", search_kwargs={"score_threshold": threshold, "k": 3}
@@ -134,9 +134,9 @@ def test_relevance_is_calibrated_and_between_0_and_1(vectors, store):
 
 def test_relevance_of_external_vectors_is_the_score(placed):
     placed.add_texts(["alpha one"], ids=["d"])
-    found = placed.similarity_search_with_relevance_scores("alpha one", k=4)
-    assert [score for _, score in found] == [score for _, score in placed.similarity_search_with_score("alpha one")]
-    assert all(0.0 <= score <= 1.0 for _, score in found)
+    results = placed.similarity_search_with_relevance_scores("alpha one", k=4)
+    assert [score for _, score in results] == [score for _, score in placed.similarity_search_with_score("alpha one")]
+    assert all(0.0 <= score <= 1.0 for _, score in results)
     opposite = placed.similarity_search_with_relevance_scores("x", vector=[-1.0, -1.0], mode="vector")
     assert [score for _, score in opposite] == [0.0] * 4
     with pytest.raises(InputError, match="no upper bound"):
@@ -163,7 +163,7 @@ def test_a_known_id_is_replaced_and_a_missing_one_is_made(vectors):
     assert vectors.get_by_ids(["bread"]) == [Document(id="bread", page_content="rye bread")]
     again = vectors.add_texts(["rye bread", "rye bread"], [{"n": 1}, {"n": 2}])  # two documents, if alike
     assert len({*again, made[1]}) == 3
-    assert [each.metadata for each in vectors.get_by_ids(again)] == [{"n": 1}, {"n": 2}]
+    assert [item.metadata for item in vectors.get_by_ids(again)] == [{"n": 1}, {"n": 2}]
 
 
 def test_metadata_are_returned_unchanged(vectors):
@@ -201,7 +201,7 @@ def test_texts_are_embedded_and_committed_batch_by_batch():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "outcome"),
     [
         ({"metadatas": [{}]}, "2 texts but 1 metadatas"),
         ({"ids": ["a", "b", "c"]}, "2 texts but 3 ids"),
@@ -209,8 +209,8 @@ def test_texts_are_embedded_and_committed_batch_by_batch():
         ({"namespace": "x"}, "not namespace"),
     ],
 )
-def test_invalid_texts_are_rejected_and_none_is_added(store, arguments, told):
-    with pytest.raises(InputError, match=told):
+def test_invalid_texts_are_rejected_and_none_is_added(store, arguments, outcome):
+    with pytest.raises(InputError, match=outcome):
         HybridStoreVectorStore(store).add_texts(["one", "two"], **arguments)
     assert store.count() == 0
 
@@ -269,27 +269,27 @@ def test_langchains_indexing_adds_skips_and_cleans_up(vectors):
     records = InMemoryRecordManager("notes")
     records.create_schema()
     first = [Document(page_content=f"note {n}", metadata={"source": f"{n}.txt"}) for n in range(3)]
-    told = index(first, records, vectors, cleanup="full", source_id_key="source", key_encoder="sha256")
-    assert (told["num_added"], told["num_deleted"]) == (3, 0)
-    told = index(first[:2], records, vectors, cleanup="full", source_id_key="source", key_encoder="sha256")
-    assert (told["num_added"], told["num_skipped"], told["num_deleted"]) == (0, 2, 1)
+    outcome = index(first, records, vectors, cleanup="full", source_id_key="source", key_encoder="sha256")
+    assert (outcome["num_added"], outcome["num_deleted"]) == (3, 0)
+    outcome = index(first[:2], records, vectors, cleanup="full", source_id_key="source", key_encoder="sha256")
+    assert (outcome["num_added"], outcome["num_skipped"], outcome["num_deleted"]) == (0, 2, 1)
     assert vectors.store.count() == 4 + 2
 
 
 def test_a_retrievers_documents_have_their_scores_and_ranks(vectors, store):
     retriever = HybridStoreRetriever(store=store, k=3)
     hits = store.search("hops and yeast", limit=3)
-    found = retriever.invoke("hops and yeast")
-    assert ids(found) == [hit.document_id for hit in hits]
-    for document, hit in zip(found, hits, strict=True):
-        told = document.metadata.pop("hybridstore")
+    results = retriever.invoke("hops and yeast")
+    assert ids(results) == [hit.document_id for hit in hits]
+    for document, hit in zip(results, hits, strict=True):
+        outcome = document.metadata.pop("hybridstore")
         assert document.metadata == hit.metadata
         assert document.page_content == hit.text
-        assert told["score"] == hit.score
-        assert told["rank"] == hit.rank
-        assert (told["keyword_rank"], told["vector_rank"]) == (hit.keyword_rank, hit.vector_rank)
-        assert (told["start"], told["end"], told["chunk_id"]) == (hit.start, hit.end, hit.chunk_id)
-        assert told["relevance"] == hit.relevance
+        assert outcome["score"] == hit.score
+        assert outcome["rank"] == hit.rank
+        assert (outcome["keyword_rank"], outcome["vector_rank"]) == (hit.keyword_rank, hit.vector_rank)
+        assert (outcome["start"], outcome["end"], outcome["chunk_id"]) == (hit.start, hit.end, hit.chunk_id)
+        assert outcome["relevance"] == hit.relevance
     assert store.get("beer").metadata == METADATAS[1]
 
 
@@ -309,10 +309,10 @@ def test_a_retrievers_documents_have_their_scores_and_ranks(vectors, store):
 )
 def test_a_retriever_searches_with_its_options(vectors, store, options):
     store.add([f"filler number {n} about nothing" for n in range(40)])
-    wanted = [hit.document_id for hit in store.search("yeast OR mast", limit=4, **options)]
-    assert ids(HybridStoreRetriever(store=store, **options).invoke("yeast OR mast")) == wanted
-    assert ids(HybridStoreRetriever(store=store).invoke("yeast OR mast", **options)) == wanted
-    assert ids(asyncio.run(HybridStoreRetriever(store=store).ainvoke("yeast OR mast", **options))) == wanted
+    expected = [hit.document_id for hit in store.search("yeast OR mast", limit=4, **options)]
+    assert ids(HybridStoreRetriever(store=store, **options).invoke("yeast OR mast")) == expected
+    assert ids(HybridStoreRetriever(store=store).invoke("yeast OR mast", **options)) == expected
+    assert ids(asyncio.run(HybridStoreRetriever(store=store).ainvoke("yeast OR mast", **options))) == expected
 
 
 def test_a_retriever_embeds_queries_with_the_embeddings(placed):
@@ -335,11 +335,11 @@ def test_a_retriever_rejects_invalid_options_at_once(store):
 def test_passages_of_a_long_document_are_found_with_their_offsets(store):
     long = " ".join(f"Sentence number {n} says nothing of note." for n in range(30)) + " The osprey dives."
     store.add(hs.Document(id="long", text=long, title="Birds"))
-    (found,) = HybridStoreRetriever(store=store, k=1).invoke("osprey")
-    told = found.metadata["hybridstore"]
-    assert found.id == "long"
-    assert found.page_content == long[told["start"] : told["end"]] != long
-    assert told["title"] == "Birds"
+    (results,) = HybridStoreRetriever(store=store, k=1).invoke("osprey")
+    outcome = results.metadata["hybridstore"]
+    assert results.id == "long"
+    assert results.page_content == long[outcome["start"] : outcome["end"]] != long
+    assert outcome["title"] == "Birds"
 
 
 def test_it_works_with_the_default_model(tmp_path):

@@ -1,4 +1,4 @@
-"""LangChain's own suites for vector stores and retrievers, over each way that a store gets its vectors."""
+"""LangChain's own suites for vector stores and retrievers, for both kinds of vectors."""
 
 import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding

@@ -1,4 +1,4 @@
-"""The store as LangGraph's memory: what is kept under namespaces and keys, and what is refused."""
+"""A store as LangGraph's memory: values under namespaces and keys, and errors."""
 
 import asyncio
 import importlib
@@ -30,8 +30,8 @@ ODD = {
 }
 
 
-def keys(found):
-    return [item.key for item in found]
+def keys(results):
+    return [item.key for item in results]
 
 
 def test_without_the_package_the_error_has_the_install_command(monkeypatch):
@@ -45,12 +45,12 @@ def test_without_the_package_the_error_has_the_install_command(monkeypatch):
 @pytest.mark.parametrize("index", [None, False, ["text"]], ids=str)
 def test_a_value_of_any_shape_is_returned_unchanged(memory, opened, index):
     memory.put(("a", "b"), "odd", ODD, index=index)
-    for each in (memory, opened()):  # after opening the file again too
-        item = each.get(("a", "b"), "odd")
+    for entry in (memory, opened()):  # after opening the file again too
+        item = entry.get(("a", "b"), "odd")
         assert item.value == ODD
         assert repr(item.value) == repr(ODD)  # True is not 1, -0.0 not 0
         assert (item.namespace, item.key) == (("a", "b"), "odd")
-        assert [found.value for found in each.search(("a",))] == [ODD]
+        assert [results.value for results in entry.search(("a",))] == [ODD]
     item.value["text"] = "changed by the caller"
     assert memory.get(("a", "b"), "odd").value == ODD
 
@@ -120,7 +120,7 @@ def test_namespaces_are_listed_by_prefix_suffix_and_depth(memory):
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "outcome"),
     [
         ({"x": float("nan")}, "is nan"),
         ({"x": {1: "a"}}, "has the key 1"),
@@ -131,8 +131,8 @@ def test_namespaces_are_listed_by_prefix_suffix_and_depth(memory):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_values_other_than_json_are_rejected_and_nothing_is_written(memory, value, told):
-    with pytest.raises(InputError, match=told):
+def test_values_other_than_json_are_rejected_and_nothing_is_written(memory, value, outcome):
+    with pytest.raises(InputError, match=outcome):
         memory.batch([PutOp(("a",), "good", {"n": 1}), PutOp(("a",), "bad", value)])
     assert memory.store.count() == 0
 
@@ -151,7 +151,7 @@ def test_a_value_too_deep_is_rejected_and_one_nearly_so_is_not(memory):
 
 
 @pytest.mark.parametrize(
-    ("op", "error", "told"),
+    ("op", "error", "outcome"),
     [
         (PutOp(("a.b",), "k", {}), InvalidNamespaceError, "'a.b' of"),
         (PutOp(("",), "k", {}), InvalidNamespaceError, "is not a label"),
@@ -174,10 +174,10 @@ def test_a_value_too_deep_is_rejected_and_one_nearly_so_is_not(memory):
     ],
     ids=str,
 )
-def test_invalid_operations_are_rejected(memory, op, error, told):
-    with pytest.raises(error, match=told):
+def test_invalid_operations_are_rejected(memory, op, error, outcome):
+    with pytest.raises(error, match=outcome):
         memory.batch([op])
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=outcome):
         asyncio.run(memory.abatch([op]))
 
 

@@ -38,7 +38,7 @@ FILTERS = [
 
 
 def embed(texts):
-    """Give each text a random direction of its own, so that no two scores are equal."""
+    """Return for each text a random direction, so that no two scores are equal."""
     seeds = (int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") for text in texts)
     return [np.random.default_rng(seed).standard_normal(16).tolist() for seed in seeds]
 
@@ -110,9 +110,9 @@ class PutRight(InMemoryStore):
 
 
 def plain(answer):
-    """Give an answer as what both must agree in; scores are rounded, for ours come from single precision."""
+    """Return the part of an answer that must be equal; scores are rounded to single precision."""
     if isinstance(answer, list):
-        return [plain(each) for each in answer]
+        return [plain(entry) for entry in answer]
     if answer is None or isinstance(answer, tuple):
         return answer
     score = answer.score if isinstance(answer, SearchItem) else None
@@ -120,20 +120,20 @@ def plain(answer):
 
 
 def ranked(op, ours, theirs):
-    """Say what of a search's answer both must agree in.
+    """Return the part of a search's answer that must be equal.
 
     The order without scores is that of first puts, here over all namespaces, there namespace by namespace: where a page
     cuts them they differ, and only how many there are is compared; their later pages begin the unscored anew.
     """
-    scored = [[each for each in answer if each[3] is not None] for answer in (ours, theirs)]
-    rest = [[each for each in answer if each[3] is None] for answer in (ours, theirs)]
+    scored = [[entry for entry in answer if entry[3] is not None] for answer in (ours, theirs)]
+    rest = [[entry for entry in answer if entry[3] is None] for answer in (ours, theirs)]
     whole = op.limit == 100 and op.offset == 0
     if whole:
-        rest = [sorted(each, key=lambda item: item[0]) for each in rest]  # stable: the order within each is compared
+        rest = [sorted(entry, key=lambda item: item[0]) for entry in rest]  # stable: the order within each is compared
     elif len(op.namespace_prefix) == 3 and op.query is None:
         pass  # one namespace: the same order
     else:
-        rest = [len(each) if op.offset == 0 or op.query is None else None for each in rest]
+        rest = [len(entry) if op.offset == 0 or op.query is None else None for entry in rest]
     return (scored[0], rest[0]), (scored[1], rest[1])
 
 
@@ -184,7 +184,9 @@ def test_without_external_vectors_the_same_memories_are_stored(tmp_path, seed, e
             ops = [op._replace(query=None) if isinstance(op, SearchOp) else op for op in player.batch()]
             agree(ops, memory.batch(ops), reference.batch(ops))
             everything = SearchOp((), None, 100, 0, "yeast and hops")
-            (found,) = memory.batch([everything])
-            (kept,) = reference.batch([everything])  # which has no vectors, and gives all there is
-            assert sorted((item.namespace, item.key) for item in found) == sorted((i.namespace, i.key) for i in kept)
+            (results,) = memory.batch([everything])
+            (stored,) = reference.batch([everything])  # which has no vectors, and gives all there is
+            assert sorted((item.namespace, item.key) for item in results) == sorted(
+                (i.namespace, i.key) for i in stored
+            )
         assert store.check() == []

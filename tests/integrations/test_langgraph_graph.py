@@ -1,4 +1,4 @@
-"""Memories inside of compiled graphs, in an event loop, and shared by tasks and processes."""
+"""Memories in compiled graphs, in an event loop, and shared by tasks and processes."""
 
 import asyncio
 import subprocess

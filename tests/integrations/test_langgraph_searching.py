@@ -1,4 +1,4 @@
-"""Memories searched: by words and meaning, fields, filters, and with the caller's Embeddings."""
+"""Searching memories: by keyword and by vector, with fields, filters and the caller's Embeddings."""
 
 import asyncio
 
@@ -9,17 +9,17 @@ from hybridstore.errors import InputError
 from hybridstore.integrations.langgraph import HybridStoreMemory
 
 
-def keys(found):
-    return [item.key for item in found]
+def keys(results):
+    return [item.key for item in results]
 
 
 def test_a_search_is_hybrid(memory, embedder):
     memory.put(("notes",), "bread", {"text": "flour and yeast"})
     memory.put(("notes",), "beer", {"text": "hops and yeast"})
     memory.put(("other",), "yeast", {"text": "yeast yeast yeast"})
-    found = memory.search(("notes",), query="hops")
-    assert keys(found) == ["beer", "bread"]
-    assert 0.0 <= found[1].score < found[0].score <= 1.0
+    results = memory.search(("notes",), query="hops")
+    assert keys(results) == ["beer", "bread"]
+    assert 0.0 <= results[1].score < results[0].score <= 1.0
     assert embedder.documents[0] == '{"text": "flour and yeast"}'
     assert memory.search((), query="yeast", limit=1)[0].namespace == ("other",)
     words = HybridStoreMemory(memory.store, mode="keyword")
@@ -50,9 +50,9 @@ def test_memories_without_texts_follow_without_a_score(memory):
     ]
     memory.put(("n",), "found", {"text": "yeast"})
     memory.store.reembed()  # which gives vectors to all that lack them
-    found = memory.search(("n",), query="yeast")
-    assert keys(found) == ["found", "plain0", "plain1", "plain2"]
-    assert [item.score is None for item in found] == [False, True, True, True]
+    results = memory.search(("n",), query="yeast")
+    assert keys(results) == ["found", "plain0", "plain1", "plain2"]
+    assert [item.score is None for item in results] == [False, True, True, True]
     assert keys(memory.search(("n",), query="yeast", limit=2, offset=2)) == ["plain1", "plain2"]
     memory.put(("n",), "found", {"text": "yeast"}, index=False)
     assert [item.score for item in memory.search(("n",), query="yeast")] == [None] * 4
@@ -84,7 +84,7 @@ FILTERED = {
 
 
 @pytest.mark.parametrize(
-    ("filter_", "wanted"),
+    ("filter_", "expected"),
     [
         ({"kind": "a"}, ["one", "ten"]),
         ({"kind": None}, ["text", "none"]),
@@ -108,28 +108,28 @@ FILTERED = {
     ],
     ids=str,
 )
-def test_a_filter_compares_numbers_as_numbers(memory, filter_, wanted):
+def test_a_filter_compares_numbers_as_numbers(memory, filter_, expected):
     for key, value in FILTERED.items():
         memory.put(("n",), key, value)
         memory.put(("elsewhere",), key, value)
-    assert keys(memory.search(("n",), filter=filter_)) == wanted
-    assert sorted(keys(memory.search(("n",), filter=filter_, query="kind"))) == sorted(wanted)
-    assert keys(memory.search(("n",), filter=filter_, limit=1, offset=1)) == wanted[1:2]
+    assert keys(memory.search(("n",), filter=filter_)) == expected
+    assert sorted(keys(memory.search(("n",), filter=filter_, query="kind"))) == sorted(expected)
+    assert keys(memory.search(("n",), filter=filter_, limit=1, offset=1)) == expected[1:2]
 
 
 def test_the_callers_embeddings_make_the_vectors(path):
-    asked = []
+    queries = []
 
     async def embed(texts):
-        asked.append(list(texts))
+        queries.append(list(texts))
         return [[1.0, 0.0] if "yeast" in text else [0.0, 1.0] for text in texts]
 
     async def scenario():
         with HybridStoreMemory(path, index={"embed": embed, "dims": 2, "fields": ["text"]}, mode="vector") as memory:
             await memory.aput(("n",), "bread", {"text": "yeast"})
             await memory.aput(("n",), "boat", {"text": "mast"})
-            found = await memory.asearch(("n",), query="what has yeast")
-            assert [(item.key, round(item.score, 5)) for item in found] == [("bread", 1.0), ("boat", 0.0)]
+            results = await memory.asearch(("n",), query="what has yeast")
+            assert [(item.key, round(item.score, 5)) for item in results] == [("bread", 1.0), ("boat", 0.0)]
             await memory.aput(("n",), "bread", {"text": "yeast and flour"}, ttl=5)
             await memory.aget(("n",), "bread")  # puts its end off
             assert [item.key for item in await memory.asearch(("n",), query="mast")] == ["boat", "bread"]
@@ -137,7 +137,7 @@ def test_the_callers_embeddings_make_the_vectors(path):
                 memory.search(("n",), query="mast")
 
     asyncio.run(scenario())
-    assert asked == [["yeast"], ["mast"], ["what has yeast"], ["yeast and flour"], ["mast"]]
+    assert queries == [["yeast"], ["mast"], ["what has yeast"], ["yeast and flour"], ["mast"]]
     with pytest.raises(InputError, match=r"pass index\['embed'\]"):
         HybridStoreMemory(path)
 
@@ -147,12 +147,12 @@ def test_embeddings_that_do_not_fit_are_rejected(opened, path):
     memory.put(("a",), "k", {"n": 1})
     with pytest.raises(InputError, match="made by remembering@32"):
         opened(index={"embed": lambda texts: [[1.0]] * len(texts)})
-    for embed, told in (
+    for embed, outcome in (
         (lambda texts: [[1.0]] * len(texts), r"\['dims'\] is 2, but index\['embed'\] returns vectors of length 1"),
         (lambda _: [], "returned 0 vectors for 1 texts"),
     ):
         other = HybridStoreMemory(path.with_name("other.db"), index={"embed": embed, "dims": 2})
-        with other, pytest.raises(InputError, match=told):
+        with other, pytest.raises(InputError, match=outcome):
             other.put(("a",), "k", {"n": 1})
     with (
         hs.open(path.with_name("own.db"), embedder=memory.store.embedder()) as own,

@@ -1,8 +1,8 @@
-"""The end of memories: when they are no longer seen, what puts it off, and when they are removed."""
+"""Memories with a TTL: when they become invisible, what restarts the TTL, and when they are removed."""
 
 
-def keys(found):
-    return [item.key for item in found]
+def keys(results):
+    return [item.key for item in results]
 
 
 def test_expired_memories_are_invisible_at_once_and_swept_later(memory, clock):
@@ -90,9 +90,9 @@ def test_restarting_a_ttl_never_undoes_a_concurrent_change(memory, opened, clock
         backend = memory.store._backend
         written = backend.put
 
-        def late(entries, change=change, written=written, **told):
+        def late(entries, change=change, written=written, **outcome):
             change()
-            return written(entries, **told)
+            return written(entries, **outcome)
 
         with monkeypatch.context() as patch:
             patch.setattr(backend, "put", late)

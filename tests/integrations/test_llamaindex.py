@@ -69,14 +69,14 @@ def store():
 
 @pytest.fixture
 def bare():
-    """Give a store that makes no vectors itself: its nodes bring them."""
+    """Return a store without an embedder, for nodes with vectors."""
     with hs.open(":memory:") as store:
         yield store
 
 
 @pytest.fixture
 def filled(bare):
-    """Give a vector store of four nodes that are at right angles to each other."""
+    """Return a vector store of four nodes with orthogonal vectors."""
     vectors = HybridStoreLlamaVectorStore(bare)
     made = [node(name, source="drinks" if name in ("beer", "wine") else None, embedding=AXES[name]) for name in TEXTS]
     assert vectors.add(made) == list(TEXTS)
@@ -119,9 +119,9 @@ def test_nodes_of_every_kind_are_returned_unchanged(bare):
     vectors = HybridStoreLlamaVectorStore(bare)
     vectors.add(nodes)
     back = vectors.get_nodes()
-    assert [type(each) for each in back] == [type(each) for each in nodes]
-    for each, was in zip(back, nodes, strict=True):
-        assert each.model_dump() == was.model_copy(update={"embedding": None}).model_dump()
+    assert [type(item) for item in back] == [type(item) for item in nodes]
+    for item, was in zip(back, nodes, strict=True):
+        assert item.model_dump() == was.model_copy(update={"embedding": None}).model_dump()
     assert vectors.stores_text
     assert vectors.client is bare
     assert vectors.class_name() == "HybridStoreVectorStore"
@@ -130,15 +130,17 @@ def test_nodes_of_every_kind_are_returned_unchanged(bare):
 def test_adding_a_node_again_replaces_it(filled):
     filled.add([node("beer", embedding=AXES["beer"], text="Stout.")])
     assert filled.client.count() == 4
-    assert [each.get_content() for each in filled.get_nodes(["beer"])] == ["Stout."]
+    assert [item.get_content() for item in filled.get_nodes(["beer"])] == ["Stout."]
     assert filled.add([]) == []
 
 
 def test_nodes_without_embeddings_are_embedded_by_the_store(store):
     HybridStoreLlamaVectorStore(store).add([node(name) for name in TEXTS])
     assert store.stats().embedding.dim == 64
-    found = HybridStoreLlamaVectorStore(store).query(VectorStoreQuery(query_str="mast of a sloop", similarity_top_k=1))
-    assert found.ids == ["sloop"]
+    results = HybridStoreLlamaVectorStore(store).query(
+        VectorStoreQuery(query_str="mast of a sloop", similarity_top_k=1)
+    )
+    assert results.ids == ["sloop"]
 
 
 def test_a_long_node_that_the_store_splits_is_found_once_and_whole():
@@ -147,11 +149,11 @@ def test_a_long_node_that_the_store_splits_is_found_once_and_whole():
         vectors = HybridStoreLlamaVectorStore(store)
         vectors.add([node("long", text=text), node("short", text="An osprey, a bird.")])
         assert store.stats().chunks > 10
-        found = vectors.query(VectorStoreQuery(query_str="osprey dives", similarity_top_k=2))
-        assert found.ids == ["long", "short"]
-        assert found.nodes[0].get_content() == text
+        results = vectors.query(VectorStoreQuery(query_str="osprey dives", similarity_top_k=2))
+        assert results.ids == ["long", "short"]
+        assert results.nodes[0].get_content() == text
         retrieved = HybridStoreLlamaRetriever(store, similarity_top_k=2, depth=2).retrieve("osprey dives")
-        assert [each.node.node_id for each in retrieved] == ["long", "short"]
+        assert [item.node.node_id for item in retrieved] == ["long", "short"]
 
 
 def test_embeddings_for_only_some_nodes_are_rejected_and_nothing_is_written(bare):
@@ -185,7 +187,7 @@ def test_values_other_than_stores_are_rejected():
 
 def test_deleting_a_source_deletes_its_nodes_alone(filled):
     filled.delete("drinks")
-    assert [each.node_id for each in filled.get_nodes()] == ["sloop", "ketch"]
+    assert [item.node_id for item in filled.get_nodes()] == ["sloop", "ketch"]
     filled.delete("no such document")
     assert filled.client.count() == 2
 
@@ -201,16 +203,16 @@ def test_nodes_are_deleted_by_id_and_by_filter(filled):
     filled.delete_nodes(["beer", "unknown"])
     assert filled.client.count() == 3
     filled.delete_nodes(filters=of("kind", FilterOperator.EQ, "drink"))
-    assert [each.node_id for each in filled.get_nodes()] == ["sloop", "ketch"]
+    assert [item.node_id for item in filled.get_nodes()] == ["sloop", "ketch"]
     filled.delete_nodes(["sloop", "ketch"], of("age", FilterOperator.GT, 9))
-    assert [each.node_id for each in filled.get_nodes()] == ["sloop"]
+    assert [item.node_id for item in filled.get_nodes()] == ["sloop"]
 
 
 def test_documents_that_pass_a_filter_are_deleted_in_one_step(filled, monkeypatch):
     monkeypatch.delattr(type(filled.client._backend), "scan")  # read before, it could be something else by then
     filled.delete_nodes(filters=of("kind", FilterOperator.EQ, "drink"))
     monkeypatch.undo()
-    assert [each.node_id for each in filled.get_nodes()] == ["sloop", "ketch"]
+    assert [item.node_id for item in filled.get_nodes()] == ["sloop", "ketch"]
 
 
 EMPTY = MetadataFilters(filters=[])
@@ -258,10 +260,10 @@ def test_modes_use_their_legs(filled):
 
 
 def test_a_query_with_a_vector_needs_no_text(filled):
-    found = filled.query(VectorStoreQuery(query_embedding=[0.0, 3.0, 1.0, 0.0], similarity_top_k=2))
-    assert found.ids == ["wine", "sloop"]
-    assert found.similarities == pytest.approx([3 / 10**0.5, 1 / 10**0.5], abs=1e-6)
-    assert [each.get_content() for each in found.nodes] == [TEXTS["wine"], TEXTS["sloop"]]
+    results = filled.query(VectorStoreQuery(query_embedding=[0.0, 3.0, 1.0, 0.0], similarity_top_k=2))
+    assert results.ids == ["wine", "sloop"]
+    assert results.similarities == pytest.approx([3 / 10**0.5, 1 / 10**0.5], abs=1e-6)
+    assert [item.get_content() for item in results.nodes] == [TEXTS["wine"], TEXTS["sloop"]]
 
 
 def test_mmr_skips_similar_nodes(bare):
@@ -284,7 +286,7 @@ def test_a_query_is_restricted_to_ids_and_sources(filled):
 
 
 @pytest.mark.parametrize(
-    ("query", "says"),
+    ("query", "message"),
     [
         ({"mode": VectorStoreQueryMode.SVM, "query_str": "x"}, "default, mmr, hybrid, text_search, sparse"),
         ({"mode": VectorStoreQueryMode.HYBRID, "query_str": "x", "alpha": 0.5}, "leave alpha out"),
@@ -297,19 +299,19 @@ def test_a_query_is_restricted_to_ids_and_sources(filled):
         ({"query_embedding": [1.0] * 4, "similarity_top_k": 0}, "at least 1"),
     ],
 )
-def test_an_invalid_query_is_rejected_with_a_reason(filled, query, says):
-    with pytest.raises(InputError, match=says):
+def test_an_invalid_query_is_rejected_with_a_reason(filled, query, message):
+    with pytest.raises(InputError, match=message):
         filled.query(VectorStoreQuery(**query))
 
 
 async def test_the_asynchronous_methods_do_the_same(bare):
     vectors = HybridStoreLlamaVectorStore(bare)
     assert await vectors.async_add([node(name, source=name, embedding=AXES[name]) for name in TEXTS]) == list(TEXTS)
-    found = await vectors.aquery(VectorStoreQuery(query_embedding=AXES["ketch"], similarity_top_k=1))
-    assert found.ids == ["ketch"]
+    results = await vectors.aquery(VectorStoreQuery(query_embedding=AXES["ketch"], similarity_top_k=1))
+    assert results.ids == ["ketch"]
     await vectors.adelete("ketch")
     await vectors.adelete_nodes(["sloop"])
-    assert [each.node_id for each in await vectors.aget_nodes()] == ["beer", "wine"]
+    assert [item.node_id for item in await vectors.aget_nodes()] == ["beer", "wine"]
     await vectors.aclear()
     assert bare.count() == 0
 
@@ -352,7 +354,7 @@ COMPARED = [
 def test_an_operator_keeps_what_llamaindex_itself_keeps(filled, key, operator, value):
     filters = of(key, operator, value)
     keeps = build_metadata_filter_fn(FIELDS.__getitem__, filters)
-    assert {each.node_id for each in filled.get_nodes(filters=filters)} == set(filter(keeps, FIELDS))
+    assert {item.node_id for item in filled.get_nodes(filters=filters)} == set(filter(keeps, FIELDS))
 
 
 @pytest.mark.parametrize("condition", FilterCondition)
@@ -360,9 +362,9 @@ def test_a_condition_joins_as_llamaindex_itself_does(filled, condition):
     parts = [MetadataFilter(key="age", value=10), MetadataFilter(key="kind", value="ship")]
     filters = MetadataFilters(filters=parts, condition=condition)
     keeps = build_metadata_filter_fn(FIELDS.__getitem__, filters)
-    found = {each.node_id for each in filled.get_nodes(filters=filters)}
-    assert found == set(filter(keeps, FIELDS))
-    assert 0 < len(found) < 4
+    results = {item.node_id for item in filled.get_nodes(filters=filters)}
+    assert results == set(filter(keeps, FIELDS))
+    assert 0 < len(results) < 4
 
 
 def test_conditions_nest(filled):
@@ -370,7 +372,7 @@ def test_conditions_nest(filled):
     young = MetadataFilter(key="age", value=2, operator=FilterOperator.LT)
     either = MetadataFilters(filters=[ships, young], condition=FilterCondition.OR)
     both = MetadataFilters(filters=[either, MetadataFilter(key="age", value=10, operator=FilterOperator.NE)])
-    assert [each.node_id for each in filled.get_nodes(filters=both)] == ["beer", "sloop"]
+    assert [item.node_id for item in filled.get_nodes(filters=both)] == ["beer", "sloop"]
     assert len(filled.get_nodes(filters=EMPTY)) == 4
 
 
@@ -379,7 +381,7 @@ def test_text_match_applies_to_texts_and_not_to_lists(filled):
 
 
 @pytest.mark.parametrize(
-    ("operator", "value", "says"),
+    ("operator", "value", "message"),
     [
         (FilterOperator.TEXT_MATCH_INSENSITIVE, "cold", "text_match"),
         (FilterOperator.TEXT_MATCH, 5, "takes a text"),
@@ -390,8 +392,8 @@ def test_text_match_applies_to_texts_and_not_to_lists(filled):
         (FilterOperator.EQ, ["hops"], r"use \$in"),
     ],
 )
-def test_invalid_values_of_an_operator_are_rejected(filled, operator, value, says):
-    with pytest.raises(InputError, match=says):
+def test_invalid_values_of_an_operator_are_rejected(filled, operator, value, message):
+    with pytest.raises(InputError, match=message):
         filled.get_nodes(filters=of("note", operator, value))
 
 
@@ -408,11 +410,11 @@ def test_an_index_over_a_store_inserts_retrieves_and_deletes(bare):
     asked = index.as_retriever(
         similarity_top_k=1, vector_store_query_mode="text_search", filters=of("kind", FilterOperator.EQ, "ship")
     )
-    found = asked.retrieve("has two masts")
-    assert [(each.node.ref_doc_id, each.node.metadata["kind"]) for each in found] == [("ketch", "ship")]
+    results = asked.retrieve("has two masts")
+    assert [(item.node.ref_doc_id, item.node.metadata["kind"]) for item in results] == [("ketch", "ship")]
     assert len(index.as_retriever(similarity_top_k=3).retrieve("anything")) == 3
     index.delete_ref_doc("ketch")
-    assert [each.node.ref_doc_id for each in asked.retrieve("has two masts")] == ["sloop"]
+    assert [item.node.ref_doc_id for item in asked.retrieve("has two masts")] == ["sloop"]
 
 
 def test_a_storage_context_fills_a_store_that_another_index_reads(tmp_path):
@@ -424,9 +426,9 @@ def test_a_storage_context_fills_a_store_that_another_index_reads(tmp_path):
         context.persist(tmp_path / "storage")
     with hs.open(path) as store:
         index = VectorStoreIndex.from_vector_store(HybridStoreLlamaVectorStore(store), embed_model=model)
-        found = index.as_retriever(similarity_top_k=1, vector_store_query_mode="hybrid").retrieve("barley and hops")
-        assert [each.node.get_content() for each in found] == [TEXTS["beer"]]
-        assert found[0].node.ref_doc_id == "beer"
+        results = index.as_retriever(similarity_top_k=1, vector_store_query_mode="hybrid").retrieve("barley and hops")
+        assert [item.node.get_content() for item in results] == [TEXTS["beer"]]
+        assert results[0].node.ref_doc_id == "beer"
         assert store.check() == []
 
 
@@ -437,25 +439,25 @@ def test_the_retriever_searches_any_store_with_the_stores_own_embedder(store):
     text = "# Boats\n\nA sloop has one mast.\n\n## Larger\n\nA ketch has two masts."
     store.add([hs.Document(id="boats", title="On boats", uri="boats.md", text=text, format="markdown")])
     store.add("Grapes ferment in a barrel.")
-    found = HybridStoreLlamaRetriever(store, similarity_top_k=2).retrieve("ketch with two masts")
+    results = HybridStoreLlamaRetriever(store, similarity_top_k=2).retrieve("ketch with two masts")
     hits = store.search("ketch with two masts", limit=2)
-    assert [each.node.get_content() for each in found] == [hit.text for hit in hits]
-    assert [each.score for each in found] == [hit.score for hit in hits]
-    best, hit = found[0].node, hits[0]
+    assert [item.node.get_content() for item in results] == [hit.text for hit in hits]
+    assert [item.score for item in results] == [hit.score for hit in hits]
+    best, hit = results[0].node, hits[0]
     assert best.ref_doc_id == "boats"
     assert best.metadata["title"] == "On boats"
     assert best.metadata["uri"] == "boats.md"
     assert (best.start_char_idx, best.end_char_idx) == (hit.start, hit.end)
     assert text[hit.start : hit.end] == best.get_content()
-    assert len({each.node.node_id for each in found}) == 2
+    assert len({item.node.node_id for item in results}) == 2
 
 
 def test_the_retriever_passes_on_search_options(store):
     HybridStoreLlamaVectorStore(store).add([node(name) for name in TEXTS])
     ships = HybridStoreLlamaRetriever(store, filters=of("kind", FilterOperator.EQ, "ship"), where={"age": 10})
-    assert [each.node.node_id for each in ships.retrieve("ferment")] == ["ketch"]
+    assert [item.node.node_id for item in ships.retrieve("ferment")] == ["ketch"]
     words = HybridStoreLlamaRetriever(store, mode="keyword", similarity_top_k=1)
-    assert [each.node.metadata for each in words.retrieve("yeast")] == [FIELDS["beer"]]
+    assert [item.node.metadata for item in words.retrieve("yeast")] == [FIELDS["beer"]]
     assert HybridStoreLlamaRetriever(store, mode="keyword").retrieve("nothing of the kind whatever") == []
     for options in ({"limit": 3}, {"vector": [1.0]}):
         with pytest.raises(InputError, match="similarity_top_k"):
@@ -466,15 +468,15 @@ def test_the_retriever_passes_on_search_options(store):
 
 def test_the_retriever_uses_a_bundles_embedding(filled):
     retriever = HybridStoreLlamaRetriever(filled.client, mode="vector", similarity_top_k=1)
-    assert [each.node.node_id for each in retriever.retrieve(QueryBundle("x", embedding=AXES["sloop"]))] == ["sloop"]
+    assert [item.node.node_id for item in retriever.retrieve(QueryBundle("x", embedding=AXES["sloop"]))] == ["sloop"]
     with pytest.raises(InputError, match="vector="):
         retriever.retrieve("x")
 
 
 async def test_the_retriever_works_asynchronously(store):
     HybridStoreLlamaVectorStore(store).add([node(name) for name in TEXTS])
-    found = await HybridStoreLlamaRetriever(store, similarity_top_k=1).aretrieve("one mast of a sloop")
-    assert [each.node.node_id for each in found] == ["sloop"]
+    results = await HybridStoreLlamaRetriever(store, similarity_top_k=1).aretrieve("one mast of a sloop")
+    assert [item.node.node_id for item in results] == ["sloop"]
 
 
 def test_a_query_is_logged_once_however_often_the_store_searches():
@@ -487,9 +489,9 @@ def test_a_query_is_logged_once_however_often_the_store_searches():
 def test_documents_that_llamaindex_did_not_write_are_nodes_too(store):
     store.add([hs.Document(id="plain", title="A title", text="Hops grow on poles.", metadata={"kind": "plant"})])
     vectors = HybridStoreLlamaVectorStore(store)
-    (found,) = vectors.get_nodes(filters=of("kind", FilterOperator.EQ, "plant"))
-    assert (found.node_id, found.get_content()) == ("plain", "Hops grow on poles.")
-    assert found.metadata == {"title": "A title", "kind": "plant"}
+    (results,) = vectors.get_nodes(filters=of("kind", FilterOperator.EQ, "plant"))
+    assert (results.node_id, results.get_content()) == ("plain", "Hops grow on poles.")
+    assert results.metadata == {"title": "A title", "kind": "plant"}
     result = vectors.query(VectorStoreQuery(query_str="hops on poles", similarity_top_k=1, doc_ids=["plain"]))
     assert result.nodes[0].ref_doc_id == "plain"
     vectors.delete("plain")
@@ -499,5 +501,5 @@ def test_documents_that_llamaindex_did_not_write_are_nodes_too(store):
 def test_the_default_model_finds_documents_by_meaning():
     with hs.open(":memory:") as store:
         HybridStoreLlamaVectorStore(store).add([node(name) for name in TEXTS])
-        found = HybridStoreLlamaRetriever(store, similarity_top_k=1).retrieve("alcohol made of fruit")
-        assert [each.node.node_id for each in found] == ["wine"]
+        results = HybridStoreLlamaRetriever(store, similarity_top_k=1).retrieve("alcohol made of fruit")
+        assert [item.node.node_id for item in results] == ["wine"]

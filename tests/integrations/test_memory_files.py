@@ -1,4 +1,4 @@
-"""Memory files over a store: what the model is told, what it may not reach, and what others see of a change."""
+"""Memory files over a store: answers to the model, forbidden paths, and concurrent changes."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -116,7 +116,7 @@ OUTSIDE = ["", "/", "memories/a", "/memoriesX", "/memories.txt", "/Memories/a", 
 
 
 @pytest.mark.parametrize(
-    ("path", "says"),
+    ("path", "message"),
     [
         *((path, "would escape /memories directory") for path in TRAVERSALS),
         *((path, "must start with /memories, got:") for path in OUTSIDE),
@@ -127,7 +127,7 @@ OUTSIDE = ["", "/", "memories/a", "/memoriesX", "/memories.txt", "/Memories/a", 
         ("/memories/" + "x" * 1_015, "over the limit of 1,024"),
     ],
 )
-def test_a_path_that_leads_elsewhere_is_rejected_by_every_command(store, files, path, says):
+def test_a_path_that_leads_elsewhere_is_rejected_by_every_command(store, files, path, message):
     files.create("/memories/a", "kept")
     for command in (
         lambda: files.view(path),
@@ -138,7 +138,7 @@ def test_a_path_that_leads_elsewhere_is_rejected_by_every_command(store, files, 
         lambda: files.rename(path, "/memories/b"),
         lambda: files.rename("/memories/a", path),
     ):
-        with pytest.raises(CommandError, match=says):
+        with pytest.raises(CommandError, match=message):
             command()
     assert [(document.id, document.text) for document in store.documents()] == [("/memories/a", "kept")]
 
@@ -162,7 +162,7 @@ def test_other_paths_are_names_below_memories(path, parts):
 
 def test_errors_are_those_of_the_sdks_tool(files):
     files.create("/memories/d/f", "a\nb\na\n")
-    for command, says in {
+    for command, message in {
         lambda: files.view("/memories/no"): "The path /memories/no does not exist. Please provide a valid path.",
         lambda: files.create("/memories/d/f", "x"): "File /memories/d/f already exists",
         lambda: files.create("/memories/d", "x"): "File /memories/d already exists",
@@ -195,7 +195,7 @@ def test_errors_are_those_of_the_sdks_tool(files):
     }.items():
         with pytest.raises(CommandError) as refusal:
             command()
-        assert says is None or str(refusal.value) == says
+        assert message is None or str(refusal.value) == message
     assert files.view("/memories/d/f").endswith("     1\ta\n     2\tb\n     3\ta\n     4\t")
 
 
@@ -272,8 +272,8 @@ def test_concurrent_writes_to_one_file_lose_no_line(store):
         return [MemoryFiles(store).insert("/memories/log", 0, f"{name}{n}") for n in range(6)]
 
     with ThreadPoolExecutor(4) as pool:
-        told = [sentence for sentences in pool.map(write, "abcd") for sentence in sentences]
-    assert told == ["The file /memories/log has been edited."] * 24
+        outcome = [sentence for sentences in pool.map(write, "abcd") for sentence in sentences]
+    assert outcome == ["The file /memories/log has been edited."] * 24
     assert sorted(store.get("/memories/log").text.split()) == sorted(f"{name}{n}" for name in "abcd" for n in range(6))
 
 
@@ -282,10 +282,10 @@ def test_of_two_that_create_one_file_one_gets_an_error(store, monkeypatch):
     looked = first._file
 
     def look_and_be_late(parts):
-        found = looked(parts)
-        if parts == ("f",) and found is None:
+        results = looked(parts)
+        if parts == ("f",) and results is None:
             second.create("/memories/f", "second")
-        return found
+        return results
 
     monkeypatch.setattr(first, "_file", look_and_be_late)
     with pytest.raises(CommandError, match="File /memories/f already exists"):

@@ -1,4 +1,4 @@
-"""Values and filters of memories by themselves: what a store is asked for must be no less than what passes."""
+"""Values and filters of memories without a store: the prefilter keeps everything that passes."""
 
 import json
 
@@ -18,9 +18,9 @@ WANTED = st.one_of(
 
 
 @given(st.dictionaries(KEYS, VALUES, max_size=4), st.dictionaries(KEYS, WANTED, max_size=2))
-def test_the_prefilter_keeps_every_value_that_passes(value, wanted):
-    narrow = parse(prefilter(wanted, "value"))
-    if passes(value, wanted):
+def test_the_prefilter_keeps_every_value_that_passes(value, expected):
+    narrow = parse(prefilter(expected, "value"))
+    if passes(value, expected):
         assert matches(narrow, {"value": value})
 
 
@@ -39,7 +39,7 @@ def test_a_json_copy_is_equal(value):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "left"),
+    ("expected", "left"),
     [
         (3, [3, 3.0, True, False]),
         ({"$eq": 0.1}, [0.1, True, False]),
@@ -52,12 +52,12 @@ def test_a_json_copy_is_equal(value):
     ],
     ids=str,
 )
-def test_the_prefilter_of_numbers_keeps_few_others(wanted, left):
+def test_the_prefilter_of_numbers_keeps_few_others(expected, left):
     values = [3, 3.0, 7, 10**30, 0.1, True, False, "10", "x", None]
-    narrow = prefilter({"k": wanted}, "value")
-    kept = [value for value in values if matches(narrow, {"value": {"k": value}})]
-    assert sorted(map(repr, kept)) == sorted(map(repr, left))
-    assert all(value in kept for value in values if passes({"k": value}, {"k": wanted}))
+    narrow = prefilter({"k": expected}, "value")
+    stored = [value for value in values if matches(narrow, {"value": {"k": value}})]
+    assert sorted(map(repr, stored)) == sorted(map(repr, left))
+    assert all(value in stored for value in values if passes({"k": value}, {"k": expected}))
 
 
 def test_tuples_become_lists():
@@ -65,7 +65,7 @@ def test_tuples_become_lists():
 
 
 @pytest.mark.parametrize(
-    ("value", "wanted", "answer"),
+    ("value", "expected", "answer"),
     [
         (2**53 + 1, {"$gt": 2**53}, True),  # whole numbers are compared as such
         (10**400, {"$gt": 1.5}, True),
@@ -84,8 +84,8 @@ def test_tuples_become_lists():
     ],
     ids=str,
 )
-def test_values_are_compared_as_langgraph_compares_them(value, wanted, answer):
-    assert passes({"k": value}, {"k": wanted}) is answer
+def test_values_are_compared_as_langgraph_compares_them(value, expected, answer):
+    assert passes({"k": value}, {"k": expected}) is answer
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Tasks made here, run by MTEB itself with the default model; nothing is fetched. Slow: MTEB brings PyTorch."""
+"""Synthetic tasks, run by MTEB itself with the default model, offline. Slow: MTEB imports PyTorch."""
 
 import json
 import random
@@ -24,7 +24,7 @@ TOPICS = {
 
 
 def made(seed, words=25):
-    """Give (corpus, queries, grades) as BEIR names them: documents of one or two topics, some of them twice."""
+    """Return (corpus, queries, grades) as BEIR names them: documents of one or two topics, some of them twice."""
     draw = random.Random(seed)
     corpus, grades = [], {}
     for n in range(48):
@@ -40,8 +40,8 @@ def made(seed, words=25):
     queries, qrels = [], {}
     for n in range(12):
         topic, other = draw.sample(sorted(TOPICS), 2)
-        asked = [*draw.sample(TOPICS[topic].split(), 2), draw.choice(TOPICS[other].split())]
-        queries.append({"_id": f"q{n}", "text": f"about {' '.join(asked)}"})
+        searched = [*draw.sample(TOPICS[topic].split(), 2), draw.choice(TOPICS[other].split())]
+        queries.append({"_id": f"q{n}", "text": f"about {' '.join(searched)}"})
         qrels[f"q{n}"] = {document: given[topic] for document, given in grades.items() if topic in given}
     return corpus, queries, qrels
 
@@ -167,7 +167,7 @@ def test_consecutive_tasks_and_subsets_do_not_mix(mteb, task, tmp_path):
 def test_a_reranking_task_ranks_all_of_its_candidates_and_nothing_else(mteb, task):
     corpus, queries, qrels = made(5)
     draw = random.Random(5)
-    candidates = {row["_id"]: draw.sample([each["_id"] for each in corpus], 15) for row in queries}
+    candidates = {row["_id"]: draw.sample([item["_id"] for item in corpus], 15) for row in queries}
     reranking = task("Again", {"default": (corpus, queries, qrels)}, kind="Reranking", candidates=candidates)
     with HybridStoreSearch(threads=1) as model:
         (score,) = run(mteb, model, reranking)
@@ -181,16 +181,16 @@ def test_results_of_different_settings_are_separate(mteb, task, tmp_path):
     cache = mteb.ResultCache(tmp_path)
     data = {"default": made(7)}
     settings = [{}, {"mode": "keyword"}, {"mode": "vector"}, {"chunk": True}, {"language": "none"}]
-    kept = []
+    stored = []
     for options in settings:
         for expected in (True, False):
             kitchen = task("Made", data)
             with HybridStoreSearch(threads=1, **options) as model:
                 score = run(mteb, model, kitchen, cache=cache)
             assert bool(kitchen.measured) is expected, f"{options} {'was not' if expected else 'was'} measured"
-            kept.append(score)
-    assert kept[::2] == kept[1::2]
-    assert len({score for (score,) in kept}) > 2
+            stored.append(score)
+    assert stored[::2] == stored[1::2]
+    assert len({score for (score,) in stored}) > 2
 
 
 def test_a_model_describes_itself(mteb):

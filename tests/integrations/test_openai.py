@@ -1,4 +1,4 @@
-"""Searching as OpenAI's vector stores are searched: shapes, filters, thresholds, and the tool for a model."""
+"""Searching like OpenAI's vector stores: shapes, filters, thresholds, and the function tool."""
 
 import json
 import subprocess
@@ -71,8 +71,8 @@ def test_attributes_are_flat_and_named_as_filters_name_them(store):
     attributes = {result["file_id"]: result["attributes"] for result in page["data"]}
     assert attributes["wine"] == {"year": 2020, "by.name": "Ada", "by.a\\.b": "x"}
     assert attributes["rope"] == {"tags": '["sea", null]', "\\@id": "odd"}
-    for file_id, each in attributes.items():
-        for key, value in each.items():
+    for file_id, item in attributes.items():
+        for key, value in item.items():
             if key != "tags":
                 assert file_id in found(search(store, "yeast mast", filters={"type": "eq", "key": key, "value": value}))
 
@@ -81,7 +81,7 @@ EVERY = {"bread", "beer", "wine", "rope"}
 
 
 @pytest.mark.parametrize(
-    ("kind", "key", "value", "wanted"),
+    ("kind", "key", "value", "expected"),
     [
         ("eq", "year", 2010, {"beer"}),
         ("eq", "year", 2010.0, {"beer"}),
@@ -100,9 +100,9 @@ EVERY = {"bread", "beer", "wine", "rope"}
         ("in", "@id", ["rope", "wine"], {"rope", "wine"}),
     ],
 )
-def test_each_comparison_keeps_the_right_documents(store, kind, key, value, wanted):
+def test_each_comparison_keeps_the_right_documents(store, kind, key, value, expected):
     page = search(store, "yeast mast", filters={"type": kind, "key": key, "value": value}, max_num_results=50)
-    assert set(found(page)) == wanted
+    assert set(found(page)) == expected
 
 
 def test_compounds_nest_and_the_callers_own_filter_applies_too(store):
@@ -139,9 +139,9 @@ BAD_FILTERS = {
 }
 
 
-@pytest.mark.parametrize(("filters", "says"), BAD_FILTERS.values(), ids=BAD_FILTERS)
-def test_an_invalid_filter_is_rejected_and_reported_to_the_model(store, filters, says):
-    with pytest.raises(InputError, match=says):
+@pytest.mark.parametrize(("filters", "message"), BAD_FILTERS.values(), ids=BAD_FILTERS)
+def test_an_invalid_filter_is_rejected_and_reported_to_the_model(store, filters, message):
+    with pytest.raises(InputError, match=message):
         search(store, "yeast", filters=filters)
     answer = call(store, json.dumps({"query": "yeast", "filters": filters}))
     assert answer.startswith("Error: ")
@@ -160,9 +160,9 @@ ANYTHING = st.recursive(
 
 
 @given(ANYTHING)
-def test_anything_a_model_writes_is_a_filter_or_rejected(wanted):
+def test_anything_a_model_writes_is_a_filter_or_rejected(expected):
     try:
-        tree = filter_from(wanted)
+        tree = filter_from(expected)
     except InputError:
         return
     assert isinstance(tree, Filter)
@@ -200,7 +200,7 @@ def test_with_several_queries_a_passage_has_its_best_score(store):
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         ({"query": 5}, "query must be a text"),
         ({"query": []}, "query must be a text"),
@@ -214,8 +214,8 @@ def test_with_several_queries_a_passage_has_its_best_score(store):
         ({"ranking_options": {"score_threshold": "0.5"}}, "from 0 to 1"),
     ],
 )
-def test_invalid_arguments_are_rejected(store, options, says):
-    with pytest.raises(InputError, match=says):
+def test_invalid_arguments_are_rejected(store, options, message):
+    with pytest.raises(InputError, match=message):
         search(store, **({"query": "yeast"} | options))
 
 
@@ -287,7 +287,7 @@ def test_an_answer_keeps_to_its_budget_and_counts_the_rest(budget):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         ("{", "not JSON"),
         ("[" * 100_000, "not JSON"),
@@ -299,10 +299,10 @@ def test_an_answer_keeps_to_its_budget_and_counts_the_rest(budget):
         ('{"query": "x", "max_num_results": "3"}', "from 1 to 50"),
     ],
 )
-def test_invalid_arguments_are_reported_to_the_model(store, arguments, says):
+def test_invalid_arguments_are_reported_to_the_model(store, arguments, message):
     answer = call(store, arguments)
     assert answer.startswith("Error: ")
-    assert says in answer
+    assert message in answer
 
 
 @pytest.mark.parametrize(
@@ -325,9 +325,9 @@ class Api(BaseHTTPRequestHandler):
     """Answers POST /vector_stores/{id}/search with what `search` gives for the request's body."""
 
     def do_POST(self):
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        queries = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.paths.append(self.path)
-        body = json.dumps(search(self.server.store, asked.pop("query"), **asked)).encode()
+        body = json.dumps(search(self.server.store, queries.pop("query"), **queries)).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -335,7 +335,7 @@ class Api(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_):
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture

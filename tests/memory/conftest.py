@@ -1,4 +1,4 @@
-"""A memory whose clock the test winds, over an embedder that takes no time."""
+"""A memory with a clock that tests set, over an embedder that takes no time."""
 
 from datetime import UTC, datetime
 
@@ -31,7 +31,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def memory(request, clock):
-    """Give a memory in memory, or in a file where the test names its `path`."""
+    """Return a memory in memory, or in a file if the test uses `path`."""
     place = request.getfixturevalue("path") if "path" in request.fixturenames else ":memory:"
     with hs.Memory(place, ("user", "42"), embedder=HashingEmbedder(64), clock=clock) as memory:
         yield memory

@@ -1,4 +1,4 @@
-"""Consolidating: what says the same becomes one note with a history; what does not is never touched."""
+"""Consolidation: notes that say the same become one note with a history, and no others are changed."""
 
 import time
 
@@ -50,20 +50,20 @@ def ids(clusters):
 
 def test_the_newest_of_what_says_the_same_supersedes_the_others(memory):
     kept(memory, "Anna drinks tea", "anna  drinks TEA", "Ben drinks tea", "Anna Drinks Tea")
-    told = memory.consolidate()
-    assert told.dry_run
-    assert ids(told.clusters) == [("n3", ["n1", "n0"])]
+    outcome = memory.consolidate()
+    assert outcome.dry_run
+    assert ids(outcome.clusters) == [("n3", ["n1", "n0"])]
     assert [note.id for note in memory.notes()] == ["n0", "n1", "n2", "n3"]  # only told
     done = memory.consolidate(dry_run=False)
     assert not done.dry_run
-    assert ids(done.clusters) == ids(told.clusters)
+    assert ids(done.clusters) == ids(outcome.clusters)
     assert done.clusters[0].similarity == pytest.approx(1.0)
     assert [note.id for note in memory.notes()] == ["n2", "n3"]
     assert memory.get("n3").supersedes == ("n1", "n0")
-    assert [memory.get(each).superseded_by for each in ("n0", "n1")] == ["n3", "n3"]
+    assert [memory.get(entry).superseded_by for entry in ("n0", "n1")] == ["n3", "n3"]
     assert {item.id for item in memory.recall("Anna drinks tea")} == {"n2", "n3"}
-    for each in ("n0", "n1", "n3"):
-        assert [note.id for note in memory.history(each)] == ["n0", "n1", "n3"]
+    for entry in ("n0", "n1", "n3"):
+        assert [note.id for note in memory.history(entry)] == ["n0", "n1", "n3"]
 
 
 def test_a_second_run_finds_nothing(memory):
@@ -106,10 +106,10 @@ CORRECTIONS = [
 
 @pytest.mark.parametrize(("fact", "correction"), CORRECTIONS)
 def test_a_fact_and_its_correction_are_never_merged(memory, wordy, fact, correction):
-    for each in (memory, wordy):
-        kept(each, fact, correction)
-        assert each.consolidate(dry_run=False, similarity=0.01).clusters == ()
-        assert [note.text for note in each.notes()] == [fact, correction]
+    for entry in (memory, wordy):
+        kept(entry, fact, correction)
+        assert entry.consolidate(dry_run=False, similarity=0.01).clusters == ()
+        assert [note.text for note in entry.notes()] == [fact, correction]
 
 
 WORDS = st.sampled_from(
@@ -121,23 +121,23 @@ WORDS = st.sampled_from(
 def test_repetitions_have_the_same_words_except_the(first, second):
     one, other = " ".join(first), " ".join(second)
     if significant_tokens(one) == significant_tokens(other) and says_the_same(one, other):
-        said = [[word.casefold() for word in each if word != "the"] for each in (first, second)]
-        assert said[0] == said[1] or not all(said)
+        message = [[word.casefold() for word in entry if word != "the"] for entry in (first, second)]
+        assert message[0] == message[1] or not all(message)
 
 
 def test_punctuation_and_empty_words_do_not_make_a_difference(memory):
     kept(memory, LONG, LONG.replace("the new region in March,", "new region, in March") + ".")
-    found = memory.consolidate(similarity=0.9)
-    assert ids(found.clusters) == [("n1", ["n0"])]
-    assert 0.9 <= found.clusters[0].similarity < 1.0
+    results = memory.consolidate(similarity=0.9)
+    assert ids(results.clusters) == [("n1", ["n0"])]
+    assert 0.9 <= results.clusters[0].similarity < 1.0
     assert memory.consolidate(similarity=0.9999).clusters == ()
 
 
 def test_without_vectors_words_alone_decide(wordy):
     kept(wordy, LONG, LONG.replace("the new", "new"), "Anna drinks tea", "Anna drinks tea!")
-    found = wordy.consolidate()
-    assert ids(found.clusters) == [("n1", ["n0"]), ("n3", ["n2"])]
-    assert [cluster.similarity for cluster in found.clusters] == pytest.approx([2 * 20 / 41, 1.0])  # one of 21 words
+    results = wordy.consolidate()
+    assert ids(results.clusters) == [("n1", ["n0"]), ("n3", ["n2"])]
+    assert [cluster.similarity for cluster in results.clusters] == pytest.approx([2 * 20 / 41, 1.0])  # one of 21 words
 
 
 def test_long_notes_are_merged_only_if_all_their_words_are_the_same(memory):
@@ -179,11 +179,11 @@ def test_differences_do_not_add_up_through_notes_that_join(wordy):
     for _ in range(3):
         texts.append(texts[-1].replace("the ", "", 1))
     kept(wordy, *texts)
-    found = wordy.consolidate(dry_run=False, keep="newest")
-    for cluster in found.clusters:
+    results = wordy.consolidate(dry_run=False, keep="newest")
+    for cluster in results.clusters:
         assert all(says_the_same(cluster.kept.text, other.text) for other in cluster.others)
     assert not says_the_same(texts[0], texts[-1])
-    assert "n0" not in {other.id for cluster in found.clusters if cluster.kept.id == "n3" for other in cluster.others}
+    assert "n0" not in {other.id for cluster in results.clusters if cluster.kept.id == "n3" for other in cluster.others}
     assert wordy.consolidate().clusters == ()
 
 
@@ -194,13 +194,13 @@ def test_the_most_used_note_can_be_kept_with_its_feedback(memory):
         memory.feedback(recall, used=[recall[0].id])
     used = {word.document_id for word in memory.store.learning.feedback()}
     (most,) = used
-    found = memory.consolidate(dry_run=False, keep="used")
-    ((chosen, others),) = ids(found.clusters)
+    results = memory.consolidate(dry_run=False, keep="used")
+    ((chosen, others),) = ids(results.clusters)
     assert memory.get(chosen).uri == most
     assert len(others) == 2
     words = memory.store.learning.feedback()
     assert [(word.document_id, word.used) for word in words] == [(most, True)] * 2
-    for other in found.clusters[0].others:
+    for other in results.clusters[0].others:
         assert other.valid_to > other.valid_from
 
 
@@ -252,7 +252,7 @@ def test_ten_thousand_notes_are_consolidated_in_seconds():
             for n, text in enumerate(texts)
         )
         begun = time.monotonic()
-        found = memory.consolidate()
+        results = memory.consolidate()
         assert time.monotonic() - begun < 20  # two seconds where nothing else runs
-        assert len(found.clusters) == 5_000
-        assert ids(found.clusters[:1]) == [("n00001", ["n00000"])]
+        assert len(results.clusters) == 5_000
+        assert ids(results.clusters[:1]) == [("n00001", ["n00000"])]

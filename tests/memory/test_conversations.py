@@ -1,4 +1,4 @@
-"""Turns are evidence of their own: in their place, with who said them, found with what stands beside them."""
+"""Conversations: turns are stored in order with their speakers, and found in the context of their neighbours."""
 
 from dataclasses import replace
 
@@ -22,20 +22,20 @@ def stored(memory, session):
 
 
 def as_told(messages):
-    return [(n, each["role"], each["content"]) for n, each in enumerate(messages, start=1)]
+    return [(n, entry["role"], entry["content"]) for n, entry in enumerate(messages, start=1)]
 
 
 def test_every_turn_is_stored_with_its_number(memory):
-    told = memory.remember(TALK, session="s1")
-    assert (told.status, told.added, told.id) == ("added", 5, "s1/000005")
-    assert told.ids == tuple(f"s1/{n:06}" for n in range(1, 6))
+    outcome = memory.remember(TALK, session="s1")
+    assert (outcome.status, outcome.added, outcome.id) == ("added", 5, "s1/000005")
+    assert outcome.ids == tuple(f"s1/{n:06}" for n in range(1, 6))
     assert stored(memory, "s1") == as_told(TALK)
 
 
 def test_a_growing_conversation_can_be_passed_repeatedly(memory):
     for length in range(1, 6):
-        told = memory.remember(TALK[:length], session="s1")
-        assert told.ids == tuple(f"s1/{n:06}" for n in range(1, length + 1))
+        outcome = memory.remember(TALK[:length], session="s1")
+        assert outcome.ids == tuple(f"s1/{n:06}" for n in range(1, length + 1))
     assert stored(memory, "s1") == as_told(TALK)
     assert memory.remember(TALK, session="s1").status == "unchanged"
     assert memory.remember(TALK[1:3], session="s1").ids == ("s1/000002", "s1/000003")
@@ -66,9 +66,9 @@ def test_messages_are_identified_by_ids_or_times(memory):
 
 
 def test_a_session_without_a_name_is_named_after_its_content(memory):
-    told = memory.remember(TALK)
-    assert memory.remember(TALK).ids == told.ids
-    assert memory.remember(TALK[:2]).ids[0] != told.ids[0]
+    outcome = memory.remember(TALK)
+    assert memory.remember(TALK).ids == outcome.ids
+    assert memory.remember(TALK[:2]).ids[0] != outcome.ids[0]
 
 
 def test_a_speaker_is_found_by_name_and_shown_with_the_text(memory):

@@ -1,4 +1,4 @@
-"""Forgetting takes what was meant, purging leaves no byte, and nothing empty ever means everything."""
+"""Forgetting removes the right notes, purging leaves no byte, and an empty target never means everything."""
 
 import random
 from concurrent.futures import ThreadPoolExecutor
@@ -31,9 +31,9 @@ def test_forgetting_removes_only_the_named_notes(three):
 
 
 def test_a_dry_run_only_reports(three):
-    told = three.forget({"room": "kitchen"}, dry_run=True)
-    assert (set(told.ids), told.dry_run) == ({"kettle", "pan"}, True)
-    assert [note.text for note in told.notes if note.id == "pan"] == ["The pan is hot."]
+    outcome = three.forget({"room": "kitchen"}, dry_run=True)
+    assert (set(outcome.ids), outcome.dry_run) == ({"kettle", "pan"}, True)
+    assert [note.text for note in outcome.notes if note.id == "pan"] == ["The pan is hot."]
     assert len(ids(three)) == 3
 
 
@@ -136,7 +136,7 @@ def test_after_a_purge_no_byte_of_it_is_in_the_file_or_its_log(path, clock):
         assert store.check() == []
         after = {item.id for item in memory.recall("boat mast rope", max_tokens=100_000)}
         assert after == before - {"secret", f"{session}/000001"}
-        assert store.query_log() == [] or all(text not in each.query for each in store.query_log())
+        assert store.query_log() == [] or all(text not in entry.query for entry in store.query_log())
     assert readable(path, CANARIES) == set()
 
 

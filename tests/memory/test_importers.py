@@ -1,4 +1,4 @@
-"""Others' memories taken over: nothing skipped in silence, nothing twice, what changed becomes a new version."""
+"""Importers: nothing is skipped silently or imported twice, and changes become new versions."""
 
 import json
 import os
@@ -77,11 +77,11 @@ def test_corrected_notes_are_not_imported_again(memory, graph):
 
 def test_other_fields_are_stored_and_unusable_lines_reported(memory, graph):
     entity = GRAPH[0] | {"createdAt": "2025-01-01", "observations": ["Likes tea", {"content": "odd"}, " "]}
-    told = from_mcp_memory(memory, graph(entity, {"type": "note", "text": "?"}, [1]))
-    assert told.added == 1
+    outcome = from_mcp_memory(memory, graph(entity, {"type": "note", "text": "?"}, [1]))
+    assert outcome.added == 1
     assert memory.notes()[0].metadata["createdAt"] == "2025-01-01"
-    assert [where.rpartition(", ")[2] for where, _ in told.left_out] == ["line 1", "line 1", "line 2", "line 3"]
-    assert [reason.split(",")[0] for _, reason in told.left_out] == [
+    assert [where.rpartition(", ")[2] for where, _ in outcome.left_out] == ["line 1", "line 1", "line 2", "line 3"]
+    assert [reason.split(",")[0] for _, reason in outcome.left_out] == [
         "has the observation {'content': 'odd'}",
         "has the observation ' '",
         "is neither an entity nor a relation",
@@ -160,9 +160,9 @@ def test_records_that_cannot_be_notes_are_reported(memory):
         ("odd", "not a number", {"x": float("nan")}),
         ("fine", "fine", None),
     ]
-    told = from_chroma(memory, Chroma("c", records))
-    assert told.added == 1
-    reasons = dict(told.left_out)
+    outcome = from_chroma(memory, Chroma("c", records))
+    assert outcome.added == 1
+    reasons = dict(outcome.left_out)
     assert set(reasons) == {"c, 'vector'", "c, 'blank'", "c, 's/000001'", "c, 'ours'", "c, 'odd'"}
     assert "no document" in reasons["c, 'vector'"]
     assert reasons["c, 'blank'"] == "has no text"
@@ -173,9 +173,9 @@ def test_records_that_cannot_be_notes_are_reported(memory):
 def test_a_note_of_the_same_id_from_elsewhere_is_a_conflict(memory):
     memory.remember("mine", id="a")
     from_chroma(memory, Chroma("one", [("b", "of one", None)]))
-    told = from_chroma(memory, Chroma("two", [("a", "theirs", None), ("b", "of two", None), ("c", "new", None)]))
-    assert told == ImportReport(added=1, conflicts=("a", "b"))
-    assert [memory.get(each).text for each in "abc"] == ["mine", "of one", "new"]
+    outcome = from_chroma(memory, Chroma("two", [("a", "theirs", None), ("b", "of two", None), ("c", "new", None)]))
+    assert outcome == ImportReport(added=1, conflicts=("a", "b"))
+    assert [memory.get(item).text for item in "abc"] == ["mine", "of one", "new"]
 
 
 def test_values_other_than_collections_are_rejected(memory):
@@ -269,9 +269,9 @@ def test_files_that_cannot_be_read_are_named(memory, folder, write):
     write(".gitignore", "drafts/\n")
     write("drafts/idea.md", "ignored")
     (folder / "link.md").symlink_to(folder / "good.md")
-    told = from_markdown(memory, folder)
-    assert told.added == 1
-    assert {os.path.relpath(where, folder): reason for where, reason in told.left_out} == {
+    outcome = from_markdown(memory, folder)
+    assert outcome.added == 1
+    assert {os.path.relpath(where, folder): reason for where, reason in outcome.left_out} == {
         "empty.md": "is empty",
         "binary.md": "is a binary file (it contains NUL bytes)",
         ".hidden.md": "hidden",
@@ -294,7 +294,7 @@ def test_a_missing_folder_is_rejected(memory, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "results"),
     [
         ("no front matter", {}),
         ("---\ntags: a, b\n---\n", {"tags": ["a", "b"]}),
@@ -305,5 +305,5 @@ def test_a_missing_folder_is_rejected(memory, tmp_path):
         ("text\n---\ntitle: not at the top\n---\n", {}),
     ],
 )
-def test_simple_front_matter_is_read(text, found):
-    assert front_matter(text) == found
+def test_simple_front_matter_is_read(text, results):
+    assert front_matter(text) == results

@@ -1,4 +1,4 @@
-"""What belongs to a namespace: what was remembered in it, and nothing that only looks so."""
+"""Namespaces: only what was remembered in a namespace belongs to it."""
 
 import json
 from contextlib import suppress
@@ -36,8 +36,8 @@ def test_the_scope_is_a_filter_for_the_valid_notes(store):
     old = memory.remember("Anna lives in Paris.").id
     memory.remember("Anna lives in Rome.", supersedes=old, session="moving")
     other.remember("Anna lives in Oslo.")
-    found = store.search("where does Anna live", where=memory.scope())
-    assert [hit.text for hit in found] == ["Anna lives in Rome."]
+    results = store.search("where does Anna live", where=memory.scope())
+    assert [hit.text for hit in results] == ["Anna lives in Rome."]
     assert list(store.search("Anna", where=memory.scope(session="elsewhere"))) == []
 
 

@@ -1,4 +1,4 @@
-"""What is said about recalled notes stays with them, whatever becomes of their facts."""
+"""Feedback on recalled notes survives changes of their facts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A recall never takes more tokens than it may, says what it left out, and its text is data."""
+"""A recall never exceeds its budget, says what it left out, and marks its text as data."""
 
 import random
 import re
@@ -211,8 +211,8 @@ def test_feedback_is_recorded_in_the_store(memory):
     memory.remember("The kettle leaks.", id="b")
     recall = memory.recall("what does the kettle do")
     memory.feedback(recall, used=["a"], unused=["b"])
-    kept = memory.store.learning.feedback()
-    assert [(each.query, each.document_id, each.used) for each in kept] == [
+    stored = memory.store.learning.feedback()
+    assert [(entry.query, entry.document_id, entry.used) for entry in stored] == [
         ("what does the kettle do", memory.get("a").uri, True),
         ("what does the kettle do", memory.get("b").uri, False),
     ]
@@ -221,19 +221,19 @@ def test_feedback_is_recorded_in_the_store(memory):
 
 
 def test_token_counts_are_cached(filled):
-    asked = []
+    queries = []
 
     def count(text):
-        asked.append(text)
+        queries.append(text)
         return len(text.split())
 
     memory = hs.Memory(filled, "sailor", count_tokens=count)
     first = memory.recall("boat in a storm")
-    assert len(asked) > len(first)
-    asked.clear()
+    assert len(queries) > len(first)
+    queries.clear()
     again = memory.recall("boat in a storm")
     assert str(again) == str(first)
-    assert all(len(text) > 1_000 for text in asked)
+    assert all(len(text) > 1_000 for text in queries)
 
 
 def test_a_recall_is_a_table(memory):

@@ -1,4 +1,4 @@
-"""What people complain of elsewhere does not happen here: nothing is dropped, no update is taken for a duplicate."""
+"""Remembering: no note is dropped, and no update is mistaken for a duplicate."""
 
 import random
 from contextlib import suppress
@@ -112,8 +112,8 @@ def test_two_notes_that_supersede_one_fact_form_a_chain(memory):
 def test_a_known_fact_can_still_supersede_another(memory):
     memory.remember("Ada lives in Paris.", id="paris")
     known = memory.remember("Ada lives in Rome.")
-    told = memory.remember("Ada lives in Rome.", supersedes="paris")
-    assert (told.id, told.status, told.supersedes, told.added) == (known.id, "superseded", ("paris",), 0)
+    outcome = memory.remember("Ada lives in Rome.", supersedes="paris")
+    assert (outcome.id, outcome.status, outcome.supersedes, outcome.added) == (known.id, "superseded", ("paris",), 0)
     assert texts(memory) == ["Ada lives in Rome."]
     assert memory.remember("Ada lives in Rome.", supersedes="paris").status == "unchanged"
 
@@ -148,9 +148,9 @@ class TestSimilarity:
 
     def test_linked_but_for_what_it_supersedes(self, real):
         real.remember("Anna lives in Lyon", id="lyon", supersedes="home")
-        told = real.remember("Anna lives in Rome", supersedes="home", on_similar="link")
-        assert told.supersedes == ("lyon",)
-        assert real.get(told.id).links == ()
+        outcome = real.remember("Anna lives in Rome", supersedes="home", on_similar="link")
+        assert outcome.supersedes == ("lyon",)
+        assert real.get(outcome.id).links == ()
 
     def test_superseded(self, real):
         assert real.remember("Anna lives in Rome", on_similar="supersede").supersedes == ("home",)
@@ -165,9 +165,9 @@ class TestSimilarity:
 def test_without_an_embedder_similar_notes_share_their_words(path):
     with hs.Memory(path, embedder="none") as memory:
         memory.remember("Anna lives in Paris now", id="home")
-        found = memory.remember("Anna lives in Rome now", on_similar="link")
-        assert found.similar == (("home", 0.8),)
-        assert memory.recall("where does Anna live")[0].id in {"home", found.id}
+        results = memory.remember("Anna lives in Rome now", on_similar="link")
+        assert results.similar == (("home", 0.8),)
+        assert memory.recall("where does Anna live")[0].id in {"home", results.id}
 
 
 @pytest.mark.parametrize(
@@ -257,13 +257,13 @@ def test_a_similar_note_may_be_forgotten_meanwhile(memory, monkeypatch):
     find = remembering.find_similar
 
     def found_and_forgotten(*given):
-        found = find(*given)
+        results = find(*given)
         memory.forget("home")
-        return found
+        return results
 
     monkeypatch.setattr(remembering, "find_similar", found_and_forgotten)
-    told = memory.remember("Anna lives in Paris, France", on_similar="supersede", similarity=0.3)
-    assert (told.status, told.supersedes, texts(memory)) == ("added", (), ["Anna lives in Paris, France"])
+    outcome = memory.remember("Anna lives in Paris, France", on_similar="supersede", similarity=0.3)
+    assert (outcome.status, outcome.supersedes, texts(memory)) == ("added", (), ["Anna lives in Paris, France"])
 
 
 def test_new_times_of_a_note_must_be_in_order(memory):
@@ -307,10 +307,10 @@ def test_a_new_text_for_a_superseded_id_forms_one_chain_in_any_order(memory, clo
     last = "Oslo it is" if first == "move" else "Anna moved to Rome"
     assert texts(memory) == [last]
     for id_ in ("home", "move"):
-        told = [note.text for note in memory.history(id_)]
-        assert told[0] == "Anna lives in Paris"
-        assert told[-1] == last
-        assert len(told) == 3
+        outcome = [note.text for note in memory.history(id_)]
+        assert outcome[0] == "Anna lives in Paris"
+        assert outcome[-1] == last
+        assert len(outcome) == 3
     assert len(memory.forget("home" if first == "move" else "move").ids) == 3
 
 
@@ -339,8 +339,8 @@ def test_a_future_successor_still_supersedes_a_note_that_is_corrected_before(mem
 )
 def test_past_and_future_notes_are_not_stored_twice(memory, id_, times):
     times = {name: f"{year}-01-01" for name, year in times.items()}
-    told = memory.remember("The shop is closed.", id=id_, **times)
-    assert memory.remember("The shop is closed.", id=id_, **times) == replace(told, status="unchanged", added=0)
+    outcome = memory.remember("The shop is closed.", id=id_, **times)
+    assert memory.remember("The shop is closed.", id=id_, **times) == replace(outcome, status="unchanged", added=0)
     assert memory.store.count() == 1
     assert memory.remember("The shop is closed.", id=id_).added == 1  # now
     assert texts(memory) == ["The shop is closed."]
@@ -367,12 +367,12 @@ def test_after_any_sequence_a_new_note_is_visible_and_repeating_it_changes_nothi
     chance = random.Random(seed)
     for _ in range(40):
         clock.wind(seconds=chance.choice([0, 0, 1, 5]))
-        said = {"what": f"note {chance.randrange(12)}"}
+        sentence = {"what": f"note {chance.randrange(12)}"}
         for name, values, share in (("id", "abcd", 0.6), ("supersedes", "abcd", 0.3), ("ttl", (3, 30), 0.1)):
             if chance.random() < share:
-                said[name] = chance.choice(values)
+                sentence[name] = chance.choice(values)
         if chance.random() < 0.2:
-            said["valid_from"] = datetime.fromtimestamp(clock.now + chance.choice([-50, -5, 5, 50]), UTC)
+            sentence["valid_from"] = datetime.fromtimestamp(clock.now + chance.choice([-50, -5, 5, 50]), UTC)
         match chance.randrange(12):
             case 0:
                 memory.consolidate(dry_run=False)
@@ -382,10 +382,10 @@ def test_after_any_sequence_a_new_note_is_visible_and_repeating_it_changes_nothi
                 with suppress(hs.NotFound):
                     memory.forget(chance.choice("abcd"))
         with suppress(hs.NotFound):
-            told = memory.remember(**said)
+            outcome = memory.remember(**sentence)
             now = datetime.fromtimestamp(clock.now, UTC)
             shown = {note.id: note.text for note in memory.notes()}
-            assert shown.get(told.id) == said["what"] or said.get("valid_from", now) > now
-            assert memory.get(told.id).text == said["what"]
-            assert memory.remember(**said).status == "unchanged" or "ttl" in said
-            assert memory.history(told.id)
+            assert shown.get(outcome.id) == sentence["what"] or sentence.get("valid_from", now) > now
+            assert memory.get(outcome.id).text == sentence["what"]
+            assert memory.remember(**sentence).status == "unchanged" or "ttl" in sentence
+            assert memory.history(outcome.id)

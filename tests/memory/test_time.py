@@ -1,4 +1,4 @@
-"""Facts have times: a stale one no longer outranks its successor, and is found again by asking what held then."""
+"""Times: an outdated fact no longer outranks its successor, and is found by asking what was valid then."""
 
 from datetime import UTC, datetime, timedelta, timezone
 

@@ -1,4 +1,4 @@
-"""Export and import of a memory: nothing is lost on the way, nothing there is overwritten, nothing is half-read."""
+"""Export and import of a memory: nothing is lost, overwritten or half read."""
 
 import gzip
 import io
@@ -53,7 +53,7 @@ def file(tmp_path):
 
 
 def lived_in(memory):
-    """Give a memory one of everything."""
+    """Add notes and turns of every kind to a memory."""
     memory.remember("Ann likes tea.", id="drink", metadata={"tags": ["a", 1, 2.5, None, True], "ü": {"x": []}})
     memory.remember("Ann likes coffee.", id="drink", occurred_at="2024-02-03T04:05:06.789+02:00")
     memory.remember("Ann lives in Graz.", id="home", valid_to="2031-01-01", session="a talk")
@@ -112,11 +112,11 @@ notes = st.lists(st.tuples(texts, metadata, times, st.none() | texts, st.boolean
 
 @given(notes)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_notes_survive_export_and_import_unchanged(tmp_path, said):
+def test_any_notes_survive_export_and_import_unchanged(tmp_path, message):
     first, second = io.BytesIO(), io.BytesIO()
     with hs.open(":memory:", embedder="none") as store:
         mine, theirs = Memory(store, "mine"), Memory(store, ("their/own", "ü"))
-        for text, facts, when, session, as_turn in said:
+        for text, facts, when, session, as_turn in message:
             try:
                 mine.remember(
                     [{"role": "user", "content": text, "name": "N"}] if as_turn else text,
@@ -165,9 +165,11 @@ def test_a_damaged_line_is_named_and_the_lines_before_it_are_imported(ann, ben, 
     lived_in(ann).export(file)
     rows = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(b"".join([*rows[:4], rows[4][:20] + b"\n", *rows[5:]]))
-    with pytest.raises(InputError, match=r"notes.jsonl, line 5: .*the 3 notes before it are imported \(3 new") as told:
+    with pytest.raises(
+        InputError, match=r"notes.jsonl, line 5: .*the 3 notes before it are imported \(3 new"
+    ) as outcome:
         ben.import_(file)
-    assert "import again" in str(told.value)
+    assert "import again" in str(outcome.value)
     assert len(list(ben._space.notes())) == 3
     file.write_bytes(b"".join(rows))
     assert ben.import_(file) == ImportReport(added=5, unchanged=3)
