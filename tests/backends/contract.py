@@ -1,6 +1,6 @@
 """What every backend promises, promise by promise: inherit BackendContract and override `open_backend`.
 
-A backend that lacks a capability overrides its test with one that skips and says why.
+A capability that a backend lacks (`Backend.capabilities`) is skipped with its reason.
 """
 
 from collections.abc import Callable
@@ -9,8 +9,6 @@ import pytest
 from contract_conditions import ConditionsContract
 from contract_embedding import EmbeddingContract
 from contract_evidence import EvidenceContract
-from contract_following import FollowingContract
-from contract_keeping import KeepingContract
 from contract_learning import LearningContract
 from contract_purging import PurgingContract
 from contract_sampling import SamplingContract
@@ -28,20 +26,18 @@ class BackendContract(
     EvidenceContract,
     SamplingContract,
     EmbeddingContract,
-    KeepingContract,
     PurgingContract,
     LearningContract,
-    FollowingContract,
     SharingContract,
 ):
     """The whole contract of hybridstore.backends.protocols.Backend."""
 
     @pytest.fixture
     def open_backend(self) -> Callable[..., Backend]:
-        """Give a function (name="store") -> Backend; the same name again is another handle on the same store."""
+        """Return a function (name="store") -> Backend; the same name again is another handle on the same store."""
         raise NotImplementedError
 
     @pytest.fixture
     def backend(self, open_backend) -> Backend:
-        """Give one empty store."""
+        """Return one empty store."""
         return open_backend()

@@ -1,11 +1,13 @@
 """The contract of purging: what goes, what stays, what is said of it."""
 
+import re
+
 import numpy as np
 import pytest
 from made import ALL, EMBEDDING, OTHER, chunks_of, entry, found, near, ranked, source, units
 
 from hybridstore.backends.learning import Negative, Triple
-from hybridstore.errors import InputError, NotFound
+from hybridstore.errors import FileRefused, InputError, NotFound, Unsupported
 
 
 def filled(backend, count: int = 30):
@@ -173,3 +175,23 @@ class PurgingContract:
         with backend.snapshot(), pytest.raises(InputError, match="snapshot"):
             backend.purge(["document 1"])
         assert backend.count() == 3
+
+    # capabilities
+
+    def test_a_store_copies_itself_to_a_file_or_says_why_it_cannot(self, backend, tmp_path):
+        backend.put([entry("a", "word")])
+        if backend.capabilities.backup is None:
+            backend.backup(str(tmp_path / "copy.db"))
+            assert (tmp_path / "copy.db").stat().st_size
+            with pytest.raises(FileRefused):
+                backend.backup(str(tmp_path / "copy.db"))
+        else:
+            with pytest.raises(Unsupported, match=re.escape(backend.capabilities.backup)):
+                backend.backup(str(tmp_path / "copy.db"))
+            pytest.skip(backend.capabilities.backup)
+
+    def test_a_store_verifies_erasure_or_says_why_it_cannot(self, backend):
+        backend.put([entry("a", "zanzibar")])
+        assert backend.purge(["a"]).clean is (True if backend.capabilities.erasure is None else None)
+        if backend.capabilities.erasure is not None:
+            pytest.skip(backend.capabilities.erasure)
