@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from urllib.parse import unquote
 
-from hybridstore.errors import InputError, NotFound
+from hybridstore.errors import InputError, NotFound, StoreBusy
 from hybridstore.records import Document
-from hybridstore.store import Store
+from hybridstore.store import Store, Writer
 
 ROOT = "/memories"
 LARGEST = 1_000_000  # bytes of a file: more does not fit into any model's context
@@ -25,7 +25,6 @@ _WIDTH = len(str(_MOST_LINES))
 _CONTEXT = 2  # lines shown before and after a change
 _MOST_OCCURRENCES = 100  # line numbers listed for a text that occurs more than once
 _LEVELS = 2  # of folders that a view shows
-_TRIES = 100  # of a change, while others change the same file
 
 _Change = tuple[list[Document], list[Document], str]
 """The documents before and after, and the answer to the model."""
@@ -156,7 +155,8 @@ class MemoryFiles:
 
     def _changed(self, path: str, change: Callable[[], _Change]) -> str:
         """Decide on a change and write it; repeated if another process writes in between."""
-        for _ in range(_TRIES):
+
+        def decide(writer: Writer) -> str:
             before, after, answer = change()
             for document in after:
                 if (size := len(document.text.encode(errors="replace"))) > self._largest:
@@ -164,12 +164,20 @@ class MemoryFiles:
                         f"The file {path} would be {size:,} bytes long, and the limit is {self._largest:,}; "
                         "keep less in it, or split it into several files"
                     )
-            try:
-                if self._store.replace(before, after) is not None:
-                    return answer
-            except InputError as error:
-                raise CommandError(f"Nothing was changed: {error}") from error
-        raise CommandError(f"{path} is being changed by others all the time; try again later")
+            removed = {str(document.id) for document in before} - {str(document.id) for document in after}
+            digests = self._store.digests([*removed, *(str(document.id) for document in after)])
+            for id_ in removed:
+                writer.remove(id_, stored=digests[id_])
+            for document in after:
+                writer.add(document, replaces=digests.get(str(document.id)))
+            return answer
+
+        try:
+            return self._store.update(decide)
+        except InputError as error:
+            raise CommandError(f"Nothing was changed: {error}") from error
+        except StoreBusy as error:
+            raise CommandError(f"{path} is being changed by others all the time; try again later") from error
 
     def _existing(self, path: str, parts: tuple[str, ...]) -> Document:
         document = self._file(parts)
