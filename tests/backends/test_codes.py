@@ -35,8 +35,8 @@ def small_sieve(monkeypatch):
     monkeypatch.setattr(codes, "POOL", 1_400)
 
 
-def held(vectors, *, rows=True):
-    """Make the codes of vectors as they are held in memory, chunk ids from 1, with a sieve if it serves."""
+def resident(vectors, *, rows=True):
+    """Make the codes of vectors as they are in memory, chunk ids from 1, with a sieve if it serves."""
     coded = int8.encode(vectors)
     chunks = ChunkIds(np.arange(1, len(vectors) + 1))
     kept = codes.ResidentCodes(1, 1, EMBEDDING, chunks, GrowingArray(coded), GrowingArray(int8.scales(coded))).sieved()
@@ -49,7 +49,7 @@ def held(vectors, *, rows=True):
 def test_the_nearest_pass_the_sieve_whatever_the_filter_lets_through(small_sieve, centre, rows, share):
     rng = np.random.default_rng(11)
     vectors = spread(rng, codes.SIEVED + 3_000, centre=centre)
-    kept = held(vectors, rows=rows)
+    kept = resident(vectors, rows=rows)
     assert kept.sieve is not None
     allowed = np.flatnonzero(rng.random(len(vectors)) < share) + 1
     found = 0
@@ -63,10 +63,10 @@ def test_the_nearest_pass_the_sieve_whatever_the_filter_lets_through(small_sieve
     assert found >= 0.995 * 20
 
 
-def test_a_question_unlike_all_that_is_stored_goes_past_the_sieve(small_sieve):
+def test_a_query_unlike_all_that_is_stored_bypasses_the_sieve(small_sieve):
     rng = np.random.default_rng(15)
     vectors = spread(rng, codes.SIEVED)
-    kept = held(vectors)
+    kept = resident(vectors)
     found = 0
     for query in units(rng, 40, 256):
         ranking, _ = kept.nearest(query, 50, None)
@@ -78,13 +78,13 @@ def test_a_sieve_that_loses_neighbours_is_not_used(small_sieve):
     rng = np.random.default_rng(12)
     vectors = rng.standard_normal((codes.SIEVED, 64)).astype(np.float32)
     vectors[:, :2] *= 100  # two dimensions say all, and their signs hardly anything
-    assert held(vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).sieve is None
+    assert resident(vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).sieve is None
 
 
-def test_what_is_added_later_passes_the_sieve_too(small_sieve):
+def test_codes_added_later_pass_the_sieve_too(small_sieve):
     rng = np.random.default_rng(13)
     vectors = spread(rng, codes.SIEVED)
-    kept = held(vectors)
+    kept = resident(vectors)
     more = spread(rng, 3_000)
     coded = int8.encode(more)
     grown = replace(
@@ -102,7 +102,7 @@ def test_what_is_added_later_passes_the_sieve_too(small_sieve):
 
 
 @pytest.mark.parametrize("room", ["codes", "signs"])
-def test_codes_are_loaded_in_the_order_of_the_ids_wherever_vec0_put_them(backend, monkeypatch, room):
+def test_codes_are_loaded_in_the_order_of_the_ids_wherever_vec0_puts_them(backend, monkeypatch, room):
     monkeypatch.setattr(codes, "SIEVED", 1_000)
     monkeypatch.setattr(codes.Sieve, "serves", lambda *_: True)  # there are too few to tell
     rng = np.random.default_rng(16)

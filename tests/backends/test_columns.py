@@ -1,4 +1,4 @@
-"""Filters in memory keep the chunks that SQLite keeps, whatever is stored, asked and written."""
+"""Filters in memory keep the chunks that SQLite keeps, whatever is stored, filtered on and written."""
 
 import tempfile
 import threading
@@ -26,7 +26,7 @@ ROOMY = 2**30
 
 
 def in_memory(backend, columns, tree):
-    """Give the chunk ids that a filter keeps by the columns; None where they leave it to SQL."""
+    """Return the chunk ids that a filter keeps by the columns; None where they leave it to SQL."""
     with backend._connections.reading() as connection:
         revision = int(value(connection, "SELECT value FROM meta WHERE key = 'revision'"))
         found = columns.allowed(loader.SQLiteLoader(connection), revision, tree)
@@ -106,7 +106,7 @@ def test_every_odd_value_against_every_odd_operand(backend):
             assert in_memory(backend, columns, tree) == in_sql(backend, tree), tree
 
 
-def test_a_long_list_of_wanted_values_is_looked_up(backend):
+def test_a_long_list_of_values_is_looked_up(backend):
     backend.put([made(f"d{n}", {"n": n}) for n in range(300)])
     for wanted in (range(0, 300, 7), [], ["1"], [1.0, 299, 300]):
         tree = field("n").in_(wanted)
@@ -121,10 +121,10 @@ def test_an_empty_store_and_one_that_was_emptied_keep_nothing(backend):
     assert len(in_memory(backend, columns, everything)) == 2
     backend.remove(["a", "b"])
     assert in_memory(backend, columns, everything) == []
-    assert in_memory(backend, columns, field("b").exists(False)) == []  # read when there is nothing to read
+    assert in_memory(backend, columns, field("b").exists(False)) == []  # loaded when there is nothing to load
 
 
-def test_writes_are_followed_and_nothing_is_read_anew(backend):
+def test_writes_are_followed_and_nothing_is_loaded_again(backend):
     backend.put([made(f"d{n}", {"n": n % 10, "text": f"t{n}"}, parts=1 + n % 3) for n in range(300)])
     columns = MetadataColumns(ROOMY)
     with patch.object(metadata_columns, "load_owners", wraps=metadata_columns.load_owners) as load:
@@ -138,7 +138,7 @@ def test_writes_are_followed_and_nothing_is_read_anew(backend):
     assert load.call_count == 1
 
 
-def test_a_field_first_asked_for_after_writes_is_right_for_old_and_new_documents(backend):
+def test_a_field_first_filtered_on_after_writes_is_right_for_old_and_new_documents(backend):
     backend.put([made(f"d{n}", {"n": n, "m": n}) for n in range(20)])
     columns = MetadataColumns(ROOMY)
     in_memory(backend, columns, field("n") == 1)
@@ -148,7 +148,7 @@ def test_a_field_first_asked_for_after_writes_is_right_for_old_and_new_documents
         assert in_memory(backend, columns, tree) == in_sql(backend, tree)
 
 
-def test_a_large_write_is_read_anew(backend):
+def test_a_large_write_is_loaded_again(backend):
     backend.put([made(f"d{n}", {"n": n}) for n in range(20)])
     columns = MetadataColumns(ROOMY)
     in_memory(backend, columns, field("n") == 1)
@@ -158,7 +158,7 @@ def test_a_large_write_is_read_anew(backend):
     assert load.call_count == 1
 
 
-def test_a_reader_of_an_older_state_is_sent_to_sql(backend):
+def test_a_reader_of_an_older_state_is_left_to_sql(backend):
     backend.put([made("a", {"n": 1})])
     columns, tree = MetadataColumns(ROOMY), field("n") == 1
     with closing(SQLiteBackend(backend.location)) as other, backend.snapshot():
@@ -169,7 +169,7 @@ def test_a_reader_of_an_older_state_is_sent_to_sql(backend):
     assert before == in_sql(backend, tree)[:1]
 
 
-def test_what_is_asked_by_id_is_left_to_the_files_index(backend):
+def test_a_filter_by_id_is_left_to_the_index_of_the_file(backend):
     backend.put([made("a", {"n": 1})])
     columns = MetadataColumns(ROOMY)
     for tree in (field("@id") == "a", (field("n") == 1) & field("@id").in_(["a"])):
@@ -243,7 +243,7 @@ def test_a_filtered_search_finds_the_same_with_and_without_memory(backend):
     st.data(),
     st.sampled_from([-99, 99]),
 )
-def test_values_are_extended_by_what_comes_and_forget_what_went(first, more, data, some):
+def test_values_are_extended_by_added_documents_and_drop_those_of_removed_ones(first, more, data, some):
     values = encoded(first, np.arange(len(first)))
     kept = np.array(data.draw(st.lists(st.booleans(), min_size=len(first), max_size=len(first))), np.bool_)
     left = [value for value, stays in zip(first, kept, strict=True) if stays] + more

@@ -1,4 +1,4 @@
-"""What is kept in memory says what SQLite would say, at every revision."""
+"""Copies in memory rank as SQLite does, at every revision."""
 
 import random
 
@@ -49,17 +49,17 @@ def backend(tmp_path):
 
 
 def assert_as_fts5(backend, terms, depth=50, restriction=ALL):
-    """Compare what the backend says with FTS5's own ranking, score by score; equal scores may change places."""
+    """Compare the backend's ranking with FTS5's own, score by score; equal scores may change places."""
     ours, facts = backend.match(KeywordQuery(tuple(terms)), depth, restriction)
     with backend._connections.reading() as connection:
         condition = [] if restriction == ALL else [backend_condition(restriction)]
         theirs = keyword_index.match(
             connection, KeywordQuery(tuple(terms)), depth, *(condition[0] if condition else ("", []))
         )
-        told = {term.text: term for term in keyword_index.terms(connection, terms)}
+        in_sql = {term.text: term for term in keyword_index.terms(connection, terms)}
     assert ours.scores == pytest.approx(theirs.scores, rel=5e-4, abs=1e-4)
-    assert {term.text: term.document_frequency for term in facts} == {t: told[t].document_frequency for t in told}
-    assert {term.text: term.idf for term in facts} == pytest.approx({text: term.idf for text, term in told.items()})
+    assert {term.text: term.document_frequency for term in facts} == {t: in_sql[t].document_frequency for t in in_sql}
+    assert {term.text: term.idf for term in facts} == pytest.approx({text: term.idf for text, term in in_sql.items()})
 
 
 def backend_condition(restriction):
@@ -89,15 +89,15 @@ def test_a_backend_without_memory_ranks_alike(tmp_path):
     roomy = SQLiteBackend(str(tmp_path / "one.db"))
     tight = SQLiteBackend(str(tmp_path / "one.db"), memory=0)
     roomy.put(with_vectors([passage(rng, f"d{n}") for n in range(400)], rng), embedding=EMBEDDING)
-    for asked in units(np.random.default_rng(1), 20):
+    for query in units(np.random.default_rng(1), 20):
         for restriction in (ALL, Restriction(parse({"n": 3})), Restriction(parse({"n": {"$gt": 4}}))):
-            ours, theirs = roomy.nearest(asked, 10, restriction), tight.nearest(asked, 10, restriction)
+            ours, theirs = roomy.nearest(query, 10, restriction), tight.nearest(query, 10, restriction)
             assert ours.chunks.tolist() == theirs.chunks.tolist()
     roomy.close()
     tight.close()
 
 
-def test_following_the_log_gives_what_loading_anew_gives(tmp_path):
+def test_following_the_log_equals_loading_again(tmp_path):
     rng = random.Random(6)
     writer = SQLiteBackend(str(tmp_path / "two.db"))
     reader = SQLiteBackend(str(tmp_path / "two.db"))  # as another process would
@@ -128,18 +128,18 @@ def test_following_the_log_gives_what_loading_anew_gives(tmp_path):
     reader.close()
 
 
-def test_a_reader_of_an_older_state_is_not_given_a_newer_copy(tmp_path):
+def test_a_reader_of_an_older_state_does_not_get_a_newer_copy(tmp_path):
     rng = random.Random(7)
     backend = SQLiteBackend(str(tmp_path / "three.db"))
     other = SQLiteBackend(str(tmp_path / "three.db"))
     backend.put(with_vectors([passage(rng, "a"), passage(rng, "b")], rng), embedding=EMBEDDING)
     with backend.snapshot():
-        asked = units(np.random.default_rng(0), 1)[0]
-        before = backend.nearest(asked, 10, ALL).chunks.tolist()
+        query = units(np.random.default_rng(0), 1)[0]
+        before = backend.nearest(query, 10, ALL).chunks.tolist()
         other.put(with_vectors([passage(rng, "c")], rng), embedding=EMBEDDING)
-        assert len(other.nearest(asked, 10, ALL)) == 3
-        assert backend.nearest(asked, 10, ALL).chunks.tolist() == before
-    assert len(backend.nearest(asked, 10, ALL)) == 3
+        assert len(other.nearest(query, 10, ALL)) == 3
+        assert backend.nearest(query, 10, ALL).chunks.tolist() == before
+    assert len(backend.nearest(query, 10, ALL)) == 3
     backend.close()
     other.close()
 
@@ -155,9 +155,9 @@ def test_a_very_common_word_is_left_out_of_a_big_store_unless_nothing_else_is_fo
 
 def test_codes_keep_the_order_of_exact_cosines():
     rng = np.random.default_rng(8)
-    vectors, asked = units(rng, 5000, 64), units(rng, 30, 64)
+    vectors, queries = units(rng, 5000, 64), units(rng, 30, 64)
     stored = int8.encode(vectors)
-    for query in asked:
+    for query in queries:
         exact = vectors @ query
         assert int8.scan(stored, int8.scales(stored), query) == pytest.approx(exact, abs=0.01)
         nearest = set(np.argsort(-exact)[:10].tolist())
@@ -172,7 +172,7 @@ def test_a_zero_vector_has_a_zero_code_and_no_likeness():
 
 @pytest.mark.parametrize("count", [1, 3, 50, 5000])
 @pytest.mark.parametrize("size", [0, 1, 10, 1000, 4001])
-def test_best_gives_the_largest_in_order_with_ties_by_place(size, count):
+def test_best_returns_the_largest_in_order_with_ties_by_place(size, count):
     scores = np.random.default_rng(size + count).integers(-3, 40, size).astype(np.float32)
     wanted = np.lexsort((np.arange(size), -scores))
     assert best(scores, count).tolist() == wanted[:count].tolist()
@@ -187,15 +187,15 @@ def test_places_with_and_without_gaps():
         assert [ids[place] for place in chunks.places(wanted)] == [id_ for id_ in wanted if id_ in ids]
 
 
-def test_rescoring_gives_exact_cosines(backend):
+def test_rescoring_returns_exact_cosines(backend):
     rng = random.Random(9)
     made = units(np.random.default_rng(9), 100)
     entries = [passage(rng, f"d{n}") for n in range(100)]
     entries = [type(e)(e.document, e.digest, e.chunks, e.chunk_digests, made[n : n + 1]) for n, e in enumerate(entries)]
     backend.put(entries, embedding=EMBEDDING)
-    asked = units(np.random.default_rng(10), 1)[0]
-    ranking = backend.nearest(asked, 10, ALL)
-    assert ranking.scores == pytest.approx(np.sort(made @ asked)[::-1][:10], abs=1e-6)
+    query = units(np.random.default_rng(10), 1)[0]
+    ranking = backend.nearest(query, 10, ALL)
+    assert ranking.scores == pytest.approx(np.sort(made @ query)[::-1][:10], abs=1e-6)
     assert vector_tables.candidates(10) > 10
 
 
@@ -209,7 +209,7 @@ def test_without_memory_nothing_is_kept(tmp_path):
     tight.close()
 
 
-def test_words_asked_for_often_stay_when_memory_is_short():
+def test_words_searched_for_often_stay_when_memory_is_short():
     def posting(rows):
         return postings.Posting(1, np.zeros(rows, np.int32), np.zeros(rows, np.uint16), 1.0)
 
@@ -223,7 +223,7 @@ def test_words_asked_for_often_stay_when_memory_is_short():
     assert terms.get("once 4 3", 1) is not None
 
 
-def test_what_was_followed_half_and_is_followed_again_counts_once(backend, monkeypatch):
+def test_changes_followed_half_and_followed_again_count_once(backend, monkeypatch):
     backend.put([entry(f"d{n}", "pump") for n in range(30)])
     assert_as_fts5(backend, ["pump", "valve"])
     backend.put([entry("new", "valve pump"), entry("newer", "valve")])
