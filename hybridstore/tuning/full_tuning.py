@@ -72,7 +72,7 @@ def tune_full(
         raise InputError(f"gate_questions must be at least {gate.FEWEST}, not {gate_questions}")
     searched, _ = adapter_tuning.embedding_of(store)
     base = base or searched.reference
-    folder = out or next_folder(store.location)
+    folder = out or next_folder(Path(store.folder or "", Path(store.location).name))
     _check_not_in_use(store, searched, folder)
     check_can_finetune(base, folder, options)
     with store_copy.workplace(store, making=folder if out is None else None) as workplace:

@@ -232,6 +232,19 @@ def test_leftovers_of_a_killed_process_are_removed_whatever_the_files_name(tmp_p
         assert not left.exists()
 
 
+def test_a_store_in_memory_is_tuned_in_a_folder_that_goes_with_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fake_finetune.stand_in(monkeypatch.setattr, fake_finetune.GOOD)
+    with hs.open(":memory:", embedder=POOR) as store:
+        store.add(hs.Document(id=f"d{n}", text=text) for n, text in enumerate(fake_finetune.texts()))
+        assert tune(store).promoted
+        folder = store.folder
+        assert Path(store.learning.model().reference).parent.parent == folder.resolve()
+        assert store.check() == []
+    assert not folder.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
 # What is trained on
 
 
