@@ -1,7 +1,7 @@
-"""What speaks for each candidate, from both legs, on scales that all queries of a store share.
+"""Evidence for each candidate from both legs, on scales comparable between the queries of a store.
 
-A leg's own ranking lacks what only the other one found. Here every candidate gets both: how much of the query's words
-it holds, and how far its cosine stands above those of chunks at large.
+A leg's ranking has no score for what only the other leg found. Here every candidate gets both: how much of the query's
+words it contains, and how many standard deviations its cosine lies above those of a sample of the store's chunks.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,99 +18,122 @@ from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Calibration
 from hybridstore.records import Evidence, Ranking, Term
 
-_COVERED = 0.3  # what holding all words of a query is worth beside BM25
-_RARER = 1.25  # exponent of IDF: what one rare word is worth beside several common ones
-# Whoever types a part number or a function's name means it: a digit beside something else, or an underscore.
+_COVERAGE = 0.3  # weight of the share of the query's words that a chunk contains, where BM25 weighs 1
+_IDF_EXPONENT = 1.25  # how much one rare word is worth compared with several common ones
+# A part number or the name of a function is rarely typed by chance: a digit next to something else, or an underscore.
 _IDENTIFIER = re.compile(r"_|\d[^\d.,]|[^\d.,]\d")
-_MEANT = 2.0  # times an identifier's weight
+_IDENTIFIER_WEIGHT = 2.0
 _NO_WORDS = 0.5  # nats that a query must weigh before its words count: one of stop words alone has next to none
 _LEAST_IDF = 1e-5  # BM25's IDF is below it for words in more than half of the chunks
-# A question's cosines to chunks at large, before any were seen: mean and standard deviation of sentence embedders, and
-# how many seen ones that is worth. Only stores of a few dozen chunks feel it.
-_MEAN, _SEEN_MEAN = 0.1, 4
-_DEVIATION, _SEEN_DEVIATION = 0.1, 16
-# Logistic calibration on sixteen collections' own questions against those of the others (docs/experiments.md).
-_HALF, _SLOPE, _WORDS = 2.4, 1.35, 3.0
+# Prior for a query's cosines to a sample: mean and standard deviation of sentence embedders, and how many observations
+# each is worth. It matters only in stores of a few dozen chunks.
+_MEAN, _MEAN_OBSERVATIONS = 0.1, 4
+_DEVIATION, _DEVIATION_OBSERVATIONS = 0.1, 16
+# Logistic regression on sixteen collections' own queries against those of the others (docs/experiments.md).
+_INTERCEPT, _SLOPE, _WORDS = 2.4, 1.35, 3.0
 
 
-def gather(  # noqa: PLR0917 - all that the legs found out
-    backend: Backend,
-    keyword: Ranking,
-    vector: Ranking,
-    words: KeywordEvidence,
-    query: NDArray[np.float32] | None,
-    background: Calibration | None,
-) -> Evidence:
-    """Collect the evidence for every candidate of either leg; `query` is the query's vector (dim,), None without.
-
-    `background` is what the store measured about its vectors; without it there is no relevance.
-    """
-    chunks = np.union1d(keyword.chunks, vector.chunks)
-    impacts, cosines = backend.evidence(chunks, words.terms, query)
-    held, covered = words.held(impacts)
-    deviations, relevance = np.zeros(len(chunks)), None
-    if query is not None and cosines is not None and len(chunks):
-        cosines[chunks.searchsorted(vector.chunks)] = vector.scores  # the leg's own are the more exact ones
-        mean, deviation = at_large(backend.sample()[1] @ query)
-        deviations = np.nan_to_num((cosines - mean) / deviation)
-        if background is not None:
-            relevance = relevance_of(cosines, covered, background)
-    return Evidence(chunks=chunks, keyword=held, coverage=covered, vector=deviations, relevance=relevance)
-
-
-def at_large(cosines: NDArray[np.float32]) -> tuple[float, float]:
-    """Give mean and standard deviation of a question's cosines to a sample (n,); if n is low, nearer the usual."""
+def cosine_statistics(cosines: NDArray[np.float32]) -> tuple[float, float]:
+    """Return mean and standard deviation of a query's cosines to a sample (n,), shrunk to usual values if n is low."""
     count = len(cosines)
     if not count:
         return _MEAN, _DEVIATION
-    mean = (count * float(cosines.mean()) + _SEEN_MEAN * _MEAN) / (count + _SEEN_MEAN)
-    variance = (count * float(cosines.var()) + _SEEN_DEVIATION * _DEVIATION**2) / (count + _SEEN_DEVIATION)
+    mean = (count * float(cosines.mean()) + _MEAN_OBSERVATIONS * _MEAN) / (count + _MEAN_OBSERVATIONS)
+    prior = _DEVIATION_OBSERVATIONS * _DEVIATION**2
+    variance = (count * float(cosines.var()) + prior) / (count + _DEVIATION_OBSERVATIONS)
     return mean, variance**0.5
 
 
 class KeywordEvidence:
-    """How strongly chunks hold a query's words, measured by the best of the candidates.
+    """How strongly chunks match a query's words, relative to the best candidate.
 
-    `total` is how many chunks the store has; `terms` are those of the query whose impacts count.
+    `total` is the number of chunks in the store; `terms` are the query terms whose impacts count.
 
-    With s = Σ count · weight · impact: s / √(the best s · the most it could be), of which three thirteenths are the
-    share. The geometric mean of best and most keeps a weak best match weak without leaving long questions nothing. A
-    word that is in no chunk counts into the most, so that a typo takes weight from the words. A word's weight grows
-    faster than its IDF, ln(1 + (N - df + 0.5) / (df + 0.5)), which is above 0 for any word (Lucene's BM25; Robertson &
-    Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009), and an identifier's counts twice.
+    With s = Σ count · weight · impact, the score is s / √(the best s · the highest possible s); the share of words
+    contained makes up three thirteenths of it. The geometric mean of best and highest possible keeps a weak best match
+    weak, but still scores long queries. A word that no chunk contains counts in the highest possible sum, so a typo
+    lowers the words' weight. A word's weight grows faster than its IDF, ln(1 + (N - df + 0.5) / (df + 0.5)), which is
+    above 0 for any word (Lucene's BM25; Robertson & Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond",
+    2009), and that of an identifier is doubled.
     """
 
     def __init__(self, terms: Sequence[Term], total: int) -> None:
-        asked = [term for term in terms if term.used or term.idf > _LEAST_IDF]
-        idf = np.array(
-            [math.log1p((total - each.document_frequency + 0.5) / (each.document_frequency + 0.5)) for each in asked]
-        )
-        rarest = math.log1p(max(total, 1))
-        weight = rarest * (idf / rarest) ** _RARER
-        weight *= np.array([_MEANT if _IDENTIFIER.search(term.text) else 1.0 for term in asked])
-        counted = weight * np.array([term.count for term in asked])
-        found = [n for n, term in enumerate(asked) if term.document_frequency]
-        self.terms = [asked[n] for n in found]
-        self._weight, self._counted = weight[found], counted[found]
-        self._all, self._most, self._best = weight.sum() + _NO_WORDS, counted.sum() + _NO_WORDS, 0.0
+        counting = [term for term in terms if term.used or term.idf > _LEAST_IDF]
+        frequencies = [term.document_frequency for term in counting]
+        idf = np.array([math.log1p((total - frequency + 0.5) / (frequency + 0.5)) for frequency in frequencies])
+        highest = math.log1p(max(total, 1))
+        weight = highest * (idf / highest) ** _IDF_EXPONENT
+        weight *= np.array([_IDENTIFIER_WEIGHT if _IDENTIFIER.search(term.text) else 1.0 for term in counting])
+        counted = weight * np.array([term.count for term in counting])
+        present = [n for n, frequency in enumerate(frequencies) if frequency]
+        self.terms = [counting[n] for n in present]
+        self._weight, self._counted = weight[present], counted[present]
+        self._total_weight, self._highest_sum = weight.sum() + _NO_WORDS, counted.sum() + _NO_WORDS
+        self._best_sum = 0.0
 
-    def held(self, impacts: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return how strongly chunks hold the words, by the impacts (n, t) of `terms`, and the share they hold, (n,).
+    def scores(self, impacts: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return how strongly chunks match the words, from the impacts (n, t) of `terms`, and their coverage, (n,).
 
-        Both from 0 to 1. The best is the best of all chunks of all calls so far, so begin with the candidates.
+        Both from 0 to 1. The best chunk is the best of all calls so far, so begin with the candidates.
         """
         if not impacts.size:
             return np.zeros(len(impacts)), np.zeros(len(impacts))
         sums = impacts @ self._counted
-        self._best = max(self._best, float(sums.max()), 1e-12)
-        covered = (impacts > 0) @ self._weight / self._all
-        return (sums / np.sqrt(self._best * self._most) + _COVERED * covered) / (1 + _COVERED), covered
+        self._best_sum = max(self._best_sum, float(sums.max()), 1e-12)
+        coverage = (impacts > 0) @ self._weight / self._total_weight
+        scores = sums / np.sqrt(self._best_sum * self._highest_sum)
+        return (scores + _COVERAGE * coverage) / (1 + _COVERAGE), coverage
 
 
-def relevance_of(
-    cosines: NDArray[np.float64], covered: NDArray[np.float64], background: Calibration
+class EvidenceCollector:
+    """Collects the evidence of chunks for one query; `query` is its vector (dim,), None without.
+
+    Without a `calibration` there is no relevance.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        words: KeywordEvidence,
+        query: NDArray[np.float32] | None,
+        calibration: Calibration | None,
+    ) -> None:
+        self.backend, self.query = backend, query
+        self._words, self._calibration = words, calibration
+
+    def of_legs(self, keyword: Ranking, vector: Ranking) -> Evidence:
+        """Return the evidence of every candidate of either leg."""
+        return self.of_chunks(np.union1d(keyword.chunks, vector.chunks), vector)
+
+    def of_chunks(self, chunks: NDArray[np.int64], vector: Ranking | None = None) -> Evidence:
+        """Return the evidence of ascending chunks; cosines in the `vector` leg's ranking are taken from it."""
+        impacts, cosines = self.backend.evidence(chunks, self._words.terms, self.query)
+        keyword, coverage = self._words.scores(impacts)
+        z_scores, relevance = np.zeros(len(chunks)), None
+        if cosines is not None and len(chunks):
+            if vector is not None:
+                cosines[chunks.searchsorted(vector.chunks)] = vector.scores  # the leg's own are more exact
+            z_scores = self.z_scores(cosines)
+            if self._calibration is not None:
+                relevance = _relevance(cosines, coverage, self._calibration)
+        return Evidence(chunks=chunks, keyword=keyword, coverage=coverage, vector=z_scores, relevance=relevance)
+
+    def z_scores(self, cosines: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how many standard deviations cosines to the query lie above those of a sample of the store, (n,)."""
+        mean, deviation = self._cosine_statistics
+        return np.asarray(np.nan_to_num((cosines - mean) / deviation), np.float64)
+
+    @cached_property
+    def _cosine_statistics(self) -> tuple[float, float]:
+        if self.query is None:
+            return _MEAN, _DEVIATION
+        return cosine_statistics(self.backend.sample()[1] @ self.query)
+
+
+def _relevance(
+    cosines: NDArray[np.float64], coverage: NDArray[np.float64], calibration: Calibration
 ) -> NDArray[np.float64]:
-    """Give the probability, (n,), that a question with such evidence was put to a store that can answer it."""
-    above = np.nan_to_num((cosines - background.chance) / background.spread)
-    evidence: NDArray[np.float64] = 1 / (1 + np.exp(-_SLOPE * (above + _WORDS * covered - _HALF)))
-    return evidence
+    """Return the probability, (n,), that a query with such evidence has an answer in the store."""
+    above = np.nan_to_num((cosines - calibration.chance) / calibration.spread)
+    probability: NDArray[np.float64] = 1 / (1 + np.exp(-_SLOPE * (above + _WORDS * coverage - _INTERCEPT)))
+    return probability

@@ -1,4 +1,4 @@
-"""The ways to make one ranking of what the legs found: which evidence each asks for, and how it weighs the legs."""
+"""Fusion strategies: the evidence and the weights by which a request's fusion makes one ranking of the two legs'."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Restriction, SearchState
 from hybridstore.errors import InputError
 from hybridstore.records import Evidence, Ranking, Term
-from hybridstore.search import leg_weights, neighbours, rank_fusion
-from hybridstore.search.evidence import KeywordEvidence, gather
-from hybridstore.search.leg_weights import Weights
+from hybridstore.search import rank_fusion
+from hybridstore.search.evidence import EvidenceCollector, KeywordEvidence
+from hybridstore.search.neighbours import with_neighbours
+from hybridstore.search.rank_fusion import Weights
 from hybridstore.search.request import Request
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ EMPTY = Ranking(np.empty(0, np.int64), np.empty(0, np.float64))
 
 @dataclass(frozen=True, slots=True)
 class LegResults:
-    """What both legs found for a query's `text` within a restriction; None for a leg that was not asked.
+    """The results of both legs for a query's `text` within a restriction; None for a leg that did not run.
 
     `query` is the text's vector (dim,).
     """
@@ -40,7 +41,7 @@ class LegResults:
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """One ranking, and what it went by; see Trace."""
+    """The fused ranking, with the weights, the evidence and the power behind it; see Trace."""
 
     ranking: Ranking
     weights: Weights
@@ -48,61 +49,67 @@ class Fused:
     power: float | None = None
 
 
-def fuse(backend: Backend, request: Request, state: SearchState, found: LegResults) -> Fused:
-    """Make one ranking of two, or give the only one."""
-    keyword, vector = found.keyword, found.vector
+def fuse(backend: Backend, request: Request, state: SearchState, legs: LegResults) -> Fused:
+    """Fuse the rankings of both legs, or return the only one."""
+    keyword, vector = legs.keyword, legs.vector
     if request.mode != "hybrid":
         return Fused(keyword or vector or EMPTY, (float(keyword is not None), float(vector is not None)))
     if keyword is None or vector is None or not len(vector):
-        return _words_alone(request, keyword or EMPTY, found.terms)
-    evidence, background = None, state.calibration
-    if request.fusion == "adaptive" or request.min_relevance is not None:
-        words = KeywordEvidence(found.terms, state.chunks)
-        evidence = gather(backend, keyword, vector, words, found.query, background)
-    if request.fusion == "adaptive" and evidence is not None:
-        power = None if background is None else background.power
-        weights = leg_weights.by_power(power)
-        if request.around is not None and found.query is not None:
-            best = rank_fusion.adaptive(evidence, weights).chunks
-            evidence = neighbours.read(
-                backend, evidence, best, words, found.query, background, request.around, found.restriction
-            )
-        return Fused(rank_fusion.adaptive(evidence, weights), weights, evidence, power)
+        return _keyword_only(request, keyword or EMPTY, legs.terms)
+    words = KeywordEvidence(legs.terms, state.chunks)
+    collector = EvidenceCollector(backend, words, legs.query, state.calibration)
+    if request.fusion == "adaptive":
+        return _adaptive(collector, request, state, legs, collector.of_legs(keyword, vector))
+    evidence = None if request.min_relevance is None else collector.of_legs(keyword, vector)
     if request.fusion == "convex":
         weights = (0.5, 0.5)
         return Fused(rank_fusion.convex(keyword, vector, weights), weights, evidence)
     weights = (1.0, 1.0)
     if request.fusion == "idf-rrf":
-        used = [term for term in found.terms if term.used]
-        weights = leg_weights.by_idf(used, state.chunks, len(found.text.split()))
+        used = [term for term in legs.terms if term.used]
+        weights = rank_fusion.by_idf(used, state.chunks, len(legs.text.split()))
     return Fused(rank_fusion.rrf(keyword, vector, weights), weights, evidence)
 
 
-def _words_alone(request: Request, keyword: Ranking, terms: tuple[Term, ...]) -> Fused:
-    """Give the keyword leg's order; for "adaptive" its scores as shares of √(the best · the most there could be)."""
+def _adaptive(
+    collector: EvidenceCollector, request: Request, state: SearchState, legs: LegResults, evidence: Evidence
+) -> Fused:
+    power = None if state.calibration is None else state.calibration.power
+    weights = rank_fusion.by_power(power)
+    ranking = rank_fusion.adaptive(evidence, weights)
+    if request.around is not None and legs.query is not None:
+        evidence = with_neighbours(collector, evidence, ranking.chunks, request.around, legs.restriction)
+        ranking = rank_fusion.adaptive(evidence, weights)
+    return Fused(ranking, weights, evidence, power)
+
+
+def _keyword_only(request: Request, keyword: Ranking, terms: tuple[Term, ...]) -> Fused:
+    """Return the keyword leg's ranking; for "adaptive" with scores as shares of √(the best · the highest possible)."""
     if request.fusion == "adaptive" and len(keyword):
-        most = sum(term.idf * term.count for term in terms) * (K1 + 1)  # were each term without end
-        keyword = rank_fusion.alone(keyword, (float(keyword.scores[0]) * most) ** 0.5)
+        highest = sum(term.idf * term.count for term in terms) * (K1 + 1)  # the limit for infinitely frequent terms
+        keyword = rank_fusion.scaled(keyword, (float(keyword.scores[0]) * highest) ** 0.5)
     return Fused(keyword, (1.0, 0.0))
 
 
-def relevant(fused: Fused, least: float | None, notes: list[str]) -> Ranking:
-    """Give what of the fused ranking is relevant enough to be shown, and say where that is nothing."""
-    if least is None or not len(fused.ranking):
+def relevant(fused: Fused, min_relevance: float | None, notes: list[str]) -> Ranking:
+    """Return the part of the fused ranking that is relevant enough to be shown, with a note if that is nothing."""
+    if min_relevance is None or not len(fused.ranking):
         return fused.ranking
     evidence = fused.evidence
     if evidence is None:
         raise InputError(
-            "min_relevance goes by what both legs say, and only keywords could be searched here: open the store with "
-            "its embedder, or make the vectors that are missing with `hybridstore reembed`"
+            "min_relevance needs the evidence of both legs, and only keywords could be searched here: open the store "
+            "with its embedder, or make the vectors that are missing with `hybridstore reembed`"
         )
     if evidence.relevance is None:
         raise InputError(
-            "min_relevance needs what a store measures about its vectors when text is added with an embedder, and this "
-            "one has measured nothing; `hybridstore reembed` makes up for it"
+            "min_relevance needs a calibration, which is measured when text is added with an embedder, and this store "
+            "has none; run `hybridstore reembed` to measure it"
         )
-    passed = evidence.relevance[evidence.chunks.searchsorted(fused.ranking.chunks)] >= least
+    passed = evidence.relevance[evidence.chunks.searchsorted(fused.ranking.chunks)] >= min_relevance
     if not passed.any():
         best = float(evidence.relevance.max())
-        notes.append(f"Nothing here seems to answer this: the most relevant passage has {best:.2f} of {least:.2f}.")
+        notes.append(
+            f"Nothing here seems to answer this: the most relevant passage has {best:.2f} of {min_relevance:.2f}."
+        )
     return Ranking(fused.ranking.chunks[passed], fused.ranking.scores[passed])

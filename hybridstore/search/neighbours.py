@@ -1,11 +1,11 @@
-"""A candidate read in the light of what stands beside it: a turn of a conversation says little by itself.
+"""Neighbours: chunks judged together with the documents next to them, such as the turns of a conversation.
 
-"Yes, in Lisbon!" answers a question whose words stand in the turn before. So the best candidates' neighbours become
-candidates too, and each is judged by its own evidence and its neighbours': the words that the stronger neighbour holds
-count half, and the vector compared is the mean of the neighbours' and its own. Nothing is stored for that, so what is
-forgotten leaves nothing of it in others. The idea is that of "SitEmb" (a short chunk embedded in the light of its
-surroundings), at the time of asking; on LoCoMo's 1,536 questions it gains as much as embedding the turns before along
-with each (docs/experiments.md).
+"Yes, in Lisbon!" answers a question whose words are in the turn before. So the neighbours of the best candidates become
+candidates too, and each is judged by its own evidence and its neighbours': the words of the stronger neighbour count
+half, and the vector compared is the mean of its own and its neighbours'. This happens at query time and stores nothing,
+so a forgotten document leaves no trace in others. The idea is that of "SitEmb" (a short chunk embedded in the light of
+its surroundings); on LoCoMo's 1,536 questions it gains as much as embedding the previous turns along with each
+(docs/experiments.md).
 """
 
 from __future__ import annotations
@@ -16,49 +16,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.backends.protocols import Backend
-from hybridstore.backends.values import Calibration, Restriction
+from hybridstore.backends.values import Restriction
 from hybridstore.records import Evidence
-from hybridstore.search.evidence import KeywordEvidence, at_large, relevance_of
+from hybridstore.search.evidence import EvidenceCollector
 
-REACH = 2  # neighbours to either side
+REACH = 2  # neighbours on either side
 Around = Callable[[str], Sequence[str]]
-"""Gives for a document's id the ids of those it stands among, REACH to either side, in order; empty if it is alone."""
+"""Returns the ids of a document and its neighbours, REACH on either side, in order; empty if it has none."""
 
-_LOOKED = 64  # candidates whose neighbours are looked up
-# What a neighbour's words count, by where it stands: half of that for those that stand one further.
+_LOOKED_UP = 64  # candidates whose neighbours are looked up
+# The weight of a neighbour's words, by its position: the second neighbours count half as much as the first.
 _WORDS = np.array([0.25, 0.5, 0.5, 0.25])
-_VECTOR = 0.5  # what each neighbour's vector counts in the mean
+_VECTOR = 0.5  # the weight of each neighbour's vector in the mean
 
 
-def read(  # noqa: PLR0917 - what was found out, then how to go on
-    backend: Backend,
+def with_neighbours(
+    collector: EvidenceCollector,
     evidence: Evidence,
     best: NDArray[np.int64],
-    words: KeywordEvidence,
-    query: NDArray[np.float32],
-    background: Calibration | None,
     around: Around,
     restriction: Restriction,
 ) -> Evidence:
-    """Give the evidence of the candidates and of the neighbours of the `best` of them, each in its neighbours' light.
+    """Return the evidence of the candidates and the neighbours of the `best` of them, judged with their neighbours.
 
-    `best` are chunk ids, best first; `query` is the question's vector (dim,). Relevance stays what a chunk has alone.
+    `best` are chunk ids, best first. Relevance stays that of a chunk alone.
     """
-    lines = _lines(backend, best[:_LOOKED].tolist(), around, restriction)
-    if not lines:
+    backend = collector.backend
+    neighbours = _neighbours(backend, best[:_LOOKED_UP].tolist(), around, restriction)
+    if not neighbours:
         return evidence
-    places = np.array([chunk for chunk, _ in lines], np.int64)
-    beside = np.array([row for _, row in lines], np.int64)  # (n, 2 · REACH), -1 where there is none
-    new = np.setdiff1d(np.union1d(places, beside[beside >= 0]), evidence.chunks)
-    usual = at_large(backend.sample()[1] @ query)
-    evidence = _with(backend, evidence, new, words, query, background, usual)
+    chunks = np.array([chunk for chunk, _ in neighbours], np.int64)
+    adjacent = np.array([row for _, row in neighbours], np.int64)  # (n, 2 · REACH), -1 where there is none
+    exists = adjacent >= 0
+    evidence = _added(collector, evidence, np.union1d(chunks, adjacent[exists]))
     keyword, vector = evidence.keyword.copy(), evidence.vector.copy()
-    rows = evidence.chunks.searchsorted(places)
-    there = beside >= 0
-    near = np.where(there, evidence.chunks.searchsorted(np.where(there, beside, 0)), 0).clip(0, len(keyword) - 1)
-    held = np.where(there, evidence.keyword[near], 0.0)
-    keyword[rows] += (held * _WORDS).max(axis=1)
-    vector[rows] = _deviations(backend, evidence.chunks, rows, near, there, query, usual)
+    own = evidence.chunks.searchsorted(chunks)
+    near = np.where(exists, evidence.chunks.searchsorted(np.where(exists, adjacent, 0)), 0)
+    near = near.clip(0, len(keyword) - 1)
+    keyword[own] += (np.where(exists, evidence.keyword[near], 0.0) * _WORDS).max(axis=1)
+    vector[own] = _mean_z_scores(collector, evidence.chunks, own, near, exists)
     return Evidence(
         chunks=evidence.chunks,
         keyword=keyword,
@@ -68,70 +64,58 @@ def read(  # noqa: PLR0917 - what was found out, then how to go on
     )
 
 
-def _lines(
+def _neighbours(
     backend: Backend, best: Sequence[int], around: Around, restriction: Restriction
 ) -> list[tuple[int, list[int]]]:
-    """Give each chunk of the best's documents and of their neighbours, with the chunks beside it."""
-    found = dict.fromkeys(backend.documents_of(best))
-    pool = dict.fromkeys(near for id_ in found for near in around(id_))
-    standing = {id_: around(id_) for id_ in pool}
-    chunks = backend.chunks_of(list(dict.fromkeys(id_ for line in standing.values() for id_ in line)), restriction)
-    lines = []
-    for id_, line in standing.items():
-        run = [chunk for near in line for chunk in chunks.get(near, ())]
-        first = sum(len(chunks.get(near, ())) for near in line[: line.index(id_)])
+    """Return the chunks of the best's documents and of their neighbours, each with the chunks next to it."""
+    documents = dict.fromkeys(backend.documents_of(best))
+    pool = dict.fromkeys(near for id_ in documents for near in around(id_))
+    sequences = {id_: around(id_) for id_ in pool}
+    ids = list(dict.fromkeys(near for sequence in sequences.values() for near in sequence))
+    chunks = backend.chunks_of(ids, restriction)
+    neighbours = []
+    for id_, sequence in sequences.items():
+        run = [chunk for near in sequence for chunk in chunks.get(near, ())]
+        first = sum(len(chunks.get(near, ())) for near in sequence[: sequence.index(id_)])
         padded = [-1] * REACH + run + [-1] * REACH
-        lines += [
+        neighbours += [
             (run[place], padded[place : place + REACH] + padded[place + REACH + 1 : place + 2 * REACH + 1])
             for place in range(first, first + len(chunks.get(id_, ())))
         ]
-    return lines
+    return neighbours
 
 
-def _with(  # noqa: PLR0917 - as above
-    backend: Backend,
-    evidence: Evidence,
-    new: NDArray[np.int64],
-    words: KeywordEvidence,
-    query: NDArray[np.float32],
-    background: Calibration | None,
-    usual: tuple[float, float],
-) -> Evidence:
-    """Give the evidence with more candidates, each judged by itself; `usual` is what `at_large` gave."""
+def _added(collector: EvidenceCollector, evidence: Evidence, chunks: NDArray[np.int64]) -> Evidence:
+    """Return the evidence with more candidates, each judged alone."""
+    new = np.setdiff1d(chunks, evidence.chunks)
     if not len(new):
         return evidence
-    impacts, cosines = backend.evidence(new, words.terms, query)
-    if cosines is None:  # only without a query's vector
-        return evidence
-    (held, covered), (mean, deviation) = words.held(impacts), usual
+    added = collector.of_chunks(new)
     order = np.concatenate([evidence.chunks, new]).argsort()
-    relevance = evidence.relevance
-    if relevance is not None and background is not None:
-        relevance = np.concatenate([relevance, relevance_of(cosines, covered, background)])[order]
+    relevance = None
+    if evidence.relevance is not None and added.relevance is not None:
+        relevance = np.concatenate([evidence.relevance, added.relevance])[order]
     return Evidence(
         chunks=np.concatenate([evidence.chunks, new])[order],
-        keyword=np.concatenate([evidence.keyword, held])[order],
-        coverage=np.concatenate([evidence.coverage, covered])[order],
-        vector=np.concatenate([evidence.vector, np.nan_to_num((cosines - mean) / deviation)])[order],
+        keyword=np.concatenate([evidence.keyword, added.keyword])[order],
+        coverage=np.concatenate([evidence.coverage, added.coverage])[order],
+        vector=np.concatenate([evidence.vector, added.vector])[order],
         relevance=relevance,
     )
 
 
-def _deviations(  # noqa: PLR0917 - as above
-    backend: Backend,
+def _mean_z_scores(
+    collector: EvidenceCollector,
     chunks: NDArray[np.int64],
-    rows: NDArray[np.int64],
+    own: NDArray[np.int64],
     near: NDArray[np.int64],
-    there: NDArray[np.bool_],
-    query: NDArray[np.float32],
-    usual: tuple[float, float],
+    exists: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """Give how far the mean of each row's vector and its neighbours' stands above those of chunks at large, (n,)."""
-    used = np.union1d(rows, near[there])
-    vectors = backend.vectors(chunks[used].tolist())
-    own, others = used.searchsorted(rows), used.searchsorted(near).clip(0, len(used) - 1)
-    mixed = vectors[own] + _VECTOR * (vectors[others] * there[:, :, None]).sum(axis=1)
-    norms = np.linalg.norm(mixed, axis=1)
-    mean, deviation = usual
-    cosines = (mixed @ query) / np.where(norms == 0.0, 1.0, norms)
-    return np.asarray(np.where(norms == 0.0, 0.0, (cosines - mean) / deviation), np.float64)
+    """Return the z-scores (n,) of the means of chunks' vectors and their neighbours'; `own`, `near` index `chunks`."""
+    used = np.union1d(own, near[exists])
+    vectors = collector.backend.vectors(chunks[used].tolist())
+    rows, near_rows = used.searchsorted(own), used.searchsorted(near).clip(0, len(used) - 1)
+    means = vectors[rows] + _VECTOR * (vectors[near_rows] * exists[:, :, None]).sum(axis=1)
+    norms = np.linalg.norm(means, axis=1)
+    cosines = (means @ collector.query) / np.where(norms == 0.0, 1.0, norms)
+    return np.where(norms == 0.0, 0.0, collector.z_scores(cosines))

@@ -45,7 +45,7 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
         found = LegResults(asked.text, keyword_ranking, vector_ranking, terms, vector, restriction)
         fused = fuse(backend, request, state, found)
         clock.lap("fuse")
-        chosen = choose(backend, relevant(fused, request.min_relevance, notes), request.limit, request.wanted)
+        chosen = choose(backend, relevant(fused, request.min_relevance, notes), request.limit, request.selection)
         clock.lap("fetch")
     return Trace(
         query=request.query,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hybridstore.records import KeywordQuery
 from hybridstore.search.advanced_syntax import CLOSING, FIELD, OPENING, read, words
-from hybridstore.search.stopwords import grammatical
+from hybridstore.search.stopwords import stopwords_in
 from hybridstore.text.analysis import Analyser
 from hybridstore.text.expressions import AllOf, NotOf, positive_words
 
@@ -77,7 +77,7 @@ def _simple(query: str, analyser: Analyser) -> Plan:
     inside = [words(text, name, analyser) for name, text in required]
     outside = [words(text, name, analyser) for name, text in barred if name]
     loose = " ".join(piece for piece in wanted if piece not in phrases).split()
-    ignored = grammatical(loose, analyser.language, alone=not phrases)
+    ignored = stopwords_in(loose, analyser.language, alone=not phrases)
     keyword = KeywordQuery(
         terms=analyser.terms(" ".join(word for word in loose if word not in ignored)),
         phrases=tuple(tokens for _, tokens in told if tokens),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hybridstore.filters import Filter
 from hybridstore.records import Ranking, Trace
-from hybridstore.search.rank_fusion import IDENTICAL
+from hybridstore.search.rank_fusion import FULL_Z_SCORE
 
 DEEP = 4096  # how far down a leg is followed for an expected document; sqlite-vec's limit
 _MOST = 500  # hits; a limit above that is no remedy
@@ -106,7 +106,7 @@ def weights(trace: Trace, chunks: Collection[int], least: float | None) -> tuple
     passed = np.ones(len(evidence.chunks), np.bool_)
     if least is not None and evidence.relevance is not None:
         passed = evidence.relevance >= least
-    keyword, vector = evidence.keyword[passed], evidence.vector[passed] / IDENTICAL
+    keyword, vector = evidence.keyword[passed], evidence.vector[passed] / FULL_Z_SCORE
     now = trace.weights[0]
     ranges = [
         (low, high)

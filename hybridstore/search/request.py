@@ -1,4 +1,4 @@
-"""What a search is asked for, checked."""
+"""The search request: the options of one search, validated."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 MODES = ("hybrid", "keyword", "vector")
 FUSIONS = ("adaptive", "rrf", "idf-rrf", "convex")
-# Candidates a leg, at least. Between 50 and 1,000 the fused quality moves by 0.013 nDCG@10 on eleven collections;
-# beyond 200 the scan's cost grows faster than that.
-DEPTH = 200
+# Least candidates per leg. Between 50 and 1,000 the fused quality moves by 0.013 nDCG@10 on eleven collections; beyond
+# 200 the cost of the scan grows faster than that.
+DEFAULT_DEPTH = 200
 ACTIVE: Final = "active"  # the model version that the store has promoted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a caller asks for; see `Store.search`. Raises InputError for values that make no sense.
+    """The options of a search; see `Store.search`. Raises InputError for invalid values.
 
-    `embed` gives the query's vector and the fingerprint of what made it (None: the caller), or None where the
-    store has no vectors or the query no words. `depth` None is 200, or twice the limit if that is more. `model` and
-    `calibration` are for trials: another model version than the active one, and what was measured with it.
+    `embed` returns the query's vector and the fingerprint of its embedder (None for a caller's own vector), or None if
+    the store has no vectors or the query no words. `depth` None is 200, or twice the limit if that is more. `model` and
+    `calibration` are for trials: another model version than the active one, and the calibration measured with it.
     """
 
     query: str
@@ -42,7 +42,7 @@ class Request:
     fusion: str
     where: Filter | None
     embed: Callable[[str], tuple[NDArray[np.float32], str | None] | None]
-    wanted: SelectionRequest
+    selection: SelectionRequest
     depth: int | None = None
     syntax: str = "simple"
     min_relevance: float | None = None
@@ -51,15 +51,15 @@ class Request:
     calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
-        """Raise InputError, saying what would do."""
+        """Raise InputError for an invalid value."""
         if not isinstance(self.query, str):
             raise InputError(f"a query is a string, not {type(self.query).__name__}")
         if not isinstance(self.limit, int) or self.limit < 1:
             raise InputError(f"limit must be a whole number of at least 1, not {self.limit!r}")
-        named = (("mode", self.mode, MODES), ("fusion", self.fusion, FUSIONS), ("syntax", self.syntax, SYNTAXES))
-        for what, name, known in named:
+        choices = (("mode", self.mode, MODES), ("fusion", self.fusion, FUSIONS), ("syntax", self.syntax, SYNTAXES))
+        for option, name, known in choices:
             if name not in known:
-                raise InputError(f"{what} {name!r} is not known; choose one of {', '.join(known)}")
+                raise InputError(f"{option} {name!r} is not known; choose one of {', '.join(known)}")
         if self.depth is not None and (not isinstance(self.depth, int) or self.depth < self.limit):
             raise InputError(
                 "depth (candidates of each leg) must be a whole number of at least "
@@ -69,11 +69,11 @@ class Request:
         if least is not None and (not isinstance(least, int | float) or not 0.0 <= least <= 1.0):
             raise InputError(f"min_relevance must be a number from 0 to 1, not {least!r}")
         if least is not None and self.mode != "hybrid":
-            raise InputError(f"min_relevance goes by what both legs say: it needs mode='hybrid', not {self.mode!r}")
+            raise InputError(f"min_relevance uses both legs: it needs mode='hybrid', not {self.mode!r}")
         if self.around is not None and (self.mode, self.fusion) != ("hybrid", "adaptive"):
-            raise InputError("around goes by what speaks for each chunk: it needs mode='hybrid' and fusion='adaptive'")
+            raise InputError("around uses the evidence of both legs: it needs mode='hybrid' and fusion='adaptive'")
 
     @property
     def candidates(self) -> int:
-        """How many candidates each leg gives."""
-        return self.depth or max(DEPTH, 2 * self.limit)
+        """The number of candidates per leg."""
+        return self.depth or max(DEFAULT_DEPTH, 2 * self.limit)

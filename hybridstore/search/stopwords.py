@@ -52,7 +52,7 @@ _BY_LANGUAGE = {
 _AROUND = ".,;:!?()[]{}\"'`´“”„‚‘’«»¿¡…"
 
 
-def grammatical(words: Sequence[str], language: str, *, alone: bool = True) -> tuple[str, ...]:
+def stopwords_in(words: Sequence[str], language: str, *, alone: bool = True) -> tuple[str, ...]:
     """Give those of a query's words, as they stand, that only carry its grammar.
 
     None where all of them do, unless they are not `alone`, because the query has a phrase beside them. A word in

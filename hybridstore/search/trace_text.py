@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from hybridstore.records import Evidence, Hit, Ranking, Selection, Term, Trace
-from hybridstore.search.leg_weights import USUAL_POWER, by_power
-from hybridstore.search.rank_fusion import IDENTICAL
+from hybridstore.search.rank_fusion import FULL_Z_SCORE, USUAL_POWER, by_power
 
 ANSWERED = 0.5  # confidence from which on the store more likely has an answer than not
 SURE = 0.8
@@ -99,10 +98,10 @@ def describe_parts(trace: Trace, chunk: int) -> str | None:
     above = f"{abs(deviations):.1f} standard deviations {'below' if deviations < 0 else 'above'} the average chunk"
     cosines = [] if trace.vector is None else trace.vector.scores[trace.vector.chunks == chunk].tolist()
     meaning = ", ".join([*(f"cosine {cosine:.3f}" for cosine in cosines), above])
-    total = trace.weights[0] * keyword + trace.weights[1] * deviations / IDENTICAL
+    total = trace.weights[0] * keyword + trace.weights[1] * deviations / FULL_Z_SCORE
     return (
         f"{trace.weights[0]:.3f} × {keyword:.3f} (words: {100 * evidence.coverage[place]:.0f} % of the query's, by "
-        f"weight) + {trace.weights[1]:.3f} × {deviations / IDENTICAL:.3f} ({meaning})"
+        f"weight) + {trace.weights[1]:.3f} × {deviations / FULL_Z_SCORE:.3f} ({meaning})"
         + ("" if 0 <= total <= 1 else ", limited to 0 to 1")
     )
 

@@ -145,7 +145,9 @@ def read(model: ModelVersion) -> Adapter | Affine:
         ) from error
 
 
-def applying(model: ModelVersion | None, searched: Embedding | None, fingerprint: str | None) -> ModelVersion | None:
+def applicable_version(
+    model: ModelVersion | None, searched: Embedding | None, fingerprint: str | None
+) -> ModelVersion | None:
     """Give the version by whose transform an embedder's vectors become comparable with those searched.
 
     None where they are as they are. `fingerprint` None stands for a caller's own vectors, which are taken for the
@@ -168,9 +170,9 @@ def transformed(
 ) -> tuple[NDArray[np.float32], int | None]:
     """Return a query's vector as it is compared with those stored, and the number of the version that transformed it.
 
-    Raises EmbedderMismatch as `applying` does, InputError for a vector of the wrong length.
+    Raises EmbedderMismatch as `applicable_version` does, InputError for a vector of the wrong length.
     """
-    version = applying(model, searched, fingerprint)
+    version = applicable_version(model, searched, fingerprint)
     return (vector, None) if version is None else (read(version)(vector), version.number)
 
 

@@ -21,8 +21,8 @@ from hybridstore.backends.values import Calibration, Restriction
 from hybridstore.embedders.protocol import Embedder, ManyQueries
 from hybridstore.errors import EmbedderMismatch
 from hybridstore.search import transforms
-from hybridstore.search.evidence import at_large
-from hybridstore.search.leg_weights import USUAL_POWER
+from hybridstore.search.evidence import cosine_statistics
+from hybridstore.search.rank_fusion import USUAL_POWER
 from hybridstore.search.request import ACTIVE
 
 Model = ModelVersion | None | Literal["active"]
@@ -117,7 +117,8 @@ def measure(backend: Backend, embedder: Embedder, model: Model = ACTIVE) -> Cali
     for row, chunk in enumerate(chunks.tolist()):
         if chunk in queries:
             cosines = vectors @ path.untrained(queries[chunk])
-            mean, deviation = at_large(np.delete(cosines, row))  # without the answer, which would widen the deviation
+            # Without the answer, which would widen the deviation.
+            mean, deviation = cosine_statistics(np.delete(cosines, row))
             powers.append((float(cosines[row]) - mean) / deviation)
             spreads.append(deviation)
     unrelated = [path.transformed(vector) for vector in _unrelated_queries(embedder)]
@@ -167,7 +168,7 @@ def _query_path(backend: Backend, embedder: Embedder, model: Model) -> _QueryPat
     if stored is None:
         return None
     try:
-        applied = transforms.applying(version, stored, embedder.fingerprint)
+        applied = transforms.applicable_version(version, stored, embedder.fingerprint)
     except EmbedderMismatch:
         return None
     drifted = version is not None and version.kind == "drift" and version.target == stored.fingerprint

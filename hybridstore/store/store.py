@@ -203,7 +203,7 @@ class Store(StoreParts):
             depth=depth,
             where=filters.parse(where),
             embed=self._embed if vector is None else _constant(vector),
-            wanted=SelectionRequest(unique, per_document, diversity),
+            selection=SelectionRequest(unique, per_document, diversity),
             syntax=syntax,
             min_relevance=min_relevance,
             around=around,

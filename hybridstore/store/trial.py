@@ -51,7 +51,7 @@ class Trial:
             fusion="adaptive",
             where=None,
             embed=lambda _: None if vector is None else (vector, None),
-            wanted=SelectionRequest(unique=False, per_document=per_document, diversity=0.0),
+            selection=SelectionRequest(unique=False, per_document=per_document, diversity=0.0),
             depth=depth,
             model=self.model,
             calibration=self.calibration,

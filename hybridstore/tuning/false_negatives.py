@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from hybridstore.records import Trace
-from hybridstore.search.evidence import at_large
+from hybridstore.search.evidence import cosine_statistics
 from hybridstore.text.analysis import Analyser
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class LexicalJudge:
     def __call__(self, trace: Trace, positive: Candidate, candidate: Candidate) -> Judgment:
         """Judge by the stored vectors and the candidate's words."""
         if self._last is None or self._last[0] is not positive:  # many candidates have the same positive
-            self._last = (positive, *at_large(self._sample @ positive.vector))
+            self._last = (positive, *cosine_statistics(self._sample @ positive.vector))
         _, mean, deviation = self._last
         similarity = (float(positive.vector @ candidate.vector) - mean) / deviation
         if similarity > self._doubt:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from hybridstore.search.advanced_syntax import FIELD
-from hybridstore.search.stopwords import grammatical
+from hybridstore.search.stopwords import stopwords_in
 
 _CACHED = 512  # texts: every document gives one question before any gives a second
 FEWEST_WORDS = 24  # of a text that fragments are taken from
@@ -86,7 +86,7 @@ def crop(text: str, rng: random.Random) -> str | None:
 def content_words(text: str, language: str) -> tuple[str, ...]:
     """Return the distinct words of a text, lower-cased and in its order, without stopwords."""
     words = list(dict.fromkeys(word.lower() for word in _WORD.findall(text) if len(word) > 2))
-    grammar = set(grammatical(words, language, alone=False))
+    grammar = set(stopwords_in(words, language, alone=False))
     return tuple(word for word in words if word not in grammar)
 
 

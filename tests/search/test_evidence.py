@@ -12,7 +12,7 @@ import hybridstore as hs
 from hybridstore.backends.values import Calibration, Restriction
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.records import Evidence, KeywordQuery, Ranking, Term
-from hybridstore.search.evidence import KeywordEvidence, at_large, gather
+from hybridstore.search.evidence import EvidenceCollector, KeywordEvidence, cosine_statistics
 from hybridstore.text.analysis import Analyser
 
 K1, B = 1.2, 0.75
@@ -222,7 +222,8 @@ def test_a_chunk_without_a_vector_is_like_any_other(tmp_path):
 
 def test_without_a_query_vector_words_alone_speak(store):
     keyword, terms = store._backend.match(KeywordQuery(("valv",)), 10, Restriction())
-    evidence = gather(store._backend, keyword, NONE, KeywordEvidence(terms, store.state().chunks), None, None)
+    words = KeywordEvidence(terms, store.state().chunks)
+    evidence = EvidenceCollector(store._backend, words, None, None).of_legs(keyword, NONE)
     assert evidence.keyword.max() > 0
     assert not evidence.vector.any()
     assert evidence.relevance is evidence.confidence is None
@@ -231,7 +232,8 @@ def test_without_a_query_vector_words_alone_speak(store):
 def test_nothing_found_is_no_evidence(store):
     query = HashingEmbedder().embed_query("valve")
     for terms in ((), (Term("zeppelin", 0, 5.0),)):
-        evidence = gather(store._backend, NONE, NONE, KeywordEvidence(terms, store.state().chunks), query, None)
+        words = KeywordEvidence(terms, store.state().chunks)
+        evidence = EvidenceCollector(store._backend, words, query, None).of_legs(NONE, NONE)
         assert {len(part) for part in (evidence.chunks, evidence.keyword, evidence.coverage, evidence.vector)} == {0}
 
 
@@ -242,21 +244,21 @@ def test_there_is_no_relevance_before_the_store_was_measured(store):
 
 
 def test_where_there_are_no_cosines_the_usual_ones_are_taken():
-    assert at_large(np.empty(0, np.float32)) == (0.1, 0.1)
-    mean, deviation = at_large(np.array([0.5], np.float32))
+    assert cosine_statistics(np.empty(0, np.float32)) == (0.1, 0.1)
+    mean, deviation = cosine_statistics(np.array([0.5], np.float32))
     assert mean == pytest.approx((0.5 + 0.4) / 5)
     assert deviation == pytest.approx(math.sqrt(16 * 0.01 / 17))
 
 
 def test_many_cosines_speak_for_themselves():
     cosines = np.random.default_rng(3).normal(0.3, 0.05, 256).astype(np.float32)
-    mean, deviation = at_large(cosines)
+    mean, deviation = cosine_statistics(cosines)
     assert mean == pytest.approx(cosines.mean(), abs=0.005)
     assert deviation == pytest.approx(cosines.std(), abs=0.005)
 
 
 @given(st.lists(st.floats(-1, 1, width=32), max_size=40))
 def test_the_deviation_is_never_zero(cosines):
-    mean, deviation = at_large(np.array(cosines, np.float32))
+    mean, deviation = cosine_statistics(np.array(cosines, np.float32))
     assert deviation > 0.01
     assert -1 <= mean <= 1

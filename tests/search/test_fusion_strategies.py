@@ -11,7 +11,7 @@ from hybridstore.backends.values import Restriction
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import InputError
 from hybridstore.records import Evidence, KeywordQuery, Ranking
-from hybridstore.search import fusion_strategies, leg_weights, rank_fusion
+from hybridstore.search import fusion_strategies, rank_fusion
 from hybridstore.search.fusion_strategies import Fused, LegResults, relevant
 from hybridstore.search.request import FUSIONS, Request
 from hybridstore.search.selection import SelectionRequest
@@ -42,7 +42,7 @@ def request(fusion_: str = "adaptive", mode: str = "hybrid", least: float | None
         fusion=fusion_,
         where=None,
         embed=lambda _: None,
-        wanted=SelectionRequest(),
+        selection=SelectionRequest(),
         min_relevance=least,
     )
 
@@ -58,18 +58,18 @@ def same(one: Ranking, other: Ranking) -> bool:
 def test_adaptive_weighs_by_the_power_that_the_store_measured(backend, found):
     power = backend.state().calibration.power
     fused = fuse(backend, request(), found)
-    assert (fused.power, fused.weights) == (power, leg_weights.by_power(power))
+    assert (fused.power, fused.weights) == (power, rank_fusion.by_power(power))
     assert same(fused.ranking, rank_fusion.adaptive(fused.evidence, fused.weights))
     backend.calibrate(dataclasses.replace(backend.state().calibration, power=1.0))
     weaker = fuse(backend, request(), found)
-    assert weaker.weights == leg_weights.by_power(1.0)
+    assert weaker.weights == rank_fusion.by_power(1.0)
     assert weaker.weights[0] > fused.weights[0]
 
 
 def test_adaptive_takes_the_usual_weights_where_nothing_was_measured(backend, found):
     backend.calibrate(dataclasses.replace(backend.state().calibration, fingerprint="another"))
     fused = fuse(backend, request(), found)
-    assert (fused.power, fused.weights) == (None, leg_weights.by_power(None))
+    assert (fused.power, fused.weights) == (None, rank_fusion.by_power(None))
     assert fused.evidence.relevance is None
 
 
@@ -87,7 +87,7 @@ def test_the_others_are_what_they_are_called(backend, found):
     assert fuse(backend, request("rrf"), found).weights == (1.0, 1.0)
     assert same(fuse(backend, request("convex"), found).ranking, rank_fusion.convex(found.keyword, found.vector))
     assert fuse(backend, request("convex"), found).weights == (0.5, 0.5)
-    weights = leg_weights.by_idf(found.terms, 20, 2)
+    weights = rank_fusion.by_idf(found.terms, 20, 2)
     by_idf = fuse(backend, request("idf-rrf"), found)
     assert by_idf.weights == weights
     assert same(by_idf.ranking, rank_fusion.rrf(found.keyword, found.vector, weights))
@@ -96,7 +96,7 @@ def test_the_others_are_what_they_are_called(backend, found):
 def test_the_published_weighting_goes_by_the_words_that_were_used_and_by_the_querys_length(backend, found):
     first, second = found.terms
     unused = dataclasses.replace(found, terms=(first, dataclasses.replace(second, used=False, document_frequency=19)))
-    assert fuse(backend, request("idf-rrf"), unused).weights == leg_weights.by_idf([first], 20, 2)
+    assert fuse(backend, request("idf-rrf"), unused).weights == rank_fusion.by_idf([first], 20, 2)
     long = dataclasses.replace(found, text="valve " * 51)
     assert fuse(backend, request("idf-rrf"), long).weights == pytest.approx((0.1, 0.9))
 
@@ -172,7 +172,7 @@ def test_without_a_least_relevance_all_stays():
 
 
 def test_relevance_that_nobody_knows_is_an_error_that_says_what_to_do():
-    with pytest.raises(InputError, match="measured nothing; `hybridstore reembed`"):
+    with pytest.raises(InputError, match="has none; run `hybridstore reembed`"):
         relevant(judged(None), 0.5, [])
     words = Fused(Ranking(np.array([1], np.int64), np.ones(1)), (1.0, 0.0))
     with pytest.raises(InputError, match="only keywords could be searched here: open the store with its embedder"):

@@ -5,7 +5,7 @@ import pytest
 
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
-from hybridstore.search.evidence import at_large
+from hybridstore.search.evidence import cosine_statistics
 from hybridstore.search.neighbours import REACH
 
 TALK = [
@@ -53,7 +53,7 @@ def test_words_of_the_stronger_neighbour_count_half_and_vectors_are_averaged(sto
     alone, read = by_id(store, plain), by_id(store, light)
     vectors = {id_: store.chunks.vectors([int(plain.chunks[place])])[0] for id_, place in alone.items()}
     asked = store.embedder().embed_query(query)
-    mean, deviation = at_large(store.chunks.sample()[1] @ asked)
+    mean, deviation = cosine_statistics(store.chunks.sample()[1] @ asked)
     for n in range(len(TALK)):
         near = {k: f"t{k}" for k in range(n - REACH, n + REACH + 1) if k != n and 0 <= k < len(TALK)}
         share = {k: 0.5 if abs(k - n) == 1 else 0.25 for k in near}
@@ -110,7 +110,7 @@ def test_without_anything_that_stands_among_others_nothing_changes(store):
 
 @pytest.mark.parametrize("how", [{"mode": "keyword"}, {"mode": "vector"}, {"fusion": "rrf"}])
 def test_it_needs_evidence_of_both_legs(store, how):
-    with pytest.raises(hs.InputError, match="around goes by what speaks for each chunk"):
+    with pytest.raises(hs.InputError, match="around uses the evidence of both legs"):
         store.search("honeymoon", around=around, **how)
 
 

@@ -1,13 +1,14 @@
-"""Two rankings to one: each formula, spelled out."""
+"""Rank fusion: each formula, spelled out."""
+
+import math
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybridstore.records import Evidence, Ranking
-from hybridstore.search.leg_weights import by_power
-from hybridstore.search.rank_fusion import IDENTICAL, RRF_K, adaptive, alone, convex, rrf
+from hybridstore.records import Evidence, Ranking, Term
+from hybridstore.search.rank_fusion import FULL_Z_SCORE, RRF_K, adaptive, by_idf, by_power, convex, rrf, scaled
 
 
 def ranking(*chunks: int) -> Ranking:
@@ -42,7 +43,7 @@ def test_an_adaptive_score_is_the_weighed_sum_of_what_speaks_for_a_chunk():
     found = as_dict(adaptive(evidence({3: (0.5, 6.0), 5: (1.0, 0.0), 8: (0.0, 9.0)}), (0.4, 0.6)))
     assert found == pytest.approx({3: 0.4 * 0.5 + 0.6 * 6 / 12, 8: 0.6 * 9 / 12, 5: 0.4})
     assert list(found) == [3, 8, 5]
-    assert IDENTICAL == 12.0
+    assert FULL_Z_SCORE == 12.0
 
 
 def test_an_adaptive_score_lies_between_0_and_1_in_the_order_of_what_it_is_cut_from():
@@ -81,15 +82,15 @@ def test_an_adaptive_score_does_not_go_by_the_other_candidates(parts, left):
     assert all(whole[chunk] == points for chunk, points in as_dict(adaptive(evidence(some), weights)).items())
 
 
-# alone
+# scaled
 
 
 def test_a_leg_alone_has_shares_of_the_most_there_could_be():
-    result = alone(scored({7: 4.0, 3: 2.0, 9: 1.0}), 8.0)
+    result = scaled(scored({7: 4.0, 3: 2.0, 9: 1.0}), 8.0)
     assert list(as_dict(result).items()) == [(7, 0.5), (3, 0.25), (9, 0.125)]
-    assert as_dict(alone(scored({7: 4.0, 3: 2.0}), 3.0)) == pytest.approx({7: 1.0, 3: 2 / 3})
-    assert len(alone(ranking(), 0.0)) == 0
-    assert as_dict(alone(scored({7: 0.5}), 0.0)) == {7: 0.5}  # nothing to take shares of
+    assert as_dict(scaled(scored({7: 4.0, 3: 2.0}), 3.0)) == pytest.approx({7: 1.0, 3: 2 / 3})
+    assert len(scaled(ranking(), 0.0)) == 0
+    assert as_dict(scaled(scored({7: 0.5}), 0.0)) == {7: 0.5}  # nothing to take shares of
 
 
 # convex
@@ -172,3 +173,74 @@ def test_it_is_the_formula(keyword, vector):
     assert dict(zip(result.chunks.tolist(), result.scores.tolist(), strict=True)) == pytest.approx(expected)
     order = list(zip((-result.scores).tolist(), result.chunks.tolist(), strict=True))
     assert [chunk for _, chunk in order] == [c for _, c in sorted((round(s, 12), c) for s, c in order)]
+
+
+# by_power and by_idf
+
+powers = st.floats(-100, 100)
+
+
+def term(frequency: int) -> Term:
+    return Term("word", frequency, idf=99.0)  # FTS5's idf is not what this weighting goes by
+
+
+def test_a_power_of_four_weighs_the_vector_leg_as_it_was_tuned():
+    assert by_power(4.0) == pytest.approx((0.429 / 1.197, 0.768 / 1.197))
+    assert by_power(None) == by_power(4.0)
+
+
+def test_the_vector_legs_weight_goes_with_the_square_of_the_power():
+    assert by_power(2.0) == pytest.approx((0.429 / (0.429 + 0.768 / 4), 0.192 / (0.429 + 0.192)))
+    assert by_power(5.0)[1] / by_power(5.0)[0] == pytest.approx(0.768 / 0.429 * 1.25**2)
+
+
+def test_no_leg_is_silenced_and_none_is_trusted_blindly():
+    assert by_power(-5.0) == by_power(0.0) == by_power(0.2)
+    assert by_power(0.2)[1] == pytest.approx(0.768 * 0.0025 / (0.429 + 0.768 * 0.0025))
+    assert by_power(6.4) == by_power(50.0)
+    assert by_power(6.4)[0] == pytest.approx(0.429 / (0.429 + 0.768 * 2.56))
+    assert 0 < by_power(0.0)[1] < 0.01
+    assert 0.1 < by_power(50.0)[0] < 0.2
+
+
+@given(powers, powers)
+def test_more_power_never_gives_the_vectors_less(one, other):
+    low, high = sorted((one, other))
+    assert by_power(low)[1] <= by_power(high)[1]
+    for keyword, vector in (by_power(low), by_power(high)):
+        assert keyword + vector == pytest.approx(1.0)
+        assert keyword > 0
+        assert vector > 0
+
+
+def test_the_published_weighting_by_hand():
+    """N = 100: ln(100/10) = ln(100)/2, so a word in ten chunks lies in the middle of the sigmoid."""
+    assert by_idf([term(10)], 100, 1) == pytest.approx((0.1 + 0.5 / 2, 0.65))
+    rare = 0.1 + 0.5 / (1 + math.exp(-2 * (math.log(100) - math.log(100) / 2)))
+    assert by_idf([term(1)], 100, 1) == pytest.approx((rare, 1 - rare))
+    mean = (math.log(100 / 1) + math.log(100 / 50)) / 2
+    both = 0.1 + 0.5 / (1 + math.exp(-2 * (mean - math.log(100) / 2)))
+    assert by_idf([term(1), term(50)], 100, 2) == pytest.approx((both, 1 - both))
+
+
+def test_in_the_published_weighting_an_unknown_word_is_the_rarest():
+    assert by_idf([term(0)], 100, 1) == by_idf([term(1)], 100, 1)
+    assert by_idf([term(10), term(0)], 100, 2)[0] > by_idf([term(10)], 100, 1)[0]
+
+
+def test_in_the_published_weighting_long_queries_are_the_vectors():
+    assert by_idf([term(1)], 100, 51) == pytest.approx((0.1, 0.9))
+    assert by_idf([term(1)], 100, 50)[0] > 0.5
+    assert by_idf([], 100, 51) == pytest.approx((0.1, 0.9))
+
+
+@pytest.mark.parametrize(("terms", "chunks"), [([], 100), ([term(1)], 1), ([term(0)], 0), ([], 0)])
+def test_in_the_published_weighting_there_is_a_middle_where_nothing_is_known(terms, chunks):
+    assert by_idf(terms, chunks, 3) == pytest.approx((0.4, 0.6))
+
+
+@given(st.integers(2, 10_000), st.lists(st.integers(0, 10_000), min_size=1, max_size=8), st.integers(0, 80))
+def test_the_published_weights_stay_between_a_tenth_and_six_tenths(chunks, frequencies, words):
+    keyword, vector = by_idf([term(min(frequency, chunks)) for frequency in frequencies], chunks, words)
+    assert 0.1 <= keyword <= 0.6
+    assert keyword + vector == pytest.approx(1.0)

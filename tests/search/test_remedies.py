@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybridstore.records import Evidence, Ranking, Trace
-from hybridstore.search.rank_fusion import IDENTICAL, adaptive
+from hybridstore.search.rank_fusion import FULL_Z_SCORE, adaptive
 from hybridstore.search.remedies import weights
 
 
@@ -16,7 +16,7 @@ def traced(keyword, vector, *, weight=0.5, limit=1, relevance=None):
         chunks=np.arange(1, count + 1),
         keyword=np.array(keyword, np.float64),
         coverage=np.zeros(count),
-        vector=np.array(vector, np.float64) * IDENTICAL,
+        vector=np.array(vector, np.float64) * FULL_Z_SCORE,
         relevance=None if relevance is None else np.array(relevance),
     )
     empty = Ranking(np.empty(0, np.int64), np.empty(0))

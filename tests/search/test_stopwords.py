@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybridstore.search.stopwords import grammatical
+from hybridstore.search.stopwords import stopwords_in
 
 
 def ignored(query: str, language: str = "english") -> list[str]:
-    return list(grammatical(query.split(), language))
+    return list(stopwords_in(query.split(), language))
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_language_without_a_list_ignores_nothing(language):
     st.sampled_from(["english", "german", "french", "spanish", "none"]),
 )
 def test_what_is_ignored_stands_in_the_query_in_its_order_and_something_stays(words, language):
-    found = grammatical(words, language)
+    found = stopwords_in(words, language)
     rest = iter(words)
     assert all(word in rest for word in found)
     assert len(found) < len(words) or not words

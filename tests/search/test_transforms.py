@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hybridstore.backends.learning import ModelVersion
 from hybridstore.backends.values import Embedding
 from hybridstore.errors import EmbedderMismatch, InputError, ModelUnavailable
-from hybridstore.search.transforms import Adapter, Affine, applying, read, write
+from hybridstore.search.transforms import Adapter, Affine, applicable_version, read, write
 
 OLD, NEW = "old@1", "new@1"
 
@@ -142,26 +142,26 @@ def test_an_adapter_between_two_embedders_is_not_believed():
 
 def test_an_adapter_is_for_the_files_embedder_and_for_callers_who_bring_vectors():
     searched, active = Embedding(OLD, "old", 6), model(adapter())
-    assert applying(active, searched, OLD) is active
-    assert applying(active, searched, None) is active
+    assert applicable_version(active, searched, OLD) is active
+    assert applicable_version(active, searched, None) is active
     with pytest.raises(EmbedderMismatch):
-        applying(active, searched, NEW)
+        applicable_version(active, searched, NEW)
 
 
 def test_a_map_is_for_the_new_embedders_questions_alone():
     searched, active = Embedding(OLD, "old", 7), model(affine())
-    assert applying(active, searched, NEW) is active
-    assert applying(active, searched, OLD) is None
-    assert applying(active, searched, None) is None
+    assert applicable_version(active, searched, NEW) is active
+    assert applicable_version(active, searched, OLD) is None
+    assert applicable_version(active, searched, None) is None
     with pytest.raises(EmbedderMismatch):
-        applying(active, searched, "third@1")
+        applicable_version(active, searched, "third@1")
 
 
 def test_a_model_for_other_vectors_or_without_weights_applies_to_nothing():
     searched = Embedding(NEW, "new", 6)
-    assert applying(model(adapter()), searched, NEW) is None
-    assert applying(model(adapter()), searched, None) is None
+    assert applicable_version(model(adapter()), searched, NEW) is None
+    assert applicable_version(model(adapter()), searched, None) is None
     retrained = ModelVersion(kind="embedder", source=NEW, target=NEW, reference="new", number=1)
-    assert applying(retrained, searched, NEW) is None
-    assert applying(None, searched, NEW) is None
-    assert applying(model(adapter()), None, OLD) is None
+    assert applicable_version(retrained, searched, NEW) is None
+    assert applicable_version(None, searched, NEW) is None
+    assert applicable_version(model(adapter()), None, OLD) is None
