@@ -65,7 +65,7 @@ def test_the_python_block_runs(tmp_path, monkeypatch):
     space = {}
     for block in blocks("python"):
         exec(compile(block, "docs/mcp.md", "exec"), space)  # noqa: S102 - our own documentation
-    assert space["made"].name == "hybridstore"
+    assert space["app"].name == "hybridstore"
 
 
 async def test_the_table_names_every_tool_and_its_tokens():
