@@ -25,7 +25,7 @@ def test_softmax_is_the_cross_entropy_of_the_target_among_all_that_is_not_ignore
     assert float(training.softmax_loss(*tensors(COSINES, TARGETS, IGNORED), 0.07)) == pytest.approx(np.mean(terms))
 
 
-def test_a_ignored_passage_is_pushed_nowhere():
+def test_an_ignored_passage_has_no_gradient():
     for loss in (training.softmax_loss, training.sigmoid_loss):
         cosines, targets, ignored = tensors(COSINES, TARGETS, IGNORED)
         cosines.requires_grad_()
