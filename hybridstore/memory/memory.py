@@ -28,7 +28,7 @@ from hybridstore.memory.remembering import NoteInput, Remembered, remember
 from hybridstore.memory.similarity import SIMILAR
 from hybridstore.memory.timestamps import Moment, Span, moment_of
 from hybridstore.memory.token_budget import TokenCounter
-from hybridstore.search.selection import ALIKE as NEARLY_THE_SAME
+from hybridstore.search.selection import NEAR_COPY_COSINE as NEARLY_THE_SAME
 from hybridstore.store import Holder, Store
 from hybridstore.store.inputs import Where
 

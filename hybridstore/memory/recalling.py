@@ -20,7 +20,7 @@ from hybridstore.memory.recall_result import LeftOut, Recall, Recalled, render_b
 from hybridstore.memory.timestamps import Span, span_of
 from hybridstore.memory.token_budget import Counter, pack
 from hybridstore.records import Hit
-from hybridstore.search.selection import plain
+from hybridstore.search.selection import normalised
 from hybridstore.store.inputs import Where
 
 ORDERS = ("score", "time")
@@ -143,7 +143,7 @@ def _without_copies(items: Iterable[Recalled], copies: list[Recalled]) -> Iterat
     """
     seen: set[tuple[str | None, str]] = set()
     for item in items:
-        key = (item.note.speaker, plain(item.note.text))
+        key = (item.note.speaker, normalised(item.note.text))
         if key in seen:
             copies.append(item)
         else:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from hybridstore.errors import InputError
 from hybridstore.memory.note_space import NoteSpace, fact
-from hybridstore.search.selection import bag, dice, plain, same_words
+from hybridstore.search.selection import bag, dice, normalised, same_words
 
 SIMILAR = 0.8
 """The cosine from which on notes count as similar. With the default model the same thing said in other words, or with
@@ -78,4 +78,4 @@ def says_the_same(text: str, other: str, *, exactly: bool = False) -> bool:
 
     With `exactly` they may differ in case and white space only.
     """
-    return plain(text) == plain(other) or (not exactly and same_words(bag(text), bag(other)))
+    return normalised(text) == normalised(other) or (not exactly and same_words(bag(text), bag(other)))

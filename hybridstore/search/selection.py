@@ -1,7 +1,7 @@
-"""From the fused ranking to what is shown: near-copies folded, a document's share capped, likeness held down.
+"""Selection: the passages of the fused ranking that are shown, without near-copies and with varied content.
 
-Everything here is off unless asked for: collections with judgments judge each copy of a text by itself, and a search
-whose neighbours decide what it shows is harder to foresee.
+It folds near-copies, caps the chunks of one document, and diversifies. All of this is off by default: judged
+collections judge copies of a text separately, and results that depend on each other are harder to predict.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from hybridstore.backends.values import Passage
 from hybridstore.errors import InputError
 from hybridstore.records import Ranking, Selection
 
-# What makes near-copies, measured on 23 collections and on made-up edits (docs/experiments.md). By the cosine alone it
-# cannot be told: another number, or a "not", leaves it at .995 or more in four of five passages, and passages in a
-# language that the model does not know come to .98. So the words decide, and the cosine says where to look at them;
-# below .97 what has the same words is mostly an erratum, an addendum, or a function's counterpart.
-ALIKE = 0.97
-_SAME_WORDS = 0.95  # Dice coefficient of the words, as bags: one word of twenty may differ
-_WORD = re.compile(  # a number, a word, or one character of the scripts that write no spaces
+# Near-copies, measured on 23 collections and on synthetic edits (docs/experiments.md). The cosine alone does not
+# identify them: with another number, or a "not", it stays at .995 or more in four of five passages, and passages in a
+# language that the model does not know reach .98. So the cosine selects pairs whose words are compared; below .97,
+# texts of the same words are mostly an erratum, an addendum, or a function's counterpart.
+NEAR_COPY_COSINE = 0.97
+_NEAR_COPY_DICE = 0.95  # Dice coefficient of the words, as bags: one word of twenty may differ
+_WORD = re.compile(  # a number, a word, or one character of scripts without spaces
     "\\d+|[^\\W\\d\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]+|\\w"
 )
-_ASCII_WORD = re.compile("[a-z_]+|[0-9]+")  # gives the same in a third of the time
-_START, _COMPARED = 64, 24  # characters a text is recognised by, before and after white space is evened out
-_POOL = 5  # candidates for each one shown among which diversity chooses
+_ASCII_WORD = re.compile("[a-z_]+|[0-9]+")  # the same result in a third of the time
+_PREFIX, _NORMALISED_PREFIX = 64, 24  # characters compared first, before and after normalisation
+_POOL = 5  # candidates per passage shown from which diversity selects
 _SMALLEST_POOL = 50
 
 
 @dataclass(frozen=True, slots=True)
 class SelectionRequest:
-    """What a caller wants of the selection; see `Store.search`."""
+    """The selection options of a search; see `Store.search`."""
 
     unique: bool = False
     per_document: int | None = None
     diversity: float = 0.0
 
     def __post_init__(self) -> None:
-        """Raise InputError for values that make no sense."""
+        """Raise InputError for an invalid value."""
         if not isinstance(self.unique, bool):
             raise InputError(f"unique must be True or False, not {self.unique!r}")
         most = self.per_document
@@ -59,10 +59,9 @@ class SelectionRequest:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The best n of a ranking, best first: their scores (n,), and what else the selection looks at.
+    """The best n of a ranking, best first: scores (n,), document ids (n) and texts (n).
 
-    `documents` (ids) and `texts` are n each. `vectors` (n, dim) are of unit norm, zero where there is none; dim may
-    be 0.
+    `vectors` (n, dim) are of unit norm, zero for a chunk without one; dim may be 0.
     """
 
     scores: NDArray[np.float64]
@@ -73,7 +72,7 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """Places among the candidates: those `shown`, in that order; each `folded` one's representative; the `capped`."""
+    """Indices of candidates: those `shown`, in order; those `folded`, with their representative; those `capped`."""
 
     shown: list[int] = field(default_factory=list)
     folded: dict[int, int] = field(default_factory=dict)
@@ -81,8 +80,8 @@ class Selected:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """Passages to show and their fused scores; by chunk the documents of its copies; what was left out, if asked."""
+class SelectedPassages:
+    """Passages to show, their fused scores, the documents of each chunk's copies, and what was left out."""
 
     passages: list[Passage]
     scores: list[float]
@@ -90,98 +89,94 @@ class Chosen:
     selection: Selection | None = None
 
 
-def choose(backend: Backend, fused: Ranking, limit: int, wanted: SelectionRequest) -> Chosen:
-    """Choose at most `limit` of a ranking to show.
+def select_passages(backend: Backend, fused: Ranking, limit: int, options: SelectionRequest) -> SelectedPassages:
+    """Select at most `limit` passages of a ranking to show.
 
-    Looks only as deep as it takes to fill the limit; diversity chooses among five candidates for each one shown, and
-    at least 50.
+    Looks only as deep as it takes to fill the limit; diversity selects from five candidates per passage shown, and
+    from at least 50.
     """
-    if not wanted:
-        return _found(backend, fused, 0, limit)
-    depth = max(_POOL * limit, _SMALLEST_POOL) if wanted.diversity else 2 * limit
+    if not options:
+        return _fetched(backend, fused, 0, limit)
+    depth = max(_POOL * limit, _SMALLEST_POOL) if options.diversity else 2 * limit
     looked, passages, scores = 0, list[Passage](), list[float]()
     while True:
         depth = min(depth, len(fused))
-        more = _found(backend, fused, looked, depth)
-        passages += more.passages
-        scores += more.scores
+        fetched = _fetched(backend, fused, looked, depth)
+        passages += fetched.passages
+        scores += fetched.scores
         looked = depth
         chunks = [passage.chunk for passage in passages]
-        alike = wanted.unique or wanted.diversity > 0.0
+        compares = options.unique or options.diversity > 0.0
         candidates = Candidates(
             scores=np.array(scores),
-            vectors=backend.vectors(chunks) if alike else np.empty((len(chunks), 0), np.float32),
+            vectors=backend.vectors(chunks) if compares else np.empty((len(chunks), 0), np.float32),
             documents=[passage.document_id for passage in passages],
             texts=[passage.text if passage.text.strip() else passage.title for passage in passages],
         )
-        selected = select(candidates, limit, wanted)
+        selected = select(candidates, limit, options)
         if len(selected.shown) == limit or depth == len(fused):
-            return _told(wanted, passages, scores, selected)
+            return _selected(options, passages, scores, selected)
         depth *= 2
 
 
-def _found(backend: Backend, fused: Ranking, first: int, last: int) -> Chosen:
+def _fetched(backend: Backend, fused: Ranking, first: int, last: int) -> SelectedPassages:
     chunks, scores = fused.chunks[first:last].tolist(), fused.scores[first:last].tolist()
     passages = backend.passages(chunks)
     if len(passages) < len(chunks):  # a damaged file may lack some
         by_chunk = dict(zip(chunks, scores, strict=True))
         scores = [by_chunk[passage.chunk] for passage in passages]
-    return Chosen(passages, scores)
+    return SelectedPassages(passages, scores)
 
 
-def _told(wanted: SelectionRequest, passages: Sequence[Passage], scores: Sequence[float], selected: Selected) -> Chosen:
+def _selected(
+    options: SelectionRequest, passages: Sequence[Passage], scores: Sequence[float], selected: Selected
+) -> SelectedPassages:
     folded = sorted(selected.folded.items())
     copies: dict[int, tuple[str, ...]] = {}
     for n, into in folded:
         chunk = passages[into].chunk
         copies[chunk] = (*copies.get(chunk, ()), passages[n].document_id)
     selection = Selection(
-        unique=wanted.unique,
-        per_document=wanted.per_document,
-        diversity=wanted.diversity,
+        unique=options.unique,
+        per_document=options.per_document,
+        diversity=options.diversity,
         looked=len(passages),
         folded={passages[n].chunk: passages[into].chunk for n, into in folded},
         capped=tuple(passages[n].chunk for n in sorted(selected.capped)),
     )
     shown = selected.shown
-    return Chosen([passages[n] for n in shown], [scores[n] for n in shown], copies, selection)
+    return SelectedPassages([passages[n] for n in shown], [scores[n] for n in shown], copies, selection)
 
 
-def select(candidates: Candidates, limit: int, wanted: SelectionRequest) -> Selected:
-    """Choose at most `limit` candidates, one after the other.
+def select(candidates: Candidates, limit: int, options: SelectionRequest) -> Selected:
+    """Select at most `limit` candidates, one after the other.
 
-    Each is the best of those still open: by score, or with diversity d by (1 - d) · relevance - d · the greatest
-    cosine to one chosen already, where relevance is the score scaled to [0, 1]. Its near-copies are folded into the
-    best ranked of them, and once its document has its share the rest of it is capped; ties go to the better ranked.
+    The next one is the best remaining: by score, or with diversity d by (1 - d) · relevance - d · the greatest cosine
+    to one selected before, where relevance is the score scaled to [0, 1]. Its near-copies are folded into the best
+    ranked of them, and when its document has reached its cap, the rest of it is left out; ties go to the better rank.
     Source of the formula: Carbonell & Goldstein, "The Use of MMR, Diversity-Based Reranking for Reordering Documents
     and Producing Summaries", SIGIR 1998; λ is 1 - d.
     """
-    count, vectors, diversity = len(candidates.scores), candidates.vectors, wanted.diversity
+    count, vectors, diversity = len(candidates.scores), candidates.vectors, options.diversity
     selected = Selected()
     relevance = _scaled(candidates.scores) * (1.0 - diversity)
     worth = relevance.copy()
     closest = np.zeros(count, np.float32)
-    copies = _Copies(candidates) if wanted.unique else None
-    share: Counter[str] = Counter()
+    copies = _Copies(candidates) if options.unique else None
+    shown_of: Counter[str] = Counter()
     left = np.ones(count, np.bool_)
     while len(selected.shown) < limit and left.any():
         pick = int(worth.argmax())
         if copies is not None:
-            same = copies.of(pick, left)
-            if same and same[0] < pick:  # diversity may come upon a copy before the original
-                pick = same[0]
-                same = copies.of(pick, left)
-            selected.folded.update(dict.fromkeys(same, pick))
-            left[same] = False
+            pick = _fold(copies, pick, left, selected)
         selected.shown.append(pick)
         left[pick] = False
-        if wanted.per_document is not None:
-            document = candidates.documents[pick]
-            share[document] += 1
-            if share[document] == wanted.per_document:
-                rest = [n for n in np.flatnonzero(left).tolist() if candidates.documents[n] == document]
-                selected.capped.extend(rest)
-                left[rest] = False
+        document = candidates.documents[pick]
+        shown_of[document] += 1
+        if shown_of[document] == options.per_document:
+            rest = [n for n in np.flatnonzero(left).tolist() if candidates.documents[n] == document]
+            selected.capped.extend(rest)
+            left[rest] = False
         if diversity:
             np.maximum(closest, vectors @ vectors[pick], out=closest)
             worth = relevance - diversity * closest
@@ -189,69 +184,84 @@ def select(candidates: Candidates, limit: int, wanted: SelectionRequest) -> Sele
     return selected
 
 
+def _fold(copies: _Copies, pick: int, left: NDArray[np.bool_], selected: Selected) -> int:
+    """Fold the near-copies of a candidate that are left, and return the best ranked of them all."""
+    same = copies.of(pick, left)
+    if same and same[0] < pick:  # diversity may pick a copy before the original
+        pick = same[0]
+        same = copies.of(pick, left)
+    selected.folded.update(dict.fromkeys(same, pick))
+    left[same] = False
+    return pick
+
+
 def _scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Bring falling scores to [0, 1], equal ones to 1."""
+    """Scale descending scores to [0, 1]; equal scores become 1."""
     if not len(scores):
         return scores
-    least, width = scores[-1], scores[0] - scores[-1]
-    return np.asarray((scores - least) / width) if width > 0 else np.ones(len(scores))
+    lowest, width = scores[-1], scores[0] - scores[-1]
+    return np.asarray((scores - lowest) / width) if width > 0 else np.ones(len(scores))
 
 
 class _Copies:
-    """Says which candidates are near-copies of one: of the same text, or alike in cosine and in words."""
+    """The near-copies of each candidate: those of the same text, or of similar vectors and nearly the same words."""
 
     def __init__(self, candidates: Candidates) -> None:
         self._candidates = candidates
-        starts: dict[str, int] = {}
-        # An empty text is a copy of nothing: its key is its place, which no other's number is.
-        keys = (plain(text[:_START]) for text in candidates.texts)
+        keys: dict[str, int] = {}
+        # An empty text has no copies: its key is its index, which is not the key of any other.
+        prefixes = (normalised(text[:_PREFIX]) for text in candidates.texts)
         self._keys = np.array(
-            [starts.setdefault(key[:_COMPARED], -1 - len(starts)) if key else n for n, key in enumerate(keys)], np.int64
+            [
+                keys.setdefault(prefix[:_NORMALISED_PREFIX], -1 - len(keys)) if prefix else n
+                for n, prefix in enumerate(prefixes)
+            ],
+            np.int64,
         )
         self._words: dict[int, Counter[str]] = {}
 
     def of(self, pick: int, left: NDArray[np.bool_]) -> list[int]:
-        """Give the copies of one among those left, best ranked first."""
+        """Return the copies of a candidate among those left, best ranked first."""
         same = self._keys == self._keys[pick]
-        near = self._candidates.vectors @ self._candidates.vectors[pick] >= ALIKE
-        found = np.flatnonzero((same | near) & left).tolist()
+        near = self._candidates.vectors @ self._candidates.vectors[pick] >= NEAR_COPY_COSINE
+        possible = np.flatnonzero((same | near) & left).tolist()
         texts = self._candidates.texts
         return [
             n
-            for n in found
+            for n in possible
             if n != pick
             and (
-                (same[n] and plain(texts[n]) == plain(texts[pick]))
+                (same[n] and normalised(texts[n]) == normalised(texts[pick]))
                 or (near[n] and same_words(self._bag(n), self._bag(pick)))
             )
         ]
 
-    def _bag(self, place: int) -> Counter[str]:
-        if place not in self._words:
-            self._words[place] = bag(self._candidates.texts[place])
-        return self._words[place]
+    def _bag(self, index: int) -> Counter[str]:
+        if index not in self._words:
+            self._words[index] = bag(self._candidates.texts[index])
+        return self._words[index]
 
 
-def plain(text: str) -> str:
-    """Give a text without what does not matter to its content: case, forms of characters, kinds of white space."""
+def normalised(text: str) -> str:
+    """Return a text normalised in case, compatibility characters and white space."""
     return " ".join((text if text.isascii() else unicodedata.normalize("NFKC", text)).casefold().split())
 
 
 def bag(text: str) -> Counter[str]:
     """Count a text's words, numbers and, in scripts without spaces, characters."""
-    return Counter((_ASCII_WORD if text.isascii() else _WORD).findall(plain(text)))
+    return Counter((_ASCII_WORD if text.isascii() else _WORD).findall(normalised(text)))
 
 
 def dice(a: Mapping[str, int], b: Mapping[str, int]) -> float:
-    """Give the share of words that two bags have in common, from 0 to 1 (Dice's coefficient); 0 for empty ones."""
+    """Return Dice's coefficient of two bags of words, from 0 to 1: the share in common; 0 for empty bags."""
     shared = sum(min(count, b.get(word, 0)) for word, count in a.items())
     total = sum(a.values()) + sum(b.values())
     return 2 * shared / total if total else 0.0
 
 
 def same_words(a: Mapping[str, int], b: Mapping[str, int]) -> bool:
-    """Say whether two bags hold nearly the same words, and exactly the same numbers."""
-    return dice(a, b) >= _SAME_WORDS and _numbers(a) == _numbers(b)
+    """Return whether two bags have nearly the same words, and exactly the same numbers."""
+    return dice(a, b) >= _NEAR_COPY_DICE and _numbers(a) == _numbers(b)
 
 
 def _numbers(words: Mapping[str, int]) -> dict[str, int]:

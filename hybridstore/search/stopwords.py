@@ -1,8 +1,8 @@
-"""Words that only carry a question's grammar: articles, pronouns, auxiliaries, question words, prepositions.
+"""Stop words of four languages: articles, pronouns, auxiliaries, question words, prepositions.
 
-In a store of code or of tables "how" may be rarer than anything a question is about, and its IDF would decide. Left out
-of questions the keyword leg gained .014 nDCG@10 on sixteen English collections (docs/experiments.md). They are
-indexed all the same: phrases hold them, and a query of nothing else asks for them.
+In a store of code or of tables "how" may be rarer than anything a question is about, and its IDF would decide. Without
+stop words the keyword leg gained .014 nDCG@10 on sixteen English collections (docs/experiments.md). They are indexed
+all the same, for phrases and for queries that consist of nothing else.
 """
 
 from __future__ import annotations
@@ -49,23 +49,23 @@ _BY_LANGUAGE = {
     "french": frozenset(_FRENCH.split()),
     "spanish": frozenset(_SPANISH.split()),
 }
-_AROUND = ".,;:!?()[]{}\"'`´“”„‚‘’«»¿¡…"
+_PUNCTUATION = ".,;:!?()[]{}\"'`´“”„‚‘’«»¿¡…"
 
 
 def stopwords_in(words: Sequence[str], language: str, *, alone: bool = True) -> tuple[str, ...]:
-    """Give those of a query's words, as they stand, that only carry its grammar.
+    """Return the stop words among a query's words, as written.
 
-    None where all of them do, unless they are not `alone`, because the query has a phrase beside them. A word in
-    capitals among others is a name (IT, WHO). Languages without a list have none.
+    Empty if all words are stop words and `alone` in the query, that is without a phrase, or if the language has no
+    list. A word in capitals among others is a name (IT, WHO).
     """
     known = _BY_LANGUAGE.get(language)
     if known is None:
         return ()
-    shouted = all(word.upper() == word for word in words) and sum(word.isupper() for word in words) > 1
-    found = tuple(word for word in words if _bare(word, shouted=shouted) in known)
-    return () if alone and len(found) == len(words) else found
+    all_capitals = all(word.upper() == word for word in words) and sum(word.isupper() for word in words) > 1
+    stopwords = tuple(word for word in words if _normalised(word, all_capitals=all_capitals) in known)
+    return () if alone and len(stopwords) == len(words) else stopwords
 
 
-def _bare(word: str, *, shouted: bool) -> str:
-    bare = word.strip(_AROUND).replace("’", "'")
-    return "" if not shouted and len(bare) > 1 and bare.isupper() else bare.lower()
+def _normalised(word: str, *, all_capitals: bool) -> str:
+    text = word.strip(_PUNCTUATION).replace("’", "'")
+    return "" if not all_capitals and len(text) > 1 and text.isupper() else text.lower()

@@ -1,7 +1,7 @@
-"""What is done to a question's vector before it is compared: a learned adapter, or another embedder's way back.
+"""Transforms of a query's vector before it is compared: a learned adapter, or a map from another embedder's space.
 
-A transform's arrays stand in the file beside the version of the model that they belong to; here they are written,
-read and applied by pure functions.
+A transform's arrays are stored with the model version that they belong to. `source` is the fingerprint of the embedder
+whose vectors it takes, `target` that of the embedder whose vectors its results are compared with.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,33 +23,11 @@ if TYPE_CHECKING:
     from hybridstore.backends.learning import ModelVersion
     from hybridstore.backends.values import Embedding
 
-# How weights begin: the transform's kind, its two lengths, and the CRC-32 of what follows, which is float32 numbers;
+# The header of the weights: the transform's kind, its two lengths, and the CRC-32 of the float32 numbers that follow;
 # all little-endian.
-_HEAD = struct.Struct("<4sIII")
+_HEADER = struct.Struct("<4sIII")
 _ADAPTER, _AFFINE = b"adpt", b"affn"
 _FLOAT = np.dtype("<f4")
-
-
-class Transform(Protocol):
-    """Vectors of one embedder to vectors that can be compared with another's: `source`, `target` are fingerprints."""
-
-    @property
-    def source(self) -> str:
-        """The fingerprint of the embedder whose vectors it takes."""
-        ...
-
-    @property
-    def target(self) -> str:
-        """The fingerprint of the embedder whose vectors its results are compared with."""
-        ...
-
-    def __call__(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Give the unit vector (d_out,) of a vector (d_in,); zero stays zero. Raises InputError for other lengths."""
-        ...
-
-    def many(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Give the unit vectors (n, d_out) of vectors (n, d_in), as one by one; raises InputError for other lengths."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,24 +43,24 @@ class Adapter:
     up: NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        """Raise InputError for arrays that do not fit each other, or hold NaN or infinite numbers."""
+        """Raise InputError for arrays of shapes that do not match, or with NaN or infinite numbers."""
         if self.down.ndim != 2 or 0 in self.down.shape or self.up.shape != self.down.shape[::-1]:
             raise InputError(f"an adapter takes arrays (d, r) and (r, d), not {self.down.shape} and {self.up.shape}")
-        _finite(self.down, self.up)
+        _check_finite(self.down, self.up)
 
     @property
     def target(self) -> str:
-        """The embedder's own: what an adapter gives is compared with the vectors there are."""
+        """The source: an adapter's results are compared with vectors of the same embedder."""
         return self.source
 
     def __call__(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Give unit(v + (v · down) · up)."""
-        _fits(vector, (len(self.down),))
+        """Return unit(v + (v · down) · up); raises InputError for a vector of another length."""
+        _check_shape(vector, (len(self.down),))
         return _unit(np.add(vector, (vector @ self.down) @ self.up, dtype=np.float32))
 
     def many(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Give the same for each row."""
-        _fits(vectors, (len(vectors), len(self.down)))
+        """Return the same for every row (n, d)."""
+        _check_shape(vectors, (len(vectors), len(self.down)))
         return _units(np.add(vectors, (vectors @ self.down) @ self.up, dtype=np.float32))
 
 
@@ -99,46 +77,46 @@ class Affine:
     offset: NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        """Raise InputError for arrays that do not fit each other, or hold NaN or infinite numbers."""
+        """Raise InputError for arrays of shapes that do not match, or with NaN or infinite numbers."""
         if self.matrix.ndim != 2 or 0 in self.matrix.shape or self.offset.shape != self.matrix.shape[1:]:
             raise InputError(
                 f"a map takes arrays (d_in, d_out) and (d_out,), not {self.matrix.shape} and {self.offset.shape}"
             )
-        _finite(self.matrix, self.offset)
+        _check_finite(self.matrix, self.offset)
 
     def __call__(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Give unit(v · matrix + offset); a zero vector has no direction, and is given none by the offset."""
-        _fits(vector, (len(self.matrix),))
+        """Return unit(v · matrix + offset), zero for a zero vector; raises InputError for another length."""
+        _check_shape(vector, (len(self.matrix),))
         if not vector.any():
             return np.zeros(len(self.offset), np.float32)
         return _unit(vector @ self.matrix + self.offset)
 
     def many(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Give the same for each row."""
-        _fits(vectors, (len(vectors), len(self.matrix)))
-        turned = _units(vectors @ self.matrix + self.offset)
-        turned[~vectors.any(axis=1)] = 0.0
-        return turned
+        """Return the same for every row (n, d)."""
+        _check_shape(vectors, (len(vectors), len(self.matrix)))
+        results = _units(vectors @ self.matrix + self.offset)
+        results[~vectors.any(axis=1)] = 0.0
+        return results
 
 
 def write(transform: Adapter | Affine) -> bytes:
-    """Give a transform's arrays as a `Model` keeps them: a checksum and float32 numbers, nothing that could run."""
+    """Return a transform's weights as stored in a ModelVersion: a checksum and float32 numbers, nothing executable."""
     if isinstance(transform, Adapter):
         kind, shape, arrays = _ADAPTER, transform.down.shape, (transform.down, transform.up)
     else:
         kind, shape, arrays = _AFFINE, transform.matrix.shape, (transform.matrix, transform.offset)
     body = b"".join(np.ascontiguousarray(array, _FLOAT).tobytes() for array in arrays)
-    return _HEAD.pack(kind, *shape, zlib.crc32(body)) + body
+    return _HEADER.pack(kind, *shape, zlib.crc32(body)) + body
 
 
 def read(model: ModelVersion) -> Adapter | Affine:
-    """Give the transform of a version that has weights; one that is asked for again is not decoded again.
+    """Return the transform of a version that has weights; the last few are cached.
 
-    Raises ModelUnavailable for weights that are damaged, or that this version of hybridstore does not know.
+    Raises ModelUnavailable for weights that are damaged, or of a kind unknown to this version of hybridstore.
     """
     try:
         return _decoded(model.source, model.target, model.weights)
-    except ValueError as error:  # an InputError is one
+    except ValueError as error:  # including InputError
         raise ModelUnavailable(
             f"version {model.number}",
             f"its weights in the file cannot be read ({error}); run `hybridstore model rollback` to search without it",
@@ -148,27 +126,27 @@ def read(model: ModelVersion) -> Adapter | Affine:
 def applicable_version(
     model: ModelVersion | None, searched: Embedding | None, fingerprint: str | None
 ) -> ModelVersion | None:
-    """Give the version by whose transform an embedder's vectors become comparable with those searched.
+    """Return the version whose transform makes an embedder's vectors comparable with those searched.
 
-    None where they are as they are. `fingerprint` None stands for a caller's own vectors, which are taken for the
-    file's embedder's: an adapter turns them, what another embedder's questions need does not. Raises EmbedderMismatch
-    for an embedder whose vectors can be compared with those searched by no means.
+    None if they are comparable without one. `fingerprint` None means a caller's own vectors, which are taken to be of
+    the file's embedder: an adapter applies to them, a map from another embedder does not. Raises EmbedderMismatch for
+    an embedder whose vectors cannot be compared with those searched.
     """
     if searched is None:
         return None
     if model is not None and model.weights and model.target == searched.fingerprint:
-        given = model.target if fingerprint is None else fingerprint
-        if given == model.source:
+        embedder = model.target if fingerprint is None else fingerprint
+        if embedder == model.source:
             return model
     if fingerprint is not None and fingerprint != searched.fingerprint:
         raise EmbedderMismatch(searched.fingerprint, fingerprint)
     return None
 
 
-def transformed(
+def transform_query(
     model: ModelVersion | None, searched: Embedding | None, vector: NDArray[np.float32], fingerprint: str | None
 ) -> tuple[NDArray[np.float32], int | None]:
-    """Return a query's vector as it is compared with those stored, and the number of the version that transformed it.
+    """Return a query's vector as it is compared with those stored, and the number of the version applied, if any.
 
     Raises EmbedderMismatch as `applicable_version` does, InputError for a vector of the wrong length.
     """
@@ -176,18 +154,18 @@ def transformed(
     return (vector, None) if version is None else (read(version)(vector), version.number)
 
 
-@lru_cache(maxsize=4)  # a bytes object keeps its hash, so that a hit costs no look at the weights
+@lru_cache(maxsize=4)  # a bytes object caches its hash, so a cache hit does not read the weights
 def _decoded(source: str, target: str, weights: bytes) -> Adapter | Affine:
-    if len(weights) < _HEAD.size:
+    if len(weights) < _HEADER.size:
         raise ValueError("they are cut off")
-    kind, rows, columns, checksum = _HEAD.unpack_from(weights)
+    kind, rows, columns, checksum = _HEADER.unpack_from(weights)
     lengths = {_ADAPTER: (rows * columns, columns * rows), _AFFINE: (rows * columns, columns)}.get(kind)
     if lengths is None:
         raise ValueError(f"they are of an unknown kind {kind!r}")
-    body = memoryview(weights)[_HEAD.size :]
+    body = memoryview(weights)[_HEADER.size :]
     if len(body) != sum(lengths) * _FLOAT.itemsize or zlib.crc32(body) != checksum:
         raise ValueError("their checksum or length is wrong")
-    # Copied: what lies at an odd place in memory is slow to multiply by.
+    # Copied: unaligned memory is slow to multiply by.
     first, second = (part.astype(np.float32) for part in np.split(np.frombuffer(body, _FLOAT), lengths[:1]))
     if kind == _AFFINE:
         return Affine(source, target, first.reshape(rows, columns), second)
@@ -196,12 +174,12 @@ def _decoded(source: str, target: str, weights: bytes) -> Adapter | Affine:
     return Adapter(source, first.reshape(rows, columns), second.reshape(columns, rows))
 
 
-def _fits(vectors: NDArray[np.float32], shape: tuple[int, ...]) -> None:
+def _check_shape(vectors: NDArray[np.float32], shape: tuple[int, ...]) -> None:
     if vectors.shape != shape:
-        raise InputError(f"the query vector has shape {vectors.shape[-1:]}; {shape[-1]} dimensions are wanted")
+        raise InputError(f"the query vector has shape {vectors.shape[-1:]}; {shape[-1]} dimensions are needed")
 
 
-def _finite(*arrays: NDArray[np.float32]) -> None:
+def _check_finite(*arrays: NDArray[np.float32]) -> None:
     if not all(np.isfinite(array).all() for array in arrays):
         raise InputError("a transform must be finite; there are NaN or infinite values")
 

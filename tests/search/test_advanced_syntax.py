@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybridstore.errors import InputError
-from hybridstore.search.advanced_syntax import MAX_LEVELS, MAX_WORDS, read
+from hybridstore.search.advanced_syntax import MAX_LEVELS, MAX_WORDS, parse_query
 from hybridstore.search.query_plan import plan
 from hybridstore.text.analysis import Analyser
 from hybridstore.text.expressions import AllOf, AnyOf, NotOf, WordSequence, passes_empty
@@ -66,7 +66,7 @@ A, B, C, D = (WordSequence((letter,)) for letter in "abcd")
     ],
 )
 def test_a_query_is_read_as(query, expression):
-    assert read(query, ENGLISH) == expression
+    assert parse_query(query, ENGLISH) == expression
 
 
 @pytest.mark.parametrize(
@@ -76,13 +76,13 @@ def test_a_query_is_read_as(query, expression):
         ("a (", 3, "never closed"),
         ("a) b", 2, "closes none"),
         (") a", 1, "closes none"),
-        ("a () b", 3, "holds nothing"),
+        ("a () b", 3, "is empty"),
         ('a "b', 3, "no partner"),
         ('title:"b', 7, "no partner"),
         ("a »", 3, "no partner"),
-        ("a AND", 3, 'AND needs a word behind it; to search for the word itself, put it in quotes: "AND"'),
-        ("a OR OR b", 3, "OR needs a word behind it"),
-        ("a AND NOT", 7, "NOT needs a word behind it"),
+        ("a AND", 3, 'AND needs a word after it; to search for the word itself, put it in quotes: "AND"'),
+        ("a OR OR b", 3, "OR needs a word after it"),
+        ("a AND NOT", 7, "NOT needs a word after it"),
         ("OR a", 1, "OR needs a word before it"),
         ("(AND a)", 2, "AND needs a word before it"),
         ("a -AND b", 4, "AND needs a word before it"),
@@ -92,8 +92,8 @@ def test_a_query_is_read_as(query, expression):
         ("a *", 3, "no word in this"),
         ("*a", 1, "can only end a word"),
         ("a*b", 1, "can only end a word"),
-        ("a title: b", 3, "directly behind title:"),
-        ("heading:(a OR b)", 1, "directly behind heading:"),
+        ("a title: b", 3, "directly after title:"),
+        ("heading:(a OR b)", 1, "directly after heading:"),
         ("NOT a", 1, "no word that must occur"),
         ("-a -b", 1, "no word that must occur"),
         ("a OR NOT b", 6, "no word that must occur"),
@@ -102,7 +102,7 @@ def test_a_query_is_read_as(query, expression):
 )
 def test_a_mistake_is_shown_at_its_place(query, place, why):
     with pytest.raises(InputError) as mistake:
-        read(query, ENGLISH)
+        parse_query(query, ENGLISH)
     message, shown, caret = str(mistake.value).split("\n")
     assert f"at character {place}:" in message
     assert why in message
@@ -113,12 +113,12 @@ def test_a_mistake_is_shown_at_its_place(query, place, why):
 @pytest.mark.parametrize("query", ["", "  ", "\n"])
 def test_an_empty_query_is_a_mistake(query):
     with pytest.raises(InputError, match="is empty; write"):
-        read(query, ENGLISH)
+        parse_query(query, ENGLISH)
 
 
 def test_the_place_is_cut_out_of_a_long_query_and_wide_characters_are_wide():
     with pytest.raises(InputError) as mistake:
-        read("word\n" * 100 + "東京 *x " + "more " * 100, ENGLISH)
+        parse_query("word\n" * 100 + "東京 *x " + "more " * 100, ENGLISH)
     _, shown, caret = str(mistake.value).split("\n")
     assert "character 504:" in str(mistake.value)
     assert shown.startswith("  …")
@@ -128,8 +128,8 @@ def test_the_place_is_cut_out_of_a_long_query_and_wide_characters_are_wide():
 
 
 def test_negations_may_be_anything_beside_a_word_that_must_occur():
-    assert not passes_empty(read("a (b OR NOT c) -(d -b)", ENGLISH))
-    assert read("a AND (b OR NOT c)", ENGLISH) == AllOf((A, AnyOf((B, NotOf(C)))))
+    assert not passes_empty(parse_query("a (b OR NOT c) -(d -b)", ENGLISH))
+    assert parse_query("a AND (b OR NOT c)", ENGLISH) == AllOf((A, AnyOf((B, NotOf(C)))))
 
 
 def nested(levels: int) -> str:
@@ -137,16 +137,16 @@ def nested(levels: int) -> str:
 
 
 def test_depth_and_size_are_bounded():
-    read(nested(MAX_LEVELS), ENGLISH)
-    read("(" * MAX_LEVELS + "a" + ")" * MAX_LEVELS, ENGLISH)
+    parse_query(nested(MAX_LEVELS), ENGLISH)
+    parse_query("(" * MAX_LEVELS + "a" + ")" * MAX_LEVELS, ENGLISH)
     for deep in (nested(MAX_LEVELS + 2), "(" * 100_000, "(" * (MAX_LEVELS + 1) + "a" + ")" * (MAX_LEVELS + 1)):
         with pytest.raises(InputError, match="nested more than 12"):
-            read(deep, ENGLISH)
-    read(" OR ".join(f"w{n}" for n in range(MAX_WORDS)), ENGLISH)
+            parse_query(deep, ENGLISH)
+    parse_query(" OR ".join(f"w{n}" for n in range(MAX_WORDS)), ENGLISH)
     for large in (" ".join(f"w{n}" for n in range(MAX_WORDS + 1)), f'"{"w " * (MAX_WORDS + 1)}"'):
         with pytest.raises(InputError, match="more than 256 words"):
-            read(large, ENGLISH)
-    assert read("NOT " * 1001 + "a b", ENGLISH) == AllOf((NotOf(A), B))
+            parse_query(large, ENGLISH)
+    assert parse_query("NOT " * 1001 + "a b", ENGLISH) == AllOf((NotOf(A), B))
 
 
 def test_the_embedder_sees_the_positive_words_alone():

@@ -75,9 +75,9 @@ def test_many_are_turned_as_one_by_one_in_float32(made):
 
 @pytest.mark.parametrize("made", [adapter(), affine()], ids=["adapter", "map"])
 def test_a_vector_of_another_length_is_refused(made):
-    with pytest.raises(InputError, match=r"shape \(4,\); [56] dimensions are wanted"):
+    with pytest.raises(InputError, match=r"shape \(4,\); [56] dimensions are needed"):
         made(drawn(4))
-    with pytest.raises(InputError, match="dimensions are wanted"):
+    with pytest.raises(InputError, match="dimensions are needed"):
         made.many(drawn(2, 4))
 
 
