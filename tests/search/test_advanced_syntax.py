@@ -1,4 +1,4 @@
-"""The advanced syntax: how expressions are read, and what is said about mistakes."""
+"""The advanced syntax: how queries are parsed, and the messages for errors."""
 
 import pytest
 from hypothesis import given
@@ -60,12 +60,12 @@ A, B, C, D = (WordSequence((letter,)) for letter in "abcd")
         (
             "title:C++",
             AllOf((WordSequence(("c",), "title"), WordSequence(("c++",)))),
-        ),  # whole identifiers stand in no field
+        ),  # whole identifiers are in no field
         ("東", WordSequence(("東*",))),
         ("東京*", WordSequence(("東京*",))),
     ],
 )
-def test_a_query_is_read_as(query, expression):
+def test_a_query_is_parsed_as(query, expression):
     assert parse_query(query, ENGLISH) == expression
 
 
@@ -100,10 +100,10 @@ def test_a_query_is_read_as(query, expression):
         ("a OR (b OR -c) OR d", 6, "no word that must occur"),
     ],
 )
-def test_a_mistake_is_shown_at_its_place(query, place, why):
-    with pytest.raises(InputError) as mistake:
+def test_an_error_is_shown_at_its_place(query, place, why):
+    with pytest.raises(InputError) as error:
         parse_query(query, ENGLISH)
-    message, shown, caret = str(mistake.value).split("\n")
+    message, shown, caret = str(error.value).split("\n")
     assert f"at character {place}:" in message
     assert why in message
     assert shown.strip() == query
@@ -111,23 +111,23 @@ def test_a_mistake_is_shown_at_its_place(query, place, why):
 
 
 @pytest.mark.parametrize("query", ["", "  ", "\n"])
-def test_an_empty_query_is_a_mistake(query):
+def test_an_empty_query_is_an_error(query):
     with pytest.raises(InputError, match="is empty; write"):
         parse_query(query, ENGLISH)
 
 
-def test_the_place_is_cut_out_of_a_long_query_and_wide_characters_are_wide():
-    with pytest.raises(InputError) as mistake:
+def test_a_long_query_is_cut_around_the_error_and_wide_characters_are_wide():
+    with pytest.raises(InputError) as error:
         parse_query("word\n" * 100 + "東京 *x " + "more " * 100, ENGLISH)
-    _, shown, caret = str(mistake.value).split("\n")
-    assert "character 504:" in str(mistake.value)
+    _, shown, caret = str(error.value).split("\n")
+    assert "character 504:" in str(error.value)
     assert shown.startswith("  …")
     assert shown.endswith("…")
     assert len(caret) - 1 == shown.index("*") + 2  # two columns wider than they are long
     assert len(shown) < 80
 
 
-def test_negations_may_be_anything_beside_a_word_that_must_occur():
+def test_negations_are_allowed_with_a_word_that_must_occur():
     assert not passes_empty(parse_query("a (b OR NOT c) -(d -b)", ENGLISH))
     assert parse_query("a AND (b OR NOT c)", ENGLISH) == AllOf((A, AnyOf((B, NotOf(C)))))
 
@@ -149,22 +149,22 @@ def test_depth_and_size_are_bounded():
     assert parse_query("NOT " * 1001 + "a b", ENGLISH) == AllOf((NotOf(A), B))
 
 
-def test_the_embedder_sees_the_positive_words_alone():
-    understood = plan('title:Mars ("red planets" OR rotat*) NOT (moon -title:Mars)', ENGLISH, "advanced")
-    assert understood.text == "Mars red planets rotat"
-    assert understood.keyword.terms == ("mar", "red", "planet", "rotat*")
-    assert (understood.phrases, understood.excluded, understood.keyword.phrases) == ((), (), ())
-    assert len(understood.keyword.matching) == 3
+def test_the_embedder_gets_only_the_positive_words():
+    planned = plan('title:Mars ("red planets" OR rotat*) NOT (moon -title:Mars)', ENGLISH, "advanced")
+    assert planned.text == "Mars red planets rotat"
+    assert planned.keyword.terms == ("mar", "red", "planet", "rotat*")
+    assert (planned.phrases, planned.excluded, planned.keyword.phrases) == ((), (), ())
+    assert len(planned.keyword.matching) == 3
 
 
 @given(st.lists(st.sampled_from([*'"“”«»()-*: ', " AND ", " OR ", " NOT ", "title:", "red ", "\ud800"]) | st.text()))
-def test_any_text_is_read_or_an_input_error(pieces):
+def test_any_text_is_parsed_or_an_input_error(pieces):
     query = "".join(pieces)
     try:
-        understood = plan(query, ENGLISH, "advanced")
+        planned = plan(query, ENGLISH, "advanced")
     except InputError as error:
         assert "the query" in str(error)  # noqa: PT017 - either outcome is right
         return
-    assert understood.keyword.terms
-    assert understood.keyword.matching
-    assert len(understood.text) <= len(query)
+    assert planned.keyword.terms
+    assert planned.keyword.matching
+    assert len(planned.text) <= len(query)

@@ -1,4 +1,4 @@
-"""What speaks for each candidate: every formula against the same worked out from the texts and vectors themselves."""
+"""Evidence: every formula compared with the same computed from the texts and vectors themselves."""
 
 import math
 from itertools import pairwise
@@ -44,8 +44,8 @@ def store(tmp_path, monkeypatch, request):
 
 
 def counted(store) -> dict[int, tuple[dict[str, float], int]]:
-    """Give each chunk's weighted frequencies by token, and its length in tokens."""
-    found = {}
+    """Return each chunk's weighted frequencies by token, and its length in tokens."""
+    counts = {}
     for document in store.documents():
         (chunk,) = store.chunks.of([document.id])[document.id]
         titles, bodies = ANALYSER.index(document.title), ANALYSER.index(document.text)
@@ -54,12 +54,12 @@ def counted(store) -> dict[int, tuple[dict[str, float], int]]:
         for column, weight in columns:
             for token in column.split():
                 frequencies[token] = frequencies.get(token, 0.0) + weight
-        found[chunk] = frequencies, sum(len(column.split()) for column, _ in columns)
-    return found
+        counts[chunk] = frequencies, sum(len(column.split()) for column, _ in columns)
+    return counts
 
 
 def by_hand(store, tokens: tuple[str, ...], chunks: list[int]) -> tuple[list[float], list[float]]:
-    """Give keyword evidence and coverage, from the texts alone."""
+    """Return keyword evidence and coverage, computed from the texts alone."""
     known = counted(store)
     average = sum(length for _, length in known.values()) / len(known)
     rarest = math.log(1 + len(known))
@@ -77,8 +77,8 @@ def by_hand(store, tokens: tuple[str, ...], chunks: list[int]) -> tuple[list[flo
         sums.append(sum(weights[t] * frequencies[t] / (frequencies[t] + norm) for t in tokens if t in frequencies))
         shares.append(sum(weights[t] for t in weights if t in frequencies) / (sum(weights.values()) + 0.5))
     best = max(sums, default=0.0) or 1.0
-    held = [(each / math.sqrt(best * most) + 0.3 * share) / 1.3 for each, share in zip(sums, shares, strict=True)]
-    return held, shares
+    scores = [(total / math.sqrt(best * most) + 0.3 * share) / 1.3 for total, share in zip(sums, shares, strict=True)]
+    return scores, shares
 
 
 def gathered(store, query: str) -> Evidence:
@@ -89,10 +89,10 @@ def gathered(store, query: str) -> Evidence:
 
 def assert_by_hand(store, query: str) -> None:
     evidence = gathered(store, query)
-    asked = [term for term in store.search(query).trace.terms if term.used or term.idf > 1e-5]
-    tokens = tuple(token for term in asked for token in [term.text] * term.count)
-    held, shares = by_hand(store, tokens, evidence.chunks.tolist())
-    assert evidence.keyword == pytest.approx(held, abs=5e-4)
+    counting = [term for term in store.search(query).trace.terms if term.used or term.idf > 1e-5]
+    tokens = tuple(token for term in counting for token in [term.text] * term.count)
+    scores, shares = by_hand(store, tokens, evidence.chunks.tolist())
+    assert evidence.keyword == pytest.approx(scores, abs=5e-4)
     assert evidence.coverage == pytest.approx(shares, abs=1e-6)
 
 
@@ -109,13 +109,13 @@ QUERIES = [
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_how_strongly_a_chunk_holds_the_querys_words_is_the_formula(store, query):
+def test_keyword_evidence_is_the_formula(store, query):
     assert_by_hand(store, query)
 
 
-def test_it_is_the_formula_after_chunks_were_added_and_removed(store):
+def test_keyword_evidence_is_the_formula_after_chunks_were_added_and_removed(store):
     for query in QUERIES:
-        gathered(store, query)  # whatever is kept in memory is there now
+        gathered(store, query)  # fills the copies in memory
     store.add(documents(40, 48))
     store.remove(["d3", "d41"])
     store.add(hs.Document(id="d7", text="zeppelin zeppelin hall"))
@@ -125,7 +125,7 @@ def test_it_is_the_formula_after_chunks_were_added_and_removed(store):
 
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from([*PARTS, "zeppelin", "part-1", "part-2"]), min_size=1, max_size=12).map(" ".join))
-def test_it_is_the_formula_for_any_words(store, query):
+def test_keyword_evidence_is_the_formula_for_any_words(store, query):
     assert_by_hand(store, query)
     evidence = gathered(store, query)
     for part in (evidence.keyword, evidence.coverage):
@@ -145,7 +145,7 @@ def test_every_candidate_of_either_leg_has_evidence_of_both(store):
     assert whole.at(0) is None
 
 
-def test_a_word_that_is_nowhere_takes_weight_from_the_others(store):
+def test_a_word_that_no_chunk_contains_takes_weight_from_the_others(store):
     with_it, without = gathered(store, "inlet valve zeppelin"), gathered(store, "inlet valve")
     for chunk, points in zip(without.chunks.tolist(), without.keyword.tolist(), strict=True):
         assert with_it.keyword[with_it.at(chunk)] < points or points == 0
@@ -153,37 +153,37 @@ def test_a_word_that_is_nowhere_takes_weight_from_the_others(store):
     assert not gathered(store, "zeppelin").keyword.any()
 
 
-def test_words_that_are_everywhere_weigh_next_to_nothing(store):
+def test_words_that_every_chunk_contains_weigh_next_to_nothing(store):
     common, rare = gathered(store, "the"), gathered(store, "part-3")
     assert 0 < common.keyword.max() < 0.1
     assert common.coverage.max() < 0.05
     assert rare.keyword.max() > 0.6
-    beside = gathered(store, "the part-3")
-    assert abs(beside.keyword.max() - rare.keyword.max()) < 0.1
+    both = gathered(store, "the part-3")
+    assert abs(both.keyword.max() - rare.keyword.max()) < 0.1
 
 
 def test_an_identifier_weighs_twice_as_much_as_a_word_as_rare():
     with hs.open(":memory:", embedder=HashingEmbedder()) as store:
-        store.add([f"filler number {n} stands here" for n in range(20)])
-        store.add([hs.Document(id=text, text=f"{text} beside others") for text in ("zeppelin", "e4012x")])
+        store.add([f"filler number {n} is here" for n in range(20)])
+        store.add([hs.Document(id=text, text=f"{text} among others") for text in ("zeppelin", "e4012x")])
         parts = gathered(store, "zeppelin e4012x")
-        word, named = (parts.coverage[parts.at(store.chunks.of([each])[each][0])] for each in ("zeppelin", "e4012x"))
+        word, named = (parts.coverage[parts.at(store.chunks.of([id_])[id_][0])] for id_ in ("zeppelin", "e4012x"))
     assert named == pytest.approx(2 * word)
 
 
-def test_a_chunk_that_holds_more_of_the_words_has_more_evidence():
+def test_a_chunk_that_contains_more_of_the_words_has_more_evidence():
     with hs.open(":memory:", embedder=HashingEmbedder()) as store:
-        store.add([f"filler number {n} stands here" for n in range(20)])
+        store.add([f"filler number {n} is here" for n in range(20)])
         store.add([hs.Document(id=text, text=text) for text in ("inlet valve here", "valve hall here", "green hall x")])
         parts = gathered(store, "inlet valve")
         both, one, none = (
-            parts.keyword[parts.at(store.chunks.of([each])[each][0])]
-            for each in ("inlet valve here", "valve hall here", "green hall x")
+            parts.keyword[parts.at(store.chunks.of([id_])[id_][0])]
+            for id_ in ("inlet valve here", "valve hall here", "green hall x")
         )
     assert both > one > none == 0
 
 
-def test_a_deviation_is_how_far_a_cosine_stands_above_those_of_the_sample(store):
+def test_vector_evidence_is_the_z_score_of_the_cosine_among_those_of_the_sample(store):
     query = "inlet valve pressure"
     evidence = gathered(store, query)
     vector = HashingEmbedder().embed_query(query)
@@ -206,7 +206,7 @@ def test_relevance_is_the_logistic_formula(store):
     assert evidence.confidence == evidence.relevance.max()
 
 
-def test_a_chunk_without_a_vector_is_like_any_other(tmp_path):
+def test_a_chunk_without_a_vector_has_a_z_score_of_zero(tmp_path):
     with hs.open(tmp_path / "one.db", embedder=HashingEmbedder()) as store:
         store.add(documents(0, 20))
         with hs.open(tmp_path / "one.db", embedder="none") as plain:
@@ -220,7 +220,7 @@ def test_a_chunk_without_a_vector_is_like_any_other(tmp_path):
         assert evidence.relevance[place] == pytest.approx(1 / (1 + math.exp(-1.35 * (3 * coverage - 2.4))))
 
 
-def test_without_a_query_vector_words_alone_speak(store):
+def test_without_a_query_vector_there_is_only_keyword_evidence(store):
     keyword, terms = store._backend.match(KeywordQuery(("valv",)), 10, Restriction())
     words = KeywordEvidence(terms, store.state().chunks)
     evidence = EvidenceCollector(store._backend, words, None, None).of_legs(keyword, NONE)
@@ -229,7 +229,7 @@ def test_without_a_query_vector_words_alone_speak(store):
     assert evidence.relevance is evidence.confidence is None
 
 
-def test_nothing_found_is_no_evidence(store):
+def test_without_candidates_there_is_no_evidence(store):
     query = HashingEmbedder().embed_query("valve")
     for terms in ((), (Term("zeppelin", 0, 5.0),)):
         words = KeywordEvidence(terms, store.state().chunks)
@@ -237,20 +237,20 @@ def test_nothing_found_is_no_evidence(store):
         assert {len(part) for part in (evidence.chunks, evidence.keyword, evidence.coverage, evidence.vector)} == {0}
 
 
-def test_there_is_no_relevance_before_the_store_was_measured(store):
+def test_there_is_no_relevance_without_a_calibration(store):
     store.embeddings.calibrate(Calibration(fingerprint="another", chunks=1, power=4.0, chance=0.2, spread=0.1))
     assert gathered(store, "valve").relevance is None
     assert store.search("valve")[0].relevance is None
 
 
-def test_where_there_are_no_cosines_the_usual_ones_are_taken():
+def test_without_a_sample_the_cosine_statistics_are_the_usual_ones():
     assert cosine_statistics(np.empty(0, np.float32)) == (0.1, 0.1)
     mean, deviation = cosine_statistics(np.array([0.5], np.float32))
     assert mean == pytest.approx((0.5 + 0.4) / 5)
     assert deviation == pytest.approx(math.sqrt(16 * 0.01 / 17))
 
 
-def test_many_cosines_speak_for_themselves():
+def test_a_large_sample_outweighs_the_usual_statistics():
     cosines = np.random.default_rng(3).normal(0.3, 0.05, 256).astype(np.float32)
     mean, deviation = cosine_statistics(cosines)
     assert mean == pytest.approx(cosines.mean(), abs=0.005)

@@ -1,4 +1,4 @@
-"""A chunk in the light of what stands beside it: the arithmetic, who counts as beside, and that filters hold."""
+"""Neighbours: the arithmetic, which chunks are neighbours, and that filters hold."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ TALK = [
 
 
 def around(document_id):
-    """Talks' turns are called t0, t1 …; what is called otherwise stands alone."""
+    """Return the turns around a turn t0, t1 …; other documents have no neighbours."""
     if not document_id.startswith("t"):
         return ()
     n = int(document_id[1:])
@@ -40,11 +40,9 @@ def evidence(store, query, **options):
     return store.search(query, **options).trace.evidence
 
 
-def by_id(store, found):
-    return {
-        id_: found.at(chunk)
-        for chunk, id_ in zip(found.chunks, store.chunks.documents(found.chunks.tolist()), strict=True)
-    }
+def by_id(store, evidence):
+    ids = store.chunks.documents(evidence.chunks.tolist())
+    return {id_: evidence.at(chunk) for chunk, id_ in zip(evidence.chunks, ids, strict=True)}
 
 
 def test_words_of_the_stronger_neighbour_count_half_and_vectors_are_averaged(store):
@@ -52,15 +50,15 @@ def test_words_of_the_stronger_neighbour_count_half_and_vectors_are_averaged(sto
     plain, light = evidence(store, query), evidence(store, query, around=around)
     alone, read = by_id(store, plain), by_id(store, light)
     vectors = {id_: store.chunks.vectors([int(plain.chunks[place])])[0] for id_, place in alone.items()}
-    asked = store.embedder().embed_query(query)
-    mean, deviation = cosine_statistics(store.chunks.sample()[1] @ asked)
+    vector = store.embedder().embed_query(query)
+    mean, deviation = cosine_statistics(store.chunks.sample()[1] @ vector)
     for n in range(len(TALK)):
         near = {k: f"t{k}" for k in range(n - REACH, n + REACH + 1) if k != n and 0 <= k < len(TALK)}
         share = {k: 0.5 if abs(k - n) == 1 else 0.25 for k in near}
         best = max(share[k] * plain.keyword[alone[id_]] for k, id_ in near.items())
         assert light.keyword[read[f"t{n}"]] == pytest.approx(plain.keyword[alone[f"t{n}"]] + best)
         mixed = vectors[f"t{n}"] + 0.5 * sum(vectors[id_] for id_ in near.values())
-        cosine = float(mixed @ asked / np.linalg.norm(mixed))
+        cosine = float(mixed @ vector / np.linalg.norm(mixed))
         assert light.vector[read[f"t{n}"]] == pytest.approx((cosine - mean) / deviation, abs=1e-4)
     for n in range(30):
         assert light.keyword[read[f"other{n}"]] == plain.keyword[alone[f"other{n}"]]
@@ -68,7 +66,7 @@ def test_words_of_the_stronger_neighbour_count_half_and_vectors_are_averaged(sto
     assert light.relevance == pytest.approx(plain.relevance)
 
 
-def test_an_answer_comes_up_beside_its_question(store):
+def test_an_answer_ranks_higher_next_to_its_question(store):
     plain = [hit.document_id for hit in store.search("where was the honeymoon", limit=37)]
     light = [hit.document_id for hit in store.search("where was the honeymoon", limit=37, around=around)]
     assert light.index("t2") < plain.index("t2")
@@ -77,12 +75,12 @@ def test_an_answer_comes_up_beside_its_question(store):
 
 
 def test_neighbours_that_no_leg_found_become_candidates(store):
-    found = evidence(store, "honeymoon", limit=1, depth=1, around=around)
-    assert {"t0", "t1", "t2", "t3"} <= by_id(store, found).keys()
-    assert list(found.chunks) == sorted(found.chunks)
+    candidates = evidence(store, "honeymoon", limit=1, depth=1, around=around)
+    assert {"t0", "t1", "t2", "t3"} <= by_id(store, candidates).keys()
+    assert list(candidates.chunks) == sorted(candidates.chunks)
 
 
-def test_what_a_filter_bars_is_neither_shown_nor_counted(store):
+def test_a_filtered_neighbour_is_neither_shown_nor_counted(store):
     where = hs.field("n") != 1
     hits = store.search("honeymoon", limit=40, where=where, around=around)
     assert "t1" not in {hit.document_id for hit in hits}
@@ -90,7 +88,7 @@ def test_what_a_filter_bars_is_neither_shown_nor_counted(store):
     assert barred.keyword[by_id(store, barred)["t2"]] == 0.0
 
 
-def test_chunks_of_one_document_stand_beside_each_other(store):
+def test_chunks_of_one_document_are_neighbours(store):
     long = "\n\n".join(f"Paragraph {n} about {word}. " * 30 for n, word in enumerate(("oak", "elm", "yew", "fir")))
     store.add(hs.Document(id="t100", text=long))
     light = evidence(store, "yew", limit=60, around=around)
@@ -102,19 +100,19 @@ def test_chunks_of_one_document_stand_beside_each_other(store):
     assert any(raised)
 
 
-def test_without_anything_that_stands_among_others_nothing_changes(store):
-    plain, light = (store.search("stone", around=each).trace for each in (None, lambda _: ()))
+def test_documents_without_neighbours_rank_as_before(store):
+    plain, light = (store.search("stone", around=around_).trace for around_ in (None, lambda _: ()))
     assert [hit.document_id for hit in plain.hits] == [hit.document_id for hit in light.hits]
     assert [hit.score for hit in plain.hits] == [hit.score for hit in light.hits]
 
 
 @pytest.mark.parametrize("how", [{"mode": "keyword"}, {"mode": "vector"}, {"fusion": "rrf"}])
-def test_it_needs_evidence_of_both_legs(store, how):
+def test_around_needs_the_evidence_of_both_legs(store, how):
     with pytest.raises(hs.InputError, match="around uses the evidence of both legs"):
         store.search("honeymoon", around=around, **how)
 
 
-def test_without_vectors_words_alone_decide():
+def test_without_vectors_around_changes_nothing():
     with hs.open(":memory:", embedder="none") as store:
         store.add([hs.Document(id=f"t{n}", text=text) for n, text in enumerate(TALK)])
         assert [hit.document_id for hit in store.search("honeymoon", around=around)] == ["t1"]

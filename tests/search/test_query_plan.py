@@ -1,4 +1,4 @@
-"""How a person's query is read."""
+"""Query plans: the simple syntax, the text for the embedder, and stop words."""
 
 import pytest
 from hypothesis import given
@@ -11,9 +11,9 @@ from hybridstore.text.expressions import NotOf, WordSequence
 ENGLISH = Analyser()
 
 
-def read(query: str):
-    understood = plan(query, ENGLISH)
-    return understood.text, understood.phrases, understood.excluded
+def parsed(query: str):
+    planned = plan(query, ENGLISH)
+    return planned.text, planned.phrases, planned.excluded
 
 
 @pytest.mark.parametrize(
@@ -50,10 +50,10 @@ def read(query: str):
         ("  ", "  ", (), ()),
     ],
 )
-def test_a_query_is_read_as(query, text, phrases, excluded):
-    understood = read(query)
-    assert understood[1:] == (phrases, excluded)
-    assert understood[0].strip() == text.strip()
+def test_a_simple_query_means(query, text, phrases, excluded):
+    planned = parsed(query)
+    assert planned[1:] == (phrases, excluded)
+    assert planned[0].strip() == text.strip()
 
 
 def test_the_words_of_a_phrase_are_not_searched_for_alone():
@@ -63,25 +63,25 @@ def test_the_words_of_a_phrase_are_not_searched_for_alone():
     assert keyword.excluded == ()
 
 
-def test_only_exclusions_mean_their_words():
+def test_a_query_of_exclusions_only_is_its_words():
     keyword = plan("-red -blue", ENGLISH).keyword
     assert (keyword.terms, keyword.excluded) == (("red", "blue"), ())
 
 
-def test_quotes_in_a_long_question_only_quote():
+def test_quotation_marks_in_a_long_question_have_no_meaning():
     short = 'what does it mean that a "red planet" was seen here'  # nine other words
     long = 'what does it mean that a "red planet" was seen over here today by them'
     assert plan(short, ENGLISH).phrases == ("red planet",)
-    understood = plan(long, ENGLISH)
-    assert understood.phrases == ()
-    assert {"red", "planet"} <= set(understood.keyword.terms)
+    planned = plan(long, ENGLISH)
+    assert planned.phrases == ()
+    assert {"red", "planet"} <= set(planned.keyword.terms)
     assert plan(long + " -blue", ENGLISH).excluded == ("blue",)
 
 
-def test_half_characters_are_replaced():
-    understood = plan("red \ud800 planet", ENGLISH)
-    understood.text.encode()
-    assert understood.keyword.terms == ("red", "planet")
+def test_lone_surrogates_are_replaced():
+    planned = plan("red \ud800 planet", ENGLISH)
+    planned.text.encode()
+    assert planned.keyword.terms == ("red", "planet")
 
 
 @pytest.mark.parametrize(
@@ -107,13 +107,13 @@ def test_half_characters_are_replaced():
         ("red AND (blue OR NOT green*)", "red AND (blue OR NOT green*)", ()),
     ],
 )
-def test_a_field_binds_the_word_or_phrase_directly_behind_it(query, text, matching):
-    understood = plan(query, ENGLISH)
-    assert (understood.text, understood.keyword.matching) == (text, matching)
-    assert (understood.phrases, understood.keyword.phrases) == ((), ())
+def test_a_field_applies_to_the_word_or_phrase_directly_after_it(query, text, matching):
+    planned = plan(query, ENGLISH)
+    assert (planned.text, planned.keyword.matching) == (text, matching)
+    assert (planned.phrases, planned.keyword.phrases) == ((), ())
 
 
-def test_what_is_asked_of_a_field_is_also_sought():
+def test_words_required_in_a_field_are_also_searched_for():
     keyword = plan('title:planets "blue giant" heading:"red spots" -title:moon', ENGLISH).keyword
     assert keyword.terms == ("planet", "red", "spot")
     assert keyword.phrases == (("blue", "giant"),)
@@ -123,12 +123,12 @@ def test_what_is_asked_of_a_field_is_also_sought():
 @given(st.lists(st.sampled_from(['"', "“", "”", "-", " ", "red ", "giant", "title:", "\ud800"]) | st.text(max_size=3)))
 def test_a_plan_is_never_larger_than_its_query(pieces):
     query = "".join(pieces)
-    understood = plan(query, ENGLISH)
-    assert len(understood.text) <= len(query)
-    assert len(understood.phrases) == len(understood.keyword.phrases)
-    assert len(understood.excluded) == len(understood.keyword.excluded)
-    assert all(understood.keyword.phrases + understood.keyword.excluded)
-    assert not any(set(' "') & set(token) for token in understood.keyword.terms)
+    planned = plan(query, ENGLISH)
+    assert len(planned.text) <= len(query)
+    assert len(planned.phrases) == len(planned.keyword.phrases)
+    assert len(planned.excluded) == len(planned.keyword.excluded)
+    assert all(planned.keyword.phrases + planned.keyword.excluded)
+    assert not any(set(' "') & set(token) for token in planned.keyword.terms)
 
 
 @pytest.mark.parametrize(
@@ -141,33 +141,33 @@ def test_a_plan_is_never_larger_than_its_query(pieces):
         ("valve -the", ("valv",), ()),
     ],
 )
-def test_words_that_only_carry_a_questions_grammar_are_not_searched_for(query, terms, ignored):
-    understood = plan(query, ENGLISH)
-    assert (understood.keyword.terms, understood.ignored) == (terms, ignored)
+def test_stop_words_are_not_searched_for(query, terms, ignored):
+    planned = plan(query, ENGLISH)
+    assert (planned.keyword.terms, planned.ignored) == (terms, ignored)
 
 
-def test_the_embedder_gets_the_question_with_its_grammar():
+def test_the_embedder_gets_the_stop_words_too():
     assert plan("how do I change the valve", ENGLISH).text == "how do I change the valve"
 
 
-def test_phrases_fields_and_exclusions_keep_words_of_grammar():
-    understood = plan('what did "the valve of the pump" cost title:of -"to be"', ENGLISH)
-    assert understood.keyword.phrases == (("the", "valv", "of", "the", "pump"),)
-    assert understood.keyword.excluded == (("to", "be"),)
-    assert understood.keyword.matching == (WordSequence(("of",), "title"),)
-    assert understood.keyword.terms == ("cost",)
-    assert understood.ignored == ("what", "did", "of")
+def test_phrases_fields_and_exclusions_keep_stop_words():
+    planned = plan('what did "the valve of the pump" cost title:of -"to be"', ENGLISH)
+    assert planned.keyword.phrases == (("the", "valv", "of", "the", "pump"),)
+    assert planned.keyword.excluded == (("to", "be"),)
+    assert planned.keyword.matching == (WordSequence(("of",), "title"),)
+    assert planned.keyword.terms == ("cost",)
+    assert planned.ignored == ("what", "did", "of")
     quoted = plan('"to be or not to be"', ENGLISH)
     assert (quoted.keyword.phrases, quoted.ignored) == ((("to", "be", "or", "not", "to", "be"),), ())
 
 
-def test_the_advanced_syntax_searches_for_what_it_is_told():
-    understood = plan("how AND the AND valve", ENGLISH, "advanced")
-    assert understood.keyword.terms == ("how", "the", "valv")
-    assert understood.ignored == ()
+def test_the_advanced_syntax_searches_for_stop_words():
+    planned = plan("how AND the AND valve", ENGLISH, "advanced")
+    assert planned.keyword.terms == ("how", "the", "valv")
+    assert planned.ignored == ()
 
 
 def test_a_language_without_a_list_keeps_all_words():
-    understood = plan("how do I change the valve", Analyser("none"))
-    assert understood.keyword.terms == ("how", "do", "i", "change", "the", "valve")
-    assert understood.ignored == ()
+    planned = plan("how do I change the valve", Analyser("none"))
+    assert planned.keyword.terms == ("how", "do", "i", "change", "the", "valve")
+    assert planned.ignored == ()

@@ -1,4 +1,4 @@
-"""The selection: near-copies folded, a document's share capped, likeness held down; pure, then through a store."""
+"""Selection: near-copies, the cap per document and diversity; as a function, then through a store."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_a_text_of_other_case_and_spacing_is_folded_into_the_best_ranked():
     assert (selected.shown, selected.folded) == ([0, 1], {2: 0, 3: 0})
 
 
-def test_texts_alike_in_cosine_are_folded_only_if_their_words_are_the_same():
+def test_texts_of_similar_vectors_are_folded_only_if_their_words_are_the_same():
     texts = [LONG, f"{LONG} extra", f"{LONG} 7", "something else entirely"]
     close = [[1.0, 0.0]] * 4
     assert select(candidates(texts, close), 4, SelectionRequest(unique=True)).folded == {1: 0}
@@ -50,11 +50,11 @@ def test_scripts_without_spaces_are_compared_character_by_character():
     assert not same_words(bag(text), bag(text[:12]))
 
 
-def test_empty_texts_are_copies_of_nothing():
+def test_empty_texts_have_no_copies():
     assert select(candidates(["", " ", "a"]), 3, SelectionRequest(unique=True)).shown == [0, 1, 2]
 
 
-def test_a_document_has_no_more_than_its_share():
+def test_no_more_than_per_document_chunks_of_a_document_are_shown():
     selected = select(candidates(list("abcdef"), documents=list("xxyxyz")), 6, SelectionRequest(per_document=1))
     assert (selected.shown, sorted(selected.capped)) == ([0, 2, 5], [1, 3, 4])
     two = select(candidates(list("abcdef"), documents=list("xxyxyz")), 4, SelectionRequest(per_document=2))
@@ -88,7 +88,7 @@ def test_nothing_to_select_from():
     st.none() | st.integers(1, 3),
     st.sampled_from([0.0, 0.3, 1.0]),
 )
-def test_every_selection_keeps_its_promises(pairs, limit, unique, most, diversity):
+def test_every_selection_obeys_its_options(pairs, limit, unique, most, diversity):
     texts, documents = [text for text, _ in pairs], [document for _, document in pairs]
     vectors = np.random.default_rng(len(pairs)).normal(size=(len(pairs), 4))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -116,7 +116,7 @@ def test_every_selection_keeps_its_promises(pairs, limit, unique, most, diversit
         {"diversity": "much"},
     ],
 )
-def test_wishes_that_make_no_sense_are_refused(options):
+def test_invalid_options_are_rejected(options):
     with pytest.raises(InputError, match=next(iter(options))):
         SelectionRequest(**options)
 
@@ -136,7 +136,7 @@ def store():
         yield store
 
 
-def test_copies_are_shown_unless_unique_is_asked_for(store):
+def test_copies_are_shown_without_unique(store):
     query = "pump runs dry when the inlet is closed"
     plainly = store.search(query, limit=2)
     assert {hit.document_id for hit in plainly} == {"one", "two"}
@@ -149,7 +149,7 @@ def test_copies_are_shown_unless_unique_is_asked_for(store):
     assert unique.trace.selection.folded == {plainly[1].chunk_id: plainly[0].chunk_id}
 
 
-def test_it_is_looked_deeper_until_the_limit_is_filled():
+def test_the_selection_looks_deeper_until_the_limit_is_filled():
     with hs.open(":memory:", embedder=HashingEmbedder(64)) as store:
         store.add([hs.Document(id=f"c{n}", text="pump " * 3) for n in range(60)])
         store.add("pump and more words that are about something else")
@@ -170,7 +170,7 @@ def test_chunks_of_a_document_are_capped_and_all_are_found_without(store):
     assert f"{len(several) - 1} more of its chunks were left out by per_document=1" in once.expected.story
 
 
-def test_diversity_moves_what_is_unlike_up_and_needs_no_vectors_to_work(store):
+def test_diversity_moves_dissimilar_passages_up_and_works_without_vectors(store):
     first = store.search("pump runs dry inlet", limit=3)
     varied = store.search("pump runs dry inlet", limit=3, diversity=0.9)
     assert varied[0].chunk_id == first[0].chunk_id
@@ -181,17 +181,17 @@ def test_diversity_moves_what_is_unlike_up_and_needs_no_vectors_to_work(store):
         assert same == [hit.document_id for hit in plain.search("pump inlet")]
 
 
-def test_an_expected_document_that_was_folded_says_into_which(store):
+def test_the_explanation_of_a_folded_document_names_the_one_shown(store):
     query = "pump runs dry when the inlet is closed"
-    kept, gone = (hit.document_id for hit in store.search(query, limit=2))
+    shown, gone = (hit.document_id for hit in store.search(query, limit=2))
     explanation = store.explain(query, limit=2, unique=True, expect=gone)
     assert explanation.expected.lost == "selection"
-    assert f"folded into {kept} at rank 1" in explanation.expected.story
+    assert f"folded into {shown} at rank 1" in explanation.expected.story
     assert "near-copies folded (1)" in str(explanation)
     assert f"the same in {gone}" in str(explanation)
 
 
-def test_an_expected_document_that_diversity_passed_over_is_told(store):
+def test_an_expected_document_that_diversity_passed_over_is_explained(store):
     query = "pump runs dry when the inlet is closed"
     second = store.search(query, limit=2)[1].document_id
     expected = store.explain(query, limit=2, diversity=1.0, expect=second).expected

@@ -1,4 +1,4 @@
-"""Which words of a query only carry its grammar."""
+"""Stop words in queries of several languages."""
 
 import pytest
 from hypothesis import given
@@ -24,12 +24,12 @@ def ignored(query: str, language: str = "english") -> list[str]:
         ("the valve", "german", []),
     ],
 )
-def test_a_question_has_words_that_only_carry_its_grammar(query, language, words):
+def test_stop_words_are_recognised(query, language, words):
     assert ignored(query, language) == words
 
 
 @pytest.mark.parametrize("query", ["who", "to be or not to be", "The Who", "it's how?", "WHAT IS THIS", ""])
-def test_a_query_of_nothing_else_keeps_them_all(query):
+def test_a_query_of_stop_words_only_keeps_them_all(query):
     assert ignored(query) == []
 
 
@@ -40,7 +40,7 @@ def test_a_query_of_nothing_else_keeps_them_all(query):
         ("IT department", []),
         ("when did IT move", ["when", "did"]),
         ("US and UK rates", ["and"]),
-        ("WHO 2019", []),  # figures have no case, so nothing here is shouted
+        ("WHO 2019", []),  # figures have no case, so this query is not all in capitals
         ("A valve", ["A"]),  # one letter is a beginning, not a name
     ],
 )
@@ -48,12 +48,12 @@ def test_a_word_in_capitals_is_a_name(query, words):
     assert ignored(query) == words
 
 
-def test_where_all_is_in_capitals_they_say_nothing():
+def test_a_query_all_in_capitals_has_stop_words():
     assert ignored("HOW DO I CHANGE THE VALVE") == ["HOW", "DO", "I", "THE"]
     assert ignored("WAS IST DAS VENTIL 7", "german") == ["WAS", "IST", "DAS"]
 
 
-def test_signs_around_a_word_do_not_hide_it():
+def test_punctuation_around_a_stop_word_is_ignored():
     assert ignored("valve, (the) 'of' “what”? …and:") == ["(the)", "'of'", "“what”?", "…and:"]
     assert ignored("the-valve of/off valve") == []  # inside a word they make another word
 
@@ -64,7 +64,7 @@ def test_apostrophes_may_be_curved():
 
 
 @pytest.mark.parametrize("language", ["none", "finnish", "klingon", ""])
-def test_a_language_without_a_list_ignores_nothing(language):
+def test_a_language_without_a_list_has_no_stop_words(language):
     assert ignored("how do I change the valve der die das", language) == []
 
 
@@ -72,8 +72,8 @@ def test_a_language_without_a_list_ignores_nothing(language):
     st.lists(st.sampled_from(["the", "THE", "Valve", "IT", "what's", "7", "(of)", "étude", "ß"]) | st.text(max_size=4)),
     st.sampled_from(["english", "german", "french", "spanish", "none"]),
 )
-def test_what_is_ignored_stands_in_the_query_in_its_order_and_something_stays(words, language):
-    found = stopwords_in(words, language)
+def test_stop_words_keep_the_querys_order_and_some_word_remains(words, language):
+    stopwords = stopwords_in(words, language)
     rest = iter(words)
-    assert all(word in rest for word in found)
-    assert len(found) < len(words) or not words
+    assert all(word in rest for word in stopwords)
+    assert len(stopwords) < len(words) or not words
