@@ -1,1 +1,1 @@
-"""From a query to a Trace: planning, both legs, fusion, selection, explanation."""
+"""Search: from a query to its Trace, by planning, both legs, fusion and selection; and explanations of a search."""

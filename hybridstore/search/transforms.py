@@ -170,7 +170,7 @@ def _decoded(source: str, target: str, weights: bytes) -> Adapter | Affine:
     if kind == _AFFINE:
         return Affine(source, target, first.reshape(rows, columns), second)
     if source != target:
-        raise ValueError("an adapter's source is its target")
+        raise ValueError("an adapter's source and target must be equal")
     return Adapter(source, first.reshape(rows, columns), second.reshape(columns, rows))
 
 

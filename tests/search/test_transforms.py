@@ -1,4 +1,4 @@
-"""What is done to a question's vector: the formulas, what the file keeps of them, and to which vectors they apply."""
+"""Transforms of a query's vector: the formulas, their weights in the file, and the vectors they apply to."""
 
 import struct
 import zlib
@@ -63,7 +63,7 @@ def test_a_map_multiplies_and_shifts_into_the_other_space():
 
 
 @pytest.mark.parametrize("made", [adapter(), affine(), affine(7, 3)], ids=["adapter", "wider", "narrower"])
-def test_many_are_turned_as_one_by_one_in_float32(made):
+def test_many_transforms_rows_as_one_by_one_in_float32(made):
     vectors = drawn(9, len(made.down if isinstance(made, Adapter) else made.matrix), seed=2)
     vectors[4] = 0.0
     together = made.many(vectors)
@@ -74,14 +74,14 @@ def test_many_are_turned_as_one_by_one_in_float32(made):
 
 
 @pytest.mark.parametrize("made", [adapter(), affine()], ids=["adapter", "map"])
-def test_a_vector_of_another_length_is_refused(made):
+def test_a_vector_of_another_length_is_rejected(made):
     with pytest.raises(InputError, match=r"shape \(4,\); [56] dimensions are needed"):
         made(drawn(4))
     with pytest.raises(InputError, match="dimensions are needed"):
         made.many(drawn(2, 4))
 
 
-def test_arrays_that_do_not_fit_each_other_are_refused():
+def test_arrays_of_mismatched_shapes_are_rejected():
     for down, up in [((6, 2), (2, 5)), ((6, 2), (6, 2)), ((6, 0), (0, 6)), ((6,), (6,))]:
         with pytest.raises(InputError, match="an adapter takes arrays"):
             Adapter(OLD, np.zeros(down, np.float32), np.zeros(up, np.float32))
@@ -95,7 +95,7 @@ def test_arrays_that_do_not_fit_each_other_are_refused():
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1))
-def test_what_was_written_is_read_to_the_last_bit(rows, columns, seed):
+def test_weights_are_read_exactly_as_written(rows, columns, seed):
     for made in (
         Adapter(OLD, drawn(rows, columns, seed=seed), drawn(columns, rows, seed=seed + 1)),
         Affine(NEW, OLD, drawn(rows, columns, seed=seed), drawn(columns, seed=seed + 1)),
@@ -106,18 +106,18 @@ def test_what_was_written_is_read_to_the_last_bit(rows, columns, seed):
             assert np.array_equal(getattr(again, name), getattr(made, name))
 
 
-def test_a_version_that_is_asked_for_again_is_not_decoded_again():
+def test_a_decoded_version_is_cached():
     asked = model(adapter())
     assert read(asked) is read(asked)
 
 
-def test_versions_of_the_same_number_in_two_files_are_told_apart():
+def test_versions_of_the_same_number_in_two_files_are_distinguished():
     one, other = model(adapter(), number=1), model(Adapter(OLD, drawn(6, 2, seed=8), drawn(2, 6)), number=1)
     assert not np.array_equal(read(one).down, read(other).down)
 
 
 @pytest.mark.parametrize("made", [adapter(), affine()], ids=["adapter", "map"])
-def test_damaged_weights_are_noticed(made):
+def test_damaged_weights_are_an_error(made):
     whole = write(made)
     damaged = [whole[:length] for length in range(len(whole))]
     damaged += [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in range(len(whole))]
@@ -126,7 +126,7 @@ def test_damaged_weights_are_noticed(made):
             read(model(made, weights))
 
 
-def test_weights_that_hold_no_numbers_or_nothing_are_noticed():
+def test_weights_that_are_empty_or_not_finite_are_an_error():
     body = np.full(12, np.nan, np.float32).tobytes()
     weights = struct.pack("<4sIII", b"adpt", 6, 1, zlib.crc32(body)) + body
     with pytest.raises(ModelUnavailable, match="must be finite"):
@@ -135,12 +135,12 @@ def test_weights_that_hold_no_numbers_or_nothing_are_noticed():
         read(model(adapter(), struct.pack("<4sIII", b"adpt", 6, 0, 0)))
 
 
-def test_an_adapter_between_two_embedders_is_not_believed():
-    with pytest.raises(ModelUnavailable, match="an adapter's source is its target"):
+def test_an_adapter_between_two_embedders_is_an_error():
+    with pytest.raises(ModelUnavailable, match="an adapter's source and target must be equal"):
         read(ModelVersion(kind="drift", source=NEW, target=OLD, reference="any", weights=write(adapter())))
 
 
-def test_an_adapter_is_for_the_files_embedder_and_for_callers_who_bring_vectors():
+def test_an_adapter_applies_to_the_files_embedder_and_to_callers_vectors():
     searched, active = Embedding(OLD, "old", 6), model(adapter())
     assert applicable_version(active, searched, OLD) is active
     assert applicable_version(active, searched, None) is active
@@ -148,7 +148,7 @@ def test_an_adapter_is_for_the_files_embedder_and_for_callers_who_bring_vectors(
         applicable_version(active, searched, NEW)
 
 
-def test_a_map_is_for_the_new_embedders_questions_alone():
+def test_a_map_applies_only_to_the_new_embedders_queries():
     searched, active = Embedding(OLD, "old", 7), model(affine())
     assert applicable_version(active, searched, NEW) is active
     assert applicable_version(active, searched, OLD) is None
@@ -157,7 +157,7 @@ def test_a_map_is_for_the_new_embedders_questions_alone():
         applicable_version(active, searched, "third@1")
 
 
-def test_a_model_for_other_vectors_or_without_weights_applies_to_nothing():
+def test_a_version_for_other_vectors_or_without_weights_does_not_apply():
     searched = Embedding(NEW, "new", 6)
     assert applicable_version(model(adapter()), searched, NEW) is None
     assert applicable_version(model(adapter()), searched, None) is None
