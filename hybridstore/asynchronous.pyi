@@ -13,16 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from hybridstore import filters
 from hybridstore.backends.learning import LoggedQuestion, ModelVersion
-from hybridstore.backends.values import (
-    Capabilities,
-    Embedding,
-    Problem,
-    PurgeReport,
-    SearchState,
-    Stats,
-    StoredDocument,
-    Whatever,
-)
+from hybridstore.backends.protocols import SearchState
+from hybridstore.backends.values import Capabilities, Embedding, Problem, PurgeReport, Stats, StoredDocument, Whatever
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.filters import Filter
 from hybridstore.ingest.line_files import File

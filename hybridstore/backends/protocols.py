@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from hybridstore.backends.learning import LearningBackend
+from hybridstore.backends.learning import LearningBackend, ModelVersion
 from hybridstore.backends.values import (
     Calibration,
     Capabilities,
@@ -25,7 +26,6 @@ from hybridstore.backends.values import (
     Problem,
     PurgeReport,
     Restriction,
-    SearchState,
     Stats,
     StoredDocument,
 )
@@ -36,6 +36,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hybridstore.filters import Filter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchState:
+    """What every search reads first, of one state of the store.
+
+    `embedding` made the vectors that are searched, `calibration` is what was last measured about them, `model` is the
+    active model version.
+    """
+
+    chunks: int = 0
+    embedding: Embedding | None = None
+    calibration: Calibration | None = None
+    model: ModelVersion | None = None
+    revision: int = 0
 
 
 class DocumentBackend(Protocol):

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hybridstore.backends.learning import ModelVersion
     from hybridstore.filters import Filter
 
 
@@ -51,21 +50,6 @@ class Calibration:
     power: float
     chance: float
     spread: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchState:
-    """What every search reads first, of one state of the store.
-
-    `embedding` made the vectors that are searched, `calibration` is what was last measured about them, `model` is the
-    active model version.
-    """
-
-    chunks: int = 0
-    embedding: Embedding | None = None
-    calibration: Calibration | None = None
-    model: ModelVersion | None = None
-    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

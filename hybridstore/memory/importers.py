@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,10 @@ _ITEM = re.compile(r"[ \t]*-[ \t]+(.+)")
 # the MCP memory server's file
 
 
+def _import(memory: Memory, entries: Iterable[ImportedNote | tuple[str, str]]) -> ImportReport:
+    return import_notes(memory._space, entries)  # noqa: SLF001 - of the same package
+
+
 def from_mcp_memory(memory: Memory, path: str | os.PathLike[str]) -> ImportReport:
     """Import memory.jsonl, the graph of an MCP memory server: one note for each observation and each relation.
 
@@ -50,7 +54,7 @@ def from_mcp_memory(memory: Memory, path: str | os.PathLike[str]) -> ImportRepor
             entries = [entry for number, line in numbered for entry in _graph_line(line, name, number)]
     except line_files.Broken as error:
         raise InputError(f"{error}; nothing was imported: fix or remove the line and run it again") from error
-    return import_notes(memory, entries)
+    return _import(memory, entries)
 
 
 def _graph_line(line: bytes, name: str, number: int) -> Iterator[Entry]:
@@ -109,7 +113,7 @@ def from_chroma(memory: Memory, collection: Any) -> ImportReport:
             f"{collection!r} is not a Chroma collection, which has a name and get(include=, limit=, offset=); "
             "get one by client.get_collection(name)"
         )
-    return import_notes(memory, _chroma_records(collection))
+    return _import(memory, _chroma_records(collection))
 
 
 def _chroma_records(collection: Any) -> Iterator[Entry]:
@@ -155,7 +159,7 @@ def from_markdown(memory: Memory, folder: str | os.PathLike[str]) -> ImportRepor
     root = Path(os.path.abspath(folder))  # noqa: PTH100 - Path.absolute keeps ".."
     if not root.is_dir():
         raise InputError(f"there is no folder {str(root)!r}; nothing was imported")
-    return import_notes(memory, _markdown_files(root))
+    return _import(memory, _markdown_files(root))
 
 
 def _markdown_files(root: Path) -> Iterator[Entry]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from hybridstore.errors import InputError
 from hybridstore.memory import note_ids
@@ -17,9 +17,6 @@ from hybridstore.memory.note_space import NoteChange, NoteSpace
 from hybridstore.memory.notes import Note, check_metadata, document_of
 from hybridstore.memory.remembering import NoteInput, plan_note
 from hybridstore.store.inputs import checked
-
-if TYPE_CHECKING:
-    from hybridstore.memory.memory import Memory
 
 T = TypeVar("T")
 
@@ -82,9 +79,8 @@ class ImportedNote:
     same_source: Callable[[Note], bool] = lambda _: True
 
 
-def import_notes(memory: Memory, entries: Iterable[ImportedNote | tuple[str, str]]) -> ImportReport:
+def import_notes(space: NoteSpace, entries: Iterable[ImportedNote | tuple[str, str]]) -> ImportReport:
     """Store notes from elsewhere in batches; pairs (what, why) are reported as left out."""
-    space = memory._space  # noqa: SLF001 - of the same package
     left_out: list[tuple[str, str]] = []
     batches = Batches[ImportedNote](lambda notes: space.change(lambda change: _import_batch(space, change, notes)))
     for entry in entries:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hybridstore.backends.keyword_scoring import K1
-from hybridstore.backends.protocols import Backend
-from hybridstore.backends.values import Restriction, SearchState
+from hybridstore.backends.protocols import Backend, SearchState
+from hybridstore.backends.values import Restriction
 from hybridstore.errors import InputError
 from hybridstore.records import Evidence, Ranking, Term
 from hybridstore.search import rank_fusion

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from hybridstore.backends.protocols import Backend
-from hybridstore.backends.values import Restriction, SearchState
+from hybridstore.backends.protocols import Backend, SearchState
+from hybridstore.backends.values import Restriction
 from hybridstore.filters import Filter
 from hybridstore.records import Evidence, Hit, Ranking, Term, Trace
 from hybridstore.search.fusion_strategies import EMPTY, LegResults, fuse, relevant

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from hybridstore import embedders
 from hybridstore.backends.learning import ModelVersion
-from hybridstore.backends.protocols import Backend
-from hybridstore.backends.values import Embedding, SearchState
+from hybridstore.backends.protocols import Backend, SearchState
+from hybridstore.backends.values import Embedding
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import EmbedderMismatch, InputError, ModelUnavailable
 

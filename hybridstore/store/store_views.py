@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 
 from hybridstore import filters
 from hybridstore.backends.learning import LearningBackend
-from hybridstore.backends.protocols import Backend
+from hybridstore.backends.protocols import Backend, SearchState
 from hybridstore.backends.values import (
     Calibration,
     Capabilities,
     Embedding,
     Passage,
     Restriction,
-    SearchState,
     StoredDocument,
 )
 from hybridstore.store.inputs import Where

@@ -18,7 +18,7 @@ from hybridstore.backends.in_memory.contents import Contents, DocumentRecord
 from hybridstore.backends.in_memory.handle import Handle, SharedContents
 from hybridstore.backends.in_memory.memory_learning import MemoryLearning
 from hybridstore.backends.in_memory.upkeep import check, quoting
-from hybridstore.backends.protocols import Backend
+from hybridstore.backends.protocols import Backend, SearchState
 from hybridstore.backends.values import (
     Calibration,
     Capabilities,
@@ -29,7 +29,6 @@ from hybridstore.backends.values import (
     Problem,
     PurgeReport,
     Restriction,
-    SearchState,
     Stats,
     StoredDocument,
     check_not_removed,

@@ -61,7 +61,7 @@ class Handle:
 
     @contextmanager
     def writing(self) -> Iterator[Contents]:
-        """Give the block a draft to change, which takes the place of the contents unless it raises."""
+        """Yield a draft of the contents, which replaces them unless the block raises."""
         self._check_open()
         with self.shared.lock:
             draft = self.shared.now.draft()

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.protocols import Backend
+from hybridstore.backends.protocols import Backend, SearchState
 from hybridstore.backends.resident.resident_cache import ResidentCache
 from hybridstore.backends.sqlite import (
     document_rows,
@@ -40,7 +40,6 @@ from hybridstore.backends.values import (
     Problem,
     PurgeReport,
     Restriction,
-    SearchState,
     Stats,
     StoredDocument,
     check_not_removed,

@@ -85,7 +85,7 @@ def match(
 
 
 def impacts(connection: apsw.Connection, term: Term, chunks: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Give a term's impact in each of the chunks, (n,) from 0 to 1: its bm25() by itself, without IDF and k1 + 1."""
+    """Return a term's impact in each of the chunks, (n,) from 0 to 1: its bm25() without IDF and k1 + 1."""
     rows: list[Any] = connection.execute(
         f"""SELECT rowid, rank FROM keywords WHERE keywords MATCH ? AND rank MATCH '{_RANK}'
             AND +rowid IN (SELECT value FROM json_each(?))""",

@@ -43,7 +43,7 @@ def match(
 def impacts(
     connection: apsw.Connection, memory: ResidentCache, terms: Sequence[Term], chunks: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Give how much each term counts in each chunk, (n, t); see the protocol."""
+    """Return the impact of each term in each chunk, (n, t); see the protocol."""
     loader = SQLiteLoader(connection)
     postings = memory.postings(loader)
     found = np.zeros((len(chunks), len(terms)), np.float32)
@@ -90,7 +90,7 @@ def nearest(
 def chunks_of(
     connection: apsw.Connection, memory: ResidentCache, ids: Sequence[str], restriction: Restriction
 ) -> dict[str, list[int]]:
-    """Give the chunks of documents that pass the restriction, by document."""
+    """Return the chunks of documents that pass the restriction, by document."""
     found = document_rows.chunks_of(connection, ids)
     allowed = memory.allowed(SQLiteLoader(connection), restriction)
     if allowed is not None:
@@ -105,7 +105,7 @@ def chunks_of(
 def cosines(
     connection: apsw.Connection, memory: ResidentCache, query: NDArray[np.float32], chunks: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Give the chunks' cosines to a unit vector, (n,), by their codes where these are in memory; NaN without one."""
+    """Return the chunks' cosines to a unit vector, (n,), by their codes where these are in memory; NaN without one."""
     found = np.full(len(chunks), np.nan)
     active = vector_tables.by_state(connection, "active")
     if active is None or not len(chunks) or not query.any():

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import apsw
 
+from hybridstore.backends.protocols import SearchState
 from hybridstore.backends.sqlite import keyword_index, learning_rows, model_rows, vector_tables
 from hybridstore.backends.sqlite.connection import rows, value
 from hybridstore.backends.sqlite.sqlite_learning import SQLiteLearning
-from hybridstore.backends.values import Embedding, SearchState, Stats
+from hybridstore.backends.values import Embedding, Stats
 
 # One statement takes half the time of five.
 _STATE = """

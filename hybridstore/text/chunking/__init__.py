@@ -13,7 +13,7 @@ from hybridstore.records import Chunk
 from hybridstore.text.chunking.code_outline import outline_code
 from hybridstore.text.chunking.markdown_outline import first_heading, outline_markdown
 from hybridstore.text.chunking.outline import outline_prose
-from hybridstore.text.chunking.packer import Packer, TokenCounter, approximate_token_starts
+from hybridstore.text.chunking.packer import Packer, TokenPositions, approximate_token_starts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,6 +54,6 @@ def chunk(
         raise InputError(f"overlap={overlap} must be between 0 and half of max_tokens ({max_tokens // 2})")
     if not text or text.isspace():
         return [Chunk(0, len(text))]
-    counter = TokenCounter(text, token_starts or approximate_token_starts)
+    counter = TokenPositions(text, token_starts or approximate_token_starts)
     packer = Packer(text, _OUTLINES[format](text), counter, max_tokens=max_tokens, overlap=overlap)
     return list(packer.chunks())

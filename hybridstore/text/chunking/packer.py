@@ -33,7 +33,7 @@ def approximate_token_starts(text: str) -> list[int]:
     return [match.start() for match in _APPROXIMATE_TOKEN.finditer(text)]
 
 
-class TokenCounter:
+class TokenPositions:
     """Counts the tokens in any span of a text that was tokenized once, in pieces of bounded size.
 
     Pieces end at white space where possible, so a tokenizer that works word by word finds the same starts as it would
@@ -71,7 +71,7 @@ def _pieces(text: str) -> Iterator[tuple[int, int]]:
 class Packer:
     """Packs one text into chunks. Every offset is visited a bounded number of times."""
 
-    def __init__(self, text: str, outline: Outline, counter: TokenCounter, *, max_tokens: int, overlap: int) -> None:
+    def __init__(self, text: str, outline: Outline, counter: TokenPositions, *, max_tokens: int, overlap: int) -> None:
         self._text, self._outline, self._counter = text, outline, counter
         self._limit, self._overlap = max_tokens, overlap
         positions = sorted(outline.cuts)
