@@ -43,7 +43,7 @@ def test_a_history_as_json_says_which_holds(run, remembered):
     assert [(note["id"], note["holds"]) for note in result] == [("paris", False), ("rome", True)]
 
 
-@pytest.mark.parametrize(("id_", "said"), [("nope", "no note with the id 'nope'"), ("", "not empty")])
+@pytest.mark.parametrize(("id_", "said"), [("nope", "no note with the id 'nope'"), ("", "non-empty text")])
 def test_an_id_that_names_nothing_is_a_sentence(run, remembered, id_, said):
     assert said in run("history", id_, code=1).stderr
     assert "no note with the id" in run("history", "paris", "--namespace", "other", code=1).stderr

@@ -157,7 +157,7 @@ def test_a_chance_gain_is_rejected_with_exit_code_0_and_changes_nothing(run, db)
     before = found(db)
     result = run("tune", *SMALL, "-q", "--epochs", 1)
     last = result.stdout.splitlines()[-1]
-    assert last.startswith("Refused: ")
+    assert last.startswith("Rejected: ")
     assert last.endswith("Nothing was changed; version 1 stays in the history.")
     assert "Trained on 120 questions" not in result.stdout  # a fifth of the documents is never trained on
     assert result.stderr == ""

@@ -207,10 +207,10 @@ def test_queries_can_be_chosen_by_number_or_by_id(folder):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"modes": ["lexical"]}, "no mode 'lexical'; there are hybrid, keyword, vector"),
+        ({"modes": ["lexical"]}, "unknown mode 'lexical'; choose from hybrid, keyword, vector"),
         ({"split": "train"}, "no split 'train'"),
-        ({"fusions": ["mixing"]}, "no fusion 'mixing'; there are .*rrf"),
-        ({"metrics": ["map", "best"]}, "no metric 'best'"),
+        ({"fusions": ["mixing"]}, "unknown fusion 'mixing'; choose from .*rrf"),
+        ({"metrics": ["map", "best"]}, "unknown metric 'best'"),
         ({"metrics": []}, "at least one metric, such as ndcg@10"),
         ({"limit": 0}, "limit must be at least 1"),
         ({"queries": 0}, "queries must be at least 1"),
