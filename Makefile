@@ -40,8 +40,12 @@ setup: $(READY)  ## Make the development environment (.venv)
 demo: $(DEMO_READY)  ## Ingest the Python documentation, search it, explain a result
 	$(BIN)/python examples/demo.py build/demo.db
 
-test: $(READY)  ## Run the core tests, with their coverage (two minutes on two cores)
-	$(PYTEST) --ignore tests/integrations --ignore tests/benchmarks --cov --cov-report=term:skip-covered
+CORE := --ignore tests/integrations --ignore tests/benchmarks
+test: $(READY)  ## Run the core tests, in parallel
+	$(PYTEST) $(CORE)
+
+coverage: $(READY)  ## Run the core tests and print which lines they miss
+	$(PYTEST) $(CORE) --cov --cov-report=term-missing:skip-covered
 
 test-integrations: $(ALL_READY)  ## Run the tests of the framework integrations
 	$(PYTEST) tests/integrations
