@@ -157,12 +157,12 @@ def test_ctrl_c_during_an_add_keeps_what_was_committed_and_the_next_run_continue
     notes.mkdir()
     for number in range(60):
         (notes / f"{number:02}.txt").write_text(f"Note {number} about onions.")
-    # The writer commits every five documents and each read takes a while, as with a slow disk.
+    # The writer commits every five documents, and the 23rd read hangs until the signal, as on a dead disk.
     slow = (
-        "import time\nfrom hybridstore.store import writer\nfrom hybridstore.ingest import sync as _\n"
+        "import itertools, time\nfrom hybridstore.store import writer\nfrom hybridstore.ingest import sync as _\n"
         "import sys; sync = sys.modules['hybridstore.ingest.sync']\n"
-        "writer._MOST_DOCUMENTS = 5\nread = sync.read\n"
-        "def slowly(path):\n    print('.', flush=True); time.sleep(0.05); return read(path)\n"
+        "writer._MOST_DOCUMENTS = 5\nread, reads = sync.read, itertools.count(1)\n"
+        "def slowly(path):\n    print('.', flush=True); time.sleep(60 * (next(reads) == 23)); return read(path)\n"
         "sync.read = slowly\nfrom hybridstore.cli import main\nmain()"
     )
     arguments = ("--db", "notes.db", "add", "notes", "--embedder", "none")

@@ -273,5 +273,5 @@ def test_time_is_linear_in_the_text(form, unit):
         chunk(text, format=form, max_tokens=64)
         return time.process_time() - begun
 
-    small = max(min(seconds(50_000), seconds(50_000)), 0.002)
-    assert seconds(400_000) < 24 * small  # 8 times the text; quadratic would be 64
+    small = max(min(seconds(50_000) for _ in range(3)), 0.002)
+    assert min(seconds(400_000) for _ in range(3)) < 24 * small  # 8 times the text; quadratic would be 64
