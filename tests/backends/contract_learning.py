@@ -187,6 +187,15 @@ class LearningContract:
         assert [each.query for each in taught.learning.triples(kind="title", limit=201)] == titles[:201]
         assert list(taught.learning.triples(kind="nothing such")) == list(taught.learning.triples(limit=0)) == []
 
+    def test_reading_triples_ends_although_the_reader_adds_some(self, taught):
+        taught.learning.add_triples([triple(taught, f"q{n}", "d0") for n in range(250)])
+        read = []
+        for each in taught.learning.triples():
+            read.append(each.query)
+            assert len(read) <= 250
+            taught.learning.add_triples([triple(taught, "another", "d0")])
+        assert read == [f"q{n}" for n in range(250)]
+
     def test_triples_of_chunks_that_are_gone_are_left_out(self, taught):
         stale = [
             triple(taught, "positive", "d0"),

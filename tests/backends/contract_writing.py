@@ -213,6 +213,16 @@ class WritingContract:
         assert [s.document.id for s in backend.scan(parse({"n": {"$gte": 448}}))] == ["d448", "d449"]
         assert all(stored.vectors is None for stored in backend.scan())
 
+    def test_a_scan_ends_although_its_reader_adds_documents(self, backend):
+        backend.put([entry(f"d{n}", f"text {n}") for n in range(250)])
+        scanned = []
+        for stored in backend.scan():
+            scanned.append(stored.document.id)
+            assert len(scanned) <= 250
+            backend.put([entry(f"{stored.document.id}+", "a copy"), entry(stored.document.id, "changed")])
+        assert scanned == [f"d{n}" for n in range(250)]
+        assert backend.count() == 500
+
     def test_vectors_come_back_by_what_was_embedded(self, backend):
         vectors = units(np.random.default_rng(5), 2)
         put = entry("a", "one two", spans=[(0, 3), (4, 7)], vectors=vectors)

@@ -210,13 +210,17 @@ def get(connection: apsw.Connection, document_id: str) -> StoredDocument:
 
 
 def scan(connections: Connections, where: Filter | None, *, vectors: bool) -> Iterator[StoredDocument]:
-    """Yield the documents that match the filter in the order they were first added, each page from one snapshot."""
+    """Yield the documents that match the filter in the order they were first added, each page from one snapshot.
+
+    Documents whose row comes after the last one there at the start are not read: a caller may add some meanwhile.
+    """
     condition, bindings = ("true", []) if where is None else compile_where(where)
-    last = 0
+    with connections.reading() as connection:
+        last, end = 0, next_row(connection)
     while True:
         with connections.reading() as connection:
-            paged = f"document > ? AND ({condition})"
-            found = document_rows(connection, paged, (last, *bindings), _SCANNED_AT_ONCE)
+            paged = f"document > ? AND document < ? AND ({condition})"
+            found = document_rows(connection, paged, (last, end, *bindings), _SCANNED_AT_ONCE)
             page = [_read(connection, row, vectors=vectors) for row in found]
         yield from page
         if len(found) < _SCANNED_AT_ONCE:

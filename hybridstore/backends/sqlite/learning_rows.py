@@ -56,11 +56,16 @@ def _write_triple(connection: apsw.Connection, triple: Triple, negatives: Sequen
     )
 
 
-def triple_page(connection: apsw.Connection, kind: str | None, after: int, limit: int) -> list[Triple]:
-    """Return the first triples with larger numbers than `after`, of one kind or of all."""
+def next_triple(connection: apsw.Connection) -> int:
+    """Return the first number that no triple has had yet."""
+    return int(value(connection, "SELECT seq FROM sqlite_sequence WHERE name = 'triples'") or 0) + 1
+
+
+def triple_page(connection: apsw.Connection, kind: str | None, between: tuple[int, int], limit: int) -> list[Triple]:
+    """Return the first triples whose number lies between these two, of one kind or of all."""
     sql = """SELECT triple, kind, positive, origin, score, disagreed, promoted, query FROM triples
-             WHERE triple > ?1 AND (?2 IS NULL OR kind = ?2) ORDER BY triple LIMIT ?3"""
-    found = rows(connection, sql, (after, kind, limit))
+             WHERE triple > ?1 AND triple < ?2 AND (?3 IS NULL OR kind = ?3) ORDER BY triple LIMIT ?4"""
+    found = rows(connection, sql, (*between, kind, limit))
     negatives: dict[int, list[Negative]] = defaultdict(list)
     sql = """SELECT triple, chunk, leg, score, excluded FROM negatives
              WHERE triple IN (SELECT value FROM json_each(?)) ORDER BY triple, position"""

@@ -69,11 +69,12 @@ class SQLiteLearning:
             learning_rows.add_triples(connection, kept)
 
     def triples(self, *, kind: str | None = None, limit: int | None = None) -> Iterator[Triple]:
-        last, left = 0, limit
+        with self._connections.reading() as connection:  # a caller may add some meanwhile, which are not read
+            last, end, left = 0, learning_rows.next_triple(connection), limit
         while left is None or left > 0:
             wanted = _READ_AT_ONCE if left is None else min(left, _READ_AT_ONCE)
             with self._connections.reading() as connection:
-                page = learning_rows.triple_page(connection, kind, last, wanted)
+                page = learning_rows.triple_page(connection, kind, (last, end), wanted)
             yield from page
             if len(page) < wanted:
                 return
