@@ -120,9 +120,10 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
 def write_page(page: str, path: Path) -> None:
     """Write a report and say where it is; raises InputError for a file that cannot be written."""
     from hybridstore.errors import InputError
+    from hybridstore.whole_files import write_whole
 
     try:
-        path.write_text(page, encoding="utf-8")
+        write_whole(path, page.encode())
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
     say(f"The report is in {path}")

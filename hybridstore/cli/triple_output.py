@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -92,6 +90,7 @@ def show(store: Store, limit: int, *, as_json: bool) -> None:
 def write(store: Store, file: str) -> int | None:
     """Write all triples as JSON lines; return their number, None for standard output. Raises InputError."""
     from hybridstore.errors import InputError
+    from hybridstore.whole_files import whole_file
 
     lines = (json.dumps(row, ensure_ascii=False) for row in _rows(store, None))
     if file == _STREAM:
@@ -100,13 +99,14 @@ def write(store: Store, file: str) -> int | None:
         return None
     written = 0
     try:
-        with Path(file).open("w", encoding="utf-8", errors="backslashreplace") as stream:
+        with (
+            whole_file(file) as part,
+            part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream,
+        ):
             for line in lines:
                 stream.write(f"{line}\n")
                 written += 1
     except OSError as error:
-        with suppress(OSError):
-            Path(file).unlink(missing_ok=True)
         raise InputError(f"{file} cannot be written: {error.strerror}") from error
     return written
 

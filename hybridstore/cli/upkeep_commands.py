@@ -136,7 +136,7 @@ def reembed(target: Target, *, embedder: str | None, quiet: bool) -> None:
 @pass_target
 def backup(target: Target, *, file: str) -> None:
     """Write a compact copy to FILE, which must not exist yet, while others read and write."""
-    target.if_stopped = f"The store is unchanged; remove {file} if an incomplete copy is there."
+    target.if_stopped = "The store is unchanged, and no copy was written."
     with target.open() as store:
         store.backup(file)
     say(f"Wrote {file}, {size(Path(file).stat().st_size)}.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from hybridstore.errors import InputError
+from hybridstore.whole_files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -229,6 +230,6 @@ def _write(path: Path | str, lines: Iterable[str]) -> None:
     raw = "".join(f"{line}\n" for line in lines).encode()
     try:
         # mtime 0: the same content gives the same bytes
-        path.write_bytes(gzip.compress(raw, mtime=0) if path.suffix == ".gz" else raw)
+        write_whole(path, gzip.compress(raw, mtime=0) if path.suffix == ".gz" else raw)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from hybridstore.errors import FileRefused, InputError
+from hybridstore.whole_files import whole_file
 
 File = str | os.PathLike[str] | IO[bytes]
 
@@ -57,21 +58,14 @@ def writing(file: File, may_replace: Callable[[Path], bool], what: str) -> Itera
         raise FileRefused(str(path), "is a folder; use the name of a file in it")
     if path.is_file() and path.stat().st_size and not may_replace(path):
         raise FileRefused(str(path), f"exists and is not an {what}, so it was not replaced; choose another name")
-    # A device or a pipe is written directly; a file is renamed when it is complete.
-    part = path.with_name(f"{path.name}.part") if path.is_file() or not path.exists() else path
     try:
-        with ExitStack() as stack:
+        with whole_file(path) as part, ExitStack() as stack:
             stream: Any = stack.enter_context(part.open("wb"))
             if path.name.lower().endswith(".gz"):
                 stream = stack.enter_context(gzip.GzipFile("", "wb", fileobj=stream, mtime=0))
             yield stream
-        if part != path:
-            part.replace(path)
     except OSError as error:
         raise FileRefused(str(path), f"cannot be written ({error.strerror or error})") from error
-    finally:
-        if part != path:
-            part.unlink(missing_ok=True)
 
 
 def _open(name: str) -> IO[bytes]:

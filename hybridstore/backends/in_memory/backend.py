@@ -35,7 +35,7 @@ from hybridstore.backends.values import (
     check_replaces,
     check_vectors_fit,
 )
-from hybridstore.errors import FileRefused, InputError, NotFound
+from hybridstore.errors import InputError, NotFound
 from hybridstore.filters import Filter
 from hybridstore.records import AddReport, KeywordQuery, Ranking, Source, Term
 from hybridstore.text.analysis import Analyser
@@ -264,8 +264,6 @@ class MemoryBackend(Backend):
         return check(self._handle.contents(), self._analyser)
 
     def backup(self, path: str) -> None:
-        if Path(path).exists():
-            raise FileRefused(path, "is already there; choose another name, or remove it first")
         from hybridstore.backends.in_memory.file_copy import write_file
 
         write_file(self._handle.contents(), self.language, self.shared.created, path)

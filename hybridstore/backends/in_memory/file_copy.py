@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from pathlib import Path
 
 import apsw
 
@@ -12,21 +11,19 @@ from hybridstore.backends.in_memory.contents import Contents
 from hybridstore.backends.sqlite import document_rows, keyword_index, vector_tables
 from hybridstore.backends.sqlite.backend import SQLiteBackend
 from hybridstore.backends.sqlite.connection import Connections
+from hybridstore.backends.sqlite.file_creation import new_file
 from hybridstore.backends.values import Entry
 
 
 def write_file(contents: Contents, language: str, created: str, path: str) -> None:
     """Write everything to a file that is not there yet; none is left where that fails."""
-    try:
-        SQLiteBackend(path, language=language).close()
-        with closing(Connections(path, busy_timeout=0)) as connections, connections.atomic() as connection:
+    with new_file(path) as part:
+        SQLiteBackend(part, language=language).close()
+        with closing(Connections(part, busy_timeout=0)) as connections, connections.atomic() as connection:
             _write_documents(connection, contents)
             _write_learning(connection, contents)
             facts = {"created": created, "revision": contents.revision, "log_start": contents.revision}
             connection.executemany("UPDATE meta SET value = ?2 WHERE key = ?1", facts.items())
-    except BaseException:
-        Path(path).unlink(missing_ok=True)
-        raise
 
 
 def _write_documents(connection: apsw.Connection, contents: Contents) -> None:

@@ -16,6 +16,7 @@ from hybridstore.backends.resident.resident_cache import ResidentCache
 from hybridstore.backends.sqlite import (
     document_rows,
     document_writes,
+    file_creation,
     generations,
     integrity_check,
     keyword_index,
@@ -45,7 +46,6 @@ from hybridstore.backends.values import (
     check_not_removed,
     check_vectors_fit,
 )
-from hybridstore.errors import FileRefused
 from hybridstore.filters import Filter
 from hybridstore.records import AddReport, KeywordQuery, Ranking, Source, Term
 from hybridstore.text.analysis import ANALYSIS_VERSION, Analyser
@@ -270,7 +270,4 @@ class SQLiteBackend(Backend):
         return integrity_check.check(self._connections, self._analyser, repair=repair)
 
     def backup(self, path: str) -> None:
-        if Path(path).exists():
-            raise FileRefused(path, "is already there; choose another name, or remove it first")
-        with self._connections.translated():
-            self._connections.get().execute("VACUUM INTO ?", (path,))
+        file_creation.backup(self._connections, path)

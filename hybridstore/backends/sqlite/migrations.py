@@ -6,6 +6,7 @@ this version knows, is refused before anything is written to it.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,8 +14,10 @@ from pathlib import Path
 import apsw
 
 from hybridstore.backends.sqlite.connection import PAGE_SIZE, Connections, connect, value
+from hybridstore.backends.sqlite.file_creation import refuse_side_files, wait_until_created, why_refused
 from hybridstore.backends.sqlite.schema import APPLICATION_ID, LEARNING, SCHEMA_VERSION, TABLES
 from hybridstore.errors import FileRefused, InputError
+from hybridstore.whole_files import whole_file
 
 _HEADER = 100  # bytes of SQLite's file header
 
@@ -29,7 +32,7 @@ def prepare(connections: Connections, *, language: str | None, analysis: int, cr
         if not create:
             raise FileRefused(path, "there is no such file; add documents to create it, or check the path")
         with connections.translated():
-            _create(path, connections.busy_timeout, language or "english", analysis)
+            _create_file(path, connections.busy_timeout, language or "english", analysis)
     with connections.reading() as connection:
         version = value(connection, "PRAGMA user_version")
         journal = value(connection, "PRAGMA journal_mode")
@@ -57,10 +60,12 @@ def recognise(path: str) -> bool:
         with Path(path).open("rb") as file:
             header = file.read(_HEADER)
     except FileNotFoundError:
+        refuse_side_files(path)
         return False
     except OSError as error:
         raise FileRefused(path, f"cannot be read: {error.strerror}") from error
     if not header:
+        wait_until_created(path)
         return False
     if not header.startswith(b"SQLite format 3\x00") or len(header) < _HEADER:
         raise FileRefused(path, "is not a SQLite file, so not a hybridstore file either; it was left unchanged")
@@ -115,6 +120,20 @@ def _learn(connection: apsw.Connection) -> None:
 
 # version -> the migration of a file of that version to the next
 MIGRATIONS: Mapping[int, Callable[[apsw.Connection], None]] = {1: _learn}
+
+
+def _create_file(path: str, busy_timeout: float, language: str, analysis: int) -> None:
+    """Create a file that is not there, under its name only when it is whole; fill one that is there and empty."""
+    if not os.path.exists(path):  # noqa: PTH110 - False for any path
+        try:
+            with whole_file(path, replace=False) as part:
+                _create(str(part), busy_timeout, language, analysis)
+        except FileExistsError:
+            return  # another process was first
+        except (OSError, ValueError) as error:
+            raise FileRefused(path, why_refused(path, error)) from error
+    else:
+        _create(path, busy_timeout, language, analysis)
 
 
 def _create(path: str, busy_timeout: float, language: str, analysis: int) -> None:
