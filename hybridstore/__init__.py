@@ -12,6 +12,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hybridstore import telemetry  # noqa: F401 - before any library that it is about
 from hybridstore.errors import (
     EmbedderMismatch,
     FileBusy,

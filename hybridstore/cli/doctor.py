@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from hybridstore import telemetry
 from hybridstore.cli.shared_options import examples, json_option
 from hybridstore.cli.store_option import Target, pass_target
 from hybridstore.cli.terminal import console, print_json, printable, table
@@ -105,11 +106,15 @@ def _runtime(_: Target) -> Iterator[Finding]:
         yield Finding("ONNX Runtime", None, "missing: without it, only keywords and your own vectors",
                       "pip install 'hybridstore[cpu]', or 'hybridstore[gpu]' for CUDA")  # fmt: skip
     else:
-        import onnxruntime  # only the module knows what it can run on
-
+        onnxruntime = telemetry.onnxruntime()  # only the module knows what it can run on
         names = [name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()]
         providers = [name for name in names if name != "Azure"]  # that one calls a cloud service
         yield Finding("ONNX Runtime", True, f"{onnxruntime.__version__} for {', '.join(providers)}")
+        if telemetry.STARTED_BEFORE_US:
+            yield Finding("telemetry", None, "on: this program imported ONNX Runtime before hybridstore",
+                          "import hybridstore first, or set ORT_DISABLE_TELEMETRY=1")  # fmt: skip
+        else:
+            yield Finding("telemetry", True, "ONNX Runtime's is off")
         if shutil.which("nvidia-smi") and "CUDA" not in providers:
             yield Finding("CUDA", None, "there is an NVIDIA GPU, but the installed runtime is for the CPU",
                           "pip uninstall -y onnxruntime; pip install 'hybridstore[gpu]'")  # fmt: skip

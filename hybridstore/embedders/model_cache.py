@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hybridstore import telemetry
 from hybridstore.embedders import recipe
 from hybridstore.errors import MissingExtra, ModelUnavailable
 
@@ -95,6 +96,7 @@ def fetch(
         ModelUnavailable: the hub cannot be reached, lacks a file, or sent one with another checksum.
 
     """
+    telemetry.off("HF_HUB_DISABLE_TELEMETRY", "1")  # otherwise requests name the versions of PyTorch and others
     try:
         from huggingface_hub import HfApi, errors, hf_hub_download
     except ImportError as error:

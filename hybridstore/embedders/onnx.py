@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hybridstore import telemetry
 from hybridstore.embedders import default_model, pooling
 from hybridstore.embedders.tokenizer import Tokens, from_file, wordpiece
-from hybridstore.errors import InputError, MissingExtra, ModelUnavailable
+from hybridstore.errors import InputError, ModelUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -167,10 +168,7 @@ def _cores() -> int:
 
 def _open_session(located: Located, threads: int, device: str) -> tuple[Any, str, Any]:
     """Return the session, the device it runs on, and the arrays that must live as long as it does."""
-    try:
-        import onnxruntime as ort
-    except ImportError as error:
-        raise MissingExtra("cpu", "embedding text", "onnxruntime") from error
+    ort = telemetry.onnxruntime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1  # an encoder is a chain, so none of its nodes can run in parallel

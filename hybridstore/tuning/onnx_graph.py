@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hybridstore import telemetry
 from hybridstore.embedders.tokenizer import Tokens, from_file
 from hybridstore.errors import MissingExtra, ModelUnavailable
 from hybridstore.tuning.parity_sentences import CALIBRATION
@@ -128,14 +129,13 @@ def _largest_activations(
 ) -> Mapping[str, NDArray[np.float32]]:
     """Run the calibration texts; return, by tensor, the largest magnitude of each channel."""
     import onnx
-    import onnxruntime as ort
     from onnx import helper
 
     watched = onnx.ModelProto.FromString(model.SerializeToString())
     order = sorted(names)
     watched.graph.output.extend(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in order)
     onnx.save(watched, str(scratch))
-    session = ort.InferenceSession(str(scratch), providers=["CPUExecutionProvider"])
+    session = telemetry.onnxruntime().InferenceSession(str(scratch), providers=["CPUExecutionProvider"])
     types = {tensor.name: np.int32 if "int32" in tensor.type else np.int64 for tensor in session.get_inputs()}
     largest: dict[str, NDArray[np.float32]] = {}
     for ids in tokens.ids(CALIBRATION):

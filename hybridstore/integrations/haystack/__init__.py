@@ -9,7 +9,11 @@ its own stores offer besides. Haystack creates classes from a YAML file only if 
 `Pipeline.loads(text, allowed_modules=["hybridstore.*"])`.
 """
 
+from hybridstore import telemetry
+
 try:
+    # Otherwise its import writes an id below the home folder, and every pipeline reports to PostHog.
+    telemetry.off("HAYSTACK_TELEMETRY_ENABLED", "false")
     import haystack  # noqa: F401 - checked here once, for all modules of this package
 except ImportError as missing:
     from hybridstore.errors import MissingExtra
