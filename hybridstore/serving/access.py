@@ -16,7 +16,7 @@ from hybridstore.filters import And, Filter, Or, field
 from hybridstore.memory import Memory
 from hybridstore.memory.note_ids import SCHEME, Namespace
 from hybridstore.records import Document
-from hybridstore.serving.answer_text import cut
+from hybridstore.serving.answers import cut
 
 KINDS = ("all", "notes", "documents")
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,12 +19,21 @@ from urllib.parse import quote
 import anyio.to_thread
 
 from hybridstore import __version__
-from hybridstore.errors import HybridstoreError, InputError, MissingExtra, NotFound
+from hybridstore.errors import (
+    EmbedderMismatch,
+    HybridstoreError,
+    InputError,
+    MissingExtra,
+    ModelUnavailable,
+    NotFound,
+    StoreBusy,
+    StoreDamaged,
+    StoreRefused,
+)
 from hybridstore.memory import Memory
 from hybridstore.memory.note_ids import SCHEME
-from hybridstore.serving import error_messages
 from hybridstore.serving.access import Folders, Scope
-from hybridstore.serving.answer_text import cut, line
+from hybridstore.serving.answers import cut, line
 from hybridstore.serving.operations import Operations
 from hybridstore.serving.paging import Budget
 
@@ -49,6 +59,17 @@ TRANSPORTS = ("stdio", "http")
 _RECENT = 20  # notes listed as resources
 _NAME = 60  # characters of a note's name and title in that list
 _ERROR = 500  # characters of an error message, where tokens cannot be counted
+
+_NAMED = 3  # mistakes that one sentence names
+
+# These errors name files of the machine, and only its operator can act on them.
+_FOR_OPERATOR: dict[type[HybridstoreError], str] = {
+    StoreBusy: "another process is writing to the store; nothing was changed, try again",
+    StoreDamaged: "the store is damaged; its operator should run `hybridstore check`",
+    StoreRefused: "the store cannot be used; its operator can see why with `hybridstore info`",
+    EmbedderMismatch: "the store's vectors are of another embedder; the server's operator should restart it",
+    ModelUnavailable: "the store's embedder cannot be loaded; its operator can see why with `hybridstore doctor`",
+}
 
 _INSTRUCTIONS = """\
 A lasting memory, and a library of documents, on the user's own machine.
@@ -82,18 +103,18 @@ class StoreServer(MCPServer[Any]):
         """
         known = {tool.name: tool.input_schema.get("properties", {}) for tool in await super().list_tools()}
         if name not in known:
-            return self._refused(error_messages.unknown_tool(name, known))
+            return self._refused(unknown_tool(name, known))
         if unknown := [argument for argument in arguments if argument not in known[name]]:
-            return self._refused(error_messages.unknown_argument(name, unknown[0], known[name]))
+            return self._refused(unknown_argument(name, unknown[0], known[name]))
         present = {argument: value for argument, value in arguments.items() if value is not None}
         try:
             return await super().call_tool(name, present, context)
         except ToolError as error:
             match error.__cause__:
                 case HybridstoreError() as cause:
-                    message = error_messages.sentence(cause)
+                    message = error_sentence(cause)
                 case ValidationError() as cause:
-                    message = error_messages.misused(name, cause.errors())
+                    message = misused(name, cause.errors())
                 case _:
                     raise
         return await anyio.to_thread.run_sync(self._refused, message)
@@ -121,7 +142,7 @@ class StoreServer(MCPServer[Any]):
         except NotFound as error:
             raise ResourceNotFoundError(str(error)) from error
         except HybridstoreError as error:
-            raise ResourceError(error_messages.sentence(error)) from error
+            raise ResourceError(error_sentence(error)) from error
 
     def _refused(self, message: str) -> CallToolResult:
         try:
@@ -193,6 +214,45 @@ def serve(
             print(f"Token: {secret}", file=sys.stderr, flush=True)  # noqa: T201
         config = uvicorn.Config(Guard(app, secret), log_level="warning", access_log=False)
         uvicorn.Server(config).run(sockets=[socket])
+
+
+def error_sentence(error: HybridstoreError) -> str:
+    """Return an error of this project as a sentence for a model, without details of the machine."""
+    for kind, message in _FOR_OPERATOR.items():
+        if isinstance(error, kind):
+            return message
+    if isinstance(error, MissingExtra):
+        return f"{error}; the server's operator can do that"
+    return str(error)
+
+
+def misused(tool: str, mistakes: Iterable[Mapping[str, Any]]) -> str:
+    """Return the mistakes that pydantic found in a tool's arguments as a sentence."""
+    sentences = []
+    for mistake in mistakes:
+        name = ".".join(str(part) for part in mistake["loc"]) or "the arguments"
+        what = str(mistake["msg"])
+        sentences.append(f"{name}: {what[:1].lower()}{what[1:]}")
+    more = f" (and {len(sentences) - _NAMED} more)" if len(sentences) > _NAMED else ""
+    return f"{tool} was not run; {'; '.join(sentences[:_NAMED])}{more}"
+
+
+def unknown_argument(tool: str, name: str, known: Iterable[str]) -> str:
+    """Say that a tool has no such argument, and suggest one."""
+    return f"{tool} was not run; it has no argument {name!r}{_near(name, known)}"
+
+
+def unknown_tool(name: str, known: Iterable[str]) -> str:
+    """Say that there is no such tool, and suggest one."""
+    return f"there is no tool {name!r} here{_near(name, known)}"
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    names = list(known)
+    near = get_close_matches(name, names)
+    if near:
+        return f", did you mean {' or '.join(near)}?"
+    return f"; there are {', '.join(names)}" if names else "; there are none"
 
 
 def _untitled(schema: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The tools as a model sees them: their names, arguments and descriptions, which teach when to use which.
+"""The tools as a model sees them: names, arguments, the shapes of answers, and descriptions that say when to use which.
 
 Missing text arguments are "", never `str | None`: the SDK parses JSON in texts of any type but plain `str`, and a note
 that looks like JSON is still a note.
@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from hybridstore.errors import MissingExtra
-from hybridstore.serving.answer_text import Answer
+from hybridstore.serving.answers import Answer
 from hybridstore.serving.operations import MOST, Operations
 
 try:
     from mcp.server import MCPServer
     from mcp_types import CallToolResult, TextContent, ToolAnnotations
-    from pydantic import Field
-
-    from hybridstore.serving import answer_schemas
+    from pydantic import BaseModel, ConfigDict, Field
 except ImportError as error:
     raise MissingExtra("mcp", "serving a store to models", "mcp") from error
 
@@ -32,8 +30,102 @@ Most = Annotated[int | None, Field(description="Fewer tokens than the server all
 Metadata = Annotated[dict[str, Any] | None, Field(description="Facts to filter by later.")]
 Occurred = Annotated[str, Field(description="When it happened, ISO 8601, if not now.")]
 
-Page = Annotated[CallToolResult, answer_schemas.Page]
-Kept = Annotated[CallToolResult, answer_schemas.Kept]
+
+class _Shape(BaseModel):
+    """The shape of a structured answer, which leaves out fields without a value and contains no others."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Item(_Shape):
+    """A note ("note"), a turn of a conversation ("turn") or a document; or a passage, or a part, of one.
+
+    `span` is the range of a passage's characters in its document, `part` the range that this page shows of the text.
+    """
+
+    id: str
+    kind: str = ""
+    text: str
+    title: str = ""
+    heading: str = ""
+    uri: str = ""
+    by: str = ""
+    time: str = ""
+    until: str = ""
+    session: str = ""
+    span: str = ""
+    part: str = ""
+    characters: int = 0
+    relevance: float | None = None
+    beside: str = ""
+    superseded_by: str = ""
+    supersedes: list[str] = []
+    links: list[str] = []
+    metadata: dict[str, Any] = {}
+
+
+class Page(_Shape):
+    """Some of `total` items; `cursor` leads to the next ones. `tokens` is the length of the answer's text."""
+
+    items: list[Item]
+    total: int
+    cursor: str = ""
+    remarks: str = ""
+    tokens: int
+
+
+class Forgotten(Page):
+    """The notes that were forgotten, or with `dry_run` would be."""
+
+    dry_run: bool
+
+
+class Similar(_Shape):
+    """A similar note."""
+
+    id: str
+    similarity: float
+
+
+class Kept(_Shape):
+    """The result of remembering: "added", "unchanged", "updated" or "superseded" (older notes)."""
+
+    id: str
+    status: str
+    added: int
+    supersedes: list[str] = []
+    similar: list[Similar] = []
+    tokens: int
+
+
+class Ingested(_Shape):
+    """The result of reading files: numbers of files, then of documents and chunks."""
+
+    read: int
+    unchanged: int
+    failed: int
+    skipped: int
+    added: int
+    replaced: int
+    removed: int
+    chunks: int
+    embedded: int
+    failures: list[str]
+    reasons: dict[str, int]
+    tokens: int
+
+
+class Numbers(_Shape):
+    """How much the store contains."""
+
+    namespace: str
+    notes: int
+    turns: int
+    sessions: int
+    history: int
+    documents: int
+    embedder: str
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +141,7 @@ class Tools:
         where: Where = None,
         limit: Annotated[int, Field(description="Number of passages.", ge=1, le=MOST)] = 10,
         cursor: Cursor = "",
-    ) -> Page:
+    ) -> Annotated[CallToolResult, Page]:
         """Find passages in the documents and notes, by words and by meaning.
 
         For what is written in files and documents. For what you remember about the user or earlier work, use recall.
@@ -61,7 +153,7 @@ class Tools:
         id: Annotated[str, Field(description="Id or uri of a note or document, from another tool.")],  # noqa: A002
         max_tokens: Most = None,
         cursor: Cursor = "",
-    ) -> Page:
+    ) -> Annotated[CallToolResult, Page]:
         """Read a whole note or document. Use it when a passage from search or recall is not enough."""
         return _result(self.operations.fetch(id, max_tokens=max_tokens, cursor=cursor))
 
@@ -75,7 +167,7 @@ class Tools:
         neighbours: Annotated[int, Field(description="Turns to show before and after each.", ge=0, le=5)] = 0,
         max_tokens: Most = None,
         cursor: Cursor = "",
-    ) -> Page:
+    ) -> Annotated[CallToolResult, Page]:
         """Recall what you remembered: facts, preferences, decisions, earlier conversations.
 
         Use it before you answer anything that may depend on the user or on earlier work. Cite items by their ids.
@@ -107,7 +199,7 @@ class Tools:
             Literal["keep", "link", "supersede", "error"],
             Field(description='If similar notes exist: "link" names them, "error" rejects the text and names them.'),
         ] = "keep",
-    ) -> Kept:
+    ) -> Annotated[CallToolResult, Kept]:
         """Keep a fact, or the messages of a conversation, for later.
 
         The same text is kept only once. When a fact has changed, use supersede.
@@ -129,7 +221,7 @@ class Tools:
         text: Annotated[str, Field(description="What holds now.")],
         metadata: Metadata = None,
         occurred_at: Occurred = "",
-    ) -> Kept:
+    ) -> Annotated[CallToolResult, Kept]:
         """Replace a note whose fact has changed. The old one becomes history, which recall finds with as_of."""
         return _result(self.operations.supersede(id, text, metadata=metadata, occurred_at=occurred_at))
 
@@ -143,7 +235,7 @@ class Tools:
             bool, Field(description="true only shows which notes would be forgotten; false forgets them.")
         ] = True,
         cursor: Cursor = "",
-    ) -> Annotated[CallToolResult, answer_schemas.Forgotten]:
+    ) -> Annotated[CallToolResult, Forgotten]:
         """Forget notes for good, with their older versions. Only when the user wants it.
 
         Call it first with dry_run, show what would be forgotten, and only then call it again with dry_run=false.
@@ -156,17 +248,17 @@ class Tools:
         where: Where = None,
         session: Annotated[str, Field(description="Only this conversation.")] = "",
         cursor: Cursor = "",
-    ) -> Page:
+    ) -> Annotated[CallToolResult, Page]:
         """List the beginnings of notes or documents, newest first. For an overview; to find something, search."""
         return _result(self.operations.list_(kind=kind, where=where, session=session, cursor=cursor))
 
-    def stats(self) -> Annotated[CallToolResult, answer_schemas.Numbers]:
+    def stats(self) -> Annotated[CallToolResult, Numbers]:
         """Count the notes, conversations and documents."""
         return _result(self.operations.stats())
 
     def ingest(
         self, paths: Annotated[list[str], Field(description="Files or folders.")]
-    ) -> Annotated[CallToolResult, answer_schemas.Ingested]:
+    ) -> Annotated[CallToolResult, Ingested]:
         """Read files or folders into the documents; unchanged files are skipped, so it can be repeated."""
         return _result(self.operations.ingest(paths))
 

@@ -12,9 +12,9 @@ from hybridstore.ingest import SyncReport, sync
 from hybridstore.memory import ForgetReport, Memory, Note, Remembered
 from hybridstore.memory.notes import note_of
 from hybridstore.memory.recall_result import CONFIDENT
-from hybridstore.serving import answer_rows
+from hybridstore.serving import answers
 from hybridstore.serving.access import Folders, Scope
-from hybridstore.serving.answer_text import Answer, cut, framed
+from hybridstore.serving.answers import Answer, cut, framed
 from hybridstore.serving.paging import AnswerRow, AnswerRows, Budget, digest
 
 MOST = 50  # passages that one search returns, over all of its pages
@@ -48,7 +48,7 @@ class Operations:
             raise InputError(f"limit is from 1 to {MOST}, not {limit}")
         results = self.scope.memory.store.search(query, where=self.scope.filter(kind, where=where), limit=limit)
         unsure = bool(results) and results.confidence is not None and results.confidence < CONFIDENT
-        rows = AnswerRows.of([answer_rows.of_hit(hit, self.scope.namespace) for hit in results])
+        rows = AnswerRows.of([answers.of_hit(hit, self.scope.namespace) for hit in results])
         frame = framed("found", len(results), self.budget.count, [_UNSURE] if unsure else [])
         return self.budget.page(rows, digest(["search", query, kind, where, limit]), cursor, frame)
 
@@ -81,7 +81,7 @@ class Operations:
             remarks.append(f"{recalled.left_out.copies} more say the same as these.")
         frame = framed("recalled", len(recalled), budget.count, remarks)
         request = digest(["recall", query, session, where, as_of, neighbours])
-        return budget.page(AnswerRows.of([answer_rows.of_recalled(item) for item in recalled]), request, cursor, frame)
+        return budget.page(AnswerRows.of([answers.of_recalled(item) for item in recalled]), request, cursor, frame)
 
     def fetch(self, name: str, *, max_tokens: int | None = None, cursor: str = "") -> Answer:
         """Return a whole note or document, a page at a time."""
@@ -100,7 +100,7 @@ class Operations:
         store, namespace = self.scope.memory.store, self.scope.namespace
         with store.snapshot():
             ids = store.ids(visible)[::-1]
-            rows = AnswerRows(ids, lambda number: answer_rows.beginning(store.get(ids[number]), namespace))
+            rows = AnswerRows(ids, lambda number: answers.beginning(store.get(ids[number]), namespace))
             frame = framed("listed", len(ids), self.budget.count)
             return self.budget.page(rows, digest(["list", kind, where, session]), cursor, frame)
 
@@ -131,9 +131,9 @@ class Operations:
 
     def _whole(self, name: str) -> AnswerRow:
         try:
-            return answer_rows.of_note(self.scope.memory.get(self.scope.note_id(name)))
+            return answers.of_note(self.scope.memory.get(self.scope.note_id(name)))
         except NotFound:
-            return answer_rows.of_document(self.scope.document(name))
+            return answers.of_document(self.scope.document(name))
 
     def remember(
         self,
@@ -188,7 +188,7 @@ class Operations:
             raise InputError("a cursor pages through a dry run; leave it out to forget; nothing was forgotten")
         names = [self.scope.note_id(id_) for id_ in ids]
         report = self.scope.memory.forget(names, dry_run=dry_run) if names else self._by_filter(where, dry_run=dry_run)
-        rows = AnswerRows.of([answer_rows.beginning_of_note(note) for note in report.notes])
+        rows = AnswerRows.of([answers.beginning_of_note(note) for note in report.notes])
         remark = "Nothing is forgotten yet: pass dry_run=false to forget these." if dry_run else "They are forgotten."
         remarks = [remark] if report.notes else []
         frame = framed("forgotten", len(report.notes), self.budget.count, remarks, {"dry_run": dry_run})

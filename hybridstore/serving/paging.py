@@ -18,7 +18,7 @@ from itertools import count
 from typing import Any
 
 from hybridstore.errors import InputError
-from hybridstore.serving.answer_text import Answer, Frame, Shown, cut
+from hybridstore.serving.answers import Answer, AnswerRow, Frame, Shown, cut
 
 SMALLEST = 256
 """The smallest budget in tokens; a smaller one has room for little more than the frame of an answer."""
@@ -28,15 +28,6 @@ _WIDTHS = (200, 100, 50, 20)  # characters of names in short answers, tried in t
 _BARE = ("id", "kind")  # the facts that a row always has
 _LONGEST_ID = 60  # characters of an id that leaves no room for anything else
 _CURSOR = re.compile(r"(\d{1,9})\.(\d{1,12})\.([0-9a-f]{8})\.([0-9a-f]{8})", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerRow:
-    """A row of an answer. `key` distinguishes it from the other rows of its request."""
-
-    key: str
-    facts: Mapping[str, Any]
-    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import pytest
 
 from hybridstore import errors
-from hybridstore.serving import error_messages
+from hybridstore.serving.mcp_server import error_sentence, misused
 
 PATH = "/home/somebody/private/notes.db"
 
@@ -19,22 +19,20 @@ PATH = "/home/somebody/private/notes.db"
     ],
 )
 def test_no_path_of_the_machine_is_revealed(error):
-    result = error_messages.sentence(error)
+    result = error_sentence(error)
     assert "private" not in result
     assert "the store" in result
     assert ";" in result  # and what can be done
 
 
 def test_errors_that_a_model_can_act_on_keep_their_message():
-    assert error_messages.sentence(errors.InputError("limit is from 1 to 50")) == "limit is from 1 to 50"
-    assert "operator can do that" in error_messages.sentence(
-        errors.MissingExtra("files", "walking folders", "pathspec")
-    )
+    assert error_sentence(errors.InputError("limit is from 1 to 50")) == "limit is from 1 to 50"
+    assert "operator can do that" in error_sentence(errors.MissingExtra("files", "walking folders", "pathspec"))
 
 
 def test_many_mistakes_are_counted_not_listed():
     mistakes = [{"loc": (f"field{n}",), "msg": "Field required"} for n in range(5)]
-    result = error_messages.misused("search", mistakes)
+    result = misused("search", mistakes)
     assert (
         result
         == "search was not run; field0: field required; field1: field required; field2: field required (and 2 more)"

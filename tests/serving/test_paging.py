@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 import hybridstore as hs
 from hybridstore.errors import InputError
 from hybridstore.memory.token_budget import count_pieces
-from hybridstore.serving.answer_text import Shown, framed
-from hybridstore.serving.paging import SMALLEST, AnswerRow, AnswerRows, Budget, digest
+from hybridstore.serving.answers import AnswerRow, Shown, framed
+from hybridstore.serving.paging import SMALLEST, AnswerRows, Budget, digest
 
 COUNTERS = {"words": lambda text: len(text.split()), "characters": lambda text: len(text) // 2, "pieces": count_pieces}
 SIGNS = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
