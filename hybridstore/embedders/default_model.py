@@ -1,7 +1,7 @@
 """The default model's weights, for a graph fused for ONNX Runtime.
 
 The package's own graph has unfused attention, with NaN guards that ONNX Runtime does not fuse. With the same weights
-`data/minilm-l6-fused.onnx` (written by `hybridstore.tuning.fuse_default_model`) gives the same vectors up to rounding
+`data/minilm-l6-fused.onnx` (written by docs/generate_fused_model.py) gives the same vectors up to rounding
 at 1.5 times the rate, and loads in half the time since the word table stays int8. The `onnx` package is not needed: the
 weights are read from the protobuf wire format and passed on in memory.
 """

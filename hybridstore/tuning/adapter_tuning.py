@@ -110,16 +110,16 @@ def tune(
     searched, embedder = embedding_of(store)
     progress("Making questions", 0, 1)
     items = training_set.collect(store, most=most, seed=settings.seed)
-    trained, held = split(items, gate_questions, settings.seed)
+    trained, held_out = split(items, gate_questions, settings.seed)
     clock.lap("questions")
-    texts, held_texts = ([item.text for item in part] for part in (trained, held))
+    texts, held_out_texts = ([item.text for item in part] for part in (trained, held_out))
     report_embedding = partial(progress, "Embedding questions")
-    vectors = training_set.embed_questions(store, [*texts, *held_texts], progress=report_embedding)
-    held_vectors = vectors[len(texts) :]
+    vectors = training_set.embed_questions(store, [*texts, *held_out_texts], progress=report_embedding)
+    held_out_vectors = vectors[len(texts) :]
     clock.lap("embedding")
     made = _train(store, trained, vectors[: len(texts)], embedder.fingerprint, settings, progress)
     clock.lap("training")
-    queries = gate.gate_queries(store, held, held_vectors, progress=partial(progress, "Preparing the gate"))
+    queries = gate.gate_queries(store, held_out, held_out_vectors, progress=partial(progress, "Preparing the gate"))
     candidate = ModelVersion(
         kind="adapter",
         source=embedder.fingerprint,
@@ -131,7 +131,9 @@ def tune(
     _check_vectors_unchanged(store, searched.fingerprint)
     verdict = gate.decide(queries, before, after)
     clock.lap("gate")
-    rank_before, rank_after = (rank_documents(store, model, held_texts, held_vectors) for model in (active, candidate))
+    rank_before, rank_after = (
+        rank_documents(store, model, held_out_texts, held_out_vectors) for model in (active, candidate)
+    )
     report = TuneReport(
         number=0,
         promoted=False,
@@ -139,7 +141,7 @@ def tune(
         questions=dict(Counter(item.kind for item in dict.fromkeys(trained))),  # without repetitions
         settings=asdict(settings),
         seconds=clock.laps,
-        examples=examples(held, before, after, rank_before, rank_after),
+        examples=examples(held_out, before, after, rank_before, rank_after),
     )
     state = "candidate" if verdict.accepted else "refused"
     number = store.learning.propose(replace(candidate, state=state, report=report.for_history()))
@@ -186,16 +188,16 @@ def split(
 ) -> tuple[list[LabelledQuestion], list[LabelledQuestion]]:
     """Return the training questions and the gate's: people's questions first, then a mixture of all kinds."""
     trained = [item for item in items if not item.held_out]
-    held = [item for item in items if item.held_out]
-    random.Random(seed).shuffle(held)  # noqa: S311 - no secret
-    held.sort(key=lambda item: item.origin is not None)
+    held_out = [item for item in items if item.held_out]
+    random.Random(seed).shuffle(held_out)  # noqa: S311 - no secret
+    held_out.sort(key=lambda item: item.origin is not None)
     people = [item for item in trained if item.origin is None]
     if people:
         times = _PEOPLE / (1 - _PEOPLE) * (len(trained) - len(people)) / len(people)
         trained += people * (min(max(round(times), 1), _REPEATED) - 1)
     documents: set[str] = set()
     chosen = []
-    for item in held:  # reading what is similar to a document costs more than one more question about it
+    for item in held_out:  # reading what is similar to a document costs more than one more question about it
         if len(documents) < _GATE_DOCUMENTS or item.documents[0] in documents:
             documents.add(item.documents[0])
             chosen.append(item)
@@ -250,7 +252,7 @@ def rank_documents(
 
 
 def examples(
-    held: Sequence[LabelledQuestion],
+    held_out: Sequence[LabelledQuestion],
     before: Mapping[str, Sequence[float]],
     after: Mapping[str, Sequence[float]],
     rank_before: Callable[[int], tuple[str, ...]],
@@ -263,7 +265,7 @@ def examples(
     for places in ([n for n in order if gains[n] > 0], [n for n in reversed(order) if gains[n] < 0]):
         enough = len(shown) + _EXAMPLES // 2
         for n in places[:_TRIED]:
-            item, old, new = held[n], rank_before(n), rank_after(n)
+            item, old, new = held_out[n], rank_before(n), rank_after(n)
             if old != new:
                 shown.append(
                     ChangedRanking(kind=item.kind, query=item.text, answer=item.documents[0], before=old, after=new)

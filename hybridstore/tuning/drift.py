@@ -85,8 +85,8 @@ def estimate(
             "`hybridstore reembed` changes the embedder of so few within seconds"
         )
     vectors = _embed(new, passages, progress)
-    held = np.arange(len(vectors)) % _HELD_OUT == _HELD_OUT - 1
-    quality = _quality(vectors[held] @ _rotation(vectors[~held], old[~held]), old, held)
+    held_out = np.arange(len(vectors)) % _HELD_OUT == _HELD_OUT - 1
+    quality = _quality(vectors[held_out] @ _rotation(vectors[~held_out], old[~held_out]), old, held_out)
     rotation = _rotation(vectors, old)
     return Affine(new.fingerprint, stored.fingerprint, rotation, np.zeros(rotation.shape[1], np.float32)), quality
 
@@ -148,22 +148,22 @@ def _rotation(new: NDArray[np.float32], old: NDArray[np.float32]) -> NDArray[np.
     return np.asarray(left @ right, np.float32)
 
 
-def _quality(mapped: NDArray[np.float32], old: NDArray[np.float32], held: NDArray[np.bool_]) -> MapQuality:
+def _quality(mapped: NDArray[np.float32], old: NDArray[np.float32], held_out: NDArray[np.bool_]) -> MapQuality:
     """Compare mapped vectors (h, d), not of unit norm, with the old vectors (n, d) of the held-out chunks."""
     mapped = unit(mapped, (None, None), "mapped vectors")
-    before, after = (_nearest(vectors, old, held) for vectors in (old[held], mapped))
+    before, after = (_nearest(vectors, old, held_out) for vectors in (old[held_out], mapped))
     shared = [len(np.intersect1d(a, b)) for a, b in zip(before, after, strict=True)]
     return MapQuality(
-        cosine=round(float((mapped * old[held]).sum(axis=1).mean()), 4),
+        cosine=round(float((mapped * old[held_out]).sum(axis=1).mean()), 4),
         agreement=round(sum(shared) / (len(shared) * _NEAREST), 4),
         sample=len(old),
         held_out=len(mapped),
     )
 
 
-def _nearest(vectors: NDArray[np.float32], old: NDArray[np.float32], held: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _nearest(vectors: NDArray[np.float32], old: NDArray[np.float32], held_out: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return the places (h, 10) of the nearest chunks to each vector, except its own chunk."""
     cosines = vectors @ old.T
-    cosines[np.arange(len(vectors)), np.flatnonzero(held)] = -np.inf
+    cosines[np.arange(len(vectors)), np.flatnonzero(held_out)] = -np.inf
     nearest: NDArray[np.int64] = np.argpartition(-cosines, _NEAREST, axis=1)[:, :_NEAREST]
     return nearest

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybridstore.embedders import catalog, model_cache, pooling, recipe
+from hybridstore.embedders import catalog, model_cache, recipe
+from hybridstore.embedders.onnx import read_dense
 from hybridstore.embedders.tokenizer import from_file
 from hybridstore.errors import MissingExtra, ModelUnavailable
 from hybridstore.tuning.onnx_graph import silenced
@@ -177,7 +178,7 @@ def load(source: EncoderSource, device: str, *, attention: str = "eager") -> Any
 def _layers(torch: Any, source: EncoderSource) -> list[Any]:
     layers: list[Any] = []
     for path in source.dense:
-        dense = pooling.read_dense(source.folder / path, source.name)
+        dense = read_dense(source.folder / path, source.name)
         linear = torch.nn.Linear(dense.weight.shape[1], dense.weight.shape[0])
         linear.weight.data = torch.from_numpy(dense.weight)
         linear.bias.data = torch.from_numpy(dense.bias)

@@ -134,15 +134,17 @@ class Endpoint:
         raise ModelUnavailable(self.model, f"at {self.url}: {reason}") from cause
 
 
-def from_endpoint(store: Store, endpoint: Endpoint, *, most: int, each: int = 2, seed: int = 0) -> Iterator[Question]:
-    """Have an endpoint write questions, `each` for one random chunk of a document, spread over the store.
+def from_endpoint(
+    store: Store, endpoint: Endpoint, *, most: int, per_chunk: int = 2, seed: int = 0
+) -> Iterator[Question]:
+    """Have an endpoint write questions, `per_chunk` for one random chunk of a document, spread over the store.
 
     A chunk is skipped where the reply holds no question. Raises ModelUnavailable as `Endpoint.complete` does.
     """
-    if most < 1 or each < 1:
-        raise InputError(f"most and each must be at least 1, not {most} and {each}")
+    if most < 1 or per_chunk < 1:
+        raise InputError(f"most and per_chunk must be at least 1, not {most} and {per_chunk}")
     rng = random.Random(seed)  # noqa: S311 - no secret
-    places = set(rng.sample(range(store.count()), min(store.count(), -(-most // each))))
+    places = set(rng.sample(range(store.count()), min(store.count(), -(-most // per_chunk))))
     with store.snapshot():  # not held while the endpoint answers
         ids = [stored.document.id for place, stored in enumerate(store.scan()) if place in places]
     rng.shuffle(ids)
@@ -151,8 +153,8 @@ def from_endpoint(store: Store, endpoint: Endpoint, *, most: int, each: int = 2,
         chunks = store.chunks.of([str(document_id)]).get(str(document_id), [])
         for passage in store.chunks.passages(rng.sample(chunks, 1)) if chunks else ():
             text = "\n".join(filter(None, (passage.title, passage.heading, passage.text)))[:_LONGEST_TEXT]
-            prompt = _WRITE.format(count=min(each, most - count), text=text)
-            for question in islice(_questions(endpoint.complete(prompt)), min(each, most - count)):
+            prompt = _WRITE.format(count=min(per_chunk, most - count), text=text)
+            for question in islice(_questions(endpoint.complete(prompt)), min(per_chunk, most - count)):
                 yield Question(question, "endpoint", passage.chunk, passage.chunk)
                 count += 1
         if count >= most:

@@ -15,7 +15,6 @@ import numpy as np
 from hybridstore.embedders import load, model_cache, recipe
 from hybridstore.errors import InputError, MissingExtra, ModelUnavailable
 from hybridstore.tuning import encoder, onnx_graph
-from hybridstore.tuning.parity_sentences import mixed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -142,6 +141,14 @@ def check_can_export(out: Path, device: str, precision: str) -> None:
             raise MissingExtra("train", "exporting a model", "torch") from error
         if not torch.cuda.is_available():
             raise InputError("device='cuda' needs an NVIDIA GPU that PyTorch can use; leave it out to export for CPUs")
+
+
+def mixed(window: int) -> list[str]:
+    """Return the sentences to compare, and three texts made of them: of about half a window, a whole one and two."""
+    # English has about 1.3 tokens a word.
+    words = " ".join(text for text in onnx_graph.SENTENCES if text.isascii()).split()
+    stretched = words * (1 + 2 * window // len(words))
+    return [*onnx_graph.SENTENCES, *(" ".join(stretched[: int(window * share / 1.3)]) for share in (0.5, 1.0, 2.0))]
 
 
 def _fused_graph(  # noqa: PLR0917 - what a graph is made of

@@ -68,8 +68,8 @@ class LexicalJudge:
     `sample` (n, dim) are vectors of random chunks.
     """
 
-    def __init__(self, language: str, sample: NDArray[np.float32], doubt: float = _DOUBT) -> None:
-        self._analyser, self._sample, self._doubt = Analyser(language), sample, doubt
+    def __init__(self, language: str, sample: NDArray[np.float32]) -> None:
+        self._analyser, self._sample = Analyser(language), sample
         self._last: tuple[Candidate, float, float] | None = None
 
     def __call__(self, trace: Trace, positive: Candidate, candidate: Candidate) -> Judgment:
@@ -78,13 +78,13 @@ class LexicalJudge:
             self._last = (positive, *cosine_statistics(self._sample @ positive.vector))
         _, mean, deviation = self._last
         similarity = (float(positive.vector @ candidate.vector) - mean) / deviation
-        if similarity > self._doubt:
+        if similarity > _DOUBT:
             return "answers"
-        if similarity + _PROXIMITY <= self._doubt:
+        if similarity + _PROXIMITY <= _DOUBT:
             return "no"
         idf = {term.text: term.idf for term in trace.terms if term.used}
         closeness = proximity(self._analyser.index(candidate.text)[0].split(), idf)
-        return "answers" if similarity + _PROXIMITY * closeness > self._doubt else "no"
+        return "answers" if similarity + _PROXIMITY * closeness > _DOUBT else "no"
 
 
 def proximity(tokens: Sequence[str], idf: Mapping[str, float], width: int = _CLOSE) -> float:

@@ -77,7 +77,7 @@ def tune_full(
     check_can_finetune(base, folder, options)
     with store_copy.workplace(store, making=folder if out is None else None) as workplace:
         progress("Making questions", 0, 1)
-        held = _gate_items(store, gate_questions, options.seed)
+        held_out = _gate_items(store, gate_questions, options.seed)
         clock.lap("questions")
         triples = _trainable_triples(store) or _harvest(store, options.seed, progress)
         clock.lap("harvest")
@@ -93,7 +93,7 @@ def tune_full(
         new = store.load_embedder(made.out)
         with store_copy.opened(store, workplace) as copy:
             active = copy.learning.model()
-            verdict, examples = _evaluate(store, copy, held, active, new, progress)
+            verdict, examples = _evaluate(store, copy, held_out, active, new, progress)
             clock.lap("gate")
             report = TuneReport(
                 number=0,
@@ -123,14 +123,14 @@ def _check_not_in_use(store: Store, searched: Embedding, out: Path) -> None:
 
 def _gate_items(store: Store, gate_questions: int, seed: int) -> list[LabelledQuestion]:
     """Return the gate's questions. Raises InputError, before anything is done, where they are too few to judge by."""
-    _, held = adapter_tuning.split(training_set.collect(store, seed=seed), gate_questions, seed)
-    documents = {min(item.documents) for item in held}
+    _, held_out = adapter_tuning.split(training_set.collect(store, seed=seed), gate_questions, seed)
+    documents = {min(item.documents) for item in held_out}
     if len(documents) < gate.FEWEST:
         raise InputError(
             f"only {len(documents)} of this store's documents could be asked about, and {gate.FEWEST} are needed to "
             "tell whether a fine-tune does any good: one document in five is held out for that; add more of them"
         )
-    return held
+    return held_out
 
 
 def _trainable_triples(store: Store) -> list[Triple]:
@@ -139,10 +139,10 @@ def _trainable_triples(store: Store) -> list[Triple]:
     chunks = {chunk for triple in triples for chunk in (triple.positive, triple.origin) if chunk is not None}
     chunks.update(negative.chunk for triple in triples for negative in triple.negatives)
     documents = training_set.documents_of(store, chunks)
-    held = {chunk for chunk, document in documents.items() if training_set.held_out(document)}
-    excluded = {triple.query for triple in triples if {triple.positive, triple.origin} & held}
+    held_out = {chunk for chunk, document in documents.items() if training_set.held_out(document)}
+    excluded = {triple.query for triple in triples if {triple.positive, triple.origin} & held_out}
     return [
-        replace(triple, negatives=tuple(negative for negative in triple.negatives if negative.chunk not in held))
+        replace(triple, negatives=tuple(negative for negative in triple.negatives if negative.chunk not in held_out))
         for triple in triples
         if triple.query not in excluded
     ]
@@ -168,16 +168,16 @@ def _harvest(store: Store, seed: int, progress: Progress) -> list[Triple]:
 def _evaluate(  # noqa: PLR0917 - what is compared with what
     store: Store,
     copy: Store,
-    held: Sequence[LabelledQuestion],
+    held_out: Sequence[LabelledQuestion],
     active: ModelVersion | None,
     new: Embedder,
     progress: Progress,
 ) -> tuple[Verdict, tuple[ChangedRanking, ...]]:
     """Search the copy as it is and embedded anew; return the verdict, and the questions that changed most."""
-    texts = [item.text for item in held]
+    texts = [item.text for item in held_out]
     embedding = partial(progress, "Embedding questions")
     vectors = training_set.embed_questions(store, texts, progress=embedding)
-    queries = gate.gate_queries(copy, held, vectors, progress=partial(progress, "Preparing the gate"))
+    queries = gate.gate_queries(copy, held_out, vectors, progress=partial(progress, "Preparing the gate"))
     before = gate.evaluate(copy, queries, active, progress=partial(progress, "Evaluating the active version"))
     copy.reembed(new, progress=partial(progress, "Embedding a copy of the store"))
     new_vectors = training_set.embed_questions(copy, texts, progress=embedding)
@@ -185,7 +185,7 @@ def _evaluate(  # noqa: PLR0917 - what is compared with what
     after = gate.evaluate(copy, queries, None, progress=partial(progress, "Evaluating the new version"))
     rank_before = adapter_tuning.rank_documents(store, active, texts, vectors)
     rank_after = adapter_tuning.rank_documents(copy, None, texts, new_vectors)
-    examples = adapter_tuning.examples(held, before, after, rank_before, rank_after)
+    examples = adapter_tuning.examples(held_out, before, after, rank_before, rank_after)
     return gate.decide(queries, before, after), examples
 
 

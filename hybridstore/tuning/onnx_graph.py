@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import logging
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,14 +22,18 @@ import numpy as np
 from hybridstore import telemetry
 from hybridstore.embedders.tokenizer import Tokens, from_file
 from hybridstore.errors import MissingExtra, ModelUnavailable
-from hybridstore.tuning.parity_sentences import CALIBRATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
+_TEXTS: dict[str, list[str]] = json.loads(Path(__file__).with_name("sentences.json").read_text(encoding="utf-8"))
+# On which an encoder and its export are compared: from one word to beyond any window.
+SENTENCES = _TEXTS["compared"]
+# Which calibrate int8: none of those above, and like them in kind; short ones above all, since a single large
+# activation weighs most there.
+CALIBRATION = _TEXTS["calibration"]
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _OPSET = 17
 # s_j = max|x_j|^a / max|w_j|^(1-a): of 0.4 to 1.0, 0.7 and 0.8 keep most.
@@ -175,10 +181,10 @@ def quantise(smoothed: Path, graph: Path, float_parts: tuple[str, ...]) -> None:
 
 
 @contextlib.contextmanager
-def silenced(level: int = logging.WARNING) -> Iterator[None]:
+def silenced() -> Iterator[None]:
     """Suppress the exporters' warnings, log lines and prints about their own internals."""
     before = logging.root.manager.disable
-    logging.disable(level)
+    logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")

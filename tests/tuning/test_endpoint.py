@@ -191,7 +191,7 @@ def test_lines_are_read_where_there_is_no_list_and_a_reply_without_questions_ret
 def test_the_same_seed_sends_the_same_passages(server, store):
     server.replies = ['["a?"]']
     for seed in (1, 1, 2, 3, 4, 5):
-        list(from_endpoint(store, server.endpoint(), most=1, each=1, seed=seed))
+        list(from_endpoint(store, server.endpoint(), most=1, per_chunk=1, seed=seed))
     sent = [body["messages"][0]["content"] for body in server.bodies]
     assert sent[0] == sent[1]
     assert len(set(sent)) > 1

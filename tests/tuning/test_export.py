@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from hybridstore.embedders import default_model
 from hybridstore.embedders.locate import DATA
 from hybridstore.errors import InputError, MissingExtra, ModelUnavailable
 from hybridstore.tuning import export as exporting
-from hybridstore.tuning import fuse_default_model, parity_sentences
-from hybridstore.tuning.export import export
+from hybridstore.tuning import onnx_graph
+from hybridstore.tuning.export import export, mixed
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 # PyTorch's own imports and exporters warn of what they will change; none of it is ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -58,7 +61,7 @@ def test_an_export_is_fused_and_its_vectors_are_pytorchs(small, tmp_path):
     assert report.parity.minimum > 0.9999
     assert report.fused["Attention"] == 2
     assert (report.dim, report.max_tokens, report.precision) == (64, 64, "fp32")
-    assert report.parity.sentences == len(parity_sentences.mixed(64))
+    assert report.parity.sentences == len(mixed(64))
     assert len(steps) >= 3
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     embedder = embedders.load(tmp_path / "out", threads=1, cache=tmp_path / "cache")
@@ -161,12 +164,15 @@ def test_the_shipped_fused_graph_is_what_the_script_writes():
     import onnx
 
     shipped = onnx.load(str(default_model.GRAPH), load_external_data=False)
-    assert shipped == onnx.ModelProto.FromString(fuse_default_model.graph())
+    script = importlib.util.spec_from_file_location("generate_fused_model", DOCS / "generate_fused_model.py")
+    generator = importlib.util.module_from_spec(script)
+    script.loader.exec_module(generator)
+    assert shipped == onnx.ModelProto.FromString(generator.graph())
 
 
 def test_calibration_and_parity_share_no_sentence():
-    assert not set(parity_sentences.CALIBRATION) & set(parity_sentences.SENTENCES)
-    assert len(parity_sentences.SENTENCES) == len(set(parity_sentences.SENTENCES)) == 60
+    assert not set(onnx_graph.CALIBRATION) & set(onnx_graph.SENTENCES)
+    assert len(onnx_graph.SENTENCES) == len(set(onnx_graph.SENTENCES)) == 60
 
 
 @pytest.mark.slow

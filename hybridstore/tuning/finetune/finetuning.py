@@ -18,7 +18,7 @@ from hybridstore.errors import InputError, MissingExtra
 from hybridstore.tuning import encoder, export
 from hybridstore.tuning.finetune.examples import Example
 from hybridstore.tuning.finetune.settings import FinetuneSettings
-from hybridstore.tuning.parity_sentences import SENTENCES
+from hybridstore.tuning.onnx_graph import SENTENCES
 
 if TYPE_CHECKING:
     from hybridstore.tuning.encoder import EncoderSource

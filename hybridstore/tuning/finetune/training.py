@@ -25,6 +25,8 @@ from hybridstore.tuning.finetune import checkpoints
 from hybridstore.tuning.finetune.examples import Batch, Example, answers, assemble, order
 from hybridstore.tuning.finetune.settings import FinetuneSettings
 
+_SOFTNESS = 0.1  # temperature of the softmax over scores
+
 Progress = Callable[[int, int, float, float], None]
 """Called after each step with steps done, steps in all, the step's loss, and the seconds left."""
 
@@ -114,21 +116,17 @@ def softmax_loss(
 
 
 def listwise_loss(
-    cosines: torch.Tensor,
-    scores: torch.Tensor,
-    present: torch.Tensor,
-    temperature: float = 0.05,
-    softness: float = 0.1,
+    cosines: torch.Tensor, scores: torch.Tensor, present: torch.Tensor, temperature: float = 0.05
 ) -> torch.Tensor:
     """Return the mean KL divergence of each list's softmax of cosines from that of its scores.
 
     `cosines`, `scores` (n, k) and `present` (n, k) bool, False where a list is shorter. Σ_j p_j log(p_j / q_j), with
-    p = softmax(scores / softness) and q = softmax(cosines / temperature). Hinton et al., "Distilling the Knowledge in a
+    p = softmax(scores / 0.1) and q = softmax(cosines / temperature). Hinton et al., "Distilling the Knowledge in a
     Neural Network", 2015; over a list: Cao et al., "Learning to Rank: From Pairwise Approach to Listwise Approach",
-    2007. Fused scores of one list lie within a few tenths, hence the softness.
+    2007. Fused scores of one list lie within a few tenths, hence the 0.1.
     """
     low = torch.finfo(cosines.dtype).min
-    wanted = torch.softmax((scores / softness).masked_fill(~present, low), dim=1)
+    wanted = torch.softmax((scores / _SOFTNESS).masked_fill(~present, low), dim=1)
     logs = torch.log_softmax((cosines / temperature).masked_fill(~present, low), dim=1)
     terms = torch.xlogy(wanted, wanted) - wanted * logs
     return terms.masked_fill(~present, 0.0).sum(1).mean()

@@ -1,4 +1,4 @@
-"""Writes the default model's fused graph, without weights: run `python -m hybridstore.tuning.fuse_default_model`.
+"""Writes the default model's fused graph, without weights, to hybridstore/embedders/data, or to a file that is named.
 
 Needed only when the graph changes; a test checks that the shipped graph is what this writes.
 """
