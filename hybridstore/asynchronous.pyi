@@ -20,14 +20,12 @@ from hybridstore.filters import Filter
 from hybridstore.ingest.line_files import File
 from hybridstore.memory.consolidation import Consolidation
 from hybridstore.memory.conversations import Message
-from hybridstore.memory.forgetting import ForgetReport, Target
-from hybridstore.memory.importing import ImportReport
+from hybridstore.memory.history import ForgetReport, Target
 from hybridstore.memory.memory import Memory
-from hybridstore.memory.notes import Note
+from hybridstore.memory.notes import Moment, Note, Span
 from hybridstore.memory.recall_result import Recall
 from hybridstore.memory.recalling import Recency
-from hybridstore.memory.remembering import Remembered
-from hybridstore.memory.timestamps import Moment, Span
+from hybridstore.memory.remembering import ImportReport, Remembered
 from hybridstore.records import AddReport, Chunk, Document, Hit, Results, Source
 from hybridstore.search.explain import Explanation
 from hybridstore.search.neighbours import Around

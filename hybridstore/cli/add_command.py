@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hybridstore.cli.shared_options import examples, new_store_options
-from hybridstore.cli.store_option import Target, pass_target
+from hybridstore.cli.shared_options import Target, examples, new_store_options, pass_target
 from hybridstore.cli.terminal import Counter, count, print_json, progress, say
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from hybridstore import __version__
-from hybridstore.cli.store_option import DATABASE, VARIABLE, Target
+from hybridstore.cli.shared_options import DATABASE, VARIABLE, Target
 from hybridstore.errors import HybridstoreError
 
 _INTERRUPTED = 130  # the exit code of shells for Ctrl-C: 128 + SIGINT
@@ -25,14 +25,14 @@ COMMANDS = {
     "check": ("upkeep_commands:check", "Check that the store is consistent, and repair it."),
     "reembed": ("upkeep_commands:reembed", "Create missing vectors, or change the embedder."),
     "backup": ("upkeep_commands:backup", "Write a copy while the store is in use."),
-    "export": ("export_commands:export", "Write all documents as JSON lines."),
-    "import": ("export_commands:import_", "Read an export into the store."),
+    "export": ("document_commands:export", "Write all documents as JSON lines."),
+    "import": ("document_commands:import_", "Read an export into the store."),
     "remember": ("remember_command:remember", "Store a note, or a conversation."),
-    "recall": ("recall_command:recall", "Recall notes about something, for people or a model."),
+    "recall": ("recall_commands:recall", "Recall notes about something, for people or a model."),
     "forget": ("forget_commands:forget", "Forget notes."),
     "purge": ("forget_commands:purge", "Forget notes and erase their bytes from the file."),
-    "history": ("history_commands:history", "Show how a fact changed."),
-    "consolidate": ("history_commands:consolidate", "Merge notes that say the same."),
+    "history": ("recall_commands:history", "Show how a fact changed."),
+    "consolidate": ("recall_commands:consolidate", "Merge notes that say the same."),
     "harvest": ("harvest_command:harvest", "Collect training triples where the legs disagree."),
     "tune": ("tune_command:tune", "Train on the store's text and questions, and keep what helps."),
     "evaluate": ("evaluate_command:evaluate", "Measure search on a collection with judgments."),

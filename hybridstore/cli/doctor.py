@@ -15,8 +15,7 @@ from pathlib import Path
 import click
 
 from hybridstore import telemetry
-from hybridstore.cli.shared_options import examples, json_option
-from hybridstore.cli.store_option import Target, pass_target
+from hybridstore.cli.shared_options import Target, examples, json_option, pass_target
 from hybridstore.cli.terminal import console, print_json, printable, table
 
 _OLDEST = (3, 11)

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hybridstore.cli.shared_options import (
+    Target,
     combined,
     examples,
     json_option,
     namespace_option,
     options,
+    pass_target,
     where_option,
     yes_option,
 )
-from hybridstore.cli.store_option import Target, pass_target
 from hybridstore.cli.terminal import count, interactive, print_json, printable, say, size
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def _known(memory: Memory, ids: Iterable[str]) -> tuple[tuple[Note, ...], list[s
 
 def _show(notes: Sequence[Note], *, most: int | None) -> None:
     """Print the notes, at most so many."""
-    from hybridstore.cli.note_output import print_notes
+    from hybridstore.cli.result_output import print_notes
 
     shown = notes[:most]
     if shown:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hybridstore.cli import triple_output
-from hybridstore.cli.shared_options import examples, json_option, number_option, quiet_option
-from hybridstore.cli.store_option import Target, pass_target
+from hybridstore.cli.shared_options import Target, examples, json_option, number_option, pass_target, quiet_option
 from hybridstore.cli.terminal import count, counting, print_json, say
 
 if TYPE_CHECKING:

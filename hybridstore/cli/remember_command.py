@@ -15,12 +15,13 @@ from hybridstore.cli.shared_options import (
     DURATION,
     ON_SIMILAR,
     QueryCommand,
+    Target,
     examples,
     json_option,
     namespace_option,
     new_store_options,
+    pass_target,
 )
-from hybridstore.cli.store_option import Target, pass_target
 from hybridstore.cli.terminal import count, print_json, printable
 from hybridstore.errors import InputError
 

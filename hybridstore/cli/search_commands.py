@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hybridstore.cli.shared_options import AS_WORDS, QueryCommand, combined, examples, query_argument, search_options
-from hybridstore.cli.store_option import Target, pass_target
+from hybridstore.cli.shared_options import (
+    AS_WORDS,
+    QueryCommand,
+    Target,
+    combined,
+    examples,
+    pass_target,
+    query_argument,
+    search_options,
+)
 from hybridstore.cli.terminal import count, print_json, say
 
 if TYPE_CHECKING:
@@ -70,7 +78,7 @@ def search(
     if not trace.hits:
         say(_why_empty(trace, conditions))
         return
-    from hybridstore.cli.hit_output import print_hits
+    from hybridstore.cli.result_output import print_hits
     from hybridstore.search.trace_text import ANSWERED
 
     if confidence is not None and confidence < ANSWERED:
@@ -103,7 +111,7 @@ def explain(
     if as_json:
         print_json(explanation.to_dict())
     elif sys.stdout.isatty():
-        from hybridstore.cli.hit_output import print_explanation
+        from hybridstore.cli.result_output import print_explanation
 
         print_explanation(explanation)
     else:

@@ -6,8 +6,14 @@ from typing import Any
 
 import click
 
-from hybridstore.cli.shared_options import embedder_option, examples, namespace_option, number_option
-from hybridstore.cli.store_option import Target, pass_target
+from hybridstore.cli.shared_options import (
+    Target,
+    embedder_option,
+    examples,
+    namespace_option,
+    number_option,
+    pass_target,
+)
 
 TOKEN = "HYBRIDSTORE_TOKEN"  # noqa: S105 - the name of a variable
 # Repeated here, because importing the server would load the SDK for every `--help`; a test compares them.

@@ -1,16 +1,27 @@
-"""Options and argument types that several commands share, so that they are named and explained alike."""
+"""The store of a command, and the options and argument types that several commands share, named and explained alike."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hybridstore.cli.terminal import say
+from hybridstore.errors import FileRefused, MissingExtra, ModelUnavailable
+
 if TYPE_CHECKING:
     from hybridstore.filters import Filter
+    from hybridstore.memory import Memory
+    from hybridstore.store import Store
+
+DATABASE = "hybridstore.db"
+VARIABLE = "HYBRIDSTORE_DB"
 
 # Repeated here, because importing the pipeline would load NumPy for every `--help`; a test compares them.
 MODES = ("hybrid", "keyword", "vector")
@@ -24,6 +35,94 @@ NAMESPACE = "HYBRIDSTORE_NAMESPACE"
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([smhdw])")
+_WHOLE = re.compile(rf"(?:{_PART.pattern}\s*)+")
+
+# `-word` excludes a word, so what looks like short options is part of the query, and there are none, not even -h.
+AS_WORDS: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
+query_argument = click.argument("query", metavar="QUERY...", nargs=-1, required=True)
+where_option = click.option(
+    "--where",
+    "conditions",
+    multiple=True,
+    metavar="FILTER",
+    help="Only documents whose metadata match: year>=2020, lang=en, tags~word, path^=/home, draft? or a JSON filter. "
+    "Repeatable; all conditions must hold.",
+)
+
+min_relevance_option = click.option(
+    "--min-relevance",
+    type=click.FloatRange(0, 1),
+    metavar="X",
+    help="From 0 to 1: leave out less relevant results; 0.5 best separates queries with an answer from those without.",
+)
+
+
+@dataclass(slots=True)
+class Target:
+    """A store's file. `if_stopped` is the sentence printed when the command is stopped; commands that write set it."""
+
+    path: str
+    if_stopped: str = "Nothing was changed."
+
+    def open(
+        self,
+        *,
+        create: bool = False,
+        embedder: str | None = None,
+        language: str | None = None,
+        log_queries: bool = False,
+        made_by: str = "add FILE-OR-FOLDER",
+    ) -> Store:
+        """Open the store as `hybridstore.open` does; a missing file is an error unless `create`."""
+        from hybridstore.store import open as open_store
+
+        if not create and not Path(self.path).exists():
+            raise FileRefused(
+                self.path,
+                f"there is no such store; create it with `hybridstore --db {self.path} {made_by}`, "
+                f"or name another one with --db (or {VARIABLE})",
+            )
+        return open_store(self.path, embedder=embedder, language=language, create=create, log_queries=log_queries)
+
+    @contextmanager
+    def open_to_add(self, *, embedder: str | None, language: str | None) -> Iterator[Store]:
+        """Open the store to add text, creating it if it is missing; close it at the end.
+
+        A store without vectors stays without. Where the model is missing, a hint says how to do without one.
+        """
+        try:
+            with self._with_embedder(embedder, language) as store:
+                yield store
+        except (MissingExtra, ModelUnavailable) as error:
+            if not isinstance(error, MissingExtra) or error.extra in ("cpu", "gpu"):
+                say('Without a model, "--embedder none" creates a store that is searched by keywords.')
+            raise
+
+    def _with_embedder(self, embedder: str | None, language: str | None) -> Store:
+        store = self.open(create=True, embedder=embedder, language=language)
+        if embedder is not None or store.embeddings.active is not None or not store.count():
+            return store
+        store.close()  # instead of a store with vectors for some of its documents
+        say("This store has no vectors, so none are created; `hybridstore reembed` creates them.")
+        return self.open(embedder="none", language=language)
+
+    @contextmanager
+    def open_memory(self, namespace: tuple[str, ...]) -> Iterator[Memory]:
+        """Open the memory of a namespace; close it at the end."""
+        from hybridstore.memory import Memory
+
+        with self.open(made_by="remember TEXT") as store:
+            yield Memory(store, namespace)
+
+
+pass_target = click.make_pass_decorator(Target)
 
 
 def options(*decorators: Decorator) -> Decorator:
@@ -50,11 +149,6 @@ def combined(conditions: Sequence[str]) -> Filter | None:
     return And(parts) if len(parts) > 1 else parts[0] if parts else None
 
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([smhdw])")
-_WHOLE = re.compile(rf"(?:{_PART.pattern}\s*)+")
-
-
 class Duration(click.ParamType[float]):
     """A length of time, such as 90s, 12h, 30d or 1d12h; the command gets its seconds."""
 
@@ -73,9 +167,6 @@ class Duration(click.ParamType[float]):
 
 
 DURATION = Duration()
-
-# `-word` excludes a word, so what looks like short options is part of the query, and there are none, not even -h.
-AS_WORDS: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 
 
 class QueryCommand(click.Command):
@@ -103,20 +194,6 @@ def _namespace_parts(_: click.Context, __: click.Parameter, text: str) -> tuple[
     return Namespace.named(text).parts
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
-yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
-query_argument = click.argument("query", metavar="QUERY...", nargs=-1, required=True)
-
-where_option = click.option(
-    "--where",
-    "conditions",
-    multiple=True,
-    metavar="FILTER",
-    help="Only documents whose metadata match: year>=2020, lang=en, tags~word, path^=/home, draft? or a JSON filter. "
-    "Repeatable; all conditions must hold.",
-)
-
 namespace_option = click.option(
     "--namespace",
     envvar=NAMESPACE,
@@ -125,13 +202,6 @@ namespace_option = click.option(
     metavar="NAME",
     callback=_namespace_parts,
     help="Whose notes: a name, or several separated by slashes, such as user/42 (%2F is a slash within a name).",
-)
-
-min_relevance_option = click.option(
-    "--min-relevance",
-    type=click.FloatRange(0, 1),
-    metavar="X",
-    help="From 0 to 1: leave out less relevant results; 0.5 best separates queries with an answer from those without.",
 )
 
 

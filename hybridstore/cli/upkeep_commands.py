@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hybridstore.cli.shared_options import embedder_option, examples, json_option, quiet_option
-from hybridstore.cli.store_option import Target, pass_target
+from hybridstore.cli.shared_options import Target, embedder_option, examples, json_option, pass_target, quiet_option
 from hybridstore.cli.terminal import count, counting, print_facts, print_json, printable, say, size
 
 if TYPE_CHECKING:

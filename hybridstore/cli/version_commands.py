@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hybridstore.cli.shared_options import examples, json_option, number_option, quiet_option
-from hybridstore.cli.store_option import Target, pass_target
+from hybridstore.cli.shared_options import Target, examples, json_option, number_option, pass_target, quiet_option
 from hybridstore.cli.terminal import console, counting, print_json, print_json_list, printable, say, table
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hybridstore.embedders.pooling import unit
+from hybridstore.embedders.onnx import unit
 from hybridstore.errors import InputError
 
 if TYPE_CHECKING:

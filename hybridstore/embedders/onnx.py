@@ -1,19 +1,22 @@
-"""The ONNX embedder: runs a model's graph on the CPU or on an NVIDIA GPU."""
+"""The ONNX embedder: runs a model's graph on the CPU or on an NVIDIA GPU, pools its output and makes unit vectors."""
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hybridstore import telemetry
-from hybridstore.embedders import default_model, pooling
+from hybridstore.embedders import default_model
 from hybridstore.embedders.tokenizer import Tokens, from_file, wordpiece
 from hybridstore.errors import InputError, ModelUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -29,7 +32,22 @@ _BLOCK = 1_024
 # Outputs with one vector per text. BERT's `pooler_output` is not among them: it is not an embedding.
 _POOLED = ("sentence_embedding", "embedding", "embeddings", "text_embeds")
 _STATES = ("last_hidden_state", "token_embeddings")
+_DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}  # of safetensors
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
+
+
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """A linear layer after pooling: weight (out, in), bias (out,), with tanh if configured."""
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    tanh: bool
+
+    def __call__(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map (n, in) to (n, out)."""
+        mapped = vectors @ self.weight.T + self.bias
+        return np.tanh(mapped) if self.tanh else mapped
 
 
 class OnnxEmbedder:
@@ -62,7 +80,7 @@ class OnnxEmbedder:
                 located.recipe.name, f"its graph has the input {', '.join(sorted(unknown))}; a text encoder has none"
             )
         self._output, self._pooling = self._choose_output()
-        self._dense = tuple(pooling.read_dense(folder, located.recipe.name) for folder in located.dense)
+        self._dense = tuple(read_dense(folder, located.recipe.name) for folder in located.dense)
         # The width in the graph may be a symbol, and a dense layer changes it, so a text is run.
         self.dim = int(self._vectors([self._tokens.ids([""])[0]]).shape[1])
         if located.recipe.dim not in (None, self.dim):
@@ -125,11 +143,11 @@ class OnnxEmbedder:
         feed["input_ids"][mask.astype(bool)] = np.concatenate([np.array(row, dtype=np.int64) for row in ids])
         output = self._run({name: feed[name].astype(kind, copy=False) for name, kind in self._input_types.items()})
         output = output.astype(np.float32, copy=False)
-        vectors = output if output.ndim == 2 else pooling.pool(output, mask, self._pooling)
+        vectors = output if output.ndim == 2 else pool(output, mask, self._pooling)
         if vectors.shape[1] != self._recipe.dim:  # otherwise the dense layers are in the graph
             for layer in self._dense:
                 vectors = layer(vectors)
-        return pooling.unit(vectors)
+        return unit(vectors)
 
     def _run(self, feed: dict[str, Any]) -> NDArray[Any]:
         result: NDArray[Any]
@@ -159,6 +177,57 @@ class OnnxEmbedder:
                 f"none of its graph's outputs ({', '.join(outputs)}) is an embedding; export the model again",
             )
         return states, self._recipe.pooling
+
+
+def pool(states: NDArray[np.float32], mask: NDArray[np.int64], pooling: str) -> NDArray[np.float32]:
+    """Pool token states (n, tokens, dim) to (n, dim): the first token's, or the mean of those not masked out."""
+    if pooling == "cls":
+        first: NDArray[np.float32] = np.ascontiguousarray(states[:, 0])
+        return first
+    keep = mask.astype(np.float32)
+    total: NDArray[np.float32] = np.matmul(keep[:, None, :], states)[:, 0]
+    mean: NDArray[np.float32] = total / np.maximum(keep.sum(axis=1, keepdims=True), 1.0)
+    return mean
+
+
+def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale each row to unit length; a row of zeros stays zero."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: NDArray[np.float32] = vectors / np.maximum(norms, np.float32(1e-12))
+    return scaled
+
+
+def read_dense(folder: Path, model: str) -> Dense:
+    """Read a layer from a folder with config.json and model.safetensors, as sentence-transformers writes it.
+
+    Raises ModelUnavailable for a missing or invalid file, or an activation other than identity and tanh.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+        tensors = _safetensors((folder / "model.safetensors").read_bytes())
+        weight = tensors["linear.weight"]
+        activation = str(config.get("activation_function", "Identity")).rpartition(".")[2]
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelUnavailable(model, f"the dense layer in {folder} cannot be read: {error}") from error
+    if activation not in ("Identity", "Tanh"):
+        raise ModelUnavailable(
+            model, f"the dense layer in {folder} uses {activation}; only Identity and Tanh are supported"
+        )
+    bias = tensors.get("linear.bias", np.zeros(len(weight), np.float32))
+    return Dense(weight, bias, tanh=activation == "Tanh")
+
+
+def _safetensors(data: bytes) -> dict[str, NDArray[np.float32]]:
+    """Read the safetensors format: a little-endian uint64 length, a JSON header of that length, the tensors."""
+    length = int.from_bytes(data[:8], "little")
+    header: dict[str, Any] = json.loads(data[8 : 8 + length])
+    tensors: dict[str, NDArray[np.float32]] = {}
+    for name, entry in header.items():
+        if name != "__metadata__":
+            begin, end = entry["data_offsets"]
+            flat = np.frombuffer(data[8 + length + begin : 8 + length + end], _DTYPES[entry["dtype"]])
+            tensors[name] = flat.reshape(entry["shape"]).astype(np.float32)
+    return tensors
 
 
 def _cores() -> int:

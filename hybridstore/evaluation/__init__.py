@@ -2,9 +2,8 @@
 
 from hybridstore.evaluation.collections import Collection, Coverage, Query, read_queries
 from hybridstore.evaluation.confidence import Bin, auroc, balanced_accuracy, expected_calibration_error, reliability
-from hybridstore.evaluation.evaluation_results import Evaluation, Measured
+from hybridstore.evaluation.evaluation_results import Evaluation, LegFindings, Measured, Pair, pairs
 from hybridstore.evaluation.judgments import Qrels, Run, read_qrels, read_run, write_qrels, write_run
-from hybridstore.evaluation.leg_comparison import LegFindings, Pair, pairs
 from hybridstore.evaluation.metrics import Scores, metric, per_query, score
 from hybridstore.evaluation.runner import evaluate, index, ways
 from hybridstore.evaluation.significance import (

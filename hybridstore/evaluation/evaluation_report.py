@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 from hybridstore.errors import InputError
 from hybridstore.evaluation import svg_plots
 from hybridstore.evaluation.confidence import expected_calibration_error
+from hybridstore.evaluation.evaluation_results import better_leg, leg_findings, relevant_found, shared
 from hybridstore.evaluation.html_page import Markup, element, facts, figure, figures, page, section, table
-from hybridstore.evaluation.leg_comparison import better_leg, leg_findings, relevant_found, shared
 from hybridstore.evaluation.metrics import heading
 from hybridstore.evaluation.significance import QueryDifferences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from hybridstore.evaluation.evaluation_results import Evaluation
-    from hybridstore.evaluation.leg_comparison import Pair
+    from hybridstore.evaluation.evaluation_results import Evaluation, Pair
     from hybridstore.evaluation.significance import RunComparison
     from hybridstore.records import Document
 
@@ -30,7 +29,7 @@ def evaluation_report(
 ) -> str:
     """Return the page. The same arguments give the same bytes.
 
-    `compared` are the hybrids against the legs (`legs.pairs`), `about` what else was measured with (name → value),
+    `compared` are the hybrids against the legs (`pairs`), `about` what else was measured with (name → value),
     `documents` those that `documents_shown` asks for, as far as they are there. An evaluation of no search method
     is an InputError.
     """

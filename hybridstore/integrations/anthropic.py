@@ -6,8 +6,9 @@ Implements `BetaAbstractMemoryTool` and its asynchronous variant of the package 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from hybridstore.errors import MissingExtra
@@ -94,6 +95,16 @@ class HybridStoreMemoryTool(BetaAbstractMemoryTool):
             return self.files.clear()
 
 
+def _in_thread(method: Callable[[HybridStoreMemoryTool, Any], str]) -> Callable[..., Coroutine[Any, Any, str]]:
+    """Return a command's asynchronous variant."""
+
+    @wraps(method)
+    async def variant(self: AsyncHybridStoreMemoryTool, command: Any) -> str:
+        return await run_sync(method, self._tool, command)
+
+    return variant
+
+
 class AsyncHybridStoreMemoryTool(BetaAsyncAbstractMemoryTool):
     """HybridStoreMemoryTool for `AsyncAnthropic`; the store works in a thread and does not block the event loop."""
 
@@ -109,29 +120,12 @@ class AsyncHybridStoreMemoryTool(BetaAsyncAbstractMemoryTool):
         self._tool = HybridStoreMemoryTool(store, namespace=namespace, largest=largest)
         self.files = self._tool.files
 
-    async def view(self, command: BetaMemoryTool20250818ViewCommand) -> str:
-        """Show a file with line numbers, or a folder's files and folders two levels deep."""
-        return await run_sync(self._tool.view, command)
-
-    async def create(self, command: BetaMemoryTool20250818CreateCommand) -> str:
-        """Create a new file."""
-        return await run_sync(self._tool.create, command)
-
-    async def str_replace(self, command: BetaMemoryTool20250818StrReplaceCommand) -> str:
-        """Replace a text that occurs once in a file."""
-        return await run_sync(self._tool.str_replace, command)
-
-    async def insert(self, command: BetaMemoryTool20250818InsertCommand) -> str:
-        """Insert lines into a file."""
-        return await run_sync(self._tool.insert, command)
-
-    async def delete(self, command: BetaMemoryTool20250818DeleteCommand) -> str:
-        """Delete a file or a folder."""
-        return await run_sync(self._tool.delete, command)
-
-    async def rename(self, command: BetaMemoryTool20250818RenameCommand) -> str:
-        """Move a file or a folder to an unused path."""
-        return await run_sync(self._tool.rename, command)
+    view = _in_thread(HybridStoreMemoryTool.view)
+    create = _in_thread(HybridStoreMemoryTool.create)
+    str_replace = _in_thread(HybridStoreMemoryTool.str_replace)
+    insert = _in_thread(HybridStoreMemoryTool.insert)
+    delete = _in_thread(HybridStoreMemoryTool.delete)
+    rename = _in_thread(HybridStoreMemoryTool.rename)
 
     async def clear_all_memory(self) -> str:
         """Delete all files of the namespace."""

@@ -18,9 +18,8 @@ from hybridstore.errors import InputError
 from hybridstore.filters import field
 from hybridstore.memory import note_ids
 from hybridstore.memory.note_space import NoteChange, NoteSpace
-from hybridstore.memory.notes import Note, check_metadata, note_of
+from hybridstore.memory.notes import Moment, Note, Span, check_metadata, moment_of, note_of, span_of
 from hybridstore.memory.remembering import Remembered, expiry
-from hybridstore.memory.timestamps import Moment, Span, moment_of, span_of
 
 Message = Mapping[str, Any]
 

@@ -19,11 +19,10 @@ from hybridstore.ingest import line_files
 from hybridstore.ingest.readers import Unreadable, read
 from hybridstore.ingest.readers.file_types import kind_of_name
 from hybridstore.ingest.walk import Skipped, walk
-from hybridstore.memory.importing import ImportedNote, ImportReport, import_notes
 from hybridstore.memory.memory import Memory
-from hybridstore.memory.notes import Note
-from hybridstore.memory.remembering import NoteInput, made_id
-from hybridstore.memory.timestamps import moment, seconds_of
+from hybridstore.memory.notes import Note, moment, seconds_of
+from hybridstore.memory.remembering import ImportReport, NoteInput, made_id
+from hybridstore.memory.transfer import ImportedNote, import_notes
 
 Entry = ImportedNote | tuple[str, str]
 

@@ -13,20 +13,16 @@ from hybridstore.backends.values import PurgeReport
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import InputError
 from hybridstore.filters import Filter
-from hybridstore.memory import conversations, forgetting
-from hybridstore.memory.consolidation import Consolidation, consolidate
+from hybridstore.memory import conversations, history
+from hybridstore.memory.consolidation import SIMILAR, Consolidation, consolidate
 from hybridstore.memory.conversations import Message
-from hybridstore.memory.forgetting import ForgetReport, Target
-from hybridstore.memory.history import history
-from hybridstore.memory.importing import ImportReport
-from hybridstore.memory.note_ids import Namespace
+from hybridstore.memory.history import ForgetReport, Target
+from hybridstore.memory.note_ids import Namespace, check_note_id, check_session
 from hybridstore.memory.note_space import NoteSpace
-from hybridstore.memory.notes import Note
+from hybridstore.memory.notes import Moment, Note, Span, check_metadata, moment_of, span_of
 from hybridstore.memory.recall_result import Recall
 from hybridstore.memory.recalling import RecallRequest, Recency, recall, record_feedback
-from hybridstore.memory.remembering import NoteInput, Remembered, remember
-from hybridstore.memory.similarity import SIMILAR
-from hybridstore.memory.timestamps import Moment, Span, moment_of
+from hybridstore.memory.remembering import ImportReport, NoteInput, Remembered, remember
 from hybridstore.memory.token_budget import TokenCounter
 from hybridstore.search.selection import NEAR_COPY_COSINE as NEARLY_THE_SAME
 from hybridstore.store import Holder, Store
@@ -117,16 +113,18 @@ class Memory(Holder):
             return conversations.append(
                 self._space, what, session=session, metadata=metadata, occurred_at=occurred_at, ttl=ttl
             )
-        new = NoteInput.of(
-            what,
-            id=id,
-            metadata=metadata,
-            occurred_at=occurred_at,
-            valid_from=valid_from,
-            valid_to=valid_to,
-            session=session,
-            ttl=ttl,
-            supersedes=supersedes,
+        if not isinstance(supersedes, Iterable):
+            raise InputError(f"supersedes must be a note's id, or several, not {supersedes!r}")
+        new = NoteInput(
+            text=what,
+            id=None if id is None else check_note_id(id),
+            metadata=None if metadata is None else check_metadata(metadata),
+            occurred_at=moment_of(occurred_at, "occurred_at"),
+            valid_from=moment_of(valid_from, "valid_from"),
+            valid_to=moment_of(valid_to, "valid_to"),
+            session=None if session is None else check_session(session),
+            ttl=None if ttl is None else span_of(ttl, "ttl"),
+            supersedes=(supersedes,) if isinstance(supersedes, str) else tuple(supersedes),
         )
         return remember(self._space, new, on_similar=on_similar, similarity=similarity)
 
@@ -193,7 +191,7 @@ class Memory(Holder):
 
     def history(self, id: str) -> list[Note]:  # noqa: A002 - the word for it
         """Return all versions of a note, oldest first: what it superseded, and what superseded it."""
-        return history(self._space, id)
+        return history.history(self._space, id)
 
     # forgetting
 
@@ -204,7 +202,7 @@ class Memory(Holder):
         note by mistake: an empty id, an empty filter, or one that all notes pass, unless `everything` is true. What is
         forgotten is found no more, but stays in the file's free pages until they are overwritten: see `purge`.
         """
-        return forgetting.forget(self._space, target, dry_run=dry_run, everything=everything)
+        return history.forget(self._space, target, dry_run=dry_run, everything=everything)
 
     def purge(self, target: Target, *, verify: bool = True, everything: bool = False) -> PurgeReport:
         """Remove notes so that no byte of them is left in the file: text, words, vectors, log entries and triples.
@@ -212,12 +210,12 @@ class Memory(Holder):
         Takes the same targets as `forget`; ids that were forgotten before are erased too. With `verify` the file is
         scanned, and the report says whether it is clean; see `Store.purge`.
         """
-        return forgetting.purge(self._space, target, verify=verify, everything=everything)
+        return history.purge(self._space, target, verify=verify, everything=everything)
 
     def sweep(self) -> int:
         """Remove expired notes, which are invisible already; return their number. `remember` does it now and then."""
         self._swept = self._space.clock()
-        return forgetting.sweep(self._space)
+        return history.sweep(self._space)
 
     def _sweep_now_and_then(self) -> None:
         if self._space.clock() - self._swept > _SWEEP_INTERVAL:

@@ -18,8 +18,7 @@ from hybridstore.errors import InputError, NotFound
 from hybridstore.filters import And, Filter, field
 from hybridstore.memory import note_ids
 from hybridstore.memory.note_ids import Namespace
-from hybridstore.memory.notes import OURS, Note, document_of, note_of
-from hybridstore.memory.timestamps import moment
+from hybridstore.memory.notes import OURS, Note, document_of, moment, note_of
 from hybridstore.store import Store, Writer
 from hybridstore.store.inputs import Where, checked, content_digest
 

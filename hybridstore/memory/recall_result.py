@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, overload
 
-from hybridstore.memory.notes import Note
-from hybridstore.memory.timestamps import short_iso
+from hybridstore.memory.notes import Note, short_iso
 from hybridstore.records import Trace
 from hybridstore.tables import Column, Tabular
 
@@ -86,16 +85,23 @@ class LeftOut:
     copies: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Recall(Tabular, Sequence[Recalled]):
     """The evidence for a query, best first (or by time if requested), within a budget of tokens.
 
-    `str()` returns the block to pass to a model; `tokens` is its length, within the budget. `confidence`, from 0 to 1,
-    is how likely there is an answer at all (None where the store cannot tell), and `confident` whether that is likely.
-    `trace` shows how it was found. As a table (`to_arrow`, `to_pandas`, or passed directly to polars or DuckDB) each
-    item is a row, with its time in ISO 8601.
+    `text`, or `str()`, is the block to pass to a model; `tokens` is its length, within the budget. `confidence`, from 0
+    to 1, is how likely there is an answer at all (None where the store cannot tell), and `confident` whether that is
+    likely. `trace` shows how it was found. As a table (`to_arrow`, `to_pandas`, or passed directly to polars or DuckDB)
+    each item is a row, with its time in ISO 8601.
     """
 
-    __slots__ = ("_text", "confidence", "items", "left_out", "query", "tokens", "trace")
+    query: str
+    items: tuple[Recalled, ...]
+    left_out: LeftOut
+    confidence: float | None
+    tokens: int
+    text: str
+    trace: Trace
     columns: ClassVar[tuple[Column, ...]] = (
         Column("id"),
         Column("text"),
@@ -110,20 +116,6 @@ class Recall(Tabular, Sequence[Recalled]):
         Column("relevance", "number", nullable=True),
         Column("beside", nullable=True),
     )
-
-    def __init__(
-        self,
-        *,
-        query: str,
-        items: tuple[Recalled, ...],
-        left_out: LeftOut,
-        confidence: float | None,
-        tokens: int,
-        text: str,
-        trace: Trace,
-    ) -> None:
-        self.query, self.items, self.left_out, self.trace = query, items, left_out, trace
-        self.confidence, self.tokens, self._text = confidence, tokens, text
 
     @property
     def confident(self) -> bool:
@@ -160,7 +152,7 @@ class Recall(Tabular, Sequence[Recalled]):
         return iter(self.items)
 
     def __str__(self) -> str:
-        return self._text
+        return self.text
 
     def __repr__(self) -> str:
         return f"Recall({len(self)} items, {self.tokens} tokens for {self.query!r})"

@@ -15,9 +15,8 @@ from hybridstore.errors import InputError, NotFound
 from hybridstore.filters import Filter
 from hybridstore.memory import note_ids
 from hybridstore.memory.note_space import NoteSpace
-from hybridstore.memory.notes import note_of
+from hybridstore.memory.notes import Span, note_of, span_of
 from hybridstore.memory.recall_result import LeftOut, Recall, Recalled, render_block
-from hybridstore.memory.timestamps import Span, span_of
 from hybridstore.memory.token_budget import Counter, pack
 from hybridstore.records import Hit
 from hybridstore.search.selection import normalised

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain, count
@@ -11,10 +11,9 @@ from typing import Any
 
 from hybridstore.errors import InputError
 from hybridstore.memory import note_ids
+from hybridstore.memory.consolidation import SimilarNote, check_similarity, find_similar
 from hybridstore.memory.note_space import NoteChange, NoteSpace, StoredNote, ended
-from hybridstore.memory.notes import Note, check_metadata
-from hybridstore.memory.similarity import SimilarNote, check_similarity, find_similar
-from hybridstore.memory.timestamps import Moment, Span, moment_of, span_of
+from hybridstore.memory.notes import Note
 
 ON_SIMILAR = ("keep", "link", "supersede", "error")
 
@@ -38,6 +37,24 @@ class Remembered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImportReport:
+    """How many notes were `added`, were there already (`unchanged`), or got new content (`updated`).
+
+    `conflicts` are the ids under which something else is stored, which stays. `left_out` are (what, why): files, lines
+    and documents that became no note.
+    """
+
+    added: int = 0
+    unchanged: int = 0
+    updated: int = 0
+    conflicts: tuple[str, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
+
+    def __add__(self, other: ImportReport) -> ImportReport:
+        return ImportReport(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoteInput:
     """The checked arguments of `Memory.remember` for a note. Times that are None were not passed."""
 
@@ -52,40 +69,11 @@ class NoteInput:
     supersedes: Sequence[str] = ()
     format: str = "plain"
 
-    @classmethod
-    def of(
-        cls,
-        text: str,
-        *,
-        id: str | None,  # noqa: A002 - the word for it
-        metadata: Mapping[str, Any] | None,
-        occurred_at: Moment | None,
-        valid_from: Moment | None,
-        valid_to: Moment | None,
-        session: str | None,
-        ttl: Span | None,
-        supersedes: str | Iterable[str],
-    ) -> NoteInput:
-        """Check the arguments of `Memory.remember`; raises InputError."""
-        if not text.strip():
-            raise InputError("the text is empty; there is nothing to remember")
-        if not isinstance(supersedes, Iterable):
-            raise InputError(f"supersedes must be a note's id, or several, not {supersedes!r}")
-        return cls(
-            text=text,
-            id=None if id is None else note_ids.check_note_id(id),
-            metadata=None if metadata is None else check_metadata(metadata),
-            occurred_at=moment_of(occurred_at, "occurred_at"),
-            valid_from=moment_of(valid_from, "valid_from"),
-            valid_to=moment_of(valid_to, "valid_to"),
-            session=None if session is None else note_ids.check_session(session),
-            ttl=None if ttl is None else span_of(ttl, "ttl"),
-            supersedes=(supersedes,) if isinstance(supersedes, str) else tuple(supersedes),
-        )
-
 
 def remember(space: NoteSpace, new: NoteInput, *, on_similar: str, similarity: float) -> Remembered:
     """Store one note, unless it is there already."""
+    if not new.text.strip():
+        raise InputError("the text is empty; there is nothing to remember")
     if on_similar not in ON_SIMILAR:
         raise InputError(f"on_similar must be one of {', '.join(ON_SIMILAR)}, not {on_similar!r}")
     check_similarity(similarity)
@@ -120,7 +108,9 @@ def plan_note(
             previous = [_set_aside(space, change, stored, note, now)]
         elif new.id is not None:
             versions = space.versions(id_)[-1:]
-    near = [match for each in similar if (match := space.read(each.id)) is not None]  # it may be forgotten since
+    near = [
+        match for candidate in similar if (match := space.read(candidate.id)) is not None
+    ]  # it may be forgotten since
     named = [name for name in new.supersedes if name != id_ or stored is None]  # its own older version goes anyway
     named += [match.note.id for match in near if on_similar == "supersede"]
     if previous and note.superseded_by is None:

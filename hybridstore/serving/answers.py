@@ -15,8 +15,7 @@ from xml.sax.saxutils import quoteattr
 
 from hybridstore.memory import Note, Recalled
 from hybridstore.memory.note_ids import Namespace
-from hybridstore.memory.notes import note_of
-from hybridstore.memory.timestamps import short_iso
+from hybridstore.memory.notes import note_of, short_iso
 from hybridstore.records import Document, Hit
 
 BLOCKS = ("found", "recalled", "fetched", "listed", "forgotten", "ingested")

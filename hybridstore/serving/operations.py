@@ -14,8 +14,8 @@ from hybridstore.memory.notes import note_of
 from hybridstore.memory.recall_result import CONFIDENT
 from hybridstore.serving import answers
 from hybridstore.serving.access import Folders, Scope
-from hybridstore.serving.answers import Answer, cut, framed
-from hybridstore.serving.paging import AnswerRow, AnswerRows, Budget, digest
+from hybridstore.serving.answers import Answer, AnswerRow, cut, framed
+from hybridstore.serving.paging import AnswerRows, Budget, digest
 
 MOST = 50  # passages that one search returns, over all of its pages
 LONGEST_SESSION = 100  # characters; the ids of its turns repeat it

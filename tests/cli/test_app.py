@@ -12,7 +12,7 @@ import hybridstore as hs
 from hybridstore import errors
 from hybridstore.cli import shared_options
 from hybridstore.cli.app import COMMANDS, app
-from hybridstore.cli.store_option import Target
+from hybridstore.cli.shared_options import Target
 from hybridstore.search.request import FUSIONS, MODES
 
 HEAVY = ("numpy", "onnxruntime", "torch", "apsw", "rich", "hybridstore.store")

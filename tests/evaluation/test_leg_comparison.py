@@ -2,9 +2,17 @@
 
 import pytest
 
-from hybridstore.evaluation.evaluation_results import Evaluation, Measured
+from hybridstore.evaluation.evaluation_results import (
+    Evaluation,
+    LegFindings,
+    Measured,
+    better_leg,
+    leg_findings,
+    pairs,
+    relevant_found,
+    shared,
+)
 from hybridstore.evaluation.judgments import Qrels, Run
-from hybridstore.evaluation.leg_comparison import LegFindings, better_leg, leg_findings, pairs, relevant_found, shared
 from hybridstore.evaluation.metrics import score
 
 

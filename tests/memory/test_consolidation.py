@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import InputError
 from hybridstore.memory import Memory, Note
+from hybridstore.memory.consolidation import says_the_same, significant_tokens
 from hybridstore.memory.note_space import NoteSpace
-from hybridstore.memory.notes import document_of
-from hybridstore.memory.similarity import says_the_same, significant_tokens
-from hybridstore.memory.timestamps import moment
+from hybridstore.memory.notes import document_of, moment
 
 LONG = "The staging cluster was moved to the new region in March, and all of its nineteen services have run there since"
 

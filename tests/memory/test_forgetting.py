@@ -8,7 +8,7 @@ import pytest
 import hybridstore as hs
 from hybridstore.backends.learning import Triple
 from hybridstore.embedders.hashing import HashingEmbedder
-from hybridstore.memory import forgetting
+from hybridstore.memory import history
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ def test_older_versions_are_removed_with_a_swept_note(memory, clock, way):
 
 
 def test_notes_that_change_while_being_forgotten_are_read_again(three, monkeypatch):
-    read, done = forgetting.targeted, []
+    read, done = history.targeted, []
 
     def changed_meanwhile(place, target, *, everything):
         there = read(place, target, everything=everything)
@@ -219,7 +219,7 @@ def test_notes_that_change_while_being_forgotten_are_read_again(three, monkeypat
                 done.append(another.submit(three.remember, **moved).result().status)
         return there
 
-    monkeypatch.setattr(forgetting, "targeted", changed_meanwhile)
+    monkeypatch.setattr(history, "targeted", changed_meanwhile)
     assert three.forget({"room": "kitchen"}).ids == ("kettle",)
     assert done == ["updated"]
     assert ids(three) == {"pan", "bed"}

@@ -9,7 +9,7 @@ from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import FileRefused, InputError
 from hybridstore.memory import ImportReport, Memory
 from hybridstore.memory.importers import from_chroma, from_markdown, from_mcp_memory, front_matter
-from hybridstore.memory.timestamps import moment
+from hybridstore.memory.notes import moment
 
 
 class Clock:

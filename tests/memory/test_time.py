@@ -6,7 +6,7 @@ import pytest
 
 import hybridstore as hs
 from hybridstore.memory import Recency
-from hybridstore.memory.timestamps import short_iso
+from hybridstore.memory.notes import short_iso
 
 
 def shown(recall):
