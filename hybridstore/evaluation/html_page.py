@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,31 +17,7 @@ if TYPE_CHECKING:
 _UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _VOID = ("meta", "br", "rect", "line", "circle", "path", "polyline")
 
-_STYLE = """
-:root{color-scheme:light dark;--ink:#1f2328;--faint:#d0d7de;--soft:#59636e;--page:#fff;--card:#f6f8fa;
---s0:#0969da;--s1:#bc4c00;--s2:#1a7f37;--s3:#8250df;--s4:#bf3989;--s5:#6e7781}
-@media (prefers-color-scheme:dark){:root{--ink:#e6edf3;--faint:#3d444d;--soft:#9198a1;--page:#0d1117;--card:#151b23;
---s0:#58a6ff;--s1:#f0883e;--s2:#3fb950;--s3:#bc8cff;--s4:#f778ba;--s5:#8b949e}}
-*{box-sizing:border-box}
-body{font:1rem/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page);margin:0 auto;max-width:66rem;
-padding:1rem;overflow-wrap:anywhere}
-h1{font-size:1.6rem;line-height:1.25}h2{font-size:1.25rem;margin:2.5rem 0 .5rem;border-bottom:1px solid var(--faint)}
-h3{font-size:1rem;margin:0}
-p{max-width:44rem}.soft,figcaption{color:var(--soft);font-size:.875rem}
-.wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;overflow-wrap:normal}
-th,td{padding:.3rem .75rem .3rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--faint)}
-td.n,th.n{text-align:right;white-space:nowrap}thead th{color:var(--soft);font-weight:600}
-.plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,22rem),1fr));gap:1.5rem}
-figure{margin:.5rem 0}figure h3{margin-bottom:.25rem}svg{display:block;width:100%;height:auto}
-svg text{fill:var(--ink);font:13px system-ui,sans-serif}svg .soft{fill:var(--soft);font-size:13px}
-.axis{stroke:var(--faint);stroke-width:1}.zero{stroke:var(--soft);stroke-width:1}.dash{stroke-dasharray:4 4}
-.s0{--c:var(--s0)}.s1{--c:var(--s1)}.s2{--c:var(--s2)}.s3{--c:var(--s3)}.s4{--c:var(--s4)}.s5{--c:var(--s5)}
-.fill{fill:var(--c)}.stroke{stroke:var(--c);fill:none;stroke-width:2}
-.legend{list-style:none;display:flex;flex-wrap:wrap;gap:.25rem 1rem;margin:.25rem 0;padding:0;font-size:.875rem}
-.legend span{display:inline-block;width:.8em;height:.8em;border-radius:.15em;background:var(--c);margin-right:.4em}
-article{background:var(--card);border-radius:.5rem;padding:.75rem 1rem;margin:.75rem 0}
-article ol,article ul{margin:.25rem 0;padding-left:1.5rem}article p{margin:.25rem 0}
-"""
+_STYLE = "\n" + Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 
 
 class Markup(str):

@@ -9,8 +9,8 @@ from hybridstore.backends.protocols import Backend, SearchState
 from hybridstore.backends.values import Restriction
 from hybridstore.filters import Filter
 from hybridstore.records import Evidence, Hit, Ranking, Term, Trace
-from hybridstore.search.fusion_strategies import EMPTY, LegResults, fuse, relevant
 from hybridstore.search.query_plan import Plan, plan
+from hybridstore.search.rank_fusion import EMPTY, LegResults, fuse, relevant
 from hybridstore.search.request import ACTIVE, Request
 from hybridstore.search.selection import SelectedPassages, select_passages
 from hybridstore.search.transforms import transform_query

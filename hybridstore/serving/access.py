@@ -1,14 +1,19 @@
-"""What a client may access: a namespace's notes, documents that are not notes, and files below allowed folders.
+"""What a client may access (a namespace's notes, documents, files below allowed folders), and who may connect by HTTP.
 
 A file contains the notes of many namespaces; those of other namespaces are never found, fetched, listed or counted.
+Over HTTP a token keeps out other users and programs of the machine. The SDK's checks of Host and Origin keep out web
+pages that let their names point to this machine (DNS rebinding).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import ipaddress
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hybridstore import filters
 from hybridstore.errors import InputError, NotFound
@@ -18,11 +23,23 @@ from hybridstore.memory.note_ids import SCHEME, Namespace
 from hybridstore.records import Document
 from hybridstore.serving.answers import cut
 
+if TYPE_CHECKING:
+    from mcp.server.transport_security import TransportSecuritySettings
+
 KINDS = ("all", "notes", "documents")
 
 # Prefixes of the ids that belong to a namespace: notes, and memories of LangGraph agents.
 _PRIVATE = (SCHEME, "langgraph:")
 _PATH_SHOWN = 80  # characters of a path that an error message repeats
+
+HttpScope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[HttpScope, Receive, Send], Awaitable[None]]
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_SHORTEST = 16  # characters of a token, so that it cannot be guessed
+_REFUSED = b'{"error": "invalid_token", "error_description": "send the server\'s token: Authorization: Bearer TOKEN"}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +160,83 @@ def _resolved(root: Path, name: str) -> Path | None:
     except (OSError, RuntimeError, ValueError):
         return None
     return path
+
+
+class Guard:
+    """An ASGI app that passes requests with the token on to another app, and rejects all others."""
+
+    def __init__(self, app: App, token: str) -> None:
+        self._app, self._token = app, token.encode()
+
+    async def __call__(self, scope: HttpScope, receive: Receive, send: Send) -> None:
+        """Answer 401 where the token is missing or wrong."""
+        if scope["type"] == "lifespan" or (scope["type"] == "http" and self._authorized(scope)):
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            headers = [
+                (b"content-type", b"application/json"),
+                (b"content-length", str(len(_REFUSED)).encode()),
+                (b"www-authenticate", b'Bearer error="invalid_token"'),
+            ]
+            await send({"type": "http.response.start", "status": 401, "headers": headers})
+            await send({"type": "http.response.body", "body": _REFUSED})
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    def _authorized(self, scope: HttpScope) -> bool:
+        sent = [value for name, value in scope["headers"] if name.lower() == b"authorization"]
+        scheme, _, token = (sent[0] if len(sent) == 1 else b"").partition(b" ")
+        # Compared in constant time.
+        return scheme.lower() == b"bearer" and secrets.compare_digest(token.strip(), self._token)
+
+
+def checked_token(token: str) -> str:
+    """Return the token if it fits into a header and is long enough; raises InputError."""
+    if len(token) < _SHORTEST or not token.isascii() or not token.isprintable() or " " in token:
+        raise InputError(
+            f"a token has at least {_SHORTEST} ASCII characters and no spaces; leave it out to get a random one"
+        )
+    return token
+
+
+def security(host: str, port: int, names: Sequence[str]) -> TransportSecuritySettings:
+    """Return the allowed Host and Origin headers: the machine's own names on loopback, and `names`.
+
+    Raises InputError for a host that other machines can reach when there are no `names`.
+    """
+    from mcp.server.transport_security import TransportSecuritySettings
+
+    own = LOOPBACK if is_loopback(host) else ()
+    if not own and not names:
+        raise InputError(
+            f"{host} can be reached from other machines, and the connection, including the token, is not encrypted; if "
+            "that is intended, give the name by which clients reach the server: --allow-host NAME"
+        )
+    # Behind a proxy, which may speak HTTPS, names come without our port.
+    hosts = [*(f"{name}:{port}" for name in (*own, *names)), *names]
+    return TransportSecuritySettings(
+        enable_dns_rebinding_protection=True,
+        allowed_hosts=hosts,
+        allowed_origins=[*(f"http://{host}" for host in hosts), *(f"https://{name}" for name in names)],
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address can be reached only from this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """Return a listening socket; port 0 takes any free port. Raises InputError if that is impossible."""
+    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
+        raise InputError(f"a port is a number from 0 to 65535, not {port!r}")
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise InputError(f"cannot listen on {host}, port {port}: {error.strerror or error}; choose another") from error

@@ -32,7 +32,7 @@ from hybridstore.errors import (
 )
 from hybridstore.memory import Memory
 from hybridstore.memory.note_ids import SCHEME
-from hybridstore.serving.access import Folders, Scope
+from hybridstore.serving.access import Folders, Guard, Scope, checked_token, listening, security
 from hybridstore.serving.answers import cut, line
 from hybridstore.serving.operations import Operations
 from hybridstore.serving.paging import Budget
@@ -44,7 +44,6 @@ try:
     from mcp_types import CallToolResult, Resource, TextContent, Tool
     from pydantic import ValidationError
 
-    from hybridstore.serving.http_guard import Guard, checked_token, listening, security
     from hybridstore.serving.mcp_tools import Tools
 except ImportError as error:
     raise MissingExtra("mcp", "serving a store to models", "mcp") from error

@@ -11,8 +11,8 @@ from hybridstore.backends.values import Restriction
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import InputError
 from hybridstore.records import Evidence, KeywordQuery, Ranking
-from hybridstore.search import fusion_strategies, rank_fusion
-from hybridstore.search.fusion_strategies import Fused, LegResults, relevant
+from hybridstore.search import rank_fusion
+from hybridstore.search.rank_fusion import Fused, LegResults, relevant
 from hybridstore.search.request import FUSIONS, Request
 from hybridstore.search.selection import SelectionRequest
 
@@ -48,7 +48,7 @@ def request(fusion: str = "adaptive", mode: str = "hybrid", least: float | None 
 
 
 def fuse(backend: Backend, request: Request, legs: LegResults) -> Fused:
-    return fusion_strategies.fuse(backend, request, backend.state(), legs)
+    return rank_fusion.fuse(backend, request, backend.state(), legs)
 
 
 def same(a: Ranking, b: Ranking) -> bool:
@@ -177,4 +177,4 @@ def test_unknown_relevance_is_an_error_with_a_remedy():
     words = Fused(Ranking(np.array([1], np.int64), np.ones(1)), (1.0, 0.0))
     with pytest.raises(InputError, match="only keywords could be searched here: open the store with its embedder"):
         relevant(words, 0.5, [])
-    assert len(relevant(Fused(fusion_strategies.EMPTY, (1.0, 0.0)), 0.5, [])) == 0
+    assert len(relevant(Fused(rank_fusion.EMPTY, (1.0, 0.0)), 0.5, [])) == 0
