@@ -46,6 +46,7 @@ from hybridstore.backends.values import (
     check_not_removed,
     check_vectors_fit,
 )
+from hybridstore.errors import FileDamaged, InputError
 from hybridstore.filters import Filter
 from hybridstore.records import AddReport, KeywordQuery, Ranking, Source, Term
 from hybridstore.text.analysis import ANALYSIS_VERSION, Analyser
@@ -76,7 +77,7 @@ class SQLiteBackend(Backend):
             prepare(self._connections, language=language, analysis=ANALYSIS_VERSION, create=create)
             with self._connections.reading() as connection:
                 self._language = str(value(connection, "SELECT value FROM meta WHERE key = 'language'"))
-            self._analyser = Analyser(self._language)
+            self._analyser = self._analyser_of_file()
             integrity_check.update_analysis(self._connections, self._analyser)
         except BaseException:
             self.close()
@@ -86,6 +87,12 @@ class SQLiteBackend(Backend):
         self._memory = ResidentCache(self._analyser, memory * 2**20)
         self._learning = SQLiteLearning(self._connections)
         self._purging = Purging(self._connections, self._analyser)
+
+    def _analyser_of_file(self) -> Analyser:
+        try:
+            return Analyser(self._language)
+        except InputError as error:
+            raise FileDamaged(self._path, f"its language is {self._language!r}, which is none") from error
 
     @property
     def location(self) -> str:

@@ -8,11 +8,13 @@ from typing import Self
 
 import apsw
 
-from hybridstore.backends.sqlite.connection import value
+from hybridstore.backends.sqlite.connection import rows, value
+from hybridstore.backends.sqlite.stored_values import check_types, whole_number
 from hybridstore.backends.values import ChunkChange
 
 # Lines kept. A reader that is further behind reloads the whole index.
 KEPT = 10_000
+_MOST_CHUNKS = 10_000_000  # beyond that reading everything anew is no slower
 
 
 class Log:
@@ -53,7 +55,7 @@ class Log:
         if error is not None or not (self._runs or self._restart or self._advance):
             return
         sql = "UPDATE meta SET value = value + 1 WHERE key = 'revision' RETURNING value"
-        revision = value(self._connection, sql)
+        revision = whole_number(value(self._connection, sql))
         lines = [(revision, *run) for run in self._runs]
         self._connection.executemany("INSERT INTO changes VALUES (?, ?, ?, ?)", lines)
         if self._restart:
@@ -67,8 +69,14 @@ class Log:
 
 
 def changes(connection: apsw.Connection, since: int) -> list[ChunkChange] | None:
-    """Return the changes after a revision, oldest first; None if the log starts later than that."""
-    if since < value(connection, "SELECT value FROM meta WHERE key = 'log_start'"):
+    """Return the changes after a revision, oldest first; None if the log starts later than that, or is too long."""
+    if since < whole_number(value(connection, "SELECT value FROM meta WHERE key = 'log_start'")):
         return None
     sql = "SELECT revision, kind, first, last FROM changes WHERE revision > ? ORDER BY revision, rowid"
-    return [ChunkChange(*row) for row in connection.execute(sql, (since,))]
+    found, chunks = rows(connection, sql, (since,)), 0
+    for row in found:
+        check_types(row, "itii")
+        chunks += row[3] - row[2] + 1
+        if not 0 < row[2] <= row[3]:
+            raise apsw.CorruptError(f"the change log names chunks from {row[2]} to {row[3]}")
+    return [ChunkChange(*row) for row in found] if chunks <= _MOST_CHUNKS else None

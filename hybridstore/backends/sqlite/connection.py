@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import apsw
-import sqlite_vec
 
+from hybridstore.backends.sqlite.schema_inspection import harden, inspect, load_vectors
 from hybridstore.errors import FileBusy, FileDamaged, FileRefused, HybridstoreError, InputError
 
 # 1,536-byte vectors fill 4 KiB pages badly, two to a page: against those, 8 KiB gave 1.24 times the ingest rate, 1.2
@@ -22,6 +22,7 @@ from hybridstore.errors import FileBusy, FileDamaged, FileRefused, HybridstoreEr
 PAGE_SIZE = 8192
 
 _PRAGMAS = (
+    "PRAGMA cell_size_check = ON",
     "PRAGMA foreign_keys = ON",
     "PRAGMA synchronous = NORMAL",  # with WAL: a power cut may lose the last commits, never the file
     "PRAGMA temp_store = MEMORY",
@@ -131,7 +132,7 @@ class Connections:
             yield
         except (apsw.BusyError, apsw.ProtocolError) as error:
             raise FileBusy(self.path, self.busy_timeout) from error
-        except (apsw.CorruptError, apsw.NotADBError, apsw.SQLError) as error:
+        except (apsw.CorruptError, apsw.NotADBError, apsw.SQLError, apsw.ConstraintError, UnicodeDecodeError) as error:
             # Our statements are constant: one that cannot be run means that a table was changed.
             raise FileDamaged(self.path, str(error)) from error
         except (apsw.ConnectionClosedError, apsw.CursorClosedError, apsw.InterruptError) as error:
@@ -147,19 +148,23 @@ class Connections:
 
 
 def connect(path: str, busy_timeout: float) -> apsw.Connection:
-    """Open a connection with sqlite-vec loaded, waiting for locks, and every pragma set."""
+    """Open a connection with sqlite-vec loaded, waiting for locks, and every pragma set.
+
+    Raises FileRefused for a file whose schema is not a store's, before anything of it is used.
+    """
     try:
         connection = apsw.Connection(path)
     except apsw.CantOpenError as error:
         raise FileRefused(path, _why_refused(path)) from error
     try:
+        harden(connection)
         connection.set_busy_handler(_busy_handler(busy_timeout))
-        connection.enable_load_extension(True)
-        connection.load_extension(sqlite_vec.loadable_path())
-        connection.enable_load_extension(False)
+        load_vectors(connection)
+        inspect(connection, path)
         for pragma in _PRAGMAS:
             connection.execute(pragma)
     except BaseException:
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)  # what is refused is left as it is
         connection.close()
         raise
     return connection

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hybridstore.backends.sqlite import vector_tables
 from hybridstore.backends.sqlite.connection import Connections, rows, value
+from hybridstore.backends.sqlite.stored_values import check_types, json_object, whole_number
 from hybridstore.backends.sqlite.where_sql import compile_where
 from hybridstore.backends.values import Entry, Passage, StoredDocument
 from hybridstore.errors import NotFound
@@ -26,7 +27,7 @@ _SCANNED_AT_ONCE = 200  # documents a scan holds in memory
 
 def next_chunk(connection: apsw.Connection) -> int:
     """Return the first chunk id that was never used."""
-    return int(value(connection, "SELECT seq FROM sqlite_sequence WHERE name = 'chunks'") or 0) + 1
+    return whole_number(value(connection, "SELECT seq FROM sqlite_sequence WHERE name = 'chunks'") or 0) + 1
 
 
 def known(connection: apsw.Connection, ids: Sequence[str]) -> dict[str, tuple[int, bytes, str | None]]:
@@ -44,7 +45,7 @@ def known(connection: apsw.Connection, ids: Sequence[str]) -> dict[str, tuple[in
 
 def next_row(connection: apsw.Connection) -> int:
     """Return a row number larger than that of any document."""
-    return int(value(connection, "SELECT max(document) FROM documents") or 0) + 1
+    return whole_number(value(connection, "SELECT max(document) FROM documents") or 0) + 1
 
 
 def write(connection: apsw.Connection, placed: Iterable[tuple[int, Entry]]) -> None:
@@ -150,9 +151,11 @@ def passages(connection: apsw.Connection, chunks: Sequence[int]) -> list[Passage
         else:
             texts.reopen(document)
         # In a damaged file a span may be anywhere; `check` reports it.
-        texts.seek(min(max(first, 0), texts.length()))
-        text = texts.read(max(last - first, 0)).decode(errors="replace")
-        found[chunk] = Passage(chunk, identifier, text, title, uri, heading, start, stop, json.loads(metadata))
+        check_types((first, last, identifier, title, uri, heading, start, stop), "iittttii")
+        length = texts.length()
+        texts.seek(min(max(first, 0), length))
+        text = texts.read(min(max(last - first, 0), length)).decode(errors="replace")
+        found[chunk] = Passage(chunk, identifier, text, title, uri, heading, start, stop, json_object(metadata))
     if texts is not None:
         texts.close()
     return [found[chunk] for chunk in chunks if chunk in found]
@@ -177,7 +180,10 @@ def read(connection: apsw.Connection, row: int) -> tuple[Document, tuple[Chunk, 
     sql = "SELECT id, title, uri, format, source, changed, metadata, text FROM documents WHERE document = ?"
     identifier, title, uri, form, source, changed, metadata, text = rows(connection, sql, (row,))[0]
     chunks = rows(connection, "SELECT start, stop, heading FROM chunks WHERE document = ? ORDER BY position", (row,))
-    document = Document(id=identifier, text=text, title=title, uri=uri, metadata=json.loads(metadata), format=form)
+    check_types((identifier, title, uri, form, source, changed, text), "ttttTtt")
+    for chunk in chunks:
+        check_types(chunk, "iit")
+    document = Document(id=identifier, text=text, title=title, uri=uri, metadata=json_object(metadata), format=form)
     return document, tuple(Chunk(*chunk) for chunk in chunks), source, changed
 
 

@@ -14,6 +14,7 @@ from hybridstore.backends.keyword_scoring import index_columns
 from hybridstore.backends.sqlite import chunk_references, document_rows, keyword_index, vector_tables
 from hybridstore.backends.sqlite.change_log import Log
 from hybridstore.backends.sqlite.connection import Connections, rows, value, varints
+from hybridstore.backends.sqlite.stored_values import whole_number
 from hybridstore.backends.values import Problem
 from hybridstore.codecs.int8 import encode
 from hybridstore.errors import FileRefused
@@ -49,7 +50,7 @@ def update_analysis(connections: Connections, analyser: Analyser) -> None:
     """Rebuild the keyword index of a file of an older analysis; refuse one of a newer analysis."""
     sql = "SELECT value FROM meta WHERE key = 'analysis'"
     with connections.reading() as connection:
-        version = value(connection, sql)
+        version = whole_number(value(connection, sql))
     if version > ANALYSIS_VERSION:
         raise FileRefused(
             connections.path,

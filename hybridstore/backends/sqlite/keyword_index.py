@@ -109,8 +109,15 @@ def terms(connection: apsw.Connection, tokens: Sequence[str]) -> tuple[Term, ...
     found = []
     for token, count in Counter(tokens).items():
         df = frequency(connection, token)
+        check_frequency(total, df)
         found.append(Term(token, df, idf(total, df), count))
     return tuple(found)
+
+
+def check_frequency(total: int, frequency: int) -> None:
+    """Raise CorruptError where more chunks contain a word than there are."""
+    if frequency > total:
+        raise apsw.CorruptError("the keyword index counts fewer chunks than it has of a word")
 
 
 def frequency(connection: apsw.Connection, token: str) -> int:
@@ -126,6 +133,11 @@ def indexed(connection: apsw.Connection) -> int:
     return count_in(value(connection, "SELECT block FROM keywords_data WHERE id = 1"))
 
 
-def count_in(record: bytes | None) -> int:
+def count_in(record: object) -> int:
     """Return the number of chunks that FTS5 keeps in the first record of its data table."""
-    return next(varints(record)) if record else 0
+    if not record:
+        return 0
+    count = next(varints(record), None) if isinstance(record, bytes) else None
+    if count is None:
+        raise apsw.CorruptError("the keyword index does not say how many chunks it has")
+    return count

@@ -14,6 +14,7 @@ from hybridstore.backends.keyword_scoring import COLUMNS, WEIGHTS
 from hybridstore.backends.resident.loader import Codes, FieldPath, FieldTexts, Ids, Postings
 from hybridstore.backends.sqlite import change_log, document_rows, keyword_index, vector_tables
 from hybridstore.backends.sqlite.connection import rows, value
+from hybridstore.backends.sqlite.stored_values import check_types, integers, whole_number
 from hybridstore.backends.sqlite.where_sql import path_of, restricted
 from hybridstore.backends.values import ChunkChange, Embedding, Passage, Restriction
 
@@ -37,7 +38,7 @@ class SQLiteLoader:
 
     def revision(self) -> int:
         """Return the revision that the transaction reads."""
-        return int(value(self.connection, "SELECT value FROM meta WHERE key = 'revision'"))
+        return whole_number(value(self.connection, "SELECT value FROM meta WHERE key = 'revision'"))
 
     def changes(self, since: int) -> list[ChunkChange] | None:
         """Return the lines of the change log."""
@@ -55,7 +56,7 @@ class SQLiteLoader:
         elif last - first + 1 == count:
             ids = np.arange(first, last + 1)
         else:
-            ids = _integers(value(self.connection, f"SELECT group_concat(id, char(10)) FROM (SELECT id {ordered})"))
+            ids = integers(value(self.connection, f"SELECT group_concat(id, char(10)) FROM (SELECT id {ordered})"))
         # One text instead of a row each: a third of the time.
         sizes = value(self.connection, f"SELECT group_concat(hex(sz), '') FROM (SELECT sz {ordered})")
         return ids, _summed_sizes(bytes.fromhex(sizes or ""), count)
@@ -81,7 +82,7 @@ class SQLiteLoader:
             columns = list(self._columns(word))
             number = "doc" if len(columns) == 1 else "doc * 16 + length(col)"
             sql = f"SELECT group_concat({number}, ' ') FROM temp.occurrences WHERE term = ?"
-            numbers = np.fromstring(value(self.connection, sql, (word,)) or "", np.int64, sep=" ")
+            numbers = integers(value(self.connection, sql, (word,)) or "", " ")
             postings.append(_summed(numbers, columns[0] if len(columns) == 1 else None))
         return postings
 
@@ -109,29 +110,40 @@ class SQLiteLoader:
 
         vec0 uses places again that were freed, so the ids need not ascend.
         """
-        ids = [rowids[used] for _, used, rowids in self._blocks()]
-        return np.sort(np.concatenate([np.empty(0, np.int64), *ids]))
+        parts = [rowids[used] for _, used, rowids in self._blocks()]
+        ids = np.sort(np.concatenate([np.empty(0, np.int64), *parts]))
+        if np.any(ids[1:] == ids[:-1]):
+            raise apsw.CorruptError("a chunk has two codes")
+        return ids
 
     def code_blocks(self, sample: int | None = None) -> Iterator[tuple[Ids, Codes]]:
         """Read the codes out of vec0's blobs, about ten times as fast as row by row."""
-        blocks = self._blocks()
+        blocks, (_, embedding) = self._blocks(), self._active()
+        dim = embedding.dim
         step = 1 if sample is None else max(len(blocks) // sample, 1)
         sql = f"SELECT vectors FROM codes_{self._number()}_vector_chunks00 WHERE rowid = ?"
         for block, used, rowids in blocks[::step]:
             if used.any():
-                codes = np.frombuffer(value(self.connection, sql, (block,)), np.int8).reshape(len(used), -1)
+                blob = value(self.connection, sql, (block,))
+                if type(blob) is not bytes or len(blob) != len(used) * dim:
+                    raise apsw.CorruptError("a block of codes has not the length of its chunks")
+                codes = np.frombuffer(blob, np.int8).reshape(len(used), dim)
                 yield (rowids, codes) if used.all() else (rowids[used], codes[used])
 
     def _blocks(self) -> list[tuple[int, NDArray[np.bool_], Ids]]:
         """Return vec0's blobs: the number of each, which of its places are in use, and the ids there."""
         sql = f"SELECT chunk_id, validity, rowids FROM codes_{self._number()}_chunks ORDER BY chunk_id"
+        found = rows(self.connection, sql)
+        for _, validity, rowids in found:
+            if type(validity) is not bytes or type(rowids) is not bytes or len(rowids) != 64 * len(validity):
+                raise apsw.CorruptError("a block of codes has not the length of its chunks")
         return [
             (
                 block,
                 np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little").view(np.bool_),
                 np.frombuffer(rowids, "<i8"),
             )
-            for block, validity, rowids in rows(self.connection, sql)
+            for block, validity, rowids in found
         ]
 
     def vectors(self, chunks: Sequence[int]) -> tuple[Ids, NDArray[np.float32]]:
@@ -158,22 +170,30 @@ class SQLiteLoader:
         last: int | None = value(self.connection, f"SELECT max(chunk) FROM vectors_{self._number()}")
         return last
 
-    def _number(self) -> int:
+    def _active(self) -> tuple[int, Embedding]:
         active = self.embedding()
         if active is None:
             raise LookupError("there is no active embedding")
-        return active[0]
+        return active
+
+    def _number(self) -> int:
+        return self._active()[0]
 
     def owners(self, chunks: Sequence[int] | None = None) -> tuple[Ids, Ids]:
         """Read all chunks' documents page by page, or those of some."""
         if chunks is not None:
             sql = "SELECT chunk, document FROM chunks WHERE chunk IN (SELECT value FROM json_each(?)) ORDER BY chunk"
-            pairs = np.array(rows(self.connection, sql, (json.dumps(chunks),)), np.int64).reshape(-1, 2)
+            found = rows(self.connection, sql, (json.dumps(chunks),))
+            for pair in found:
+                check_types(pair, "ii")
+            pairs = np.array(found, np.int64).reshape(-1, 2)
             return pairs[:, 0], pairs[:, 1]
         pages = [np.empty((2, 0), np.int64)]
-        pages += [
-            np.array([_integers(column) for column in page]) for page in self._pages("chunks", "chunk", ["document"])
-        ]
+        for page in self._pages("chunks", "chunk", ["document"]):
+            ids, owners = (integers(column or "") for column in page)
+            if len(ids) != len(owners):
+                raise apsw.CorruptError("there are chunks without a document")
+            pages.append(np.array([ids, owners]))
         ids, owners = np.concatenate(pages, axis=1)
         return ids, owners
 
@@ -181,6 +201,8 @@ class SQLiteLoader:
         """Read metadata as JSON."""
         sql = "SELECT document, metadata FROM documents WHERE document IN (SELECT value FROM json_each(?))"
         texts = dict(rows(self.connection, sql, (json.dumps(documents),)))
+        if missing := [document for document in documents if document not in texts]:
+            raise apsw.CorruptError(f"document {missing[0]} of a chunk is not there")
         return [texts[document] for document in documents]
 
     def columns(self, paths: Sequence[FieldPath]) -> tuple[Ids, list[FieldTexts]]:
@@ -191,9 +213,11 @@ class SQLiteLoader:
         parts: list[list[NDArray[np.intp]]] = [[np.empty(0, np.intp)] for _ in paths]
         documents = [np.empty(0, np.int64)]
         for page in self._pages("documents", "document", terms, json_paths):
-            documents.append(_integers(page[0]))
+            documents.append(integers(page[0]))
             for lines, codes, part in zip(page[1:], known, parts, strict=True):
-                texts = lines.split("\n")
+                texts = (lines or "").split("\n")
+                if len(texts) != len(documents[-1]):
+                    raise apsw.CorruptError("a document has no value where one belongs")
                 for text in dict.fromkeys(texts):
                     codes.setdefault(text, len(codes))
                 part.append(np.fromiter(map(codes.__getitem__, texts), np.intp, len(texts)))
@@ -221,11 +245,6 @@ class SQLiteLoader:
         ids = np.fromiter((chunk for (chunk,) in self.connection.execute(sql, tuple(bindings))), np.int64)
         ids.sort()
         return ids
-
-
-def _integers(lines: str) -> Ids:
-    """Read integers, one a line."""
-    return np.fromstring(lines, np.int64, sep="\n")
 
 
 def _summed(occurrences: NDArray[np.int64], column: str | None) -> Postings:

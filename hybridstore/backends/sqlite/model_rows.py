@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
@@ -11,6 +10,7 @@ import apsw
 from hybridstore.backends.learning import ModelVersion, report_json, storable
 from hybridstore.backends.sqlite import vector_tables
 from hybridstore.backends.sqlite.connection import rows
+from hybridstore.backends.sqlite.stored_values import json_object
 from hybridstore.errors import InputError, NotFound
 
 _ACTIVE = "SELECT model, previous FROM models WHERE state = 'active'"
@@ -55,7 +55,7 @@ def _model(  # noqa: PLR0917 - a row's columns
         target=target,
         reference=reference,
         state=state,
-        report=json.loads(report),
+        report=json_object(report),
         weights=weights,
         number=number,
         made=made,

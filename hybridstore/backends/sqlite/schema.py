@@ -151,6 +151,13 @@ CREATE INDEX changes_revision ON changes (revision);
 {LEARNING}"""
 
 
+def tables_of_version(version: int) -> str:
+    """Return the DDL of what a file of this version was made with, embeddings' tables aside."""
+    if version == SCHEMA_VERSION:
+        return TABLES
+    return TABLES.removesuffix(LEARNING).replace("('active', 'building', 'kept')", "('active', 'building')")
+
+
 def embedding_tables(embedding: int, dim: int) -> tuple[str, str]:
     """Return the DDL of one embedding's tables: exact vectors in plain rows, int8 codes for scanning.
 

@@ -31,6 +31,9 @@ def match(
     if plain and (postings := memory.postings(loader)) is not None:
         allowed = memory.allowed(loader, restriction)
         ranking, terms = scoring.score(loader, postings, query.terms, depth, allowed)
+        keyword_index.check_frequency(
+            keyword_index.indexed(connection), max((term.document_frequency for term in terms), default=0)
+        )
         if not missed(ranking, terms, depth, restriction.matching, None if allowed is None else len(allowed)):
             return ranking, terms
     ranking = keyword_index.match(connection, query, depth, condition, bindings)

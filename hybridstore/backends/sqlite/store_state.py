@@ -10,6 +10,7 @@ from hybridstore.backends.protocols import SearchState
 from hybridstore.backends.sqlite import keyword_index, learning_rows, model_rows, vector_tables
 from hybridstore.backends.sqlite.connection import rows, value
 from hybridstore.backends.sqlite.sqlite_learning import SQLiteLearning
+from hybridstore.backends.sqlite.stored_values import whole_number
 from hybridstore.backends.values import Embedding, Stats
 
 # One statement takes half the time of five.
@@ -29,7 +30,7 @@ def state(connection: apsw.Connection, learning: SQLiteLearning) -> SearchState:
         embedding=embedding,
         calibration=vector_tables.applicable_calibration(calibration, embedding),
         model=None if model is None else learning.known(connection, model, previous),
-        revision=revision,
+        revision=whole_number(revision),
     )
 
 
@@ -43,12 +44,12 @@ def stats(connection: apsw.Connection, path: str) -> Stats:
         chunks=value(connection, "SELECT count(*) FROM chunks"),
         vectors=value(connection, f"SELECT count(*) FROM vectors_{active[0]}") if active else 0,
         sources=value(connection, "SELECT count(*) FROM sources"),
-        revision=int(str(facts["revision"])),
+        revision=whole_number(facts.get("revision")),
         bytes=sum(file.stat().st_size for file in map(Path, (path, f"{path}-wal")) if file.exists()),
-        language=str(facts["language"]),
+        language=str(facts.get("language")),
         embedding=embeddings.active,
         building=embeddings.building,
-        created=str(facts["created"]),
+        created=str(facts.get("created")),
         background=vector_tables.calibration(connection),
         kept=embeddings.kept,
         model=model[0] if model else None,

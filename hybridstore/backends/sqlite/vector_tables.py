@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hybridstore.backends.sqlite.connection import rows, value
 from hybridstore.backends.sqlite.schema import embedding_tables
+from hybridstore.backends.sqlite.stored_values import FLOAT, float_rows, json_object
 from hybridstore.backends.values import Calibration, Embedding, Embeddings
 from hybridstore.codecs.int8 import encode
 from hybridstore.errors import EmbedderMismatch, InputError
@@ -24,7 +25,6 @@ EXACT = 64
 # Codes order chunks almost as the exact vectors do; this many more than are to be exact are looked up.
 _MORE = 16
 MOST_CANDIDATES = 4096  # vec0's own limit on k
-_FLOAT = np.dtype("<f4")
 _CALIBRATION = "background"  # its key among the facts of the file
 
 
@@ -77,7 +77,7 @@ def drop(connection: apsw.Connection, number: int) -> None:
 
 def write(connection: apsw.Connection, number: int, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
     """Store vectors (n, dim) of unit norm with their codes."""
-    exact = np.ascontiguousarray(vectors, dtype=_FLOAT) + _FLOAT.type(0)  # no -0.0: `check` compares bytes
+    exact = np.ascontiguousarray(vectors, dtype=FLOAT) + FLOAT.type(0)  # no -0.0: `check` compares bytes
     connection.executemany(
         f"INSERT INTO vectors_{number} VALUES (?, ?)",
         [(chunk, exact[n].tobytes()) for n, chunk in enumerate(chunks)],
@@ -154,11 +154,13 @@ def rescored(  # noqa: PLR0917 - a query, then candidates
 
 def _exact(connection: apsw.Connection, number: int, dim: int, chunks: Sequence[int]) -> NDArray[np.float32]:
     """Return the exact vectors (n, dim) of chunks that all have one; reading blobs takes half the time of a query."""
-    vectors = np.empty((len(chunks), dim), _FLOAT)
+    vectors = np.empty((len(chunks), dim), FLOAT)
     if chunks:
         with connection.blob_open("main", f"vectors_{number}", "vector", chunks[0], False) as blob:
             for row, chunk in zip(vectors, chunks, strict=True):
                 blob.reopen(chunk)
+                if blob.length() != row.nbytes:
+                    raise apsw.CorruptError(f"the vector of chunk {chunk} has not {dim} dimensions")
                 blob.read_into(row.data.cast("B"))
     return vectors
 
@@ -184,7 +186,7 @@ def fetch(
     """Return the exact vectors of chunks: ids (n,) ascending, vectors (n, dim), without chunks that have none."""
     sql = f"SELECT chunk, vector FROM vectors_{number} WHERE chunk IN (SELECT value FROM json_each(?)) ORDER BY chunk"
     found = rows(connection, sql, (json.dumps(chunks),))
-    vectors = np.frombuffer(b"".join(vector for _, vector in found), dtype=_FLOAT).reshape(-1, dim)
+    vectors = float_rows([vector for _, vector in found], dim)
     return np.array([chunk for chunk, _ in found], dtype=np.int64), vectors
 
 
@@ -205,7 +207,13 @@ def applicable_calibration(stored: str | None, embedding: Embedding | None) -> C
     """Return the stored calibration if it is about this embedding's vectors."""
     if stored is None or embedding is None:
         return None
-    measured = Calibration(**json.loads(stored))
+    try:
+        measured = Calibration(**json_object(stored))
+        numbers = np.array([measured.chunks, measured.power, measured.chance, measured.spread], np.float64)
+    except (TypeError, ValueError) as error:
+        raise apsw.CorruptError("the calibration cannot be read") from error
+    if not np.isfinite(numbers).all():
+        raise apsw.CorruptError("the calibration cannot be read")
     return measured if measured.fingerprint == embedding.fingerprint else None
 
 

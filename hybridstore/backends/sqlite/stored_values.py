@@ -1,0 +1,75 @@
+"""Values out of a file, checked before NumPy or anything else relies on their type, form and length.
+
+A damaged or hostile file may hold anything in any column. `apsw.CorruptError` is what SQLite itself raises for damage.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import apsw
+import numpy as np
+from numpy.typing import NDArray
+
+FLOAT = np.dtype("<f4")
+_LARGEST = 1 << 60
+
+
+def float_rows(blobs: Sequence[object], dim: int) -> NDArray[np.float32]:
+    """Return vectors (n, dim) from their bytes."""
+    for blob in blobs:
+        if type(blob) is not bytes or len(blob) != FLOAT.itemsize * dim:
+            raise apsw.CorruptError(f"a vector has not the {dim} dimensions of its embedding")
+    return np.frombuffer(b"".join(blobs), dtype=FLOAT).reshape(-1, dim)  # type: ignore[arg-type]
+
+
+def integers(lines: str, separator: str = "\n") -> NDArray[np.int64]:
+    """Return the integers of a text."""
+    if not lines:
+        return np.empty(0, np.int64)
+    try:
+        found = np.fromstring(lines, np.int64, sep=separator)
+    except (DeprecationWarning, ValueError, TypeError) as error:
+        raise apsw.CorruptError("there is no integer where one belongs") from error
+    if len(found) != lines.count(separator) + 1:
+        raise apsw.CorruptError("there is no integer where one belongs")
+    return found
+
+
+def json_object(text: object) -> dict[str, Any]:
+    """Return an object from its JSON."""
+    try:
+        found = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise apsw.CorruptError("there is no JSON object where one belongs")
+    return found
+
+
+def whole_number(value: object) -> int:
+    """Return a value that must be an integer, and can be counted up."""
+    if type(value) is not int:
+        raise apsw.CorruptError(f"there is {type(value).__name__} where an integer belongs")
+    if not 0 <= value < _LARGEST:
+        raise apsw.CorruptError(f"{value} is no number that a store has counted to")
+    return value
+
+
+def check_types(values: Sequence[object], kinds: str) -> None:
+    """Check a row: "t" for text, "T" for text or NULL, "i" for an integer, "b" for bytes, "." for anything."""
+    for value, kind in zip(values, kinds, strict=True):
+        if type(value) not in _TYPES[kind]:
+            raise apsw.CorruptError(f"there is {type(value).__name__} in a column where {_NAMES[kind]} belongs")
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "t": (str,),
+    "T": (str, type(None)),
+    "i": (int,),
+    "b": (bytes,),
+    ".": (str, int, float, bytes, type(None)),
+}
+_NAMES = {"t": "text", "T": "text", "i": "an integer", "b": "a BLOB"}
