@@ -71,12 +71,15 @@ def _simple(query: str, analyser: Analyser) -> Plan:
         phrases = []
     loose = " ".join(text for text in texts if text not in phrases).split()
     ignored = stopwords_in(loose, analyser.language, alone=not phrases)
+    terms = analyser.terms(" ".join(word for word in loose if word not in ignored))
     phrase_tokens = [(phrase, tokens) for phrase in phrases if (tokens := analyser.phrase(phrase))]
+    if ignored and not (terms or phrase_tokens):  # what remains are signs, as in "who {"
+        ignored, terms = (), analyser.terms(" ".join(loose))
     excluded_tokens = [(text, tokens) for field, text in barred if not field and (tokens := analyser.phrase(text))]
     in_field = [word_condition(text, field, analyser) for field, text in required]
     not_in_field = [word_condition(text, field, analyser) for field, text in barred if field]
     keyword = KeywordQuery(
-        terms=analyser.terms(" ".join(word for word in loose if word not in ignored)),
+        terms=terms,
         phrases=tuple(tokens for _, tokens in phrase_tokens),
         excluded=tuple(tokens for _, tokens in excluded_tokens),
         matching=(

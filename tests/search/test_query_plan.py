@@ -139,6 +139,9 @@ def test_a_plan_is_never_larger_than_its_query(pieces):
         ("what is this", ("what", "is", "this"), ()),
         ("what does WHO say", ("who", "say"), ("what", "does")),
         ("valve -the", ("valv",), ()),
+        ("who {", ("who",), ()),  # a sign is nothing to search for instead
+        ("who + is", ("who", "is"), ()),
+        ('who "!?"', ("who",), ()),
     ],
 )
 def test_stop_words_are_not_searched_for(query, terms, ignored):
