@@ -8,11 +8,12 @@ READY := $(VENV)/.ready-dev
 ALL_READY := $(VENV)/.ready-integrations
 SITE_READY := $(VENV)/.ready-site
 WORKERS ?= auto
-PYTEST := $(BIN)/pytest --numprocesses $(WORKERS)
+# A worker takes neighbouring tests, which share their modules' stores, and ends by helping the others.
+PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-integrations test-benchmarks test-slow coverage lint types docs check-docs site \
-	bench memory quality clean
+.PHONY: help setup demo test test-thorough test-integrations test-benchmarks test-slow coverage lint types docs \
+	check-docs site bench memory quality clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -41,14 +42,20 @@ demo: $(DEMO_READY)  ## Ingest the Python documentation, search it, explain a re
 	$(BIN)/python examples/demo.py build/demo.db
 
 CORE := --ignore tests/integrations --ignore tests/benchmarks
+THOROUGH := --hypothesis-profile thorough
+# Stores in memory spare the core lane its waits for the disk; the other lanes write to a real one.
+SHARED := $(shell df -Pk /dev/shm 2>/dev/null | awk '$$4 > 2000000 && $$6 == "/dev/shm" {print $$6}')
 test: $(READY)  ## Run the core tests, in parallel
-	$(PYTEST) $(CORE)
+	$(if $(SHARED),PYTEST_DEBUG_TEMPROOT=$(SHARED)) $(PYTEST) $(CORE)
 
-coverage: $(READY)  ## Run the core tests and print which lines they miss
-	$(PYTEST) $(CORE) --cov --cov-report=term-missing:skip-covered
+test-thorough: $(READY)  ## Run what the core lane leaves out, and its property tests with four times the examples
+	$(PYTEST) $(CORE) $(THOROUGH) -m '(thorough or hypothesis) and not slow'
+
+coverage: $(READY)  ## Run core and thorough tests as one and print which lines they miss
+	$(PYTEST) $(CORE) $(THOROUGH) -m 'not slow' --cov --cov-report=term-missing:skip-covered
 
 test-integrations: $(ALL_READY)  ## Run the tests of the framework integrations
-	$(PYTEST) tests/integrations
+	$(PYTEST) $(THOROUGH) tests/integrations
 
 test-benchmarks: $(READY)  ## Run the tests of the benchmarks
 	$(PYTEST) tests/benchmarks
@@ -65,8 +72,8 @@ test-benchmarks: $(READY)  ## Run the tests of the benchmarks
 	@touch $@
 
 test-slow: .venv-train/.ready  ## Run the tests that take minutes, need PyTorch or need MTEB
-	.venv-train/bin/pytest -m 'slow or not slow' tests/tuning
-	.venv-train/bin/pytest -m slow --ignore tests/tuning
+	.venv-train/bin/pytest $(THOROUGH) -m 'slow or not slow' tests/tuning
+	.venv-train/bin/pytest $(THOROUGH) -m slow --ignore tests/tuning
 
 lint: $(READY)  ## Check style, format, and that imports run downhill
 	$(BIN)/ruff check .

@@ -115,6 +115,7 @@ def test_the_stub_is_what_the_generator_writes():
     assert ran.returncode == 0, ran.stderr
 
 
+@pytest.mark.thorough
 def test_a_type_checker_accepts_right_calls_and_rejects_each_wrong_one(tmp_path):
     lines = [*RIGHT, *(call for call, _ in WRONG)]
     snippet = tmp_path / "snippet.py"

@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from hybridstore.cli.app import app
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "docs/guide.md", "docs/memory.md"]
@@ -48,14 +51,13 @@ def test_every_command_and_option_named_exists(page):
     for command in commands:
         words = command.split("  #")[0].split()
         name = words[:2] if words[0] == "model" else words[:1]
-        result = subprocess.run(
-            [sys.executable, "-m", "hybridstore", *name, "--help"], capture_output=True, text=True, check=False
-        )
-        assert result.returncode == 0, result.stderr
+        result = CliRunner().invoke(app, [*name, "--help"])
+        assert result.exit_code == 0, result.output
         for option in (word for word in words if word.startswith("--")):
             assert option in result.stdout, f"{command}: {option} is not an option of {' '.join(name)}"
 
 
+@pytest.mark.thorough
 def test_the_commands_of_the_readme_run_as_they_stand(tmp_path):
     pytest.importorskip("onnxruntime", reason="the examples use the default model: pip install 'hybridstore[cpu]'")
     lines = [line.removeprefix("$ ") for block in blocks("README.md", "console") for line in block.splitlines()]

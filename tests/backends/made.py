@@ -22,8 +22,7 @@ OTHER = Embedding("other@1", "other", 5)
 
 # A factory gives each example a store of its own, so a fixture kept between examples does no harm.
 FEW = settings(
-    deadline=None,
-    max_examples=40,
+    max_examples=settings().max_examples * 2 // 5,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
 )
 

@@ -65,7 +65,7 @@ puts = st.lists(st.tuples(ids, documents, st.integers(1, 3)), min_size=1, max_si
 steps = st.tuples(st.booleans(), puts | st.lists(ids, min_size=1, max_size=3))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=settings().max_examples * 4 // 5)
 @given(puts, st.lists(trees, min_size=1, max_size=4), st.lists(steps, max_size=6))
 @example([("d0", ({"a": [1]}, "", "", ""), 1)], [field("a").contains(1)], [(True, ["d0"]), (False, ["d1"])])
 def test_memory_keeps_what_sql_keeps_through_writes_of_all_kinds(first, filters, walk):

@@ -298,7 +298,7 @@ def assert_same_ranking(ours, theirs, tolerance):
     assert theirs.scores == pytest.approx(ours.scores, abs=tolerance)
 
 
-@settings(FEW, max_examples=20)
+@settings(FEW, max_examples=FEW.max_examples // 2)
 @given(st.lists(operations, min_size=1, max_size=8), st.data())
 def test_sqlite_answers_as_the_reference_does(tmp_path, changes, data):
     path, ours = str(tmp_path / f"{next(NUMBERS)}.db"), MemoryBackend()

@@ -91,7 +91,7 @@ def test_a_merge_that_is_half_done_is_read_as_it_stands():
         assert_as_fts5(connection, rng.sample(words, 40))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings().max_examples * 3 // 5)
 @given(
     st.lists(
         st.tuples(*[st.lists(st.sampled_from(["a", "b", "ab", "é", "日本"]), max_size=6)] * 4), min_size=1, max_size=30

@@ -40,7 +40,7 @@ def test_a_needle_is_found_wherever_it_stands(at_once, monkeypatch):
         assert {place for place, kind in found if kind == "short"} == {second}
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=settings().max_examples * 2)
 @given(st.lists(texts, max_size=5), texts, st.integers(0, 30))
 def test_what_is_found_is_what_bytes_find(parts, haystack, split):
     sought = gathered(*((str(n), part) for n, part in enumerate(parts)))

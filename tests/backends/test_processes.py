@@ -67,8 +67,9 @@ def together(path: Path, seconds: float) -> None:
         assert backend.check() == []
 
 
-def test_two_processes_add_while_one_searches(tmp_path):
-    together(tmp_path / "store.db", 5)
+@pytest.mark.parametrize("seconds", [1, pytest.param(5, marks=pytest.mark.thorough)])
+def test_two_processes_add_while_one_searches(tmp_path, seconds):
+    together(tmp_path / "store.db", seconds)
 
 
 @pytest.mark.slow
@@ -76,7 +77,7 @@ def test_two_processes_add_while_one_searches_for_a_minute(tmp_path):
     together(tmp_path / "store.db", 60)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.thorough) for seed in range(1, 3))])
 def test_a_killed_process_leaves_a_sound_file_with_all_that_was_committed(tmp_path, seed):
     path = tmp_path / "store.db"
     process = writer(path, "k", 60)
@@ -100,7 +101,9 @@ def open_and_put(path: str, name: str, start) -> None:
         backend.put([entry(name, "word", vectors=VECTORS[:1])], embedding=EMBEDDING)
 
 
-@pytest.mark.parametrize("attempt", range(3))
+@pytest.mark.parametrize(
+    "attempt", [0, *(pytest.param(attempt, marks=pytest.mark.thorough) for attempt in range(1, 3))]
+)
 def test_many_processes_make_one_file_at_once(tmp_path, attempt):
     context = multiprocessing.get_context("fork")
     start = context.Event()

@@ -42,6 +42,7 @@ class TestSQLite(BackendContract):
         return open_backend
 
 
+@pytest.mark.thorough
 class TestSQLiteWithoutMemory(BackendContract):
     """The same where the vectors' codes are too large to be kept in memory, so that sqlite-vec scans them."""
 

@@ -97,7 +97,7 @@ def kept_in_memory(rows, tree):
     return [matches(tree, metadata, id=id_, title=title, uri=uri) for metadata, id_, title, uri in rows]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=settings().max_examples * 2)
 @given(st.lists(documents, min_size=1, max_size=8), st.lists(trees, min_size=1, max_size=6), st.booleans())
 @example([({"a": True}, "", "", ""), ({"a": 1}, "", "", ""), ({}, "", "", "")], [~(field("a") == 1)], False)
 @example([({"a": [1]}, "", "", ""), ({"a": "[1]"}, "", "", "")], [field("a") == "[1]"], False)

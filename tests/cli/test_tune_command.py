@@ -35,6 +35,7 @@ DONE = ["inspected", "greased", "replaced", "painted", "measured", "welded", "po
 WHEN = ["in autumn", "before the fair", "after every storm", "at midsummer", "on Mondays", "when the river rises"]
 WHO = ["the miller", "the apprentice", "the foreman", "a travelling smith", "the night watch", "two carters"]
 SMALL = ("--most", 120, "--questions", 60)
+FEW = ("--most", 40, "--questions", 20)  # where what is learned does not matter
 STRONG = ("--epochs", 40, "--anchor", 0.5)
 
 
@@ -112,6 +113,7 @@ def triples(path):
         return [(triple.kind, triple.query) for triple in store.learning.triples()]
 
 
+@pytest.mark.thorough
 def test_labelled_questions_teach_the_store_words_that_stand_nowhere_in_it(made, tuned):
     path, _, result = tuned
     outcome = json.loads(result.stdout)
@@ -123,6 +125,7 @@ def test_labelled_questions_teach_the_store_words_that_stand_nowhere_in_it(made,
     assert right(found(path)) > 2 * right(found(made))
 
 
+@pytest.mark.thorough
 def test_rolling_back_what_was_accepted_brings_the_old_answers_back(made, tuned, tmp_path):
     path = shutil.copy(tuned[0], tmp_path / "parts.db")
     result = CliRunner().invoke(app, ["--db", str(path), "model", "rollback"])
@@ -130,6 +133,7 @@ def test_rolling_back_what_was_accepted_brings_the_old_answers_back(made, tuned,
     assert found(path) == found(made)
 
 
+@pytest.mark.thorough
 def test_the_page_shows_questions_before_and_after_and_opens_offline(tuned):
     _, page, result = tuned
     root = ET.fromstring(page.read_text(encoding="utf-8"))  # noqa: S314 - it was made here
@@ -144,6 +148,7 @@ def test_the_page_shows_questions_before_and_after_and_opens_offline(tuned):
     assert str(page) in result.stderr
 
 
+@pytest.mark.thorough
 def test_no_questions_text_is_kept_with_the_version(tuned):
     example = json.loads(tuned[2].stdout)["examples"][0]
     with sqlite3.connect(tuned[0]) as connection:
@@ -153,6 +158,7 @@ def test_no_questions_text_is_kept_with_the_version(tuned):
     assert not any(word in report for word in WORDS.values())
 
 
+@pytest.mark.thorough
 def test_a_chance_gain_is_rejected_with_exit_code_0_and_changes_nothing(run, db):
     before = found(db)
     result = run("tune", *SMALL, "-q", "--epochs", 1)
@@ -185,13 +191,14 @@ def forced(monkeypatch, *, accepted):
 
 def test_a_dry_run_leaves_what_was_accepted_waiting_for_promote(run, db, monkeypatch):
     forced(monkeypatch, accepted=True)
-    result = run("tune", *SMALL, "--epochs", 1, "--dry-run")
+    result = run("tune", *FEW, "--epochs", 1, "--dry-run")
     assert "Version 1 waits; `hybridstore model promote 1` puts it to use." in result.stdout
     assert versions(db) == [(1, "candidate")]
     assert "Version 1 (adapter) is active" in run("model", "promote").stdout
     assert versions(db) == [(1, "active")]
 
 
+@pytest.mark.thorough
 def test_auto_harvests_first_and_keeps_the_triples_that_it_cannot_make_again(run, db, labelled, monkeypatch):
     forced(monkeypatch, accepted=True)
     monkeypatch.setattr("hybridstore.tuning.user_questions.CORPUS", 40)
@@ -221,10 +228,10 @@ def test_stopped_while_it_trains_it_says_what_is_kept(run, db, monkeypatch):
 
     monkeypatch.setattr(adapter, "train", stop)
     monkeypatch.setattr("hybridstore.tuning.user_questions.CORPUS", 10)
-    assert run("tune", *SMALL, code=130).stderr.endswith("Stopped. Nothing was changed.\n")
+    assert run("tune", *FEW, code=130).stderr.endswith("Stopped. Nothing was changed.\n")
     assert triples(db) == []
     assert "The triples collected so far are kept; queries are answered as before." in (
-        run("tune", "--auto", *SMALL, code=130).stderr
+        run("tune", "--auto", *FEW, code=130).stderr
     )
     assert triples(db)
     assert versions(db) == []
@@ -236,7 +243,7 @@ def test_stopped_at_the_very_change_it_says_where_to_look(run, db, monkeypatch):
 
     forced(monkeypatch, accepted=True)
     monkeypatch.setattr(adapter_tuning, "promote", stop)
-    stopped = run("tune", *SMALL, "--epochs", 1, code=130)
+    stopped = run("tune", *FEW, "--epochs", 1, code=130)
     assert "`hybridstore model history` shows the active version" in stopped.stderr
     assert versions(db) == [(1, "candidate")]
 
@@ -246,13 +253,13 @@ def test_a_training_that_fails_changes_nothing(run, db, monkeypatch):
         raise InputError("the loss is no number")
 
     monkeypatch.setattr(adapter, "train", fail)
-    assert run("tune", *SMALL, code=1).stderr.endswith("Error: the loss is no number\n")
+    assert run("tune", *FEW, code=1).stderr.endswith("Error: the loss is no number\n")
     assert versions(db) == []
 
 
 def test_progress_names_each_step_and_shows_the_loss(run, db, monkeypatch):
     monkeypatch.setattr(terminal, "_EVERY", 0.0)
-    outcome = run("tune", *SMALL, "--epochs", 2).stderr
+    outcome = run("tune", *FEW, "--epochs", 2).stderr
     steps = {line.partition(":")[0] for line in outcome.splitlines()}
     assert {
         "Making questions",

@@ -76,13 +76,13 @@ class EmbedderContract:
         )
         assert cat @ cats > cat @ rates
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=settings().max_examples * 2 // 5, suppress_health_check=list(HealthCheck))
     @given(text=ANYTHING)
     def test_any_string_can_be_embedded(self, embedder, text):
         vectors = np.vstack([embedder.embed_documents([text]), embedder.embed_query(text)])
         assert np.linalg.norm(vectors, axis=1) == pytest.approx(1.0, abs=1e-5)
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=settings().max_examples * 3 // 5, suppress_health_check=list(HealthCheck))
     @given(text=ANYTHING)
     def test_tokens_start_at_ascending_places_inside_the_text(self, embedder, text):
         starts = list(embedder.token_starts(text))

@@ -47,7 +47,7 @@ def test_starts_are_where_the_words_are(tokens):
     assert tokens.starts("The kettle, boiling") == [0, 4, 10, 12]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=settings().max_examples // 2)
 @given(words=st.lists(st.sampled_from(WORDS.split(" ")), min_size=1, max_size=400), seed=st.integers(0, 99))
 def test_a_long_text_is_truncated_as_if_tokenized_whole(words, seed):
     blanks = random.Random(seed)
@@ -61,7 +61,7 @@ def test_text_after_a_window_of_blanks_is_read(tokens):
     assert tokens.ids([" " * 100_000 + "kettle"]) == tokens.ids(["kettle"])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=settings().max_examples // 5)
 @given(words=st.lists(st.sampled_from(WORDS.split(" ")), min_size=1, max_size=50))
 def test_counting_in_pieces_gives_the_tokens_of_the_whole_text(words):
     text = (" ".join(words) + " ") * (20_000 // (sum(map(len, words)) + len(words)) + 1)

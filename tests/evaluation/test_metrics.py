@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import pytrec_eval
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hybridstore.errors import InputError
@@ -71,7 +71,6 @@ document_ids = st.text(alphabet="abéZ中0", min_size=1, max_size=3)
 near_ties = st.sampled_from([0.0, -1.5, 1.0, 1.0 + 1e-12, 1.0 + 1e-6, 3e38, 16777216.0, 16777217.0])
 
 
-@settings(deadline=None)
 @given(
     grades=st.dictionaries(document_ids, st.integers(-2, 5), min_size=1),
     scores=st.dictionaries(document_ids, near_ties, min_size=1),

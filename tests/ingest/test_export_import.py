@@ -300,7 +300,7 @@ documents = st.builds(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings().max_examples // 4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(documents, max_size=4, unique_by=lambda document: document.id))
 def test_any_documents_come_back_as_they_were(tmp_path_factory, many):
     folder = tmp_path_factory.mktemp("exchange")

@@ -53,7 +53,7 @@ def test_bytes_of_unknown_encoding_are_latin_1(tmp_path):
 
 
 @given(data=st.binary(min_size=1, max_size=200).filter(lambda data: b"\0" not in data))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=settings().max_examples * 4 // 5)
 def test_any_bytes_except_nul_are_decoded_without_loss(tmp_path_factory, data):
     path = write(tmp_path_factory.getbasetemp(), "any.txt", data)
     try:

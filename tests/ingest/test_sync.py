@@ -194,8 +194,9 @@ def test_progress_counts_files_and_bytes_up_to_their_totals(store, folder):
 
 
 def test_an_interrupted_sync_continues_from_the_last_commit(store, folder, monkeypatch):
+    monkeypatch.setattr("hybridstore.store.writer._PLAIN_CHARACTERS", 40_000)
     for n in range(40):
-        write(folder, f"{n:02}.txt", f"File {n}. " + "word " * 60_000)
+        write(folder, f"{n:02}.txt", f"File {n}. " + "word " * 600)
     seen = []
 
     def stop(progress):

@@ -100,7 +100,7 @@ SEEDS = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings().max_examples * 3 // 5)
 @given(st.lists(COMMANDS, max_size=12))
 def test_every_answer_equals_that_of_the_sdks_own_tool_over_a_folder(commands):
     with tempfile.TemporaryDirectory() as folder, hs.open(":memory:", embedder="none") as store:

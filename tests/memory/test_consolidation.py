@@ -241,6 +241,7 @@ def test_invalid_arguments_are_rejected(memory, wrong):
         memory.consolidate(**wrong)
 
 
+@pytest.mark.thorough
 def test_ten_thousand_notes_are_consolidated_in_seconds():
     with Memory(":memory:", embedder=HashingEmbedder(32)) as memory:
         texts = [f"note w{n // 2:05d} says {'that' if n % 4 < 2 else 'this'} word" for n in range(10_000)]

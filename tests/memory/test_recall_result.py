@@ -44,7 +44,7 @@ COUNTERS = {
 
 
 @pytest.mark.parametrize("name", COUNTERS)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings().max_examples // 4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(budget=st.integers(1, 3000), neighbours=st.integers(0, 2), order=st.sampled_from(["score", "time"]))
 def test_the_budget_is_never_exceeded_by_a_token(filled, name, budget, neighbours, order):
     memory = hs.Memory(filled, "sailor", count_tokens=COUNTERS[name])

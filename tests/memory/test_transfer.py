@@ -111,7 +111,7 @@ notes = st.lists(st.tuples(texts, metadata, times, st.none() | texts, st.boolean
 
 
 @given(notes)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings().max_examples * 2 // 5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_notes_survive_export_and_import_unchanged(tmp_path, message):
     first, second = io.BytesIO(), io.BytesIO()
     with hs.open(":memory:", embedder="none") as store:

@@ -123,7 +123,7 @@ def test_keyword_evidence_is_the_formula_after_chunks_were_added_and_removed(sto
         assert_by_hand(store, query)
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings().max_examples * 3 // 10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from([*PARTS, "zeppelin", "part-1", "part-2"]), min_size=1, max_size=12).map(" ".join))
 def test_keyword_evidence_is_the_formula_for_any_words(store, query):
     assert_by_hand(store, query)

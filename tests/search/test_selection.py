@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import hybridstore as hs
@@ -80,7 +80,6 @@ def test_nothing_to_select_from():
     assert select(candidates([]), 5, SelectionRequest(unique=True, per_document=1, diversity=0.5)).shown == []
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz")), max_size=20),
     st.integers(1, 10),

@@ -166,6 +166,7 @@ async def test_many_clients_write_at_once_and_nothing_is_lost(served, path):
     assert {f"Writer {number}, note {each}." for number in range(4) for each in range(5)} <= texts
 
 
+@pytest.mark.thorough
 def test_a_random_token_is_printed_to_standard_error(path):
     served = Served(path)
     try:

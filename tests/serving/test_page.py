@@ -82,6 +82,7 @@ async def test_the_table_names_every_tool_and_its_tokens():
     assert f"all nine take {round(sum(map(int, counted.values())), -2):,}" in PAGE
 
 
+@pytest.mark.thorough
 def test_the_example_has_its_session():
     pytest.importorskip("onnxruntime", reason="the example uses the default model: pip install 'hybridstore[cpu]'")
     ran = subprocess.run(

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hybridstore as hs
@@ -47,7 +47,7 @@ def question_of(text):
     return digest(text)
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=settings().max_examples * 3 // 5)
 @given(
     st.lists(st.tuples(FACTS, TEXTS), max_size=8),
     st.integers(SMALLEST, 3000),

@@ -20,6 +20,7 @@ def parameters(path, *options):
     )
 
 
+@pytest.mark.thorough
 async def test_a_program_starts_it_and_talks_over_its_input_and_output(tmp_path):
     pytest.importorskip("onnxruntime", reason="the default model: pip install 'hybridstore[cpu]'")
     (tmp_path / "papers").mkdir()

@@ -14,7 +14,8 @@ from hybridstore.errors import InputError
 WORDS = ["red", "rust", "rum", "blue", "bird"]
 ALL = {"limit": 100, "depth": 100}
 FEW = settings(
-    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=settings().max_examples * 3 // 2,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

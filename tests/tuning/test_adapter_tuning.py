@@ -81,6 +81,7 @@ def real(tmp_path_factory):
         yield store, path, turned(store), before
 
 
+@pytest.mark.thorough
 def test_an_accepted_version_finds_what_questions_of_other_words_mean(real):
     store, _, report, before = real
     assert report.promoted
@@ -94,6 +95,7 @@ def test_an_accepted_version_finds_what_questions_of_other_words_mean(real):
     assert store.check() == []
 
 
+@pytest.mark.thorough
 def test_an_accepted_version_answers_in_another_process(real):
     store, path, _, _ = real
     process = apart("answers", path=path)
@@ -102,6 +104,7 @@ def test_an_accepted_version_answers_in_another_process(real):
     assert output == seen(store)
 
 
+@pytest.mark.thorough
 def test_a_second_tuning_is_compared_with_the_first(real):
     store, _, report, _ = real
     again = turned(store)
@@ -145,6 +148,7 @@ def test_the_report_records_what_was_done(store):
     assert all(0 <= done <= of for _, done, of, *_ in reports)
 
 
+@pytest.mark.thorough
 def test_the_same_store_and_settings_give_the_same_result(store):
     one = turned(store, dry_run=True)
     other = turned(store, dry_run=True)
@@ -178,6 +182,7 @@ def test_a_sabotaged_training_is_rejected_and_only_the_history_changes(store, mo
     assert model.report["verdict"]["reason"] == report.verdict.reason
 
 
+@pytest.mark.thorough
 def test_a_sabotaged_training_after_a_good_version_leaves_that_one_active(store, monkeypatch):
     good = turned(store)
     before = contents(store)
@@ -358,8 +363,8 @@ STEPS = [
 
 
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("dim", [EMBEDDER.dim, EMBEDDER.dim + 2])
-@pytest.mark.parametrize("wanted", [EMBEDDER, None])
+@pytest.mark.parametrize("dim", [EMBEDDER.dim, pytest.param(EMBEDDER.dim + 2, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("wanted", [EMBEDDER, pytest.param(None, marks=pytest.mark.thorough)])
 def test_vectors_changed_meanwhile_end_the_tuning(tmp_path, monkeypatch, step, dim, wanted):
     filled(tmp_path / "gap.db").close()
     new, stores = HashingEmbedder(dim, max_tokens=100), []
@@ -412,7 +417,10 @@ def test_two_tunings_at_once_leave_one_active_version_and_the_whole_history(tmp_
         assert store.check() == []
 
 
-@pytest.mark.parametrize(("seed", "times"), [(0, 2), pytest.param(1, 12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("seed", "times"),
+    [pytest.param(0, 2, marks=pytest.mark.thorough), pytest.param(1, 12, marks=pytest.mark.slow)],
+)
 def test_killed_anywhere_the_store_answers_as_before_or_as_after(tmp_path, seed, times):
     dice, path = random.Random(seed), tmp_path / "gap.db"
     with filled(path) as store:

@@ -116,6 +116,7 @@ def test_a_better_encoder_is_accepted_with_the_copys_vectors_and_rolled_back(sto
     assert store.check() == []
 
 
+@pytest.mark.thorough
 def test_the_history_holds_all_that_was_measured_and_no_text(store):
     tune(store)
     (model,) = store.learning.models()
@@ -146,6 +147,7 @@ def test_a_worse_encoder_is_rejected_and_leaves_only_the_history(store, monkeypa
     assert [name for name in beside(store) if name.startswith(".")] == []
 
 
+@pytest.mark.thorough
 def test_the_folder_of_a_rejected_encoder_stays_if_the_caller_named_it(store, monkeypatch, tmp_path):
     monkeypatch.setattr(full_tuning, "finetune", fake_finetune.fake(fake_finetune.BAD))
     assert not tune(store, out=tmp_path / "mine").promoted
@@ -153,6 +155,7 @@ def test_the_folder_of_a_rejected_encoder_stays_if_the_caller_named_it(store, mo
     assert not tune(store, out=tmp_path / "mine").promoted  # and may be used again
 
 
+@pytest.mark.thorough
 def test_an_accepted_one_stays_a_candidate_until_it_is_promoted_by_hand(store):
     before = answers(store)
     report = tune(store, dry_run=True)
@@ -166,6 +169,7 @@ def test_an_accepted_one_stays_a_candidate_until_it_is_promoted_by_hand(store):
     assert answers(store) == before
 
 
+@pytest.mark.thorough
 def test_an_encoder_is_compared_with_the_active_adapter_which_rollback_restores(store, monkeypatch):
     from hybridstore.search import transforms
 
@@ -232,6 +236,7 @@ def test_leftovers_of_a_killed_process_are_removed_whatever_the_files_name(tmp_p
         assert not left.exists()
 
 
+@pytest.mark.thorough
 def test_a_store_in_memory_is_tuned_in_a_folder_that_goes_with_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     fake_finetune.stand_in(monkeypatch.setattr, fake_finetune.GOOD)
@@ -248,6 +253,7 @@ def test_a_store_in_memory_is_tuned_in_a_folder_that_goes_with_it(tmp_path, monk
 # What is trained on
 
 
+@pytest.mark.thorough
 def test_no_text_of_the_gates_documents_is_trained_on(store, monkeypatch):
     seen = []
     monkeypatch.setattr(full_tuning, "finetune", fake_finetune.fake(fake_finetune.BAD, seen=seen))
@@ -258,6 +264,7 @@ def test_no_text_of_the_gates_documents_is_trained_on(store, monkeypatch):
     assert store.learning.count_triples() > len(seen)  # those of the gate's documents are there, too
 
 
+@pytest.mark.thorough
 def test_a_question_that_a_document_of_the_gate_answers_is_not_trained_on_at_all(store):
     free, other, held = (chunk_of(store, id_) for id_ in (FREE[0], FREE[1], HELD[0]))
     store.learning.drop_triples()
@@ -273,6 +280,7 @@ def test_a_question_that_a_document_of_the_gate_answers_is_not_trained_on_at_all
     assert [negative.chunk for negative in triple.negatives] == [other]
 
 
+@pytest.mark.thorough
 def test_existing_triples_are_not_harvested_again(store, monkeypatch):
     seen = []
     monkeypatch.setattr(full_tuning, "finetune", fake_finetune.fake(fake_finetune.BAD, seen=seen))
@@ -326,6 +334,7 @@ def test_the_folder_of_an_embedder_in_use_is_not_overwritten(store):
     assert (used / "dim").read_text() == str(fake_finetune.GOOD)
 
 
+@pytest.mark.thorough
 def test_an_embedder_changed_meanwhile_makes_the_comparison_void(store, monkeypatch):
     evaluate = full_tuning._evaluate
 
@@ -354,7 +363,7 @@ class StoppedHereError(Exception):
     "step",
     [
         *(pytest.param(step, marks=pytest.mark.slow) for step in ("Harvesting", "Evaluating the active version")),
-        "Embedding a copy of the store",
+        pytest.param("Embedding a copy of the store", marks=pytest.mark.thorough),
         adapter_tuning.PROMOTING,
     ],
 )
@@ -377,6 +386,7 @@ def test_interrupted_anywhere_it_leaves_the_store_unchanged_and_no_copy(store, s
     assert tune(store).promoted
 
 
+@pytest.mark.thorough
 def test_a_second_tuning_at_once_is_rejected_and_breaks_nothing(store):
     def again(name, *_):
         if name == "Evaluating the active version":
@@ -387,7 +397,13 @@ def test_a_second_tuning_at_once_is_rejected_and_breaks_nothing(store):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(0, marks=pytest.mark.thorough),
+        *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6)),
+    ],
+)
 def test_killed_anywhere_the_store_answers_as_before_or_as_after(path, monkeypatch, seed):
     fake_finetune.stand_in(monkeypatch.setattr, fake_finetune.GOOD)
     monkeypatch.setattr(reembed, "_AT_ONCE", 10)

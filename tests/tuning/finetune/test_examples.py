@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hybridstore.errors import InputError
@@ -22,7 +22,6 @@ EXAMPLES = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(EXAMPLES, st.integers(2, 8), st.integers(0, 3))
 def test_every_example_comes_once_and_no_batch_repeats_a_question_or_an_answer(examples, size, epoch):
     batches = order(examples, size, 7, epoch)
