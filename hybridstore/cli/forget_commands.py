@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,6 +39,39 @@ _note_options = options(
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Selection:
+    """The options of `forget` and `purge`: which notes, named in one way, and who confirms that they may go."""
+
+    ids: tuple[str, ...]
+    namespace: tuple[str, ...]
+    conditions: tuple[str, ...]
+    everything: bool
+    dry_run: bool
+    yes: bool
+    as_json: bool
+
+    def __post_init__(self) -> None:
+        if bool(self.ids) + bool(self.conditions) + self.everything != 1:
+            raise click.UsageError("name the notes by ID, by --where, or with --all; exactly one of the three")
+        if not (self.yes or self.dry_run or self.ids or interactive()):
+            raise click.UsageError("nobody can confirm here; --yes forgets without asking, --dry-run shows the notes")
+
+    def notes(self, memory: Memory) -> tuple[Note, ...]:
+        """Return the notes that would be forgotten."""
+        target = list(self.ids) or combined(self.conditions)
+        return memory.forget(target, dry_run=True, everything=self.everything).notes
+
+    def confirmed(self, notes: Sequence[Note]) -> bool:
+        """Return whether the notes may go: shown to a person and confirmed, where one can answer; ids need no more."""
+        asks = interactive() and not self.yes
+        if not self.as_json and (self.dry_run or asks):
+            _show(notes, most=None if self.dry_run else _SHOWN)
+        if self.dry_run or not notes or not asks:
+            return not self.dry_run
+        return click.confirm(f"Forget {count(len(notes), 'note')}?", err=True)
+
+
 @click.command(
     epilog=examples(
         "hybridstore forget anna-home",
@@ -48,32 +81,20 @@ _note_options = options(
 )
 @_note_options
 @pass_target
-def forget(
-    target: Target,
-    *,
-    ids: tuple[str, ...],
-    namespace: tuple[str, ...],
-    conditions: Sequence[str],
-    everything: bool,
-    dry_run: bool,
-    yes: bool,
-    as_json: bool,
-) -> None:
+def forget(target: Target, /, **options: Any) -> None:
     """Forget notes by ID, all that match a filter, or all of them; their older versions are forgotten too.
 
     They are no longer found, but their bytes stay in the file until they are overwritten: see `purge`. On a terminal
     the notes are shown and you are asked to confirm; elsewhere --where and --all need --yes.
     """
-    _check_selection(ids, conditions, everything=everything, confirmed=yes or dry_run)
-    with target.open_memory(namespace) as memory:
-        notes = memory.forget(list(ids) or combined(conditions), dry_run=True, everything=everything).notes
-        if not as_json and (dry_run or (interactive() and not yes)):
-            _show(notes, most=None if dry_run else _SHOWN)
-        gone = bool(notes) and not dry_run and (yes or _confirmed(notes))
+    selection = _Selection(**options)
+    with target.open_memory(selection.namespace) as memory:
+        notes = selection.notes(memory)
+        gone = bool(notes) and selection.confirmed(notes)
         if gone:
             memory.forget(_ids(notes))
             target.if_stopped = "The notes are forgotten."
-    if as_json:
+    if selection.as_json:
         print_json({"gone": gone, **_facts(notes)})
     else:
         say(f"Forgot {count(len(notes), 'note')}." if gone else _unchanged(notes))
@@ -89,36 +110,19 @@ def forget(
 @_note_options
 @click.option("--no-verify", is_flag=True, help="Do not search the file afterwards.")
 @pass_target
-def purge(
-    target: Target,
-    *,
-    ids: tuple[str, ...],
-    namespace: tuple[str, ...],
-    conditions: Sequence[str],
-    everything: bool,
-    dry_run: bool,
-    yes: bool,
-    as_json: bool,
-    no_verify: bool,
-) -> None:
+def purge(target: Target, /, *, no_verify: bool, **options: Any) -> None:
     """Forget notes, erase their bytes from the file, and search the file for any that are left.
 
     Works like `forget`; the ID of a note forgotten earlier erases what is left of it. Backups and exports are not
     touched. Exits with 1 if something may be left, and says what to do.
     """
-    _check_selection(ids, conditions, everything=everything, confirmed=yes or dry_run)
-    report = None
-    with target.open_memory(namespace) as memory:
-        if ids:
-            notes, unknown = _known(memory, ids)
-        else:
-            notes, unknown = memory.forget(combined(conditions), dry_run=True, everything=everything).notes, []
-        if not as_json and (dry_run or (interactive() and not yes)):
-            _show(notes, most=None if dry_run else _SHOWN)
-        if (notes or unknown) and not dry_run and (yes or not notes or _confirmed(notes)):
+    selection, report = _Selection(**options), None
+    with target.open_memory(selection.namespace) as memory:
+        notes, unknown = _known(memory, selection.ids) if selection.ids else (selection.notes(memory), [])
+        if (notes or unknown) and selection.confirmed(notes):
             report = memory.purge([*_ids(notes), *unknown], verify=not no_verify)
             target.if_stopped = "The notes are purged."
-    if as_json:
+    if selection.as_json:
         facts = None if report is None else asdict(report)
         print_json({"gone": report is not None, **_facts(notes), "unknown": unknown, "report": facts})
     elif report is None:
@@ -128,14 +132,6 @@ def purge(
             click.echo(printable(line))
     if report is not None and (report.clean is False or report.remedy):
         raise click.exceptions.Exit(1)
-
-
-def _check_selection(ids: Sequence[str], conditions: Sequence[str], *, everything: bool, confirmed: bool) -> None:
-    """Check that the notes are named in one way, and that a person can confirm more than ids."""
-    if bool(ids) + bool(conditions) + everything != 1:
-        raise click.UsageError("name the notes by ID, by --where, or with --all; exactly one of the three")
-    if not confirmed and not ids and not interactive():
-        raise click.UsageError("nobody can confirm here; --yes forgets without asking, --dry-run shows the notes")
 
 
 def _known(memory: Memory, ids: Iterable[str]) -> tuple[tuple[Note, ...], list[str]]:
@@ -161,11 +157,6 @@ def _show(notes: Sequence[Note], *, most: int | None) -> None:
         print_notes(shown)
     if len(notes) > len(shown):
         say(f"and {len(notes) - len(shown):,} more; --dry-run shows all")
-
-
-def _confirmed(notes: Sequence[Note]) -> bool:
-    """Ask for confirmation, where a person can answer; elsewhere ids need none."""
-    return not interactive() or click.confirm(f"Forget {count(len(notes), 'note')}?", err=True)
 
 
 def _ids(notes: Sequence[Note]) -> list[str]:

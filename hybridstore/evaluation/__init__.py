@@ -1,10 +1,19 @@
 """Evaluation: judgments and runs, metrics, test collections, significance and reports."""
 
 from hybridstore.evaluation.collections import Collection, Coverage, Query, read_queries
-from hybridstore.evaluation.confidence import Bin, auroc, balanced_accuracy, expected_calibration_error, reliability
 from hybridstore.evaluation.evaluation_results import Evaluation, LegFindings, Measured, Pair, pairs
 from hybridstore.evaluation.judgments import Qrels, Run, read_qrels, read_run, write_qrels, write_run
-from hybridstore.evaluation.metrics import Scores, metric, per_query, score
+from hybridstore.evaluation.metrics import (
+    Bin,
+    Scores,
+    auroc,
+    balanced_accuracy,
+    expected_calibration_error,
+    metric,
+    per_query,
+    reliability,
+    score,
+)
 from hybridstore.evaluation.runner import evaluate, index, ways
 from hybridstore.evaluation.significance import (
     Compared,

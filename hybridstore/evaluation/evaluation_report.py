@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 from hybridstore.errors import InputError
 from hybridstore.evaluation import svg_plots
-from hybridstore.evaluation.confidence import expected_calibration_error
 from hybridstore.evaluation.evaluation_results import better_leg, leg_findings, relevant_found, shared
 from hybridstore.evaluation.html_page import Markup, element, facts, figure, figures, page, section, table
-from hybridstore.evaluation.metrics import heading
+from hybridstore.evaluation.metrics import expected_calibration_error, heading
 from hybridstore.evaluation.significance import QueryDifferences
 
 if TYPE_CHECKING:

@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hybridstore.errors import InputError
-from hybridstore.evaluation.confidence import expected_calibration_error, judged_hits, reliability
-from hybridstore.evaluation.metrics import STANDARD, Scores, mean, per_query
+from hybridstore.evaluation.metrics import (
+    STANDARD,
+    Scores,
+    expected_calibration_error,
+    judged_hits,
+    mean,
+    per_query,
+    reliability,
+)
 from hybridstore.evaluation.significance import RunComparison, paired_bootstrap
 
 if TYPE_CHECKING:
-    from hybridstore.evaluation.confidence import Bin
     from hybridstore.evaluation.judgments import Qrels, Run
+    from hybridstore.evaluation.metrics import Bin
 
 LEGS = ("keyword", "vector")
 

@@ -14,7 +14,7 @@ from hybridstore.evaluation.html_page import Markup, element
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hybridstore.evaluation.confidence import Bin
+    from hybridstore.evaluation.metrics import Bin
 
 WIDTH = 400
 _LEFT, _RIGHT, _TOP = 44, 394, 10

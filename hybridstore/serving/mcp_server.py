@@ -44,7 +44,7 @@ try:
     from mcp_types import CallToolResult, Resource, TextContent, Tool
     from pydantic import ValidationError
 
-    from hybridstore.serving.mcp_tools import Tools
+    from hybridstore.serving.mcp_tools import offer
 except ImportError as error:
     raise MissingExtra("mcp", "serving a store to models", "mcp") from error
 
@@ -85,7 +85,7 @@ class StoreServer(MCPServer[Any]):
             "hybridstore", title="hybridstore", instructions=_INSTRUCTIONS, version=__version__, log_level="WARNING"
         )
         self._operations = operations
-        Tools(operations).offer(self, read_only=read_only)
+        offer(operations, self, read_only=read_only)
         self.resource(
             f"{SCHEME}{{namespace}}/{{id}}",
             name="note",

@@ -1,27 +1,50 @@
-"""The operations of a server, without any transport: search, recall, fetch, list, stats; and those that write."""
+"""The operations of a server, without any transport: search, recall, fetch, list, stats; and those that write.
+
+Their docstrings, and the descriptions of their arguments, are what a model reads: when to use which. Missing text
+arguments are "", never `str | None`: the MCP SDK parses JSON in texts of any type but plain `str`, and a note that
+looks like JSON is still a note.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 from hybridstore import filters
 from hybridstore.errors import InputError, NotFound
-from hybridstore.ingest import SyncReport, sync
-from hybridstore.memory import ForgetReport, Memory, Note, Remembered
+from hybridstore.ingest import sync
+from hybridstore.memory import ForgetReport, Memory, Note
 from hybridstore.memory.notes import note_of
 from hybridstore.memory.recall_result import CONFIDENT
 from hybridstore.serving import answers
 from hybridstore.serving.access import Folders, Scope
 from hybridstore.serving.answers import Answer, AnswerRow, cut, framed
-from hybridstore.serving.paging import AnswerRows, Budget, digest
+from hybridstore.serving.paging import SMALLEST, AnswerRows, Budget, digest
 
 MOST = 50  # passages that one search returns, over all of its pages
 LONGEST_SESSION = 100  # characters; the ids of its turns repeat it
 _ALL = 1_000_000  # tokens: more than all that a recall looks at
-_NAMED = 5  # names or failures that a short answer lists
 _UNSURE = "Nothing here seems to answer this; the closest items are shown."
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """What clients are told of an argument: its meaning, and the least and greatest number."""
+
+    description: str
+    least: int | None = None
+    greatest: int | None = None
+
+
+Where = Annotated[
+    dict[str, Any] | None,
+    Argument('Filter over metadata: {"lang": "en", "year": {"$gte": 2020}}; operators as in MongoDB.'),
+]
+Cursor = Annotated[str, Argument("From the previous answer, for the next page; keep the other arguments.")]
+Most = Annotated[int | None, Argument("Fewer tokens than the server allows.", SMALLEST)]
+Metadata = Annotated[dict[str, Any] | None, Argument("Facts to filter by later.")]
+Occurred = Annotated[str, Argument("When it happened, ISO 8601, if not now.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +57,17 @@ class Operations:
 
     def search(
         self,
-        query: str,
+        query: Annotated[str, Argument('What to find; "quoted words" must occur, -word must not.')],
         *,
-        kind: str = "all",
-        where: Mapping[str, Any] | None = None,
-        limit: int = 10,
-        cursor: str = "",
+        kind: Annotated[Literal["all", "notes", "documents"], Argument("What to search.")] = "all",
+        where: Where = None,
+        limit: Annotated[int, Argument("Number of passages.", 1, MOST)] = 10,
+        cursor: Cursor = "",
     ) -> Answer:
-        """Return the passages that best answer a query, of documents, of notes, or of both."""
+        """Find passages in the documents and notes, by words and by meaning.
+
+        For what is written in files and documents. For what you remember about the user or earlier work, use recall.
+        """
         if not query.strip():
             raise InputError("there is nothing to search for: the query is empty")
         if not 1 <= limit <= MOST:
@@ -54,16 +80,19 @@ class Operations:
 
     def recall(
         self,
-        query: str,
+        query: Annotated[str, Argument("What you want to know, best as a question.")],
         *,
-        session: str = "",
-        where: Mapping[str, Any] | None = None,
-        as_of: str = "",
-        neighbours: int = 0,
-        max_tokens: int | None = None,
-        cursor: str = "",
+        session: Annotated[str, Argument("Only this conversation.")] = "",
+        where: Where = None,
+        as_of: Annotated[str, Argument("What held at this time, ISO 8601; includes superseded notes.")] = "",
+        neighbours: Annotated[int, Argument("Turns to show before and after each.", 0, 5)] = 0,
+        max_tokens: Most = None,
+        cursor: Cursor = "",
     ) -> Answer:
-        """Return the notes and turns that best answer a query."""
+        """Recall what you remembered: facts, preferences, decisions, earlier conversations.
+
+        Use it before you answer anything that may depend on the user or on earlier work. Cite items by their ids.
+        """
         budget = self.budget.within(max_tokens)
         memory = self.scope.memory
         # Everything that a recall looks at is split into pages here, so the recall itself need not count tokens.
@@ -83,19 +112,30 @@ class Operations:
         request = digest(["recall", query, session, where, as_of, neighbours])
         return budget.page(AnswerRows.of([answers.of_recalled(item) for item in recalled]), request, cursor, frame)
 
-    def fetch(self, name: str, *, max_tokens: int | None = None, cursor: str = "") -> Answer:
-        """Return a whole note or document, a page at a time."""
-        if not name.strip():
+    def fetch(
+        self,
+        id: Annotated[str, Argument("Id or uri of a note or document, from another tool.")],  # noqa: A002
+        *,
+        max_tokens: Most = None,
+        cursor: Cursor = "",
+    ) -> Answer:
+        """Read a whole note or document. Use it when a passage from search or recall is not enough."""
+        if not id.strip():
             raise InputError("there is nothing to fetch: name the id of a note or a document")
-        budget, row = self.budget.within(max_tokens), self._whole(name)
+        budget, row = self.budget.within(max_tokens), self._whole(id)
         # With the text in the digest, pages from before and after a change are never mixed.
         request = digest(["fetch", row.key, row.text])
         return budget.page(AnswerRows.of([row]), request, cursor, framed("fetched", 1, budget.count))
 
     def list_(
-        self, *, kind: str = "notes", where: Mapping[str, Any] | None = None, session: str = "", cursor: str = ""
+        self,
+        *,
+        kind: Annotated[Literal["notes", "documents", "all"], Argument("What to list.")] = "notes",
+        where: Where = None,
+        session: Annotated[str, Argument("Only this conversation.")] = "",
+        cursor: Cursor = "",
     ) -> Answer:
-        """Return the beginnings of notes or documents, newest first."""
+        """List the beginnings of notes or documents, newest first. For an overview; to find something, search."""
         visible = self.scope.filter(kind, where=where, session=session or None)
         store, namespace = self.scope.memory.store, self.scope.namespace
         with store.snapshot():
@@ -105,7 +145,7 @@ class Operations:
             return self.budget.page(rows, digest(["list", kind, where, session]), cursor, frame)
 
     def stats(self) -> Answer:
-        """Return the numbers of notes, turns, sessions and documents."""
+        """Count the notes, conversations and documents."""
         memory, namespace = self.scope.memory, self.scope.namespace.text
         stats = memory.stats()
         numbers = {name: stats[name] for name in ("notes", "turns", "sessions", "history")}
@@ -137,15 +177,24 @@ class Operations:
 
     def remember(
         self,
-        text: str = "",
+        text: Annotated[str, Argument("One fact, understandable on its own: names, not pronouns.")] = "",
         *,
-        messages: Sequence[Mapping[str, Any]] | None = None,
-        session: str = "",
-        metadata: Mapping[str, Any] | None = None,
-        occurred_at: str = "",
-        on_similar: str = "keep",
+        messages: Annotated[
+            list[dict[str, Any]] | None,
+            Argument('Instead of text: a conversation, [{"role": "user", "content": "…"}]; name, time too.'),
+        ] = None,
+        session: Annotated[str, Argument("The conversation's name; messages are appended to it.")] = "",
+        metadata: Metadata = None,
+        occurred_at: Occurred = "",
+        on_similar: Annotated[
+            Literal["keep", "link", "supersede", "error"],
+            Argument('If similar notes exist: "link" names them, "error" rejects the text and names them.'),
+        ] = "keep",
     ) -> Answer:
-        """Store a note, or what is new in a conversation."""
+        """Keep a fact, or the messages of a conversation, for later.
+
+        The same text is kept only once. When a fact has changed, use supersede.
+        """
         if bool(text.strip()) == bool(messages):
             raise InputError("give either a text or messages to remember")
         if len(session) > LONGEST_SESSION:
@@ -157,36 +206,48 @@ class Operations:
             occurred_at=occurred_at or None,
             on_similar=on_similar,
         )
-        return self.budget.short(lambda width: _remembered(remembered, width))
+        return self.budget.short(lambda width: answers.of_remembered(remembered, width))
 
     def supersede(
-        self, old: str, text: str, *, metadata: Mapping[str, Any] | None = None, occurred_at: str = ""
+        self,
+        id: Annotated[str, Argument("The note that no longer holds.")],  # noqa: A002
+        text: Annotated[str, Argument("What holds now.")],
+        *,
+        metadata: Metadata = None,
+        occurred_at: Occurred = "",
     ) -> Answer:
-        """Store a note that replaces an older one."""
-        if not old.strip():
+        """Replace a note whose fact has changed. The old one becomes history, which recall finds with as_of."""
+        if not id.strip():
             raise InputError("name the note that no longer holds: give its id")
         if not text.strip():
             raise InputError("say what holds now; to drop a note without a replacement, forget it")
-        old_id = self.scope.note_id(old)
+        old_id = self.scope.note_id(id)
         remembered = self.scope.memory.remember(
             text, metadata=metadata, occurred_at=occurred_at or None, supersedes=old_id
         )
-        return self.budget.short(lambda width: _remembered(remembered, width))
+        return self.budget.short(lambda width: answers.of_remembered(remembered, width))
 
     def forget(
         self,
-        ids: Sequence[str] = (),
+        ids: Annotated[list[str] | None, Argument("Notes to forget.")] = None,
         *,
-        where: Mapping[str, Any] | None = None,
-        dry_run: bool = True,
-        cursor: str = "",
+        where: Annotated[
+            dict[str, Any] | None, Argument('Instead of ids: a filter, such as {"memory.session": "chat-7"}.')
+        ] = None,
+        dry_run: Annotated[
+            bool, Argument("true only shows which notes would be forgotten; false forgets them.")
+        ] = True,
+        cursor: Cursor = "",
     ) -> Answer:
-        """Show the notes that would be forgotten; forget them with `dry_run` False. Never all: by ids or a filter."""
+        """Forget notes for good, with their older versions. Only when the user wants it.
+
+        Call it first with dry_run, show what would be forgotten, and only then call it again with dry_run=false.
+        """
         if bool(ids) == bool(where):
             raise InputError("name the notes to forget either by ids or by a filter; nothing was forgotten")
         if cursor and not dry_run:
             raise InputError("a cursor pages through a dry run; leave it out to forget; nothing was forgotten")
-        names = [self.scope.note_id(id_) for id_ in ids]
+        names = [self.scope.note_id(id_) for id_ in ids or ()]
         report = self.scope.memory.forget(names, dry_run=dry_run) if names else self._by_filter(where, dry_run=dry_run)
         rows = AnswerRows.of([answers.beginning_of_note(note) for note in report.notes])
         remark = "Nothing is forgotten yet: pass dry_run=false to forget these." if dry_run else "They are forgotten."
@@ -205,52 +266,9 @@ class Operations:
                 "this filter matches every note; name the notes more narrowly, or by ids: nothing was forgotten"
             ) from error
 
-    def ingest(self, paths: Sequence[str]) -> Answer:
-        """Read files and folders into the store; unchanged files are skipped."""
+    def ingest(self, paths: Annotated[list[str], Argument("Files or folders.")]) -> Answer:
+        """Read files or folders into the documents; unchanged files are skipped, so it can be repeated."""
         if not paths:
             raise InputError("name the files or folders to read")
         report = sync(self.scope.memory.store, [self.folders.allowed(path) for path in paths])
-        return self.budget.short(lambda width: _ingested(report, width))
-
-
-def _remembered(remembered: Remembered, width: int) -> Answer:
-    data: dict[str, Any] = {
-        "id": cut(remembered.id, width),
-        "status": remembered.status,
-        "added": remembered.added,
-    }
-    older = [cut(id_, width) for id_ in remembered.supersedes[:_NAMED]]
-    similar = [{"id": cut(id_, width), "similarity": round(cosine, 2)} for id_, cosine in remembered.similar]
-    data |= {"supersedes": older} if older else {}
-    data |= {"similar": similar} if similar else {}
-    verbs = {"added": "Kept as", "superseded": "Kept as", "unchanged": "Already kept as"}
-    sentences = [f"{verbs.get(remembered.status, 'Updated with what is new, kept as')} {data['id']}."]
-    sentences += [f"It supersedes {', '.join(older)}."] if older else []
-    if len(remembered.ids) > 1:
-        sentences.append(f"{remembered.added} of {len(remembered.ids)} messages were new.")
-    sentences += [f"Similar: {', '.join(str(note['id']) for note in similar)}."] if similar else []
-    return Answer(" ".join(sentences), data)
-
-
-def _ingested(report: SyncReport, width: int) -> Answer:
-    documents = {name: number for name, number in asdict(report.documents).items() if name != "unchanged"}
-    failures = [f"{cut(path, width)}: {cut(why.removeprefix(f'{path}: '), width)}" for path, why in report.failed]
-    skipped = dict(sorted(report.skipped.items(), key=lambda item: -item[1])[:_NAMED])
-    data = {
-        "read": report.read,
-        "unchanged": report.unchanged,
-        "failed": len(report.failed),
-        "skipped": sum(report.skipped.values()),
-        **documents,
-        "failures": failures[:_NAMED],
-        "reasons": {cut(reason, width): number for reason, number in skipped.items()},
-    }
-    added = report.documents
-    sentences = [f"Read {report.read} files, {report.unchanged} unchanged:"]
-    sentences.append(f"{added.added} documents added, {added.replaced} replaced, {added.removed} removed.")
-    if skipped:
-        reasons = ", ".join(f"{number} {cut(reason, width)}" for reason, number in skipped.items())
-        sentences.append(f"Skipped: {reasons}.")
-    if failures:
-        sentences.append(f"{len(failures)} could not be read: {'; '.join(failures[:_NAMED])}.")
-    return Answer(" ".join(sentences), data)
+        return self.budget.short(lambda width: answers.of_ingest(report, width))

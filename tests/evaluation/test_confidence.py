@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybridstore.errors import InputError
-from hybridstore.evaluation.confidence import (
+from hybridstore.evaluation.judgments import Qrels, Run
+from hybridstore.evaluation.metrics import (
     Bin,
     auroc,
     balanced_accuracy,
@@ -13,7 +14,6 @@ from hybridstore.evaluation.confidence import (
     judged_hits,
     reliability,
 )
-from hybridstore.evaluation.judgments import Qrels, Run
 
 
 def run_of(rankings):

@@ -1,8 +1,7 @@
 """Fine-tuning of a whole encoder on a store's triples: `finetune` makes a new embedder."""
 
-from hybridstore.tuning.finetune.examples import Example, from_triples
+from hybridstore.tuning.finetune.examples import Example, FinetuneSettings, from_triples
 from hybridstore.tuning.finetune.finetuning import FinetuneReport, check_can_finetune, finetune, next_folder
-from hybridstore.tuning.finetune.settings import FinetuneSettings
 
 __all__ = [
     "Example",

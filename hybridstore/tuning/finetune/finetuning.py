@@ -16,8 +16,7 @@ import numpy as np
 from hybridstore import embedders
 from hybridstore.errors import InputError, MissingExtra
 from hybridstore.tuning import encoder, export
-from hybridstore.tuning.finetune.examples import Example
-from hybridstore.tuning.finetune.settings import FinetuneSettings
+from hybridstore.tuning.finetune.examples import Example, FinetuneSettings
 from hybridstore.tuning.onnx_graph import SENTENCES
 
 if TYPE_CHECKING:

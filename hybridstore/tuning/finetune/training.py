@@ -22,8 +22,7 @@ from hybridstore.embedders.tokenizer import Tokens, from_file
 from hybridstore.errors import InputError, ModelUnavailable
 from hybridstore.tuning.encoder import EncoderSource
 from hybridstore.tuning.finetune import checkpoints
-from hybridstore.tuning.finetune.examples import Batch, Example, answers, assemble, order
-from hybridstore.tuning.finetune.settings import FinetuneSettings
+from hybridstore.tuning.finetune.examples import Batch, Example, FinetuneSettings, answers, assemble, order
 
 _SOFTNESS = 0.1  # temperature of the softmax over scores
 
