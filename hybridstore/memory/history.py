@@ -1,7 +1,7 @@
 """The history of notes: all versions of a fact, and their removal.
 
-A note is forgotten (found no more), purged (no byte is left in the file), or swept (because it expired), together with
-the versions it replaced.
+A note is forgotten (no longer found), purged (no byte is left in the file), or swept (because it expired), together
+with the versions it replaced.
 """
 
 from __future__ import annotations

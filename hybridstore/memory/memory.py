@@ -200,7 +200,7 @@ class Memory(Holder):
 
         With `dry_run` only reports which. Raises NotFound for an unknown id, and InputError for what would remove every
         note by mistake: an empty id, an empty filter, or one that all notes pass, unless `everything` is true. What is
-        forgotten is found no more, but stays in the file's free pages until they are overwritten: see `purge`.
+        forgotten is no longer found, but stays in the file's free pages until they are overwritten: see `purge`.
         """
         return history.forget(self._space, target, dry_run=dry_run, everything=everything)
 

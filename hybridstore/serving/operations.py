@@ -30,7 +30,7 @@ _UNSURE = "Nothing here seems to answer this; the closest items are shown."
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """What clients are told of an argument: its meaning, and the least and greatest number."""
+    """An argument as clients see it: its description, and the least and greatest number."""
 
     description: str
     least: int | None = None

@@ -163,8 +163,8 @@ def embedding_of(store: Store) -> tuple[Embedding, Embedder]:
         raise InputError("this store has no vectors to learn for; `hybridstore reembed --embedder NAME` makes them")
     if searched.reference == GIVEN:
         raise InputError(
-            "this store's vectors were given by its caller, and no question can be embedded to fit them; `hybridstore "
-            "reembed --embedder NAME` makes others"
+            "this store's vectors were supplied by the caller, so no question can be embedded to match them; "
+            "`hybridstore reembed --embedder NAME` makes others"
         )
     embedder = store.embedder()
     if embedder is None:

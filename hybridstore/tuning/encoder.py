@@ -1,4 +1,4 @@
-"""Encoders in PyTorch: found, loaded with pooling and norm inside, run as the reference for exports, and saved."""
+"""PyTorch encoders: locating, loading (pooling and norm inside), running as the reference for exports, saving."""
 
 from __future__ import annotations
 

@@ -104,7 +104,9 @@ def rollback(
         return promote(store, active.previous, progress=progress)
     before = _before(store, active)
     if before.reference == GIVEN and embedder is None:
-        raise InputError("the vectors before were given by the store's caller: give embedder=, or add them anew")
+        raise InputError(
+            "the previous vectors were supplied by the caller; pass embedder=, or add the documents again with vectors="
+        )
     target = embedder or store.load_embedder(before.reference)
     if target.fingerprint != before.fingerprint:
         raise ModelUnavailable(

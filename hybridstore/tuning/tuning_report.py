@@ -65,7 +65,7 @@ def tune_report(
 
     `about` are further facts (name → value), `titles` those of `documents_shown` that have one.
     """
-    summary = {**about, "version": str(report.number), "asked at the gate": f"{report.verdict.questions:,} questions"}
+    summary = {**about, "version": str(report.number), "questions at the gate": f"{report.verdict.questions:,}"}
     if harvested is not None:
         summary["harvested"] = disagreement(harvested)
     return page(

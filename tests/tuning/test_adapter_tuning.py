@@ -298,7 +298,7 @@ def test_a_store_opened_without_an_embedder_is_rejected_with_advice(store, tmp_p
 def test_vectors_given_by_the_caller_cannot_be_learned_for(tmp_path):
     with hs.open(tmp_path / "given.db") as store:
         store.add(["one", "two"], vectors=np.eye(2))
-        refused(store, "given by its caller")
+        refused(store, "supplied by the caller")
 
 
 def test_another_embedders_questions_are_no_examples_for_these_vectors(store):
