@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hybridstore.store import Store
 
 _STDIN = "-"
+_NOTICES = 20  # lines of the report
 _RESUME = "run the same command again to continue."
 
 
@@ -57,9 +58,11 @@ def add(
 ) -> None:
     """Read files and folders into the store, creating it if it is missing.
 
-    Reads text, Markdown, reStructuredText, HTML, PDF, Word, source code, CSV and JSON lines; each row of a table
-    becomes a document. Files that .gitignore excludes are skipped. Unchanged files are skipped and changed ones
-    replaced, so the command can be repeated at any time. PATH "-" reads one document from standard input.
+    Reads text and markup, PDF, Office files, books, mail, notebooks, subtitles, exports of conversations, source code
+    and tables; the guide lists all kinds. Each row of a table, message of a mailbox and conversation is a document.
+    Lock files, minified code, source maps, hex dumps and what .gitignore excludes are skipped. Unchanged files are
+    skipped and changed ones replaced, so the command can be repeated at any time. PATH "-" reads one document from
+    standard input.
     """
     from_stdin = _STDIN in paths
     if from_stdin and len(paths) > 1:
@@ -121,6 +124,12 @@ def _print_report(report: SyncReport, seconds: float) -> None:
     if report.skipped:
         reasons = sorted(report.skipped.items(), key=lambda item: (-item[1], item[0]))
         say(f"Skipped: {', '.join(f'{number:,} {reason}' for reason, number in reasons)}.")
+    if report.notices:
+        say("Left out of files that were read:")
+        for path, what in report.notices[:_NOTICES]:
+            say(f"  {path}: {what}")
+        if len(report.notices) > _NOTICES:
+            say(f"  and {len(report.notices) - _NOTICES:,} more, which --json lists")
 
 
 def _print_failures(report: SyncReport) -> None:

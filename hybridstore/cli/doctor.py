@@ -27,7 +27,11 @@ _READERS = (
     ("bs4", "beautifulsoup4", "HTML"),
     ("docutils", "docutils", "reStructuredText"),
     ("pypdf", "pypdf", "PDF"),
-    ("docx", "python-docx", "Word"),
+    ("lxml", "lxml", "Word, PowerPoint, OpenDocument, EPUB, XML"),
+    ("python_calamine", "python-calamine", "spreadsheets"),
+    ("striprtf", "striprtf", "RTF"),
+    ("pysubs2", "pysubs2", "subtitles"),
+    ("yaml", "PyYAML", "front matter, OpenAPI"),
 )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hybridstore.ingest.readers import READERS, Unreadable, read
+from hybridstore.ingest.readers import READERS, Noise, Unreadable, read
 from hybridstore.ingest.sync import SyncProgress, SyncReport, sync
 from hybridstore.ingest.walk import Skipped, walk
 
-__all__ = ["READERS", "Skipped", "SyncProgress", "SyncReport", "Unreadable", "read", "sync", "walk"]
+__all__ = ["READERS", "Noise", "Skipped", "SyncProgress", "SyncReport", "Unreadable", "read", "sync", "walk"]

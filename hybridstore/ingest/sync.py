@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 
 from hybridstore.errors import InputError, MissingExtra
-from hybridstore.ingest.readers import Unreadable, read
+from hybridstore.ingest.readers import Noise, Unreadable, read
 from hybridstore.ingest.walk import Skipped, walk
 from hybridstore.records import AddReport, Document, Source
 from hybridstore.store import Store, Writer
@@ -38,8 +38,8 @@ class SyncProgress:
 class SyncReport:
     """Counts of files by what a sync did with them: `read` (new or changed), `unchanged`, `pruned`.
 
-    `failed` are (path, reason) of the files it could not read; `skipped` counts skipped files by reason. `documents`
-    is the resulting change to the store.
+    `failed` are (path, reason) of the files it could not read; `skipped` counts skipped files by reason. `notices` are
+    (path, sentence) for what was left out of files that were read. `documents` is the resulting change to the store.
     """
 
     read: int = 0
@@ -47,6 +47,7 @@ class SyncReport:
     pruned: int = 0
     failed: Sequence[tuple[str, str]] = ()
     skipped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    notices: Sequence[tuple[str, str]] = ()
     documents: AddReport = field(default_factory=AddReport)
 
 
@@ -91,6 +92,7 @@ def sync(
         pruned=pruned,
         failed=tuple(run.failed),
         skipped=MappingProxyType(dict(run.skipped)),
+        notices=tuple(run.notices),
         documents=replace(writer.report, removed=writer.report.removed + removed),
     )
 
@@ -111,6 +113,7 @@ class _Run:
     unchanged: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
+    notices: list[tuple[str, str]] = field(default_factory=list)
 
     def read_file(self, writer: Writer, path: Path) -> None:
         """Read one file into the store, unless it is there unchanged."""
@@ -131,9 +134,12 @@ class _Run:
         except OSError as error:
             self.failed.append((_printable(key), f"cannot be read ({error.strerror or error})"))
             return
+        left_out = self.skipped.total()
         if status.st_size and not self._add(writer, source):
             return
         writer.finish(source)
+        if self.skipped.total() > left_out:  # noise: finished all the same, so that it is not read again
+            return
         if before and before.digest == source.digest:
             self.unchanged += 1
         else:
@@ -154,8 +160,10 @@ class _Run:
 
     def _documents(self, key: str) -> Generator[Document, None, None]:
         try:
-            for document in read(key):
+            for document in read(key, notice=lambda sentence: self.notices.append((key, sentence))):
                 yield checked(document)
+        except Noise as error:
+            self.skipped[error.reason] += 1
         except Unreadable as error:
             self.failed.append((error.path, error.reason))
         except (InputError, MissingExtra) as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import stat
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any, NamedTuple
 
 from hybridstore.errors import InputError, MissingExtra
 from hybridstore.ingest.readers.file_types import binary_reason, kind_of_name
+from hybridstore.ingest.readers.noise import noise_of_name
 
 NEVER = frozenset((".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv"))
 
@@ -191,18 +194,18 @@ class _Walker:
 
 
 def _binary_reason(entry: os.DirEntry[str]) -> str | None:
-    """Return what kind of binary file this is, by its name or, if that is unknown, its first bytes."""
+    """Return what kind of binary file or noise this is, by its name or, if that is unknown, its first bytes."""
     try:
         if not stat.S_ISREG(entry.stat().st_mode):
             return "not a regular file"
     except OSError:
         return "broken link"
-    reason = binary_reason(entry.name)
+    reason = binary_reason(entry.name) or noise_of_name(entry.name)
     if reason or kind_of_name(entry.name):
         return reason
     try:
-        with open(entry.path, "rb") as stream:  # noqa: PTH123 - the walk works on strings, for speed
+        with gzip.open(entry.path) if entry.name.lower().endswith(".gz") else open(entry.path, "rb") as stream:  # noqa: PTH123 - the walk works on strings, for speed
             head = stream.read(_HEAD)
-    except OSError:
+    except (OSError, EOFError, zlib.error):
         return None  # reading it will report the error
     return "binary" if b"\0" in head and not head.startswith(_UTF16_MARKS) else None

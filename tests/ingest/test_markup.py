@@ -163,7 +163,7 @@ def pdf(*pages, title="", password=None):
 
 def test_a_pdf_has_its_pages_text_and_title(tmp_path):
     document = only(write(tmp_path, "a.pdf", pdf("First page.", "Second page.", title="The Paper")))
-    assert document.text == "First page.\n\nSecond page."
+    assert document.text == "First page.\n\n\fSecond page."
     assert (document.title, document.metadata["pages"]) == ("The Paper", 2)
 
 

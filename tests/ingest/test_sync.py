@@ -154,7 +154,7 @@ def test_an_invalid_document_fails_only_its_file(store, folder, monkeypatch):
 
     from hybridstore.ingest.readers import read
 
-    def spoiled(path):
+    def spoiled(path, **_):
         return (replace(one, metadata={"x": float("nan")}) if "a.txt" in path else one for one in read(path))
 
     monkeypatch.setattr(SYNC, "read", spoiled)

@@ -2,65 +2,126 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hybridstore.errors import InputError
 from hybridstore.ingest.readers.csv_json import read_csv, read_json, read_jsonl
+from hybridstore.ingest.readers.epub import read_epub
 from hybridstore.ingest.readers.file_types import READERS, Kind, binary_reason, kind_of, kind_of_stream
+from hybridstore.ingest.readers.front_matter import front_matter
 from hybridstore.ingest.readers.html import read_html
-from hybridstore.ingest.readers.office import read_docx, read_pdf
-from hybridstore.ingest.readers.origin import STDIN, Origin, Unreadable
+from hybridstore.ingest.readers.latex import read_latex
+from hybridstore.ingest.readers.mail import read_mail, read_mailbox
+from hybridstore.ingest.readers.manual import read_manual
+from hybridstore.ingest.readers.markup import read_asciidoc, read_org, read_rtf
+from hybridstore.ingest.readers.noise import Removed, noise_of_name, noise_of_text, without_encoded
+from hybridstore.ingest.readers.notebook import read_notebook
+from hybridstore.ingest.readers.openapi import read_openapi_yaml
+from hybridstore.ingest.readers.opendocument import read_opendocument
+from hybridstore.ingest.readers.origin import STDIN, Noise, Origin, Unreadable
+from hybridstore.ingest.readers.pdf import read_pdf
 from hybridstore.ingest.readers.rst import read_rst
+from hybridstore.ingest.readers.slides import read_pptx
+from hybridstore.ingest.readers.spreadsheets import read_spreadsheet
+from hybridstore.ingest.readers.subtitles import read_subtitles
+from hybridstore.ingest.readers.word import read_docx
+from hybridstore.ingest.readers.xml_text import read_xml
 from hybridstore.records import Document
 from hybridstore.text.chunking import first_heading
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
 
-__all__ = ["READERS", "Unreadable", "read"]
+__all__ = ["READERS", "Noise", "Unreadable", "read"]
 
 _HEAD = 4096  # bytes: enough for a shebang, a magic number or the first line of most JSON
 
-_ROW_READERS = {"csv": read_csv, "tsv": read_csv, "jsonl": read_jsonl, "json": read_json}
-_FILE_READERS = {
-    "txt": lambda origin: Document(text=origin.text()),
-    "md": lambda origin: Document(text=origin.text(), format="markdown"),
+_ROW_READERS: dict[str, Callable[[Origin, str], Iterator[Document]]] = {
+    "csv": read_csv,
+    "tsv": read_csv,
+    "jsonl": read_jsonl,
+    "json": read_json,
+    "xlsx": read_spreadsheet,
+    "mbox": read_mailbox,
+}
+_FILE_READERS: dict[str, Callable[[Origin], Document]] = {
+    "txt": lambda origin: _with_front_matter(Document(text=origin.text())),
+    "md": lambda origin: _with_front_matter(Document(text=origin.text(), format="markdown")),
     "code": lambda origin: Document(text=origin.text(), format="code"),
-    "html": read_html,
     "rst": read_rst,
+    "org": read_org,
+    "asciidoc": read_asciidoc,
+    "latex": read_latex,
+    "rtf": read_rtf,
+    "man": read_manual,
+    "html": read_html,
+    "xml": read_xml,
     "pdf": read_pdf,
     "docx": read_docx,
+    "pptx": read_pptx,
+    "odt": read_opendocument,
+    "epub": read_epub,
+    "eml": read_mail,
+    "ipynb": read_notebook,
+    "srt": read_subtitles,
+    "openapi": read_openapi_yaml,
 }
 
 
-def read(path: str | os.PathLike[str], *, kind: str | None = None) -> Iterator[Document]:
+def read(
+    path: str | os.PathLike[str], *, kind: str | None = None, notice: Callable[[str], None] | None = None
+) -> Iterator[Document]:
     """Yield the documents of a file, or of standard input for the path "-".
 
-    A file of prose or code is one document with its absolute POSIX path as id and uri. Each row of csv, tsv, jsonl or a
-    JSON list is a document, whose id is the path, "#", and the row's id or number; rows are streamed, except those of a
-    JSON list. `metadata` has the path, the type and what the format provides (pages, author, language, other columns).
-    Formats with headings become markdown.
+    A file of prose or code is one document with its absolute POSIX path as id and uri. Each row of a table (csv, tsv,
+    jsonl, a JSON list, a spreadsheet), each message of a mailbox and each conversation of an export is a document,
+    whose id is the path, "#", and its id or number; rows are streamed, except those of a JSON list. `metadata` has the
+    path, the type and what the format provides (pages, author, language, other columns). Formats with headings become
+    markdown. The guide lists all kinds.
 
     `kind`, one of READERS, overrides the file's name and content, and makes tables of standard input readable.
+    `notice` is called with a sentence for whatever is left out of a document: a page, an embedded picture.
 
     Raises Unreadable for a file that is missing, empty, binary, encrypted, invalid or without text; a table may have
-    yielded documents before the invalid row. Raises MissingExtra if a format needs a package that is not installed,
-    InputError for an unknown `kind`.
+    yielded documents before the invalid row. Raises Noise, a kind of Unreadable, for a lock file, a source map,
+    minified code or a hex dump, unless `kind` asks for it. Raises MissingExtra if a format needs a package that is not
+    installed, InputError for an unknown `kind`.
     """
     if kind is not None and kind not in READERS:
         raise InputError(f"kind={kind!r} is not known; use one of {', '.join(READERS)}")
-    return _documents(path, kind)
+    return _documents(path, kind, notice)
 
 
-def _documents(path: str | os.PathLike[str], reader: str | None) -> Iterator[Document]:
-    with Origin.of(path) as origin:
+def _documents(
+    path: str | os.PathLike[str], reader: str | None, notice: Callable[[str], None] | None
+) -> Iterator[Document]:
+    removed = Removed()
+    with Origin.of(path, notice) as origin:
         kind = Kind(reader, reader) if reader else _kind(origin)
         if kind.reader in _ROW_READERS:
-            yield from _ROW_READERS[kind.reader](origin, kind.reader)
+            documents = _ROW_READERS[kind.reader](origin, kind.reader)
         else:
-            yield _with_file_metadata(_FILE_READERS[kind.reader](origin), origin, kind)
+            document = _FILE_READERS[kind.reader](origin)
+            if not reader and (reason := _noise_of(document, kind)):
+                raise Noise(origin.name, reason)
+            documents = iter([_with_file_metadata(document, origin, kind)])
+        for document in documents:
+            text = without_encoded(document.text, removed)
+            yield document if text is document.text else replace(document, text=text)
+        if removed.parts:
+            origin.notice(str(removed))
+
+
+def _noise_of(document: Document, kind: Kind) -> str | None:
+    code = kind.reader == "code"
+    return noise_of_text(document.text, code=code) if code or kind.reader in {"txt", "md"} else None
+
+
+def _with_front_matter(document: Document) -> Document:
+    title, metadata = front_matter(document.text)
+    return replace(document, title=title, metadata=metadata)
 
 
 def _with_file_metadata(document: Document, origin: Origin, kind: Kind) -> Document:
@@ -81,6 +142,9 @@ def _kind(origin: Origin) -> Kind:
     reason = binary_reason(origin.name)
     if reason:
         raise Unreadable(origin.name, f"is of a type without readable text ({reason})")
+    noise = noise_of_name(origin.name)
+    if noise:
+        raise Noise(origin.name, noise)
     with origin.open() as stream:
         head = stream.read(_HEAD)
     return kind_of_stream(head) if origin.name == STDIN else kind_of(origin.name, head)

@@ -7,9 +7,12 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from hybridstore.ingest.readers.conversations import conversations_in
+from hybridstore.ingest.readers.openapi import is_openapi, openapi_document
 from hybridstore.ingest.readers.origin import STDIN, Origin, Unreadable
 from hybridstore.records import Document
 
@@ -36,12 +39,12 @@ def read_csv(origin: Origin, kind: str) -> Iterator[Document]:
         delimiter = "\t" if kind == "tsv" else max(",;\t|", key=header_line.count)
         rows = csv.reader(chain([header_line], lines), delimiter=delimiter)
         try:
-            header = _column_names(next(rows, []))
+            header = column_names(next(rows, []))
             empty = True
             for number, row in enumerate(rows, start=1):
                 names = [*header, *(f"column_{index}" for index in range(len(header) + 1, len(row) + 1))]
                 record = {name: cell for name, cell in zip(names, row, strict=False) if cell.strip()}
-                for document in _documents(record, origin, kind, number, convert=_number):
+                for document in record_documents(record, origin, kind, number, convert=_number):
                     empty = False
                     yield document
         except csv.Error as error:
@@ -63,7 +66,7 @@ def read_jsonl(origin: Origin, kind: str) -> Iterator[Document]:
                 raise Unreadable(origin.name, f"line {number} is not JSON ({error})") from error
             if not isinstance(record, dict):
                 raise Unreadable(origin.name, f"line {number} is JSON but not an object")
-            for document in _documents(record, origin, kind, number):
+            for document in record_documents(record, origin, kind, number):
                 empty = False
                 yield document
     if empty:
@@ -71,12 +74,25 @@ def read_jsonl(origin: Origin, kind: str) -> Iterator[Document]:
 
 
 def read_json(origin: Origin, kind: str) -> Iterator[Document]:
-    """Yield a document for each object in a list, or for a single object."""
+    """Yield a document for each object in a list, or for a single object.
+
+    Exports of conversations give a document for each conversation, OpenAPI descriptions one.
+    """
     text = origin.text()
     try:
         content = _parse(text)
     except (ValueError, RecursionError) as error:
         raise Unreadable(origin.name, f"is not JSON ({error})") from error
+    if is_openapi(content):
+        document = openapi_document(content)
+        name = "" if origin.name == STDIN else origin.name
+        metadata = {"path": origin.name, "type": kind, **document.metadata}
+        yield replace(document, id=name or None, uri=name, metadata=metadata)
+        return
+    conversations = conversations_in(content, origin, kind)
+    if conversations:
+        yield from conversations
+        return
     numbered: Iterator[tuple[int | None, Any]]
     if isinstance(content, dict):
         numbered = iter([(None, content)])
@@ -84,20 +100,25 @@ def read_json(origin: Origin, kind: str) -> Iterator[Document]:
         numbered = enumerate(content, start=1)
     else:
         raise Unreadable(origin.name, "is JSON, but neither an object nor a list of objects")
-    documents = [document for number, record in numbered for document in _documents(record, origin, kind, number)]
+    documents = [document for number, record in numbered for document in record_documents(record, origin, kind, number)]
     if not documents:
         raise Unreadable(origin.name, "contains no objects with any content")
     yield from documents
 
 
-def _documents(
+def record_documents(
     record: Mapping[str, Any],
     origin: Origin,
     kind: str,
     number: int | None,
+    *,
     convert: Callable[[Any], Any] = lambda cell: cell,
+    place: str = "",
 ) -> Iterator[Document]:
-    """Yield the document of a record, none if it has no content. `number` is None if the record is the whole file."""
+    """Yield the document of a record, none if it has no content. `number` is None if the record is the whole file.
+
+    `place` is what follows the path and "#" in the id; "" for the record's own id or its number.
+    """
     names = {name.strip().lower(): name for name in reversed(list(record))}  # of equal names the first counts
     keys = [next((names[name] for name in known if name in names), None) for known in (_IDS, _TITLES, _TEXTS, _URIS)]
     id_key, _, text_key, _ = keys
@@ -115,7 +136,7 @@ def _documents(
     if origin.name == STDIN:
         yield Document(text=text, id=row_id or None, title=title, uri=uri, metadata=metadata)
         return
-    document_id = origin.name if number is None else f"{origin.name}#{row_id or number}"
+    document_id = origin.name if number is None else f"{origin.name}#{place or row_id or number}"
     yield Document(text=text, id=document_id, title=title, uri=uri or document_id, metadata=metadata)
 
 
@@ -144,7 +165,8 @@ def _number(cell: str) -> str | int | float:
     return cell
 
 
-def _column_names(header: Sequence[str]) -> list[str]:
+def column_names(header: Sequence[str]) -> list[str]:
+    """Return a header's names without repetitions; a blank one is named by its position."""
     names: list[str] = []
     for index, cell in enumerate(header, start=1):
         name = cell.strip() or f"column_{index}"

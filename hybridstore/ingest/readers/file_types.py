@@ -6,6 +6,8 @@ import re
 from pathlib import PurePath
 from typing import NamedTuple
 
+from hybridstore.ingest.readers.manual import is_manual
+
 
 class Kind(NamedTuple):
     """How a file is read: the reader, the `type` in its metadata, and the language of source code."""
@@ -17,11 +19,26 @@ class Kind(NamedTuple):
 
 _READERS = {
     "txt": "txt text log",
-    "md": "md markdown mdown mkd mdx qmd",
+    "md": "md markdown mdown mkd mdx qmd rmd",
     "rst": "rst rest",
+    "org": "org",
+    "asciidoc": "adoc asciidoc asc",
+    "latex": "tex ltx",
+    "rtf": "rtf",
+    "man": "man mdoc",
     "html": "html htm xhtml",
+    "xml": "xml rss atom opml fb2 dita ditamap dbk docbook kml gpx tei xliff xlf plist tmx",
     "pdf": "pdf",
-    "docx": "docx",
+    "docx": "docx docm dotx dotm",
+    "pptx": "pptx pptm ppsx ppsm potx potm",
+    "odt": "odt ott odp otp fodt fodp",
+    "epub": "epub",
+    "eml": "eml mht mhtml",
+    "ipynb": "ipynb",
+    "srt": "srt vtt ass ssa sub",
+    "openapi": "",
+    "xlsx": "xlsx xlsm xltx xlsb xls ods ots",
+    "mbox": "mbox mbx",
     "csv": "csv",
     "tsv": "tsv tab",
     "jsonl": "jsonl ndjson",
@@ -81,8 +98,8 @@ _LANGUAGES = {
     "yaml": "yaml yml",
     "toml": "toml",
     "ini": "ini cfg conf",
-    "xml": "xml xsd xsl",
-    "latex": "tex sty cls bib",
+    "xml": "xsd xsl xslt",
+    "latex": "sty cls bib",
     "solidity": "sol",
     "verilog": "v sv",
     "vhdl": "vhd vhdl",
@@ -100,7 +117,8 @@ _BINARY = {
     ),
     "database": "db sqlite sqlite3 db3 mdb accdb dbf db-wal db-shm db-journal sqlite-wal sqlite-shm ldb",
     "font": "ttf otf woff woff2 eot",
-    "office file": "doc xls xlsx xlsm ppt pptx odt ods odp rtf pages numbers key epub mobi azw azw3 djvu ps",
+    "older Office file: save it as docx or pptx": "doc dot ppt pps pot",
+    "office file": "odg odb pages numbers key mobi azw azw3 djvu ps msg pst one pub vsd vsdx",
     "key or certificate": "p12 pfx jks keystore der gpg",
 }
 
@@ -122,7 +140,11 @@ _LANGUAGE_OF_NAME = {
     "justfile": "make",
 }
 _INTERPRETERS = {"node": "javascript", "deno": "typescript", "rscript": "r", "make": "make", "pwsh": "powershell"}
-_GZIPPED = frozenset(("txt", "md", "rst", "html", "csv", "tsv", "jsonl", "json", "code"))
+_MANUAL = re.compile(r"\d[a-z]{0,4}|[nl]")  # sections: ls.1, printf.3p, curl_easy.3
+_OPENAPI = re.compile(rb"^(?:openapi|swagger)[ \t]*:", re.MULTILINE)
+_MAILBOX = re.compile(rb"From \S.*\r?\n(?:>?[\w-]+:|[ \t])")
+_MESSAGE = re.compile(rb"(?:Return-Path|Received|Delivered-To|X-Original-To): ")
+_ARCHIVED = {"application/epub+zip": "epub", "application/vnd.oasis.opendocument.spreadsheet": "xlsx"}
 _SHEBANG = re.compile(rb"#!\s*(?:\S*/)?([^\s/]+)(?:[ \t]+(?:-\S+[ \t]+)*([^\s/-]\S*))?")
 
 
@@ -130,10 +152,7 @@ def binary_reason(path: str) -> str | None:
     """Return what kind of binary file has a name like this, None if it may be text."""
     name = PurePath(path)
     suffix = name.suffix[1:].lower()
-    if suffix == "gz":
-        inner = kind_of_name(name.stem)
-        return None if inner is not None and inner.reader in _GZIPPED else "archive"
-    return _BINARY_OF.get(suffix)
+    return binary_reason(name.stem) if suffix == "gz" else _BINARY_OF.get(suffix)
 
 
 def kind_of_name(path: str) -> Kind | None:
@@ -150,21 +169,26 @@ def kind_of_name(path: str) -> Kind | None:
 
 def kind_of(path: str, head: bytes) -> Kind:
     """Return how a file is read, by its name and first bytes; an unknown type is plain text."""
-    return kind_of_name(path) or _kind_of_content(head, PurePath(path).suffix[1:].lower() or "txt")
+    suffix = PurePath(path.removesuffix(".gz")).suffix[1:].lower()
+    kind = kind_of_name(path)
+    if kind is None:
+        return _kind_of_content(head, suffix or "txt")
+    if suffix in {"yaml", "yml"} and _OPENAPI.search(head):
+        return Kind("openapi", suffix)
+    return kind
 
 
 def kind_of_stream(head: bytes) -> Kind:
-    """Return how bytes without a name are read: PDF and Word by their signature, JSON lines by the first line."""
-    if head.startswith(b"%PDF-"):
-        return Kind("pdf", "pdf")
-    if head.startswith(b"PK\x03\x04"):
-        return Kind("docx", "docx")
+    """Return how bytes without a name are read: by the signature of binary formats, JSON lines by the first line."""
     if re.match(rb'(?:\xef\xbb\xbf)?\s*\{\s*"[^\r\n]*\}\s*(?:[\r\n]|\Z)', head) or re.match(rb'\s*\{"', head):
         return Kind("jsonl", "jsonl")
     return _kind_of_content(head, "txt")
 
 
 def _kind_of_content(head: bytes, suffix: str) -> Kind:
+    reader = _signed(head, suffix)
+    if reader:
+        return Kind(reader, reader)
     shebang = _SHEBANG.match(head)
     if not shebang:
         return Kind("txt", suffix)
@@ -172,3 +196,20 @@ def _kind_of_content(head: bytes, suffix: str) -> Kind:
     program = re.sub(r"[\d.]+$", "", program)
     language = _INTERPRETERS.get(program) or _LANGUAGE_OF.get(program, program)
     return Kind("code", language, language)
+
+
+def _signed(head: bytes, suffix: str) -> str:
+    """Return the reader that a file's first bytes ask for, "" if there is none."""
+    signs = {b"%PDF-": "pdf", b"{\\rtf": "rtf", b"PK\x03\x04": _reader_of_archive(head)}
+    reader = next((reader for sign, reader in signs.items() if head.startswith(sign)), "")
+    if _MANUAL.fullmatch(suffix) and is_manual(head):
+        return "man"
+    return reader or ("mbox" if _MAILBOX.match(head) else "eml" if _MESSAGE.match(head) else "")
+
+
+def _reader_of_archive(head: bytes) -> str:
+    """Return how a zip archive is read, by the names and the type in its first bytes."""
+    declared = re.search(rb"mimetype(application/[\w.+-]+?)PK", head)
+    if declared:
+        return _ARCHIVED.get(declared[1].decode(), "odt")
+    return "pptx" if b"ppt/" in head else "xlsx" if b"xl/" in head else "docx"

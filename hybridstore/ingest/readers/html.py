@@ -24,7 +24,15 @@ _IN_LAYOUT = ["table", "h1", "h2", "h3", "h4", "ul", "ol", "pre", "p"]  # a tabl
 
 
 def read_html(origin: Origin) -> Document:
-    """Return the visible text of a page as markdown, with its `<title>`.
+    """Return the visible text of a page as markdown, with its `<title>`."""
+    text, title = markdown_of(origin.data())
+    if not text or "\0" in text:
+        raise Unreadable(origin.name, "contains no text" if not text else "is a binary file")
+    return Document(text=text, title=title, format="markdown")
+
+
+def markdown_of(data: bytes | str) -> tuple[str, str]:
+    """Return the visible text of a page as markdown, and its `<title>`.
 
     Bytes that are not UTF-8 are decoded by the page's own `<meta charset>`.
     """
@@ -32,9 +40,8 @@ def read_html(origin: Origin) -> Document:
         import bs4
     except ImportError as error:
         raise MissingExtra("files", "reading HTML", "beautifulsoup4") from error
-    data = origin.data()
     try:
-        content: bytes | str = data.decode("utf-8-sig")
+        content: bytes | str = data if isinstance(data, str) else data.decode("utf-8-sig")
     except UnicodeDecodeError:
         content = data
     with warnings.catch_warnings():  # about files that look like XML or a path
@@ -46,10 +53,7 @@ def read_html(origin: Origin) -> Document:
             menu.decompose()
     writer = _Markdown()
     _walk(soup, writer)
-    text = writer.text()
-    if not text or "\0" in text:
-        raise Unreadable(origin.name, "contains no text" if not text else "is a binary file")
-    return Document(text=text, title=" ".join(title.split()), format="markdown")
+    return writer.text(), " ".join(title.split())
 
 
 @dataclass(slots=True)

@@ -11,19 +11,21 @@ import sys
 import tempfile
 import zlib
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, cast
 
-from hybridstore.errors import InputError
+from hybridstore.errors import InputError, MissingExtra
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 STDIN = "-"
 
 _BLOCK = 1 << 20
+_UNPACKED = 1 << 28  # bytes of a compressed file that is read at once; a table is read row by row instead
+_DETAIL = 200  # characters of a library's error message
 _SPOOL = 1 << 24  # standard input larger than this goes through a temporary file
 
 # Longest first: the UTF-32 mark begins with the UTF-16 one.
@@ -45,21 +47,30 @@ class Unreadable(InputError):  # noqa: N818 - reads as a sentence: raise Unreada
         super().__init__(f"{path}: {reason}")
 
 
+class Noise(Unreadable):
+    """A file was left out on purpose: it is a lock file, minified code or the like. `reason` is a word or two."""
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """An input: an absolute POSIX path, or "-" for standard input, whose bytes are in `spool`."""
+    """An input: an absolute POSIX path, or "-" for standard input, whose bytes are in `spool`.
+
+    `notice` is called with a sentence for whatever a reader leaves out of its documents: a page, a picture.
+    """
 
     name: str
     spool: IO[bytes] | None = None
+    notice: Callable[[str], None] = field(default=lambda _: None, compare=False)
 
     @classmethod
     @contextmanager
-    def of(cls, path: str | os.PathLike[str]) -> Iterator[Origin]:
+    def of(cls, path: str | os.PathLike[str], notice: Callable[[str], None] | None = None) -> Iterator[Origin]:
         """Return the origin at this path as a context manager; "-" reads standard input to its end."""
+        notice = notice or (lambda _: None)
         if os.fspath(path) == STDIN:
             with tempfile.SpooledTemporaryFile(_SPOOL) as spool:
                 shutil.copyfileobj(sys.stdin.buffer, spool)
-                yield cls(STDIN, spool)
+                yield cls(STDIN, spool, notice)
             return
         name = PurePath(os.path.abspath(path)).as_posix()  # noqa: PTH100 - Path.absolute keeps ".."
         try:
@@ -67,7 +78,7 @@ class Origin:
         except UnicodeEncodeError as error:
             shown = name.encode(errors="replace").decode()
             raise Unreadable(shown, "has a name that is not valid UTF-8; rename it") from error
-        yield cls(name)
+        yield cls(name, None, notice)
 
     @property
     def stem(self) -> str:
@@ -98,7 +109,9 @@ class Origin:
     def data(self) -> bytes:
         """Return all bytes; an empty file is Unreadable."""
         with self.open() as stream:
-            data = stream.read()
+            data = stream.read(_UNPACKED + 1) if self.name.lower().endswith(".gz") else stream.read()
+        if len(data) > _UNPACKED and self.name.lower().endswith(".gz"):
+            raise Unreadable(self.name, f"unpacks to more than {_UNPACKED >> 20} MB, so it was not read")
         if not data:
             raise Unreadable(self.name, "is empty")
         return data
@@ -133,6 +146,18 @@ class Origin:
 
     def _undecodable(self, encoding: str, error: UnicodeError) -> Unreadable:
         return Unreadable(self.name, f"is not valid {encoding.upper()} ({error})")
+
+
+@contextmanager
+def errors_as_unreadable(origin: Origin, kind: str) -> Iterator[None]:
+    """Turn whatever a library raises for an invalid file into Unreadable; `kind` is the format's name."""
+    try:
+        yield
+    except (Unreadable, MissingExtra):
+        raise
+    except Exception as error:
+        detail = " ".join(str(error).split())[:_DETAIL] or type(error).__name__
+        raise Unreadable(origin.name, f"is not a valid {kind} file, or damaged ({detail})") from error
 
 
 def encoding_of(blocks: Iterable[bytes], name: str) -> str:

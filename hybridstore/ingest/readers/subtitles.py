@@ -1,0 +1,43 @@
+"""The subtitle reader: what is said in srt, vtt, ass, ssa and sub files, with a heading for each minute."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+
+from hybridstore.errors import MissingExtra
+from hybridstore.ingest.readers.origin import Origin, Unreadable, errors_as_unreadable
+from hybridstore.records import Document
+
+_MINUTE = 60_000  # milliseconds; a minute of speech is 150 words, which one chunk holds
+_FRAMES = 25.0  # a second, for formats that count frames
+_VOICE = re.compile(r"<v(?:\.[\w.-]+)?[ \t]+([^<>]+)>")
+_TAG = re.compile(r"</?[A-Za-z0-9:.][^<>]*>")
+_FORMATS = {"srt": "srt", "vtt": "vtt", "ass": "ass", "ssa": "ass", "sub": "microdvd"}  # pysubs2's names
+
+
+def read_subtitles(origin: Origin) -> Document:
+    """Return the text of subtitles in the order of their times, under headings such as "00:01:00"."""
+    try:
+        import pysubs2
+    except ImportError as error:
+        raise MissingExtra("files", "reading subtitles", "pysubs2") from error
+    text = _VOICE.sub(r"\1: ", origin.text())
+    suffix = PurePath(origin.name.lower().removesuffix(".gz")).suffix[1:]
+    with errors_as_unreadable(origin, "subtitle"):
+        subtitles = pysubs2.SSAFile.from_string(text, format_=_FORMATS.get(suffix), fps=_FRAMES)
+    parts: list[str] = []
+    minute, last = -1, ""
+    for event in sorted(subtitles.events, key=lambda event: event.start):
+        line = " ".join(_TAG.sub("", event.plaintext).replace("\0", "").split())
+        if event.is_comment or not line or line == last:  # captions that roll up repeat the line before
+            continue
+        if event.start // _MINUTE != minute:
+            minute = event.start // _MINUTE
+            parts.append(f"\n## {minute // 60:02}:{minute % 60:02}:00\n")
+        speaker = f"{event.name}: " if event.name and not line.startswith(event.name) else ""
+        parts.append(f"{speaker}{line}")
+        last = line
+    if not parts:
+        raise Unreadable(origin.name, "contains no subtitles")
+    return Document(text="\n".join(parts).strip(), title=origin.stem, format="markdown")

@@ -1,0 +1,79 @@
+"""The XML reader: the text of any XML in document order, and its attributes, without markup."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from hybridstore.ingest.readers.archives import name_of, parse_xml, words
+from hybridstore.ingest.readers.html import markdown_of
+from hybridstore.ingest.readers.origin import Origin, Unreadable
+from hybridstore.records import Document
+
+_TITLES = frozenset(("title", "head", "heading"))
+_INLINE = frozenset(
+    """
+    b i u em strong emphasis emph code literal link ulink a span sub sup term xref ref quote citetitle filename command
+    option varname replaceable uicontrol codeph ph keyword hi p.i
+    """.split()  # noqa: SIM905 - a list of words reads better without quotes
+)
+_TECHNICAL = re.compile(r"(?:https?://|urn:|#|[\w-]+:[\w-]+$|[\d.,:;%\s-]*$)")
+
+
+def read_xml(origin: Origin) -> Document:
+    """Return the text of an XML file as markdown: a line for each element, its title as a heading.
+
+    A value is preceded by the names of its element or attribute where it is the only content ("version: 1.2"). A file
+    that is not well-formed is read as it is.
+    """
+    from lxml import etree
+
+    try:
+        root = parse_xml(origin.data())
+    except etree.XMLSyntaxError as error:
+        origin.notice(f"is not well-formed XML, so its markup was read as text ({error})")
+        return Document(text=origin.text(), format="code", metadata={"language": "xml"})
+    lines = _lines(root)
+    text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+    if not text:
+        raise Unreadable(origin.name, "contains no text")
+    return Document(text=text, format="markdown", metadata={"root": name_of(root)})
+
+
+def _lines(root: Any) -> list[str]:
+    """Return the lines of text of a tree; a loop, as trees can be deeper than Python's call stack."""
+    lines: list[str] = []
+    stack: list[tuple[Any, int]] = [(root, 1)]
+    while stack:
+        node, level = stack.pop()
+        if isinstance(node, str):
+            lines.append(node)
+            continue
+        name = name_of(node)
+        if not name:
+            continue
+        attributes = [(key.rpartition("}")[2], words(value)) for key, value in node.attrib.items()]
+        lines += [f"{key}: {value}" for key, value in attributes if value and not _TECHNICAL.match(value)]
+        inner = [child for child in node if name_of(child)]
+        if all(name_of(child) in _INLINE for child in inner):
+            text = _leaf(node)
+            if text and name in _TITLES:
+                lines.append(f"\n{'#' * min(level, 6)} {words(text)}\n")
+            elif text:
+                lines.append(text if len(text) > 60 or inner else f"{name}: {text}")
+            continue
+        titled = any(name_of(child) in _TITLES for child in inner)
+        following: list[tuple[Any, int]] = [(words(node.text), level)]
+        for child in inner:
+            following += [(child, level if name_of(child) in _TITLES else level + titled), (words(child.tail), level)]
+        lines.append("") if titled else None
+        stack.extend(reversed([part for part in following if part[0] is not None and part[0] != ""]))
+    return lines
+
+
+def _leaf(node: Any) -> str:
+    """Return the text of an element; feeds have HTML in theirs."""
+    text = "".join(node.itertext())
+    if re.search(r"</?(?:p|br|a|div|ul|li|b|i|strong|em|h[1-6]|pre|code|img)\b[^<>]*>", text):
+        return markdown_of(text)[0]
+    return words(text)
