@@ -177,6 +177,7 @@ class Guard:
                 (b"content-type", b"application/json"),
                 (b"content-length", str(len(_REFUSED)).encode()),
                 (b"www-authenticate", b'Bearer error="invalid_token"'),
+                (b"connection", b"close"),  # the body is not read
             ]
             await send({"type": "http.response.start", "status": 401, "headers": headers})
             await send({"type": "http.response.body", "body": _REFUSED})

@@ -199,6 +199,8 @@ def serve(
         return
     import uvicorn
 
+    from hybridstore.serving.http_limits import limited
+
     secret = secrets.token_urlsafe(32) if token is None else checked_token(token)
     with listening(host, port) as socket:
         actual_port = socket.getsockname()[1]
@@ -211,8 +213,7 @@ def serve(
         print(f"Serving on http://{_url_host(host)}:{actual_port}{PATH}", file=sys.stderr, flush=True)  # noqa: T201
         if token is None:
             print(f"Token: {secret}", file=sys.stderr, flush=True)  # noqa: T201
-        config = uvicorn.Config(Guard(app, secret), log_level="warning", access_log=False)
-        uvicorn.Server(config).run(sockets=[socket])
+        uvicorn.Server(limited(Guard(app, secret))).run(sockets=[socket])
 
 
 def error_sentence(error: HybridstoreError) -> str:

@@ -141,6 +141,27 @@ def test_the_right_token_is_let_in_from_a_page_of_this_machine_too(served):
     assert "hybridstore" in body
 
 
+def test_a_body_over_four_mebibytes_is_refused(served):
+    request = urllib.request.Request(  # noqa: S310 - our own server
+        served.address, b" " * (4 << 20) + BODY, HEADERS | {"Authorization": f"Bearer {TOKEN}"}
+    )
+    with pytest.raises(urllib.error.URLError) as caught:
+        urllib.request.urlopen(request, timeout=20)  # noqa: S310
+    with caught.value as answer:
+        assert answer.code == 413
+
+
+@pytest.mark.parametrize(
+    "start", [b"", b"POST /mcp HTTP/1.1\r\nHost:", b"POST /mcp HTTP/1.1\r\nContent-Length: 9\r\n\r\n"]
+)
+def test_the_served_port_closes_requests_that_do_not_end(served, start):
+    port = int(served.address.split(":")[2].removesuffix("/mcp"))
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        client.sendall(start)
+        while client.recv(4096):
+            pass
+
+
 async def test_a_client_with_the_token_uses_the_tools(served):
     async with connected(served) as client:
         kept = await client.call_tool("remember", {"text": "The ferry leaves at noon."})
