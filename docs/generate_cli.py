@@ -25,6 +25,7 @@ INTRODUCTION = """\
   130 it was stopped by Ctrl-C (a sentence says what was kept).
 - `--where` takes `year>=2020`, `lang=en`, `lang!=en`, `tags~word` (contains), `path^=/home` (begins with),
   `draft?` (is there) or a JSON filter such as `{"$or": [{"year": 2020}, {"lang": "en"}]}`.
+- `HYBRIDSTORE_EMBEDDER` names the embedder of stores whose model is neither in the catalog nor known on this machine.
 - Completion: `eval "$(_HYBRIDSTORE_COMPLETE=bash_source hybridstore)"`, or `zsh_source`, `fish_source`.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hybridstore.cli.shared_options import (
+    EMBEDDER,
     Target,
     combined,
     embedder_option,
@@ -234,14 +236,16 @@ def import_(target: Target, *, file: str, embedder: str | None, no_vectors: bool
 
 def _opened(target: Target, header: ExportHeader, embedder: str | None, *, ready: bool) -> Store:
     """Open the store; a new one gets the language of the exported one and, unless it has vectors, its embedder."""
+    from hybridstore import embedders
     from hybridstore.store.embedder_choice import GIVEN, NONE
 
-    new = not Path(target.path).exists()
+    new, embedder = not Path(target.path).exists(), embedder or os.environ.get(EMBEDDER)
     store = target.open(create=True, language=header.language if new else None, embedder=embedder)
     if embedder is not None or store.embeddings.active is not None or ready:
         return store
-    reference = NONE if header.embedding is None else header.embedding.reference
-    if reference == GIVEN:
+    if header.embedding is not None and header.embedding.reference == GIVEN:
         return store
     store.close()
-    return target.open(embedder=reference)
+    if header.embedding is None:
+        return target.open(embedder=NONE)
+    return target.open(embedder=embedders.load(header.embedding.reference, recorded=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,12 +17,14 @@ from hybridstore.cli.terminal import say
 from hybridstore.errors import FileRefused, MissingExtra, ModelUnavailable
 
 if TYPE_CHECKING:
+    from hybridstore.embedders import Embedder
     from hybridstore.filters import Filter
     from hybridstore.memory import Memory
     from hybridstore.store import Store
 
 DATABASE = "hybridstore.db"
 VARIABLE = "HYBRIDSTORE_DB"
+EMBEDDER = "HYBRIDSTORE_EMBEDDER"
 
 # Repeated here, because importing the pipeline would load NumPy for every `--help`; a test compares them.
 MODES = ("hybrid", "keyword", "vector")
@@ -75,12 +78,15 @@ class Target:
         self,
         *,
         create: bool = False,
-        embedder: str | None = None,
+        embedder: str | Embedder | None = None,
         language: str | None = None,
         log_queries: bool = False,
         made_by: str = "add FILE-OR-FOLDER",
     ) -> Store:
-        """Open the store as `hybridstore.open` does; a missing file is an error unless `create`."""
+        """Open the store as `hybridstore.open` does; a missing file is an error unless `create`.
+
+        Without `embedder` it is the one that HYBRIDSTORE_EMBEDDER names, else the store's own.
+        """
         from hybridstore.store import open as open_store
 
         if not create and not Path(self.path).exists():
@@ -89,6 +95,7 @@ class Target:
                 f"there is no such store; create it with `hybridstore --db {self.path} {made_by}`, "
                 f"or name another one with --db (or {VARIABLE})",
             )
+        embedder = embedder or os.environ.get(EMBEDDER) or None
         return open_store(self.path, embedder=embedder, language=language, create=create, log_queries=log_queries)
 
     @contextmanager

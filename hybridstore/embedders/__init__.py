@@ -15,7 +15,12 @@ __all__ = ["DEFAULT", "Embedder", "load"]
 
 
 def load(
-    name: str | Path = DEFAULT, *, threads: int | None = None, device: str = "auto", cache: Path | None = None
+    name: str | Path = DEFAULT,
+    *,
+    threads: int | None = None,
+    device: str = "auto",
+    cache: Path | None = None,
+    recorded: bool = False,
 ) -> OnnxEmbedder:
     """Load an embedder by its name in the catalog, a local folder, or "organisation/name" on the Hugging Face hub.
 
@@ -23,13 +28,21 @@ def load(
     in an installed weights package, and last on the hub; all known checksums are verified. `threads` None uses all
     cores available to this process; `device` is "auto", "cpu" or "cuda".
 
+    `recorded` says that the name stands in a store's file, which anybody may have written: it is then loaded only if it
+    is in the catalog, or was loaded on this machine before without `recorded`; only the catalog's are then fetched.
+
     Raises:
-        ModelUnavailable: there is no such model, or its files are not available or fail verification.
+        ModelUnavailable: there is no such model, or its files are not available or fail verification, or only a file
+            names it.
         MissingExtra: onnxruntime, tokenizers or huggingface_hub is needed and not installed.
         InputError: an unknown device, "cuda" without a GPU, or fewer threads than one.
 
     """
-    from hybridstore.embedders.locate import locate
+    from hybridstore.embedders import locate
     from hybridstore.embedders.onnx import OnnxEmbedder
 
-    return OnnxEmbedder(locate(name, cache), threads=threads, device=device)
+    located = locate.locate_recorded(str(name), cache) if recorded else locate.locate(name, cache)
+    embedder = OnnxEmbedder(located, threads=threads, device=device)
+    if not recorded:
+        locate.remember(located, cache)
+    return embedder

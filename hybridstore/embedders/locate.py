@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -67,8 +68,37 @@ def locate(name: str | Path, cache: Path | None = None) -> Located:
     pinned = model_cache.cached(text, None, cache)
     origin = "cache" if pinned else "hub"
     pinned = pinned or model_cache.fetch(text, None, None, {}, cache)
-    model = recipe.of_folder(pinned.folder, text.rpartition("/")[2])
-    return _verified(model, pinned.folder, cache, reference=text, origin=origin, pinned=pinned)
+    return _of_repository(text, pinned, cache, origin=origin)
+
+
+def locate_recorded(name: str, cache: Path | None = None) -> Located:
+    """Find the files of a model that only a store's file names: of the catalog, or one that `remember` knows.
+
+    Only a model of the catalog is fetched, and a folder is read only if it was named before. Raises ModelUnavailable.
+    """
+    cache = model_cache.cache_folder(cache)
+    card = catalog.find(name)
+    if card is not None:
+        return locate_offline(card, cache) or _fetch(card, cache)
+    if model_cache.is_remembered(name, cache):
+        folder = Path(name)
+        if folder.is_absolute() and folder.is_dir():
+            return _in_folder(folder, cache)
+        pinned = model_cache.cached(name, None, cache) if recipe.is_repository(name) else None
+        if pinned is not None:
+            return _of_repository(name, pinned, cache, origin="cache")
+    raise ModelUnavailable(
+        name,
+        "only the store's file names it, which anybody may have written, so it is neither fetched nor loaded; if you "
+        f"trust it, name it once yourself: embedder={name!r}, or HYBRIDSTORE_EMBEDDER={shlex.quote(name)} for a "
+        "command. Without it, mode='keyword' searches by words",
+    )
+
+
+def remember(located: Located, cache: Path | None = None) -> None:
+    """Record that the user named this model, so that `locate_recorded` finds it in stores that were made with it."""
+    if catalog.find(located.reference) is None:
+        model_cache.remember(located.reference, model_cache.cache_folder(cache))
 
 
 def model_file(card: ModelCard, cache: Path | None = None) -> Path | None:
@@ -117,6 +147,11 @@ def _fetch(card: ModelCard, cache: Path) -> Located:
 
 def _in_folder(folder: Path, cache: Path) -> Located:
     return _verified(recipe.of_folder(folder), folder, cache, reference=str(folder), origin="path")
+
+
+def _of_repository(name: str, pinned: model_cache.Pinned, cache: Path, *, origin: str) -> Located:
+    model = recipe.of_folder(pinned.folder, name.rpartition("/")[2])
+    return _verified(model, pinned.folder, cache, reference=name, origin=origin, pinned=pinned)
 
 
 def _verified(

@@ -74,6 +74,24 @@ def verify(path: Path, expected: str | None, model: str, cache: Path) -> str:
     return digest
 
 
+def remember(name: str, cache: Path) -> None:
+    """Record that the user named this model; in a cache that cannot be written, nothing is recorded."""
+    with contextlib.suppress(OSError):
+        _write_json(_record(name, cache), name)
+
+
+def is_remembered(name: str, cache: Path) -> bool:
+    """Return whether the user has named this model on this machine."""
+    try:
+        return bool(json.loads(_record(name, cache).read_bytes()) == name)
+    except (OSError, ValueError):
+        return False
+
+
+def _record(name: str, cache: Path) -> Path:
+    return cache / "named" / f"{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:24]}.json"
+
+
 def cached(repo: str, revision: str | None, cache: Path) -> Pinned | None:
     """Return the cached files of a repository at this revision (None: any), or None if they are not all there."""
     home = _home(repo, cache)

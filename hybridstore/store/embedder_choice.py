@@ -80,7 +80,7 @@ class StoreEmbedder:
                 "this store's vectors were passed by its caller, so none can be made for new text: pass vectors=, or "
                 "open it with embedder='none' to add without vectors"
             )
-        return self._current(stored, self._wanted or (stored.reference if stored else embedders.DEFAULT))
+        return self._current(stored)
 
     def for_queries(self) -> Embedder | None:
         """Return the embedder for queries; None when the store has no vectors, or its caller wants no embedder.
@@ -105,14 +105,14 @@ class StoreEmbedder:
                 "this store's vectors were passed by its caller, so a query's must be too: pass vector=, search with "
                 "mode='keyword', or let reembed() make other vectors"
             )
-        return self._current(stored, self._wanted or stored.reference)
+        return self._current(stored)
 
     def _newer(self, drift: ModelVersion) -> Embedder:
         """Return the embedder of a drift version's queries; raises ModelUnavailable where it is not available."""
         with self._lock:
             embedder = self._query_embedder
             if embedder is None or embedder.fingerprint != drift.source:
-                embedder = self.load(drift.reference)
+                embedder = self.load_recorded(drift.reference)
                 if embedder.fingerprint != drift.source:
                     raise ModelUnavailable(
                         drift.reference,
@@ -151,7 +151,7 @@ class StoreEmbedder:
         """Return the embedding of vectors of this length that a caller passes: the store's embedder's, or its own."""
         stored = self._backend.embeddings().active
         if self._wanted is not None and self._wanted != NONE:
-            return identify(self._current(stored, self._wanted))
+            return identify(self._current(stored))
         return stored or Embedding(f"{GIVEN}@{dim}", GIVEN, dim)
 
     def adopt(self, embedder: Embedder) -> None:
@@ -170,17 +170,26 @@ class StoreEmbedder:
             self._query_embedder = embedder
 
     def load(self, wanted: str | Path | Embedder) -> Embedder:
-        """Return the embedder of a name or folder, or the Embedder itself."""
+        """Return the embedder of a name or folder that the caller names, or the Embedder itself."""
         return wanted if isinstance(wanted, Embedder) else embedders.load(wanted, threads=self._threads)
 
-    def _current(self, stored: Embedding | None, wanted: str | Path | Embedder) -> Embedder:
+    def load_recorded(self, name: str) -> Embedder:
+        """Return the embedder of a name that only the store's file gives; see `embedders.load`."""
+        return embedders.load(name, threads=self._threads, recorded=True)
+
+    def _wanted_or(self, stored: Embedding | None) -> Embedder:
+        if self._wanted is not None:
+            return self.load(self._wanted)
+        return self.load_recorded(stored.reference if stored else embedders.DEFAULT)
+
+    def _current(self, stored: Embedding | None) -> Embedder:
         with self._lock:  # threads that start together load a model once
             loaded = self._loaded
             if loaded is None or (stored is not None and loaded.fingerprint != stored.fingerprint):
                 other = self._query_embedder
                 same = stored is not None and other is not None and other.fingerprint == stored.fingerprint
                 # Another process may have re-embedded for the one that is already loaded for queries.
-                loaded = other if same and other is not None and self.follows_store else self.load(wanted)
+                loaded = other if same and other is not None and self.follows_store else self._wanted_or(stored)
                 self._use(loaded)
         if stored is not None and loaded.fingerprint != stored.fingerprint:
             raise EmbedderMismatch(stored.fingerprint, loaded.fingerprint)

@@ -27,8 +27,10 @@ def reembed(
 ) -> int:
     """Give every chunk a vector of another embedder and switch to it; see `Store.reembed`."""
     begun = backend.embeddings().building if embedders.follows_store else None
-    name = begun.reference if embedder is None and begun is not None else embedder
-    target = embedders.for_writing() if name is None else embedders.load(name)
+    if embedder is not None:
+        target: Embedder | None = embedders.load(embedder)
+    else:
+        target = embedders.for_writing() if begun is None else embedders.load_recorded(begun.reference)
     if target is None:
         raise InputError("name the embedder to change to, such as 'all-MiniLM-L6-v2'")
     identity = identify(target)

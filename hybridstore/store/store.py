@@ -335,9 +335,12 @@ class Store(StoreParts):
         """Embed queries with this embedder while the active model version is made for it; it is not loaded by name."""
         self._embedder.use_for_queries(embedder)
 
-    def load_embedder(self, name: str | Path) -> Embedder:
-        """Load an embedder by its name or folder, with as many threads as the store's own."""
-        return self._embedder.load(name)
+    def load_embedder(self, name: str | Path, *, recorded: bool = False) -> Embedder:
+        """Load an embedder by its name or folder, with as many threads as the store's own.
+
+        `recorded` says that the name was read from the store's file: see `embedders.load`.
+        """
+        return self._embedder.load_recorded(str(name)) if recorded else self._embedder.load(name)
 
 
 def _constant(vector: ArrayLike) -> Callable[[str], tuple[NDArray[np.float32], None]]:

@@ -70,8 +70,8 @@ def tune_full(
     options, progress, clock = options or DEFAULTS, progress or (lambda *_: None), Clock()
     if gate_questions < gate.FEWEST:
         raise InputError(f"gate_questions must be at least {gate.FEWEST}, not {gate_questions}")
-    searched, _ = adapter_tuning.embedding_of(store)
-    base = base or searched.reference
+    searched, embedder = adapter_tuning.embedding_of(store)
+    base = base or identify(embedder).reference  # not the name in the file, which anybody may have written
     folder = out or next_folder(Path(store.folder or "", Path(store.location).name))
     _check_not_in_use(store, searched, folder)
     check_can_finetune(base, folder, options)

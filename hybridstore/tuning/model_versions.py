@@ -42,7 +42,8 @@ def promote(store: Store, number: int | None, *, progress: Progress | None = Non
             "the vectors stored are those of this version's embedder; `hybridstore model rollback` goes back from it"
         )
     if version is not None and version.kind == "embedder" and (not searched or searched.fingerprint != version.target):
-        store.reembed(version.reference, keep=True, promote=number, progress=progress)
+        embedder = store.load_embedder(version.reference, recorded=True)
+        store.reembed(embedder, keep=True, promote=number, progress=progress)
         return learning.model()
     candidate = None if number is None else learning.version(number)
     if candidate is not None and candidate.weights:
@@ -107,7 +108,7 @@ def rollback(
         raise InputError(
             "the previous vectors were supplied by the caller; pass embedder=, or add the documents again with vectors="
         )
-    target = embedder or store.load_embedder(before.reference)
+    target = embedder or store.load_embedder(before.reference, recorded=True)
     if target.fingerprint != before.fingerprint:
         raise ModelUnavailable(
             before.reference,
