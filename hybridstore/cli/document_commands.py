@@ -43,8 +43,7 @@ if TYPE_CHECKING:
     from hybridstore.store import Store
 
 _NAMED = 5  # ids shown before asking for confirmation
-
-_STREAM = "-"
+_STREAM = "-"  # standard input or output
 
 
 @click.command(epilog=examples("hybridstore get /home/me/notes/keys.md", "hybridstore get man/tar --json"))

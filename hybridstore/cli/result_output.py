@@ -29,10 +29,10 @@ _STYLES = {"query": "bold", "note": "yellow", "confidence": "bold", "hit": "cyan
 # A line break inside a paragraph: after a long line that ends as prose does, before a letter.
 _SOFT_BREAK = re.compile(r"(?<=[^\n]{40}[^\s:;{}()])\n(?=[^\W\d_])")
 
-Spans = Sequence[tuple[int, int]]
-
-_LONGEST = 500  # characters of a text that are put into its row
+_LONGEST = 500  # characters of a note's text that are put into its row
 _MARK = "*"
+
+Spans = Sequence[tuple[int, int]]
 
 
 def print_hits(trace: Trace, language: str, *, full: bool) -> None:

@@ -155,13 +155,7 @@ def _of_repository(name: str, pinned: model_cache.Pinned, cache: Path, *, origin
 
 
 def _verified(
-    model: Recipe,
-    folder: Path,
-    cache: Path,
-    *,
-    reference: str,
-    origin: str,
-    pinned: model_cache.Pinned | None = None,
+    model: Recipe, folder: Path, cache: Path, *, reference: str, origin: str, pinned: model_cache.Pinned | None = None
 ) -> Located:
     """Verify the files of a model in a folder."""
     expected = dict(pinned.digests) if pinned else {}

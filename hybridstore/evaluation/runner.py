@@ -23,11 +23,7 @@ if TYPE_CHECKING:
 
 
 def index(
-    store: Store,
-    collection: Collection,
-    *,
-    chunk: bool = False,
-    progress: Callable[[AddReport], None] | None = None,
+    store: Store, collection: Collection, *, chunk: bool = False, progress: Callable[[AddReport], None] | None = None
 ) -> AddReport:
     """Add a collection's corpus, title and text, to a store; documents that are there already are skipped.
 

@@ -87,12 +87,7 @@ class QueryDifferences:
 
 
 def paired_bootstrap(
-    a: Mapping[str, float],
-    b: Mapping[str, float],
-    *,
-    resamples: int = 10_000,
-    confidence: float = 0.95,
-    seed: int = 0,
+    a: Mapping[str, float], b: Mapping[str, float], *, resamples: int = 10_000, confidence: float = 0.95, seed: int = 0
 ) -> RunComparison:
     """Compare two runs' values (query id → metric) by resampling the queries with replacement.
 

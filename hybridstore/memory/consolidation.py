@@ -175,9 +175,7 @@ def _clusters(space: NoteSpace, group: Sequence[Note], chunks: Chunks, threshold
         same = [(note, score) for note, score in scores if score is not None and score >= threshold - _ROUNDING]
         if same:
             yield Cluster(
-                kept=kept,
-                others=tuple(note for note, _ in same),
-                similarity=min(1.0, *(score for _, score in same)),
+                kept=kept, others=tuple(note for note, _ in same), similarity=min(1.0, *(score for _, score in same))
             )
         joined = {note.id for note, _ in same}
         rest = [note for note in candidates if note.id not in joined]

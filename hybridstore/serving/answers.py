@@ -192,11 +192,7 @@ def _rounded(relevance: float | None) -> float | None:
 
 def of_remembered(remembered: Remembered, width: int) -> Answer:
     """Return the answer to remembering, with ids cut to `width` characters."""
-    data: dict[str, Any] = {
-        "id": cut(remembered.id, width),
-        "status": remembered.status,
-        "added": remembered.added,
-    }
+    data: dict[str, Any] = {"id": cut(remembered.id, width), "status": remembered.status, "added": remembered.added}
     older = [cut(id_, width) for id_ in remembered.supersedes[:_NAMED]]
     similar = [{"id": cut(id_, width), "similarity": round(cosine, 2)} for id_, cosine in remembered.similar]
     data |= {"supersedes": older} if older else {}

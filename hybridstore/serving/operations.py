@@ -98,12 +98,7 @@ class Operations:
         # Everything that a recall looks at is split into pages here, so the recall itself need not count tokens.
         uncounted = Memory(memory.store, memory.namespace, count_tokens=lambda _: 0, clock=memory.clock)
         recalled = uncounted.recall(
-            query,
-            max_tokens=_ALL,
-            session=session or None,
-            where=where,
-            as_of=as_of or None,
-            neighbours=neighbours,
+            query, max_tokens=_ALL, session=session or None, where=where, as_of=as_of or None, neighbours=neighbours
         )
         remarks = [_UNSURE] if recalled and not recalled.confident else []
         if recalled.left_out.copies:

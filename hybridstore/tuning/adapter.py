@@ -98,10 +98,7 @@ def train(
         raise InputError("there is nothing to train on: no question has a known answer")
     rng = np.random.default_rng(settings.seed)
     rank = min(settings.rank, dim)
-    weights = [
-        (rng.standard_normal((dim, rank)) / np.sqrt(dim)).astype(np.float32),
-        np.zeros((rank, dim), np.float32),
-    ]
+    weights = [(rng.standard_normal((dim, rank)) / np.sqrt(dim)).astype(np.float32), np.zeros((rank, dim), np.float32)]
     optimiser = _Adam(weights)
     steps, step, began = settings.epochs * -(-count // settings.batch), 0, time.perf_counter()
     ignored = _by_question(examples.ignored, count)

@@ -55,11 +55,7 @@ def documents_shown(report: TuneReport) -> frozenset[str]:
 
 
 def tune_report(
-    report: TuneReport,
-    *,
-    about: Mapping[str, str],
-    titles: Mapping[str, str],
-    harvested: HarvestSummary | None = None,
+    report: TuneReport, *, about: Mapping[str, str], titles: Mapping[str, str], harvested: HarvestSummary | None = None
 ) -> str:
     """Return the page; the same arguments return the same bytes.
 
