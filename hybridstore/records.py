@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 class Document:
     """A text to be stored and searched.
 
-    Without an `id`, one is derived from the content, so adding the same text twice gives one document. `metadata` must
-    be JSON. `format` tells the chunker how the text is structured: "plain", "markdown" or "code".
+    Without an `id`, one is derived from the content, so adding the same text twice gives one document. `metadata` is
+    stored as JSON: dates as ISO 8601, UUIDs and paths as text, Decimals and NumPy's numbers as numbers, sets and arrays
+    as lists, an Enum as its value, NaN as null. `format` tells the chunker how the text is structured: "plain",
+    "markdown" or "code". None for `title`, `uri` or `metadata` means that there is none.
     """
 
     text: str
@@ -28,6 +30,12 @@ class Document:
     uri: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     format: str = "plain"
+
+    def __post_init__(self) -> None:
+        """Replace None by what is empty."""
+        for name, empty in (("title", ""), ("uri", ""), ("metadata", {})):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, empty)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,12 @@ r"""Filters: conditions on documents, as a tree of typed comparisons that can be
 
 Only values of the same type match: numbers with numbers (1 equals 1.0), text with text (by code point), booleans with
 booleans (True is not 1), null with an explicit null. A value of another type, or a missing field, does not match and is
-not an error; `$ne`, `$nin` and `$not` are plain negations, so they keep documents that lack the field.
+not an error; `$ne`, `$nin` and `$not` are plain negations, so they keep documents that lack the field. A list matches
+where one of its elements does. A date or time (an ISO 8601 text from a day on, or an object of Python) is compared as
+an instant, and with dates only.
 
-Dots separate nested keys ("author.name"); @id, @title and @uri are the document's own fields. `\.`, `\@`, `\$` and `\\`
+Dots separate nested keys ("author.name"); where there is no such value, neighbouring keys may be one with a dot.
+"$.author.name" is the nested value only. @id, @title and @uri are the document's own fields. `\.`, `\@`, `\$` and `\\`
 stand for that character in a name. Stored integers beyond int64 are compared as floats, which is how SQLite reads them.
 """
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hybridstore.errors import InputError
-from hybridstore.filters.tree import INT64, And, Comparison, Filter, Not, Or, field_path, kind_of
+from hybridstore.filters.text_tests import compared_instant, found, instant, same_ignoring_case
+from hybridstore.filters.tree import INT64, And, Comparison, Filter, Not, Or, Paths, field_path, kind_of
 
 Predicate = Callable[[Mapping[str, Any], Mapping[str, str]], bool]
 """Returns whether a document passes, by its metadata (JSON values) and its own "id", "title" and "uri"."""
@@ -22,7 +23,11 @@ _TESTS: dict[str, Callable[[Any, Any], object]] = {
     "prefix": lambda value, operand: value.startswith(operand),
     # A number contains nothing; lists are handled before this.
     "contains": lambda value, operand: isinstance(value, str) and operand in value,
+    "ieq": same_ignoring_case,
+    "regex": found,
 }
+DATED = ("eq", "in", "gt", "gte", "lt", "lte")
+"""The comparisons with a date or time that are about instants, in metadata."""
 _MISSING = object()
 
 
@@ -52,7 +57,8 @@ def predicate(filter: Filter | None) -> Predicate:  # noqa: A002 - the plain wor
             negated = predicate(member)
             return lambda metadata, own: not negated(metadata, own)
         case Comparison(name, sign, operand):
-            return _of_field(field_path(name), _value_test(sign, operand))
+            path = field_path(name)
+            return _of_field(path, _value_test(sign, operand, dates=not isinstance(path, str)))
     raise InputError(f"make a filter with parse or field(…); {filter!r} is not one")
 
 
@@ -66,36 +72,48 @@ def _all(parts: Sequence[Predicate]) -> Predicate:
     return passes
 
 
-def _of_field(path: str | tuple[str, ...], test: Callable[[Any], bool]) -> Predicate:
-    if isinstance(path, str):
-        return lambda metadata, own: test(own[path])  # noqa: ARG005 - one of the document's own fields
-
-    def passes(metadata: Mapping[str, Any], own: Mapping[str, str]) -> bool:  # noqa: ARG001 - as above
+def value_at(metadata: Mapping[str, Any], paths: Paths, missing: object) -> Any:
+    """Return the value that the first path to one leads to; `missing` where none does."""
+    for path in paths:
         value: Any = metadata
         for key in path:
             # The exact type first: a check for the abstract class takes three times as long.
-            value = value.get(key, _MISSING) if type(value) is dict or isinstance(value, Mapping) else _MISSING
-        return test(value)
+            value = value.get(key, missing) if type(value) is dict or isinstance(value, Mapping) else missing
+        if value is not missing:
+            return value
+    return missing
 
-    return passes
+
+def _of_field(path: str | Paths, test: Callable[[Any], bool]) -> Predicate:
+    if isinstance(path, str):
+        return lambda metadata, own: test(own[path])  # noqa: ARG005 - one of the document's own fields
+    return lambda metadata, own: test(value_at(metadata, path, _MISSING))  # noqa: ARG005 - as above
 
 
-def _value_test(sign: str, operand: Any) -> Callable[[Any], bool]:
+def _value_test(sign: str, operand: Any, *, dates: bool) -> Callable[[Any], bool]:
     """Return whether the comparison holds for a value, as a function; a missing value is _MISSING."""
     if sign == "exists":
         return lambda value: (value is not _MISSING) is operand
-    if sign in ("in", "nin"):
-        members = [_value_test("eq", member) for member in operand]
-        return lambda value: any(equals(value) for equals in members) is (sign == "in")
-    equals = _value_test("eq", operand) if sign in ("ne", "contains") else None
-    if sign == "ne" and equals:
-        return lambda value: not equals(value)
+    if sign in ("ne", "nin"):
+        negated = _value_test("eq" if sign == "ne" else "in", operand, dates=dates)
+        return lambda value: not negated(value)
+    if sign == "in":
+        members = [_value_test("eq", member, dates=dates) for member in operand]
+        return lambda value: any(equals(value) for equals in members)
+    holds = _scalar_test(sign, operand, dates=dates)
+    of_element = _scalar_test("eq", operand, dates=dates) if sign == "contains" else holds
+    return lambda value: any(map(of_element, value)) if isinstance(value, list | tuple) else holds(value)
+
+
+def _scalar_test(sign: str, operand: Any, *, dates: bool) -> Callable[[Any], bool]:
     kind, test = kind_of(operand), _TESTS[sign]
+    wanted = compared_instant(operand) if dates and sign in DATED else None
+    if wanted is None:
+        return lambda value: kind_of(value) == kind and bool(test(_as_stored(value), operand))
 
     def holds(value: Any) -> bool:
-        if equals is not None and isinstance(value, list | tuple):  # only for "contains"
-            return any(equals(element) for element in value)
-        return kind_of(value) == kind and bool(test(_as_stored(value), operand))
+        at = instant(value) if isinstance(value, str) else None
+        return at is not None and bool(test(at, wanted))
 
     return holds
 
@@ -121,7 +139,7 @@ def passes_all(node: Filter) -> bool:
             return any(passes_all(member) for member in members)
         case Not(member):
             return _passes_none(member)
-        case Comparison(_, "prefix" | "contains", value):
+        case Comparison(_, "prefix" | "contains" | "regex", value):
             return bool(value == "")
         case Comparison(_, "nin", value):
             return not value

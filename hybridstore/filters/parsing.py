@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 from hybridstore.errors import InputError
-from hybridstore.filters.tree import KNOWN_OPERATORS, And, Comparison, Filter, Not, Or, members_of
+from hybridstore.filters.tree import KNOWN_OPERATORS, And, Comparison, Filter, Not, Or, field, members_of
 
 MAX_LEVELS = 64  # keeps recursion over a tree shallow, and SQLite's expressions under its limit of 1,000 levels
 # SQLite prepares that many in 0.4 s, and 5,000 in 5 s; its limit is 32,766 values, of which a comparison takes 5.
@@ -70,14 +70,20 @@ def _parse(where: object, level: int) -> Filter:
     return parts[0] if len(parts) == 1 else And(tuple(parts))
 
 
-def _comparisons(name: str, operators: Mapping[Any, Any]) -> Iterable[Comparison]:
+def _comparisons(name: str, operators: Mapping[Any, Any]) -> Iterator[Filter]:
     unknown = [key for key in operators if not (isinstance(key, str) and key.startswith("$"))]
     if unknown or not operators:
         raise InputError(
             f"the mapping for {name!r} has {f'the key {unknown[0]!r}' if unknown else 'no keys'}; operators are "
             f'{KNOWN_OPERATORS}, and nested fields are written with dots: "author.name"'
         )
-    return (Comparison(name, key[1:], value) for key, value in operators.items())
+    for key, value in operators.items():
+        if key == "$all":
+            if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+                raise InputError(f"$all of {name!r} takes a list of values, not {value!r}")
+            yield field(name).all_(value)
+        else:
+            yield Comparison(name, "in" if key == "$any" else key[1:], value)
 
 
 def to_dict(filter: Filter) -> dict[str, Any]:  # noqa: A002 - the plain word

@@ -11,20 +11,27 @@ from functools import lru_cache
 from typing import Any, NoReturn
 
 from hybridstore.errors import InputError
+from hybridstore.filters.text_tests import compiled
+from hybridstore.tables.plain_values import plain_scalar
 
-OPERATORS = ("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "contains", "prefix", "exists")
+OPERATORS = ("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "contains", "prefix", "exists", "ieq", "regex")
 OWN_FIELDS = ("@id", "@title", "@uri")
 INT64 = range(-(2**63), 2**63)  # the integers SQLite keeps as integers
-KNOWN_OPERATORS = ", ".join(f"${name}" for name in OPERATORS)
+KNOWN_OPERATORS = ", ".join(f"${name}" for name in (*OPERATORS, "any", "all"))
 
 _ORDERED = ("gt", "gte", "lt", "lte")
+_MOST_SPLIT = 4  # keys of a name with dots of which any neighbours may be one stored key; of more, none or all
+
+Paths = tuple[tuple[str, ...], ...]
+"""The ways to a field in the metadata, each as keys; the first that leads to a value counts."""
 
 
 @lru_cache(maxsize=1024)
-def field_path(name: str) -> str | tuple[str, ...]:
-    """Return the keys that lead to a field in the metadata, or "id", "title" or "uri" for the document's own fields.
+def field_path(name: str) -> str | Paths:
+    """Return the ways to a field in the metadata, or "id", "title" or "uri" for the document's own fields.
 
-    Raises InputError for an unknown "@" field, a leading "$", a stray backslash, or a name that no stored key can have.
+    "a.b" is the key b in a or, where that is missing, the one key "a.b"; "$.a.b" is only the former. Raises InputError
+    for an unknown "@" field, a leading "$", a stray backslash, or a name that no stored key can have.
     """
     if name in OWN_FIELDS:
         return name[1:]
@@ -32,10 +39,16 @@ def field_path(name: str) -> str | tuple[str, ...]:
         raise InputError(
             f"unknown field {name!r}; known are {', '.join(OWN_FIELDS)}; write \\{name} for metadata of that name"
         )
-    if name.startswith("$"):
+    nested = name.removeprefix("$.")
+    if nested.startswith("$"):
         raise InputError(f"{name!r} is not $and, $or or $not; write \\{name} for a field of that name")
     if "\0" in name or not _is_utf8(name):  # SQLite compares JSON keys only up to a NUL
         raise InputError(f"the field name {name!r} contains NUL or a lone surrogate; rename the field")
+    keys = _keys(nested)
+    return (keys,) if nested != name else _spellings(keys)
+
+
+def _keys(name: str) -> tuple[str, ...]:
     keys = [""]
     for sign in re.findall(r"\\.?|[^\\]", name, flags=re.DOTALL):
         if sign == ".":
@@ -47,6 +60,16 @@ def field_path(name: str) -> str | tuple[str, ...]:
         else:
             keys[-1] += sign
     return tuple(keys)
+
+
+def _spellings(keys: tuple[str, ...]) -> Paths:
+    """Return the keys as they are, then with ever more neighbours joined by a dot into one key."""
+    if len(keys) > _MOST_SPLIT:
+        return keys, (".".join(keys),)
+    ways: list[tuple[str, ...]] = [keys[:1]]
+    for key in keys[1:]:
+        ways = [way for old in ways for way in ((*old, key), (*old[:-1], f"{old[-1]}.{key}"))]
+    return tuple(sorted(ways, key=len, reverse=True))
 
 
 def kind_of(value: object) -> str:
@@ -99,15 +122,18 @@ class Comparison(Filter):
         if self.operator in ("in", "nin"):
             if isinstance(self.value, str | bytes | Mapping) or not isinstance(self.value, Iterable):
                 raise InputError(f"{where} takes a list of values, not {self.value!r}")
-            object.__setattr__(self, "value", tuple(self.value))
+            object.__setattr__(self, "value", tuple(map(plain_scalar, self.value)))
             object.__setattr__(self, "kind", tuple(_operand_kind(where, value) for value in self.value))
             return
+        object.__setattr__(self, "value", plain_scalar(self.value))
         kind = _operand_kind(where, self.value)
         object.__setattr__(self, "kind", kind)
-        required = {"exists": "boolean", "prefix": "text"}.get(self.operator, kind)
+        required = {"exists": "boolean", "prefix": "text", "ieq": "text", "regex": "text"}.get(self.operator, kind)
         if kind != required:
             expected = "true or false" if required == "boolean" else "text"
             raise InputError(f"{where} takes {expected}, not {self.value!r}")
+        if self.operator == "regex":
+            compiled(self.value)
         if self.operator in _ORDERED and kind == "null":
             raise InputError(f"{where}: null has no order; use $eq, $ne or $exists")
 
@@ -141,8 +167,10 @@ def _comparing(name: str) -> Callable[[Field, object], Comparison]:
 class Field:
     """A field to be compared with ==, !=, >, >=, < or <=: `field("year") >= 2020`.
 
-    `.in_([…])` and `.nin([…])`: equal to one, or none, of the values. `.contains(x)`: a list with that element or a
-    string with that substring. `.prefix(x)`: a string that starts so. `.exists()`, `.exists(False)`: present, missing.
+    `.in_([…])` and `.nin([…])`: equal to one, or none, of the values; `.all_([…])`: to all of them, as a list can be.
+    `.contains(x)`: a list with that element or a string with that substring. `.prefix(x)`: a string that starts so.
+    `.ieq(x)`: a string that differs in case at most. `.regex(x)`: a string in which the pattern is found. `.exists()`,
+    `.exists(False)`: present, missing.
     """
 
     name: str
@@ -154,6 +182,11 @@ class Field:
     __lt__, __le__ = _comparing("lt"), _comparing("lte")
     in_, nin = _comparing("in"), _comparing("nin")
     contains, prefix = _comparing("contains"), _comparing("prefix")
+    ieq, regex = _comparing("ieq"), _comparing("regex")
+
+    def all_(self, values: Iterable[object]) -> And:
+        """Compare with several values, each of which must be in the list."""
+        return And(tuple(Comparison(self.name, "eq", value) for value in values))
 
     def exists(self, value: bool = True) -> Comparison:
         """Compare by whether the field is present (null counts as present), or with False, missing."""

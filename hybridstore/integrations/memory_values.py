@@ -104,7 +104,7 @@ def prefilter(condition: Mapping[str, Any], field: str) -> Filter:
     parts: list[Filter] = []
     for key, part in condition.items():
         if key.isprintable():  # names in a store cannot have NUL
-            name = f"{field}." + "".join(f"\\{sign}" if sign in ".@$\\" else sign for sign in key)
+            name = f"$.{field}." + "".join(f"\\{sign}" if sign in ".@$\\" else sign for sign in key)
             operators = part if isinstance(part, Mapping) and _has_operator(part) else {"$eq": part}
             parts += [
                 node for operator_, operand in operators.items() for node in _prefilters(name, operator_, operand)

@@ -159,4 +159,4 @@ def ended(note: Note, successor: Note, now: datetime) -> Note:
 
 def fact(name: str) -> filters.Field:
     """Return the field of a note's own fact, to compare."""
-    return field(f"{OURS}.{name}")
+    return field(f"$.{OURS}.{name}")

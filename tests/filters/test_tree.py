@@ -88,6 +88,15 @@ def test_a_negation_keeps_the_complement(tree, metadata):
 
 def test_a_field_path_is_an_own_field_or_keys():
     assert field_path("@id") == "id"
-    assert field_path("a..b") == ("a", "", "b")
-    assert field_path(r"\@id.a\\\.b.") == ("@id", r"a\.b", "")
-    assert field_path("a.@id.$x") == ("a", "@id", "$x")
+    assert field_path("$.a..b") == (("a", "", "b"),)
+    assert field_path(r"$.\@id.a\\\.b.") == (("@id", r"a\.b", ""),)
+    assert field_path("$.a.@id.$x") == (("a", "@id", "$x"),)
+    assert field_path("a") == field_path("$.a") == (("a",),)
+
+
+def test_neighbouring_keys_may_be_one_key_with_a_dot():
+    assert field_path("a.b") == (("a", "b"), ("a.b",))
+    assert field_path("a.b.c") == (("a", "b", "c"), ("a", "b.c"), ("a.b", "c"), ("a.b.c",))
+    assert len(field_path("a.b.c.d")) == 8
+    assert field_path("a.b.c.d.e") == (("a", "b", "c", "d", "e"), ("a.b.c.d.e",))
+    assert field_path(r"a\.b") == (("a.b",),)

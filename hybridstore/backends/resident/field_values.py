@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.resident.text_dictionary import TextDictionary, pack
+from hybridstore.backends.resident.text_dictionary import NO_DATE, TextDictionary, pack
 from hybridstore.filters import kind_of
+from hybridstore.filters.matching import DATED
+from hybridstore.filters.text_tests import compared_instant, found, same_ignoring_case
 from hybridstore.filters.tree import INT64
 
 Mask = NDArray[np.bool_]
@@ -43,6 +45,8 @@ _KINDS = {
     str: _TEXT,
     list: _LIST,
 }
+_ORDERS = {"eq": np.equal, "gt": np.greater, "gte": np.greater_equal, "lt": np.less, "lte": np.less_equal}
+_BY_TEXT = ("contains", "ieq", "regex")
 _FEW = 4  # spans compared one by one; more are looked up in a table
 # A dictionary is cleared of unused values when it is longer than so many times the documents, and some.
 _MOST_UNUSED, _SOME = 2, 1024
@@ -57,10 +61,10 @@ class ListValues:
     owners: Codes
     values: FieldValues
 
-    def containing(self, value: Any) -> Codes:
-        """Return the lists that have an element equal to a value."""
-        start, stop = np.searchsorted(self.codes, self.values.span("eq", value))
-        return self.owners[start:stop]
+    def containing(self, operator: str, value: Any, *, dates: bool) -> Codes:
+        """Return the lists that have an element which passes a comparison; "contains" compares it as "eq" does."""
+        passing = self.values.passing("eq" if operator == "contains" else operator, value, dates=dates)
+        return self.owners[passing.take(self.codes)]
 
     def unpacked(self) -> list[list[Any]]:
         """Return the lists, their elements in any order."""
@@ -92,17 +96,52 @@ class FieldValues:
         """The number of codes in use."""
         return FIRST_NUMBER + len(self.numbers) + len(self.texts) + (self.lists.count if self.lists else 0)
 
-    def mask(self, operator: str, value: Any) -> Mask:
-        """Return which documents pass a comparison, (n,): one of filters.OPERATORS with a value that it takes."""
+    def mask(self, operator: str, value: Any, *, dates: bool = True) -> Mask:
+        """Return which documents pass a comparison, (n,): one of filters.OPERATORS with a value that it takes.
+
+        A list passes where one of its elements does. With `dates`, dates and times are compared as instants.
+        """
         match operator:
             case "ne" | "nin":
-                return ~self.mask("eq" if operator == "ne" else "in", value)
+                return ~self.mask("eq" if operator == "ne" else "in", value, dates=dates)
             case "exists":
                 return np.equal(self.codes, _MISSING) ^ np.bool_(value)
-            case "contains":
-                return self._containing(value)
-        spans = [self.span("eq", member) for member in value] if operator == "in" else [self.span(operator, value)]
-        return self._within([span for span in spans if span[0] < span[1]])
+        members = value if operator == "in" else (value,)
+        if self.lists is None and len(members) <= _FEW and not any(_by_text(operator, one, dates) for one in members):
+            spans = [self.span("eq" if operator == "in" else operator, member) for member in members]
+            return self._within([span for span in spans if span[0] < span[1]])
+        table = np.zeros(self.size, np.bool_)
+        passing = self.passing(operator, value, dates=dates)
+        table[: len(passing)] = passing
+        if self.lists:
+            table[len(passing) :][self.lists.containing(operator, value, dates=dates)] = True
+        return table.take(self.codes)
+
+    def passing(self, operator: str, value: Any, *, dates: bool) -> Mask:
+        """Return which of the codes of values that are no lists pass a comparison."""
+        first_text = FIRST_NUMBER + len(self.numbers)
+        table = np.zeros(first_text + len(self.texts), np.bool_)
+        instants: list[int] = []
+        for member in value if operator == "in" else (value,):
+            at = compared_instant(member) if dates and operator in DATED else None
+            if at is not None:
+                instants.append(at)
+            elif operator in _BY_TEXT:
+                table[first_text:] = self._texts_passing(operator, member)
+            else:
+                start, stop = self.span("eq" if operator == "in" else operator, member)
+                table[start:stop] = True
+        if instants:
+            known = self.texts.instants
+            dated = np.isin(known, instants) if operator == "in" else _ORDERS[operator](known, instants[0])
+            table[first_text:] |= dated & (known != NO_DATE)
+        return table
+
+    def _texts_passing(self, operator: str, value: Any) -> Mask:
+        if operator == "contains":
+            return self.texts.containing(value) if isinstance(value, str) else np.zeros(len(self.texts), np.bool_)
+        test = found if operator == "regex" else same_ignoring_case
+        return np.fromiter((test(text, value) for text in self.texts.unpacked()), np.bool_, len(self.texts))
 
     def span(self, operator: str, value: Any) -> Span:
         """Return the codes that pass eq, gt, gte, lt, lte or prefix with a value."""
@@ -131,11 +170,6 @@ class FieldValues:
         return [*_CONSTANTS, *self.numbers, *self.texts.unpacked(), *lists]
 
     def _within(self, spans: Sequence[Span]) -> Mask:
-        if len(spans) > _FEW:
-            table = np.zeros(self.size, np.bool_)
-            for start, stop in spans:
-                table[start:stop] = True
-            return table.take(self.codes)
         mask = np.zeros(len(self.codes), np.bool_)
         for start, stop in spans:
             if stop - start == 1:
@@ -144,16 +178,10 @@ class FieldValues:
                 mask |= (self.codes >= start) & (self.codes < stop)
         return mask
 
-    def _containing(self, value: Any) -> Mask:
-        """Return which documents have a text with this part, or a list with this element."""
-        table = np.zeros(self.size, np.bool_)
-        first_text = FIRST_NUMBER + len(self.numbers)
-        first_list = first_text + len(self.texts)
-        if isinstance(value, str):
-            table[first_text:first_list] = self.texts.containing(value)
-        if self.lists:
-            table[first_list:][self.lists.containing(value)] = True
-        return table.take(self.codes)
+
+def _by_text(operator: str, value: Any, dates: bool) -> bool:
+    """Return whether a comparison looks at every distinct text, and is not a range of their order."""
+    return operator in _BY_TEXT or (dates and operator in DATED and compared_instant(value) is not None)
 
 
 def decoded(texts: Iterable[str]) -> list[Any]:

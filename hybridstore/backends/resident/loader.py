@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.backends.values import ChunkChange, Embedding, Passage, Restriction
+from hybridstore.filters.tree import Paths
 
 Ids = NDArray[np.int64]
 Codes = NDArray[np.int8]
-FieldPath = str | tuple[str, ...]  # what filters.field_path returns
+FieldPath = str | Paths  # what filters.field_path returns
 Postings = tuple[Ids, NDArray[np.float32]]
 FieldTexts = tuple[list[str], NDArray[np.intp]]
 

@@ -21,6 +21,7 @@ from hybridstore.backends.resident.field_values import MISSING, FieldValues, Mas
 from hybridstore.backends.resident.loader import FieldPath, Ids, Loader
 from hybridstore.backends.values import ChunkChange
 from hybridstore.filters import And, Comparison, Filter, Not, Or, field_path, predicate
+from hybridstore.filters.matching import value_at
 from hybridstore.filters.tree import members_of
 
 _MOST_LATE = 256  # documents compared with a filter one by one, at about 1.5 µs a comparison
@@ -106,7 +107,8 @@ def _mask(node: Filter, columns: Mapping[FieldPath, FieldValues], count: int) ->
         case Not(member):
             return ~_mask(member, columns, count)
         case Comparison(name, sign, value):
-            return columns[field_path(name)].mask(sign, value)
+            path = field_path(name)
+            return columns[path].mask(sign, value, dates=not isinstance(path, str))
     raise TypeError(node)  # parse accepts nothing else
 
 
@@ -150,12 +152,7 @@ class LateDocument:
 
     def value(self, path: FieldPath) -> Any:
         """Return the value of a field, or MISSING."""
-        if isinstance(path, str):
-            return self.own[path]
-        value: Any = self.metadata
-        for key in path:
-            value = value.get(key, MISSING) if isinstance(value, Mapping) else MISSING
-        return value
+        return self.own[path] if isinstance(path, str) else value_at(self.metadata, path, MISSING)
 
 
 @dataclass(frozen=True, slots=True)

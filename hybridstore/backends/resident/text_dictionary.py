@@ -6,16 +6,20 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hybridstore.filters.text_tests import instant
+
+NO_DATE = -(2**63)
 # One search through the block is some five times as fast as a search in each text, until hits are many.
 _MANY = 0.1  # hits for each text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TextDictionary:
     """Distinct texts ascending by code point, as UTF-8, whose order is the same; [n] is one. Made by `pack`."""
 
@@ -31,7 +35,13 @@ class TextDictionary:
     @property
     def nbytes(self) -> int:
         """The memory it takes."""
-        return len(self.block) + 8 * len(self.starts)
+        return len(self.block) + 8 * len(self.starts) * (2 if "instants" in self.__dict__ else 1)
+
+    @cached_property
+    def instants(self) -> NDArray[np.int64]:
+        """The instant of each text that is a date or time, NO_DATE of the others, (n,); kept once it was asked for."""
+        found = (instant(text) for text in self.unpacked())
+        return np.fromiter((NO_DATE if at is None else at for at in found), np.int64, len(self))
 
     def unpacked(self) -> list[str]:
         """Return the texts."""

@@ -9,6 +9,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import apsw
 
 from hybridstore.backends.sqlite.schema_inspection import harden, inspect, load_vectors
 from hybridstore.errors import FileBusy, FileDamaged, FileRefused, HybridstoreError, InputError
+from hybridstore.filters.text_tests import found, instant, same_ignoring_case
 
 # 1,536-byte vectors fill 4 KiB pages badly, two to a page: against those, 8 KiB gave 1.24 times the ingest rate, 1.2
 # times the keyword speed and a file 11 % smaller; 16 and 32 KiB were no better (benchmarks/page_size.py).
@@ -161,6 +163,7 @@ def connect(path: str, busy_timeout: float) -> apsw.Connection:
         connection.set_busy_handler(_busy_handler(busy_timeout))
         load_vectors(connection)
         inspect(connection, path)
+        add_functions(connection)
         for pragma in _PRAGMAS:
             connection.execute(pragma)
     except BaseException:
@@ -168,6 +171,21 @@ def connect(path: str, busy_timeout: float) -> apsw.Connection:
         connection.close()
         raise
     return connection
+
+
+def add_functions(connection: apsw.Connection) -> None:
+    """Give a connection the functions that filters call on a value: NULL where it is no text, or not a date."""
+    functions: dict[str, Callable[..., Any]] = {
+        "instant": instant,
+        "found": found,
+        "same_ignoring_case": same_ignoring_case,
+    }
+    for name, function in functions.items():
+        connection.create_scalar_function(name, partial(_of_text, function), deterministic=True)
+
+
+def _of_text(function: Callable[..., Any], /, *values: Any) -> Any:
+    return function(*values) if isinstance(values[0], str) else None
 
 
 def _why_refused(path: str) -> str:

@@ -207,8 +207,11 @@ class SQLiteLoader:
 
     def columns(self, paths: Sequence[FieldPath]) -> tuple[Ids, list[FieldTexts]]:
         """Read fields of all documents in one pass."""
-        terms = [f"json_quote({path})" if isinstance(path, str) else "coalesce(metadata -> ?, '')" for path in paths]
-        json_paths = [path_of(path) for path in paths if not isinstance(path, str)]
+        terms = [
+            f"json_quote({path})" if isinstance(path, str) else f"coalesce({'metadata -> ?, ' * len(path)}'')"
+            for path in paths
+        ]
+        json_paths = [path_of(way) for path in paths if not isinstance(path, str) for way in path]
         known: list[dict[str, int]] = [{"": 0} for _ in paths]
         parts: list[list[NDArray[np.intp]]] = [[np.empty(0, np.intp)] for _ in paths]
         documents = [np.empty(0, np.int64)]

@@ -2,7 +2,8 @@
 
 Every comparison is 0 or 1 and never NULL, so that NOT is its complement. A JSON value is compared together with its
 type, because json_extract returns 1 for both 1 and true, and text for a list. Prefixes are ranges and substrings are
-instr, because LIKE folds case, GLOB has wildcards and substr stops at a NUL.
+instr, because LIKE folds case, GLOB has wildcards and substr stops at a NUL. What SQLite lacks (dates, regular
+expressions, case folding beyond ASCII) are functions of the connection.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from typing import Any
 from hybridstore.backends.sqlite import keyword_index
 from hybridstore.backends.values import Restriction
 from hybridstore.filters import And, Comparison, Filter, Not, Or, field_path, kind_of, parse
+from hybridstore.filters.matching import DATED
+from hybridstore.filters.text_tests import compared_instant
+from hybridstore.filters.tree import Paths
 from hybridstore.text.expressions import AllOf, NotOf, passes_empty
 
 Sql = tuple[str, list[object]]
@@ -20,6 +24,7 @@ Sql = tuple[str, list[object]]
 # json_type's words for each type of ours.
 _TYPES = {"text": "('text')", "number": "('integer', 'real')", "boolean": "('true', 'false')"}
 _SIGNS = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+_FUNCTIONS = {"contains": "instr", "ieq": "same_ignoring_case", "regex": "found"}
 _NEGATIONS = {"ne": "eq", "nin": "in"}
 
 
@@ -70,7 +75,7 @@ def _condition(node: Filter, table: str) -> Sql:
             found = (
                 _own(f"{table}.{place}", asked, value)
                 if isinstance(place, str)
-                else _metadata(f"{table}.metadata", path_of(place), asked, value)
+                else _metadata(f"{table}.metadata", place, asked, value)
             )
             return found if asked == sign else _negated(found)
     raise TypeError(node)  # parse accepts nothing else
@@ -105,54 +110,71 @@ def _own(column: str, sign: str, value: Any) -> Sql:
     return _tested(column, [], sign, value)
 
 
-def _metadata(column: str, path: str, sign: str, value: Any) -> Sql:
-    kind = f"json_type({column}, ?)"
+def _metadata(column: str, paths: Paths, sign: str, value: Any) -> Sql:
+    path, at = _first_path(column, paths)
+    kind = f"json_type({column}, {path})"
     if sign == "exists":
-        return f"({kind} IS {'NOT NULL' if value else 'NULL'})", [path]
+        return f"({kind} IS {'NOT NULL' if value else 'NULL'})", at
+    itself, own_values = _scalar((f"json_extract({column}, {path})", at), (kind, at), sign, value)
+    of_element = "eq" if sign == "contains" else sign
+    element, element_values = _scalar(("element.value", []), ("element.type", []), of_element, value)
+    inside = f"EXISTS (SELECT 1 FROM json_each({column}, {path}) AS element WHERE {element})"
+    return f"(CASE {kind} WHEN 'array' THEN {inside} ELSE {itself} END)", [*at, *at, *element_values, *own_values]
+
+
+def _first_path(column: str, paths: Paths) -> Sql:
+    """Return the first of the JSON paths that leads to a value."""
+    written = [path_of(path) for path in paths]
+    if len(written) == 1:
+        return "?", [written[0]]
+    # One bound value, however many paths, as a statement can bind 32,766; json_each keeps their order.
+    return f"(SELECT value FROM json_each(?) WHERE json_type({column}, value) IS NOT NULL LIMIT 1)", [
+        json.dumps(written)
+    ]
+
+
+def _scalar(value: Sql, kind: Sql, sign: str, wanted: Any) -> Sql:
+    """Return the test of a value that is no list, by its SQL and that of its type."""
     if sign == "in":
-        return _among(column, path, value)
-    if sign == "contains":
-        element, element_values = _equal("element.value", "element.type", value)
-        inside = f"EXISTS (SELECT 1 FROM json_each({column}, ?) AS element WHERE {element})"
-        part, part_values = "0", list[object]()
-        if kind_of(value) == "text":
-            part, part_values = _tested(f"json_extract({column}, ?)", [path], "contains", value)
-        cases = f"(CASE {kind} WHEN 'text' THEN {part} WHEN 'array' THEN {inside} ELSE 0 END)"
-        return cases, [path, *part_values, path, *element_values]
-    if value is None or (sign == "eq" and isinstance(value, bool)):
-        return f"({kind} IS {_constant(value)})", [path]
-    test, values = _tested(f"json_extract({column}, ?)", [path], sign, value)
+        return _among(value, kind, wanted)
+    if sign == "contains" and kind_of(wanted) != "text":
+        return "0", []
+    if wanted is None or (sign == "eq" and isinstance(wanted, bool)):
+        return f"({kind[0]} IS {_constant(wanted)})", kind[1]
+    test, values = _tested(*value, sign, wanted, dates=True)
     # The test may be NULL only where the type is not one of these, and NULL AND 0 is 0.
-    return f"({test} AND coalesce({kind}, '') IN {_TYPES[kind_of(value)]})", [*values, path]
+    return f"({test} AND coalesce({kind[0]}, '') IN {_TYPES[kind_of(wanted)]})", [*values, *kind[1]]
 
 
-def _among(column: str, path: str, wanted: tuple[Any, ...]) -> Sql:
+def _among(value: Sql, kind: Sql, wanted: tuple[Any, ...]) -> Sql:
     constants = sorted({_constant(one) for one in wanted if one is None or isinstance(one, bool)})
-    plain = [one for one in wanted if kind_of(one) in ("text", "number")]
-    kind = f"coalesce(json_type({column}, ?), '')"
-    test, values = _tested(f"json_extract({column}, ?)", [path], "in", plain)
-    by_value = f"({test} AND {kind} IN ('text', 'integer', 'real'))", [*values, path]
-    by_type: Sql = f"({kind} IN ({', '.join(constants)}))", [path]
-    if not constants:
-        return by_value
-    return _joined("OR", [by_value, by_type]) if plain else by_type
-
-
-def _equal(value: str, kind: str, wanted: Any) -> Sql:
-    if wanted is None or isinstance(wanted, bool):
-        return f"{kind} = {_constant(wanted)}", []
-    return f"{value} = ? AND {kind} IN {_TYPES[kind_of(wanted)]}", [wanted]
+    instants = [at for at in map(compared_instant, wanted) if at is not None]
+    plain = [one for one in wanted if kind_of(one) in ("text", "number") and compared_instant(one) is None]
+    kind_sql = f"coalesce({kind[0]}, '')"
+    parts: list[Sql] = []
+    if plain or not (constants or instants):
+        test, values = _tested(*value, "in", plain)
+        parts.append((f"({test} AND {kind_sql} IN ('text', 'integer', 'real'))", [*values, *kind[1]]))
+    if instants:
+        test, values = _tested(f"coalesce(instant({value[0]}), 'none')", value[1], "in", instants)
+        parts.append((f"({test} AND {kind_sql} = 'text')", [*values, *kind[1]]))
+    if constants:
+        parts.append((f"({kind_sql} IN ({', '.join(constants)}))", kind[1]))
+    return _joined("OR", parts)
 
 
 def _constant(value: bool | None) -> str:
     return "'null'" if value is None else f"'{str(value).lower()}'"
 
 
-def _tested(term: str, values: list[object], sign: str, wanted: Any) -> Sql:
+def _tested(term: str, values: list[object], sign: str, wanted: Any, *, dates: bool = False) -> Sql:
+    at = compared_instant(wanted) if dates and sign in DATED else None
+    if at is not None:
+        return f"((instant({term}) {_SIGNS[sign]} ?) IS TRUE)", [*values, at]
+    if sign in _FUNCTIONS:
+        return f"({_FUNCTIONS[sign]}({term}, ?) > 0)", [*values, wanted]
     if sign == "in":  # one bound array, however many values, made into a lookup table once
         return f"({term} IN (SELECT value FROM json_each(?)))", [*values, json.dumps(wanted)]
-    if sign == "contains":
-        return f"(instr({term}, ?) > 0)", [*values, wanted]
     if sign == "prefix":
         end = _after(wanted)
         if end is None:
