@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hybridstore import telemetry  # noqa: F401 - before any library that it is about
 from hybridstore.errors import (
     EmbedderMismatch,
+    EmptyQuery,
     FileBusy,
     FileDamaged,
     FileRefused,
@@ -46,6 +47,7 @@ __all__ = [
     "Document",
     "Embedder",
     "EmbedderMismatch",
+    "EmptyQuery",
     "FileBusy",
     "FileDamaged",
     "FileRefused",

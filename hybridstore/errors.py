@@ -2,6 +2,7 @@
 
 HybridstoreError
 ├── InputError            (also ValueError)   an argument, document, vector or filter is not usable
+│   └── EmptyQuery                            a query has no words
 ├── NotFound              (also KeyError)     no such document, chunk or model version
 ├── StoreRefused                              the store is not ours, newer than this version, or cannot be opened
 │   └── FileRefused                           the same of a file
@@ -24,6 +25,14 @@ class HybridstoreError(Exception):
 
 class InputError(HybridstoreError, ValueError):
     """An argument cannot be used; the message says which, why, and what would do."""
+
+
+class EmptyQuery(InputError):  # noqa: N818
+    """A query is empty, or has nothing but white space and punctuation; every other argument is fine."""
+
+    def __init__(self, query: str) -> None:
+        self.query = query
+        super().__init__(f"there is nothing to search for: the query {query!r} has no words")
 
 
 class NotFound(HybridstoreError, KeyError):  # noqa: N818 - reads as a sentence: raise NotFound

@@ -72,6 +72,7 @@ def test_every_error_is_in_the_drawn_tree_and_says_what_it_is(error):
 @pytest.mark.parametrize(
     ("error", "facts", "remedy"),
     [
+        (errors.EmptyQuery("?!"), {"query": "?!"}, "the query '?!' has no words"),
         (errors.NotFound("a"), {"document_id": "a"}, "hybridstore list"),
         (errors.FileRefused("f.db", "is odd"), {"path": "f.db", "reason": "is odd"}, "f.db: is odd"),
         (errors.FileDamaged("f.db", "is torn"), {"path": "f.db"}, "check --repair"),

@@ -127,7 +127,7 @@ def negation(sample: SampleStore, chance: random.Random) -> Iterator[Setting]:
                     cases.append(
                         Case(
                             kind=kind,
-                            query=f"{question} -{word}",
+                            query=f'{question} -"{word}"',
                             check=_without(question, word),
                             least=IN_ORDER,
                             says=f"no hit with “{word}”, the others as before",

@@ -32,7 +32,7 @@ LOGGING = "HYBRIDSTORE_LOG_QUERIES"
     context_settings=AS_WORDS,
     epilog=examples(
         "hybridstore search how do I rotate signing keys",
-        "hybridstore search '\"signing keys\" -legacy' --where lang=en --limit 5",
+        "hybridstore search '\"signing keys\"' --exclude legacy --where lang=en --limit 5",
         "hybridstore search E4012 --mode keyword --json",
         "hybridstore search --syntax advanced 'title:keys AND (rotat* OR renew) NOT legacy'",
         "hybridstore search backup policy --unique --per-document 1",
@@ -63,7 +63,7 @@ def search(
     """Find the passages that best answer QUERY, by its words and by its meaning.
 
     Words in "quotes" must occur as a phrase (quote them again for the shell: '"two words"'), title:word and
-    heading:word in the title or heading; passages with -word are left out.
+    heading:word in the title or heading, and -"quoted" must not occur.
     """
     with target.open(log_queries=log) as store:
         results = store.search(" ".join(query), where=combined(conditions), **how)

@@ -43,7 +43,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([smhdw])")
 _WHOLE = re.compile(rf"(?:{_PART.pattern}\s*)+")
 
-# `-word` excludes a word, so what looks like short options is part of the query, and there are none, not even -h.
+# A question may name flags (`tar -xzf`), so what looks like short options is part of it; there are none, not even -h.
 AS_WORDS: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -177,7 +177,7 @@ DURATION = Duration()
 
 
 class QueryCommand(click.Command):
-    """A command whose arguments are a query: `-word` is part of it, an unknown `--option` is still a mistake."""
+    """A command whose arguments are a query: `-x` is part of it, an unknown `--option` is still a mistake."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Reject unknown long options before click takes them for words; after `--` everything is a word."""
@@ -230,6 +230,14 @@ new_store_options = options(
 search_options = options(
     number_option("--limit", "Number of results.", default=10),
     where_option,
+    click.option(
+        "--exclude",
+        "--not",
+        "exclude",
+        multiple=True,
+        metavar="WORDS",
+        help="Leave out passages in which this word or phrase occurs; repeatable.",
+    ),
     click.option(
         "--mode", default="hybrid", type=click.Choice(MODES), help="Both legs, or only one; keyword needs no model."
     ),

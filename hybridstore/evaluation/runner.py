@@ -9,6 +9,7 @@ from hybridstore.errors import InputError
 from hybridstore.evaluation.evaluation_results import Evaluation, Measured
 from hybridstore.evaluation.judgments import Qrels, Run
 from hybridstore.evaluation.metrics import STANDARD, metric, score
+from hybridstore.search.query_plan import has_words
 from hybridstore.search.request import FUSIONS, MODES
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class _Search:
     def __call__(
         self, text: str, where: Mapping[str, Any] | None, dropped: frozenset[str]
     ) -> tuple[tuple[Hit, ...], float]:
-        while True:
+        while has_words(text):
             wanted = (self.limit + len(dropped)) * self.factor
             start = time.perf_counter()
             results = self.store.search(text, limit=wanted, where=where, **self.options)
@@ -149,6 +150,7 @@ class _Search:
                 self.fusion = results.trace.fusion
                 return tuple(best.values())[: self.limit], taken
             self.factor *= 2
+        return (), 0.0
 
     def _cached_seconds(self, text: str, trace: Trace) -> float:
         """Return the seconds that this search saved because the query's vector was cached."""

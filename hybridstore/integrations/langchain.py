@@ -20,10 +20,11 @@ from typing import Any, Self
 import numpy as np
 
 from hybridstore.backends.values import Embedding
-from hybridstore.errors import EmbedderMismatch, InputError, MissingExtra, NotFound
+from hybridstore.errors import EmbedderMismatch, EmptyQuery, InputError, MissingExtra, NotFound
 from hybridstore.records import Document as Stored
 from hybridstore.records import Hit
 from hybridstore.search.neighbours import Around
+from hybridstore.search.request import MODES, check_choice
 from hybridstore.search.selection import Candidates, SelectionRequest, select
 from hybridstore.store import Holder, Store
 from hybridstore.store.embedder_choice import GIVEN, unit
@@ -66,7 +67,7 @@ class HybridStoreVectorStore(Holder, VectorStore):
         self._embedding, self._mode = embedding, mode
         try:
             _check_embedding(self.store, embedding, mode)
-            self.store.search("", mode=mode)  # so that an invalid mode is reported now
+            check_choice("mode", mode, MODES)
         except BaseException:
             self.close()
             raise
@@ -250,13 +251,13 @@ class HybridStoreRetriever(BaseRetriever):
     per_document: int | None = None
     diversity: float = 0.0
     around: Around | None = None
+    exclude: Sequence[str] = ()
 
     def model_post_init(self, _context: Any, /) -> None:
         """Raise InputError for invalid fields, before the first query."""
         _check_embedding(self.store, self.embedding, self.mode)
-        # An empty query is invalid only in the advanced syntax.
-        syntax = "simple" if self.syntax == "advanced" else self.syntax
-        _hits(self.store, None, "", self.k, {**self._options(), "syntax": syntax})
+        with suppress(EmptyQuery):  # which is raised last
+            _hits(self.store, None, "", self.k, self._options())
 
     def _options(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _OPTIONS - {"vector"}}

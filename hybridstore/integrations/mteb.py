@@ -21,6 +21,7 @@ from hybridstore import __version__, embedders
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import InputError, MissingExtra
 from hybridstore.records import Document
+from hybridstore.search.query_plan import has_words
 from hybridstore.store import Store
 from hybridstore.store import open as open_store
 from hybridstore.text.analysis import LANGUAGES, Analyser
@@ -80,7 +81,7 @@ class HybridStoreSearch:
         # An empty store is searched, so that an invalid option is reported now and not after an hour of indexing.
         Analyser(language or "none")
         with open_store(":memory:", embedder="none", **self._opening) as empty:
-            empty.search("", **self._searching)
+            empty.search("a", **self._searching)
         model = None if mode == "keyword" else _loaded(embedder, threads)
         self._opening["embedder"] = model or "none"
         options = {"fusion": fusion, "chunk": chunk, "instructions": instructions, "language": language}
@@ -154,7 +155,7 @@ class HybridStoreSearch:
 
     def _ranked(self, store: Store, text: str, limit: int, candidates: list[str] | None) -> dict[str, float]:
         where = None if candidates is None else {"@id": {"$in": candidates}}
-        while True:  # the number of chunks for each document is only known afterwards
+        while has_words(text):  # the number of chunks for each document is only known afterwards
             hits = limit * self._factor
             results = store.search(text, limit=hits, where=where, **self._searching)
             best: dict[str, float] = {}
@@ -163,6 +164,7 @@ class HybridStoreSearch:
             if len(best) >= limit or len(results) < hits:
                 return decreasing(dict(list(best.items())[:limit]))
             self._factor *= 2
+        return {}
 
     def _file(self, key: tuple[str, ...]) -> Path:
         folder = self._folder

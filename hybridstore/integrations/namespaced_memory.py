@@ -23,6 +23,7 @@ from hybridstore.errors import EmbedderMismatch, InputError, NotFound
 from hybridstore.filters import And, Comparison, Filter, Not
 from hybridstore.integrations.memory_values import passes, prefilter
 from hybridstore.records import Chunk, Document
+from hybridstore.search.request import MODES, check_choice
 from hybridstore.store import Store, Writer
 from hybridstore.store.embedder_choice import GIVEN, unit
 from hybridstore.text.chunking import chunk as cut
@@ -67,7 +68,7 @@ class Memories:
 
     def __init__(self, store: Store, mode: str, *, external: bool) -> None:
         self._store, self._mode, self._external = store, mode, external
-        store.search("", mode=mode)  # so that an invalid mode is reported now
+        check_choice("mode", mode, MODES)
         stored = store.embeddings.active
         if external and stored is not None and stored.reference != GIVEN:
             raise InputError(_MISMATCH.format(stored.fingerprint))

@@ -21,6 +21,7 @@ from hybridstore.backends.learning import Feedback
 from hybridstore.errors import InputError
 from hybridstore.memory.note_space import NoteChange, NoteSpace, StoredNote, ended, fact
 from hybridstore.memory.notes import Note
+from hybridstore.search.query_plan import has_words
 from hybridstore.search.selection import bag, dice, normalised, same_words
 
 SIMILAR = 0.8
@@ -66,11 +67,11 @@ def find_similar(space: NoteSpace, text: str, threshold: float) -> list[SimilarN
     embedder = space.store.embedder()
     scores: dict[str, float] = {}
     with space.store.unlogged():
-        if embedder is None:
+        if embedder is None and has_words(text):
             words = bag(text)
             for hit in space.store.search(text, where=where, mode="keyword", limit=_LIMIT):
                 scores.setdefault(hit.document_id, dice(words, bag(hit.text)))
-        else:
+        elif embedder is not None:
             vector = embedder.embed_documents([text])[0]
             for hit in space.store.search(text, where=where, mode="vector", vector=vector, limit=_LIMIT):
                 scores.setdefault(hit.document_id, hit.vector_score or 0.0)

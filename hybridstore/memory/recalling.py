@@ -19,6 +19,7 @@ from hybridstore.memory.notes import Span, note_of, span_of
 from hybridstore.memory.recall_result import LeftOut, Recall, Recalled, render_block
 from hybridstore.memory.token_budget import Counter, pack
 from hybridstore.records import Hit
+from hybridstore.search.query_plan import has_words
 from hybridstore.search.selection import normalised
 from hybridstore.store.inputs import Where
 
@@ -73,8 +74,8 @@ class RecallRequest:
             raise InputError(f"neighbours must be at most {_MOST_NEIGHBOURS:,}, not {self.neighbours:,}")
         if self.order not in ORDERS:
             raise InputError(f"order must be one of {', '.join(ORDERS)}, not {self.order!r}")
-        if not isinstance(self.query, str) or not self.query.strip():
-            raise InputError("there is nothing to recall: the query is empty")
+        if not isinstance(self.query, str) or not has_words(self.query):
+            raise InputError("there is nothing to recall: the query has no words")
 
 
 def recall(space: NoteSpace, request: RecallRequest, count_tokens: Counter) -> Recall:

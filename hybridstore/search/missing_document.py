@@ -54,7 +54,7 @@ def follow(trace: Trace, backend: Backend, analyser: Analyser, search: FailedSea
         )
     backend.get(document_id)  # raises NotFound, with what to do
     chunks: set[int] = set()
-    for reason, restriction in _restrictions(trace, backend, analyser, search):
+    for reason, restriction in _restrictions(trace, analyser, search):
         left = set(_chunks(backend, document_id, restriction))
         if not left:
             remedy = None if chunks else _unfiltered(backend, search, document_id)
@@ -69,20 +69,17 @@ def follow(trace: Trace, backend: Backend, analyser: Analyser, search: FailedSea
     return _SearchPath(trace, search, document_id, frozenset(chunks)).follow()
 
 
-def _restrictions(
-    trace: Trace, backend: Backend, analyser: Analyser, search: FailedSearch
-) -> Iterator[tuple[str, Restriction]]:
+def _restrictions(trace: Trace, analyser: Analyser, search: FailedSearch) -> Iterator[tuple[str, Restriction]]:
     """Yield the conditions on a chunk, each with all before it, and what to say of a document that fails there."""
     where = search.where
     phrases = tuple(filter(None, (analyser.phrase(phrase) for phrase in trace.phrases)))
-    occurring = tuple(phrase for phrase in phrases if backend.holds(phrase, Restriction(where=where)))
     excluded = tuple(filter(None, (analyser.phrase(phrase) for phrase in trace.excluded)))
     yield "it does not pass the filter", Restriction(where=where)
-    yield "none of its chunks that pass contains every quoted phrase", Restriction(where=where, phrases=occurring)
-    yield "each of its chunks that pass contains an excluded word", Restriction(where, occurring, excluded)
+    yield "none of its chunks that pass contains every quoted phrase", Restriction(where=where, phrases=phrases)
+    yield "each of its chunks that pass contains an excluded word", Restriction(where, phrases, excluded)
     for count, part in enumerate(trace.matching, start=1):
         why = f"all of its chunks that pass the rest fail at: {describe(part)}"
-        yield why, Restriction(where, occurring, excluded, trace.matching[:count])
+        yield why, Restriction(where, phrases, excluded, trace.matching[:count])
 
 
 def _chunks(backend: Backend, document_id: str, restriction: Restriction) -> list[int]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 
 from hybridstore.backends.protocols import Backend, SearchState
 from hybridstore.backends.values import Restriction
-from hybridstore.filters import Filter
 from hybridstore.records import Evidence, Hit, Ranking, Term, Trace
 from hybridstore.search.query_plan import Plan, plan
 from hybridstore.search.rank_fusion import EMPTY, LegResults, fuse, relevant
 from hybridstore.search.request import ACTIVE, Request
 from hybridstore.search.selection import SelectedPassages, select_passages
+from hybridstore.search.stopwords import stopwords_in
 from hybridstore.search.transforms import transform_query
 from hybridstore.text.analysis import Analyser
 from hybridstore.text.expressions import Expression, describe, passes_empty, positive_words
@@ -21,14 +22,14 @@ from hybridstore.text.expressions import Expression, describe, passes_empty, pos
 def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
     """Run a request and return its Trace. Everything is read from one state of the store."""
     clock = Clock()
-    notes: list[str] = []
-    query_plan = plan(request.query, analyser, request.syntax)
+    query_plan = plan(request.query, analyser, request.syntax, tuple(request.exclude))
+    notes = list(query_plan.notes)
     clock.lap("plan")
     embedded = request.embed(query_plan.text) if request.mode != "keyword" else None
     clock.lap("embed")
     with backend.snapshot():
         state = _state(backend, request)
-        query_plan, restriction = _satisfiable(backend, query_plan, request, notes)
+        query_plan, restriction = _satisfiable(backend, analyser, query_plan, request, notes)
         keyword = vector = query = model = None
         terms: tuple[Term, ...] = ()
         if request.mode != "vector":
@@ -89,32 +90,51 @@ def _state(backend: Backend, request: Request) -> SearchState:
     return replace(state, model=model, calibration=request.calibration or state.calibration)
 
 
-def _satisfiable(backend: Backend, query_plan: Plan, request: Request, notes: list[str]) -> tuple[Plan, Restriction]:
+def _satisfiable(
+    backend: Backend, analyser: Analyser, query_plan: Plan, request: Request, notes: list[str]
+) -> tuple[Plan, Restriction]:
     """Replace phrases that occur nowhere by their words, with a note, as web search does.
 
-    Conditions that no chunk meets are dropped likewise; in the advanced syntax they stay.
+    So are those that do not occur together with the ones before them. Conditions that no chunk meets are dropped
+    likewise; in the advanced syntax they stay.
     """
     where, keyword = request.where, query_plan.keyword
-    phrases: list[tuple[str, ...]] = []
-    words: list[str] = []
+    phrases: dict[str, tuple[str, ...]] = {}
+    dropped: list[str] = []
     for text, phrase in zip(query_plan.phrases, keyword.phrases, strict=True):
-        if backend.holds(phrase, Restriction(where=where)):
-            phrases.append(phrase)
+        if backend.holds(phrase, Restriction(where, tuple(phrases.values()))):
+            phrases[text] = phrase
         else:
-            words += phrase
-            notes.append(f'No passage contains the phrase "{text}", so its words were searched for instead.')
-    matching = []
+            dropped.append(text)
+            alone = bool(phrases) and backend.holds(phrase, Restriction(where))
+            notes.append(
+                f'No passage contains the phrase "{text}"{_beside(phrases) if alone else ""}, '
+                "so its words were searched for instead."
+            )
+    matching: list[Expression] = []
     for condition in keyword.matching:
-        if request.syntax == "advanced" or passes_empty(condition) or _is_met(backend, condition, where):
+        together = Restriction(where, tuple(phrases.values()), matching=(*matching, condition))
+        if request.syntax == "advanced" or passes_empty(condition) or _is_met(backend, condition, together):
             matching.append(condition)
         else:
-            notes.append(f"No passage has {describe(condition)}, so it was searched for anywhere.")
-    keyword = replace(keyword, terms=(*keyword.terms, *words), phrases=tuple(phrases), matching=tuple(matching))
-    return replace(query_plan, keyword=keyword), Restriction(where, keyword.phrases, keyword.excluded, keyword.matching)
+            alone = bool(phrases or matching) and _is_met(backend, condition, Restriction(where, matching=(condition,)))
+            beside = _beside(phrases, matching) if alone else ""
+            notes.append(f"No passage has {describe(condition)}{beside}, so it was searched for anywhere.")
+    words = " ".join(dropped).split()
+    stopwords = stopwords_in(words, analyser.language, alone=not (keyword.terms or phrases))
+    more = analyser.terms(" ".join(word for word in words if word not in stopwords))
+    keyword = replace(keyword, terms=(*keyword.terms, *more), phrases=tuple(phrases.values()), matching=tuple(matching))
+    ignored = tuple(dict.fromkeys((*query_plan.ignored, *stopwords)))
+    satisfiable = replace(query_plan, keyword=keyword, phrases=tuple(phrases), ignored=ignored)
+    return satisfiable, Restriction(where, keyword.phrases, keyword.excluded, keyword.matching)
 
 
-def _is_met(backend: Backend, condition: Expression, where: Filter | None) -> bool:
-    restriction = Restriction(where, matching=(condition,))
+def _beside(phrases: Iterable[str], matching: Iterable[Expression] = ()) -> str:
+    others = [*(f'"{text}"' for text in phrases), *map(describe, matching)]
+    return f" together with {' and '.join(others)}"
+
+
+def _is_met(backend: Backend, condition: Expression, restriction: Restriction) -> bool:
     return any(backend.holds(words.tokens, restriction) for words in positive_words(condition))
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
+from hybridstore.errors import InputError
 from hybridstore.records import KeywordQuery
 from hybridstore.search.advanced_syntax import CLOSING, FIELD, OPENING, parse_query, word_condition
 from hybridstore.search.stopwords import stopwords_in
 from hybridstore.text.analysis import Analyser
-from hybridstore.text.expressions import AllOf, NotOf, positive_words
+from hybridstore.text.expressions import AllOf, Expression, NotOf, positive_words
 
 # A quoted phrase or a word, optionally preceded by a minus and a field. An opening quote that is never closed is a
 # character like any other.
@@ -18,7 +20,9 @@ _PIECE = re.compile(rf"(?:(?<=\s)|(?<=^))(-?){FIELD}?[{OPENING}]([^{OPENING}»]+
 # With more words outside of quotation marks than this, they are part of a written question, not an instruction:
 # requiring the phrases of such questions cost 0.02 nDCG@10 on two collections of them.
 _MOST_UNQUOTED_WORDS = 10
-_EXCLUSION = re.compile(r"-(?=[^\W\d_])")
+_FLAG = re.compile(
+    r"-[^\W\d_]"
+)  # `-r`, `-xzf` and `-m` are words of the question: only -"quoted" or -field:word excludes
 _IN_FIELD = re.compile(rf"{FIELD}(\.?\w.*)")  # `.env` is a word, `://` is none
 
 
@@ -27,7 +31,7 @@ class Plan:
     """What a query means for each leg.
 
     `text` is for the embedder: the query without exclusions, quotation marks, operators and the names of fields.
-    `ignored` are its stop words, as written, which the keyword leg does not search for.
+    `ignored` are its stop words, as written, which the keyword leg does not search for; `notes` are for people.
     """
 
     text: str
@@ -35,24 +39,62 @@ class Plan:
     phrases: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def plan(query: str, analyser: Analyser, syntax: str = "simple") -> Plan:
+def has_words(query: str) -> bool:
+    """Return whether there is anything to search for: a letter, a digit or a symbol such as an emoji."""
+    return any(character.isalnum() or unicodedata.category(character) in ("So", "Co") for character in query)
+
+
+def plan(query: str, analyser: Analyser, syntax: str = "simple", exclude: Sequence[str] = ()) -> Plan:
     """Read a query in the "simple" or the "advanced" syntax. Lone surrogates are replaced.
 
-    Simple: `"quoted words"` must occur as a phrase, `title:word` and `heading:"a phrase"` in that field, and a word or
-    phrase after a minus must not occur; any string is valid. In a query with more than ten other words quotation marks
-    have no meaning. A minus before a digit is a number's sign. If a query has only exclusions, they are its words.
+    Simple: `"quoted words"` must occur as a phrase, `title:word` and `heading:"a phrase"` in that field, and neither
+    `-"quoted words"` nor `-title:word` may; any string is valid. In a query with more than ten other words quotation
+    marks only exclude. A minus before a bare word has no meaning, as flags are written so. If a query has only
+    exclusions, they are its words.
 
     Advanced: see `advanced_syntax.parse_query`; raises InputError for a query that cannot be parsed.
+
+    In both, no word or phrase of `exclude` may occur (`title:word` in the title); raises InputError for one without a
+    word.
     """
     query = query.encode("utf-8", "replace").decode()
-    return _advanced(query, analyser) if syntax == "advanced" else _simple(query, analyser)
+    planned = _advanced(query, analyser) if syntax == "advanced" else _simple(query, analyser)
+    return _without(planned, exclude, analyser) if exclude else planned
+
+
+def _without(planned: Plan, exclude: Sequence[str], analyser: Analyser) -> Plan:
+    barred: list[tuple[str, str]] = []
+    for given in exclude:
+        unwanted = given.encode("utf-8", "replace").decode()
+        match = _IN_FIELD.match(unwanted)
+        barred.append((match[1].lower(), match[2]) if match else ("", unwanted.strip(OPENING + CLOSING)))
+        if not analyser.phrase(unwanted):
+            raise InputError(f"exclude has {given!r}, in which there is no word")
+    tokens, conditions = _barred(barred, analyser)
+    keyword = replace(
+        planned.keyword,
+        excluded=(*planned.keyword.excluded, *(phrase for _, phrase in tokens)),
+        matching=(*planned.keyword.matching, *conditions),
+    )
+    return replace(planned, keyword=keyword, excluded=(*planned.excluded, *(text for text, _ in tokens)))
+
+
+def _barred(
+    barred: Sequence[tuple[str, str]], analyser: Analyser
+) -> tuple[list[tuple[str, tuple[str, ...]]], list[Expression]]:
+    """Return what must not occur: texts with their tokens, and the conditions of those in a field."""
+    anywhere = [(text, tokens) for field, text in barred if not field and (tokens := analyser.phrase(text))]
+    in_field = (word_condition(text, field, analyser) for field, text in barred if field)
+    return anywhere, [NotOf(condition) for condition in in_field if condition]
 
 
 def _simple(query: str, analyser: Analyser) -> Plan:
     texts: list[str] = []
     phrases: list[str] = []
+    flags: list[str] = []
     required: list[tuple[str, str]] = []  # field and text
     barred: list[tuple[str, str]] = []  # field, "" for any, and text
     for excluded, field, text, quoted in _pieces(query):
@@ -60,6 +102,8 @@ def _simple(query: str, analyser: Analyser) -> Plan:
             barred.append((field, text))
             continue
         texts.append(text)
+        if not field and not quoted and _FLAG.match(text):
+            flags.append(text)
         if field:
             required.append((field, text))
         elif quoted:
@@ -75,16 +119,15 @@ def _simple(query: str, analyser: Analyser) -> Plan:
     phrase_tokens = [(phrase, tokens) for phrase in phrases if (tokens := analyser.phrase(phrase))]
     if ignored and not (terms or phrase_tokens):  # what remains are signs, as in "who {"
         ignored, terms = (), analyser.terms(" ".join(loose))
-    excluded_tokens = [(text, tokens) for field, text in barred if not field and (tokens := analyser.phrase(text))]
+    excluded_tokens, not_in_field = _barred(barred, analyser)
     in_field = [word_condition(text, field, analyser) for field, text in required]
-    not_in_field = [word_condition(text, field, analyser) for field, text in barred if field]
     keyword = KeywordQuery(
         terms=terms,
         phrases=tuple(tokens for _, tokens in phrase_tokens),
         excluded=tuple(tokens for _, tokens in excluded_tokens),
         matching=(
             *(condition for condition in in_field if condition),
-            *(NotOf(condition) for condition in not_in_field if condition),
+            *not_in_field,
         ),
     )
     return Plan(
@@ -93,17 +136,25 @@ def _simple(query: str, analyser: Analyser) -> Plan:
         phrases=tuple(phrase for phrase, _ in phrase_tokens),
         excluded=tuple(text for text, _ in excluded_tokens),
         ignored=tuple(dict.fromkeys(ignored)),
+        notes=_about_flags(list(dict.fromkeys(flags))),
     )
+
+
+def _about_flags(flags: Sequence[str]) -> tuple[str, ...]:
+    if not flags:
+        return ()
+    was = "was searched for like any other word" if len(flags) == 1 else "were searched for like other words"
+    return (f'{", ".join(flags[:5])} {was}; to leave out passages with a word, quote it: -"{flags[0][1:]}".',)
 
 
 def _pieces(query: str) -> Iterator[tuple[bool, str, str, bool]]:
     """Yield for every word and phrase whether it is excluded, its field or "", its text, and whether it is quoted."""
     for minus, field_name, quoted, bare in _PIECE.findall(query):
-        excluded = bool(minus or (bare and _EXCLUSION.match(bare)))
-        field, text = field_name.lower(), quoted or bare[excluded:]
-        if bare and (match := _IN_FIELD.match(text)):
-            field, text = match[1].lower(), match[2]
-        yield excluded, field, text, bool(quoted)
+        match = _IN_FIELD.match(bare.removeprefix("-"))
+        if quoted or not match:
+            yield bool(minus), field_name.lower(), quoted or bare, bool(quoted)
+        else:
+            yield bare.startswith("-"), match[1].lower(), match[2], False
 
 
 def _advanced(query: str, analyser: Analyser) -> Plan:

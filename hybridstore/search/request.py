@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -27,6 +27,12 @@ DEFAULT_DEPTH = 200
 ACTIVE: Final = "active"  # the model version that the store has promoted
 
 
+def check_choice(option: str, name: object, known: Sequence[str]) -> None:
+    """Raise InputError unless an option's value is one of those known."""
+    if name not in known:
+        raise InputError(f"{option} {name!r} is not known; choose one of {', '.join(known)}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """The options of a search; see `Store.search`. Raises InputError for invalid values.
@@ -47,6 +53,7 @@ class Request:
     syntax: str = "simple"
     min_relevance: float | None = None
     around: Around | None = None
+    exclude: Iterable[str] = ()
     model: ModelVersion | Literal["active"] | None = ACTIVE
     calibration: Calibration | None = None
 
@@ -58,8 +65,11 @@ class Request:
             raise InputError(f"limit must be a whole number of at least 1, not {self.limit!r}")
         choices = (("mode", self.mode, MODES), ("fusion", self.fusion, FUSIONS), ("syntax", self.syntax, SYNTAXES))
         for option, name, known in choices:
-            if name not in known:
-                raise InputError(f"{option} {name!r} is not known; choose one of {', '.join(known)}")
+            check_choice(option, name, known)
+        exclude = (self.exclude,) if isinstance(self.exclude, str) else tuple(self.exclude)
+        if not all(isinstance(text, str) for text in exclude):
+            raise InputError(f"exclude takes words and phrases, not {exclude!r}")
+        object.__setattr__(self, "exclude", exclude)
         if self.depth is not None and (not isinstance(self.depth, int) or self.depth < self.limit):
             raise InputError(
                 "depth (candidates of each leg) must be a whole number of at least "

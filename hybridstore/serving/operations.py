@@ -57,10 +57,11 @@ class Operations:
 
     def search(
         self,
-        query: Annotated[str, Argument('What to find; "quoted words" must occur, -word must not.')],
+        query: Annotated[str, Argument('What to find; "quoted words" must occur as a phrase.')],
         *,
         kind: Annotated[Literal["all", "notes", "documents"], Argument("What to search.")] = "all",
         where: Where = None,
+        exclude: Annotated[list[str] | None, Argument("Words and phrases that must not occur.")] = None,
         limit: Annotated[int, Argument("Number of passages.", 1, MOST)] = 10,
         cursor: Cursor = "",
     ) -> Answer:
@@ -68,15 +69,14 @@ class Operations:
 
         For what is written in files and documents. For what you remember about the user or earlier work, use recall.
         """
-        if not query.strip():
-            raise InputError("there is nothing to search for: the query is empty")
         if not 1 <= limit <= MOST:
             raise InputError(f"limit is from 1 to {MOST}, not {limit}")
-        results = self.scope.memory.store.search(query, where=self.scope.filter(kind, where=where), limit=limit)
+        scope = self.scope.filter(kind, where=where)
+        results = self.scope.memory.store.search(query, where=scope, exclude=exclude or (), limit=limit)
         unsure = bool(results) and results.confidence is not None and results.confidence < CONFIDENT
         rows = AnswerRows.of([answers.of_hit(hit, self.scope.namespace) for hit in results])
         frame = framed("found", len(results), self.budget.count, [_UNSURE] if unsure else [])
-        return self.budget.page(rows, digest(["search", query, kind, where, limit]), cursor, frame)
+        return self.budget.page(rows, digest(["search", query, kind, where, exclude or [], limit]), cursor, frame)
 
     def recall(
         self,

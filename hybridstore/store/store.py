@@ -17,12 +17,13 @@ from hybridstore.backends.learning import LoggedQuestion, ModelVersion
 from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Problem, PurgeReport, Stats
 from hybridstore.embedders.protocol import Embedder
-from hybridstore.errors import EmbedderMismatch
+from hybridstore.errors import EmbedderMismatch, EmptyQuery
 from hybridstore.records import AddReport, Document, Hit, Results, Source, Trace
 from hybridstore.search import remedies
 from hybridstore.search.explain import Explanation, explain
 from hybridstore.search.neighbours import Around
 from hybridstore.search.pipeline import search
+from hybridstore.search.query_plan import has_words
 from hybridstore.search.request import Request
 from hybridstore.search.selection import SelectionRequest
 from hybridstore.store import calibration, write_operations
@@ -172,13 +173,15 @@ class Store(StoreParts):
         per_document: int | None = None,
         diversity: float = 0.0,
         around: Around | None = None,
+        exclude: Iterable[str] = (),
     ) -> Results:
         """Find the chunks that answer a query best, by its words and by its meaning.
 
-        Any text is a valid query; `"quoted words"` must occur as a phrase, `title:word` in the title, and `-word` must
-        not occur. With `syntax` "advanced", AND, OR, NOT, parentheses and `prefix*` are operators, and can be
-        malformed. `where` restricts what is searched, before anything is ranked. `mode` is "hybrid", "keyword" (no
-        model is needed) or "vector". `depth` is the number of candidates of each leg (at least `limit`; default 200).
+        Any text with a word is a valid query; `"quoted words"` must occur as a phrase, `title:word` in the title, and
+        `-"quoted words"` must not occur, nor may the words and phrases in `exclude`. With `syntax` "advanced", AND, OR,
+        NOT, parentheses and `prefix*` are operators, and can be malformed. `where` restricts what is searched, before
+        anything is ranked. `mode` is "hybrid", "keyword" (no model is needed) or "vector". `depth` is the number of
+        candidates of each leg (at least `limit`; default 200).
         `vector` is the query's embedding (dim,), if the caller has it.
 
         `fusion` "adaptive" weighs the evidence for each candidate in both legs by the store's calibration; its scores
@@ -193,7 +196,7 @@ class Store(StoreParts):
 
         `around` maps a document's id to the ids around it in a conversation, two to either side, in order and itself
         included, or to nothing: a chunk is then ranked in the light of its neighbours. Raises InputError for invalid
-        arguments.
+        arguments, among them EmptyQuery for a query without words that comes without a `vector`.
         """
         request = Request(
             query=query,
@@ -207,7 +210,10 @@ class Store(StoreParts):
             syntax=syntax,
             min_relevance=min_relevance,
             around=around,
+            exclude=exclude,
         )
+        if vector is None and not has_words(query):
+            raise EmptyQuery(query)
         try:
             trace = search(self._backend, self._analyser, request)
         except EmbedderMismatch:

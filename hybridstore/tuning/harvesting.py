@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from hybridstore.backends.learning import Negative, Triple
 from hybridstore.errors import InputError
 from hybridstore.records import Evidence, Ranking, Trace
+from hybridstore.search.query_plan import has_words
 from hybridstore.search.rank_fusion import adaptive
 from hybridstore.store.embedder_choice import embedded_text
 from hybridstore.tuning.false_negatives import MARGIN, Candidate, Judge, LexicalJudge, too_near
@@ -177,7 +178,7 @@ def _search_all(
     store: Store, questions: Iterable[Question], settings: HarvestSettings, judge: Judge | None
 ) -> Iterator[HarvestResult]:
     trace: Trace | None = None
-    for question in questions:
+    for question in filter(lambda question: has_words(question.text), questions):
         if trace is None or trace.query != question.text:  # one question may come once for each of its answers
             with store.unlogged():
                 trace = store.search(question.text, limit=1, depth=DEPTH).trace

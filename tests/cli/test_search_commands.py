@@ -39,9 +39,16 @@ def test_search_as_json_has_every_field_of_a_hit(run):
     assert found["notes"] == ["The store has no vectors, so only keywords were searched."]
 
 
-def test_a_minus_excludes_a_word_and_is_not_an_option(run):
-    found = json.loads(run("search", "soup", "suppe", "zwiebelsuppe", "-hour", "--json").stdout)
+@pytest.mark.parametrize("how", [["--exclude", "hour"], ["--not", "hour"], ['-"hour"']])
+def test_words_can_be_excluded(run, how):
+    found = json.loads(run("search", "soup", "suppe", "zwiebelsuppe", *how, "--json").stdout)
     assert [hit["document_id"] for hit in found["hits"]] == ["suppe"]
+
+
+def test_a_flag_is_a_word_and_not_an_option(run):
+    result = run("search", "soup", "-hour", "--json")
+    assert json.loads(result.stdout)["query"] == "soup -hour"
+    assert "quote it" in json.loads(result.stdout)["notes"][0]
     every_letter = "-abcdefghijklmnopqrstuvwxyz"
     assert json.loads(run("search", "soup", every_letter, "--json").stdout)["query"] == f"soup {every_letter}"
     assert "Usage:" in run("search", "-h").stdout
@@ -62,7 +69,7 @@ def test_filters_and_limits_reach_the_search(run):
     [
         (["zeppelin"], "no passage contains any of these words"),
         (["soup", "--where", "lang=fr"], "try without --where"),
-        (["soup", "-hour", "-onion"], "excluded word"),
+        (["soup", "--not", "hour", "--not", "onion"], "excluded word"),
     ],
 )
 def test_no_hits_get_a_helpful_message_and_are_not_an_error(run, arguments, why):
@@ -72,8 +79,16 @@ def test_no_hits_get_a_helpful_message_and_are_not_an_error(run, arguments, why)
 
 
 def test_any_text_is_a_query(run):
-    for query in ('"', "* OR )", "\udcff", "NEAR(", "a" * 5000, "🧅"):
+    for query in ('"a', "* OR )", "a\udcff", "NEAR(", "a" * 5000, "🧅"):
         assert json.loads(run("search", "--json", "--", query).stdout)["query"]
+
+
+@pytest.mark.parametrize("query", ["", "  ", "?!", "--- ..."])
+@pytest.mark.parametrize("command", ["search", "explain", "recall"])
+def test_a_query_without_words_is_an_error(run, command, query):
+    result = run(command, "--", query, code=1)
+    assert "has no words" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_a_depth_below_the_limit_is_an_error(run):

@@ -11,10 +11,10 @@ from hybridstore.records import Trace
 
 
 def test_the_text_describes_the_search(store):
-    explanation = store.explain('castle -stone "the river"')
+    explanation = store.explain('castle -"stone" "the river"')
     story = str(explanation)
     for part in (
-        'Query: castle -stone "the river"',
+        'Query: castle -"stone" "the river"',
         "both legs",
         'Must contain: "the river"',
         "Must not contain: stone",

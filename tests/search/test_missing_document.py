@@ -57,7 +57,7 @@ def test_a_document_without_the_phrase(store):
 
 
 def test_a_document_with_an_excluded_word(store):
-    expected = expect(store, "castle -river", "castle")
+    expected = expect(store, 'castle -"river"', "castle")
     assert expected.lost == "restricted"
     assert "excluded word" in expected.story
 

