@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 try:
@@ -34,8 +35,7 @@ def filter_of(filters: MetadataFilters | MetadataFilter) -> Filter:
     """Return LlamaIndex's filters as the store's.
 
     The condition NOT is true if none of its filters is. NE, NIN and IS_EMPTY keep nodes that lack the field, the others
-    do not. Numbers compare with numbers, text with text. Raises InputError for a value that an operator does not take,
-    and for TEXT_MATCH_INSENSITIVE, since a store's filters are case-sensitive.
+    do not. Numbers compare with numbers, text with text. Raises InputError for a value that an operator does not take.
     """
     if isinstance(filters, MetadataFilter):
         return _comparison(filters)
@@ -57,19 +57,18 @@ def _comparison(condition: MetadataFilter) -> Filter:
     if operator == FilterOperator.IS_EMPTY:
         missing = (Comparison(name, "exists", False), Comparison(name, "in", (None, "")))
         return Or((*missing, Comparison(EMPTY, "contains", key)))
-    if operator == FilterOperator.TEXT_MATCH:
+    if operator in (FilterOperator.TEXT_MATCH, FilterOperator.TEXT_MATCH_INSENSITIVE):
         if not isinstance(value, str):
-            raise InputError(f"text_match of {key!r} takes a text, not {value!r}")
-        return And((Comparison(name, "contains", value), Comparison(name, "gte", "")))  # true for texts only
+            raise InputError(f"{operator.value} of {key!r} takes a text, not {value!r}")
+        if operator == FilterOperator.TEXT_MATCH:
+            return Comparison(name, "contains", value)
+        return Comparison(name, "regex", f"(?i){re.escape(value)}")
     if operator in (FilterOperator.ANY, FilterOperator.ALL):
         if not isinstance(value, list) or not value:
             raise InputError(f"{operator.value} of {key!r} takes a list of at least one value, not {value!r}")
         members = tuple(Comparison(name, "contains", member) for member in value)
         return Or(members) if operator == FilterOperator.ANY else And(members)
-    raise InputError(
-        f"the operator {operator.value!r} of {key!r} is not supported by a store, whose filters are case-sensitive; "
-        "use text_match on a field in lower case, or put the words into the query"
-    )
+    raise InputError(f"the operator {operator.value!r} of {key!r} is not supported by a store")
 
 
 def where_of(

@@ -341,6 +341,8 @@ COMPARED = [
     ("note", FilterOperator.CONTAINS, "and"),
     ("note", FilterOperator.TEXT_MATCH, "Cold"),
     ("note", FilterOperator.TEXT_MATCH, "cold"),
+    ("note", FilterOperator.TEXT_MATCH_INSENSITIVE, "cOLD"),
+    ("note", FilterOperator.TEXT_MATCH_INSENSITIVE, "c.ld"),
     ("note", FilterOperator.IS_EMPTY, None),
     ("tags", FilterOperator.IS_EMPTY, None),
     ("proof", FilterOperator.IS_EMPTY, None),
@@ -376,14 +378,17 @@ def test_conditions_nest(filled):
     assert len(filled.get_nodes(filters=EMPTY)) == 4
 
 
-def test_text_match_applies_to_texts_and_not_to_lists(filled):
-    assert filled.get_nodes(filters=of("tags", FilterOperator.TEXT_MATCH, "grape")) == []
+def test_text_match_of_a_list_is_about_its_elements(filled):
+    sensitive = filled.get_nodes(filters=of("tags", FilterOperator.TEXT_MATCH, "grape"))
+    assert [node.node_id for node in sensitive] == ["wine"]
+    insensitive = filled.get_nodes(filters=of("tags", FilterOperator.TEXT_MATCH_INSENSITIVE, "GRAP"))
+    assert [node.node_id for node in insensitive] == ["wine"]
 
 
 @pytest.mark.parametrize(
     ("operator", "value", "message"),
     [
-        (FilterOperator.TEXT_MATCH_INSENSITIVE, "cold", "text_match"),
+        (FilterOperator.TEXT_MATCH_INSENSITIVE, 5, "takes a text"),
         (FilterOperator.TEXT_MATCH, 5, "takes a text"),
         (FilterOperator.ANY, "hops", "takes a list"),
         (FilterOperator.ALL, [], "takes a list"),

@@ -21,6 +21,7 @@ from haystack.errors import FilterError
 from hybridstore import records
 from hybridstore.errors import InputError
 from hybridstore.filters import And, Comparison, Filter, Not, Or, parse, passes_all
+from hybridstore.filters.text_tests import compared_instant
 
 OURS = "_haystack"
 
@@ -216,7 +217,9 @@ def _equal(names: tuple[str, str], values: Iterable[Any]) -> Filter:
     plain: list[Any] = []
     parts: list[Filter] = []
     for value in values:
-        if not isinstance(value, datetime):
+        if date_name and compared_instant(value) is not None:  # a store would take a time without a zone for UTC
+            parts.append(Comparison(name, "regex", rf"\A{re.escape(value)}\Z"))
+        elif not isinstance(value, datetime):
             plain.append(value)
         if value is None:
             parts.append(Comparison(name, "exists", False))
