@@ -119,7 +119,9 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "search" else pytest.mark.thorough) for name in COMMANDS]
+)
 def test_a_command_sends_nothing_looks_up_nothing_and_leaves_no_file_in_the_home(name, watched, db, tmp_path):
     folder = tmp_path / "text"
     (folder / "kitchen" / "qrels").mkdir(parents=True)
@@ -159,6 +161,7 @@ serve(Memory(sys.argv[1]), transport="http", port=port, token="a-token-of-some-l
 """
 
 
+@pytest.mark.thorough
 def test_serving_over_http_sends_nothing(watched, db):
     pytest.importorskip("mcp", reason="the server is made with the MCP SDK: pip install 'hybridstore[mcp]'")
     # A new namespace's loopback is down, so this one is watched in the usual one.
@@ -177,6 +180,7 @@ def test_serving_over_http_sends_nothing(watched, db):
         ("mteb", "hybridstore"),
     ],
 )
+@pytest.mark.thorough
 def test_importing_an_integration_sends_nothing_and_writes_nothing(module, package, watched):
     pytest.importorskip(package, reason=f"hybridstore[{module}]")
     network, files = watched.run("-c", f"import hybridstore.integrations.{module}")

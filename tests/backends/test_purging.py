@@ -388,6 +388,7 @@ def test_a_large_file_is_written_anew_beside_memory(path, opened, monkeypatch):
     assert opened.check() == []
 
 
+@pytest.mark.thorough
 def test_others_write_while_one_purges(path, opened):
     planted = Planted(12)
     ids = [f"{canary(planted.choose)}-{n}" for n in range(60)]

@@ -237,6 +237,7 @@ def test_stopped_while_it_trains_it_says_what_is_kept(run, db, monkeypatch):
     assert versions(db) == []
 
 
+@pytest.mark.thorough
 def test_stopped_at_the_very_change_it_says_where_to_look(run, db, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
@@ -248,6 +249,7 @@ def test_stopped_at_the_very_change_it_says_where_to_look(run, db, monkeypatch):
     assert versions(db) == [(1, "candidate")]
 
 
+@pytest.mark.thorough
 def test_a_training_that_fails_changes_nothing(run, db, monkeypatch):
     def fail(*_, **__):
         raise InputError("the loss is no number")
@@ -257,6 +259,7 @@ def test_a_training_that_fails_changes_nothing(run, db, monkeypatch):
     assert versions(db) == []
 
 
+@pytest.mark.thorough
 def test_progress_names_each_step_and_shows_the_loss(run, db, monkeypatch):
     monkeypatch.setattr(terminal, "_EVERY", 0.0)
     outcome = run("tune", *FEW, "--epochs", 2).stderr
