@@ -122,7 +122,7 @@ class DocumentBackend(Protocol):
 class SearchBackend(Protocol):
     """Chunks: ranked by keyword and by vector, and read."""
 
-    def snapshot(self) -> AbstractContextManager[None]:
+    def snapshot(self) -> AbstractContextManager[object]:
         """Make all reads of this thread inside the block see one state of the store, whatever others write."""
         ...
 

@@ -147,7 +147,7 @@ class StoreParts:
         """Where files made for this store may be put; None where there is no such place."""
         return self._backend.folder
 
-    def snapshot(self) -> AbstractContextManager[None]:
+    def snapshot(self) -> AbstractContextManager[object]:
         """Make all reads of this thread in the block see one state of the store, whatever others write meanwhile."""
         return self._backend.snapshot()
 

@@ -364,6 +364,12 @@ def test_a_file_that_cannot_be_written_anew_is_not_said_to_be_clean(opened, monk
         def __getattr__(self, name: str):
             return getattr(self.connection, name)
 
+        def __enter__(self):
+            return self.connection.__enter__()
+
+        def __exit__(self, *raised):
+            return self.connection.__exit__(*raised)
+
         def execute(self, sql: str, *bindings):
             if sql == "VACUUM":
                 raise apsw.FullError("database or disk is full")

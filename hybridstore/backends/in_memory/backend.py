@@ -156,7 +156,7 @@ class MemoryBackend(Backend):
 
     # searching
 
-    def snapshot(self) -> AbstractContextManager[None]:
+    def snapshot(self) -> AbstractContextManager[object]:
         return self._handle.snapshot()
 
     def state(self) -> SearchState:

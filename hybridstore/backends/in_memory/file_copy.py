@@ -19,7 +19,11 @@ def write_file(contents: Contents, language: str, created: str, path: str) -> No
     """Write everything to a file that is not there yet; none is left where that fails."""
     with new_file(path) as part:
         SQLiteBackend(part, language=language).close()
-        with closing(Connections(part, busy_timeout=0)) as connections, connections.atomic() as connection:
+        with (
+            closing(Connections(part, busy_timeout=0)) as connections,
+            connections.translated(),
+            connections.atomic() as connection,
+        ):
             _write_documents(connection, contents)
             _write_learning(connection, contents)
             facts = {"created": created, "revision": contents.revision, "log_start": contents.revision}

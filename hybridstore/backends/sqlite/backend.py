@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hybridstore.backends import forking
 from hybridstore.backends.protocols import Backend, SearchState
 from hybridstore.backends.resident.resident_cache import ResidentCache
 from hybridstore.backends.sqlite import (
@@ -30,6 +32,7 @@ from hybridstore.backends.sqlite.loader import SQLiteLoader
 from hybridstore.backends.sqlite.migrations import prepare
 from hybridstore.backends.sqlite.purge import Purging
 from hybridstore.backends.sqlite.sqlite_learning import SQLiteLearning
+from hybridstore.backends.sqlite.translation import translated
 from hybridstore.backends.sqlite.where_sql import compile_where, restricted
 from hybridstore.backends.values import (
     Calibration,
@@ -54,6 +57,26 @@ from hybridstore.text.analysis import ANALYSIS_VERSION, Analyser
 MEMORY = 1024  # MiB that copies in memory may take, unless the caller says otherwise
 
 
+class _Turns:
+    """Locks that threads share out among themselves.
+
+    Many threads that alternate in a leg's short array operations get a third less done than a few. These are no
+    semaphore, for that is released in Python, where an exception that a signal raises can come between.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._locks = [threading.Lock() for _ in range(number)]
+        self._threads, self._local = count(), threading.local()
+
+    def mine(self) -> threading.Lock:
+        """Return the lock of this thread."""
+        if not hasattr(self._local, "lock"):
+            self._local.lock = self._locks[next(self._threads) % len(self._locks)]
+        lock: threading.Lock = self._local.lock
+        return lock
+
+
+@translated
 class SQLiteBackend(Backend):
     """Documents, keywords and vectors in one SQLite file at `path`.
 
@@ -74,18 +97,28 @@ class SQLiteBackend(Backend):
         self._path = path
         self._connections = Connections(path, busy_timeout)
         try:
-            prepare(self._connections, language=language, analysis=ANALYSIS_VERSION, create=create)
-            with self._connections.reading() as connection:
-                self._language = str(value(connection, "SELECT value FROM meta WHERE key = 'language'"))
-            self._analyser = self._analyser_of_file()
-            integrity_check.update_analysis(self._connections, self._analyser)
+            with self._connections.translated():
+                prepare(self._connections, language=language, analysis=ANALYSIS_VERSION, create=create)
+                with self._connections.reading() as connection:
+                    self._language = str(value(connection, "SELECT value FROM meta WHERE key = 'language'"))
+                self._analyser = self._analyser_of_file()
+                integrity_check.update_analysis(self._connections, self._analyser)
         except BaseException:
             self.close()
             raise
-        # Many threads that alternate in a leg's short array operations get a third less done than a few.
-        self._turns = threading.BoundedSemaphore(max(os.cpu_count() or 2, 2))
-        self._memory = ResidentCache(self._analyser, memory * 2**20)
         self._learning = SQLiteLearning(self._connections)
+        self._memory_bytes = memory * 2**20
+        self.after_fork()
+        forking.register(self)
+
+    def quiet(self) -> bool:
+        """Return True: what other threads are doing in memory is dropped in a child."""
+        return True
+
+    def after_fork(self) -> None:
+        """Begin with locks that nobody holds."""
+        self._turns = _Turns(max(os.cpu_count() or 2, 2))
+        self._memory = ResidentCache(self._analyser, self._memory_bytes)
         self._purging = Purging(self._connections, self._analyser)
 
     def _analyser_of_file(self) -> Analyser:
@@ -121,10 +154,8 @@ class SQLiteBackend(Backend):
         with self._connections.reading() as connection:
             return store_state.state(connection, self._learning)
 
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        with self._connections.reading():
-            yield
+    def snapshot(self) -> AbstractContextManager[object]:
+        return self._connections.reading()
 
     # writing
 
@@ -167,11 +198,11 @@ class SQLiteBackend(Backend):
     # searching
 
     def match(self, query: KeywordQuery, depth: int, restriction: Restriction) -> tuple[Ranking, tuple[Term, ...]]:
-        with self._turns, self._connections.reading() as connection:
+        with self._turns.mine(), self._connections.reading() as connection:
             return searching.match(connection, self._memory, query, depth, restriction)
 
     def nearest(self, vector: NDArray[np.float32], depth: int, restriction: Restriction) -> Ranking:
-        with self._turns, self._connections.reading() as connection:
+        with self._turns.mine(), self._connections.reading() as connection:
             return searching.nearest(connection, self._memory, vector, depth, restriction)
 
     def evidence(
@@ -235,7 +266,7 @@ class SQLiteBackend(Backend):
 
     def stats(self) -> Stats:
         with self._connections.reading() as connection:
-            return store_state.stats(connection, self._path)
+            return store_state.stats(connection, self._connections.file.path)
 
     def sources(self) -> dict[str, Source]:
         with self._connections.reading() as connection:

@@ -1,22 +1,28 @@
-"""Connections: one for each thread, all opened here with the same pragmas and extensions."""
+"""Connections: one for each thread, all opened here with the same pragmas and extensions.
+
+A transaction is left by apsw's own `__exit__`, which is written in C: an exception that a signal handler raises, such
+as KeyboardInterrupt, comes before it or after it, but never between the end of a block and that of its transaction.
+"""
 
 from __future__ import annotations
 
-import os
 import random
+import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import apsw
 
+from hybridstore.backends import forking
+from hybridstore.backends.sqlite.file_identity import COUNT_COMMIT, FileIdentity, new_stamp
 from hybridstore.backends.sqlite.schema_inspection import harden, inspect, load_vectors
-from hybridstore.errors import FileBusy, FileDamaged, FileRefused, HybridstoreError, InputError
+from hybridstore.backends.sqlite.translation import CLOSED, raise_translated, why_not_opened
+from hybridstore.errors import FileRefused, HybridstoreError, InputError
 from hybridstore.filters.text_tests import found, instant, same_ignoring_case
 
 # 1,536-byte vectors fill 4 KiB pages badly, two to a page: against those, 8 KiB gave 1.24 times the ingest rate, 1.2
@@ -32,8 +38,19 @@ _PRAGMAS = (
     "PRAGMA journal_size_limit = 67108864",  # a WAL that one big write blew up shrinks again
 )
 
+# The log is copied into the file at once after a write, but so seldom that it takes no more than a fiftieth of the time
+# that writing takes, and otherwise when nothing has been written for a moment.
+_CHECKPOINT_SHARE = 50
+_IDLE = 0.25  # seconds
 
-_CLOSED = "this store is closed; open it again with hybridstore.open()"
+_FORKED = (
+    "was being written when this process was forked, so this process cannot use it; fork when nothing is being "
+    "written, or start the process instead (multiprocessing's 'spawn' or 'forkserver')"
+)
+_unusable: set[tuple[int, int]] = set()  # device and inode of files that were being written at a fork
+_kept: list[apsw.Connection] = []  # such connections, for losing the last reference would close them
+
+_Opened = list[tuple[weakref.ref[threading.Thread], apsw.Connection]]
 
 
 class Connections:
@@ -41,125 +58,254 @@ class Connections:
 
     def __init__(self, path: str, busy_timeout: float) -> None:
         self.path, self.busy_timeout = path, busy_timeout
+        self.file = FileIdentity(path)
         self._local = threading.local()
         self._lock = threading.Lock()
-        self._open: list[tuple[weakref.ref[threading.Thread], apsw.Connection]] = []
-        self._inherited: list[apsw.Connection] = []
-        self._pid = os.getpid()
+        self._open: _Opened = []
+        self._opening = 0
         self._closed = False
+        self._wrote = False  # something that may still be in the log
+        self._written_at = self._checkpointed_at = self._checkpoint_seconds = 0.0
+        self._idle: threading.Thread | None = None
+        self._wake = threading.Event()
+        self._finalizer = weakref.finalize(self, _close_all, self._open, self.file)
+        forking.register(self)
 
     def get(self) -> apsw.Connection:
         """Return this thread's connection; the first call opens it."""
-        if self._pid != os.getpid():
-            self._reset_after_fork()
         connection: apsw.Connection | None = getattr(self._local, "connection", None)
         if self._closed:
-            raise HybridstoreError(_CLOSED)
+            raise HybridstoreError(CLOSED)
         if connection is None:
-            connection = connect(self.path, self.busy_timeout)
-            with self._lock:
-                ended = [pair for pair in self._open if not ((thread := pair[0]()) and thread.is_alive())]
-                self._open = [pair for pair in self._open if pair not in ended]
-                self._open.append((weakref.ref(threading.current_thread()), connection))
-            self._local.connection = connection
-            for _, old in ended:
-                old.close()
+            forking.wait_for_fork()
+            self._opening += 1
+            try:
+                connection = self._connect()
+            finally:
+                self._opening -= 1
         return connection
+
+    def _connect(self) -> apsw.Connection:
+        first = not self._open
+        if first:
+            self.file.check_log()
+        connection = connect(self.file.path, self.busy_timeout)
+        try:
+            if first:
+                self.file.forget_log()
+            self.file.check_place()
+            self._check_forked()
+        except BaseException:
+            connection.close()
+            raise
+        with self._lock:
+            ended = [pair for pair in self._open if not ((thread := pair[0]()) and thread.is_alive())]
+            self._open[:] = [pair for pair in self._open if pair not in ended]
+            self._open.append((weakref.ref(threading.current_thread()), connection))
+        self._local.connection = connection
+        for _, old in ended:
+            old.close()
+        return connection
+
+    def _check_forked(self) -> None:
+        if self.file.key in _unusable:
+            raise FileRefused(self.path, _FORKED)
 
     def close(self) -> None:
         """Close every thread's connection, interrupting what other threads are doing."""
+        if not self._closed and self._wrote:
+            with suppress(HybridstoreError, apsw.Error):
+                self._checkpoint(self.get(), apsw.SQLITE_CHECKPOINT_PASSIVE)
         self._closed = True
-        if self._pid != os.getpid():
-            self._reset_after_fork()
+        self._wake.set()
         with self._lock:
-            for _, connection in self._open:
-                while True:
-                    try:
-                        connection.close()
-                        break
-                    except apsw.ThreadingViolationError:  # in the middle of a statement
-                        connection.interrupt()
-                        time.sleep(0.001)
-            self._open.clear()
+            _close_all(self._open, self.file, interrupt=True)
 
-    def _reset_after_fork(self) -> None:
-        # A connection must not be used across fork(). Idle ones are closed, or SQLite would believe that this
-        # process holds the locks that its parent holds. One in use, by a thread that was not forked, must stay.
-        inherited = [connection for _, connection in self._open]
-        self._local, self._open, self._pid, self._lock = threading.local(), [], os.getpid(), threading.Lock()
-        for connection in inherited:
-            try:
-                busy = connection.in_transaction
-                if not busy:
-                    connection.close()
-            except apsw.Error:
-                busy = True
-            if busy:
-                self._inherited.append(connection)  # kept, for losing its last reference would close it
+    # transactions
 
-    @contextmanager
-    def atomic(self) -> Iterator[apsw.Connection]:
+    @property
+    def writing(self) -> bool:
+        """Whether this thread's last transaction was for writing."""
+        return getattr(self._local, "writing", False)
+
+    def _fresh(self) -> apsw.Connection:
+        """Return this thread's connection, a new one where an exception has left a statement of it unfinished.
+
+        Until its last row is read, or its cursor is gone, which a traceback may keep, a statement holds on to the state
+        that it reads.
+        """
+        connection = self.get()
+        if connection.in_transaction or connection.txn_state() == apsw.SQLITE_TXN_NONE:
+            return connection
+        self._local.connection = None
+        renewed = self.get()
+        with self._lock:
+            self._open[:] = [pair for pair in self._open if pair[1] is not connection]
+        connection.close(True)
+        return renewed
+
+    def atomic(self) -> AbstractContextManager[apsw.Connection]:
         """Hold the write lock for the block; commit all of it, or none."""
-        with self.translated():
-            connection = self.get()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                with suppress(apsw.Error):  # SQLite has rolled back already when the disk is full
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
-                raise
+        connection = self._fresh()
+        if connection.in_transaction:
+            raise InputError("this thread is reading a snapshot of the store; leave it before writing")
+        forking.wait_for_fork()
+        self._local.writing = self._wrote = True
+        self.file.check(connection)
+        return _Writing(connection)
 
-    @contextmanager
-    def reading(self) -> Iterator[apsw.Connection]:
+    def reading(self) -> AbstractContextManager[apsw.Connection]:
         """Read one state of the file in the block; a nested block reads the state of the outer one."""
-        with self.translated():
-            connection = self.get()
-            if connection.in_transaction:
-                yield connection
-                return
-            connection.execute("BEGIN")
-            try:
-                yield connection
-            finally:
-                if not connection.getautocommit():  # else an error has ended it already
-                    connection.execute("COMMIT")
+        connection = self._fresh()
+        if connection.in_transaction:
+            return nullcontext(connection)
+        forking.wait_for_fork()
+        self._local.writing = False
+        self.file.check_sometimes(connection)
+        connection.transaction_mode = "DEFERRED"
+        return connection
 
     @contextmanager
     def translated(self) -> Iterator[None]:
         """Raise SQLite's errors as ours."""
         try:
             yield
-        except (apsw.BusyError, apsw.ProtocolError) as error:
-            raise FileBusy(self.path, self.busy_timeout) from error
-        except (apsw.CorruptError, apsw.NotADBError, apsw.SQLError, apsw.ConstraintError, UnicodeDecodeError) as error:
-            # Our statements are constant: one that cannot be run means that a table was changed.
-            raise FileDamaged(self.path, str(error)) from error
-        except (apsw.ConnectionClosedError, apsw.CursorClosedError, apsw.InterruptError) as error:
-            raise HybridstoreError(_CLOSED) from error
-        except apsw.TooBigError as error:
-            raise InputError(
-                f"a text is longer than a gigabyte, which SQLite cannot hold ({error}); split it"
-            ) from error
-        except apsw.CantOpenError as error:
-            raise FileRefused(self.path, _why_refused(self.path)) from error
-        except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.PermissionsError) as error:
-            raise FileRefused(self.path, f"cannot be written ({error}); nothing was changed") from error
+        except Exception as error:
+            raise_translated(error, self)
+            raise
+
+    # the log
+
+    def settle(self) -> None:
+        """After a write of this thread: make sure that it went into the file at this path, and see to the log."""
+        connection: apsw.Connection | None = getattr(self._local, "connection", None)
+        if connection is None or self._closed or not self.writing or connection.in_transaction:
+            return
+        self._local.writing = False
+        self.file.check(connection)
+        self._written_at = now = time.monotonic()
+        if now - self._checkpointed_at >= _CHECKPOINT_SHARE * self._checkpoint_seconds:
+            self._checkpoint(connection, apsw.SQLITE_CHECKPOINT_PASSIVE)
+        if self._idle is None:
+            self._idle = threading.Thread(target=self._checkpoint_when_idle, name="hybridstore-log", daemon=True)
+            with suppress(RuntimeError):  # the interpreter is ending, which closes the store
+                self._idle.start()
+
+    def _checkpoint(self, connection: apsw.Connection, mode: int) -> None:
+        """Copy the log into the file as far as its readers allow. What fails is tried again: nothing is lost by it."""
+        began = time.monotonic()
+        self.file.check(connection)
+        with suppress(apsw.Error):
+            connection.wal_checkpoint(mode=mode)
+        self.file.check(connection)  # which notes the state that is in the file now
+        self._checkpointed_at = time.monotonic()
+        self._checkpoint_seconds = self._checkpointed_at - began
+
+    def _checkpoint_when_idle(self) -> None:
+        while (left := self._written_at + _IDLE - time.monotonic()) > 0 and not self._closed:
+            self._wake.wait(left)
+        self._idle = None  # a write from here on starts another thread
+        with suppress(HybridstoreError, apsw.Error):  # closed meanwhile, or moved: the next user is told
+            connection = self.get()
+            connection.set_busy_handler(None)  # who reads or writes comes first
+            self._checkpoint(connection, apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+    # forks
+
+    def quiet(self) -> bool:
+        """Return whether no other thread is in SQLite, or has begun to write."""
+        here = threading.current_thread()
+        return not self._opening and not any(_busy(own) for thread, own in list(self._open) if thread() is not here)
+
+    def after_fork(self) -> None:
+        """Forget the parent's connections, closing those that neither write nor are in use."""
+        for _, connection in self._open:
+            if _busy(connection):
+                _kept.append(connection)
+                _unusable.add(self.file.key)
+            else:
+                connection.close()  # or SQLite would believe that this process holds the locks of its parent
+        self._open.clear()
+        self._local, self._lock, self._opening = threading.local(), threading.Lock(), 0
+        self._idle, self._wake, self._wrote = None, threading.Event(), False
+        self.file.forget_log()
 
 
-def connect(path: str, busy_timeout: float) -> apsw.Connection:
+class _Writing:
+    """A transaction that holds the write lock."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> apsw.Connection:
+        connection, handled = self._connection, sys.exc_info()[1]
+        try:
+            connection.transaction_mode = "IMMEDIATE"
+            try:
+                connection.__enter__()
+            except apsw.BusyError as error:
+                if error.__context__ not in {None, handled}:  # what a signal handler raised while this waited
+                    raise error.__context__ from None
+                raise
+            connection.execute(COUNT_COMMIT, (new_stamp(),))
+        except BaseException as error:
+            if connection.in_transaction:
+                connection.__exit__(type(error), error, error.__traceback__)
+            raise
+        return connection
+
+    @property
+    def __exit__(self) -> Callable[..., bool | None]:  # noqa: PLE0302, PYI036 - apsw's own, so that it is C
+        return self._connection.__exit__
+
+
+def _busy(connection: apsw.Connection) -> bool:
+    try:
+        return connection.txn_state() == apsw.SQLITE_TXN_WRITE
+    except apsw.ThreadingViolationError:  # in the middle of a statement
+        return True
+    except apsw.ConnectionClosedError:
+        return False
+
+
+def _close_all(opened: _Opened, file: FileIdentity, *, interrupt: bool = False) -> None:
+    """Close connections; the last one copies the log into the file, if that is still the file it was written for."""
+    with suppress(FileRefused, apsw.Error):
+        file.check_place()
+        if opened:
+            file.check(opened[-1][1])
+    for _, connection in opened:
+        while True:
+            try:
+                connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(bool(file.broken)))
+                connection.close()
+                break
+            except apsw.ThreadingViolationError:  # in the middle of a statement
+                if not interrupt:
+                    break
+                connection.interrupt()
+                time.sleep(0.001)
+            except apsw.ConnectionClosedError:
+                break
+    opened.clear()
+
+
+def connect(path: str, busy_timeout: float, *, create: bool = False) -> apsw.Connection:
     """Open a connection with sqlite-vec loaded, waiting for locks, and every pragma set.
 
     Raises FileRefused for a file whose schema is not a store's, before anything of it is used.
     """
+    flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
     try:
-        connection = apsw.Connection(path)
+        connection = apsw.Connection(path, flags=flags)
     except apsw.CantOpenError as error:
-        raise FileRefused(path, _why_refused(path)) from error
+        raise FileRefused(path, why_not_opened(path)) from error
     try:
         harden(connection)
+        if not create:  # else nothing may be copied into the file unseen, for it may be another one by then
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.set_busy_handler(_busy_handler(busy_timeout))
         load_vectors(connection)
         inspect(connection, path)
@@ -186,13 +332,6 @@ def add_functions(connection: apsw.Connection) -> None:
 
 def _of_text(function: Callable[..., Any], /, *values: Any) -> Any:
     return function(*values) if isinstance(values[0], str) else None
-
-
-def _why_refused(path: str) -> str:
-    folder = Path(path).absolute().parent
-    if not folder.is_dir():
-        return f"the folder {folder} does not exist; create it first"
-    return "cannot be opened; is it a folder, or do you lack permission to read and write it?"
 
 
 def _busy_handler(busy_timeout: float) -> Callable[[int], bool]:

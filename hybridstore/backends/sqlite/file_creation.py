@@ -11,6 +11,7 @@ from pathlib import Path
 import apsw
 
 from hybridstore.backends.sqlite.connection import Connections, connect, rows
+from hybridstore.backends.sqlite.file_identity import new_stamp
 from hybridstore.errors import FileRefused, InputError
 from hybridstore.whole_files import whole_file
 
@@ -82,11 +83,12 @@ def backup(connections: Connections, path: str) -> None:
     """Write a compact copy, verified, to a new file; see the protocol."""
     if connections.get().in_transaction:
         raise InputError("a snapshot is being read in this thread; leave it first, then make the backup")
-    with new_file(path) as part, connections.translated():
+    with new_file(path) as part:
         try:
             connections.get().execute("VACUUM INTO ?", (part,))
             with closing(connect(part, connections.busy_timeout)) as copy:
                 lines = [line for (line,) in rows(copy, "PRAGMA quick_check")]
+                copy.execute("UPDATE meta SET value = ? WHERE key = 'stamp'", (new_stamp(),))
         except (apsw.FullError, apsw.IOError, apsw.CantOpenError) as error:
             raise FileRefused(path, f"the copy cannot be written ({error}), so there is none") from error
         if lines != ["ok"]:

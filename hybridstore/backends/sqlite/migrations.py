@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import apsw
 
 from hybridstore.backends.sqlite.connection import PAGE_SIZE, Connections, connect, value
 from hybridstore.backends.sqlite.file_creation import refuse_side_files, wait_until_created, why_refused
+from hybridstore.backends.sqlite.file_identity import new_stamp
 from hybridstore.backends.sqlite.schema import APPLICATION_ID, LEARNING, SCHEMA_VERSION, TABLES
+from hybridstore.backends.sqlite.translation import why_not_opened
 from hybridstore.errors import FileRefused, InputError
 from hybridstore.whole_files import whole_file
 
@@ -28,21 +31,19 @@ def prepare(connections: Connections, *, language: str | None, analysis: int, cr
     Opening a file that needs nothing writes nothing and takes no lock.
     """
     path = connections.path
+    connections.file.check_log()
     if not recognise(path):
         if not create:
             raise FileRefused(path, "there is no such file; add documents to create it, or check the path")
-        with connections.translated():
-            _create_file(path, connections.busy_timeout, language or "english", analysis)
+        _create_file(path, connections.busy_timeout, language or "english", analysis)
     with connections.reading() as connection:
         version = value(connection, "PRAGMA user_version")
         journal = value(connection, "PRAGMA journal_mode")
     if journal != "wal":  # the process that created it was killed
-        with connections.translated():
-            _switch_to_wal(connections.get(), connections.busy_timeout)
+        _switch_to_wal(connections.get(), connections.busy_timeout)
     _refuse_newer(path, version)
     if version == 0:  # the process that created it was killed, and SQLite has rolled back
-        with connections.translated():
-            _create(path, connections.busy_timeout, language or "english", analysis)
+        _create(connections.file.path, connections.busy_timeout, language or "english", analysis)
     elif version < SCHEMA_VERSION:
         _migrate(connections)
     with connections.reading() as connection:
@@ -57,17 +58,21 @@ def prepare(connections: Connections, *, language: str | None, analysis: int, cr
 def recognise(path: str) -> bool:
     """Return whether the file exists and is a hybridstore; raises FileRefused for any other file."""
     try:
-        with Path(path).open("rb") as file:
-            header = file.read(_HEADER)
+        size = Path(path).stat().st_size
+        if size == 0:
+            wait_until_created(path)
+            return False
+        # By SQLite: a process that opens and closes a file by itself loses the locks that SQLite holds on it.
+        with closing(apsw.Connection(str(Path(path).absolute()), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
+            header = connection.read("main", 0, 0, _HEADER)[1]
     except FileNotFoundError:
         refuse_side_files(path)
         return False
     except OSError as error:
         raise FileRefused(path, f"cannot be read: {error.strerror}") from error
-    if not header:
-        wait_until_created(path)
-        return False
-    if not header.startswith(b"SQLite format 3\x00") or len(header) < _HEADER:
+    except apsw.CantOpenError as error:
+        raise FileRefused(path, why_not_opened(path)) from error
+    if not header.startswith(b"SQLite format 3\x00") or size < _HEADER:
         raise FileRefused(path, "is not a SQLite file, so not a hybridstore file either; it was left unchanged")
     if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
         raise FileRefused(path, "is a SQLite file of another program; it was left unchanged")
@@ -138,13 +143,14 @@ def _create_file(path: str, busy_timeout: float, language: str, analysis: int) -
 
 def _create(path: str, busy_timeout: float, language: str, analysis: int) -> None:
     # Before WAL is switched on, so that the main file has its application id from the first moment.
-    connection = connect(path, busy_timeout)
+    connection = connect(path, busy_timeout, create=True)
     try:
         connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
         connection.execute("BEGIN IMMEDIATE")
         if value(connection, "SELECT count(*) FROM sqlite_master") == 0:  # else another process was first
             connection.execute(TABLES)
             facts = {"language": language, "analysis": analysis, "revision": 0, "log_start": 0}
+            facts["stamp"] = new_stamp()
             facts["created"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             connection.executemany("INSERT INTO meta VALUES (?, ?)", list(facts.items()))
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")

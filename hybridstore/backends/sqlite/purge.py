@@ -54,11 +54,10 @@ class Purging:
         began = time.perf_counter()
         if "" in ids:
             raise InputError("an id must not be empty; name the documents to purge")
-        with self._connections.translated():
-            if self._connections.get().in_transaction:
-                raise InputError("a snapshot still reads what is to be purged; leave it first")
+        if self._connections.get().in_transaction:
+            raise InputError("a snapshot still reads what is to be purged; leave it first")
         # Connections of its own: VACUUM allows no other statement, and `secure_delete` is for this alone.
-        own = Connections(self._connections.path, self._connections.busy_timeout)
+        own = Connections(self._connections.file.path, self._connections.busy_timeout)
         try:
             with self._lock:
                 report = self._purge(own, list(dict.fromkeys(ids)), verify=verify)

@@ -79,7 +79,8 @@ CREATE INDEX feedback_chunk ON feedback (chunk);
 """
 
 TABLES = f"""
--- One row a fact about the file: format settings and the revision counter.
+-- One row a fact about the file: format settings, the revision counter, and the stamp, which tells the file from others
+-- and from its own earlier states: 16 hexadecimal digits chosen at random and 16 that count its commits.
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,
     value ANY NOT NULL

@@ -12,11 +12,13 @@ from hybridstore.backends.learning import Feedback, LoggedQuestion, ModelVersion
 from hybridstore.backends.sqlite import chunk_references, learning_rows, model_rows, vector_tables
 from hybridstore.backends.sqlite.change_log import Log
 from hybridstore.backends.sqlite.connection import Connections
+from hybridstore.backends.sqlite.translation import translated
 from hybridstore.backends.values import Calibration
 
 _READ_AT_ONCE = 200  # triples held in memory at once
 
 
+@translated
 class SQLiteLearning:
     """What one file has learned; the active version stays in memory, for every search reads it."""
 
