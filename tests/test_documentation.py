@@ -30,7 +30,7 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [PAGES[0], *(pytest.param(page, marks=pytest.mark.thorough) for page in PAGES[1:])])
 def test_every_python_block_runs(page, tmp_path, monkeypatch):
     pytest.importorskip("onnxruntime", reason="the examples use the default model: pip install 'hybridstore[cpu]'")
     monkeypatch.chdir(tmp_path)

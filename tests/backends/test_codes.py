@@ -45,7 +45,9 @@ def resident(vectors, *, rows=True):
 
 @pytest.mark.parametrize("centre", [0.0, 1.0], ids=["around zero", "far from zero"])
 @pytest.mark.parametrize("rows", [True, False], ids=["with int8 codes", "signs alone"])
-@pytest.mark.parametrize("share", [1.0, 0.5, 0.1, 0.001])
+@pytest.mark.parametrize(
+    "share", [1.0, *(pytest.param(share, marks=pytest.mark.thorough) for share in (0.5, 0.1)), 0.001]
+)
 def test_the_nearest_pass_the_sieve_whatever_the_filter_lets_through(small_sieve, centre, rows, share):
     rng = np.random.default_rng(11)
     vectors = spread(rng, codes.SIEVED + 3_000, centre=centre)

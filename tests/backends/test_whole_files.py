@@ -66,7 +66,8 @@ def mode(path) -> int:
     return stat.S_IMODE(Path(path).stat().st_mode)
 
 
-@pytest.mark.parametrize("what", ["backup", pytest.param("export", marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("what", ["backup", "export"])
 def test_a_killed_writer_leaves_no_file_under_its_final_name_and_a_retry_succeeds(store_path, tmp_path, what):
     target, killed = tmp_path / "copy", 0
     for turn in range(4):

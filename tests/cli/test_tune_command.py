@@ -189,6 +189,7 @@ def forced(monkeypatch, *, accepted):
     monkeypatch.setattr(gate, "decide", decided)
 
 
+@pytest.mark.thorough
 def test_a_dry_run_leaves_what_was_accepted_waiting_for_promote(run, db, monkeypatch):
     forced(monkeypatch, accepted=True)
     result = run("tune", *FEW, "--epochs", 1, "--dry-run")
@@ -222,6 +223,7 @@ def test_auto_harvests_first_and_keeps_the_triples_that_it_cannot_make_again(run
         assert [each.query for each in store.query_log()] == ["who has the gearbox of the smithy polished"]
 
 
+@pytest.mark.thorough
 def test_stopped_while_it_trains_it_says_what_is_kept(run, db, monkeypatch):
     def stop(*_, **__):
         raise KeyboardInterrupt
@@ -274,7 +276,8 @@ def test_progress_names_each_step_and_shows_the_loss(run, db, monkeypatch):
     assert " s left" in outcome
 
 
-def test_a_full_fine_tune_gets_its_options(run, monkeypatch):
+def test_a_full_fine_tune_gets_its_options(tmp_path, monkeypatch):
+    hs.open(tmp_path / "empty.db", embedder="none").close()
     asked = {}
     verdict = gate.decide([], {task: [] for task in gate.TASKS}, {task: [] for task in gate.TASKS})
     report = adapter_tuning.TuneReport(number=7, promoted=False, verdict=verdict, questions={}, settings={}, seconds={})
@@ -284,7 +287,8 @@ def test_a_full_fine_tune_gets_its_options(run, monkeypatch):
         return report
 
     monkeypatch.setattr(full_tuning, "tune_full", tune_full)
-    result = run("tune", "--method", "full", "--epochs", 3, "--base", "./here", "--questions", 50, "--dry-run")
+    options = ["--method", "full", "--epochs", "3", "--base", "./here", "--questions", "50", "--dry-run"]
+    result = CliRunner().invoke(app, ["--db", str(tmp_path / "empty.db"), "tune", *options])
     assert "Rejected: only 0 documents could be asked about" in result.stdout
     assert (asked["base"], asked["out"], asked["gate_questions"], asked["dry_run"]) == ("./here", None, 50, True)
     assert (asked["options"].epochs, asked["options"].rate) == (3, full_tuning.DEFAULTS.rate)
@@ -300,9 +304,13 @@ def test_a_full_fine_tune_gets_its_options(run, monkeypatch):
         (("--report", "nowhere/page.html"), 1, "there is no folder"),
     ],
 )
-def test_impossible_options_are_rejected_before_the_work(run, db, arguments, code, said):
-    assert said in run("tune", *arguments, code=code).stderr
-    assert versions(db) == []
+def test_impossible_options_are_rejected_before_the_work(tmp_path, arguments, code, said):
+    with hs.open(tmp_path / "part.db") as store:
+        store.add(next(documents()))
+    result = CliRunner().invoke(app, ["--db", str(tmp_path / "part.db"), "tune", *map(str, arguments)])
+    assert result.exit_code == code
+    assert said in result.stderr
+    assert versions(tmp_path / "part.db") == []
 
 
 def test_a_store_without_vectors_has_nothing_to_learn_for(tmp_path):

@@ -33,6 +33,7 @@ def test_it_has_a_repr_and_properties(embedder):
     assert embedders.load(embedder.reference, threads=1).fingerprint == embedder.fingerprint
 
 
+@pytest.mark.thorough
 def test_the_fused_graph_gives_the_vectors_of_the_packages_own(embedder, monkeypatch):
     monkeypatch.setattr(default_model, "WEIGHTS_SHA256", "of no file")
     plain = embedders.load(threads=1, device="cpu")

@@ -194,6 +194,7 @@ def test_a_sabotaged_training_after_a_good_version_leaves_that_one_active(store,
     assert [model.state for model in store.learning.models()] == ["active", "refused"]
 
 
+@pytest.mark.thorough
 def test_the_history_holds_no_text_of_a_question_or_a_document(store, monkeypatch):
     turned(store)
     monkeypatch.setattr(adapter, "train", anywhere)
@@ -386,6 +387,7 @@ def test_vectors_changed_meanwhile_end_the_tuning(tmp_path, monkeypatch, step, d
         assert store.check() == []
 
 
+@pytest.mark.thorough
 def test_a_version_that_another_process_promotes_meanwhile_must_be_beaten(store, monkeypatch):
     with monkeypatch.context() as first:
         good = turned(store)
@@ -397,6 +399,7 @@ def test_a_version_that_another_process_promotes_meanwhile_must_be_beaten(store,
     assert store.learning.model().number == good.number
 
 
+@pytest.mark.thorough
 def test_two_tunings_at_once_leave_one_active_version_and_the_whole_history(tmp_path):
     filled(tmp_path / "gap.db").close()
     reports = []
@@ -458,6 +461,7 @@ def seen_whole(store):
         return seen(store)
 
 
+@pytest.mark.thorough
 def test_a_version_after_another_is_trained_from_the_plain_embedder(store):
     plain = turned(store, dry_run=True)
     promote(store, store.learning.propose(version(random_adapter(size=5.0))))

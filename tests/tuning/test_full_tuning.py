@@ -363,8 +363,10 @@ class StoppedHereError(Exception):
     "step",
     [
         *(pytest.param(step, marks=pytest.mark.slow) for step in ("Harvesting", "Evaluating the active version")),
-        pytest.param("Embedding a copy of the store", marks=pytest.mark.thorough),
-        adapter_tuning.PROMOTING,
+        *(
+            pytest.param(step, marks=pytest.mark.thorough)
+            for step in ("Embedding a copy of the store", adapter_tuning.PROMOTING)
+        ),
     ],
 )
 def test_interrupted_anywhere_it_leaves_the_store_unchanged_and_no_copy(store, step):
