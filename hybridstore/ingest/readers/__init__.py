@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -107,9 +107,13 @@ def _documents(
             if not reader and (reason := _noise_of(document, kind)):
                 raise Noise(origin.name, reason)
             documents = iter([_with_file_metadata(document, origin, kind)])
-        for document in documents:
-            text = without_encoded(document.text, removed)
-            yield document if text is document.text else replace(document, text=text)
+        try:
+            for document in documents:
+                text = without_encoded(document.text, removed)
+                yield document if text is document.text else replace(document, text=text)
+        finally:
+            if isinstance(documents, Generator):
+                documents.close()  # before its file
         if removed.parts:
             origin.notice(str(removed))
 
