@@ -295,6 +295,11 @@ class Backend(DocumentBackend, SearchBackend, EmbeddingBackend, UpkeepBackend, P
     """One place where chunks live. Methods may be called from any thread; each is atomic by itself."""
 
     @property
+    def key(self) -> str | None:
+        """What the store is encrypted with; None where it is not."""
+        return None
+
+    @property
     def learning(self) -> LearningBackend:
         """What the store has learned and learns from, stored with the chunks it is about."""
         ...

@@ -87,6 +87,9 @@ def _database(_: Target) -> Iterator[Finding]:
     has = "with FTS5" if fts else "without FTS5"
     yield Finding("SQLite", fts, f"{apsw.sqlite_lib_version()} in apsw {apsw.apsw_version()}, {has}",
                   "" if fts else "pip install --upgrade apsw")  # fmt: skip
+    encrypts = hasattr(apsw, "mc_version")
+    yield Finding("encryption", True if encrypts else None, "of stores with a key" if encrypts else "missing: no key=",
+                  "" if encrypts else "pip uninstall -y apsw; pip install apsw-sqlite3mc")  # fmt: skip
     import sqlite_vec
 
     try:

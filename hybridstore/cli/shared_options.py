@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 DATABASE = "hybridstore.db"
 VARIABLE = "HYBRIDSTORE_DB"
 EMBEDDER = "HYBRIDSTORE_EMBEDDER"
+KEY = "HYBRIDSTORE_KEY"
 
 # Repeated here, because importing the pipeline would load NumPy for every `--help`; a test compares them.
 MODES = ("hybrid", "keyword", "vector")
@@ -85,7 +86,8 @@ class Target:
     ) -> Store:
         """Open the store as `hybridstore.open` does; a missing file is an error unless `create`.
 
-        Without `embedder` it is the one that HYBRIDSTORE_EMBEDDER names, else the store's own.
+        Without `embedder` it is the one that HYBRIDSTORE_EMBEDDER names, else the store's own. HYBRIDSTORE_KEY is the
+        key of an encrypted store.
         """
         from hybridstore.store import open as open_store
 
@@ -96,7 +98,14 @@ class Target:
                 f"or name another one with --db (or {VARIABLE})",
             )
         embedder = embedder or os.environ.get(EMBEDDER) or None
-        return open_store(self.path, embedder=embedder, language=language, create=create, log_queries=log_queries)
+        return open_store(
+            self.path,
+            embedder=embedder,
+            language=language,
+            create=create,
+            log_queries=log_queries,
+            key=os.environ.get(KEY) or None,  # never an option: a command line can be read by others
+        )
 
     @contextmanager
     def open_to_add(self, *, embedder: str | None, language: str | None) -> Iterator[Store]:

@@ -23,6 +23,7 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
     memory: int = 1024,
     create: bool = True,
     log_queries: bool = False,
+    key: str | None = None,
 ) -> Store:
     """Open a store: the file at a path, made if it is not there, or ":memory:", which goes when it is closed.
 
@@ -34,14 +35,19 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
     queries that are searched for are recorded in the file, to learn from: see `Store.query_log`. Nothing is loaded
     until it is needed.
 
-    Raises FileRefused for a file that is not ours or too new, StoreRefused for `create=False` in memory, where nothing
+    `key` encrypts the file, which needs apsw-sqlite3mc installed in apsw's place; see docs/security.md. It cannot be
+    changed later, and without it nothing can be read.
+
+    Raises FileRefused for a file that is not ours or too new, or was not written with this key, Unsupported where no
+    file can be encrypted, StoreRefused for `create=False` in memory, where nothing
     is yet, EmbedderMismatch when the file was filled by another embedder than the one named, InputError for a language
     that is not known or not the file's.
     """
     if not isinstance(memory, int) or memory < 0:
         raise InputError(f"memory is a whole number of MiB, not {memory!r}")
     location = os.fspath(path)
-    backend = _opener(location)(location, language=language, busy_timeout=busy_timeout, create=create, memory=memory)
+    options = {"language": language, "busy_timeout": busy_timeout, "create": create, "memory": memory, "key": key}
+    backend = _opener(location)(location, **options)
     try:
         return Store(backend, embedder=embedder, threads=threads, log_queries=log_queries)
     except BaseException:
@@ -64,9 +70,11 @@ def _open_file(location: str, **options: Any) -> Backend:
     return SQLiteBackend(location.partition("://")[2] or location, **options)
 
 
-def _open_in_memory(location: str, *, language: str | None, create: bool, **_: Any) -> Backend:
+def _open_in_memory(location: str, *, language: str | None, create: bool, key: str | None, **_: Any) -> Backend:
     from hybridstore.backends.in_memory import MemoryBackend
 
+    if key is not None:
+        raise InputError("a store in memory is not encrypted: leave key= out, or name a file")
     if not create:
         raise StoreRefused(location, "a store in memory is empty when it is opened; name a file")
     return MemoryBackend(language=language)

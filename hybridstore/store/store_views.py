@@ -126,7 +126,7 @@ class StoreParts:
     `chunks` are read by their ids, `embeddings` are the vectors that are searched, built and kept, `learning` is what
     the store has learned and learns from: model versions, triples, the query log, feedback. `language` is that of the
     keyword index. `location` is for people and messages: a file's path. `capabilities` say what this kind of store
-    cannot do, and why.
+    cannot do, and why. `key` is what its file is encrypted with.
     """
 
     chunks: ChunkView
@@ -135,12 +135,13 @@ class StoreParts:
     language: str
     location: str
     capabilities: Capabilities
+    key: str | None
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self.chunks, self.embeddings, self.learning = ChunkView(backend), EmbeddingView(backend), backend.learning
         self.language, self.location = backend.language, backend.location
-        self.capabilities = backend.capabilities
+        self.capabilities, self.key = backend.capabilities, backend.key
 
     @property
     def folder(self) -> Path | None:

@@ -67,7 +67,7 @@ def opened(store: Store, folder: Path) -> Iterator[Store]:
     """Copy the store into a workplace, and open the copy with the same embedder."""
     path = folder / _COPY
     store.backup(path)
-    with open_store(path, embedder=store.embedder()) as copy:
+    with open_store(path, embedder=store.embedder(), key=store.key) as copy:
         yield copy
 
 

@@ -28,6 +28,7 @@ from hybridstore.backends.sqlite import (
 )
 from hybridstore.backends.sqlite.change_log import Log
 from hybridstore.backends.sqlite.connection import Connections, value
+from hybridstore.backends.sqlite.encryption import check_key
 from hybridstore.backends.sqlite.loader import SQLiteLoader
 from hybridstore.backends.sqlite.migrations import prepare
 from hybridstore.backends.sqlite.purge import Purging
@@ -91,11 +92,14 @@ class SQLiteBackend(Backend):
         busy_timeout: float = 30.0,
         create: bool = True,
         memory: int = MEMORY,
+        key: str | None = None,
     ) -> None:
         if language is not None:
             Analyser(language)  # raises for an unknown language before a file is created
+        if key is not None:
+            check_key(path, key)
         self._path = path
-        self._connections = Connections(path, busy_timeout)
+        self._connections = Connections(path, busy_timeout, key)
         try:
             with self._connections.translated():
                 prepare(self._connections, language=language, analysis=ANALYSIS_VERSION, create=create)
@@ -130,6 +134,10 @@ class SQLiteBackend(Backend):
     @property
     def location(self) -> str:
         return self._path
+
+    @property
+    def key(self) -> str | None:
+        return self._connections.key
 
     @property
     def folder(self) -> Path:

@@ -19,6 +19,7 @@ from typing import Any
 import apsw
 
 from hybridstore.backends import forking
+from hybridstore.backends.sqlite.encryption import unlock
 from hybridstore.backends.sqlite.file_identity import COUNT_COMMIT, FileIdentity, new_stamp
 from hybridstore.backends.sqlite.schema_inspection import harden, inspect, load_vectors
 from hybridstore.backends.sqlite.translation import CLOSED, raise_translated, why_not_opened
@@ -56,8 +57,8 @@ _Opened = list[tuple[weakref.ref[threading.Thread], apsw.Connection]]
 class Connections:
     """The connections of one store to one file, one for each thread."""
 
-    def __init__(self, path: str, busy_timeout: float) -> None:
-        self.path, self.busy_timeout = path, busy_timeout
+    def __init__(self, path: str, busy_timeout: float, key: str | None = None) -> None:
+        self.path, self.busy_timeout, self.key = path, busy_timeout, key
         self.file = FileIdentity(path)
         self._local = threading.local()
         self._lock = threading.Lock()
@@ -89,7 +90,7 @@ class Connections:
         first = not self._open
         if first:
             self.file.check_log()
-        connection = connect(self.file.path, self.busy_timeout)
+        connection = connect(self.file.path, self.busy_timeout, key=self.key)
         try:
             if first:
                 self.file.forget_log()
@@ -292,10 +293,10 @@ def _close_all(opened: _Opened, file: FileIdentity, *, interrupt: bool = False) 
     opened.clear()
 
 
-def connect(path: str, busy_timeout: float, *, create: bool = False) -> apsw.Connection:
+def connect(path: str, busy_timeout: float, *, create: bool = False, key: str | None = None) -> apsw.Connection:
     """Open a connection with sqlite-vec loaded, waiting for locks, and every pragma set.
 
-    Raises FileRefused for a file whose schema is not a store's, before anything of it is used.
+    Raises FileRefused for a file whose schema is not a store's, before anything of it is used, and for a wrong key.
     """
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
     try:
@@ -303,6 +304,8 @@ def connect(path: str, busy_timeout: float, *, create: bool = False) -> apsw.Con
     except apsw.CantOpenError as error:
         raise FileRefused(path, why_not_opened(path)) from error
     try:
+        if key is not None:
+            unlock(connection, path, key)
         harden(connection)
         if not create:  # else nothing may be copied into the file unseen, for it may be another one by then
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)

@@ -86,7 +86,7 @@ def backup(connections: Connections, path: str) -> None:
     with new_file(path) as part:
         try:
             connections.get().execute("VACUUM INTO ?", (part,))
-            with closing(connect(part, connections.busy_timeout)) as copy:
+            with closing(connect(part, connections.busy_timeout, key=connections.key)) as copy:
                 lines = [line for (line,) in rows(copy, "PRAGMA quick_check")]
                 copy.execute("UPDATE meta SET value = ? WHERE key = 'stamp'", (new_stamp(),))
         except (apsw.FullError, apsw.IOError, apsw.CantOpenError) as error:

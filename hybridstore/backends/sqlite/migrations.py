@@ -15,6 +15,7 @@ from pathlib import Path
 import apsw
 
 from hybridstore.backends.sqlite.connection import PAGE_SIZE, Connections, connect, value
+from hybridstore.backends.sqlite.encryption import PLAIN, refuse_plain
 from hybridstore.backends.sqlite.file_creation import refuse_side_files, wait_until_created, why_refused
 from hybridstore.backends.sqlite.file_identity import new_stamp
 from hybridstore.backends.sqlite.schema import APPLICATION_ID, LEARNING, SCHEMA_VERSION, TABLES
@@ -32,10 +33,10 @@ def prepare(connections: Connections, *, language: str | None, analysis: int, cr
     """
     path = connections.path
     connections.file.check_log()
-    if not recognise(path):
+    if not recognise(path, connections.key):
         if not create:
             raise FileRefused(path, "there is no such file; add documents to create it, or check the path")
-        _create_file(path, connections.busy_timeout, language or "english", analysis)
+        _create_file(connections, language or "english", analysis)
     with connections.reading() as connection:
         version = value(connection, "PRAGMA user_version")
         journal = value(connection, "PRAGMA journal_mode")
@@ -43,7 +44,7 @@ def prepare(connections: Connections, *, language: str | None, analysis: int, cr
         _switch_to_wal(connections.get(), connections.busy_timeout)
     _refuse_newer(path, version)
     if version == 0:  # the process that created it was killed, and SQLite has rolled back
-        _create(connections.file.path, connections.busy_timeout, language or "english", analysis)
+        _create(connections.file.path, connections, language or "english", analysis)
     elif version < SCHEMA_VERSION:
         _migrate(connections)
     with connections.reading() as connection:
@@ -55,7 +56,7 @@ def prepare(connections: Connections, *, language: str | None, analysis: int, cr
         )
 
 
-def recognise(path: str) -> bool:
+def recognise(path: str, key: str | None = None) -> bool:
     """Return whether the file exists and is a hybridstore; raises FileRefused for any other file."""
     try:
         size = Path(path).stat().st_size
@@ -72,8 +73,15 @@ def recognise(path: str) -> bool:
         raise FileRefused(path, f"cannot be read: {error.strerror}") from error
     except apsw.CantOpenError as error:
         raise FileRefused(path, why_not_opened(path)) from error
-    if not header.startswith(b"SQLite format 3\x00") or size < _HEADER:
-        raise FileRefused(path, "is not a SQLite file, so not a hybridstore file either; it was left unchanged")
+    if key is not None:
+        refuse_plain(path, header)
+        return True  # what is inside is seen when it is decrypted
+    if not header.startswith(PLAIN) or size < _HEADER:
+        raise FileRefused(
+            path,
+            "is not a SQLite file, so not a hybridstore file either, unless it is encrypted: then pass key=, or set "
+            "HYBRIDSTORE_KEY for commands; it was left unchanged",
+        )
     if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
         raise FileRefused(path, "is a SQLite file of another program; it was left unchanged")
     _refuse_newer(path, int.from_bytes(header[60:64], "big"))
@@ -127,23 +135,24 @@ def _learn(connection: apsw.Connection) -> None:
 MIGRATIONS: Mapping[int, Callable[[apsw.Connection], None]] = {1: _learn}
 
 
-def _create_file(path: str, busy_timeout: float, language: str, analysis: int) -> None:
+def _create_file(connections: Connections, language: str, analysis: int) -> None:
     """Create a file that is not there, under its name only when it is whole; fill one that is there and empty."""
+    path = connections.path
     if not os.path.exists(path):  # noqa: PTH110 - False for any path
         try:
             with whole_file(path, replace=False) as part:
-                _create(str(part), busy_timeout, language, analysis)
+                _create(str(part), connections, language, analysis)
         except FileExistsError:
             return  # another process was first
         except (OSError, ValueError) as error:
             raise FileRefused(path, why_refused(path, error)) from error
     else:
-        _create(path, busy_timeout, language, analysis)
+        _create(path, connections, language, analysis)
 
 
-def _create(path: str, busy_timeout: float, language: str, analysis: int) -> None:
+def _create(path: str, connections: Connections, language: str, analysis: int) -> None:
     # Before WAL is switched on, so that the main file has its application id from the first moment.
-    connection = connect(path, busy_timeout, create=True)
+    connection = connect(path, connections.busy_timeout, create=True, key=connections.key)
     try:
         connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
         connection.execute("BEGIN IMMEDIATE")
@@ -156,7 +165,7 @@ def _create(path: str, busy_timeout: float, language: str, analysis: int) -> Non
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
-        _switch_to_wal(connection, busy_timeout)
+        _switch_to_wal(connection, connections.busy_timeout)
     finally:
         connection.close()
 

@@ -57,7 +57,7 @@ class Purging:
         if self._connections.get().in_transaction:
             raise InputError("a snapshot still reads what is to be purged; leave it first")
         # Connections of its own: VACUUM allows no other statement, and `secure_delete` is for this alone.
-        own = Connections(self._connections.file.path, self._connections.busy_timeout)
+        own = Connections(self._connections.file.path, self._connections.busy_timeout, self._connections.key)
         try:
             with self._lock:
                 report = self._purge(own, list(dict.fromkeys(ids)), verify=verify)
@@ -137,7 +137,8 @@ def _rewrite(own: Connections) -> str:
     """Rewrite the whole file; return what prevented it, "" if nothing did."""
     connection = own.get()
     try:
-        if Path(own.path).stat().st_size > _IN_MEMORY:  # only what remains is written there
+        # Only what remains is written to a temporary file, but unencrypted.
+        if own.key is None and Path(own.path).stat().st_size > _IN_MEMORY:
             connection.execute("PRAGMA temp_store = FILE")
         connection.execute("VACUUM")
     except (apsw.BusyError, apsw.FullError, apsw.IOError, apsw.NoMemError) as error:
