@@ -7,11 +7,14 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from hybridstore.tables import Column, Tabular, to_plain
+from hybridstore.tables.html import html_table
 from hybridstore.text.expressions import Expression, describe
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+_SHOWN = 3  # hits in the repr of Results
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +202,7 @@ class Selection:
     capped: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Trace:
     """Everything a search did. `explain` renders it; nothing is computed twice.
 
@@ -233,6 +236,23 @@ class Trace:
     matching: tuple[Expression, ...] = ()
     model: int | None = None
 
+    def __repr__(self) -> str:
+        milliseconds = 1000 * sum(self.timings.values())
+        name = type(self).__name__
+        return f"<{name} {self.query!r}: {self.mode}, {_counted(len(self.hits), 'hit')}, {milliseconds:.1f} ms>"
+
+    def _repr_html_(self) -> str:
+        """Return the hits with their ranks in both legs, the terms and the notes, for a notebook."""
+        terms = ", ".join(f"{term.text} ({term.document_frequency:,})" for term in self.terms if term.used)
+        rows = [
+            (hit.rank, hit.document_id, hit.score, hit.keyword_rank, hit.vector_rank, hit.relevance)
+            for hit in self.hits
+        ]
+        columns = ("", "document", "score", "keyword rank", "vector rank", "relevance")
+        steps = ", ".join(f"{step} {1000 * seconds:.1f}" for step, seconds in self.timings.items())
+        facts = [f"searched for: {terms}"] if terms else []
+        return html_table(repr(self)[1:-1], columns, rows, [*self.notes, *facts, f"milliseconds: {steps}"])
+
     def to_dict(self) -> dict[str, Any]:
         """Return all fields and the confidence, ready for JSON; evidence only for the hits, matching in words."""
         evidence = self.evidence
@@ -248,11 +268,13 @@ class Trace:
 class Results(Tabular, Sequence[Hit]):
     """The hits of a search, best first; `trace` records how they came about.
 
+    A sequence of Hits, of which a slice is Results again; `in` takes a Hit or a document's id.
+
     As a table (`to_dicts`, `to_arrow`, `to_pandas`, or passed directly to polars or DuckDB) each hit is a row, with its
     fields as columns.
     """
 
-    __slots__ = ("trace",)
+    __slots__ = ("_hits", "trace")
     columns: ClassVar[tuple[Column, ...]] = (
         Column("chunk_id", "integer"),
         *(Column(name) for name in ("document_id", "text", "title", "uri", "heading")),
@@ -269,8 +291,9 @@ class Results(Tabular, Sequence[Hit]):
         Column("relevance", "number", nullable=True),
     )
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, hits: Sequence[Hit] | None = None) -> None:
         self.trace = trace
+        self._hits = trace.hits if hits is None else tuple(hits)
 
     @property
     def confidence(self) -> float | None:
@@ -280,15 +303,36 @@ class Results(Tabular, Sequence[Hit]):
     @overload
     def __getitem__(self, index: int) -> Hit: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[Hit]: ...
-    def __getitem__(self, index: int | slice) -> Hit | Sequence[Hit]:
-        return self.trace.hits[index]
+    def __getitem__(self, index: slice) -> Results: ...
+    def __getitem__(self, index: int | slice) -> Hit | Results:
+        return Results(self.trace, self._hits[index]) if isinstance(index, slice) else self._hits[index]
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._hits or any(item == hit.document_id for hit in self._hits)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and not isinstance(other, str) and self._hits == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as it is compared by its hits
 
     def __len__(self) -> int:
-        return len(self.trace.hits)
+        return len(self._hits)
 
     def __iter__(self) -> Iterator[Hit]:
-        return iter(self.trace.hits)
+        return iter(self._hits)
 
     def __repr__(self) -> str:
-        return f"Results({len(self)} hits for {self.trace.query!r})"
+        shown = ", ".join(f"{hit.document_id} {hit.score:.3f}" for hit in self._hits[:_SHOWN])
+        more = ", …" if len(self) > _SHOWN else ""
+        return f"<Results {self.trace.query!r}: {_counted(len(self), 'hit')}{': ' if shown else ''}{shown}{more}>"
+
+    def _repr_html_(self) -> str:
+        """Return the hits as a table, for a notebook."""
+        rows = [(hit.rank, hit.document_id, hit.title, hit.text, hit.score, hit.relevance) for hit in self._hits]
+        confidence = "" if self.confidence is None else f"; confidence {self.confidence:.2f}"
+        caption = f"{self.trace.query}: {_counted(len(self), 'hit')}{confidence}"
+        return html_table(caption, ("", "document", "title", "passage", "score", "relevance"), rows, self.trace.notes)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

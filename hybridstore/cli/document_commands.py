@@ -73,7 +73,9 @@ def list_(target: Target, *, conditions: tuple[str, ...], limit: int | None, as_
     When the output goes to a program, columns are separated by tabs.
     """
     with target.open() as store:
-        rows = map(_row, islice(store.scan(combined(conditions)), limit))
+        where = combined(conditions)
+        _say_unknown_fields(store, where)
+        rows = map(_row, islice(store.scan(where), limit))
         if as_json:
             print_json_list(rows)
         elif sys.stdout.isatty():
@@ -98,6 +100,7 @@ def remove(target: Target, *, ids: tuple[str, ...], conditions: tuple[str, ...],
     if where is not None and (passes_all(where) or not _compares(where)):
         raise click.UsageError("this filter has no condition, so it would remove everything; add one")
     with target.open() as store:
+        _say_unknown_fields(store, where)
         known = _matching(store, where) if where is not None else _known(store, ids)
         unknown = [id_ for id_ in dict.fromkeys(ids) if id_ not in known]
         for id_ in unknown:
@@ -108,6 +111,13 @@ def remove(target: Target, *, ids: tuple[str, ...], conditions: tuple[str, ...],
             say("Nothing was removed." if known else "No document matches the filter, so nothing was removed.")
     if unknown:
         raise click.exceptions.Exit(1)
+
+
+def _say_unknown_fields(store: Store, where: Filter | None) -> None:
+    from hybridstore.search.unknown_fields import about_unknown_fields
+
+    for sentence in about_unknown_fields(store, where):
+        say(sentence)
 
 
 def _row(stored: StoredDocument) -> dict[str, Any]:

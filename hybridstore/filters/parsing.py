@@ -14,6 +14,11 @@ MAX_LEVELS = 64  # keeps recursion over a tree shallow, and SQLite's expressions
 # SQLite prepares that many in 0.4 s, and 5,000 in 5 s; its limit is 32,766 values, of which a comparison takes 5.
 MAX_CONDITIONS = 2_000
 
+_COMPARISON = re.compile(r"(.+?)\s*(!=|>=|<=|\^=|==?|>|<|~)\s*(.*)", re.DOTALL)
+_SIGN_CHARACTERS = "!<>=~^"
+_ANOTHER = re.compile(r"(?:\s+(?:and|or|&&?|\|\|?)\s+|\s*[,;&|]\s*)[\w.@]+\s*(?:[!<>^]=|[=<>~])", re.IGNORECASE)
+_EXAMPLES = "year>=2020, lang=en, title~word, uri^=http, tag? or a JSON object"
+_MOST_SHOWN = 200  # characters
 _SIGNS = {
     "=": "eq",
     "==": "eq",
@@ -114,16 +119,39 @@ def from_text(text: str) -> Filter:
             raise InputError(f"the filter is not a valid JSON object: {error}") from error
         tree = parse(where)
         return And(()) if tree is None else tree
-    match = re.fullmatch(r"(.+?)\s*(!=|>=|<=|\^=|==?|>|<|~)\s*(.*)", text, flags=re.DOTALL)
+    match = _COMPARISON.fullmatch(text)
     if match is None:
         if len(text) > 1 and text.endswith("?"):
             return Comparison(text[:-1].rstrip(), "exists", True)
-        raise InputError(
-            f"{text!r} is not a filter; write year>=2020, lang=en, title~word, uri^=http, tag? or a JSON object"
-        )
+        raise _unreadable(text, len(text), f"there is no comparison; write {_EXAMPLES}")
     name, sign, value = match.groups()
+    missing = not value and _SIGNS[sign] in ("gt", "gte", "lt", "lte")  # equal to nothing is an empty text
+    if name[-1] in _SIGN_CHARACTERS or missing or value.startswith(tuple(_SIGN_CHARACTERS)):
+        place = match.start(3) if name[-1] not in _SIGN_CHARACTERS else match.end(1) - 1
+        what = "a value is missing" if missing else "this is not part of a comparison"
+        raise _unreadable(text, place, f"{what}; write {_EXAMPLES}, and a text with such signs in double quotes")
     operand = value_from_text(value)
+    if operand is value and value and sign != "^=":
+        _check_bare(text, value, match.start(3))
     return Comparison(name, _SIGNS[sign], value if sign == "^=" and not isinstance(operand, str) else operand)
+
+
+def _check_bare(text: str, value: str, start: int) -> None:
+    """Raise InputError for a value without quotes that was meant as more than a value."""
+    if value[0] == '"' or (len(value) > 1 and value[0] == value[-1] == "'"):
+        raise _unreadable(text, start, "texts need no quotes, or two double ones that the shell does not take away")
+    if another := _ANOTHER.search(value):
+        raise _unreadable(
+            text,
+            start + another.start(),
+            "only one comparison fits here; repeat the option for another, or write a JSON filter, or quote the text",
+        )
+
+
+def _unreadable(text: str, place: int, message: str) -> InputError:
+    shown = "".join(sign if sign.isprintable() else " " for sign in text[:_MOST_SHOWN])
+    caret = f"\n  {shown}\n  {' ' * place}^" if place <= _MOST_SHOWN else ""
+    return InputError(f"{text[:_MOST_SHOWN]!r} is not a filter, at character {place + 1}: {message}{caret}")
 
 
 def value_from_text(text: str) -> Any:

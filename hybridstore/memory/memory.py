@@ -26,7 +26,7 @@ from hybridstore.memory.remembering import ImportReport, NoteInput, Remembered, 
 from hybridstore.memory.token_budget import TokenCounter
 from hybridstore.search.selection import NEAR_COPY_COSINE as NEARLY_THE_SAME
 from hybridstore.store import Holder, Store
-from hybridstore.store.inputs import Where
+from hybridstore.store.inputs import Where, names_arguments
 
 if TYPE_CHECKING:
     from hybridstore.ingest.line_files import File
@@ -130,6 +130,7 @@ class Memory(Holder):
 
     # recalling
 
+    @names_arguments
     def recall(
         self,
         query: str,

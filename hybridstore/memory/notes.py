@@ -14,6 +14,7 @@ from typing import Any
 from hybridstore.errors import InputError
 from hybridstore.memory.note_ids import Namespace
 from hybridstore.records import Document
+from hybridstore.tables.plain_values import plain_object
 
 Moment = str | datetime
 Span = float | timedelta
@@ -177,11 +178,9 @@ def check_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
         return {}
     if not isinstance(metadata, Mapping):
         raise InputError(f"metadata must be a mapping, not {metadata!r}")
-    if not all(isinstance(key, str) for key in metadata):
-        raise InputError(f"the field names of metadata must be texts, unlike some of {metadata!r}")
     if OURS in metadata:
         raise InputError(f"metadata has the field {OURS!r}, which is reserved for a note's own facts; rename yours")
-    return dict(metadata)
+    return plain_object(metadata, "metadata")
 
 
 def seconds_of(value: Moment, name: str) -> float:

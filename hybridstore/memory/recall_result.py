@@ -15,6 +15,7 @@ from typing import Any, ClassVar, overload
 from hybridstore.memory.notes import Note, short_iso
 from hybridstore.records import Trace
 from hybridstore.tables import Column, Tabular
+from hybridstore.tables.html import html_table
 
 CONFIDENT = 0.5
 """The confidence below which the store probably has no answer; see `Results.confidence`."""
@@ -156,6 +157,15 @@ class Recall(Tabular, Sequence[Recalled]):
 
     def __repr__(self) -> str:
         return f"Recall({len(self)} items, {self.tokens} tokens for {self.query!r})"
+
+    def _repr_html_(self) -> str:
+        """Return the items as a table, for a notebook."""
+        rows = [
+            (item.id, item.speaker, short_iso(item.time) if item.time else None, item.text, item.score, item.relevance)
+            for item in self.items
+        ]
+        columns = ("id", "by", "time", "text", "score", "relevance")
+        return html_table(f"{self.query}: {len(rows)} items, {self.tokens:,} tokens", columns, rows)
 
 
 def render_block(

@@ -39,7 +39,7 @@ class Line:
     kind: str = "fact"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Explanation(Trace):
     """A search's Trace that describes itself: `lines()` for a program that styles them, `str()` for reading.
 

@@ -15,6 +15,7 @@ from hybridstore.search.request import ACTIVE, Request
 from hybridstore.search.selection import SelectedPassages, select_passages
 from hybridstore.search.stopwords import stopwords_in
 from hybridstore.search.transforms import transform_query
+from hybridstore.search.unknown_fields import about_unknown_fields
 from hybridstore.text.analysis import Analyser
 from hybridstore.text.expressions import Expression, describe, passes_empty, positive_words
 
@@ -43,6 +44,8 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
         clock.lap("vector")
         legs = LegResults(query_plan.text, keyword, vector, terms, query, restriction)
         fused = fuse(backend, request, state, legs)
+        if not len(fused.ranking):
+            notes += about_unknown_fields(backend, request.where)
         clock.lap("fuse")
         ranking = relevant(fused, request.min_relevance, notes)
         selected = select_passages(backend, ranking, request.limit, request.selection)

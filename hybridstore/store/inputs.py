@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
-from typing import Any, Protocol, TypedDict
+from difflib import get_close_matches
+from functools import wraps
+from typing import Any, ParamSpec, Protocol, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,6 +29,22 @@ Where = Mapping[str, Any] | Filter | None
 
 Addable = str | Document | Mapping[str, Any]
 """What becomes one document."""
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_ELSEWHERE = {
+    "limit": "k top_k topk n n_results num_results max_results size count rows first top_n number_of_results",
+    "where": "filter filters metadata_filter where_filter query_filter expr condition conditions",
+    "vector": "embedding query_embedding query_vector query_embeddings embeddings",
+    "min_relevance": "threshold score_threshold min_score similarity_threshold cutoff",
+    "mode": "search_type retrieval_mode query_type",
+    "query": "q text query_text query_texts question",
+    "max_tokens": "budget token_budget tokens token_limit",
+    "documents": "document docs texts doc",
+}
+_MEANT = {name: ours for ours, names in _ELSEWHERE.items() for name in names.split()}
 
 
 class _ArrowStream(Protocol):
@@ -144,3 +163,32 @@ def content_digest(document: Document, *, whole: bool, vector: NDArray[np.float3
 def digest_of(text: str) -> bytes:
     """Return the 16 bytes that identify a text."""
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def names_arguments(function: Callable[P, R]) -> Callable[P, R]:
+    """Make a method raise InputError for arguments that it does not take, with the name of the one that is meant."""
+    parameters = inspect.signature(function).parameters.values()
+    known = [parameter.name for parameter in parameters if parameter.name != "self"]
+    accepted = frozenset(known)
+    most = sum(parameter.kind is parameter.POSITIONAL_OR_KEYWORD for parameter in parameters)
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not kwargs.keys() <= accepted:
+            raise InputError(_sentence(function.__name__, known, next(name for name in kwargs if name not in accepted)))
+        if len(args) > most:
+            raise InputError(
+                f"{function.__name__} takes only {', '.join(known[: most - 1])} by position; name the others: "
+                + ", ".join(f"{name}=" for name in known[most - 1 :])
+            )
+        return function(*args, **kwargs)
+
+    return call
+
+
+def _sentence(function: str, known: list[str], unknown: str) -> str:
+    meant = _MEANT.get(unknown.lower())
+    close = [meant] if meant in known else get_close_matches(unknown, known, 1)
+    if close:
+        return f"{function} takes {close[0]}=, not {unknown}="
+    return f"{function} takes no {unknown}=; it takes {', '.join(f'{name}=' for name in known)}"

@@ -28,7 +28,7 @@ from hybridstore.search.request import Request
 from hybridstore.search.selection import SelectionRequest
 from hybridstore.store import calibration, write_operations
 from hybridstore.store.embedder_choice import StoreEmbedder, unit
-from hybridstore.store.inputs import Addable, SearchOptions, Table, Where, ids_from
+from hybridstore.store.inputs import Addable, SearchOptions, Table, Where, ids_from, names_arguments
 from hybridstore.store.query_log import QueryLog
 from hybridstore.store.reembed import reembed
 from hybridstore.store.store_views import StoreParts
@@ -73,6 +73,7 @@ class Store(StoreParts):
 
     # writing
 
+    @names_arguments
     def add(
         self,
         documents: Addable | Iterable[Addable] | Table,
@@ -157,6 +158,7 @@ class Store(StoreParts):
 
     # searching
 
+    @names_arguments
     def search(
         self,
         query: str,

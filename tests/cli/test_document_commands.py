@@ -131,3 +131,9 @@ def test_the_terminal_shows_escape_sequences_as_pictures(run, db, monkeypatch):
     assert "\x9b" not in found
     assert "␛[31mred" in found
     assert "bell␇" in found
+
+
+@pytest.mark.parametrize("command", [["list"], ["remove", "--yes"], ["search", "soup"]])
+def test_a_misspelt_field_is_told(run, command):
+    result = run(*command, "--where", "yeer=2020")
+    assert "No document has the field 'yeer'" in result.stderr

@@ -142,3 +142,49 @@ def test_the_command_line_form(text, meant):
 def test_an_invalid_command_line_filter_is_rejected(text):
     with pytest.raises(InputError):
         from_text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "why"),
+    [
+        ("year>>2020", 6, "not part of a comparison"),
+        ("year=>2020", 6, "not part of a comparison"),
+        ("year<>2020", 6, "not part of a comparison"),
+        ("year===2020", 7, "not part of a comparison"),
+        ("year >= = 2020", 9, "not part of a comparison"),
+        ("year!>2020", 5, "not part of a comparison"),
+        (">=2020", 1, "not part of a comparison"),
+        ("year>=", 7, "a value is missing"),
+        ("year", 5, "there is no comparison"),
+        ("year 2020", 10, "there is no comparison"),
+        ("year>2020 and lang=en", 10, "only one comparison"),
+        ("year>2020,lang=en", 10, "only one comparison"),
+        ("lang=en && year < 5", 8, "only one comparison"),
+        ("lang='en'", 6, "quotes"),
+        ('lang="en', 6, "quotes"),
+    ],
+)
+def test_a_malformed_condition_is_an_error_that_shows_the_place(text, place, why):
+    with pytest.raises(InputError, match=why) as raised:
+        from_text(text)
+    message = str(raised.value)
+    assert f"at character {place}:" in message
+    *_, shown, caret = message.splitlines()
+    assert shown.strip() == text
+    assert caret.index("^") - shown.index(text[0]) == place - 1
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('note=">2020"', ">2020"),
+        ('lang=""', ""),
+        ('note="a and b=c"', "a and b=c"),
+        ("note=rock and roll", "rock and roll"),
+        ("note='tis", "'tis"),
+        ("n=-5", -5),
+        ("path=a/b, c", "a/b, c"),
+    ],
+)
+def test_a_value_with_signs_can_be_quoted(text, value):
+    assert from_text(text).value == value

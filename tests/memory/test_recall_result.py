@@ -4,6 +4,7 @@ import random
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from xml.sax.saxutils import quoteattr
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
+from hybridstore.errors import InputError
 from hybridstore.memory.recall_result import quote_attribute
 from hybridstore.memory.token_budget import TokenCounter, count_pieces
 
@@ -187,7 +189,7 @@ def test_long_notes_are_recalled_in_chunks_that_cite_their_span(memory):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"query": " "}, "the query is empty"),
+        ({"query": " "}, "the query has no words"),
         ({"query": "x", "max_tokens": 0}, "max_tokens must be a whole number"),
         ({"query": "x", "max_tokens": 1.5}, "max_tokens must be a whole number"),
         ({"query": "x", "neighbours": -1}, "neighbours must be a whole number"),
@@ -252,3 +254,19 @@ def test_a_recall_is_a_table(memory):
     assert by_id["kettle"]["metadata"] == '{"room": 1}'
     assert (by_id["kettle"]["speaker"], by_id["s/000001"]["speaker"]) == (None, "Ada")
     assert table["score"].to_pylist() == [item.score for item in recall]
+
+
+def test_a_recall_shows_itself_as_a_small_table_in_notebooks():
+    with hs.open(":memory:", embedder="none") as store:
+        memory = hs.Memory(store)
+        memory.remember(
+            "Anna <b>lives</b> in Rome " * 50, id="home", metadata={"since": datetime(2024, 5, 1, tzinfo=UTC)}
+        )
+        recalled = memory.recall("Anna <i>")
+        html = recalled._repr_html_()
+        assert "home" in html
+        assert not {"<b>", "<i>"}.intersection({html[at : at + 3] for at in range(len(html))})
+        assert len(html) < 6000
+        assert recalled[0].note.metadata == {"since": "2024-05-01T00:00:00+00:00"}
+        with pytest.raises(InputError, match="recall takes max_tokens=, not token_budget="):
+            memory.recall("Anna", token_budget=5)

@@ -363,3 +363,69 @@ def test_explain_says_which_words_were_too_common_to_search_for():
         story = str(store.explain("spare valve", mode="keyword"))
     assert "Terms, rarest first: valv (in 1," in story
     assert "Left out, because they are too common to add much: spare (in 1,200," in story
+
+
+def test_results_are_a_sequence_that_shows_itself(animals):
+    results = animals.search("slept", limit=4)
+    assert len(results) == 4
+    assert results[0] in results
+    assert results[0].document_id in results
+    assert "zebra" not in results
+    part = results[1:3]
+    assert type(part) is type(results)
+    assert list(part) == [results[1], results[2]]
+    assert part.to_dicts() == results.to_dicts()[1:3]
+    assert results[:] == results
+    assert [hit.rank for hit in reversed(results)] == [4, 3, 2, 1]
+    assert repr(results).startswith(f"<Results 'slept': 4 hits: {results[0].document_id} ")
+    assert repr(results[:0]) == "<Results 'slept': 0 hits>"
+    assert len(repr(results.trace)) < 100
+    assert "4 hits" in repr(results.trace)
+
+
+def test_a_notebook_shows_a_small_table_in_which_everything_is_escaped(store):
+    store.add(
+        hs.Document(id=f"<b>{n}", title="<script>", text=f"slept <img src=x onerror=1> {n} " * 99) for n in range(30)
+    )
+    results = store.search('slept "<i>" -x', limit=30)
+    for shown in (results, results.trace, store.explain("slept")):
+        html = shown._repr_html_()
+        assert not {"<script", "<img", "<b>", "<i>"}.intersection({html[at : at + 7] for at in range(len(html))})
+        assert "&lt;b&gt;" in html
+        assert len(html) < 40_000
+        assert "color:inherit" in html
+        assert "#" not in html.replace("&#", "")  # no colour of its own, for light and dark pages
+    assert "and 10 more" in results._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("unknown", "sentence"),
+    [
+        ({"k": 5}, "search takes limit=, not k="),
+        ({"top_k": 5}, "search takes limit=, not top_k="),
+        ({"n": 5}, "search takes limit=, not n="),
+        ({"n_results": 5}, "search takes limit=, not n_results="),
+        ({"filter": {}}, "search takes where=, not filter="),
+        ({"query_embedding": []}, "search takes vector=, not query_embedding="),
+        ({"score_threshold": 0.5}, "search takes min_relevance=, not score_threshold="),
+        ({"limits": 5}, "search takes limit=, not limits="),
+        ({"zzz": 5}, "search takes no zzz=; it takes query=, limit=, where="),
+    ],
+)
+def test_an_argument_of_another_name_is_told_the_right_one(animals, unknown, sentence):
+    for look in (animals.search, animals.explain):
+        with pytest.raises(InputError, match=sentence):
+            look("cat", **unknown)
+
+
+def test_arguments_by_position_are_told_their_names(animals):
+    with pytest.raises(InputError, match="search takes only query by position; name the others: limit="):
+        animals.search("cat", 5)
+
+
+def test_a_filter_on_a_field_that_no_document_has_says_which_there_are(animals):
+    results = animals.search("slept", where={"legz": 4})
+    assert results.trace.notes == ("No document has the field 'legz'; did you mean 'legs'? there are legs, wild.",)
+    assert not animals.search("slept", where={"legs": 99}).trace.notes
+    assert not animals.search("slept", where={"@id": "nobody"}).trace.notes
+    assert len(animals.search("slept", where={"$or": [{"a.b": 1}, {"c": 2}]}).trace.notes) == 2
