@@ -140,8 +140,8 @@ def test_a_probable_miss_is_announced_above_the_closest_items(tmp_path):
     ("arguments", "code", "said"),
     [
         ([], 2, "Missing argument"),
-        ([""], 1, "the query is empty"),
-        (["  "], 1, "the query is empty"),
+        ([""], 1, "the query has no words"),
+        (["  "], 1, "the query has no words"),
         (["x", "--as-of", "soon"], 1, "as_of is 'soon', which is not a time in ISO 8601"),
         (["x", "--recency", "long"], 2, "not a length of time"),
         (["x", "--max-tokens", "0"], 2, "--max-tokens"),
