@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -28,9 +27,6 @@ Entry = ImportedNote | tuple[str, str]
 
 _ENTITY, _RELATION = ("name", "entityType", "observations"), ("from", "to", "relationType")
 _CHROMA_PAGE = 300  # records
-_FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
-_PAIR = re.compile(r"([A-Za-z_]+):[ \t]*(.*)")
-_ITEM = re.compile(r"[ \t]*-[ \t]+(.+)")
 
 # the MCP memory server's file
 
@@ -149,8 +145,8 @@ def from_markdown(memory: Memory, folder: str | os.PathLike[str]) -> ImportRepor
 
     A file that has changed becomes a new version of its note. The metadata are `path`, `title` (from the front matter,
     else the first heading, else the file's name) and `tags`. `occurred_at` is the front matter's `date`, in ISO 8601,
-    or else when the file was last written. Of front matter, `title:`, `date:` and `tags:` of one line, or a list of
-    tags, are read; the text includes it. Hidden files, links, files excluded by a .gitignore and files that cannot be
+    or else when the file was last written. Of front matter (YAML or TOML), `title`, `date` and `tags` are
+    read; the text includes it. Hidden files, links, files excluded by a .gitignore and files that cannot be
     read are reported as left out. Notes stay when their files are deleted.
 
     Raises InputError for a folder that does not exist, MissingExtra without the extra `files`.
@@ -185,9 +181,9 @@ def _markdown_file(root: Path, path: Path) -> Entry:
         return error.path, error.reason
     except OSError as error:
         return _printable(path), f"cannot be read ({error.strerror or error})"
-    front = front_matter(document.text)
-    metadata = {"path": relative, "title": front.get("title") or document.title, "tags": front.get("tags", [])}
-    when = front.get("date") or written
+    tags, date = document.metadata.get("tags"), document.metadata.get("date")
+    metadata = {"path": relative, "title": document.title, "tags": tags if isinstance(tags, list) else []}
+    when = (_date(date) if isinstance(date, str) else None) or written
 
     def same_source(note: Note) -> bool:
         return note.metadata.get("path") == relative
@@ -198,31 +194,6 @@ def _markdown_file(root: Path, path: Path) -> Entry:
         since=written,
         same_source=same_source,
     )
-
-
-def front_matter(text: str) -> dict[str, Any]:
-    """Return the `title`, `date` (a datetime) and `tags` (a list) of simple front matter, as far as it has them."""
-    block = _FRONT_MATTER.match(text)
-    fields: dict[str, Any] = {}
-    key = ""
-    for line in block[1].splitlines() if block else ():
-        pair, item = _PAIR.fullmatch(line.rstrip()), _ITEM.fullmatch(line.rstrip())
-        if pair:
-            key, value = pair[1].lower(), pair[2].strip()
-            if key == "title" and _unquoted(value):
-                fields["title"] = _unquoted(value)
-            elif key == "tags" and value:
-                fields["tags"] = [tag for part in value.strip("[]").split(",") if (tag := _unquoted(part))]
-            elif key == "date" and (when := _date(_unquoted(value))):
-                fields["date"] = when
-        elif item and key == "tags":
-            fields["tags"] = [*fields.get("tags", []), _unquoted(item[1])]
-    return fields
-
-
-def _unquoted(value: str) -> str:
-    value = value.strip()
-    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
 
 
 def _date(value: str) -> datetime | None:
@@ -236,4 +207,4 @@ def _printable(path: Path) -> str:
     return str(path).encode(errors="replace").decode()  # names on disk need not be valid UTF-8
 
 
-__all__ = ["from_chroma", "from_markdown", "from_mcp_memory", "front_matter"]
+__all__ = ["from_chroma", "from_markdown", "from_mcp_memory"]

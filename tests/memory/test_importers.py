@@ -8,7 +8,7 @@ import pytest
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import FileRefused, InputError
 from hybridstore.memory import ImportReport, Memory
-from hybridstore.memory.importers import from_chroma, from_markdown, from_mcp_memory, front_matter
+from hybridstore.memory.importers import from_chroma, from_markdown, from_mcp_memory
 from hybridstore.memory.notes import moment
 
 
@@ -291,19 +291,3 @@ def test_another_note_under_a_files_path_is_a_conflict(memory, folder, write):
 def test_a_missing_folder_is_rejected(memory, tmp_path):
     with pytest.raises(InputError, match="no folder"):
         from_markdown(memory, tmp_path / "nowhere")
-
-
-@pytest.mark.parametrize(
-    ("text", "results"),
-    [
-        ("no front matter", {}),
-        ("---\ntags: a, b\n---\n", {"tags": ["a", "b"]}),
-        ("---\r\ntags:\r\n  - one\r\n  - 'two'\r\nother:\r\n  - three\r\n---\r\n", {"tags": ["one", "two"]}),
-        ("---\ndate: '2024-01-02T03:04:05Z'\n...\n", {"date": moment(1704164645)}),
-        ("---\ndate: next spring\ntitle:\n---\n", {}),
-        ("---\ntitle: never closed\n", {}),
-        ("text\n---\ntitle: not at the top\n---\n", {}),
-    ],
-)
-def test_simple_front_matter_is_read(text, results):
-    assert front_matter(text) == results

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,8 +26,11 @@ class Turn(NamedTuple):
     date: str = ""
 
 
-def conversations_in(content: Any, origin: Origin, kind: str) -> list[Document] | None:
-    """Return the conversations of an export as documents; None if this JSON is not an export."""
+def conversations_in(content: Any, origin: Origin, kind: str, line: int | None = None) -> list[Document] | None:
+    """Return the conversations of an export as documents; None if this JSON is not an export.
+
+    `line` is the number of the only one in its file, which has others.
+    """
     readers: tuple[tuple[Callable[[Any], bool], Callable[[Any, Origin, str], Iterator[Document]]], ...] = (
         (_is_chatgpt, _chatgpt),
         (_is_claude, _claude),
@@ -38,8 +42,11 @@ def conversations_in(content: Any, origin: Origin, kind: str) -> list[Document] 
     records = [record for record in records if isinstance(record, Mapping)]
     for applies, documents in readers:
         if records and all(map(applies, records)):
-            found = (document for document in documents(records, origin, kind) if document.text.strip())
-            return list(found)
+            found = [document for document in documents(records, origin, kind) if document.text.strip()]
+            if line is not None and origin.name != STDIN:
+                place = f"{origin.name}#{records[0].get('id') or line}"
+                found = [replace(document, id=place, uri=place) for document in found[:1]]
+            return found
     return None
 
 

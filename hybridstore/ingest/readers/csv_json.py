@@ -66,7 +66,9 @@ def read_jsonl(origin: Origin, kind: str) -> Iterator[Document]:
                 raise Unreadable(origin.name, f"line {number} is not JSON ({error})") from error
             if not isinstance(record, dict):
                 raise Unreadable(origin.name, f"line {number} is JSON but not an object")
-            for document in record_documents(record, origin, kind, number):
+            for document in conversations_in([record], origin, kind, number) or record_documents(
+                record, origin, kind, number
+            ):
                 empty = False
                 yield document
     if empty:

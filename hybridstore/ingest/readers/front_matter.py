@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 _BLOCK = re.compile(r"\ufeff?(---|\+\+\+)[ \t]*\r?\n(.*?)^(?:\1|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+_PAIR = re.compile(r"([A-Za-z_]+):[ \t]*(.*)")
+_ITEM = re.compile(r"[ \t]*-[ \t]+(.+)")
 _LARGEST = 1 << 16  # characters; more is not front matter
 _DEEPEST = 8
 _OURS = frozenset(("path", "type"))  # of the file; a page's own "type" would hide it
@@ -18,16 +20,19 @@ _OURS = frozenset(("path", "type"))  # of the file; a page's own "type" would hi
 def front_matter(text: str) -> tuple[str, dict[str, Any]]:
     """Return the title ("" if none) and the other fields of a text's front matter, as JSON has them.
 
-    Without front matter, with one that is not a valid mapping, and for YAML if PyYAML is not installed, there are none.
-    Dates become ISO 8601, `tags`, `categories` and `keywords` lists.
+    Of invalid YAML, and of any if PyYAML is not installed, `title:`, `date:` and `tags:` of one line, or a list of
+    tags, are read. Dates become ISO 8601, `tags`, `categories` and `keywords` lists.
     """
     block = _BLOCK.match(text[:_LARGEST])
     if not block:
         return "", {}
+    fields: Any = None
     try:
         fields = tomllib.loads(block[2]) if block[1] == "+++" else load_yaml(block[2])
-    except ValueError:
-        return "", {}
+    except ValueError:  # a title with a colon, say
+        fields = None
+    if fields is None and block[1] == "---":
+        fields = _simple_fields(block[2])
     if not isinstance(fields, Mapping):
         return "", {}
     found = plain_values(fields)
@@ -38,6 +43,28 @@ def front_matter(text: str) -> tuple[str, dict[str, Any]]:
             found[name] = [tag for part in value.split(",") if (tag := part.strip())]
     found = {name: value for name, value in found.items() if name not in _OURS and value is not None}
     return title if isinstance(title, str) else str(title or ""), found
+
+
+def _simple_fields(block: str) -> dict[str, Any]:
+    """Return the title, date and tags of lines such as "title: text"."""
+    fields: dict[str, Any] = {}
+    key = ""
+    for line in block.splitlines():
+        pair, item = _PAIR.fullmatch(line.rstrip()), _ITEM.fullmatch(line.rstrip())
+        if pair:
+            key, value = pair[1].lower(), pair[2].strip()
+            if key in {"title", "date"} and _unquoted(value):
+                fields[key] = _unquoted(value)
+            elif key == "tags" and value:
+                fields[key] = [tag for part in value.strip("[]").split(",") if (tag := _unquoted(part))]
+        elif item and key == "tags":
+            fields[key] = [*fields.get(key, []), _unquoted(item[1])]
+    return fields
+
+
+def _unquoted(value: str) -> str:
+    value = value.strip()
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
 
 
 def load_yaml(text: str) -> Any:

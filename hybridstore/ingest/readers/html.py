@@ -161,13 +161,16 @@ def _break(out: _Markdown) -> None:
 
 
 def _fence(code: str, out: _Markdown) -> None:
-    if not code.strip():
-        return
-    longest = max((len(run) for run in re.findall(r"`{3,}", code)), default=2)
-    fence = "`" * (longest + 1)
-    out.line(2)
-    out.raw("\n".join((fence, code.strip("\n"), fence)))
-    out.line(2)
+    if code.strip():
+        out.line(2)
+        out.raw(fenced(code))
+        out.line(2)
+
+
+def fenced(code: str, label: str = "") -> str:
+    """Return code in a fence of markdown that is longer than those it contains."""
+    fence = "`" * (max((len(run) for run in re.findall(r"`{3,}", code)), default=2) + 1)
+    return "\n".join((fence + label, code.strip("\n"), fence))
 
 
 def _table(table: Any, out: _Markdown) -> None:

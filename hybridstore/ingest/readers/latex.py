@@ -10,12 +10,13 @@ from hybridstore.ingest.readers.origin import Origin, Unreadable
 from hybridstore.records import Document
 
 _COMMENT = re.compile(r"(?<!\\)((?:\\\\)*)%[^\n]*(?:\n[ \t]*)?")
-_VERBATIM = re.compile(
-    r"\\begin\{(verbatim\*?|Verbatim|lstlisting|minted|alltt|comment)\}([^\n]*)\n?(.*?)\\end\{\1\}", re.DOTALL
-)
+_VERBATIM = re.compile(r"\\begin\{(verbatim\*?|Verbatim|lstlisting|minted|alltt|comment)\}([^\n]*)\n?")
 _TOKEN = re.compile(
     r"\\(?P<command>[A-Za-z@]+)\*?|\\(?P<sign>.)|(?P<other>[{}&~^_$]|\n[ \t]*\n\s*|``|''|---?)", re.DOTALL
 )
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+_BEFORE_ARGUMENT = re.compile(r"\s*(?:\[[^\[\]]{0,200}\]\s*){0,3}")
+_LONGEST_TITLE = 2000  # characters
 _OPTION = re.compile(r"[ \t]*\n?[ \t]*\[[^\[\]{}]{0,500}(?:\{[^{}]{0,200}\}[^\[\]{}]{0,200})*\]")
 _ARGUMENT = re.compile(r"\s*\{([^{}]*)\}")
 
@@ -68,16 +69,20 @@ _BLOCKS = frozenset(("figure", "table", "tabular", "equation", "align", "itemize
 
 def read_latex(origin: Origin) -> Document:
     """Return a LaTeX file as markdown, with title, author and date of its preamble; comments are left out."""
-    source = _COMMENT.sub(r"\1", origin.text().replace("\r\n", "\n"))
+    source = origin.text().replace("\r\n", "\n")
     preamble, begin, body = source.partition("\\begin{document}")
+    preamble = _COMMENT.sub(r"\1", preamble)
     body = body.partition("\\end{document}")[0] if begin else source
     parts: list[str] = []
     position = 0
-    for block in _VERBATIM.finditer(body):
+    while block := _VERBATIM.search(body, position):
+        end = body.find(f"\\end{{{block[1]}}}", block.end())
+        if end < 0:  # the rest is not verbatim, or the file is truncated
+            break
         parts.append(_Text().read(body[position : block.start()]))
         if block[1] != "comment":
-            parts.append(f"```\n{block[3].rstrip()}\n```")
-        position = block.end()
+            parts.append(f"```\n{body[block.end() : end].rstrip()}\n```")
+        position = end + len(block[1]) + len("\\end{}")
     parts.append(_Text().read(body[position:]))
     text = "\n\n".join(part for part in parts if part)
     if not text:
@@ -92,12 +97,9 @@ def _command(source: str, name: str) -> str:
     start = re.search(rf"\\{name}\s*(?:\[[^\]]*\]\s*)?\{{", source)
     if not start:
         return ""
-    depth = 0
-    for brace in re.finditer(r"(?<!\\)[{}]", source[start.end() - 1 : start.end() + 2000]):
-        depth += 1 if brace[0] == "{" else -1
-        if not depth:
-            return " ".join(_Text().read(source[start.end() : start.end() - 1 + brace.start()]).split())
-    return ""
+    argument = source[start.end() - 1 : start.end() + _LONGEST_TITLE]
+    end = _matching(argument).get(0, 0)
+    return " ".join(_Text().read(argument[1 : end - 1]).split()) if end else ""
 
 
 @dataclass(slots=True)
@@ -108,9 +110,12 @@ class _Text:
     closing: list[str] = field(default_factory=list)
     next_brace: tuple[str, str] = ("", "")  # what the next brace opens and closes with
     denominator: bool = False
+    ends: dict[int, int] = field(default_factory=dict)
 
     def read(self, source: str) -> str:
         """Return the text of a piece of LaTeX."""
+        source = _COMMENT.sub(r"\1", source)
+        self.ends = _matching(source)
         position = 0
         while token := _TOKEN.search(source, position):
             self.parts.append(source[position : token.start()])
@@ -150,7 +155,7 @@ class _Text:
             self.parts.append(greek)
         else:
             for _ in range(_DROPPED.get(name, 0)):
-                position = _after_argument(source, position)
+                position = self._after_argument(source, position)
             if source[position : position + 1] == " " and name not in _DROPPED:
                 self.parts.append("" if self.parts and self.parts[-1].endswith((" ", "\n")) else " ")
         return position
@@ -165,9 +170,18 @@ class _Text:
             option = _OPTION.match(source, position)
             position = option.end() if option else position
             for _ in range(_WITH_ARGUMENTS.get(environment, 0)):
-                position = _after_argument(source, position)
+                position = self._after_argument(source, position)
         self.parts.append("\n\n" if environment in _BLOCKS else "\n")
         return position
+
+    def _after_argument(self, source: str, position: int) -> int:
+        """Return the position after an argument in braces, or after a command as the argument."""
+        before = _BEFORE_ARGUMENT.match(source, position)
+        position = before.end() if before else position
+        if source[position : position + 1] == "\\":
+            command = re.compile(r"\\[A-Za-z@]+").match(source, position)
+            return command.end() if command else position
+        return self.ends.get(position, position)
 
     def _sign(self, sign: str, source: str, position: int) -> int:
         if sign in _ACCENTS and (letter := re.compile(r"\{?\\?([A-Za-z])\}?").match(source, position)):
@@ -200,21 +214,16 @@ class _Text:
             self.parts.append("\n\n" if mark.isspace() else _OTHERS[mark])
 
 
-def _after_argument(source: str, position: int) -> int:
-    """Return the position after an argument in braces, or after a command as the argument."""
-    start = re.compile(r"\s*(?:\[[^\]]{0,200}\]\s*)*").match(source, position)
-    position = start.end() if start else position
-    if source[position : position + 1] == "\\":
-        command = re.compile(r"\\[A-Za-z@]+").match(source, position)
-        return command.end() if command else position
-    if source[position : position + 1] != "{":
-        return position
-    depth = 0
-    for brace in re.compile(r"(?<!\\)[{}]").finditer(source, position, position + 5000):
-        depth += 1 if brace[0] == "{" else -1
-        if not depth:
-            return brace.end()
-    return position
+def _matching(source: str) -> dict[int, int]:
+    """Return the positions of braces that are closed, with those after their closing ones."""
+    pairs: dict[int, int] = {}
+    opened: list[int] = []
+    for brace in _BRACE.finditer(source):
+        if brace[0] == "{":
+            opened.append(brace.start())
+        elif brace[0] == "}" and opened:
+            pairs[opened.pop()] = brace.end()
+    return pairs
 
 
 def _greek(name: str) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from email.message import Message
 
 _LARGEST = 1 << 26  # bytes of a message with its attachments; mail servers refuse more than 50 MB
+_LONGEST_HEADER = 10_000  # characters; Python decodes a header in quadratic time
 _DEEPEST = 20  # messages and parts within each other
 _FROM = re.compile(rb"From \S")
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
@@ -39,10 +40,11 @@ def read_mailbox(origin: Origin, kind: str) -> Iterator[Document]:
     Only one message is in memory at a time; one above 64 MiB, with its attachments, is left out.
     """
     seen: set[str] = set()
+    left_out: list[int] = []
     for number, data in enumerate(_messages(origin), start=1):
         message = _message(origin, data, kind) if len(data) <= _LARGEST else None
         if message is None:
-            origin.notice(f"message {number} was left out: it has no text, or more than {_LARGEST >> 20} MB")
+            left_out.append(number)
             continue
         name = str(message.metadata.get("message_id", number))
         name = f"{name}-{number}" if name in seen else name
@@ -52,6 +54,11 @@ def read_mailbox(origin: Origin, kind: str) -> Iterator[Document]:
         yield Document(text=message.text, id=id_, uri=id_, title=title, metadata=message.metadata, format="markdown")
     if not seen:
         raise Unreadable(origin.name, "contains no mail messages")
+    if left_out:
+        shown = ", ".join(f"{number:,}" for number in left_out[:5]) + (", …" if len(left_out) > 5 else "")
+        origin.notice(
+            f"{len(left_out):,} of its messages ({shown}) left out: without text, or above {_LARGEST >> 20} MB"
+        )
 
 
 def _messages(origin: Origin) -> Iterator[bytes]:
@@ -94,7 +101,7 @@ def _message(origin: Origin, data: bytes, kind: str) -> Document | None:
     metadata: dict[str, Any] = {"path": origin.name, "type": kind, **{name: headers[name] for name in _PEOPLE}}
     metadata |= {"date": date, "message_id": headers["message-id"].strip("<>"), "attachments": attachments}
     return Document(
-        text="\n".join(lines) + (f"\n\n{body}" if body else ""),
+        text="\n\n".join(filter(None, ("\n".join(lines), body))),
         title=headers["subject"],
         metadata={name: value for name, value in metadata.items() if value},
         format="markdown",
@@ -108,9 +115,9 @@ def _header(message: Message, name: str) -> str:
     raw = message.get(name)
     if raw is None:
         return ""
-    text = str(raw) if not isinstance(raw, str) else raw
+    text = str(raw)[:_LONGEST_HEADER]
     try:
-        parts = decode_header(raw)
+        parts = decode_header(text if isinstance(raw, str) else raw)
     except Exception:  # noqa: BLE001 - email raises many kinds for invalid encoded words
         parts = [(text, None)]
     decoded = "".join(part if isinstance(part, str) else _decoded(part, charset) for part, charset in parts)
@@ -156,7 +163,9 @@ def _texts(origin: Origin, part: Message, attachments: list[str], depth: int) ->
         yield markdown_of(_payload(part))[0]
     elif kind in {"text/plain", "text/markdown", "text/enriched", "message/delivery-status"} and not name:
         yield _payload(part).replace("\r\n", "\n").strip()
-    elif not kind.startswith("multipart/"):
+    elif kind.startswith("multipart/"):  # without parts: its boundary is damaged
+        yield _payload(part).strip()
+    else:
         attachments.append(name or kind)
 
 

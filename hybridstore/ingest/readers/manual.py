@@ -126,6 +126,7 @@ class _Page:
         for index, argument in enumerate(arguments):
             if argument == "It":
                 self._close()
+                self.tag = True
             elif argument in _MDOC_OPEN and not argument.endswith("o"):
                 parts.append(_MDOC_OPEN[argument])
                 closing.append(_MDOC_CLOSE[_MDOC_OPEN[argument]])
@@ -169,13 +170,19 @@ class _Page:
             if any(line.strip() for line in self.code):
                 self.blocks.append("\n".join(("```", *self.code, "```")))
         else:
-            self.blocks.append(": ".join(filter(None, (self.label, "\n".join(self.words)))))
+            self.blocks.append(_labelled(self.label, " ".join(self.words)))
         self.words, self.code, self.label, self.tag = [], None, "", False
 
     def text(self) -> str:
         """Return the page as markdown."""
         self._close()
         return "\n\n".join(block for block in self.blocks if block)
+
+
+def _labelled(label: str, text: str) -> str:
+    if label in {"•", "·", "-", "*", "o"}:
+        return f"- {text}"
+    return ": ".join(filter(None, (label, text)))
 
 
 def _arguments(text: str) -> list[str]:

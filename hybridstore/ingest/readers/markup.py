@@ -21,11 +21,18 @@ _ORG_VERBATIM = frozenset(("src", "example", "export", "comment"))
 
 _ADOC_HEADING = re.compile(r"(={1,6}|#{1,6})[ \t]+(\S.*)")
 _ADOC_ATTRIBUTE = re.compile(r":!?([\w-]+)!?:(?:[ \t]+(.*))?$")
-_ADOC_TARGET = re.compile(r"(?:(?:link|mailto|xref):|https?://)[^\s\[\]]+\[([^\]\n]*)\]|<<[^,>\n]*(?:,([^>\n]*))?>>")
+_ADOC_TARGET = re.compile(  # with limits, as a line can be a file
+    r"(?:(?:link|mailto|xref|image):{1,2}|https?://)[^\s\[\]]{1,400}\[([^\]\n]{0,400})\]"
+    r"|<<[^,>\n]{0,200}(?:,([^>\n]{0,400}))?>>"
+)
 _ADOC_VERBATIM = frozenset(("----", "....", "++++"))
 _ADOC_DELIMITERS = re.compile(r"(?:={4,}|\*{4,}|_{4,}|-{2}|\|={3,}|,={3,})[ \t]*$")
 
 _RTF = b"{\\rtf"
+_RTF_PICTURE = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f\r\n]{256,}")
+_RTF_FONT = re.compile(r"(?<!\\)(\\f\d)")  # on a line each, striprtf reads the table of fonts in linear time
+_MOST_FONTS = 500
+_RTF_FIELD = re.compile(r"\\field(?![a-z])")  # striprtf loses what is between the first and the last link of a line
 
 
 def read_org(origin: Origin) -> Document:
@@ -64,7 +71,7 @@ def read_asciidoc(origin: Origin) -> Document:
     """Return an AsciiDoc file as markdown: headings, blocks as fences, links as their text; attributes as metadata."""
     lines: list[str] = []
     attributes: dict[str, Any] = {}
-    title = verbatim = ""
+    title = verbatim = language = ""
     for line in origin.text().splitlines():
         bare = line.strip()
         heading, attribute = _ADOC_HEADING.fullmatch(bare), _ADOC_ATTRIBUTE.fullmatch(bare)
@@ -73,12 +80,15 @@ def read_asciidoc(origin: Origin) -> Document:
             verbatim = "" if bare == verbatim else verbatim
         elif bare[:4] in _ADOC_VERBATIM and not bare.strip(bare[0]):
             verbatim = bare
-            lines.append("```")
+            lines.append(f"```{language}")
+            language = ""
         elif heading:
             lines.append(f"{'#' * len(heading[1])} {heading[2]}")
             title = title or (heading[2] if len(heading[1]) == 1 else "")
         elif attribute:
             attributes[attribute[1]] = attribute[2] or ""
+        elif source := re.fullmatch(r"\[source,[ ]*(\w+).*\]", bare):
+            language = source[1]
         elif not (bare.startswith("//") or _ADOC_DELIMITERS.fullmatch(bare) or re.fullmatch(r"\[[^\]]*\]", bare)):
             lines.append(_ADOC_TARGET.sub(lambda link: link[1] or link[2] or link[0], line))
     names = {"author": "author", "revdate": "date", "keywords": "tags"}
@@ -105,7 +115,11 @@ def read_rtf(origin: Origin) -> Document:
     if not data.lstrip().startswith(_RTF):
         raise Unreadable(origin.name, "is not an RTF file, or damaged")
     with errors_as_unreadable(origin, "RTF"):
-        text = re.sub(r"\n{3,}", "\n\n", converted(data.decode("latin-1"), errors="replace")).replace("\0", "").strip()
+        source = _RTF_PICTURE.sub("", _RTF_FIELD.sub("", data.decode("latin-1")))
+        source = _RTF_FONT.sub(r"\n\1", source)
+        if source.count("\\fcharset") > _MOST_FONTS:
+            source = source.replace("\\fcharset", "")
+        text = re.sub(r"\n{3,}", "\n\n", converted(source, errors="replace")).replace("\0", "").strip()
     if not text:
         raise Unreadable(origin.name, "contains no text")
     found = re.search(r"\{\\title\s+([^{}\\]*)\}", data[: 1 << 16].decode("latin-1"))

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hybridstore.ingest.readers.html import fenced
 from hybridstore.ingest.readers.origin import Origin, Unreadable
 from hybridstore.records import Document
 
@@ -56,7 +57,7 @@ def _cell(origin: Origin, cell: Mapping[str, Any], number: int, language: str) -
     elif kind != "code":
         yield source
     elif source.strip():
-        yield _fenced(source, f"{language} cell {number}".strip())
+        yield fenced(source, f"{language} cell {number}".strip())
     outputs = cell.get("outputs")
     for output in outputs if kind == "code" and isinstance(outputs, list) else ():
         if isinstance(output, Mapping):
@@ -77,15 +78,10 @@ def _output(origin: Origin, output: Mapping[str, Any], number: int) -> str:
     if len(text) > _LONGEST_OUTPUT:
         origin.notice(f"of an output of cell {number}, {len(text) - _LONGEST_OUTPUT:,} characters were left out")
         text = text[:_LONGEST_OUTPUT] + "…"
-    return _fenced(text, f"output of cell {number}") if text.strip() else ""
+    return fenced(text, f"output of cell {number}") if text.strip() else ""
 
 
 def _joined(source: Any) -> str:
     if isinstance(source, list):
         return "".join(part for part in source if isinstance(part, str))
     return source if isinstance(source, str) else ""
-
-
-def _fenced(text: str, label: str) -> str:
-    fence = "`" * (max((len(run) for run in re.findall(r"`{3,}", text)), default=2) + 1)
-    return f"{fence}{label}\n{text}\n{fence}"

@@ -58,7 +58,7 @@ def _operation(name: str, operation: Mapping[str, Any], shared: list[Any]) -> It
     yield "\n".join(_parameter(_mapping(parameter)) for parameter in [*shared, *_list(operation.get("parameters"))])
     body = _mapping(operation.get("requestBody"))
     if body:
-        yield f"Body: {_described(body)}\n" + "\n".join(_bodies(body))
+        yield "\n".join([f"Body: {_described(body)}".rstrip(), *_bodies(body)])
     answers = _mapping(operation.get("responses"))
     yield "\n".join(f"{code}: {_described(_mapping(answer))}" for code, answer in answers.items())
 
@@ -81,7 +81,8 @@ def _properties(schema: Any) -> Iterator[str]:
         yield _reference(schema)
     for name, found in _mapping(schema.get("properties")).items():
         value = _mapping(found)
-        kind = _reference(value) if "$ref" in value else _line(value.get("type"))
+        choices = ", ".join(map(_line, _list(value.get("enum"))))
+        kind = _reference(value) if "$ref" in value else choices or _line(value.get("type"))
         yield f"- {name} ({kind}): {_line(value.get('description'))}".rstrip(": ")
     values = [_line(value) for value in _list(schema.get("enum"))]
     if values:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import PurePath
 
@@ -29,7 +30,7 @@ def read_subtitles(origin: Origin) -> Document:
     parts: list[str] = []
     minute, last = -1, ""
     for event in sorted(subtitles.events, key=lambda event: event.start):
-        line = " ".join(_TAG.sub("", event.plaintext).replace("\0", "").split())
+        line = " ".join(html.unescape(_TAG.sub("", event.plaintext)).replace("\0", "").split())
         if event.is_comment or not line or line == last:  # captions that roll up repeat the line before
             continue
         if event.start // _MINUTE != minute:

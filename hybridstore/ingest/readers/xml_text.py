@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from hybridstore.ingest.readers.archives import name_of, parse_xml, words
-from hybridstore.ingest.readers.html import markdown_of
+from hybridstore.ingest.readers.html import fenced, markdown_of
 from hybridstore.ingest.readers.origin import Origin, Unreadable
 from hybridstore.records import Document
 
@@ -17,6 +17,13 @@ _INLINE = frozenset(
     option varname replaceable uicontrol codeph ph keyword hi p.i
     """.split()  # noqa: SIM905 - a list of words reads better without quotes
 )
+_PROSE = frozenset(
+    """
+    p para simpara li item entry description summary content text body subtitle abstract note value shortdesc cmd v
+    """.split()  # noqa: SIM905 - see above
+)
+_CODE = frozenset(("programlisting", "screen", "literallayout", "codeblock", "pre", "synopsis"))
+_LONGEST_VALUE = 60  # characters; a longer text says what it is
 _TECHNICAL = re.compile(r"(?:https?://|urn:|#|[\w-]+:[\w-]+$|[\d.,:;%\s-]*$)")
 
 
@@ -60,7 +67,8 @@ def _lines(root: Any) -> list[str]:
             if text and name in _TITLES:
                 lines.append(f"\n{'#' * min(level, 6)} {words(text)}\n")
             elif text:
-                lines.append(text if len(text) > 60 or inner else f"{name}: {text}")
+                bare = inner or len(text) > _LONGEST_VALUE or name in _PROSE or name in _CODE
+                lines.append(text if bare else f"{name}: {text}")
             continue
         titled = any(name_of(child) in _TITLES for child in inner)
         following: list[tuple[Any, int]] = [(words(node.text), level)]
@@ -72,8 +80,10 @@ def _lines(root: Any) -> list[str]:
 
 
 def _leaf(node: Any) -> str:
-    """Return the text of an element; feeds have HTML in theirs."""
+    """Return the text of an element; feeds have HTML in theirs, and code keeps its lines."""
     text = "".join(node.itertext())
+    if name_of(node) in _CODE and text.strip():
+        return fenced(text)
     if re.search(r"</?(?:p|br|a|div|ul|li|b|i|strong|em|h[1-6]|pre|code|img)\b[^<>]*>", text):
         return markdown_of(text)[0]
     return words(text)
