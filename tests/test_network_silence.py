@@ -3,12 +3,14 @@
 Native code, such as ONNX Runtime's telemetry, is invisible to Python's audit hooks, so its system calls are looked at.
 """
 
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import pytest
 
@@ -37,7 +39,7 @@ class Watched:
     """Runs Python under strace with a home folder of its own."""
 
     def __init__(self, folder):
-        self.folder, self.home = folder, folder / "home"
+        self.folder, self.home, self.calls = folder, folder / "home", []
         self.home.mkdir()
 
     def run(self, *arguments, text="", alone=True):
@@ -58,7 +60,7 @@ class Watched:
             env=environment | {"HOME": str(self.home)},
         )
         assert ran.returncode == 0, ran.stderr
-        calls = log.read_text(errors="replace").splitlines()
+        self.calls = calls = log.read_text(errors="replace").splitlines()
         assert len(calls) > 50  # it was watched
         network = [call for call in calls if LEAVING.search(call) and not LOCAL.search(call)]
         looked = [call for call in calls if LOOK_UP.search(call) and "ENOENT" not in call]
@@ -215,3 +217,64 @@ def test_a_runtime_that_the_program_imported_first_is_reported(tmp_path):
     assert said["hybridstore, onnxruntime"]["ok"] is True
     assert said["onnxruntime"]["ok"] is None
     assert "ORT_DISABLE_TELEMETRY=1" in said["onnxruntime"]["remedy"]
+
+
+RST = """
+.. include:: {secret}
+
+.. raw:: html
+   :file: {secret}
+
+.. raw:: html
+   :url: http://198.51.100.1/x
+
+.. csv-table:: t
+   :url: http://198.51.100.1/x
+
+.. csv-table:: t
+   :file: {secret}
+
+.. literalinclude:: {secret}
+
+.. image:: http://198.51.100.1/x
+"""
+HTML = """<!DOCTYPE html [<!ENTITY x SYSTEM "file://{secret}">]><link rel=stylesheet href=http://198.51.100.1/a>
+<p>&x; hello<img src=http://198.51.100.1/a><iframe src="file://{secret}"></iframe><script src="file://{secret}"></script>"""
+ENTITIES = '<!DOCTYPE d [<!ENTITY x SYSTEM "file://{secret}"><!ENTITY y SYSTEM "http://198.51.100.1/e">]>'
+RELATIONS = """
+<Relationship Id="rIdX" Type="{type}/attachedTemplate" Target="http://198.51.100.1/t" TargetMode="External"/>
+<Relationship Id="rIdY" Type="{type}/subDocument" Target="file://{secret}" TargetMode="External"/></Relationships>"""
+
+
+def word_file(secret):
+    """Return a Word file with external entities and relationships."""
+    docx = pytest.importorskip("docx", reason="python-docx comes with the extra `files`")
+    plain, hostile = io.BytesIO(), io.BytesIO()
+    document = docx.Document()
+    document.add_paragraph("hello ENTITY")
+    document.save(plain)
+    kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    with zipfile.ZipFile(plain) as source, zipfile.ZipFile(hostile, "w") as target:
+        for name in source.namelist():
+            text = source.read(name)
+            if name == "word/document.xml":
+                text = text.replace(b"?>", b"?>" + ENTITIES.format(secret=secret).encode(), 1)
+                text = text.replace(b"ENTITY<", b"&x; &y;<")
+            if name == "word/_rels/document.xml.rels":
+                text = text.replace(b"</Relationships>", RELATIONS.format(type=kind, secret=secret).encode())
+            target.writestr(name, text)
+    return hostile.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["rst", "html", "docx"])
+def test_a_document_makes_its_reader_open_no_other_file_and_no_address(kind, watched, tmp_path):
+    secret = tmp_path / "secret-of-another"
+    secret.write_text("TOPSECRET")
+    content = word_file(secret) if kind == "docx" else {"rst": RST, "html": HTML}[kind].format(secret=secret).encode()
+    (tmp_path / f"evil.{kind}").write_bytes(b"hello\n" + content if kind == "rst" else content)
+    db = tmp_path / "evil.db"
+    added = watched.run("-m", "hybridstore", "--db", db, "add", "--embedder", "none", tmp_path / f"evil.{kind}")
+    assert added == ([], [])
+    assert not [call for call in watched.calls if secret.name in call]
+    with hs.open(db, embedder="none") as store:
+        assert ["TOPSECRET" in document.text for document in store.documents()] == [False]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -146,12 +148,23 @@ def _fetch(card: ModelCard, cache: Path) -> Located:
 
 
 def _in_folder(folder: Path, cache: Path) -> Located:
-    return _verified(recipe.of_folder(folder), folder, cache, reference=str(folder), origin="path")
+    with _errors_as_unavailable(str(folder)):
+        return _verified(recipe.of_folder(folder), folder, cache, reference=str(folder), origin="path")
 
 
 def _of_repository(name: str, pinned: model_cache.Pinned, cache: Path, *, origin: str) -> Located:
-    model = recipe.of_folder(pinned.folder, name.rpartition("/")[2])
-    return _verified(model, pinned.folder, cache, reference=name, origin=origin, pinned=pinned)
+    with _errors_as_unavailable(name):
+        model = recipe.of_folder(pinned.folder, name.rpartition("/")[2])
+        return _verified(model, pinned.folder, cache, reference=name, origin=origin, pinned=pinned)
+
+
+@contextmanager
+def _errors_as_unavailable(name: str) -> Iterator[None]:
+    """Raise one error for files of a model that have another form than a model's."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, OSError) as error:
+        raise ModelUnavailable(name, f"its files are not those of a model that can be read: {error}") from error
 
 
 def _verified(

@@ -128,8 +128,8 @@ def fetch(
         paths = _files_to_fetch(repo, [sibling.rfilename for sibling in info.siblings or []], files)
         home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=home, prefix="partial-") as partial:
-            revision = str(info.sha)
-            for path in paths:
+            revision = recipe.inside(str(info.sha), repo)
+            for path in (recipe.inside(path, repo) for path in paths):
                 hf_hub_download(repo, path, revision=revision, local_dir=partial, etag_timeout=_TIMEOUT)
             shutil.rmtree(Path(partial) / ".cache", ignore_errors=True)  # the client's own metadata
             digests = {path: verify(Path(partial) / path, known.get(path), repo, cache) for path in paths}

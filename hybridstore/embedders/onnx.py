@@ -207,7 +207,7 @@ def read_dense(folder: Path, model: str) -> Dense:
         tensors = _safetensors((folder / "model.safetensors").read_bytes())
         weight = tensors["linear.weight"]
         activation = str(config.get("activation_function", "Identity")).rpartition(".")[2]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ModelUnavailable(model, f"the dense layer in {folder} cannot be read: {error}") from error
     if activation not in ("Identity", "Tanh"):
         raise ModelUnavailable(

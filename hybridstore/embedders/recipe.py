@@ -26,6 +26,7 @@ CONFIGURATION = (
     "config_sentence_transformers.json",
     "1_Pooling/config.json",
 )
+_LARGEST = 16 << 20  # bytes of a file with configuration; the largest seen has 20 kB
 # If no file gives the window: BERT's, which nearly every small encoder has.
 _WINDOW = 512
 
@@ -97,7 +98,7 @@ def _of_export(exported: dict[str, Any], name: str) -> Recipe:
     try:
         recipe = Recipe(
             name=str(exported["name"]),
-            graph=str(exported.get("model", GRAPHS[0])),
+            graph=inside(str(exported.get("model", GRAPHS[0])), name),
             max_tokens=int(exported["max_tokens"]),
             pooling=str(exported["pooling"]),
             query_prefix=str(exported.get("query_prefix", "")),
@@ -117,7 +118,7 @@ def modules(folder: Path, name: str) -> tuple[str, tuple[str, ...]]:
     """Return the pooling and the folders of dense layers, from modules.json; ("mean", ()) without one."""
     pooling, dense = "mean", []
     for module in read(folder / "modules.json", name) or []:
-        kind, path = str(module.get("type", "")).rpartition(".")[2], str(module.get("path", ""))
+        kind, path = str(module.get("type", "")).rpartition(".")[2], inside(str(module.get("path", "")), name)
         if kind == "Pooling":
             pooling = _pooling(read(folder / path / "config.json", name) or {}, name)
         elif kind == "Dense":
@@ -161,11 +162,21 @@ def window(folder: Path, name: str) -> int:
 def read(path: Path, name: str) -> Any:
     """Return a JSON file's content, None if there is no such file; raises ModelUnavailable if it cannot be read."""
     try:
+        if path.stat().st_size > _LARGEST:
+            raise ModelUnavailable(name, f"{path} is larger than {_LARGEST >> 20} MiB, which no configuration is")
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelUnavailable(name, f"{path} cannot be read: {error}") from error
+
+
+def inside(path: str, name: str) -> str:
+    """Return a path that a model's file gives if it stays in the model's folder; raises ModelUnavailable."""
+    parts = path.replace("\\", "/").split("/")
+    if path.startswith(("/", "\\")) or ".." in parts or "\0" in path or ":" in parts[0]:
+        raise ModelUnavailable(name, f"it names the file {path!r}, which is outside its folder")
+    return path
 
 
 def is_repository(name: str) -> bool:

@@ -18,6 +18,7 @@ _CHARACTERS_PER_TOKEN = 12
 # Characters of the pieces in which long text is counted: fast, yet the tokenizer's copies stay small.
 _PIECE = 8_000
 _TOGETHER = 32
+_LARGEST = 256 << 20  # bytes of a tokenizer.json; those of 250,000 words and merges have 33 MB
 _BLANK = re.compile(r"\s")
 
 
@@ -104,6 +105,8 @@ def from_file(path: Path, model: str) -> Any:
         raise MissingExtra("cpu", "embedding text", "tokenizers") from error
     if not path.is_file():
         raise ModelUnavailable(model, f"{path} is missing; a model's folder needs its tokenizer.json")
+    if path.stat().st_size > _LARGEST:
+        raise ModelUnavailable(model, f"{path} is larger than {_LARGEST >> 20} MiB, which no tokenizer is")
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises bare Exception for all errors

@@ -1,5 +1,6 @@
 """Locating a model's files: folder, cache, package, hub; and the errors."""
 
+import contextlib
 import hashlib
 import json
 import time
@@ -218,3 +219,48 @@ def test_a_folder_of_sentence_transformers_is_read(tmp_path):
     (path / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_max_tokens": True}))
     with pytest.raises(ModelUnavailable, match="'max_tokens' is not supported"):
         recipe.of_folder(path)
+
+
+VALUES = [None, 1, -1, 1e400, "x", [], [1], [[]], {}, {"a": 1}, True, "\ud800", "a\0b", "y" * 5000]
+CONFIGURATION = [path for path in recipe.CONFIGURATION if path != "modules.json"]
+
+
+@pytest.mark.parametrize("value", [*VALUES, "nested", "broken"], ids=str)
+def test_whatever_a_models_files_hold_the_error_is_one_sentence(tmp_path, value):
+    text = {"nested": "[" * 100_000, "broken": "{"}.get(str(value)) or json.dumps(value)
+    modules = [{"type": "x.Transformer", "path": ""}, {"type": "x.Pooling", "path": "1_Pooling"}]
+    cases = [(path, text) for path in recipe.CONFIGURATION]
+    if text not in ("{", "[" * 100_000):
+        ours = {"name": "mine", "dim": 4, "max_tokens": 64, "pooling": "inside", "sha256": None, "model": "model.onnx"}
+        cases += [(recipe.OURS, json.dumps(ours | {key: value})) for key in ours]
+        cases += [("modules.json", json.dumps([*modules, {"type": "x.Dense", "path": value}]))]
+        cases += [("modules.json", json.dumps([*modules, {"type": value, "path": ""}]))]
+        cases += [("1_Pooling/config.json", json.dumps({"pooling_mode": value}))]
+        cases += [("config_sentence_transformers.json", json.dumps({"prompts": {"query": value}}))]
+    for number, (path, content) in enumerate(cases):
+        model = folder(tmp_path / f"{number}")
+        (model / "1_Pooling").mkdir()
+        (model / "modules.json").write_text(json.dumps(modules))
+        (model / path).write_text(content)
+        with contextlib.suppress(ModelUnavailable):
+            locate(model, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("path", ["../secret.onnx", "/etc/passwd", "a/../../secret.onnx", "..\\secret.onnx", "C:\\x"])
+def test_a_models_files_lie_in_its_folder(tmp_path, monkeypatch, path):
+    (tmp_path / "secret.onnx").write_bytes(GRAPH)
+    with pytest.raises(ModelUnavailable, match="outside its folder"):
+        locate(folder(tmp_path / "ours", model=path), tmp_path / "cache")
+    theirs = folder(tmp_path / "theirs")
+    (theirs / "modules.json").write_text(json.dumps([{"type": "x.Dense", "path": path}]))
+    with pytest.raises(ModelUnavailable, match="outside its folder"):
+        locate(theirs, tmp_path / "cache")
+    FakeHub(monkeypatch, {"model.onnx": GRAPH, "tokenizer.json": b"{}", f"{path}/1_Dense/config.json": b"{}"})
+    with pytest.raises(ModelUnavailable, match="outside its folder"):
+        locate("someone/small-model", tmp_path / "cache")
+
+
+def test_a_configuration_has_a_greatest_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(recipe, "_LARGEST", 10)
+    with pytest.raises(ModelUnavailable, match="larger than"):
+        locate(folder(tmp_path / "model", sha256=SHA), tmp_path / "cache")
