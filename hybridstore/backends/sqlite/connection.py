@@ -42,6 +42,7 @@ _PRAGMAS = (
 # The log is copied into the file at once after a write, but so seldom that it takes no more than a fiftieth of the time
 # that writing takes, and otherwise when nothing has been written for a moment.
 _CHECKPOINT_SHARE = 50
+_LONGEST_LOG = 1000 * PAGE_SIZE  # bytes, from which on it is copied after every write; SQLite's own default
 _IDLE = 0.25  # seconds
 
 _FORKED = (
@@ -175,6 +176,17 @@ class Connections:
             raise_translated(error, self)
             raise
 
+    def in_transaction(self) -> bool:
+        """Return whether this thread is inside a block."""
+        connection: apsw.Connection | None = getattr(self._local, "connection", None)
+        return connection is not None and not self._closed and connection.in_transaction
+
+    def resume(self) -> None:
+        """Begin a transaction in place of one that an error has ended, for a block around it to leave."""
+        if not self._closed and not self.in_transaction():
+            with suppress(apsw.Error):
+                self.get().execute("BEGIN")
+
     # the log
 
     def settle(self) -> None:
@@ -183,9 +195,11 @@ class Connections:
         if connection is None or self._closed or not self.writing or connection.in_transaction:
             return
         self._local.writing = False
-        self.file.check(connection)
+        with suppress(apsw.Error):  # it was committed, whatever is read afterwards
+            self.file.check(connection)
         self._written_at = now = time.monotonic()
-        if now - self._checkpointed_at >= _CHECKPOINT_SHARE * self._checkpoint_seconds:
+        due = now - self._checkpointed_at >= _CHECKPOINT_SHARE * self._checkpoint_seconds
+        if due or self.file.log_bytes > _LONGEST_LOG:
             self._checkpoint(connection, apsw.SQLITE_CHECKPOINT_PASSIVE)
         if self._idle is None:
             self._idle = threading.Thread(target=self._checkpoint_when_idle, name="hybridstore-log", daemon=True)
@@ -195,10 +209,10 @@ class Connections:
     def _checkpoint(self, connection: apsw.Connection, mode: int) -> None:
         """Copy the log into the file as far as its readers allow. What fails is tried again: nothing is lost by it."""
         began = time.monotonic()
-        self.file.check(connection)
         with suppress(apsw.Error):
+            self.file.check(connection)
             connection.wal_checkpoint(mode=mode)
-        self.file.check(connection)  # which notes the state that is in the file now
+            self.file.check(connection)  # which notes the state that is in the file now
         self._checkpointed_at = time.monotonic()
         self._checkpoint_seconds = self._checkpointed_at - began
 
@@ -242,18 +256,16 @@ class _Writing:
 
     def __enter__(self) -> apsw.Connection:
         connection, handled = self._connection, sys.exc_info()[1]
+        connection.transaction_mode = "IMMEDIATE"
         try:
-            connection.transaction_mode = "IMMEDIATE"
-            try:
-                connection.__enter__()
-            except apsw.BusyError as error:
-                if error.__context__ not in {None, handled}:  # what a signal handler raised while this waited
-                    raise error.__context__ from None
-                raise
+            connection.__enter__()
             connection.execute(COUNT_COMMIT, (new_stamp(),))
         except BaseException as error:
-            if connection.in_transaction:
-                connection.__exit__(type(error), error, error.__traceback__)
+            with suppress(apsw.Error):  # it has been rolled back, or never began
+                if connection.in_transaction:
+                    connection.__exit__(type(error), error, error.__traceback__)
+            if isinstance(error, apsw.BusyError) and error.__context__ not in {None, handled}:
+                raise error.__context__ from None  # what a signal handler raised while this waited
             raise
         return connection
 
@@ -313,6 +325,7 @@ def connect(path: str, busy_timeout: float, *, create: bool = False, key: str | 
         load_vectors(connection)
         inspect(connection, path)
         add_functions(connection)
+        connection.wal_autocheckpoint(0)  # `settle` does it, after a look at the file
         for pragma in _PRAGMAS:
             connection.execute(pragma)
     except BaseException:

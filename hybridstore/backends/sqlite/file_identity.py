@@ -61,6 +61,7 @@ class FileIdentity:
         self.path = str(Path(path).absolute())  # threads open it again, perhaps from another working directory
         self._place, real = Path(self.path), Path(self.path).resolve()
         self._real, self._side_files = real, [real.with_name(f"{real.name}{suffix}") for suffix in ("-wal", "-shm")]
+        self.log_bytes = 0  # as it was last seen
         self.broken = ""  # why nothing more may be written, not even what the log holds
         self._keys: dict[Path, tuple[int, int]] = {}
         self._stamp: tuple[bytes, int] | None = None
@@ -115,6 +116,8 @@ class FileIdentity:
             key = None
         else:
             key = (status.st_dev, status.st_ino)
+            if path is self._side_files[0]:
+                self.log_bytes = status.st_size
         known = self._keys.get(path)
         if known is None and key is not None:
             self._keys[path] = key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
@@ -34,6 +35,10 @@ class _Accessing(Protocol):
     def writing(self) -> bool: ...
 
     def settle(self) -> None: ...
+
+    def in_transaction(self) -> bool: ...
+
+    def resume(self) -> None: ...
 
 
 def translate(error: Exception, path: str, busy_timeout: float, *, writing: bool) -> Exception:
@@ -90,11 +95,14 @@ def _translating(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def call(self: Any, *arguments: Any, **options: Any) -> Any:
         access: _Accessing = self._connections
+        inside, handled = access.in_transaction(), sys.exc_info()[1]
         try:
             result = method(self, *arguments, **options)
             access.settle()
         except Exception as error:
-            raise_translated(error, access)
+            if inside:
+                access.resume()
+            raise_translated(error, access, handled)
             raise
         return _items(result, access) if isinstance(result, GeneratorType) else result
 
@@ -109,8 +117,11 @@ def _items(iterator: Iterator[T], access: _Accessing) -> Iterator[T]:
         raise
 
 
-def raise_translated(error: Exception, access: _Accessing) -> None:
-    """Raise what an error means, if that is another one."""
+def raise_translated(error: Exception, access: _Accessing, handled: BaseException | None = None) -> None:
+    """Raise what an error means, if that is another one; `handled` was being handled before."""
+    first = error.__context__
+    if isinstance(error, apsw.SQLError) and isinstance(first, apsw.Error) and first is not handled:
+        error = first  # which has ended the transaction, so that the end of its block failed, too
     ours = translate(error, access.path, access.busy_timeout, writing=access.writing)
     if ours is not error:
         raise ours from error
