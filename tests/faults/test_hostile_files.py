@@ -16,6 +16,7 @@ from hybridstore.errors import FileRefused
 PROGRAM = Path(__file__).with_name("hostile_files.py")
 
 
+@pytest.mark.thorough
 def test_a_hundred_hostile_files_are_refused_or_harmless():
     ran = subprocess.run(
         [sys.executable, str(PROGRAM), "--json"], capture_output=True, text=True, timeout=600, check=False

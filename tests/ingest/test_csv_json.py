@@ -84,6 +84,7 @@ def test_a_json_list_is_many_documents_and_an_object_is_one(tmp_path):
     assert (only(single).id, only(single).metadata["year"]) == (single.as_posix(), 2)
 
 
+@pytest.mark.thorough
 def test_tables_are_streamed(tmp_path):
     path = tmp_path / "a.jsonl"
     with path.open("w") as stream:
