@@ -69,6 +69,7 @@ CLOSING = """
 | `revision` | number of the last change to any chunk, or to which model is active |
 | `log_start` | `changes` tells of every revision after this one |
 | `created` | when, in UTC |
+| `stamp` | a random number of the file and the count of its commits; the only row without a checksum |
 
 ## Rules
 
@@ -82,7 +83,11 @@ CLOSING = """
 - What names a chunk goes with it: `feedback`, `triples` by `positive` and `origin`, `negatives`. But where a
   document is written over with a chunk of the same digest, it then names that one. Where a text of `asked`,
   `feedback` or `triples` is deleted, its bytes are overwritten (`PRAGMA secure_delete`).
-- All tables change together, in one transaction. `hybridstore check` holds them against each other.
+- `checksum`, the last column of every table, is the CRC-32 of the row's other values in their order. Each value is a
+  letter for its type (`t` text, `b` BLOB, `i` integer, `r` real, `n` null), its length in bytes, a colon, and its
+  bytes: UTF-8, the BLOB, decimal digits, eight bytes little-endian, nothing.
+- All tables change together, in one transaction. `hybridstore check` compares each row with its checksum, and the
+  tables with each other. A file with other tables, indexes, views or triggers than these is refused.
 """
 
 

@@ -9,7 +9,7 @@ the database: where scores tie, the smaller chunk id comes first.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -255,11 +255,12 @@ class UpkeepBackend(Protocol):
         """Return what the store holds."""
         ...
 
-    def check(self, *, repair: bool = False) -> list[Problem]:
-        """Compare documents, chunks, keywords and vectors with each other, both ways; [] when all is well.
+    def check(self, *, repair: bool = False, progress: Callable[[int, int], None] | None = None) -> list[Problem]:
+        """Compare what is stored with what was written, and its parts with each other; [] when all is well.
 
         With `repair`, restore what can be derived: keywords from text, codes from vectors. What belongs to nothing is
-        dropped, learning that names it included. Missing vectors are left to `pending` and `fill`.
+        dropped, learning that names it included. Missing vectors are left to `pending` and `fill`. `progress` is called
+        with (done, total). Damage is reported, never raised.
         """
         ...
 

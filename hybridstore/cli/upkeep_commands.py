@@ -63,9 +63,10 @@ def _facts(target: Target, stats: Stats) -> list[tuple[str, str]]:
 @json_option
 @pass_target
 def check(target: Target, *, repair: bool, as_json: bool) -> None:
-    """Check that documents, keywords and vectors agree with each other; exit with 1 while problems remain."""
+    """Check that what is stored is what was written and fits together; exit with 1 while problems remain."""
     with target.open() as store:
-        problems = store.check(repair=repair)
+        with counting("Checking", "chunks", quiet=as_json) as counter:
+            problems = store.check(repair=repair, progress=counter)
         left = problems
         if repair:
             target.if_stopped = "What was repaired is kept."

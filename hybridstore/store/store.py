@@ -299,12 +299,13 @@ class Store(StoreParts):
 
     # upkeep
 
-    def check(self, *, repair: bool = False) -> list[Problem]:
-        """Check documents, keywords and vectors against each other, both ways; [] when all is well.
+    def check(self, *, repair: bool = False, progress: Callable[[int, int], None] | None = None) -> list[Problem]:
+        """Check that what is stored is what was written, and that its parts fit each other; [] when all is well.
 
-        With `repair`, what can be derived is repaired. Missing vectors are made by `reembed()`.
+        With `repair`, what can be derived is repaired. Missing vectors are made by `reembed()`. `progress` is called
+        with (done, total). Damage is reported, never raised.
         """
-        return self._backend.check(repair=repair)
+        return self._backend.check(repair=repair, progress=progress)
 
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Write a compact copy to a new file, while others read and write."""

@@ -6,9 +6,11 @@ import apsw
 import numpy as np
 import pytest
 import sqlite_vec
-from made import EMBEDDING, OTHER, chunks_of, entry, found, near, units
+from made import EMBEDDING, OTHER, all_chunks, chunks_of, entry, found, near, source, units
 
+from hybridstore.backends.learning import ModelVersion, Negative, Triple
 from hybridstore.backends.sqlite import SQLiteBackend
+from hybridstore.backends.values import Calibration
 
 VECTORS = units(np.random.default_rng(1), 6)
 SPOILED = np.full(8, np.nan, "<f4").tobytes()
@@ -33,7 +35,7 @@ DAMAGE = {
         True,
     ),
     "a vector of no chunk": (
-        f"INSERT INTO vectors_1 VALUES (77, zeroblob({4 * 8}))",
+        f"INSERT INTO vectors_1 (chunk, vector) VALUES (77, zeroblob({4 * 8}))",
         "vectors without a chunk",
         True,
     ),
@@ -159,3 +161,117 @@ def test_what_another_connection_wrote_is_no_damage(tmp_path):
             for n in range(10):
                 two.put([entry(f"x{n}", f"word {turn} {n}")])
             assert [problem for problem in one.check() if "without a vector" not in problem.what] == []
+
+
+# What someone may change with another program, without breaking anything that SQLite looks at.
+PLANTED = {
+    "metadata": "UPDATE documents SET metadata = '{\"n\":9}' WHERE id = 'd2'",
+    "uri": "UPDATE documents SET uri = 'file:///other' WHERE id = 'd2'",
+    "title": "UPDATE documents SET title = 'another' WHERE id = 'd2'",
+    "format": "UPDATE documents SET format = 'code' WHERE id = 'd2'",
+    "source": "UPDATE documents SET source = '/other' WHERE id = 'd2'",
+    "time of change": "UPDATE documents SET changed = '1970-01-01T00:00:00Z' WHERE id = 'd2'",
+    "id": "UPDATE documents SET id = 'other' WHERE id = 'd2'",
+    "digest": "UPDATE documents SET digest = zeroblob(16) WHERE id = 'd2'",
+    "words appended": "UPDATE documents SET text = text || ' appended' WHERE id = 'd2'",
+    "the case of a word": "UPDATE documents SET text = upper(text) WHERE id = 'd2'",
+    "heading": "UPDATE chunks SET heading = '!' WHERE chunk = 2",
+    "the digest of a chunk": "UPDATE chunks SET digest = zeroblob(16) WHERE chunk = 2",
+    "offsets": "UPDATE chunks SET start = start + 1, first_byte = first_byte + 1 WHERE chunk = 2",
+    "the owner of a chunk": "UPDATE chunks SET document = 3, position = 1 WHERE chunk = 2",
+    "language": "UPDATE meta SET value = 'german' WHERE key = 'language'",
+    "revision": "UPDATE meta SET value = 1000 WHERE key = 'revision'",
+    "time of creation": "UPDATE meta SET value = '' WHERE key = 'created'",
+    "no revision": "DELETE FROM meta WHERE key = 'revision'",
+    "change log": "UPDATE changes SET last = last - 1",
+    "fingerprint": "UPDATE embeddings SET fingerprint = 'other@1'",
+    "a little of a vector": "UPDATE vectors_1 SET vector = CAST(substr(vector, 1, 4) || x'01' || substr(vector, 6) "
+    "AS BLOB) WHERE chunk = 2",
+    "two vectors": "UPDATE vectors_1 SET vector = (SELECT vector FROM vectors_1 WHERE chunk = 3) WHERE chunk = 2",
+    "where codes are": "UPDATE codes_1_rowids SET chunk_offset = 1 - chunk_offset WHERE chunk_offset < 2",
+    "which codes are in use": "UPDATE codes_1_chunks SET validity = CAST(x'1f' || substr(validity, 2) AS BLOB)",
+    "averages": "UPDATE keywords_data SET block = x'0601020304' WHERE id = 1",
+    "a dropped index": "DROP INDEX documents_source",
+    "another dropped index": "DROP INDEX triples_positive",
+    "a foreign trigger": "CREATE TRIGGER sly AFTER INSERT ON documents BEGIN DELETE FROM documents; END",
+    "a foreign view": "CREATE VIEW sly AS SELECT 1",
+    "a foreign table": "CREATE TABLE sly (a)",
+    "a missing table": "DROP TABLE feedback",
+    "a counter": "UPDATE sqlite_sequence SET seq = 1 WHERE name = 'chunks'",
+    "a question": "UPDATE asked SET query = 'what else'",
+    "how often it was asked": "UPDATE asked SET times = 99",
+    "feedback": "UPDATE feedback SET used = 0",
+}
+
+
+@pytest.fixture
+def complete(tmp_path):
+    path = tmp_path / "store.db"
+    with closing(filled(path)) as backend:
+        backend.learning.log_queries(["what"])
+        backend.learning.add_feedback("what", 2, used=True)
+        assert backend.check() == []
+        yield path, backend
+
+
+@pytest.mark.parametrize("statements", PLANTED.values(), ids=PLANTED)
+def test_a_change_by_another_program_is_found(complete, statements):
+    path, backend = complete
+    damaged(path, f"PRAGMA foreign_keys = OFF; {statements}")
+    problems = backend.check()
+    assert problems
+    assert all(problem.count and problem.what for problem in problems)
+    assert backend.check() == problems  # looking changes nothing
+    repaired = {problem.what for problem in backend.check(repair=True) if problem.repaired}
+    assert not repaired & {problem.what for problem in backend.check()}
+
+
+def test_dropped_indexes_are_made_again_and_the_file_opens_without_them(complete):
+    path, backend = complete
+    damaged(path, "DROP INDEX documents_source; DROP INDEX chunks_document")
+    with closing(SQLiteBackend(str(path))) as again:
+        (problem,) = again.check(repair=True)
+        assert (problem.count, problem.repaired) == (2, True)
+    assert backend.check() == []
+
+
+def test_a_check_reports_its_progress_in_chunks(tmp_path):
+    with closing(filled(tmp_path / "store.db")) as backend:
+        calls = []
+        backend.check(progress=lambda done, total: calls.append((done, total)))
+    assert calls[-1] == (12, 12)  # keywords and vectors of six chunks
+
+
+def test_every_write_leaves_a_checksum_that_is_right(tmp_path):
+    path = tmp_path / "store.db"
+    with closing(filled(path)) as backend:
+        learning = backend.learning
+        backend.put([entry("d1", "other words", vectors=VECTORS[:1], source="f")], embedding=EMBEDDING)
+        backend.put([entry("d1", "other words", vectors=VECTORS[:1], source="g")], embedding=EMBEDDING)
+        backend.put([], finished={source("f"): frozenset(), source("g"): frozenset({"d1"})})
+        learning.log_queries(["a", "b", "a"])
+        learning.log_queries(["a"])
+        first, second, *_ = sorted(chunk for n in (2, 3) for chunk in chunks_of(backend, f"d{n}"))
+        negative = Negative(chunk=second, leg="keyword", score=1.0)
+        learning.add_triples([Triple(query="q", kind="log", positive=first, score=1, negatives=(negative,))])
+        learning.add_feedback("q", first, used=True)
+        learning.move_feedback({first: second})
+        backend.put([entry("d2", "word own2 and more", heading="new", vectors=VECTORS[:1])], embedding=EMBEDDING)
+        turned = {"source": "made@1", "target": "made@1", "reference": "made"}
+        numbers = [learning.propose(ModelVersion(kind="adapter", **turned)) for _ in range(2)]
+        for number in (*numbers, numbers[0], None):
+            learning.promote(
+                number, calibration=Calibration(fingerprint="made@1", chunks=6, power=4, chance=0, spread=1)
+            )
+        backend.begin(OTHER)
+        backend.fill(OTHER, sorted(all_chunks(backend)), units(np.random.default_rng(2), 6, OTHER.dim))
+        backend.switch(keep=True)
+        assert backend.check() == []
+        backend.backup(str(tmp_path / "copy.db"))
+        learning.forget_queries(["a"])
+        backend.remove(["d4"])
+        backend.purge(["d5"])
+        assert backend.check() == []
+    for copied in ("copy.db", "store.db"):
+        with closing(SQLiteBackend(str(tmp_path / copied))) as again:
+            assert again.check() == []

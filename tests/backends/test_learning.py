@@ -17,6 +17,7 @@ from made import EMBEDDING, OTHER, chunks_of, entry, units
 
 from hybridstore.backends.learning import ModelVersion, Negative, Triple
 from hybridstore.backends.sqlite import SQLiteBackend
+from hybridstore.backends.sqlite.checksums import change, register
 
 HERE = Path(__file__).parent
 VECTORS = units(np.random.default_rng(1), 4)
@@ -24,16 +25,20 @@ VECTORS = units(np.random.default_rng(1), 4)
 # name -> (statements, what `check` says, how many triples, negatives, words on hits and active models are left)
 DAMAGE = {
     "the positive of a triple is gone": (
-        "UPDATE triples SET positive = 77 WHERE triple = 1",
+        change("triples", positive="77") + " WHERE triple = 1",
         "triples of",
         (1, 1, 1, 1),
     ),
-    "the origin of a triple is gone": ("UPDATE triples SET origin = 77 WHERE triple = 1", "triples of", (1, 1, 1, 1)),
-    "a negative is gone": ("UPDATE negatives SET chunk = 77 WHERE triple = 1", "negatives of", (2, 1, 1, 1)),
+    "the origin of a triple is gone": (
+        change("triples", origin="77") + " WHERE triple = 1",
+        "triples of",
+        (1, 1, 1, 1),
+    ),
+    "a negative is gone": (change("negatives", chunk="77") + " WHERE triple = 1", "negatives of", (2, 1, 1, 1)),
     "a triple of negatives is gone": ("DELETE FROM triples WHERE triple = 1", "negatives of", (1, 1, 1, 1)),
-    "what feedback is about is gone": ("UPDATE feedback SET chunk = 77", "feedback on", (2, 2, 0, 1)),
+    "what feedback is about is gone": (change("feedback", chunk="77"), "feedback on", (2, 2, 0, 1)),
     "the model is for other vectors": (
-        "UPDATE models SET target = 'x@1'",
+        change("models", target="'x@1'"),
         "active model for vectors",
         (2, 2, 1, 0),
     ),
@@ -73,6 +78,7 @@ def counts(backend) -> tuple[int, int, int, int]:
 def test_what_names_nothing_is_found_and_dropped(taught, statement, says, left):
     assert taught.check() == []
     with closing(apsw.Connection(taught.location)) as connection:
+        register(connection)
         connection.execute(statement)
     (told,) = taught.check()
     assert says in told.what

@@ -13,6 +13,7 @@ from made import entry, found, near
 
 from hybridstore.backends.sqlite import SQLiteBackend, migrations
 from hybridstore.backends.sqlite.schema import SCHEMA_VERSION
+from hybridstore.backends.sqlite.schema_inspection import schema
 from hybridstore.backends.values import Embedding
 from hybridstore.errors import FileRefused
 
@@ -37,7 +38,7 @@ def schema_of(path: str) -> set[tuple[str, ...]]:
     """Give the schema, an embedding's tables named by its state, since numbers are never used twice."""
     with closing(apsw.Connection(path)) as connection:
         states = dict(connection.execute("SELECT embedding, state FROM embeddings"))
-        rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema").fetchall()
+        rows = [(kind, name, table, sql) for name, (kind, table, sql) in schema(connection).items()]
     number = re.compile(r"(vectors|codes)_(\d+)")
     return {tuple(number.sub(lambda n: f"{n[1]}_{states[int(n[2])]}", str(part)) for part in row) for row in rows}
 

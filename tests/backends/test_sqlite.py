@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from made import ALL, EMBEDDING, FEW, OTHER, all_chunks, chunks_of, entry, found, ranked, units
 
 from hybridstore.backends.resident.scoring import score
-from hybridstore.backends.sqlite import SQLiteBackend, change_log, integrity_check, keyword_index
+from hybridstore.backends.sqlite import SQLiteBackend, change_log, keyword_check, keyword_index
 from hybridstore.backends.sqlite.loader import SQLiteLoader
 from hybridstore.backends.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
 from hybridstore.backends.values import ChunkChange, Restriction
@@ -132,7 +132,7 @@ def test_an_index_of_an_older_analysis_is_made_anew_when_opened(open_backend, tm
     assert again.state().revision == revision + 1
     assert changes(again, revision) is None
     assert again.check() == []
-    monkeypatch.setattr(integrity_check, "ANALYSIS_VERSION", 0)
+    monkeypatch.setattr(keyword_check, "ANALYSIS_VERSION", 0)
     with pytest.raises(FileRefused, match="newer"):
         open_backend()
 

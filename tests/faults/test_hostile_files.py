@@ -74,9 +74,10 @@ def test_a_trigger_that_appears_while_a_store_is_open_does_not_run(planted):
 def test_reading_the_schema_takes_a_hundredth_of_what_it_may_take(planted):
     steps = 0
 
-    def count():
+    def count() -> bool:
         nonlocal steps
         steps += 1
+        return False
 
     with closing(apsw.Connection(str(planted("SELECT 1")))) as connection:
         load_vectors(connection)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
 from pathlib import Path
@@ -260,7 +260,12 @@ class MemoryBackend(Backend):
             triples=len(contents.triples),
         )
 
-    def check(self, *, repair: bool = False) -> list[Problem]:  # noqa: ARG002 - nothing here can be damaged
+    def check(
+        self,
+        *,
+        repair: bool = False,  # noqa: ARG002 - nothing here can be damaged
+        progress: Callable[[int, int], None] | None = None,  # noqa: ARG002
+    ) -> list[Problem]:
         return check(self._handle.contents(), self._analyser)
 
     def backup(self, path: str) -> None:

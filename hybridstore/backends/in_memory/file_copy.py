@@ -10,6 +10,7 @@ import apsw
 from hybridstore.backends.in_memory.contents import Contents
 from hybridstore.backends.sqlite import document_rows, keyword_index, vector_tables
 from hybridstore.backends.sqlite.backend import SQLiteBackend
+from hybridstore.backends.sqlite.checksums import change, insertion, set_fact
 from hybridstore.backends.sqlite.connection import Connections
 from hybridstore.backends.sqlite.file_creation import new_file
 from hybridstore.backends.values import Entry
@@ -26,8 +27,9 @@ def write_file(contents: Contents, language: str, created: str, path: str) -> No
         ):
             _write_documents(connection, contents)
             _write_learning(connection, contents)
-            facts = {"created": created, "revision": contents.revision, "log_start": contents.revision}
-            connection.executemany("UPDATE meta SET value = ?2 WHERE key = ?1", facts.items())
+            set_fact(connection, "created", created)
+            set_fact(connection, "revision", contents.revision)
+            set_fact(connection, "log_start", contents.revision)
 
 
 def _write_documents(connection: apsw.Connection, contents: Contents) -> None:
@@ -38,7 +40,7 @@ def _write_documents(connection: apsw.Connection, contents: Contents) -> None:
         placed.append((row, record.chunks[0], Entry(record.copy(), record.digest, spans, digests, None, record.source)))
     document_rows.write(connection, [(row, entry) for row, _, entry in placed])
     changed = [(record.changed, id_) for id_, record in contents.documents.items()]
-    connection.executemany("UPDATE documents SET changed = ? WHERE id = ?", changed)
+    connection.executemany(f"{change('documents', changed='?1')} WHERE id = ?2", changed)
     document_rows.write_chunks(connection, placed)
     for number, chunk in contents.chunks.items():
         title, heading, body, compounds = map(" ".join, chunk.columns)
@@ -57,20 +59,25 @@ def _write_learning(connection: apsw.Connection, contents: Contents) -> None:
     for number, model in contents.models.items():
         named = (number, model.kind, model.source, model.target, model.reference, model.state, model.made)
         rest = (model.previous, json.dumps(dict(model.report)), model.weights)
-        connection.execute("INSERT INTO models VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", named + rest)
+        connection.execute(insertion("models"), named + rest)
     for number, each in contents.triples.items():
         connection.execute(
-            "INSERT INTO triples VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (number, each.kind, each.positive, each.origin, each.score, each.disagreed, each.promoted, each.query),
+            insertion("triples"),
+            (
+                *(number, each.kind, each.positive, each.origin, float(each.score)),
+                *(int(each.disagreed), int(each.promoted), each.query),
+            ),
         )
         connection.executemany(
-            "INSERT INTO negatives VALUES (?, ?, ?, ?, ?, ?)",
-            [(number, n, bad.chunk, bad.leg, bad.score, bad.excluded) for n, bad in enumerate(each.negatives)],
+            insertion("negatives"),
+            [(number, n, bad.chunk, bad.leg, float(bad.score), bad.excluded) for n, bad in enumerate(each.negatives)],
         )
     logged = [(each.query, each.times, each.last) for each in contents.query_log.values()]
-    connection.executemany("INSERT INTO asked VALUES (?, ?, ?)", logged)
-    feedback = [(number, each.chunk, each.used, each.when, each.query) for number, each in contents.feedback.items()]
-    connection.executemany("INSERT INTO feedback VALUES (?, ?, ?, ?, ?)", feedback)
+    connection.executemany(insertion("asked"), logged)
+    feedback = [
+        (number, each.chunk, int(each.used), each.when, each.query) for number, each in contents.feedback.items()
+    ]
+    connection.executemany(insertion("feedback"), feedback)
     _set_last(connection, "models", contents.last_model)
     _set_last(connection, "triples", contents.last_triple)
 

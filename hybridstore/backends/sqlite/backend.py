@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import count
 from pathlib import Path
@@ -29,6 +29,7 @@ from hybridstore.backends.sqlite import (
 from hybridstore.backends.sqlite.change_log import Log
 from hybridstore.backends.sqlite.connection import Connections, value
 from hybridstore.backends.sqlite.encryption import check_key
+from hybridstore.backends.sqlite.keyword_check import update_analysis
 from hybridstore.backends.sqlite.loader import SQLiteLoader
 from hybridstore.backends.sqlite.migrations import prepare
 from hybridstore.backends.sqlite.purge import Purging
@@ -106,7 +107,7 @@ class SQLiteBackend(Backend):
                 with self._connections.reading() as connection:
                     self._language = str(value(connection, "SELECT value FROM meta WHERE key = 'language'"))
                 self._analyser = self._analyser_of_file()
-                integrity_check.update_analysis(self._connections, self._analyser)
+                update_analysis(self._connections, self._analyser)
         except BaseException:
             self.close()
             raise
@@ -312,8 +313,8 @@ class SQLiteBackend(Backend):
 
     # keeping
 
-    def check(self, *, repair: bool = False) -> list[Problem]:
-        return integrity_check.check(self._connections, self._analyser, repair=repair)
+    def check(self, *, repair: bool = False, progress: Callable[[int, int], None] | None = None) -> list[Problem]:
+        return integrity_check.check(self._connections, self._analyser, repair=repair, progress=progress)
 
     def backup(self, path: str) -> None:
         file_creation.backup(self._connections, path)

@@ -8,6 +8,7 @@ from typing import Self
 
 import apsw
 
+from hybridstore.backends.sqlite.checksums import change, insertion, set_fact
 from hybridstore.backends.sqlite.connection import rows, value
 from hybridstore.backends.sqlite.stored_values import check_types, whole_number
 from hybridstore.backends.values import ChunkChange
@@ -54,10 +55,10 @@ class Log:
     ) -> None:
         if error is not None or not (self._runs or self._restart or self._advance):
             return
-        sql = "UPDATE meta SET value = value + 1 WHERE key = 'revision' RETURNING value"
+        sql = f"{change('meta', value='value + 1')} WHERE key = 'revision' RETURNING value"
         revision = whole_number(value(self._connection, sql))
         lines = [(revision, *run) for run in self._runs]
-        self._connection.executemany("INSERT INTO changes VALUES (?, ?, ?, ?)", lines)
+        self._connection.executemany(insertion("changes"), lines)
         if self._restart:
             last_dropped = revision
         else:
@@ -65,7 +66,7 @@ class Log:
             last_dropped = value(self._connection, sql, (KEPT,))
         if last_dropped is not None:
             self._connection.execute("DELETE FROM changes WHERE revision <= ?", (last_dropped,))
-            self._connection.execute("UPDATE meta SET value = ? WHERE key = 'log_start'", (last_dropped,))
+            set_fact(self._connection, "log_start", last_dropped)
 
 
 def changes(connection: apsw.Connection, since: int) -> list[ChunkChange] | None:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import apsw
 
 from hybridstore.backends.sqlite import model_rows, vector_tables
+from hybridstore.backends.sqlite.checksums import change
 from hybridstore.backends.sqlite.connection import rows, value
 from hybridstore.backends.values import Problem
 
@@ -82,7 +83,7 @@ def renumber(connection: apsw.Connection, moved: Mapping[int, int]) -> None:
         for table, column in _NAMING:
             named = rows(connection, f"SELECT DISTINCT {column} FROM {table} WHERE {column} {_AMONG}", old)
             connection.executemany(
-                f"UPDATE {table} SET {column} = ? WHERE {column} = ?", [(moved[chunk], chunk) for (chunk,) in named]
+                f"{change(table, **{column: '?1'})} WHERE {column} = ?2", [(moved[chunk], chunk) for (chunk,) in named]
             )
 
 
@@ -103,7 +104,7 @@ def move_feedback(connection: apsw.Connection, moved: Mapping[int, int]) -> None
             if known:
                 connection.execute("DELETE FROM feedback WHERE feedback = ?", (number,))
             else:
-                connection.execute("UPDATE feedback SET chunk = ? WHERE feedback = ?", (moved[chunk], number))
+                connection.execute(f"{change('feedback', chunk='?1')} WHERE feedback = ?2", (moved[chunk], number))
 
 
 def check_references(connection: apsw.Connection, *, repair: bool) -> list[Problem]:

@@ -19,6 +19,7 @@ from typing import Any
 import apsw
 
 from hybridstore.backends import forking
+from hybridstore.backends.sqlite.checksums import register
 from hybridstore.backends.sqlite.encryption import unlock
 from hybridstore.backends.sqlite.file_identity import COUNT_COMMIT, FileIdentity, new_stamp
 from hybridstore.backends.sqlite.schema_inspection import harden, inspect, load_vectors
@@ -323,6 +324,7 @@ def connect(path: str, busy_timeout: float, *, create: bool = False, key: str | 
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.set_busy_handler(_busy_handler(busy_timeout))
         load_vectors(connection)
+        register(connection)
         inspect(connection, path)
         add_functions(connection)
         connection.wal_autocheckpoint(0)  # `settle` does it, after a look at the file

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.backends.sqlite import vector_tables
+from hybridstore.backends.sqlite.checksums import insertion
 from hybridstore.backends.sqlite.connection import Connections, rows, value
 from hybridstore.backends.sqlite.stored_values import check_types, json_object, whole_number
 from hybridstore.backends.sqlite.where_sql import compile_where
@@ -52,11 +53,11 @@ def write(connection: apsw.Connection, placed: Iterable[tuple[int, Entry]]) -> N
     """Write documents into their rows, replacing what is there."""
     changed = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     connection.executemany(
-        """INSERT INTO documents (document, id, title, uri, format, source, changed, digest, metadata, text)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        f"""{insertion("documents")}
            ON CONFLICT (document) DO UPDATE SET title = excluded.title, uri = excluded.uri,
              format = excluded.format, source = excluded.source, changed = excluded.changed,
-             digest = excluded.digest, metadata = excluded.metadata, text = excluded.text""",
+             digest = excluded.digest, metadata = excluded.metadata, text = excluded.text,
+             checksum = excluded.checksum""",
         (
             (
                 row,
@@ -83,7 +84,7 @@ def _compact(metadata: Mapping[str, Any]) -> str:
 def write_chunks(connection: apsw.Connection, placed: Iterable[tuple[int, int, Entry]]) -> None:
     """Insert the chunks of entries, which come as (document's row, first chunk id, entry)."""
     connection.executemany(
-        "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        insertion("chunks"),
         (
             (first + n, row, n, chunk.start, chunk.end, *offset, chunk.heading, digest)
             for row, first, entry in placed
@@ -196,8 +197,8 @@ def sources(connection: apsw.Connection) -> dict[str, Source]:
 def write_sources(connection: apsw.Connection, finished: Iterable[Source]) -> None:
     """Record the state of sources."""
     connection.executemany(
-        "INSERT INTO sources VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET digest = excluded.digest, "
-        "size = excluded.size, modified_ns = excluded.modified_ns",
+        f"{insertion('sources')} ON CONFLICT (key) DO UPDATE SET digest = excluded.digest, "
+        "size = excluded.size, modified_ns = excluded.modified_ns, checksum = excluded.checksum",
         [(source.key, source.digest, source.size, source.modified_ns) for source in finished],
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 from hybridstore.backends.keyword_scoring import index_columns
 from hybridstore.backends.sqlite import document_rows, keyword_index, vector_tables
 from hybridstore.backends.sqlite.change_log import Log
+from hybridstore.backends.sqlite.checksums import change
 from hybridstore.backends.sqlite.chunk_references import forget_chunks, renumber
 from hybridstore.backends.sqlite.connection import value
 from hybridstore.backends.values import Entry, Outdated, check_replaces
@@ -49,7 +50,7 @@ def _put_batch(
     for id_ in unchanged:
         row, _, source = known[id_]
         if batch[id_].source not in (None, source):
-            connection.execute("UPDATE documents SET source = ? WHERE document = ?", (batch[id_].source, row))
+            connection.execute(f"{change('documents', source='?1')} WHERE document = ?2", (batch[id_].source, row))
     fresh = {id_: entry for id_, entry in batch.items() if id_ not in unchanged}
     for id_, entry in fresh.items():
         if not entry.chunks:

@@ -26,7 +26,8 @@ _READS_APART = 0.05  # seconds between two checks of a reader; a check takes 40 
 _LOG_HEADER, _FRAME_HEADER = 32, 24  # bytes; https://sqlite.org/fileformat2.html#walformat
 _READ_AT_ONCE = 2**20
 
-COUNT_COMMIT = """INSERT INTO meta VALUES ('stamp', ?1) ON CONFLICT (key)
+# It has no checksum: it changes with every commit, and nothing is answered from it.
+COUNT_COMMIT = """INSERT INTO meta (key, value) VALUES ('stamp', ?1) ON CONFLICT (key)
 DO UPDATE SET value = substr(value, 1, 16) || printf('%016d', substr(value, 17) + 1)"""
 
 _MOVED = (
@@ -212,9 +213,11 @@ def _stamps_in_log(log: Path) -> list[tuple[bytes, int]]:
         some = max(_READ_AT_ONCE // frame, 1) * frame
         while block := stream.read(some):
             for start in range(0, len(block) - frame + 1, frame):
-                if block[start + 8 : start + 16] != header[16:24]:  # the salt: frames of an earlier log follow
+                page = int.from_bytes(block[start : start + 4], "big")
+                # Another salt: frames of an earlier log follow. No page: a hole, of a terabyte perhaps.
+                if not page or block[start + 8 : start + 16] != header[16:24]:
                     return stamps
-                if int.from_bytes(block[start : start + 4], "big") == _STAMP_PAGE:
+                if page == _STAMP_PAGE:
                     stamp = _stamp_in(block[start + _FRAME_HEADER : start + frame])
                     uncommitted += [stamp] if stamp else []
                 if block[start + 4 : start + 8] != bytes(4):  # the last frame of a commit

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hybridstore.backends.sqlite import document_rows, model_rows, vector_tables
 from hybridstore.backends.sqlite.change_log import Log
+from hybridstore.backends.sqlite.checksums import change
 from hybridstore.backends.sqlite.connection import value
 from hybridstore.backends.values import Embedding, Passage
 from hybridstore.errors import InputError
@@ -83,7 +84,7 @@ def switch(connection: apsw.Connection, log: Log, *, keep: bool = False, promote
 
 
 def _set_state(connection: apsw.Connection, number: int, state: str) -> None:
-    connection.execute("UPDATE embeddings SET state = ? WHERE embedding = ?", (state, number))
+    connection.execute(f"{change('embeddings', state='?1')} WHERE embedding = ?2", (state, number))
 
 
 def _target(connection: apsw.Connection) -> int | None:

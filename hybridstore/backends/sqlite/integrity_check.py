@@ -1,232 +1,223 @@
-"""The integrity check: compares the tables with each other, both ways, and repairs what can be derived."""
+"""The integrity check: what is stored is what was written, and its parts fit; what can be derived is repaired.
+
+Every part reads the file a few rows at a time. Damage ends in a problem, never in an error.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
 
 import apsw
-import numpy as np
 
-from hybridstore.backends.keyword_scoring import index_columns
-from hybridstore.backends.sqlite import chunk_references, document_rows, keyword_index, vector_tables
+from hybridstore.backends.sqlite import chunk_references
 from hybridstore.backends.sqlite.change_log import Log
-from hybridstore.backends.sqlite.connection import Connections, rows, value, varints
-from hybridstore.backends.sqlite.stored_values import whole_number
+from hybridstore.backends.sqlite.checksums import COLUMNS, wrong_rows
+from hybridstore.backends.sqlite.connection import Connections, rows, value
+from hybridstore.backends.sqlite.keyword_check import check_keywords
+from hybridstore.backends.sqlite.problems import AT_ONCE, DAMAGE, EXAMPLES, column, found, guarded
+from hybridstore.backends.sqlite.schema_inspection import differences
+from hybridstore.backends.sqlite.stored_values import json_object
+from hybridstore.backends.sqlite.vector_check import check_codes, check_vectors
 from hybridstore.backends.values import Problem
-from hybridstore.codecs.int8 import encode
-from hybridstore.errors import FileRefused
-from hybridstore.text.analysis import ANALYSIS_VERSION, Analyser
+from hybridstore.errors import FileDamaged
+from hybridstore.text.analysis import Analyser
 
-_EXAMPLES = 5
-_AT_ONCE = 500  # chunks analysed or vectors read between two statements
+Progress = Callable[[int, int], None]
+
+# What to do about rows that are not what was written, by table. Those that `repair` deletes are read or made again, or
+# are no more than a record; the others are somebody's only copy.
+_DELETED = {"sources": "", "changes": "", "triples": "", "negatives": "", "feedback": "", "asked": ""}
+_REMEDIES = {
+    "documents": " (compare them with their sources or a backup, then add them again)",
+    "chunks": " (remove their documents and add them again)",
+    "models": " (run `hybridstore model rollback`, then tune again)",
+    "meta": " (restore a backup, or export the documents into a new store)",
+    "embeddings": " (restore a backup, or export the documents into a new store)",
+}
+# A key that a person knows, where the first column is only a number.
+_NAMED = {"documents": 1}
 
 
-def check(connections: Connections, analyser: Analyser, *, repair: bool) -> list[Problem]:
+def check(
+    connections: Connections, analyser: Analyser, *, repair: bool, progress: Progress | None = None
+) -> list[Problem]:
     """Return everything that is wrong. With `repair`, repair what can be repaired, in one transaction."""
+    try:
+        with connections.translated():
+            return _checked(connections, analyser, progress, repair=repair)
+    except FileDamaged as error:
+        return [Problem("a file that cannot be read; restore a backup", 1, (error.reason,))]
+
+
+def _checked(connections: Connections, analyser: Analyser, progress: Progress | None, *, repair: bool) -> list[Problem]:
     if not repair:
         with connections.reading() as connection:
-            return _all(connection, analyser, repair=False)
+            return _all(connection, analyser, progress, repair=False)
     with connections.atomic() as connection, Log(connection) as log:
-        problems = _all(connection, analyser, repair=True)
+        problems = _all(connection, analyser, progress, repair=True)
         if problems:
             log.restart()
     return problems
 
 
-def _all(connection: apsw.Connection, analyser: Analyser, *, repair: bool) -> list[Problem]:
-    problems = list(_pages(connection))
-    problems += _orphans(connection, repair=repair)
-    problems += _keywords(connection, analyser, repair=repair)
-    for number, dim in rows(connection, "SELECT embedding, dim FROM embeddings"):
-        problems += _vectors(connection, number, dim, repair=repair)
-    problems += chunk_references.check_references(connection, repair=repair)
+def _all(connection: apsw.Connection, analyser: Analyser, progress: Progress | None, *, repair: bool) -> list[Problem]:
+    advance = _advancing(connection, progress)
+    problems = guarded("pages", lambda: _pages(connection))
+    problems += guarded("a schema", lambda: _schema(connection, repair=repair))
+    for table in COLUMNS:
+        problems += guarded(f"rows of {table}", lambda table=table: _rows(connection, table, repair=repair))  # type: ignore[misc]
+    problems += guarded("facts about the store", lambda: _facts(connection))
+    problems += guarded("documents and chunks", lambda: _orphans(connection, repair=repair))
+    problems += guarded("spans of chunks", lambda: _spans(connection))
+    problems += guarded("metadata", lambda: _metadata(connection))
+    problems += guarded("keywords", lambda: check_keywords(connection, analyser, advance, repair=repair))
+    for number, dim in _embeddings(connection):
+        problems += guarded(
+            "vectors",
+            lambda n=number, d=dim: check_vectors(connection, n, d, advance, repair=repair),  # type: ignore[misc]
+        )
+        problems += guarded("codes", lambda n=number, d=dim: check_codes(connection, n, d, repair=repair))  # type: ignore[misc]
+    problems += guarded("the change log", lambda: _change_log(connection, repair=repair))
+    problems += guarded("what was learned", lambda: chunk_references.check_references(connection, repair=repair))
     return problems
 
 
-def update_analysis(connections: Connections, analyser: Analyser) -> None:
-    """Rebuild the keyword index of a file of an older analysis; refuse one of a newer analysis."""
-    sql = "SELECT value FROM meta WHERE key = 'analysis'"
-    with connections.reading() as connection:
-        version = whole_number(value(connection, sql))
-    if version > ANALYSIS_VERSION:
-        raise FileRefused(
-            connections.path,
-            "has keywords of a newer hybridstore, which this version would not find; "
-            "run `pip install --upgrade hybridstore`",
-        )
-    if version < ANALYSIS_VERSION:
-        with connections.atomic() as connection, Log(connection) as log:
-            if value(connection, sql) != ANALYSIS_VERSION:  # else another process was first
-                _rebuild_keywords(connection, analyser)
-                log.restart()
+def _embeddings(connection: apsw.Connection) -> list[tuple[int, int]]:
+    try:
+        return [(int(number), int(dim)) for number, dim in rows(connection, "SELECT embedding, dim FROM embeddings")]
+    except DAMAGE:  # reported with the rows of the table
+        return []
 
 
-def _pages(connection: apsw.Connection) -> Iterator[Problem]:
+def _advancing(connection: apsw.Connection, progress: Progress | None) -> Callable[[int], None]:
+    """Return what counts chunks: one step for the keywords and one for each embedding's vectors."""
+    done = total = 0
+    if progress is not None:
+        try:
+            total = int(value(connection, "SELECT (SELECT count(*) FROM chunks) * (1 + count(*)) FROM embeddings"))
+        except DAMAGE:
+            total = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress(min(done, total), total)
+
+    return advance
+
+
+def _pages(connection: apsw.Connection) -> list[Problem]:
     # FTS5's part of the pragma does not notice by itself that another connection has written since it last looked,
     # and then calls the index corrupt; any query makes it look.
-    connection.execute("SELECT rowid FROM keywords LIMIT 1").fetchall()
+    with suppress(*DAMAGE):  # reported with the keywords
+        connection.execute("SELECT rowid FROM keywords LIMIT 1").fetchall()
     lines = [line for (line,) in connection.execute("PRAGMA integrity_check")]
-    if lines != ["ok"]:
-        yield Problem("pages or indexes damaged (SQLite's integrity_check)", len(lines), tuple(lines[:_EXAMPLES]))
-
-
-def _found(what: str, rows: Sequence[object], *, repaired: bool) -> list[Problem]:
-    if not rows:
+    if lines == ["ok"]:
         return []
-    return [Problem(what, len(rows), tuple(str(row) for row in rows[:_EXAMPLES]), repaired)]
+    return [Problem("pages or indexes damaged (SQLite's integrity_check)", len(lines), tuple(lines[:EXAMPLES]))]
+
+
+def _schema(connection: apsw.Connection, *, repair: bool) -> list[Problem]:
+    foreign, tables, indexes = differences(connection)
+    repair = repair and not tables
+    if repair:
+        for sql in indexes:
+            connection.execute(sql)
+    return [
+        *found("parts that are not a store's (take them away with the tool that added them)", foreign, repaired=False),
+        *found("tables that are missing; restore a backup", tables, repaired=False),
+        *found("indexes that are missing", indexes, repaired=repair),
+    ]
+
+
+def _rows(connection: apsw.Connection, table: str, *, repair: bool) -> list[Problem]:
+    """Compare every row with its checksum."""
+    wrong = list(wrong_rows(connection, table, COLUMNS[table]))
+    named = [row[_NAMED.get(table, 0)] for row in wrong]
+    delete = repair and table in _DELETED
+    if delete:
+        keys = COLUMNS[table][:2] if table in ("changes", "negatives") else COLUMNS[table][:1]
+        where = " AND ".join(f"{key} IS ?" for key in keys)
+        connection.executemany(f"DELETE FROM {table} WHERE {where}", [row[: len(keys)] for row in wrong])
+    return found(f"rows of {table} that are not what was written{_REMEDIES.get(table, '')}", named, repaired=delete)
+
+
+def _facts(connection: apsw.Connection) -> list[Problem]:
+    facts = dict(rows(connection, "SELECT key, value FROM meta"))
+    missing = [key for key in ("language", "analysis", "revision", "log_start", "created") if key not in facts]
+    counted = []
+    for table, key in (("chunks", "chunk"), ("models", "model"), ("triples", "triple"), ("embeddings", "embedding")):
+        last = value(connection, f"SELECT max({key}) FROM {table}")
+        counter = value(connection, "SELECT seq FROM sqlite_sequence WHERE name = ?", (table,))
+        if last is not None and (type(counter) is not int or counter < last):
+            counted.append(f"{table}: {counter!r} is before {last}")
+    return [
+        *found("facts about the store that are missing; restore a backup", missing, repaired=False),
+        *found("counters that would give a number twice; restore a backup", counted, repaired=False),
+    ]
 
 
 def _orphans(connection: apsw.Connection, *, repair: bool) -> list[Problem]:
-    childless = _column(connection, "SELECT id FROM documents WHERE document NOT IN (SELECT document FROM chunks)")
-    parentless = _column(connection, "SELECT chunk FROM chunks WHERE document NOT IN (SELECT document FROM documents)")
-    sql = """SELECT chunk FROM chunks JOIN documents USING (document)
-             WHERE NOT (0 <= first_byte AND first_byte <= last_byte AND last_byte <= octet_length(text))"""
-    outside = _column(connection, sql)
+    childless = column(connection, "SELECT id FROM documents WHERE document NOT IN (SELECT document FROM chunks)")
+    parentless = column(connection, "SELECT chunk FROM chunks WHERE document NOT IN (SELECT document FROM documents)")
+    sql = """SELECT id FROM chunks JOIN documents USING (document) GROUP BY document
+             HAVING count(*) <> max(position) + 1 OR min(position) <> 0 OR count(DISTINCT position) <> count(*)"""
+    gaps = column(connection, sql)
     if repair and parentless:
         connection.executemany("DELETE FROM chunks WHERE chunk = ?", [(chunk,) for chunk in parentless])
     return [
-        *_found("documents without chunks (remove and add them again)", childless, repaired=False),
-        *_found("chunks without a document", parentless, repaired=repair),
-        *_found("chunks that reach past their document's text (remove and add it again)", outside, repaired=False),
+        *found("documents without chunks (remove and add them again)", childless, repaired=False),
+        *found("documents that lack some of their chunks (remove and add them again)", gaps, repaired=False),
+        *found("chunks without a document", parentless, repaired=repair),
     ]
 
 
-def _keywords(connection: apsw.Connection, analyser: Analyser, *, repair: bool) -> list[Problem]:
-    if value(connection, "SELECT value FROM meta WHERE key = 'analysis'") != ANALYSIS_VERSION:
-        problem = Problem("the keyword index was made by another version of the analysis", 1, (), repair)
-        if repair:
-            _rebuild_keywords(connection, analyser)
-        return [problem]
-    # The pragma, not FTS5's own command: that is an INSERT, which other writers would turn away.
-    lines = [line for (line,) in connection.execute("PRAGMA integrity_check(keywords)")]
-    if lines != ["ok"]:
-        if repair:
-            _rebuild_keywords(connection, analyser)
-        return [Problem("the keyword index is damaged inside (FTS5's own check)", 1, tuple(lines[:_EXAMPLES]), repair)]
-    stale = _column(connection, "SELECT id FROM keywords_docsize WHERE id NOT IN (SELECT chunk FROM chunks)")
-    missing = _column(connection, "SELECT chunk FROM chunks WHERE chunk NOT IN (SELECT id FROM keywords_docsize)")
-    wrong = _wrong_keywords(connection, analyser)
-    if repair:
-        keyword_index.remove(connection, [*stale, *wrong])
-        _index(connection, analyser, [*missing, *wrong])
+def _spans(connection: apsw.Connection) -> list[Problem]:
+    """Compare the spans of chunks with their document's text, one document at a time."""
+    outside, shifted, last = [], [], 0
+    while documents := column(
+        connection, f"SELECT document FROM documents WHERE document > {last} ORDER BY document LIMIT {AT_ONCE}"
+    ):
+        last = documents[-1]
+        for document in documents:
+            text = value(connection, "SELECT text FROM documents WHERE document = ?", (document,))
+            data, ascii_ = text.encode(), text.isascii()
+            sql = "SELECT chunk, start, stop, first_byte, last_byte FROM chunks WHERE document = ? ORDER BY position"
+            for chunk, start, stop, first, end in rows(connection, sql, (document,)):
+                if not (0 <= first <= end <= len(data) and 0 <= start <= stop <= len(text)):
+                    outside.append(chunk)
+                elif ascii_:
+                    if (start, stop) != (first, end):
+                        shifted.append(chunk)
+                elif len(text[:start].encode()) != first or len(text[start:stop].encode()) != end - first:
+                    shifted.append(chunk)
     return [
-        *_found("keyword entries without a chunk", stale, repaired=repair),
-        *_found("chunks without keyword entries", missing, repaired=repair),
-        *_found("chunks whose keyword entries do not fit their text", wrong, repaired=repair),
+        *found("chunks that reach past their document's text (remove and add it again)", outside, repaired=False),
+        *found("chunks whose places in characters and in bytes differ (add it again)", shifted, repaired=False),
     ]
 
 
-def _wrong_keywords(connection: apsw.Connection, analyser: Analyser) -> list[int]:
-    """Return the chunks whose tokens differ from what the analyser returns now."""
-    rows = connection.execute("SELECT id, sz FROM keywords_docsize WHERE id IN (SELECT chunk FROM chunks) ORDER BY id")
-    sums = _indexed_sums(connection)
-    wrong: list[int] = []
-    for some in _batches(rows.fetchall()):
-        sizes = {chunk: list(varints(size)) for chunk, size in some}
-        for chunk, *columns in _rows(connection, analyser, list(sizes)):
-            tokens = [column.split() for column in columns]
-            total = sum(hash((n, *placed)) for n, column in enumerate(tokens) for placed in enumerate(column))
-            if sizes[chunk] != list(map(len, tokens)) or sums.get(chunk, 0) != total:
-                wrong.append(chunk)
-    return wrong
+def _metadata(connection: apsw.Connection) -> list[Problem]:
+    wrong = []
+    for id_, metadata in connection.execute("SELECT id, metadata FROM documents"):
+        try:
+            json_object(metadata)
+        except apsw.CorruptError:
+            wrong.append(id_)
+    return found("documents whose metadata is not a JSON object (add them again)", wrong, repaired=False)
 
 
-def _indexed_sums(connection: apsw.Connection) -> Mapping[int, int]:
-    """Return a checksum of each chunk's tokens with their columns and places, in one pass over the index."""
-    connection.execute("CREATE VIRTUAL TABLE IF NOT EXISTS temp.tokens USING fts5vocab (main, keywords, instance)")
-    columns = {"title": 0, "heading": 1, "body": 2, "compounds": 3}
-    sums: dict[int, int] = defaultdict(int)
-    instances: Iterable[Any] = connection.execute("SELECT term, doc, col, offset FROM temp.tokens")
-    for term, chunk, column, place in instances:
-        sums[chunk] += hash((columns[column], place, term))
-    return sums
-
-
-def _rows(
-    connection: apsw.Connection, analyser: Analyser, chunks: list[int]
-) -> Iterator[tuple[int, str, str, str, str]]:
-    for passage in document_rows.passages(connection, chunks):
-        yield (passage.chunk, *index_columns(analyser, passage.title, passage.heading, passage.text))
-
-
-def _index(connection: apsw.Connection, analyser: Analyser, chunks: list[int]) -> None:
-    for some in _batches(chunks):
-        keyword_index.write(connection, _rows(connection, analyser, some))
-
-
-def _rebuild_keywords(connection: apsw.Connection, analyser: Analyser) -> None:
-    connection.execute("INSERT INTO keywords (keywords) VALUES ('delete-all')")
-    _index(connection, analyser, _column(connection, "SELECT chunk FROM chunks"))
-    connection.execute("UPDATE meta SET value = ? WHERE key = 'analysis'", (ANALYSIS_VERSION,))
-
-
-def _vectors(connection: apsw.Connection, number: int, dim: int, *, repair: bool) -> list[Problem]:
-    vectors, codes = f"vectors_{number}", f"codes_{number}"
-    stale = _column(connection, f"SELECT chunk FROM {vectors} WHERE chunk NOT IN (SELECT chunk FROM chunks)")
-    broken = _broken_vectors(connection, vectors, dim)
-    if repair:
-        _delete(connection, vectors, "chunk", [*stale, *broken])
-    good = f"SELECT chunk FROM {vectors}"
-    stale_codes = _column(connection, f"SELECT rowid FROM {codes} WHERE rowid NOT IN ({good})")
-    # A zero vector has no code.
-    uncoded = f"{good} WHERE chunk NOT IN (SELECT rowid FROM {codes}) AND vector <> zeroblob({4 * dim})"
-    missing_codes = _column(connection, uncoded)
-    wrong_codes = _wrong_codes(connection, number, dim)
-    if repair:
-        _delete(connection, codes, "rowid", [*stale_codes, *wrong_codes])
-        for some in _batches([*missing_codes, *wrong_codes]):
-            chunks, exact = vector_tables.fetch(connection, number, dim, some)
-            vector_tables.write_codes(connection, number, chunks.tolist(), exact)
-    state = value(connection, "SELECT state FROM embeddings WHERE embedding = ?", (number,))
-    absent = _column(connection, f"SELECT chunk FROM chunks WHERE chunk NOT IN (SELECT chunk FROM {vectors})")
-    return [
-        *_found("vectors without a chunk", stale, repaired=repair),
-        *_found("vectors of a wrong length or with values that are no numbers", broken, repaired=repair),
-        *_found("codes without a vector", stale_codes, repaired=repair),
-        *_found("vectors without a code", missing_codes, repaired=repair),
-        *_found("codes that do not fit their vector", wrong_codes, repaired=repair),
-        *_found(
-            "chunks without a vector (`hybridstore reembed` makes them)",
-            absent if state == "active" else [],
-            repaired=False,
-        ),
-    ]
-
-
-def _broken_vectors(connection: apsw.Connection, table: str, dim: int) -> list[int]:
-    broken = _column(connection, f"SELECT chunk FROM {table} WHERE length(vector) <> {4 * dim}")
-    rows = connection.execute(f"SELECT chunk, vector FROM {table} WHERE length(vector) = {4 * dim}")
-    for some in _batches(rows):
-        vectors = np.frombuffer(b"".join(blob for _, blob in some), dtype="<f4").reshape(-1, dim)
-        broken += [some[n][0] for n in np.flatnonzero(~np.isfinite(vectors).all(axis=1))]
-    return broken
-
-
-def _wrong_codes(connection: apsw.Connection, number: int, dim: int) -> list[int]:
-    sql = f"""SELECT chunk, vector, code FROM vectors_{number} JOIN codes_{number} ON codes_{number}.rowid = chunk
-              WHERE length(vector) = {4 * dim}"""
-    wrong: list[int] = []
-    for some in _batches(connection.execute(sql)):
-        exact = np.frombuffer(b"".join(row[1] for row in some), dtype="<f4").reshape(-1, dim)
-        codes = np.frombuffer(b"".join(row[2] for row in some), dtype=np.int8).reshape(-1, dim)
-        sound = np.isfinite(exact).all(axis=1)  # the others have been reported
-        expected = encode(np.where(sound[:, None], exact, np.float32(0)))
-        wrong += [some[n][0] for n in np.flatnonzero(sound & (expected != codes).any(axis=1))]
-    return wrong
-
-
-def _column(connection: apsw.Connection, sql: str) -> list[int]:
-    return [row[0] for row in connection.execute(sql)]
-
-
-def _delete(connection: apsw.Connection, table: str, key: str, chunks: Iterable[int]) -> None:
-    connection.executemany(f"DELETE FROM {table} WHERE {key} = ?", [(chunk,) for chunk in chunks])
-
-
-def _batches(rows: Iterable[Any]) -> Iterator[list[Any]]:
-    iterator = iter(rows)
-    while batch := list(islice(iterator, _AT_ONCE)):
-        yield batch
+def _change_log(connection: apsw.Connection, *, repair: bool) -> list[Problem]:
+    """Check that the log is one that readers can follow to what is stored; with `repair`, it is begun anew."""
+    facts = dict(rows(connection, "SELECT key, value FROM meta WHERE key IN ('revision', 'log_start')"))
+    revision, start = int(facts["revision"]), int(facts["log_start"])
+    last = value(connection, "SELECT seq FROM sqlite_sequence WHERE name = 'chunks'") or 0
+    sql = """SELECT revision, kind, first, last FROM changes
+             WHERE NOT (revision > ? AND revision <= ? AND 0 < first AND first <= last AND last <= ?)
+             OR kind = 'removed' AND EXISTS (SELECT 1 FROM chunks WHERE chunk BETWEEN first AND last)"""
+    wrong = rows(connection, sql, (start, revision, last))
+    if start > revision:
+        wrong.append(("log_start", start, "revision", revision))
+    return found("lines of the change log that do not fit the store", wrong, repaired=repair)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import apsw
 
 from hybridstore.backends.learning import Feedback, LoggedQuestion, Negative, Triple, storable
+from hybridstore.backends.sqlite.checksums import insertion, next_number
 from hybridstore.backends.sqlite.chunk_references import erasing, rewrite
 from hybridstore.backends.sqlite.connection import rows, value
 from hybridstore.errors import NotFound
@@ -34,9 +35,11 @@ def _chunks_named(triple: Triple) -> list[int]:
 
 
 def _write_triple(connection: apsw.Connection, triple: Triple, negatives: Sequence[Negative]) -> None:
+    number = next_number(connection, "triples")
     connection.execute(
-        "INSERT INTO triples (kind, positive, origin, score, disagreed, promoted, query) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        insertion("triples"),
         (
+            number,
             triple.kind,
             triple.positive,
             triple.origin,
@@ -46,9 +49,8 @@ def _write_triple(connection: apsw.Connection, triple: Triple, negatives: Sequen
             storable(triple.query),
         ),
     )
-    number = connection.last_insert_rowid()
     connection.executemany(
-        "INSERT INTO negatives VALUES (?, ?, ?, ?, ?, ?)",
+        insertion("negatives"),
         [
             (number, place, negative.chunk, negative.leg, float(negative.score), negative.excluded)
             for place, negative in enumerate(negatives)
@@ -107,8 +109,9 @@ def log_queries(connection: apsw.Connection, queries: Sequence[str]) -> None:
     times = Counter(map(storable, queries))
     with erasing(connection):
         connection.executemany(
-            """INSERT INTO asked VALUES (?, ?, ?)
-               ON CONFLICT (query) DO UPDATE SET times = times + excluded.times, last = excluded.last""",
+            f"""{insertion("asked")}
+               ON CONFLICT (query) DO UPDATE SET times = times + excluded.times, last = excluded.last,
+                 checksum = checksum(query, times + excluded.times, excluded.last)""",
             [(query, count, now) for query, count in times.items()],
         )
 
@@ -148,9 +151,10 @@ def add_feedback(connection: apsw.Connection, query: str, chunk: int, *, used: b
         raise NotFound(str(chunk), f"no chunk has the id {chunk}; it was removed or replaced: search again")
     with erasing(connection):
         connection.execute("DELETE FROM feedback WHERE chunk = ? AND query = ?", (chunk, storable(query)))
+        number = int(value(connection, "SELECT max(feedback) FROM feedback") or 0) + 1
         connection.execute(
-            "INSERT INTO feedback (chunk, used, told, query) VALUES (?, ?, ?, ?)",
-            (chunk, int(used), _now(), storable(query)),
+            insertion("feedback"),
+            (number, chunk, int(used), _now(), storable(query)),
         )
 
 

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import apsw
 
-from hybridstore.backends.sqlite.connection import PAGE_SIZE, Connections, connect, value
+from hybridstore.backends.sqlite.checksums import COLUMNS, VECTOR_COLUMNS, set_fact, write_all
+from hybridstore.backends.sqlite.connection import PAGE_SIZE, Connections, connect, rows, value
 from hybridstore.backends.sqlite.encryption import PLAIN, refuse_plain
 from hybridstore.backends.sqlite.file_creation import refuse_side_files, wait_until_created, why_refused
 from hybridstore.backends.sqlite.file_identity import new_stamp
-from hybridstore.backends.sqlite.schema import APPLICATION_ID, LEARNING, SCHEMA_VERSION, TABLES
+from hybridstore.backends.sqlite.schema import APPLICATION_ID, CHECKSUM, SCHEMA_VERSION, TABLES, learning_of_version
 from hybridstore.backends.sqlite.translation import why_not_opened
 from hybridstore.errors import FileRefused, InputError
 from hybridstore.whole_files import whole_file
@@ -128,11 +129,20 @@ def _learn(connection: apsw.Connection) -> None:
     if last is not None:  # no number is reused, not even of embeddings that were removed
         connection.execute("DELETE FROM sqlite_sequence WHERE name = 'embeddings'")
         connection.execute("INSERT INTO sqlite_sequence VALUES ('embeddings', ?)", (last,))
-    connection.execute(LEARNING)
+    connection.execute(learning_of_version(2))
+
+
+def _sum(connection: apsw.Connection) -> None:
+    """2 -> 3: a checksum in every row."""
+    numbers = [number for (number,) in rows(connection, "SELECT embedding FROM embeddings")]
+    tables = dict(COLUMNS) | {f"vectors_{number}": VECTOR_COLUMNS for number in numbers}
+    for table, columns in tables.items():
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN {CHECKSUM}")
+        write_all(connection, table, columns)
 
 
 # version -> the migration of a file of that version to the next
-MIGRATIONS: Mapping[int, Callable[[apsw.Connection], None]] = {1: _learn}
+MIGRATIONS: Mapping[int, Callable[[apsw.Connection], None]] = {1: _learn, 2: _sum}
 
 
 def _create_file(connections: Connections, language: str, analysis: int) -> None:
@@ -158,10 +168,11 @@ def _create(path: str, connections: Connections, language: str, analysis: int) -
         connection.execute("BEGIN IMMEDIATE")
         if value(connection, "SELECT count(*) FROM sqlite_master") == 0:  # else another process was first
             connection.execute(TABLES)
-            facts = {"language": language, "analysis": analysis, "revision": 0, "log_start": 0}
+            facts: dict[str, str | int] = {"language": language, "analysis": analysis, "revision": 0, "log_start": 0}
             facts["stamp"] = new_stamp()
             facts["created"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            connection.executemany("INSERT INTO meta VALUES (?, ?)", list(facts.items()))
+            for key, fact in facts.items():
+                set_fact(connection, key, fact)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")

@@ -9,12 +9,16 @@ import apsw
 
 from hybridstore.backends.learning import ModelVersion, report_json, storable
 from hybridstore.backends.sqlite import vector_tables
+from hybridstore.backends.sqlite.checksums import change, insertion, next_number
 from hybridstore.backends.sqlite.connection import rows
 from hybridstore.backends.sqlite.stored_values import json_object
 from hybridstore.errors import InputError, NotFound
 
 _ACTIVE = "SELECT model, previous FROM models WHERE state = 'active'"
 _COLUMNS = "model, kind, source, target, reference, state, made, previous, report"
+
+_RETIRE, _ACTIVATE = change("models", state="'retired'"), change("models", state="'active'")
+_LINK = change("models", previous="?1")
 
 
 def active(connection: apsw.Connection) -> tuple[int, int | None] | None:
@@ -66,9 +70,11 @@ def _model(  # noqa: PLR0917 - a row's columns
 def propose(connection: apsw.Connection, model: ModelVersion) -> int:
     """Add a version; return its number."""
     report = report_json(model)
+    number = next_number(connection, "models")
     connection.execute(
-        f"INSERT INTO models ({_COLUMNS}, weights) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        insertion("models"),
         (
+            number,
             model.kind,
             storable(model.source),
             storable(model.target),
@@ -80,7 +86,7 @@ def propose(connection: apsw.Connection, model: ModelVersion) -> int:
             model.weights,
         ),
     )
-    return int(connection.last_insert_rowid())
+    return number
 
 
 def promote(connection: apsw.Connection, number: int | None) -> bool:
@@ -101,13 +107,13 @@ def promote(connection: apsw.Connection, number: int | None) -> bool:
             raise InputError(
                 f"model {number} is for vectors of {target}, and {there}; `hybridstore reembed` makes them"
             )
-    connection.execute("UPDATE models SET state = 'retired' WHERE state = 'active'")
+    connection.execute(f"{_RETIRE} WHERE state = 'active'")
     if number is not None:
-        connection.execute("UPDATE models SET state = 'active' WHERE model = ?", (number,))
+        connection.execute(f"{_ACTIVATE} WHERE model = ?", (number,))
         if before is None or before[1] != number:
-            connection.execute("UPDATE models SET previous = ? WHERE model = ?", (before and before[0], number))
+            connection.execute(f"{_LINK} WHERE model = ?2", (before and before[0], number))
         elif before[0] in _before(connection, number):
-            connection.execute("UPDATE models SET previous = NULL WHERE model = ?", (before[0],))
+            connection.execute(f"{_LINK} WHERE model = ?2", (None, before[0]))
     return True
 
 
@@ -122,4 +128,4 @@ def _before(connection: apsw.Connection, number: int) -> set[int]:
 
 def retire_others(connection: apsw.Connection, fingerprint: str) -> None:
     """Retire the active version if it is for other vectors than this embedder's."""
-    connection.execute("UPDATE models SET state = 'retired' WHERE state = 'active' AND target <> ?", (fingerprint,))
+    connection.execute(f"{_RETIRE} WHERE state = 'active' AND target <> ?", (fingerprint,))

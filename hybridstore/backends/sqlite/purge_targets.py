@@ -21,16 +21,17 @@ _AT_ONCE = 2**22  # bytes yielded together
 _HEADER = b"SQLite format 3\0"  # begins every file
 # What may hold words of a purged document and remains. Columns come in the order of their rows, so that a needle across
 # two of them is known too. Stored queries are not included: they are removed with the document.
+_CHECKSUM = "unhex(printf(iif(checksum < 8388608, '%06X', '%08X'), checksum))"  # as SQLite stores it
 _TEXTS = (
-    "SELECT id, title, uri, format, source, changed, digest, metadata, text FROM documents",
-    "SELECT heading, digest FROM chunks",
-    "SELECT key, value FROM meta",
+    f"SELECT id, title, uri, format, source, changed, digest, metadata, text, {_CHECKSUM} FROM documents",
+    f"SELECT heading, digest, {_CHECKSUM} FROM chunks",
+    f"SELECT key, value, {_CHECKSUM} FROM meta",
     "SELECT fingerprint, reference FROM embeddings",
     "SELECT key, digest FROM sources",
     "SELECT kind, source, target, reference, state, made, report FROM models",
     "SELECT DISTINCT kind FROM triples",
-    "SELECT DISTINCT leg, excluded FROM negatives",
-    "SELECT DISTINCT last FROM asked",
+    f"SELECT DISTINCT leg, excluded, {_CHECKSUM} FROM negatives",
+    f"SELECT DISTINCT last, {_CHECKSUM} FROM asked",
     "SELECT DISTINCT told FROM feedback",
     "SELECT k, v FROM keywords_config",
     "SELECT type, name, tbl_name, sql FROM sqlite_master",

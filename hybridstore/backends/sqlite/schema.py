@@ -7,13 +7,16 @@ the vectors' length; everything else is made with the file.
 from __future__ import annotations
 
 APPLICATION_ID = 0x48594253  # "HYBS", at byte 68 of the file
-SCHEMA_VERSION = 2  # `PRAGMA user_version`
+SCHEMA_VERSION = 3  # `PRAGMA user_version`
 
 # FTS5 reads tokens that the analyser made, so its own tokenizer must only split at spaces: `ascii` takes every
 # non-ASCII character as part of a token, and these are the ASCII characters that compounds keep.
 TOKENIZER = "ascii tokenchars '-_./\\:@+#&'"
 
-# Migration 1 makes these too: whoever changes them leaves it a copy of what stood here.
+# The last column of every table of ours, see `checksums`. The default is for files that are migrated.
+CHECKSUM = "checksum INTEGER NOT NULL DEFAULT 0"
+
+# Migration 1 makes these too, in their first form.
 LEARNING = """
 -- Versions of what stands between a question and the vectors searched; at most one is active, and while none is, the
 -- embedder is asked as it is. AUTOINCREMENT: a number is never used twice, so a copy in memory can trust it. `report`
@@ -28,7 +31,8 @@ CREATE TABLE models (
     made TEXT NOT NULL,
     previous INTEGER,
     report TEXT NOT NULL CHECK (json_type(report) = 'object'),
-    weights BLOB NOT NULL
+    weights BLOB NOT NULL,
+    checksum INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE UNIQUE INDEX models_active ON models (state) WHERE state = 'active';
 
@@ -41,7 +45,8 @@ CREATE TABLE triples (
     score REAL NOT NULL,
     disagreed INTEGER NOT NULL CHECK (disagreed IN (0, 1)),
     promoted INTEGER NOT NULL CHECK (promoted IN (0, 1)),
-    query TEXT NOT NULL
+    query TEXT NOT NULL,
+    checksum INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX triples_positive ON triples (positive);
 CREATE INDEX triples_origin ON triples (origin) WHERE origin IS NOT NULL;
@@ -55,6 +60,7 @@ CREATE TABLE negatives (
     leg TEXT NOT NULL CHECK (leg IN ('keyword', 'vector')),
     score REAL NOT NULL,
     excluded TEXT,
+    checksum INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (triple, position)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX negatives_chunk ON negatives (chunk);
@@ -63,7 +69,8 @@ CREATE INDEX negatives_chunk ON negatives (chunk);
 CREATE TABLE asked (
     query TEXT PRIMARY KEY,
     times INTEGER NOT NULL,
-    last TEXT NOT NULL
+    last TEXT NOT NULL,
+    checksum INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
 -- What callers said about hits: whether a chunk was of use for a question. No index holds the text, so that it stands
@@ -73,7 +80,8 @@ CREATE TABLE feedback (
     chunk INTEGER NOT NULL,
     used INTEGER NOT NULL CHECK (used IN (0, 1)),
     told TEXT NOT NULL,
-    query TEXT NOT NULL
+    query TEXT NOT NULL,
+    checksum INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX feedback_chunk ON feedback (chunk);
 """
@@ -83,7 +91,8 @@ TABLES = f"""
 -- and from its own earlier states: 16 hexadecimal digits chosen at random and 16 that count its commits.
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,
-    value ANY NOT NULL
+    value ANY NOT NULL,
+    checksum INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
 -- A document as it was given. `text` comes last so that reading the rest does not walk a long text's pages.
@@ -97,7 +106,8 @@ CREATE TABLE documents (
     changed TEXT NOT NULL,
     digest BLOB NOT NULL,
     metadata TEXT NOT NULL CHECK (json_type(metadata) = 'object'),
-    text TEXT NOT NULL
+    text TEXT NOT NULL,
+    checksum INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX documents_source ON documents (source) WHERE source IS NOT NULL;
 
@@ -112,7 +122,8 @@ CREATE TABLE chunks (
     first_byte INTEGER NOT NULL,
     last_byte INTEGER NOT NULL,
     heading TEXT NOT NULL,
-    digest BLOB NOT NULL
+    digest BLOB NOT NULL,
+    checksum INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE UNIQUE INDEX chunks_document ON chunks (document, position);
 
@@ -130,7 +141,8 @@ CREATE TABLE embeddings (
     fingerprint TEXT NOT NULL,
     reference TEXT NOT NULL,
     dim INTEGER NOT NULL,
-    state TEXT NOT NULL UNIQUE CHECK (state IN ('active', 'building', 'kept'))
+    state TEXT NOT NULL UNIQUE CHECK (state IN ('active', 'building', 'kept')),
+    checksum INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- Files whose documents were read to the end, as they were then.
@@ -138,7 +150,8 @@ CREATE TABLE sources (
     key TEXT PRIMARY KEY,
     digest TEXT NOT NULL,
     size INTEGER NOT NULL,
-    modified_ns INTEGER NOT NULL
+    modified_ns INTEGER NOT NULL,
+    checksum INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
 -- What each revision did to chunks, in runs of consecutive ids, for whoever keeps a copy in memory.
@@ -146,7 +159,8 @@ CREATE TABLE changes (
     revision INTEGER NOT NULL,
     kind TEXT NOT NULL CHECK (kind IN ('added', 'removed', 'embedded')),
     first INTEGER NOT NULL,
-    last INTEGER NOT NULL
+    last INTEGER NOT NULL,
+    checksum INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX changes_revision ON changes (revision);
 {LEARNING}"""
@@ -154,18 +168,28 @@ CREATE INDEX changes_revision ON changes (revision);
 
 def tables_of_version(version: int) -> str:
     """Return the DDL of what a file of this version was made with, embeddings' tables aside."""
-    if version == SCHEMA_VERSION:
-        return TABLES
-    return TABLES.removesuffix(LEARNING).replace("('active', 'building', 'kept')", "('active', 'building')")
+    tables = TABLES
+    if version < 3:
+        tables = tables.replace(f",\n    {CHECKSUM}", "")
+    if version < 2:
+        tables = tables.removesuffix(learning_of_version(2))
+        tables = tables.replace("('active', 'building', 'kept')", "('active', 'building')")
+    return tables
 
 
-def embedding_tables(embedding: int, dim: int) -> tuple[str, str]:
+def learning_of_version(version: int) -> str:
+    """Return the DDL of the tables of learning as a file of this version, from 2 on, was made with."""
+    return LEARNING if version >= 3 else LEARNING.replace(f",\n    {CHECKSUM}", "")
+
+
+def embedding_tables(embedding: int, dim: int, version: int = SCHEMA_VERSION) -> tuple[str, str]:
     """Return the DDL of one embedding's tables: exact vectors in plain rows, int8 codes for scanning.
 
     A point look-up of 200 rows takes 0.1-0.4 ms from a plain table and 38 ms from vec0; a scan of 50,000 codes
     is vec0's to do. Codes are scaled vector by vector and compared by cosine, so no global scale is needed.
     """
+    more = f", {CHECKSUM}" if version >= 3 else ""
     return (
-        f"CREATE TABLE vectors_{embedding} (chunk INTEGER PRIMARY KEY, vector BLOB NOT NULL) STRICT",
+        f"CREATE TABLE vectors_{embedding} (chunk INTEGER PRIMARY KEY, vector BLOB NOT NULL{more}) STRICT",
         f"CREATE VIRTUAL TABLE codes_{embedding} USING vec0 (code int8[{dim}] distance_metric=cosine)",
     )

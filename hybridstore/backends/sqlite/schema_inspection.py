@@ -6,6 +6,7 @@ would run on our own statements, so a file with more than a store has, or with s
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,10 +24,11 @@ _MOST_EMBEDDINGS = 3  # one in each state
 _LONGEST = 100_000  # bytes of a row of the schema; ours have up to 600
 _MOST_STEPS = 200_000  # of SQLite's virtual machine; our schema takes 2,000
 _SECONDS = 5.0
+_AROUND = re.compile(r" ?([(),]) ?")
 _BETWEEN = 1_000  # steps between two looks at the clock
 
 Schema = Mapping[str, tuple[str, str, str]]
-"""Name -> type, the table it belongs to, and its SQL with single spaces."""
+"""Name -> type, the table it belongs to, and its SQL without needless spaces."""
 
 
 def load_vectors(connection: apsw.Connection) -> None:
@@ -60,13 +62,27 @@ def inspect(connection: apsw.Connection, path: str) -> None:
     if (not version and not found) or version > SCHEMA_VERSION:
         return
     wanted = expected(version, embeddings) if version > 0 else {}
-    for name, entry in found.items():
-        if name not in wanted:
-            raise FileRefused(path, f"holds the {entry[0]} {_shown(name)}, which is not part of a store{_LEFT}")
-        if entry != wanted[name]:
-            raise FileRefused(path, f"its {entry[0]} {_shown(name)} is not that of a store{_LEFT}")
+    for foreign in _foreign(found, wanted):
+        raise FileRefused(path, f"{foreign}{_LEFT}")
     if missing := sorted(name for name, (kind, *_) in wanted.items() if kind != "index" and name not in found):
         raise FileDamaged(path, f"its table {missing[0]} is missing")
+
+
+def differences(connection: apsw.Connection) -> tuple[list[str], list[str], list[str]]:
+    """Return sentences about what a file should not have, its missing tables, and the SQL of its missing indexes."""
+    version, found, embeddings = _read(connection)
+    wanted = expected(version, embeddings)
+    missing = [(kind, name, sql) for name, (kind, _, sql) in wanted.items() if name not in found]
+    tables = [name for kind, name, _ in missing if kind != "index"]
+    return list(_foreign(found, wanted)), tables, [sql for kind, _, sql in missing if kind == "index"]
+
+
+def _foreign(found: Schema, wanted: Schema) -> Iterator[str]:
+    for name, entry in found.items():
+        if name not in wanted:
+            yield f"it has the {entry[0]} {_shown(name)}, which is not part of a store"
+        elif entry != wanted[name]:
+            yield f"its {entry[0]} {_shown(name)} is not that of a store"
 
 
 _LEFT = (
@@ -83,7 +99,7 @@ def expected(version: int, embeddings: tuple[tuple[int, int], ...]) -> Schema:
         load_vectors(connection)
         connection.execute(tables_of_version(version))
         for number, dim in embeddings:
-            for statement in embedding_tables(number, dim):
+            for statement in embedding_tables(number, dim, version):
                 connection.execute(statement)
         return schema(connection)
     finally:
@@ -93,12 +109,19 @@ def expected(version: int, embeddings: tuple[tuple[int, int], ...]) -> Schema:
 def schema(connection: apsw.Connection) -> Schema:
     """Return the schema that a connection's file has."""
     found: list[Any] = connection.execute("SELECT type, name, tbl_name, sql FROM main.sqlite_schema").fetchall()
-    return {str(name): (str(kind), str(table), " ".join(str(sql).split())) for kind, name, table, sql in found}
+    return {str(name): (str(kind), str(table), _normal(str(sql))) for kind, name, table, sql in found}
+
+
+def _normal(sql: str) -> str:
+    """Return SQL without the spaces in which a migrated file differs from a new one."""
+    return _AROUND.sub(r"\1", " ".join(sql.split()))
 
 
 def _read(connection: apsw.Connection) -> tuple[int, Schema, tuple[tuple[int, int], ...]]:
     """Return the version, the schema and the embeddings of one state of the file."""
-    connection.execute("BEGIN")
+    inside = connection.in_transaction  # of a check, which sees one state already
+    if not inside:
+        connection.execute("BEGIN")
     try:
         version: Any = connection.execute("PRAGMA user_version").fetchone()
         found = schema(connection)
@@ -107,7 +130,8 @@ def _read(connection: apsw.Connection) -> tuple[int, Schema, tuple[tuple[int, in
             sql = f"SELECT embedding, dim FROM main.embeddings LIMIT {_MOST_EMBEDDINGS + 1}"
             embeddings = connection.execute(sql).fetchall()
     finally:
-        connection.execute("ROLLBACK")
+        if not inside:
+            connection.execute("ROLLBACK")
     for row in embeddings:
         if not all(isinstance(number, int) for number in row) or not 0 < row[1] <= MOST_DIMENSIONS:
             raise apsw.CorruptError(f"an embedding has the number and the dimensions {row}")

@@ -11,6 +11,7 @@ import numpy as np
 import sqlite_vec  # noqa: F401 - vec0 and vec_int8 come from it
 from numpy.typing import NDArray
 
+from hybridstore.backends.sqlite.checksums import VECTOR_COLUMNS, insertion, next_number, set_fact
 from hybridstore.backends.sqlite.connection import rows, value
 from hybridstore.backends.sqlite.schema import embedding_tables
 from hybridstore.backends.sqlite.stored_values import FLOAT, float_rows, json_object
@@ -58,11 +59,9 @@ def require(connection: apsw.Connection, new: Embedding, state: str = "active") 
 
 
 def _make(connection: apsw.Connection, embedding: Embedding, state: str) -> int:
-    connection.execute(
-        "INSERT INTO embeddings (fingerprint, reference, dim, state) VALUES (?, ?, ?, ?)",
-        (embedding.fingerprint, embedding.reference, embedding.dim, state),
-    )
-    number = int(connection.last_insert_rowid())
+    number = next_number(connection, "embeddings")
+    row = (number, embedding.fingerprint, embedding.reference, embedding.dim, state)
+    connection.execute(insertion("embeddings"), row)
     for statement in embedding_tables(number, embedding.dim):
         connection.execute(statement)
     return number
@@ -79,7 +78,7 @@ def write(connection: apsw.Connection, number: int, chunks: Sequence[int], vecto
     """Store vectors (n, dim) of unit norm with their codes."""
     exact = np.ascontiguousarray(vectors, dtype=FLOAT) + FLOAT.type(0)  # no -0.0: `check` compares bytes
     connection.executemany(
-        f"INSERT INTO vectors_{number} VALUES (?, ?)",
+        insertion(f"vectors_{number}", VECTOR_COLUMNS),
         [(chunk, exact[n].tobytes()) for n, chunk in enumerate(chunks)],
     )
     write_codes(connection, number, chunks, exact)
@@ -219,4 +218,4 @@ def applicable_calibration(stored: str | None, embedding: Embedding | None) -> C
 
 def write_calibration(connection: apsw.Connection, measured: Calibration) -> None:
     """Record a calibration in place of the one before."""
-    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_CALIBRATION, json.dumps(asdict(measured))))
+    set_fact(connection, _CALIBRATION, json.dumps(asdict(measured)))
