@@ -50,8 +50,9 @@ class HashingEmbedder:
         return vector
 
     def token_starts(self, text: str) -> Sequence[int]:
-        """Return where each word or punctuation mark begins."""
-        return [match.start() for match in _WORD.finditer(text)]
+        """Return where each word or punctuation mark begins; one of over 100 characters is several of 6."""
+        spans = (match.span() for match in _WORD.finditer(text))
+        return [at for start, end in spans for at in range(start, end, 6 if end - start > 100 else end - start)]
 
     def _features(self, text: str) -> Iterator[tuple[int, float]]:
         # The constant feature is irrational, so that rational counts cannot cancel it.

@@ -19,6 +19,10 @@ _CHARACTERS_PER_TOKEN = 12
 _PIECE = 8_000
 _TOGETHER = 32
 _LARGEST = 256 << 20  # bytes of a tokenizer.json; those of 250,000 words and merges have 33 MB
+# WordPiece reads a word of more than 100 characters as one unknown token. A language model does not, so that a note of
+# one endless word would pass any budget of tokens; it is counted, and cut, as if it were words of 6 characters.
+_LONGEST_TOKEN = 100
+_STEP = 6
 _BLANK = re.compile(r"\s")
 
 
@@ -55,7 +59,10 @@ class Tokens:
         return [[*self._before, *ids[: self._room], *self._after] for ids in encoded]
 
     def starts(self, text: str) -> list[int]:
-        """Return where each token begins, as strictly ascending character offsets, without special tokens."""
+        """Return where each token begins, as strictly ascending character offsets, without special tokens.
+
+        A token of more than 100 characters counts as several, of 6 each.
+        """
         starts: list[int] = []
         last = -1
         pieces = _pieces(text)
@@ -67,6 +74,10 @@ class Tokens:
                     if begin < end and at + begin > last:
                         last = at + begin
                         starts.append(last)
+                    if end - begin > _LONGEST_TOKEN and last == at + begin:
+                        more = range(last + _STEP, at + end, _STEP)
+                        starts.extend(more)
+                        last = more[-1]
         return starts
 
     def _encode(self, pieces: Sequence[str]) -> list[Any]:

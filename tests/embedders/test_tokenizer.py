@@ -47,6 +47,14 @@ def test_starts_are_where_the_words_are(tokens):
     assert tokens.starts("The kettle, boiling") == [0, 4, 10, 12]
 
 
+def test_an_endless_word_counts_as_many_tokens(tokens):
+    starts = tokens.starts("a " + "x1" * 10_000 + " b")
+    assert starts[:4] == [0, 2, 8, 14]
+    assert starts[-1] == 20_003
+    assert 3_333 <= len(starts) <= 3_340
+    assert starts == sorted(set(starts))
+
+
 @settings(max_examples=settings().max_examples // 2)
 @given(words=st.lists(st.sampled_from(WORDS.split(" ")), min_size=1, max_size=400), seed=st.integers(0, 99))
 def test_a_long_text_is_truncated_as_if_tokenized_whole(words, seed):

@@ -270,3 +270,11 @@ def test_a_recall_shows_itself_as_a_small_table_in_notebooks():
         assert recalled[0].note.metadata == {"since": "2024-05-01T00:00:00+00:00"}
         with pytest.raises(InputError, match="recall takes max_tokens=, not token_budget="):
             memory.recall("Anna", token_budget=5)
+
+
+def test_a_note_of_one_endless_word_is_recalled_in_part_within_the_budget(memory):
+    memory.remember("Ab1" * 7_000, id="endless")
+    recall = memory.recall("Ab1" * 7_000, max_tokens=600)
+    assert recall.items
+    assert all(item.note.id == "endless" for item in recall.items)
+    assert sum(len(item.text) for item in recall.items) < 600 * 12

@@ -103,19 +103,23 @@ def _documents(
         if kind.reader in _ROW_READERS:
             documents = _ROW_READERS[kind.reader](origin, kind.reader)
         else:
-            document = _FILE_READERS[kind.reader](origin)
+            document = _without_encoded(_FILE_READERS[kind.reader](origin), removed)
             if not reader and (reason := _noise_of(document, kind)):
                 raise Noise(origin.name, reason)
             documents = iter([_with_file_metadata(document, origin, kind)])
         try:
             for document in documents:
-                text = without_encoded(document.text, removed)
-                yield document if text is document.text else replace(document, text=text)
+                yield _without_encoded(document, removed)
         finally:
             if isinstance(documents, Generator):
                 documents.close()  # before its file
         if removed.parts:
             origin.notice(str(removed))
+
+
+def _without_encoded(document: Document, removed: Removed) -> Document:
+    text = without_encoded(document.text, removed)
+    return document if text is document.text else replace(document, text=text)
 
 
 def _noise_of(document: Document, kind: Kind) -> str | None:

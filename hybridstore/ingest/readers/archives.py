@@ -70,12 +70,17 @@ def archive_of(origin: Origin, kind: str) -> Iterator[Archive]:
     Whatever is wrong with it, inside the block too, becomes Unreadable: encrypted, older than the format, damaged.
     """
     data = origin.data()
+    check_not_encrypted(origin, data)
     if data.startswith(_OLE):
-        if _ENCRYPTED in data:
-            raise Unreadable(origin.name, "is encrypted; save a copy without a password")
         raise Unreadable(origin.name, f"is in the format of an older program; save it as {kind}")
     with errors_as_unreadable(origin, kind):
         yield Archive(origin, zipfile.ZipFile(io.BytesIO(data)))
+
+
+def check_not_encrypted(origin: Origin, data: bytes) -> None:
+    """Raise Unreadable for an Office file with a password."""
+    if data.startswith(_OLE) and _ENCRYPTED in data:
+        raise Unreadable(origin.name, "is encrypted; save a copy without a password")
 
 
 def parse_xml(data: bytes) -> Any:

@@ -21,8 +21,9 @@ def read_notebook(origin: Origin) -> Document:
 
     Form feeds divide the cells. The metadata have the kernel's language and the number of cells.
     """
+    text = origin.text()
     try:
-        content = json.loads(origin.text())
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Unreadable(origin.name, f"is not a valid notebook, or damaged ({error})") from error
     found = content.get("cells") if isinstance(content, dict) else None

@@ -7,6 +7,7 @@ import logging
 import re
 from collections import Counter
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from hybridstore.errors import MissingExtra
@@ -21,7 +22,7 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")  # pypdf can return these for invali
 _HYPHENS = "-\u00ad\u2010"
 _BROKEN = re.compile(rf"([^\W\d_]+)([{_HYPHENS}])[ \t]*\n[ \t]*([^\W\d_]+)")
 _BROKEN_END = re.compile(rf"([^\W\d_]+)([{_HYPHENS}])\s*\Z")
-_FIRST_WORD = re.compile(r"\s*([^\W\d_]+)(\S*[ \t]*\n?)")
+_FIRST_WORD = re.compile(r"\s*([^\W\d_]+)(\S*)")
 _DIGITS = re.compile(r"\d+")
 _REPEATED = 3  # pages on which a running head or foot is recognised
 
@@ -98,20 +99,16 @@ def joined_pages(pages: Sequence[str]) -> list[str]:
         keep = not second[0].islower() or (first + second not in plain and f"{first}{hyphen}{second}" in hyphenated)
         return f"{first}{hyphen}{second}" if keep else first + second
 
-    done = [_BROKEN.sub(lambda word: join(word[1], word[2], word[3]), page) for page in pages]
-    margins = _margins(done)
-    for index in range(len(done) - 1):
-        body, foot = _without_foot(done[index], margins)
-        broken = _BROKEN_END.search(body)
-        if not broken:
-            continue
-        head, rest = _without_head(done[index + 1], margins)
-        following = _FIRST_WORD.match(rest)
-        if following and following[1][0].islower():
-            word = join(broken[1], broken[2], following[1])
-            done[index] = body[: broken.start()] + word + following[2].rstrip() + foot
-            done[index + 1] = head + rest[following.end() :]
-    return done
+    margins = _margins(pages)
+    done = [_split(page, margins) for page in pages]  # head, body, foot
+    for part in done:
+        part[1] = _BROKEN.sub(lambda word: join(word[1], word[2], word[3]), part[1])
+    for page, following in pairwise(done):
+        broken, rest = _BROKEN_END.search(page[1]), _FIRST_WORD.match(following[1])
+        if broken and rest and rest[1][0].islower():
+            page[1] = page[1][: broken.start()] + join(broken[1], broken[2], rest[1]) + rest[2]
+            following[1] = following[1][rest.end() :].lstrip(" ")
+    return ["".join(part) for part in done]
 
 
 def _margins(pages: Sequence[str]) -> set[str]:
@@ -136,25 +133,17 @@ def _is_margin(line: str, margins: set[str]) -> bool:
     )
 
 
-def _without_foot(page: str, margins: set[str]) -> tuple[str, str]:
-    """Return a page without its last lines that are margins, and those lines."""
-    end = len(page)
-    for line in reversed(page.splitlines(keepends=True)):
-        if not _is_margin(line, margins):
-            break
-        end -= len(line)
-    body = page[:end].rstrip()
-    return body, page[len(body) :]
-
-
-def _without_head(page: str, margins: set[str]) -> tuple[str, str]:
-    """Return a page's first lines that are margins, and the page without them."""
-    start = 0
-    for line in page.splitlines(keepends=True):
-        if not _is_margin(line, margins):
-            break
-        start += len(line)
-    return page[:start], page[start:]
+def _split(page: str, margins: set[str]) -> list[str]:
+    """Return a page's first lines that are margins, its text, and its last lines that are margins."""
+    lines = page.splitlines(keepends=True)
+    start, end = 0, len(lines)
+    while start < end and _is_margin(lines[start], margins):
+        start += 1
+    while start < end and _is_margin(lines[end - 1], margins):
+        end -= 1
+    body = "".join(lines[start:end])
+    text = body.rstrip()
+    return ["".join(lines[:start]), text, body[len(text) :] + "".join(lines[end:])]
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from hybridstore.errors import MissingExtra
-from hybridstore.ingest.readers.archives import words
+from hybridstore.ingest.readers.archives import check_not_encrypted, words
 from hybridstore.ingest.readers.csv_json import column_names, record_documents
 from hybridstore.ingest.readers.origin import Origin, Unreadable, errors_as_unreadable
 from hybridstore.records import Document
@@ -32,6 +32,7 @@ def read_spreadsheet(origin: Origin, kind: str) -> Iterator[Document]:
     except ImportError as error:
         raise MissingExtra("files", "reading spreadsheets", "python-calamine") from error
     data = origin.data()
+    check_not_encrypted(origin, data)
     with errors_as_unreadable(origin, "spreadsheet"):
         _check_container(origin, data)
         try:
