@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore import embedders
+from hybridstore.backends import forking
 from hybridstore.backends.learning import ModelVersion
 from hybridstore.backends.protocols import Backend, SearchState
 from hybridstore.backends.values import Embedding
@@ -44,6 +45,8 @@ class StoreEmbedder:
         self._query_embedder: Embedder | None = None  # for queries that a newer embedder embeds
         self._queries: OrderedDict[tuple[str, str], NDArray[np.float32]] = OrderedDict()
         stored = backend.embeddings().active
+        self._fitted = stored is not None  # if it did not fit, that is told here
+        forking.register(self)
         if stored and wanted is not None and wanted != NONE and str(wanted) != stored.reference:
             embedder, drift = self.load(wanted), self._drift(stored)
             if embedder.fingerprint == stored.fingerprint:
@@ -52,6 +55,15 @@ class StoreEmbedder:
                 self._query_embedder, self._wanted = embedder, None
             else:
                 raise EmbedderMismatch(stored.fingerprint, embedder.fingerprint)
+
+    def quiet(self) -> bool:
+        """Return True: a child needs no more than a lock that nobody holds."""
+        return True
+
+    def after_fork(self) -> None:
+        """Begin with a lock that nobody holds."""
+        self._lock = threading.Lock()
+        self._queries = OrderedDict()
 
     def none(self) -> StoreEmbedder:
         """Return the choice of no embedder for the same store."""
@@ -190,6 +202,14 @@ class StoreEmbedder:
                 same = stored is not None and other is not None and other.fingerprint == stored.fingerprint
                 # Another process may have re-embedded for the one that is already loaded for queries.
                 loaded = other if same and other is not None and self.follows_store else self._wanted_or(stored)
+                if (
+                    stored is not None
+                    and stored.fingerprint != loaded.fingerprint
+                    and stored.reference != GIVEN
+                    and self._fitted
+                    and not isinstance(self._wanted, Embedder)
+                ):  # another process has changed the embedder of the store, which was opened with the name before
+                    loaded = self.load_recorded(stored.reference)
                 self._use(loaded)
         if stored is not None and loaded.fingerprint != stored.fingerprint:
             raise EmbedderMismatch(stored.fingerprint, loaded.fingerprint)

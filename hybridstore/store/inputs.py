@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
@@ -57,6 +58,20 @@ class _ArrowArray(Protocol):
 
 Table = _ArrowStream | _ArrowArray
 """Anything that exports Arrow data: tables, batches and readers of pyarrow, frames of polars and pandas, Results."""
+
+
+def checked_path(path: str | os.PathLike[str]) -> str:
+    """Return a path as text; raises InputError for what cannot be the path of a file."""
+    try:
+        name = os.fsdecode(path)
+        name.encode()
+    except TypeError as error:
+        raise InputError(f"a path is a text or a Path, not {path!r}") from error
+    except UnicodeError as error:
+        raise InputError(f"the path {path!r} is not Unicode, which SQLite needs; rename the file or folder") from error
+    if not name or "\0" in name:
+        raise InputError(f"the path {name!r} is empty or has a NUL character in it; name a file")
+    return name
 
 
 class SearchOptions(TypedDict, total=False):

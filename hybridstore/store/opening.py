@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from hybridstore.backends.protocols import Backend
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import InputError, StoreRefused
+from hybridstore.store.inputs import checked_path
 from hybridstore.store.store import Store
 
 
@@ -45,14 +47,28 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
     """
     if not isinstance(memory, int) or memory < 0:
         raise InputError(f"memory is a whole number of MiB, not {memory!r}")
-    location = os.fspath(path)
+    location = checked_path(path)
     options = {"language": language, "busy_timeout": busy_timeout, "create": create, "memory": memory, "key": key}
     backend = _opener(location)(location, **options)
     try:
-        return Store(backend, embedder=embedder, threads=threads, log_queries=log_queries)
+        store = Store(backend, embedder=embedder, threads=threads, log_queries=log_queries)
     except BaseException:
         backend.close()
         raise
+    if location != ":memory:":
+        scheme, separator, name = location.rpartition("://")
+        store.reopen = partial(
+            open,
+            f"{scheme}{separator}{Path(name).absolute()}",
+            embedder=embedder,
+            threads=threads,
+            busy_timeout=busy_timeout,
+            memory=memory,
+            create=False,
+            log_queries=log_queries,
+            key=key,
+        )
+    return store
 
 
 def _opener(location: str) -> Callable[..., Backend]:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
+from hybridstore.backends import forking
 from hybridstore.backends.learning import LearningBackend, LoggedQuestion
 from hybridstore.errors import HybridstoreError, InputError
 from hybridstore.records import Hit
@@ -30,6 +31,15 @@ class QueryLog:
         self._buffer: list[str] = []
         self._writer: threading.Thread | None = None
         self._paused = threading.local()
+        forking.register(self)
+
+    def quiet(self) -> bool:
+        """Return True: what is buffered belongs to the parent."""
+        return True
+
+    def after_fork(self) -> None:
+        """Begin with an empty buffer: the parent writes what it holds."""
+        self._lock, self._buffer, self._writer = threading.Lock(), [], None
 
     @contextmanager
     def paused(self) -> Iterator[None]:

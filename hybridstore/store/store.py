@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -17,7 +18,7 @@ from hybridstore.backends.learning import LoggedQuestion, ModelVersion
 from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Problem, PurgeReport, Stats
 from hybridstore.embedders.protocol import Embedder
-from hybridstore.errors import EmbedderMismatch, EmptyQuery
+from hybridstore.errors import EmbedderMismatch, EmptyQuery, InputError
 from hybridstore.records import AddReport, Document, Hit, Results, Source, Trace
 from hybridstore.search import remedies
 from hybridstore.search.explain import Explanation, explain
@@ -28,7 +29,7 @@ from hybridstore.search.request import Request
 from hybridstore.search.selection import SelectionRequest
 from hybridstore.store import calibration, write_operations
 from hybridstore.store.embedder_choice import StoreEmbedder, unit
-from hybridstore.store.inputs import Addable, SearchOptions, Table, Where, ids_from, names_arguments
+from hybridstore.store.inputs import Addable, SearchOptions, Table, Where, checked_path, ids_from, names_arguments
 from hybridstore.store.query_log import QueryLog
 from hybridstore.store.reembed import reembed
 from hybridstore.store.store_views import StoreParts
@@ -55,6 +56,30 @@ class Store(StoreParts):
         self._analyser = Analyser(backend.language)
         self._embedder = StoreEmbedder(backend, embedder, threads)
         self._trial_calibrations = TrialCalibrations(backend, self._embedder)
+        self.reopen: partial[Store] | None = None
+
+    def __reduce__(self) -> tuple[Callable[[], Store], tuple[()]]:
+        """Pickle a store as its location and the options of `open`: it is opened again.
+
+        Raises InputError for a store in memory, and for an encrypted one, whose key would be in the pickle.
+        """
+        reopen = self._reopening()
+        if reopen.keywords.get("key") is not None:
+            raise InputError("an encrypted store cannot be pickled, for its key would be in there; open it by its path")
+        return reopen, ()
+
+    def _reopening(self) -> partial[Store]:
+        if self.reopen is None:
+            raise InputError(
+                "a store in memory cannot be copied or pickled; write it to a file with backup(), and open that"
+            )
+        return self.reopen
+
+    def __copy__(self) -> Store:
+        return self._reopening()()
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Store:
+        return self.__copy__()
 
     def __enter__(self) -> Self:
         return self
@@ -309,7 +334,7 @@ class Store(StoreParts):
 
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Write a compact copy to a new file, while others read and write."""
-        self._backend.backup(os.fspath(path))
+        self._backend.backup(checked_path(path))
 
     def reembed(
         self,

@@ -70,11 +70,14 @@ class Purging:
         self._unfinished = targets  # set now, for what comes next may fail
         obstacle = _rewrite(own)
         emptied = _empty_log(own)
-        found = Findings()
+        found, unread = Findings(), ""
         if verify:
-            with own.reading() as connection:
-                found = search(connection, own.path, targets)
-        finished = emptied and not obstacle
+            try:
+                with own.reading() as connection:
+                    found = search(connection, own.path, targets)
+            except (apsw.Error, OSError) as error:  # the documents are removed, which an error would not say
+                unread = str(error) or type(error).__name__
+        finished = emptied and not obstacle and not unread
         if finished and not found.residues:
             self._unfinished = Targets()
         return replace(
@@ -86,7 +89,7 @@ class Purging:
             unsearched=targets.needles.plain if verify else 0,
             files=found.files,
             residues=found.residues,
-            remedy=_remedy(own.path, obstacle, found, emptied=emptied),
+            remedy=_remedy(own.path, obstacle, unread, found, emptied=emptied),
         )
 
     def _remove(self, own: Connections, ids: Sequence[str]) -> tuple[PurgeReport, Targets]:
@@ -136,6 +139,7 @@ def merge(connection: apsw.Connection) -> None:
 def _rewrite(own: Connections) -> str:
     """Rewrite the whole file; return what prevented it, "" if nothing did."""
     connection = own.get()
+    own.file.check(connection)
     try:
         # Only what remains is written to a temporary file, but unencrypted.
         if own.key is None and Path(own.path).stat().st_size > _IN_MEMORY:
@@ -156,6 +160,8 @@ def _empty_log(own: Connections) -> bool:
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.005)
+        except apsw.Error:
+            return False
         else:
             return True
 
@@ -232,10 +238,12 @@ def _read_blocks(file: Path) -> Iterator[bytes]:
             yield block
 
 
-def _remedy(path: str, obstacle: str, found: Findings, *, emptied: bool) -> str:
+def _remedy(path: str, obstacle: str, unread: str, found: Findings, *, emptied: bool) -> str:
     remedies = []
     if obstacle:
         remedies.append(f"the file could not be rewritten ({obstacle}): make room, or wait, and call purge([])")
+    if unread:
+        remedies.append(f"what is left could not be searched ({unread}): call purge([])")
     if not emptied:
         remedies.append(
             "another process still reads the file as it was, so old pages stay in it and in its log: "
