@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -35,8 +35,11 @@ _MARK = "*"
 Spans = Sequence[tuple[int, int]]
 
 
-def print_hits(trace: Trace, language: str, *, full: bool) -> None:
-    """Print each hit: rank, title, place, both legs' ranks, and the lines that match best; or the whole passage."""
+def print_hits(trace: Trace, language: str, *, full: bool, places: Mapping[int, str]) -> None:
+    """Print each hit: rank, title, place, both legs' ranks, and the lines that match best; or the whole passage.
+
+    `places` are the pages of hits by chunk id, as far as they have any.
+    """
     from hybridstore.text.analysis import Analyser
 
     terminal = console()
@@ -46,9 +49,10 @@ def print_hits(trace: Trace, language: str, *, full: bool) -> None:
     for hit in trace.hits:
         if hit.rank > 1:
             terminal.print()
-        _print_head(terminal, hit)
-        spans = analyser.spans(hit.text, terms)
-        rows = marked(hit.text, spans).split("\n") if full else snippet(hit.text, spans, terminal, width)
+        _print_head(terminal, hit, places.get(hit.chunk_id, ""))
+        text = hit.text.replace("\f", " ")  # between pages
+        spans = analyser.spans(text, terms)
+        rows = marked(text, spans).split("\n") if full else snippet(text, spans, terminal, width)
         for row in rows:
             terminal.print(padded(row), soft_wrap=True)
 
@@ -130,7 +134,7 @@ def _best(places: int, words_at: Callable[[int], list[str]]) -> int:
     return max(range(max(places, 1)), key=worth)
 
 
-def _print_head(terminal: Console, hit: Hit) -> None:
+def _print_head(terminal: Console, hit: Hit, page: str) -> None:
     from rich.text import Text
 
     head = Text(f"{hit.rank:>2}. ", style="bold")
@@ -139,6 +143,7 @@ def _print_head(terminal: Console, hit: Hit) -> None:
         head.append(f"  {_one_line(hit.heading)}", style="cyan")
     terminal.print(head, soft_wrap=True)
     place = [_one_line(hit.document_id)] if hit.title else []
+    place += [page] if page else []
     place += [f"characters {hit.start:,}-{hit.end:,}"]
     legs = [("keyword", hit.keyword_rank), ("vector", hit.vector_rank)]
     ranks = ", ".join(f"{leg} {rank}" for leg, rank in legs if rank is not None)

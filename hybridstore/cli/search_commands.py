@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,9 +20,11 @@ from hybridstore.cli.shared_options import (
     search_options,
 )
 from hybridstore.cli.terminal import count, print_json, say
+from hybridstore.errors import NotFound
 
 if TYPE_CHECKING:
-    from hybridstore.records import Trace
+    from hybridstore.records import Hit, Trace
+    from hybridstore.store import Store
 
 _SEARCH = ("query", "mode", "fusion", "confidence", "hits", "timings", "notes")  # what `search --json` prints
 LOGGING = "HYBRIDSTORE_LOG_QUERIES"
@@ -69,6 +72,7 @@ def search(
         results = store.search(" ".join(query), where=combined(conditions), **how)
         trace, confidence = results.trace, results.confidence
         language = store.language
+        places = {} if as_json else _places(store, trace.hits)
     if as_json:
         fields = trace.to_dict()
         print_json({name: fields[name] for name in _SEARCH})
@@ -83,8 +87,20 @@ def search(
 
     if confidence is not None and confidence < ANSWERED:
         say(f"Probably nothing here answers this (confidence {confidence:.2f}); the closest passages:")
-    print_hits(trace, language, full=full)
+    print_hits(trace, language, full=full, places=places)
     say(f"{count(len(trace.hits), 'result')} in {1000 * sum(trace.timings.values()):.0f} ms")
+
+
+def _places(store: Store, hits: Iterable[Hit]) -> dict[int, str]:
+    """Return the pages, slides and cells that hits are on, by chunk id."""
+    from hybridstore.ingest.places import is_paged, place
+
+    places = {}
+    for hit in hits:
+        if is_paged(hit.metadata.get("type")):
+            with suppress(NotFound):  # removed since the search
+                places[hit.chunk_id] = place(store.get(hit.document_id), hit.start, hit.end)
+    return places
 
 
 @click.command(

@@ -22,6 +22,14 @@ def lines(text, *terms, width=60, **options):
     return snippet(text, Analyser().spans(text, terms), CONSOLE, width, **options)
 
 
+def test_search_shows_the_page_of_a_passage(run, db):
+    with hs.open(db, embedder="none") as store:
+        store.add(hs.Document(id="p", text="One.\n\n\fThe zebra crosses.", metadata={"type": "pdf"}))
+    out = run("search", "zebra", "--mode", "keyword").stdout
+    assert "p. 1-2 · characters" in out
+    assert "    The zebra crosses." in out
+
+
 def test_search_prints_rank_title_place_legs_and_text(run):
     out = run("search", "rotated", "keys", "--mode", "keyword").stdout
     assert " 1. Signing keys" in out

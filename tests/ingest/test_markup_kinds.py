@@ -176,6 +176,10 @@ def test_a_manual_page_becomes_markdown(tmp_path, name, source, title, text):
     assert (document.title, document.text) == (title, text)
 
 
+def test_a_manual_page_whose_title_is_cut_off_is_read(tmp_path):
+    assert only(tmp_path, "a.1", ".TH \n.SH NAME\ntext").text == "# NAME\n\ntext"
+
+
 def test_a_numbered_log_is_no_manual_page(tmp_path):
     assert only(tmp_path, "server.log.1", "INFO started\n").text == "INFO started\n"
 

@@ -7,7 +7,8 @@ import zipfile
 
 import pytest
 
-from hybridstore.ingest import Unreadable, read
+import hybridstore as hs
+from hybridstore.ingest import Unreadable, place, read
 from hybridstore.ingest.readers.pdf import joined_pages
 from hybridstore.ingest.readers.titles import clean_title
 
@@ -287,3 +288,19 @@ def test_older_office_files_say_what_would_do(tmp_path, name):
     (tmp_path / name).write_bytes(OLE + b"x")
     with pytest.raises(Unreadable, match="save it as docx"):
         list(read(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("kind", "places"),
+    [
+        ("pdf", ["p. 1", "p. 2", "p. 4"]),
+        ("pptx", ["slide 1", "slide 2", "slide 4"]),
+        ("ipynb", ["cell 1", "cell 2", "cell 4"]),
+        ("txt", ["", "", ""]),
+    ],
+)
+def test_a_passage_knows_its_page_slide_or_cell(kind, places):
+    text = "one\n\n\ftwo\n\n\f\n\n\ffour"
+    document = hs.Document(text=text, metadata={"type": kind})
+    assert [place(document, text.index(word)) for word in ("one", "two", "four")] == places
+    assert place(document, 0, len(text)) == (places[0] and f"{places[0]}-4")

@@ -61,8 +61,8 @@ def is_manual(head: bytes) -> bool:
 
 
 def _title(arguments: str) -> str:
-    name, *rest = [*_arguments(arguments), ""]
-    return f"{name.lower()}({rest[0]})" if rest[0] else name.lower()
+    name, section, *_ = [*_arguments(arguments), "", ""]
+    return f"{name.lower()}({section})" if section else name.lower()
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import warnings
 from pathlib import PurePath
 
 from hybridstore.errors import MissingExtra
@@ -25,7 +26,8 @@ def read_subtitles(origin: Origin) -> Document:
         raise MissingExtra("files", "reading subtitles", "pysubs2") from error
     text = _VOICE.sub(r"\1: ", origin.text())
     suffix = PurePath(origin.name.lower().removesuffix(".gz")).suffix[1:]
-    with errors_as_unreadable(origin, "subtitle"):
+    with errors_as_unreadable(origin, "subtitle"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of margins and layers that are no numbers
         subtitles = pysubs2.SSAFile.from_string(text, format_=_FORMATS.get(suffix), fps=_FRAMES)
     parts: list[str] = []
     minute, last = -1, ""

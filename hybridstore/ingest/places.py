@@ -1,0 +1,29 @@
+"""Places: the pages, slides or cells of a document that a passage is on, as people name them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hybridstore.records import Document
+
+_BREAK = "\f"  # between two pages, slides or cells, as the readers write them
+_UNITS = {"ipynb": "cell"} | dict.fromkeys("pptx pptm ppsx ppsm potx potm odp otp fodp".split(), "slide")  # noqa: SIM905
+
+
+def is_paged(document_type: object) -> bool:
+    """Return whether files of this type (the `type` in a document's metadata) may have pages, slides or cells."""
+    return document_type == "pdf" or document_type in _UNITS
+
+
+def place(document: Document, start: int, end: int | None = None) -> str:
+    """Return where characters [start, end) of a document are: "p. 12", "slide 3-4", "cell 5"; "" without pages.
+
+    Pages count from 1, as in the file, whatever number is printed on them. Without `end`, it is where they start.
+    """
+    kind = document.metadata.get("type")
+    if not is_paged(kind):
+        return ""
+    first = document.text.count(_BREAK, 0, start) + 1
+    last = first if end is None else first + document.text.count(_BREAK, start, end)
+    return f"{_UNITS.get(str(kind), 'p.')} {first}" + (f"-{last}" if last > first else "")
