@@ -20,7 +20,7 @@ HEAVY = (
     "apsw",
     "pypdf",
     "docx",
-    "bs4",
+    "lxml",
     "docutils",
 )
 ERRORS = [each for _, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, errors.HybridstoreError)]

@@ -24,10 +24,9 @@ _LITTLE = 1_000_000_000  # bytes of free disk below which a warning is shown
 # Readers of files: (module, distribution, files).
 _READERS = (
     ("pathspec", "pathspec", "folders, .gitignore"),
-    ("bs4", "beautifulsoup4", "HTML"),
     ("docutils", "docutils", "reStructuredText"),
     ("pypdf", "pypdf", "PDF"),
-    ("lxml", "lxml", "Word, PowerPoint, OpenDocument, EPUB, XML"),
+    ("lxml", "lxml", "HTML, Word, PowerPoint, OpenDocument, EPUB, XML"),
     ("python_calamine", "python-calamine", "spreadsheets"),
     ("striprtf", "striprtf", "RTF"),
     ("pysubs2", "pysubs2", "subtitles"),

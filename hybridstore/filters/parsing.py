@@ -14,7 +14,7 @@ MAX_LEVELS = 64  # keeps recursion over a tree shallow, and SQLite's expressions
 # SQLite prepares that many in 0.4 s, and 5,000 in 5 s; its limit is 32,766 values, of which a comparison takes 5.
 MAX_CONDITIONS = 2_000
 
-_COMPARISON = re.compile(r"(.+?)\s*(!=|>=|<=|\^=|==?|>|<|~)\s*(.*)", re.DOTALL)
+_SIGN = re.compile(r"!=|>=|<=|\^=|==?|>|<|~")
 _SIGN_CHARACTERS = "!<>=~^"
 _ANOTHER = re.compile(r"(?:\s+(?:and|or|&&?|\|\|?)\s+|\s*[,;&|]\s*)[\w.@]+\s*(?:[!<>^]=|[=<>~])", re.IGNORECASE)
 _EXAMPLES = "year>=2020, lang=en, title~word, uri^=http, tag? or a JSON object"
@@ -119,20 +119,21 @@ def from_text(text: str) -> Filter:
             raise InputError(f"the filter is not a valid JSON object: {error}") from error
         tree = parse(where)
         return And(()) if tree is None else tree
-    match = _COMPARISON.fullmatch(text)
+    match = _SIGN.search(text, 1)
     if match is None:
         if len(text) > 1 and text.endswith("?"):
             return Comparison(text[:-1].rstrip(), "exists", True)
         raise _unreadable(text, len(text), f"there is no comparison; write {_EXAMPLES}")
-    name, sign, value = match.groups()
+    name, sign, value = text[: match.start()].rstrip(), match.group(), text[match.end() :].lstrip()
+    start = len(text) - len(value)  # of the value
     missing = not value and _SIGNS[sign] in ("gt", "gte", "lt", "lte")  # equal to nothing is an empty text
     if name[-1] in _SIGN_CHARACTERS or missing or value.startswith(tuple(_SIGN_CHARACTERS)):
-        place = match.start(3) if name[-1] not in _SIGN_CHARACTERS else match.end(1) - 1
+        place = start if name[-1] not in _SIGN_CHARACTERS else len(name) - 1
         what = "a value is missing" if missing else "this is not part of a comparison"
         raise _unreadable(text, place, f"{what}; write {_EXAMPLES}, and a text with such signs in double quotes")
     operand = value_from_text(value)
     if operand is value and value and sign != "^=":
-        _check_bare(text, value, match.start(3))
+        _check_bare(text, value, start)
     return Comparison(name, _SIGNS[sign], value if sign == "^=" and not isinstance(operand, str) else operand)
 
 

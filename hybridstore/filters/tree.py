@@ -49,17 +49,17 @@ def field_path(name: str) -> str | Paths:
 
 
 def _keys(name: str) -> tuple[str, ...]:
-    keys = [""]
+    keys: list[list[str]] = [[]]  # the pieces of each
     for sign in re.findall(r"\\.?|[^\\]", name, flags=re.DOTALL):
         if sign == ".":
-            keys.append("")
+            keys.append([])
         elif sign in ("\\.", "\\@", "\\$", "\\\\"):
-            keys[-1] += sign[1]
+            keys[-1].append(sign[1])
         elif sign.startswith("\\"):
             raise InputError(f"the field name {name!r} has a stray backslash; write \\\\ for a backslash")
         else:
-            keys[-1] += sign
-    return tuple(keys)
+            keys[-1].append(sign)
+    return tuple("".join(pieces) for pieces in keys)
 
 
 def _spellings(keys: tuple[str, ...]) -> Paths:

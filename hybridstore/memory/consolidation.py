@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from hybridstore.memory.note_space import NoteChange, NoteSpace, StoredNote, end
 from hybridstore.memory.notes import Note
 from hybridstore.search.query_plan import has_words
 from hybridstore.search.selection import bag, dice, normalised, same_words
+from hybridstore.text.analysis import normal_form
 
 SIMILAR = 0.8
 """The cosine from which on notes count as similar. With the default model the same thing said in other words, or with
@@ -84,7 +84,7 @@ def significant_tokens(text: str) -> tuple[str, ...]:
 
     A text without any is returned as it is. Forms of characters count: 10² is not 102.
     """
-    tokens = _TOKEN.findall(unicodedata.normalize("NFC", text).casefold().replace("’", "'"))
+    tokens = _TOKEN.findall(normal_form("NFC", text).casefold().replace("’", "'"))
     return tuple(token for token in tokens if token not in _EMPTY_WORDS) or tuple(tokens) or (text,)
 
 

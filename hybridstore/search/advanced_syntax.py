@@ -21,6 +21,7 @@ SYNTAXES = ("simple", "advanced")
 # at most 512 terms; a word may become two.
 MAX_LEVELS = 12
 MAX_WORDS = 256
+MAX_LENGTH = 10_000  # characters of a query: ten times the longest question of the collections we measure with
 
 # Typographic quotes count as quotes and need not match; an apostrophe does not.
 OPENING, CLOSING = '"“”„«', '"“”»'
@@ -77,6 +78,8 @@ def parse_query(query: str, analyser: Analyser) -> Expression:
 
     Raises InputError for a query that is malformed or too large, with the place and the remedy.
     """
+    if len(query) > MAX_LENGTH:
+        raise InputError(f"the query has {len(query):,} characters, over the limit of {MAX_LENGTH:,}; use fewer words")
     return _Parser(query, analyser).parse()
 
 

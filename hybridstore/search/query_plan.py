@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from hybridstore.errors import InputError
 from hybridstore.records import KeywordQuery
-from hybridstore.search.advanced_syntax import CLOSING, FIELD, OPENING, parse_query, word_condition
+from hybridstore.search.advanced_syntax import CLOSING, FIELD, MAX_LENGTH, OPENING, parse_query, word_condition
 from hybridstore.search.stopwords import stopwords_in
 from hybridstore.text.analysis import Analyser
 from hybridstore.text.expressions import AllOf, Expression, NotOf, positive_words
@@ -20,6 +20,12 @@ _PIECE = re.compile(rf"(?:(?<=\s)|(?<=^))(-?){FIELD}?[{OPENING}]([^{OPENING}»]+
 # With more words outside of quotation marks than this, they are part of a written question, not an instruction:
 # requiring the phrases of such questions cost 0.02 nDCG@10 on two collections of them.
 _MOST_UNQUOTED_WORDS = 10
+# Each phrase, field and exclusion is a condition of its own, for which the index is asked: 64 take 20 ms.
+_MOST_CONDITIONS = 64
+_TOO_MANY_CONDITIONS = (
+    f"Only the first {_MOST_CONDITIONS} phrases, fields and exclusions count as such; "
+    "the words of the others were searched for."
+)
 _FLAG = re.compile(
     r"-[^\W\d_]"
 )  # `-r`, `-xzf` and `-m` are words of the question: only -"quoted" or -field:word excludes
@@ -53,7 +59,8 @@ def plan(query: str, analyser: Analyser, syntax: str = "simple", exclude: Sequen
     Simple: `"quoted words"` must occur as a phrase, `title:word` and `heading:"a phrase"` in that field, and neither
     `-"quoted words"` nor `-title:word` may; any string is valid. In a query with more than ten other words quotation
     marks only exclude. A minus before a bare word has no meaning, as flags are written so. If a query has only
-    exclusions, they are its words.
+    exclusions, they are its words. Only the first 10,000 characters are read, and the first 64 phrases, fields and
+    exclusions count as such.
 
     Advanced: see `advanced_syntax.parse_query`; raises InputError for a query that cannot be parsed.
 
@@ -92,12 +99,17 @@ def _barred(
 
 
 def _simple(query: str, analyser: Analyser) -> Plan:
+    query, notes = _cut(query)
     texts: list[str] = []
     phrases: list[str] = []
     flags: list[str] = []
     required: list[tuple[str, str]] = []  # field and text
     barred: list[tuple[str, str]] = []  # field, "" for any, and text
     for excluded, field, text, quoted in _pieces(query):
+        if len(phrases) + len(required) + len(barred) == _MOST_CONDITIONS and (excluded or field or quoted):
+            notes[1:] = [_TOO_MANY_CONDITIONS]
+            texts += [] if excluded else [text]
+            continue
         if excluded:
             barred.append((field, text))
             continue
@@ -113,9 +125,11 @@ def _simple(query: str, analyser: Analyser) -> Plan:
         texts, barred = [text for _, text in barred], []
     if len(" ".join(texts).split()) - len(" ".join(phrases).split()) > _MOST_UNQUOTED_WORDS:
         phrases = []
-    loose = " ".join(text for text in texts if text not in phrases).split()
+    whole = frozenset(phrases)
+    loose = " ".join(text for text in texts if text not in whole).split()
     ignored = stopwords_in(loose, analyser.language, alone=not phrases)
-    terms = analyser.terms(" ".join(word for word in loose if word not in ignored))
+    grammar = frozenset(ignored)
+    terms = analyser.terms(" ".join(word for word in loose if word not in grammar))
     phrase_tokens = [(phrase, tokens) for phrase in phrases if (tokens := analyser.phrase(phrase))]
     if ignored and not (terms or phrase_tokens):  # what remains are signs, as in "who {"
         ignored, terms = (), analyser.terms(" ".join(loose))
@@ -136,8 +150,17 @@ def _simple(query: str, analyser: Analyser) -> Plan:
         phrases=tuple(phrase for phrase, _ in phrase_tokens),
         excluded=tuple(text for text, _ in excluded_tokens),
         ignored=tuple(dict.fromkeys(ignored)),
-        notes=_about_flags(list(dict.fromkeys(flags))),
+        notes=(*filter(None, notes), *_about_flags(list(dict.fromkeys(flags)))),
     )
+
+
+def _cut(query: str) -> tuple[str, list[str]]:
+    """Return as much of a query as is read, whole words of it, with a note if that is not all."""
+    if len(query) <= MAX_LENGTH:
+        return query, [""]
+    space = query.rfind(" ", MAX_LENGTH // 2, MAX_LENGTH)
+    note = f"Only the first {MAX_LENGTH:,} of the query's {len(query):,} characters were searched for."
+    return query[: space if space > 0 else MAX_LENGTH], [note]
 
 
 def _about_flags(flags: Sequence[str]) -> tuple[str, ...]:

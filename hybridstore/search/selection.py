@@ -7,7 +7,6 @@ collections judge copies of a text separately, and results that depend on each o
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Passage
 from hybridstore.errors import InputError
 from hybridstore.records import Ranking, Selection
+from hybridstore.text.analysis import normal_form
 
 # Near-copies, measured on 23 collections and on synthetic edits (docs/experiments.md). The cosine alone does not
 # identify them: with another number, or a "not", it stays at .995 or more in four of five passages, and passages in a
@@ -244,7 +244,7 @@ class _Copies:
 
 def normalised(text: str) -> str:
     """Return a text normalised in case, compatibility characters and white space."""
-    return " ".join((text if text.isascii() else unicodedata.normalize("NFKC", text)).casefold().split())
+    return " ".join((text if text.isascii() else normal_form("NFKC", text)).casefold().split())
 
 
 def bag(text: str) -> Counter[str]:

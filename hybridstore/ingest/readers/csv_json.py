@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _IDS, _TITLES, _TEXTS, _URIS = ("_id", "id"), ("title",), ("text", "content", "body"), ("url", "uri")
 
+_DEEPEST = 100  # levels of lists and objects inside each other, far from the end of Python's call stack
 _LONGEST_FIELD = 1 << 30  # the csv module's own limit is 128 KiB, less than one long article
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,17})\Z")  # within 64 bits; leading zeros mean a code, not a number
 _DECIMAL = re.compile(r"-?\d+\.\d+(?:[eE][+-]?\d+)?\Z")
@@ -62,7 +63,7 @@ def read_jsonl(origin: Origin, kind: str) -> Iterator[Document]:
                 continue
             try:
                 record = _parse(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise Unreadable(origin.name, f"line {number} is not JSON ({error})") from error
             if not isinstance(record, dict):
                 raise Unreadable(origin.name, f"line {number} is JSON but not an object")
@@ -170,16 +171,30 @@ def _number(cell: str) -> str | int | float:
 def column_names(header: Sequence[str]) -> list[str]:
     """Return a header's names without repetitions; a blank one is named by its position."""
     names: list[str] = []
+    taken: set[str] = set()
     for index, cell in enumerate(header, start=1):
         name = cell.strip() or f"column_{index}"
-        names.append(f"{name}_{index}" if name in names else name)
+        names.append(f"{name}_{index}" if name in taken else name)
+        taken.add(names[-1])
     return names
 
 
 def _parse(text: str) -> Any:
     """Parse JSON, with null for NaN and infinity, which some programs write, and U+FFFD for lone surrogates."""
     record = json.loads(text.lstrip("\ufeff"), parse_constant=lambda _: None, parse_float=_finite)
-    return _without_surrogates(record) if "\\u" in text else record
+    record = _without_surrogates(record) if "\\u" in text else record
+    if _depth(record) > _DEEPEST:
+        raise ValueError(f"it is nested more than {_DEEPEST} levels deep")
+    return record
+
+
+def _depth(value: Any) -> int:
+    """Return how many levels of lists and objects are inside each other, at most one more than are read."""
+    depth, level = 0, [value]
+    while depth <= _DEEPEST and (level := [part for part in level if isinstance(part, dict | list)]):
+        depth += 1
+        level = [inner for part in level for inner in (part.values() if isinstance(part, dict) else part)]
+    return depth
 
 
 def _finite(digits: str) -> float | None:

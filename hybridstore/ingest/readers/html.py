@@ -1,15 +1,21 @@
-"""The HTML reader: converts pages to markdown with their headings, lists, tables and code blocks."""
+"""The HTML reader: converts pages to markdown with their headings, lists, tables and code blocks.
+
+The parser is libxml2's, as an event stream: it takes time linear in the page, whatever is left open or nested in it,
+where `html.parser` and a tree of Python objects take minutes for 100 kB of some pages.
+"""
 
 from __future__ import annotations
 
 import re
-import warnings
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
-from hybridstore.errors import MissingExtra
-from hybridstore.ingest.readers.origin import Origin, Unreadable
+from hybridstore.errors import InputError, MissingExtra
+from hybridstore.ingest.readers.origin import Origin, Unreadable, encoding_of
 from hybridstore.records import Document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _OMITTED = frozenset(("script", "style", "template", "svg", "head", "iframe", "object", "noscript"))
 _BLOCKS = frozenset(
@@ -20,12 +26,24 @@ _BLOCKS = frozenset(
 )
 _HEADINGS = {"h1": 1, "h2": 2, "h3": 3, "h4": 4, "h5": 5, "h6": 6}
 _LISTS = frozenset(("ul", "ol", "menu"))
-_IN_LAYOUT = ["table", "h1", "h2", "h3", "h4", "ul", "ol", "pre", "p"]  # a table with these is page layout, not data
+# A table with one of these is page layout, not data.
+_IN_LAYOUT = frozenset(("table", "h1", "h2", "h3", "h4", "ul", "ol", "pre", "p"))
+_CHARSET = re.compile(rb"""<meta[^>]{1,200}?charset\s{0,9}=\s{0,9}["']?([\w.:-]{1,40})""", re.IGNORECASE | re.ASCII)
+_HEAD = 4096  # bytes in which a page names its charset; browsers look at 1024
+_WIDE = (b"\xff\xfe", b"\xfe\xff")  # UTF-16
+_PIECE = 1 << 16  # bytes the parser takes at once
+# Elements inside each other; real pages have a few dozen. libxml2 looks back at all open ones for some tags.
+_DEEPEST = 5_000
+_DEEPEST_LIST = 8  # levels that are indented; the indentation of endless levels would grow as their square
 
 
 def read_html(origin: Origin) -> Document:
     """Return the visible text of a page as markdown, with its `<title>`."""
-    text, title = markdown_of(origin.data())
+    data = origin.data()
+    try:
+        text, title = markdown_of(data)
+    except InputError as error:
+        raise Unreadable(origin.name, str(error)) from error
     if not text or "\0" in text:
         raise Unreadable(origin.name, "contains no text" if not text else "is a binary file")
     return Document(text=text, title=title, format="markdown")
@@ -34,26 +52,38 @@ def read_html(origin: Origin) -> Document:
 def markdown_of(data: bytes | str) -> tuple[str, str]:
     """Return the visible text of a page as markdown, and its `<title>`.
 
-    Bytes that are not UTF-8 are decoded by the page's own `<meta charset>`.
+    Bytes that are not UTF-8 are decoded by the page's own `<meta charset>`. Raises InputError for a page with more than
+    5,000 elements inside each other.
     """
     try:
-        import bs4
+        from lxml import etree
     except ImportError as error:
-        raise MissingExtra("files", "reading HTML", "beautifulsoup4") from error
+        raise MissingExtra("files", "reading HTML", "lxml") from error
+    text = data if isinstance(data, str) else _decoded(data)
+    if "\0" in text:
+        return "\0", ""
+    content = text.encode("utf-8", "replace")
+    # A page that marks its content has its menus elsewhere.
+    page = _Page(without_menus=re.search(rb"<main[\s>]", content, re.IGNORECASE) is not None)
+    parser = etree.HTMLParser(target=page, encoding="utf-8", huge_tree=True)
     try:
-        content: bytes | str = data if isinstance(data, str) else data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        content = data
-    with warnings.catch_warnings():  # about files that look like XML or a path
-        warnings.simplefilter("ignore")
-        soup = bs4.BeautifulSoup(content, "html.parser")
-    title = soup.title.get_text(" ", strip=True) if soup.title else ""
-    if soup.find("main"):  # a page that marks its content has its menus elsewhere
-        for menu in soup.find_all("nav"):
-            menu.decompose()
-    writer = _Markdown()
-    _walk(soup, writer)
-    return writer.text(), " ".join(title.split())
+        for start in range(0, len(content), _PIECE):
+            parser.feed(content[start : start + _PIECE])
+        parser.close()
+    except etree.LxmlError:  # without any element at all
+        return "", ""
+    return page.out.text(), " ".join("".join(page.title).split())
+
+
+def _decoded(data: bytes) -> str:
+    if not data:
+        return ""
+    encoding = encoding_of([data.replace(b"\0", b"")], "") if not data.startswith(_WIDE) else "utf-16"
+    named = _CHARSET.search(data, 0, _HEAD) if encoding in ("cp1252", "latin-1") else None
+    try:
+        return data.decode(named[1].decode() if named else encoding, "replace")
+    except LookupError:  # no charset that exists
+        return data.decode(encoding, "replace")
 
 
 @dataclass(slots=True)
@@ -72,7 +102,11 @@ class _Markdown:
 
     def words(self, text: str) -> None:
         """Write running text with white space collapsed."""
-        collapsed = re.sub(r"\s+", " ", text)
+        collapsed = " ".join(text.split())
+        if collapsed:
+            collapsed = f"{' ' * text[0].isspace()}{collapsed}{' ' * text[-1].isspace()}"
+        elif text:
+            collapsed = " "
         if self.newlines or (self.parts and self.parts[-1].endswith(" ")):
             collapsed = collapsed.lstrip(" ")
         if collapsed:
@@ -86,62 +120,123 @@ class _Markdown:
 
     def text(self) -> str:
         """Return the text written so far."""
-        return re.sub(r"[ \t]+\n", "\n", "".join(self.parts)).strip()
+        return "\n".join(line.rstrip(" \t") for line in "".join(self.parts).split("\n")).strip()
 
 
-def _walk(root: Any, out: _Markdown) -> None:
-    """Write everything below `root`, without recursion, as pages can nest deeper than Python's call stack."""
-    from bs4.element import CData, NavigableString, Tag
+@dataclass(slots=True)
+class _Page:
+    """Takes the parser's events and writes markdown. `title` has the pieces of the page's title."""
 
-    stack: list[Any] = [root]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, str) and type(node) is str:  # an element to be closed
-            _close(node, out)
-        elif isinstance(node, Tag):
-            if _open(node, out):
-                stack.append(str(node.name))  # to be closed after its contents
-                stack.extend(reversed(node.contents))
-        elif type(node) in (NavigableString, CData):
-            out.words(str(node))
+    without_menus: bool
+    out: _Markdown = field(default_factory=_Markdown)
+    title: list[str] = field(default_factory=list)
+    depth: int = 0
+    omitted: int = 0  # the depth of the outermost element that is left out; 0 outside of any
+    in_title: bool = False
+    captured: list[str] | None = None  # the text of a heading or a code block, from its beginning on
+    captured_at: int = 0  # its depth
+    table: list[tuple[str, str]] | None = None  # events of a table that may be data: ("<", tag), (">", tag), ("", text)
+    table_at: int = 0
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        """Begin an element."""
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise InputError(f"has more than {_DEEPEST:,} elements inside each other; it is no page to read")
+        if self.omitted or self._is_omitted(tag, attributes):
+            self.omitted = self.omitted or self.depth
+            self.in_title = tag == "title" and not self.title
+            return
+        if self.captured is not None:
+            if tag == "br":
+                self.captured.append("\n")
+            return
+        if self.table is not None and tag in _IN_LAYOUT:
+            self._replay()
+        if tag == "table":
+            self.table, self.table_at = [], self.depth
+        if self.table is not None:
+            self.table.append(("<", tag))
+        elif tag in _HEADINGS or tag == "pre":
+            self.captured, self.captured_at = [], self.depth
+        else:
+            _open(tag, self.out, attributes.get("alt") or "")
+
+    def end(self, tag: str) -> None:
+        """End an element."""
+        depth, self.depth = self.depth, self.depth - 1
+        if self.omitted:
+            self.omitted = self.omitted if depth > self.omitted else 0
+            self.in_title = False
+        elif self.captured is not None:
+            if depth == self.captured_at:
+                text, self.captured = "".join(self.captured), None
+                _write_heading(text, _HEADINGS[tag], self.out) if tag in _HEADINGS else _fence(text, self.out)
+        elif self.table is not None:
+            self.table.append((">", tag))
+            if depth == self.table_at:
+                _write_table(self.table, self.out)
+                self.table = None
+        else:
+            _close(tag, self.out)
+
+    def data(self, text: str) -> None:
+        """Write text."""
+        if self.omitted:
+            if self.in_title:
+                self.title.append(text)
+        elif self.captured is not None:
+            self.captured.append(text)
+        elif self.table is not None:
+            self.table.append(("", text))
+        else:
+            self.out.words(text)
+
+    def close(self) -> None:
+        """End the page."""
+
+    def _is_omitted(self, tag: str, attributes: Mapping[str, str]) -> bool:
+        return (
+            tag in _OMITTED
+            or (tag == "nav" and self.without_menus)
+            or "hidden" in attributes
+            or "headerlink" in attributes.get("class", "").split()
+        )
+
+    def _replay(self) -> None:
+        """Write a table that turned out to be layout like any other element."""
+        events, self.table = self.table or [], None
+        for kind, value in events:
+            if kind == "<":
+                _open(value, self.out, "")
+            elif kind == ">":
+                _close(value, self.out)
+            else:
+                self.out.words(value)
 
 
-def _open(tag: Any, out: _Markdown) -> bool:
-    """Begin an element; return False if its contents are omitted or were written with it."""
-    name = tag.name
-    if name in _OMITTED or tag.has_attr("hidden") or "headerlink" in (tag.get("class") or ()):
-        return False
-    if name in _HEADINGS or name == "pre" or (name == "table" and not tag.find(_IN_LAYOUT)):
-        _write_element(tag, out)
-        return False
+def _open(name: str, out: _Markdown, alternative: str) -> None:
     if name in _LISTS:
         out.line(1 if out.depth else 2)
         out.depth += 1
     elif name == "li":
         out.line()
-        out.raw("  " * max(out.depth - 1, 0) + "- ")
+        out.raw("  " * min(max(out.depth - 1, 0), _DEEPEST_LIST) + "- ")
     elif name == "br":
         out.line()
     elif name == "img":
-        out.words(f" {tag.get('alt') or ''} ")
+        out.words(f" {alternative} ")
     elif name in _BLOCKS:
         _break(out)
-    return True
 
 
-def _write_element(tag: Any, out: _Markdown) -> None:
-    """Write a heading, a code block or a table of data."""
-    name = tag.name
-    if name in _HEADINGS:
-        heading = re.sub(r"\s*[¶#]$", "", " ".join(tag.get_text().split()))
-        if heading:
-            out.line(2)
-            out.raw(f"{'#' * _HEADINGS[name]} {heading}")
-            out.line(2)
-    elif name == "pre":
-        _fence(tag.get_text(), out)
-    else:
-        _table(tag, out)
+def _write_heading(text: str, level: int, out: _Markdown) -> None:
+    heading = " ".join(text.split())
+    heading = heading[:-1].rstrip() if heading.endswith(("¶", "#")) else heading
+    if heading:
+        out.line(2)
+        out.raw(f"{'#' * level} {heading}")
+        out.line(2)
 
 
 def _close(name: str, out: _Markdown) -> None:
@@ -173,12 +268,22 @@ def fenced(code: str, label: str = "") -> str:
     return "\n".join((fence + label, code.strip("\n"), fence))
 
 
-def _table(table: Any, out: _Markdown) -> None:
+def _write_table(events: list[tuple[str, str]], out: _Markdown) -> None:
+    """Write a table of data: its caption, and a line for each row."""
     out.line(2)
-    for row in table.find_all(["caption", "tr"]):
-        cells = [row] if row.name == "caption" else row.find_all(["td", "th"])
-        words = [" ".join(cell.get_text(" ").split()) for cell in cells]
+    rows: list[tuple[str, list[list[str]]]] = []  # the kind, and the pieces of each cell's text
+    for kind, value in events:
+        if kind == "<" and value in ("caption", "tr"):
+            rows.append((value, [[]] if value == "caption" else []))
+        elif kind == "<" and value in ("td", "th"):
+            if not rows:
+                rows.append(("tr", []))
+            rows[-1][1].append([])
+        elif rows and rows[-1][1]:
+            rows[-1][1][-1].append(value if not kind else " ")
+    for kind, cells in rows:
+        words = [" ".join("".join(cell).split()) for cell in cells]
         if any(words):
-            out.raw(words[0] if row.name == "caption" else f"| {' | '.join(words)} |")
+            out.raw(words[0] if kind == "caption" else f"| {' | '.join(words)} |")
             out.line()
     out.line(2)

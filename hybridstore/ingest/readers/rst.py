@@ -27,7 +27,10 @@ _SETTINGS = {
     "line_length_limit": 1 << 30,
     "input_encoding": "unicode",
 }
-_ROLE = re.compile(r":[\w:+.-]+:`(?:[~!])?([^`<]*?)(?:\s*<[^`>]*>)?`")
+_ROLE = re.compile(r":[\w+.-]{1,40}+(?::[\w+.-]{1,40}+){0,3}+:`[~!]?+([^`]*+)`")
+_LONG_WORD = re.compile(r"(?<!\S)\S{150,}+")  # docutils takes time in the square of a word, 3 s for one of 8,000
+_HIDDEN = re.compile("\ue000([0-9]+)\ue001")
+_BORDER = 3  # different characters of a table's border
 _SKIPPED = frozenset(("comment", "substitution_definition", "target", "pending", "raw", "docinfo_item", "meta"))
 
 
@@ -38,9 +41,23 @@ def read_rst(origin: Origin) -> Document:
     except ImportError as error:
         raise MissingExtra("files", "reading reStructuredText", "docutils") from error
     source = origin.text()
+    words: list[str] = []
+
+    def hide(match: re.Match[str]) -> str:
+        word = match.group()
+        if len(set(word)) <= _BORDER:  # an underline, or the border of a table
+            return word
+        words.append(word)
+        return f"\ue000{len(words) - 1}\ue001"
+
+    def show(match: re.Match[str]) -> str:
+        return words[int(match[1])] if int(match[1]) < len(words) else match.group()
+
     try:
-        tree = publish_doctree(source, source_path=origin.name, settings_overrides=dict(_SETTINGS))
+        hidden = _LONG_WORD.sub(hide, source)
+        tree = publish_doctree(hidden, source_path=origin.name, settings_overrides=dict(_SETTINGS))
         text = "\n\n".join(block for block in _blocks(tree, 0) if block.strip())
+        text = _HIDDEN.sub(show, text) if words else text
     except Exception:  # noqa: BLE001 - directives may raise anything; the source is still usable as plain text
         return Document(text=source)
     return Document(text=text, format="markdown") if text else Document(text=source)
@@ -90,7 +107,7 @@ def _named_list(node: Any, level: int) -> str:
 
 
 def _paragraph(node: Any, _level: int) -> str:
-    return _ROLE.sub(r"\1", node.astext())
+    return _ROLE.sub(_role_text, node.astext())
 
 
 def _table(node: Any, _level: int) -> str:
@@ -116,8 +133,14 @@ _WRITTEN: dict[str, Callable[[Any, int], str]] = {
 }
 
 
+def _role_text(match: re.Match[str]) -> str:
+    """Return what a role shows: its text, without a target in angle brackets."""
+    text = match[1]
+    return text.partition("<")[0].rstrip() if text.endswith(">") else text
+
+
 def _line(node: Any) -> str:
-    return " ".join(_ROLE.sub(r"\1", node.astext()).split())
+    return " ".join(_ROLE.sub(_role_text, node.astext()).split())
 
 
 def _item(text: str) -> str:
@@ -129,4 +152,4 @@ def _directive(source: str) -> str:
     first, _, body = source.partition("\n")
     argument = re.sub(r"^\.\.\s+[\w:+.-]+::\s*", "", first)
     body = re.sub(r"^:[\w-]+:.*\n?", "", textwrap.dedent(body), flags=re.MULTILINE)
-    return _ROLE.sub(r"\1", f"{argument}\n{body}").strip()
+    return _ROLE.sub(_role_text, f"{argument}\n{body}").strip()

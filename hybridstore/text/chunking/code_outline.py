@@ -19,8 +19,8 @@ _CONTAINER = re.compile(
     r"|extension|defmodule|impl(?:\s*<[^>]*>)?(?:\s+\S+\s+for(?=\s))?)\s+([A-Za-z_$][\w$.:]*)" + _AFTER
 )
 _CALLABLE = re.compile(
-    _MODIFIERS + r"(?:def|defp|defn|defmacro|function|func|fun|fn|sub|proc|procedure|macro_rules!|type)\s*\*?\s*"
-    r"(?:\([^)]*\)\s*)?(?<=[\s*)])([A-Za-z_$][\w$.:?!]*)" + _AFTER
+    _MODIFIERS + r"(?:def|defp|defn|defmacro|function|func|fun|fn|sub|proc|procedure|macro_rules!|type)\s*+(?:\*\s*+)?"
+    r"(?:\([^)]*+\)\s*+)?(?<=[\s*)])([A-Za-z_$][\w$.:?!]*)" + _AFTER
 )
 _ASSIGNED = re.compile(
     r"(?:export\s+)?(?:const|let|var)\s+([\w$]+)\s*=\s*(?:async\s*)?(?:function\b|\([^)]*\)\s*=>|[\w$]+\s*=>)"
@@ -39,6 +39,8 @@ _NOT_NAMES = frozenset(
 _LEAD = ("@", "#", "//", "/*", "*", "--", "template")  # lines that belong to the definition below them
 _CLOSING = re.compile(r"[})\]]|(?:end|else|elif|elsif|except|finally|catch|rescue|ensure|fi|done|esac)\b")
 _NEUTRAL = re.compile(r"[})\]{#*]|//|/\*|--|(?:end|public|private|protected|signals|slots)\b\s*:?\s*$")
+_LONGEST_NAME = 100  # characters of a name in a path
+_DEEPEST = 12  # definitions inside each other; the paths of endless ones would grow as their square
 _SCANNED = 300  # longer lines are generated or minified; their first characters show what they define, if anything
 
 
@@ -66,14 +68,14 @@ def _defined(head: str) -> tuple[str, bool] | None:
     """Return the name a line defines, and whether definitions inside it get sections of their own; else None."""
     match = _CONTAINER.match(head)
     if match:
-        return match[1].rstrip(":."), True
+        return match[1].rstrip(":.")[:_LONGEST_NAME], True
     match = _CALLABLE.match(head) or _ASSIGNED.match(head) or _CREATED.match(head)
     if match:
-        return match[1].rstrip(":."), False
+        return match[1].rstrip(":.")[:_LONGEST_NAME], False
     if head[-1] == "{" and head.count("(") == head.count(")") and (match := _BRACED.match(head)):
         words = {head.split(None, 1)[0].split("(", 1)[0], match[1]}
         if not words & _NOT_NAMES and not match[1].startswith(("else", "#")):
-            return match[1], False
+            return match[1][:_LONGEST_NAME], False
     return None
 
 
@@ -127,6 +129,8 @@ class _CodeReader:
 
     def _define(self, head: str, indent: int, start: int) -> None:
         if self.scopes and (not self.scopes[-1].container or self.scopes[-1].indent >= indent):
+            return
+        if len(self.scopes) == _DEEPEST:
             return
         defined = _defined(head)
         if defined:

@@ -123,5 +123,6 @@ def _is_inner_stop(text: str, stop: int) -> bool:
         return True
     if len(word) == 1 and word.isalpha() and match[0] != "I":  # J. Smith
         return True
-    before = text[max(text.rfind("\n", 0, match.start()) + 1, match.start() - 24) : match.start()]
+    near = max(0, match.start() - 24)
+    before = text[max(text.rfind("\n", near, match.start()) + 1, near) : match.start()]
     return word.isdigit() and not before.strip()  # "3. Install it"
