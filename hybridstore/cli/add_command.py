@@ -34,6 +34,12 @@ _RESUME = "run the same command again to continue."
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Skip files and folders that match; repeatable.")
 @click.option("--hidden", is_flag=True, help="Include hidden files.")
 @click.option("--follow-links", is_flag=True, help="Follow symbolic links.")
+@click.option(
+    "--max-file-size",
+    type=click.IntRange(min=1),
+    metavar="MIB",
+    help="Largest file in MiB, after unpacking; default: 2048 for text and tables, else 64.",
+)
 @click.option("--prune", is_flag=True, help="Remove documents whose files below PATH are gone.")
 @new_store_options
 @click.option("--id", "identifier", metavar="ID", help="For standard input: the document's id.")
@@ -69,9 +75,10 @@ def add(
         raise click.UsageError('"-" (standard input) must be the only PATH; add files with a command of their own')
     if not from_stdin and (identifier, title, kind) != (None, None, None):
         raise click.UsageError("--id, --title and --kind are for standard input: hybridstore add - --id NAME")
+    most = rules["max_file_size"] = None if rules["max_file_size"] is None else rules["max_file_size"] << 20
     with target.open_to_add(embedder=embedder, language=language) as store:
         if from_stdin:
-            added = store.add(_documents(target, identifier, title, kind))
+            added = store.add(_documents(target, identifier, title, kind, most))
             target.if_stopped = "The document is in the store."
             if as_json:
                 print_json(asdict(added))
@@ -106,11 +113,13 @@ def _sync(
         return sync(store, paths, progress=show, **rules), counter.seconds
 
 
-def _documents(target: Target, identifier: str | None, title: str | None, kind: str | None) -> Iterator[Document]:
+def _documents(
+    target: Target, identifier: str | None, title: str | None, kind: str | None, most: int | None
+) -> Iterator[Document]:
     from hybridstore.ingest import read
 
     target.if_stopped = "Committed documents are kept."
-    for number, document in enumerate(read(_STDIN, kind=kind)):
+    for number, document in enumerate(read(_STDIN, kind=kind, max_file_size=most)):
         if number and identifier is not None:
             raise click.UsageError("standard input contains several documents, which cannot share one --id")
         yield replace(document, id=identifier or document.id, title=title or document.title)

@@ -16,7 +16,9 @@ MAX_CONDITIONS = 2_000
 
 _SIGN = re.compile(r"!=|>=|<=|\^=|==?|>|<|~")
 _SIGN_CHARACTERS = "!<>=~^"
-_ANOTHER = re.compile(r"(?:\s+(?:and|or|&&?|\|\|?)\s+|\s*[,;&|]\s*)[\w.@]+\s*(?:[!<>^]=|[=<>~])", re.IGNORECASE)
+_ANOTHER = re.compile(  # `++`: from each of n spaces to their end would take n²/2 steps
+    r"(?<!\s)(?:\s++(?:and|or|&&?+|\|\|?+)\s++|\s*+[,;&|]\s*+)[\w.@]++\s*+(?:[!<>^]=|[=<>~])", re.IGNORECASE
+)
 _EXAMPLES = "year>=2020, lang=en, title~word, uri^=http, tag? or a JSON object"
 _MOST_SHOWN = 200  # characters
 _SIGNS = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
@@ -14,6 +15,7 @@ from types import MappingProxyType
 
 from hybridstore.errors import InputError, MissingExtra
 from hybridstore.ingest.readers import Noise, Unreadable, read
+from hybridstore.ingest.regular_files import open_file
 from hybridstore.ingest.walk import Skipped, walk
 from hybridstore.records import AddReport, Document, Source
 from hybridstore.store import Store, Writer
@@ -61,13 +63,15 @@ def sync(
     follow_links: bool = False,
     prune: bool = False,
     progress: Callable[[SyncProgress], None] | None = None,
+    max_file_size: int | None = None,
+    beneath: Sequence[Path] | None = None,
 ) -> SyncReport:
     """Read the files at and below these paths into the store; the other options are those of `walk`.
 
     A file with the same size and modification time as before is not opened again; with another time but the same
     SHA-256 it is unchanged too. A changed file's documents replace its former ones. `prune` removes the documents of
     files below the paths that no longer exist, but not those of files that `walk` now skips. Only one file's document,
-    or one row of a table, is in memory at a time.
+    or one row of a table, is in memory at a time. `max_file_size` and `beneath` are those of `read`.
 
     Files are committed along the way, and count as read only with their last document: if a sync is stopped at any
     point, even by KeyboardInterrupt, the next one continues from there. A file that cannot be read does not stop the
@@ -79,7 +83,7 @@ def sync(
     files = partial(walk, roots, include=include, exclude=exclude, hidden=hidden, follow_links=follow_links)
     # The totals take a separate walk, since a list of all files would grow with the folder.
     files_total, bytes_total = _totals(files()) if progress else (0, 0)
-    run = _Run(store.sources(), progress, files_total, bytes_total)
+    run = _Run(store.sources(), progress, files_total, bytes_total, (max_file_size, beneath))
     with store.writer(progress=run.committed) as writer:
         for path in files(skipped=run.count_skipped):
             run.read_file(writer, path)
@@ -105,6 +109,7 @@ class _Run:
     progress: Callable[[SyncProgress], None] | None
     files_total: int
     bytes_total: int
+    limits: tuple[int | None, Sequence[Path] | None] = (None, None)  # `max_file_size` and `beneath`
     files: int = 0
     bytes: int = 0
     chunks: int = 0
@@ -126,11 +131,11 @@ class _Run:
             if before and (before.size, before.modified_ns) == (status.st_size, status.st_mtime_ns):
                 self.unchanged += 1
                 return
-            if not status.st_size and not before:
+            if not status.st_size and not before and stat.S_ISREG(status.st_mode):
                 self.skipped["empty"] += 1
                 return
             # Size and time are taken before the first byte is read, so a file that changes meanwhile is read again.
-            source = Source(key, _digest(path), status.st_size, status.st_mtime_ns)
+            source = Source(key, _digest(path, self.limits[1]), status.st_size, status.st_mtime_ns)
         except OSError as error:
             self.failed.append((_printable(key), f"cannot be read ({error.strerror or error})"))
             return
@@ -160,7 +165,9 @@ class _Run:
 
     def _documents(self, key: str) -> Generator[Document, None, None]:
         try:
-            for document in read(key, notice=lambda sentence: self.notices.append((key, sentence))):
+            most, beneath = self.limits
+            notice = partial(_noted, self.notices, key)
+            for document in read(key, notice=notice, max_file_size=most, beneath=beneath):
                 yield checked(document)
         except Noise as error:
             self.skipped[error.reason] += 1
@@ -185,6 +192,10 @@ class _Run:
             self.progress(SyncProgress(*counts))
 
 
+def _noted(notices: list[tuple[str, str]], key: str, sentence: str) -> None:
+    notices.append((key, sentence))
+
+
 def _totals(paths: Iterable[Path]) -> tuple[int, int]:
     files = size = 0
     for path in paths:
@@ -194,8 +205,8 @@ def _totals(paths: Iterable[Path]) -> tuple[int, int]:
     return files, size
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
+def _digest(path: Path, beneath: Sequence[Path] | None) -> str:
+    with open_file(path, beneath=beneath) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

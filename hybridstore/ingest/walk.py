@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 from hybridstore.errors import InputError, MissingExtra
 from hybridstore.ingest.readers.file_types import binary_reason, kind_of_name
 from hybridstore.ingest.readers.noise import noise_of_name
+from hybridstore.ingest.regular_files import open_file
 
 NEVER = frozenset((".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv"))
 
+_LARGEST_RULES = 1 << 20  # bytes of a .gitignore
 _HEAD = 8192  # bytes in which git, too, looks for NUL to detect binary files
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")  # UTF-16 text contains NUL bytes
 
@@ -91,7 +93,8 @@ def _spec(lines: Iterable[str]) -> Any:
 
 def _rules_of(folder: str) -> _Rules | None:
     try:
-        text = Path(folder, ".gitignore").read_text(encoding="utf-8", errors="replace")
+        with open_file(os.path.join(folder, ".gitignore")) as stream:  # noqa: PTH118 - as below
+            text = stream.read(_LARGEST_RULES).decode("utf-8", "replace")
     except OSError:  # there is none, or it is not readable
         return None
     lines = []
@@ -204,8 +207,9 @@ def _binary_reason(entry: os.DirEntry[str]) -> str | None:
     if reason or kind_of_name(entry.name):
         return reason
     try:
-        with gzip.open(entry.path) if entry.name.lower().endswith(".gz") else open(entry.path, "rb") as stream:  # noqa: PTH123 - the walk works on strings, for speed
-            head = stream.read(_HEAD)
+        with open_file(entry.path) as stream:
+            compressed = entry.name.lower().endswith(".gz")
+            head = gzip.GzipFile(fileobj=stream).read(_HEAD) if compressed else stream.read(_HEAD)
     except (OSError, EOFError, zlib.error):
         return None  # reading it will report the error
     return "binary" if b"\0" in head and not head.startswith(_UTF16_MARKS) else None

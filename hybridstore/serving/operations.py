@@ -265,5 +265,7 @@ class Operations:
         """Read files or folders into the documents; unchanged files are skipped, so it can be repeated."""
         if not paths:
             raise InputError("name the files or folders to read")
-        report = sync(self.scope.memory.store, [self.folders.allowed(path) for path in paths])
+        allowed = [self.folders.allowed(path) for path in paths]
+        # A file may be replaced by a link after it was checked: what is opened below a root follows none.
+        report = sync(self.scope.memory.store, allowed, beneath=self.folders.roots)
         return self.budget.short(lambda width: answers.of_ingest(report, width))

@@ -12,9 +12,9 @@ from hybridstore import filters
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import HybridstoreError, InputError
 from hybridstore.ingest import read
+from hybridstore.ingest.readers.front_matter import front_matter
 from hybridstore.integrations.memory_files import CommandError, MemoryFiles, parts_of
 from hybridstore.memory import consolidation, note_ids
-from hybridstore.memory.importers import front_matter
 from hybridstore.memory.notes import seconds_of
 from hybridstore.memory.token_budget import count_pieces
 from hybridstore.search import selection
@@ -93,8 +93,9 @@ def _planner(syntax: str) -> Surface:
 
 
 def _searcher() -> Surface:
-    from hybridstore.cli.hit_output import snippet
     from rich.console import Console
+
+    from hybridstore.cli.result_output import snippet
 
     store = hs.open(":memory:", embedder=HashingEmbedder())
     store.add(["a note about words, w1 w2 w3", "another title: one"])
@@ -112,8 +113,9 @@ def _searcher() -> Surface:
 
 
 def _found() -> Surface:
-    from hybridstore.cli.hit_output import marked, snippet
     from rich.console import Console
+
+    from hybridstore.cli.result_output import marked, snippet
 
     terminal = Console(width=80, file=io.StringIO())
 

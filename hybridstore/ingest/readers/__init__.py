@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ from hybridstore.text.chunking import first_heading
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
 __all__ = ["READERS", "Noise", "Unreadable", "read"]
 
@@ -71,7 +72,12 @@ _FILE_READERS: dict[str, Callable[[Origin], Document]] = {
 
 
 def read(
-    path: str | os.PathLike[str], *, kind: str | None = None, notice: Callable[[str], None] | None = None
+    path: str | os.PathLike[str],
+    *,
+    kind: str | None = None,
+    notice: Callable[[str], None] | None = None,
+    max_file_size: int | None = None,
+    beneath: Sequence[Path] | None = None,
 ) -> Iterator[Document]:
     """Yield the documents of a file, or of standard input for the path "-".
 
@@ -84,6 +90,11 @@ def read(
     `kind`, one of READERS, overrides the file's name and content, and makes tables of standard input readable.
     `notice` is called with a sentence for whatever is left out of a document: a page, an embedded picture.
 
+    `max_file_size` is how many bytes of a file are read, after unpacking; None: 2 GiB of plain text, tables, JSON lines
+    and mailboxes, which are read in pieces, 64 MiB of all others. Plain text of more than 4 MiB becomes several
+    documents, each of about two million characters, whose ids are the path, "#", and a number. Only regular files are
+    read; with `beneath`, folders without links in their paths, only those in them that no link leads to.
+
     Raises Unreadable for a file that is missing, empty, binary, encrypted, invalid or without text; a table may have
     yielded documents before the invalid row. Raises Noise, a kind of Unreadable, for a lock file, a source map,
     minified code or a hex dump, unless `kind` asks for it. Raises MissingExtra if a format needs a package that is not
@@ -91,17 +102,23 @@ def read(
     """
     if kind is not None and kind not in READERS:
         raise InputError(f"kind={kind!r} is not known; use one of {', '.join(READERS)}")
-    return _documents(path, kind, notice)
+    if max_file_size is not None and max_file_size < 1:
+        raise InputError(f"max_file_size is a number of bytes, at least 1, not {max_file_size!r}")
+    return _documents(path, kind, (notice, max_file_size, beneath))
 
 
 def _documents(
-    path: str | os.PathLike[str], reader: str | None, notice: Callable[[str], None] | None
+    path: str | os.PathLike[str],
+    reader: str | None,
+    options: tuple[Callable[[str], None] | None, int | None, Sequence[Path] | None],
 ) -> Iterator[Document]:
     removed = Removed()
-    with Origin.of(path, notice) as origin:
+    with Origin.of(path, *options) as origin:
         kind = Kind(reader, reader) if reader else _kind(origin)
         if kind.reader in _ROW_READERS:
             documents = _ROW_READERS[kind.reader](origin, kind.reader)
+        elif kind.reader == "txt" and origin.is_long():
+            documents = _parts(origin, kind)
         else:
             document = _without_encoded(_FILE_READERS[kind.reader](origin), removed)
             if not reader and (reason := _noise_of(document, kind)):
@@ -120,6 +137,16 @@ def _documents(
 def _without_encoded(document: Document, removed: Removed) -> Document:
     text = without_encoded(document.text, removed)
     return document if text is document.text else replace(document, text=text)
+
+
+def _parts(origin: Origin, kind: Kind) -> Iterator[Document]:
+    """Yield long plain text as documents that fit into memory."""
+    for number, text in enumerate(origin.parts(), start=1):
+        if "\0" in text:
+            raise Unreadable(origin.name, "is a binary file (it contains NUL characters)")
+        whole = _with_file_metadata(Document(text=text, metadata={"part": number}), origin, kind)
+        name = f"{origin.name}#{number}"
+        yield whole if origin.name == STDIN else replace(whole, id=name, uri=name)
 
 
 def _noise_of(document: Document, kind: Kind) -> str | None:

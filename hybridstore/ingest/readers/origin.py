@@ -14,17 +14,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import PurePath
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from hybridstore.errors import InputError, MissingExtra
+from hybridstore.ingest.regular_files import open_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
 STDIN = "-"
 
 _BLOCK = 1 << 20
-_UNPACKED = 1 << 28  # bytes of a compressed file that is read at once; a table is read row by row instead
+# Bytes of a file after unpacking. What is read whole takes up to ten times its size in memory; plain text, tables and
+# JSON lines are read in pieces, so that only the store grows.
+LARGEST_WHOLE, LARGEST_STREAMED = 64 << 20, 2 << 30
+_LONGEST_LINE = 16 << 20  # characters of a row of a table
+_PART = 2 << 20  # characters of plain text that become one document
 _DETAIL = 200  # characters of a library's error message
 _SPOOL = 1 << 24  # standard input larger than this goes through a temporary file
 
@@ -55,22 +61,33 @@ class Noise(Unreadable):
 class Origin:
     """An input: an absolute POSIX path, or "-" for standard input, whose bytes are in `spool`.
 
-    `notice` is called with a sentence for whatever a reader leaves out of its documents: a page, a picture.
+    `notice` is called with a sentence for whatever a reader leaves out of its documents: a page, a picture. `largest`
+    is how many bytes are read, after unpacking, instead of 64 MiB of a file that is read whole, 2 GiB of one that is
+    read in pieces. `beneath` are folders below which no link is followed; see `open_file`.
     """
 
     name: str
     spool: IO[bytes] | None = None
     notice: Callable[[str], None] = field(default=lambda _: None, compare=False)
+    largest: int | None = None
+    beneath: Sequence[Path] | None = None
 
     @classmethod
     @contextmanager
-    def of(cls, path: str | os.PathLike[str], notice: Callable[[str], None] | None = None) -> Iterator[Origin]:
+    def of(
+        cls,
+        path: str | os.PathLike[str],
+        notice: Callable[[str], None] | None = None,
+        largest: int | None = None,
+        beneath: Sequence[Path] | None = None,
+    ) -> Iterator[Origin]:
         """Return the origin at this path as a context manager; "-" reads standard input to its end."""
         notice = notice or (lambda _: None)
         if os.fspath(path) == STDIN:
             with tempfile.SpooledTemporaryFile(_SPOOL) as spool:
-                shutil.copyfileobj(sys.stdin.buffer, spool)
-                yield cls(STDIN, spool, notice)
+                most = LARGEST_STREAMED if largest is None else largest
+                shutil.copyfileobj(_Bounded(sys.stdin.buffer, most, STDIN), spool)
+                yield cls(STDIN, spool, notice, largest)
             return
         name = PurePath(os.path.abspath(path)).as_posix()  # noqa: PTH100 - Path.absolute keeps ".."
         try:
@@ -78,7 +95,7 @@ class Origin:
         except UnicodeEncodeError as error:
             shown = name.encode(errors="replace").decode()
             raise Unreadable(shown, "has a name that is not valid UTF-8; rename it") from error
-        yield cls(name, None, notice)
+        yield cls(name, None, notice, largest, beneath)
 
     @property
     def stem(self) -> str:
@@ -96,9 +113,11 @@ class Origin:
                 self.spool.seek(0)
                 yield self.spool
                 return
-            compressed = self.name.lower().endswith(".gz")
-            with cast("IO[bytes]", gzip.open(self.name) if compressed else open(self.name, "rb")) as stream:  # noqa: PTH123 - gzip's twin
-                yield stream
+            most = LARGEST_STREAMED if self.largest is None else self.largest
+            with open_file(self.name, beneath=self.beneath) as stream:
+                compressed = self.name.lower().endswith(".gz")
+                plain = cast("IO[bytes]", gzip.GzipFile(fileobj=stream)) if compressed else stream
+                yield cast("IO[bytes]", io.BufferedReader(_Bounded(plain, most, self.name), _BLOCK))
         except FileNotFoundError as error:
             raise Unreadable(self.name, "there is no such file") from error
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -109,9 +128,10 @@ class Origin:
     def data(self) -> bytes:
         """Return all bytes; an empty file is Unreadable."""
         with self.open() as stream:
-            data = stream.read(_UNPACKED + 1) if self.name.lower().endswith(".gz") else stream.read()
-        if len(data) > _UNPACKED and self.name.lower().endswith(".gz"):
-            raise Unreadable(self.name, f"unpacks to more than {_UNPACKED >> 20} MB, so it was not read")
+            most = LARGEST_WHOLE if self.largest is None else self.largest
+            data = stream.read(most + 1)
+        if len(data) > most:
+            raise too_large(self.name, most)
         if not data:
             raise Unreadable(self.name, "is empty")
         return data
@@ -131,8 +151,50 @@ class Origin:
         return text
 
     @contextmanager
-    def lines(self) -> Iterator[io.TextIOWrapper]:
-        """Open the text as a stream of lines with their original line ends; only one line is in memory at a time."""
+    def lines(self) -> Iterator[Iterator[str]]:
+        """Open the text as lines with their original line ends; only one line is in memory at a time.
+
+        A line of more than 16 million characters is Unreadable.
+        """
+        with self._decoded() as reader:
+            yield self._lines_of(reader)
+
+    def _lines_of(self, reader: io.TextIOWrapper) -> Iterator[str]:
+        number = 0
+        while line := reader.readline(_LONGEST_LINE + 1):
+            number += 1
+            if len(line) > _LONGEST_LINE:
+                raise Unreadable(self.name, f"has over {_LONGEST_LINE >> 20} million characters in line {number}")
+            yield line
+
+    def parts(self) -> Iterator[str]:
+        """Yield the text in parts of about two million characters, cut after a line where there is one.
+
+        Raises Unreadable as `text` does, for a part of white space only if it is the first.
+        """
+        rest = ""
+        number = 0
+        with self._decoded() as reader:
+            while piece := reader.read(_PART):
+                text = rest + piece
+                cut = text.rfind("\n", len(text) // 2) + 1 if len(piece) == _PART else 0
+                part, rest = (text[:cut], text[cut:]) if cut else (text, "")
+                number += 1
+                if not part.isspace():
+                    yield part
+        if rest and not rest.isspace():
+            yield rest
+
+    def is_long(self) -> bool:
+        """Return whether the text is longer than one part."""
+        with self.open() as stream:
+            left = 2 * _PART
+            while left > 0 and (block := stream.read(min(left, _BLOCK))):
+                left -= len(block)
+        return left <= 0
+
+    @contextmanager
+    def _decoded(self) -> Iterator[io.TextIOWrapper]:
         with self.open() as stream:
             encoding = encoding_of(iter(lambda: stream.read(_BLOCK), b""), self.name)
         with self.open() as stream:
@@ -146,6 +208,30 @@ class Origin:
 
     def _undecodable(self, encoding: str, error: UnicodeError) -> Unreadable:
         return Unreadable(self.name, f"is not valid {encoding.upper()} ({error})")
+
+
+class _Bounded(io.RawIOBase):
+    """A stream of which only so many bytes can be read; after them it raises Unreadable."""
+
+    def __init__(self, stream: IO[bytes], most: int, name: str) -> None:
+        self._stream, self._left, self._most, self._name = stream, most, most, name
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read(len(buffer)) or b""
+        self._left -= len(data)
+        if self._left < 0:
+            raise too_large(self._name, self._most)
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def too_large(name: str, most: int) -> Unreadable:
+    """Return the error for a file over the limit of bytes."""
+    size = f"{most >> 20:,} MiB" if most >= 1 << 20 else f"{most:,} bytes"
+    return Unreadable(name, f"is larger than {size}, after unpacking; raise the limit by max_file_size")
 
 
 @contextmanager
