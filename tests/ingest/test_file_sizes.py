@@ -40,6 +40,7 @@ def reason(path, **options):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux")
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["a.log", "a.log.gz", "a.csv", "a.jsonl"])
 def test_a_large_file_is_read_in_bounded_memory(tmp_path, name):
     line = {"csv": "2026,a line of some words\n", "jsonl": '{"text": "a line of some words"}\n'}.get(name[2:])

@@ -155,7 +155,7 @@ def test_an_invalid_document_fails_only_its_file(store, folder, monkeypatch):
     from hybridstore.ingest.readers import read
 
     def spoiled(path, **_):
-        return (replace(one, metadata={"x": float("nan")}) if "a.txt" in path else one for one in read(path))
+        return (replace(one, metadata={"x": object()}) if "a.txt" in path else one for one in read(path))
 
     monkeypatch.setattr(SYNC, "read", spoiled)
     write(folder, "a.txt", "Spoiled.")

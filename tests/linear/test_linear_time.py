@@ -14,7 +14,8 @@ from surfaces import Surface, surfaces
 SIZE = 32_000  # characters
 FLOOR = 0.03  # seconds of processor time
 MOST = 2.6  # times, for a doubling
-NAMES = sorted(surfaces(None))
+CORE = ("index", "terms", "chunk markdown", "filter", "query")  # the others take 5 to 30 s each
+NAMES = [pytest.param(name, marks=[] if name in CORE else pytest.mark.thorough) for name in sorted(surfaces(None))]
 
 
 def measured(surface: Surface, text: str) -> tuple[float, int]:
