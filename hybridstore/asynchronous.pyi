@@ -60,6 +60,7 @@ class AsyncStore(ThreadedObject[Store]):
         create: bool = ...,
         log_queries: bool = ...,
         key: str | None = ...,
+        durability: str = ...,
     ) -> None: ...
     def opened(self) -> Store: ...
     @property

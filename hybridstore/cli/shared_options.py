@@ -26,6 +26,7 @@ DATABASE = "hybridstore.db"
 VARIABLE = "HYBRIDSTORE_DB"
 EMBEDDER = "HYBRIDSTORE_EMBEDDER"
 KEY = "HYBRIDSTORE_KEY"
+DURABILITY = "HYBRIDSTORE_DURABILITY"
 
 # Repeated here, because importing the pipeline would load NumPy for every `--help`; a test compares them.
 MODES = ("hybrid", "keyword", "vector")
@@ -87,7 +88,7 @@ class Target:
         """Open the store as `hybridstore.open` does; a missing file is an error unless `create`.
 
         Without `embedder` it is the one that HYBRIDSTORE_EMBEDDER names, else the store's own. HYBRIDSTORE_KEY is the
-        key of an encrypted store.
+        key of an encrypted store, HYBRIDSTORE_DURABILITY the `durability`.
         """
         from hybridstore.store import open as open_store
 
@@ -104,6 +105,7 @@ class Target:
             language=language,
             create=create,
             log_queries=log_queries,
+            durability=os.environ.get(DURABILITY) or "normal",
             key=os.environ.get(KEY) or None,  # never an option: a command line can be read by others
         )
 

@@ -14,6 +14,8 @@ from hybridstore.errors import InputError, StoreRefused
 from hybridstore.store.inputs import checked_path
 from hybridstore.store.store import Store
 
+DURABILITIES = ("normal", "full")
+
 
 def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
     path: str | os.PathLike[str],
@@ -26,6 +28,7 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
     create: bool = True,
     log_queries: bool = False,
     key: str | None = None,
+    durability: str = "normal",
 ) -> Store:
     """Open a store: the file at a path, made if it is not there, or ":memory:", which goes when it is closed.
 
@@ -37,6 +40,10 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
     queries that are searched for are recorded in the file, to learn from: see `Store.query_log`. Nothing is loaded
     until it is needed.
 
+    `durability` "full" syncs the disk at every commit, so that a power cut loses nothing that was acknowledged. With
+    "normal" it may lose the last commits, those since the log was copied into the file (at the latest a quarter of a
+    second after the last write); the file is sound either way, and the end of a process loses nothing.
+
     `key` encrypts the file, which needs apsw-sqlite3mc installed in apsw's place; see docs/security.md. It cannot be
     changed later, and without it nothing can be read.
 
@@ -47,8 +54,11 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
     """
     if not isinstance(memory, int) or memory < 0:
         raise InputError(f"memory is a whole number of MiB, not {memory!r}")
+    if durability not in DURABILITIES:
+        raise InputError(f"durability is {' or '.join(map(repr, DURABILITIES))}, not {durability!r}")
     location = checked_path(path)
     options = {"language": language, "busy_timeout": busy_timeout, "create": create, "memory": memory, "key": key}
+    options["durability"] = durability
     backend = _opener(location)(location, **options)
     try:
         store = Store(backend, embedder=embedder, threads=threads, log_queries=log_queries)
@@ -67,6 +77,7 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
             create=False,
             log_queries=log_queries,
             key=key,
+            durability=durability,
         )
     return store
 

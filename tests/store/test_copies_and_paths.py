@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -51,6 +52,25 @@ def test_a_path_that_cannot_be_opened_is_one_clear_error(store, tmp_path, name):
     for use in (lambda: hs.open(tmp_path / name), lambda: store.backup(tmp_path / name)):
         with pytest.raises(HybridstoreError):
             use()
+
+
+@pytest.mark.parametrize(("durability", "level"), [("normal", 1), ("full", 2)])
+def test_a_durable_store_syncs_at_every_commit_in_every_thread_and_copy(tmp_path, durability, level):
+    with hs.open(tmp_path / "x.db", embedder="none", durability=durability) as store, copy.copy(store) as other:
+        for each in (store, other):
+            connections = each._backend._connections
+            with ThreadPoolExecutor(2) as pool:
+                levels = [
+                    connections.get().pragma("synchronous"),
+                    pool.submit(connections.get).result().pragma("synchronous"),
+                ]
+            assert levels == [level, level]
+
+
+def test_an_unknown_durability_is_refused(tmp_path):
+    with pytest.raises(InputError, match="normal"):
+        hs.open(tmp_path / "x.db", durability="most")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_store_opened_by_name_follows_an_embedder_that_another_process_changed(counting, tmp_path, monkeypatch):

@@ -94,13 +94,14 @@ class SQLiteBackend(Backend):
         create: bool = True,
         memory: int = MEMORY,
         key: str | None = None,
+        durability: str = "normal",
     ) -> None:
         if language is not None:
             Analyser(language)  # raises for an unknown language before a file is created
         if key is not None:
             check_key(path, key)
         self._path = path
-        self._connections = Connections(path, busy_timeout, key)
+        self._connections = Connections(path, busy_timeout, key, durability)
         try:
             with self._connections.translated():
                 prepare(self._connections, language=language, analysis=ANALYSIS_VERSION, create=create)

@@ -34,7 +34,6 @@ PAGE_SIZE = 8192
 _PRAGMAS = (
     "PRAGMA cell_size_check = ON",
     "PRAGMA foreign_keys = ON",
-    "PRAGMA synchronous = NORMAL",  # with WAL: a power cut may lose the last commits, never the file
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -32768",  # 32 MiB for each thread that uses the store
     "PRAGMA journal_size_limit = 67108864",  # a WAL that one big write blew up shrinks again
@@ -59,8 +58,8 @@ _Opened = list[tuple[weakref.ref[threading.Thread], apsw.Connection]]
 class Connections:
     """The connections of one store to one file, one for each thread."""
 
-    def __init__(self, path: str, busy_timeout: float, key: str | None = None) -> None:
-        self.path, self.busy_timeout, self.key = path, busy_timeout, key
+    def __init__(self, path: str, busy_timeout: float, key: str | None = None, durability: str = "normal") -> None:
+        self.path, self.busy_timeout, self.key, self.durability = path, busy_timeout, key, durability
         self.file = FileIdentity(path)
         self._local = threading.local()
         self._lock = threading.Lock()
@@ -94,6 +93,7 @@ class Connections:
             self.file.check_log()
         connection = connect(self.file.path, self.busy_timeout, key=self.key)
         try:
+            connection.execute(f"PRAGMA synchronous = {self.durability}")
             if first:
                 self.file.forget_log()
             self.file.check_place()

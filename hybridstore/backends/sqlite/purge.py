@@ -57,7 +57,8 @@ class Purging:
         if self._connections.get().in_transaction:
             raise InputError("a snapshot still reads what is to be purged; leave it first")
         # Connections of its own: VACUUM allows no other statement, and `secure_delete` is for this alone.
-        own = Connections(self._connections.file.path, self._connections.busy_timeout, self._connections.key)
+        theirs = self._connections
+        own = Connections(theirs.file.path, theirs.busy_timeout, theirs.key, theirs.durability)
         try:
             with self._lock:
                 report = self._purge(own, list(dict.fromkeys(ids)), verify=verify)
