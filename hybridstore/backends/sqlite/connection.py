@@ -68,6 +68,7 @@ class Connections:
         self._closed = False
         self._wrote = False  # something that may still be in the log
         self._written_at = self._checkpointed_at = self._checkpoint_seconds = 0.0
+        self._log_copied = 0  # bytes of the log when it was last copied
         self._idle: threading.Thread | None = None
         self._wake = threading.Event()
         self._finalizer = weakref.finalize(self, _close_all, self._open, self.file)
@@ -200,7 +201,8 @@ class Connections:
             self.file.check(connection)
         self._written_at = now = time.monotonic()
         due = now - self._checkpointed_at >= _CHECKPOINT_SHARE * self._checkpoint_seconds
-        if due or self.file.log_bytes > _LONGEST_LOG:
+        # The log begins anew where all of it was copied, so only one that has grown since holds much that was not.
+        if due or self.file.log_bytes > max(self._log_copied, _LONGEST_LOG):
             self._checkpoint(connection, apsw.SQLITE_CHECKPOINT_PASSIVE)
         if self._idle is None:
             self._idle = threading.Thread(target=self._checkpoint_when_idle, name="hybridstore-log", daemon=True)
@@ -214,7 +216,7 @@ class Connections:
             self.file.check(connection)
             connection.wal_checkpoint(mode=mode)
             self.file.check(connection)  # which notes the state that is in the file now
-        self._checkpointed_at = time.monotonic()
+        self._checkpointed_at, self._log_copied = time.monotonic(), self.file.log_bytes
         self._checkpoint_seconds = self._checkpointed_at - began
 
     def _checkpoint_when_idle(self) -> None:
