@@ -22,6 +22,10 @@ _EVERY = 5.0  # seconds between two progress lines where there is no terminal
 # Text from files can contain escape sequences; shown as pictures (␛) they cannot control the terminal.
 _PICTURES = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n"}
 _PICTURES |= {0x7F: "␡", **dict.fromkeys(range(0x80, 0xA0), "�")}
+# Marks that turn the direction of text around show it in another order than it has (CVE-2021-42574).
+_TURNING = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_PICTURES |= dict.fromkeys((*_TURNING, 0x2028, 0x2029), "�")
+_JSON_ESCAPES = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), *_TURNING, 0x2028, 0x2029)}
 
 # Called with (done, total, what was done in words, the rate in words).
 Update = Callable[[int, int, str, str], None]
@@ -94,7 +98,8 @@ def print_json_list(values: Iterable[Any]) -> None:
 
 def _dumped(value: Any, indent: int | None = None) -> str:
     text = json.dumps(value, ensure_ascii=False, indent=indent)
-    return text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate becomes its JSON escape
+    # None of these stands outside of a string; a lone surrogate becomes its JSON escape, too.
+    return text.translate(_JSON_ESCAPES).encode("utf-8", "backslashreplace").decode()
 
 
 def table(*columns: str, right: Iterable[str] = (), title: str | None = None, **options: Any) -> Table:
