@@ -139,7 +139,7 @@ def test_a_closed_pipe_is_not_an_error(process, db):
 
 
 def test_a_search_in_a_separate_process_prints_its_hits(process, db):
-    outcome = process("--db", db, "search", "E4012", "-soup")
+    outcome = process("--db", db, "search", "E4012", '-"soup"')
     out, said = outcome.communicate(timeout=60)
     assert outcome.returncode == 0
     assert "Signing keys" in out

@@ -157,7 +157,7 @@ def test_records_that_cannot_be_notes_are_reported(memory):
         ("blank", "  ", None),
         ("s/000001", "called like a turn", None),
         ("ours", "takes our field", {"memory": 1}),
-        ("odd", "not a number", {"x": float("nan")}),
+        ("odd", "bytes", {"x": b"raw"}),
         ("fine", "fine", None),
     ]
     outcome = from_chroma(memory, Chroma("c", records))
@@ -167,7 +167,7 @@ def test_records_that_cannot_be_notes_are_reported(memory):
     assert "no document" in reasons["c, 'vector'"]
     assert reasons["c, 'blank'"] == "has no text"
     assert "a turn's id" in reasons["c, 's/000001'"]
-    assert "JSON" in reasons["c, 'odd'"]
+    assert "bytes" in reasons["c, 'odd'"]
 
 
 def test_a_note_of_the_same_id_from_elsewhere_is_a_conflict(memory):

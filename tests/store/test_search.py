@@ -228,7 +228,8 @@ def test_a_store_follows_the_embedder_of_its_file(path, store, monkeypatch, coun
     store.add(ANIMALS)
     loaded = []
 
-    def load(name, *, threads=None):
+    def load(name, *, threads=None, recorded=False):
+        assert recorded  # only the file names it
         loaded.append((name, threads))
         return counting(name)
 

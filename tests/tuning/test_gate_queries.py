@@ -2,6 +2,7 @@
 
 import math
 import random
+import time
 
 import numpy as np
 import pytest
@@ -45,6 +46,10 @@ def test_the_measure_is_ndcg_at_ten(ranked, relevant):
 
 
 def state(store, tmp_path):
+    """Return all that a store holds, its files' bytes included, once its log is written back."""
+    deadline = time.monotonic() + 20
+    while any(path.stat().st_size for path in tmp_path.glob("*-wal")) and time.monotonic() < deadline:
+        time.sleep(0.05)
     files = {path.name: path.read_bytes() for path in tmp_path.iterdir() if not path.name.endswith("-shm")}
     return store.state().revision, store.state().calibration, files
 
