@@ -61,6 +61,8 @@ class AsyncStore(ThreadedObject[Store]):
         log_queries: bool = ...,
         key: str | None = ...,
         durability: str = ...,
+        read_only: bool = ...,
+        vfs: str | None = ...,
     ) -> None: ...
     def opened(self) -> Store: ...
     @property

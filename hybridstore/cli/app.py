@@ -117,11 +117,12 @@ hybridstore explain "error E4012"         see why each result was found
     type=click.Path(dir_okay=False),
     help="The store's file.",
 )
+@click.option("--read-only", is_flag=True, help="Write nothing into the store; by itself where it cannot be written.")
 @click.version_option(__version__, prog_name="hybridstore", message="%(prog)s %(version)s")
 @click.pass_context
-def app(ctx: click.Context, path: str) -> None:
+def app(ctx: click.Context, path: str, *, read_only: bool) -> None:
     """Set the store that the command uses; without a command, show the help."""
-    ctx.obj = Target(path)
+    ctx.obj = Target(path, read_only=read_only)
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 

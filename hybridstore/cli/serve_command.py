@@ -84,6 +84,7 @@ def mcp(
     from hybridstore.memory import Memory
     from hybridstore.serving.mcp_server import serve as run
 
+    target.read_only |= read_only
     opened = target.open(embedder=embedder) if read_only else target.open_to_add(embedder=embedder, language=None)
     with opened as store:
         target.if_stopped = "What was written is kept."

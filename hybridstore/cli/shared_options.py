@@ -75,6 +75,7 @@ class Target:
 
     path: str
     if_stopped: str = "Nothing was changed."
+    read_only: bool = False
 
     def open(
         self,
@@ -99,15 +100,22 @@ class Target:
                 f"or name another one with --db (or {VARIABLE})",
             )
         embedder = embedder or os.environ.get(EMBEDDER) or None
+        read_only = self.read_only or (not create and self._is_unwritable())
         return open_store(
             self.path,
             embedder=embedder,
             language=language,
             create=create,
-            log_queries=log_queries,
+            log_queries=log_queries and not read_only,
             durability=os.environ.get(DURABILITY) or "normal",
             key=os.environ.get(KEY) or None,  # never an option: a command line can be read by others
+            read_only=read_only,
         )
+
+    def _is_unwritable(self) -> bool:
+        """Return whether the file, or its folder, in which SQLite makes files too, cannot be written."""
+        file = Path(self.path).resolve()
+        return not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK))
 
     @contextmanager
     def open_to_add(self, *, embedder: str | None, language: str | None) -> Iterator[Store]:

@@ -29,6 +29,8 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
     log_queries: bool = False,
     key: str | None = None,
     durability: str = "normal",
+    read_only: bool = False,
+    vfs: str | None = None,
 ) -> Store:
     """Open a store: the file at a path, made if it is not there, or ":memory:", which goes when it is closed.
 
@@ -47,6 +49,10 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
     `key` encrypts the file, which needs apsw-sqlite3mc installed in apsw's place; see docs/security.md. It cannot be
     changed later, and without it nothing can be read.
 
+    With `read_only` nothing is written into the file: every write raises FileRefused. In a folder that cannot be
+    written nothing is made beside it either; elsewhere SQLite makes its -wal and -shm files, by which readers know of
+    writers. `vfs` names a VFS of SQLite that reads the file, such as one of a replica, with `read_only`.
+
     Raises FileRefused for a file that is not ours or too new, or was not written with this key, Unsupported where no
     file can be encrypted, StoreRefused for `create=False` in memory, where nothing
     is yet, EmbedderMismatch when the file was filled by another embedder than the one named, InputError for a language
@@ -56,9 +62,11 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
         raise InputError(f"memory is a whole number of MiB, not {memory!r}")
     if durability not in DURABILITIES:
         raise InputError(f"durability is {' or '.join(map(repr, DURABILITIES))}, not {durability!r}")
+    if read_only and log_queries:
+        raise InputError("queries cannot be recorded in a store that is opened with read_only; leave log_queries out")
     location = checked_path(path)
-    options = {"language": language, "busy_timeout": busy_timeout, "create": create, "memory": memory, "key": key}
-    options["durability"] = durability
+    options: dict[str, Any] = {"language": language, "busy_timeout": busy_timeout, "memory": memory, "key": key}
+    options |= {"create": create and not read_only, "durability": durability, "read_only": read_only, "vfs": vfs}
     backend = _opener(location)(location, **options)
     try:
         store = Store(backend, embedder=embedder, threads=threads, log_queries=log_queries)
@@ -78,6 +86,8 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
             log_queries=log_queries,
             key=key,
             durability=durability,
+            read_only=read_only,
+            vfs=vfs,
         )
     return store
 

@@ -1,6 +1,7 @@
 """`info`, `check`, `reembed`, `backup`, `doctor` and `model`: the store and the machine looked after."""
 
 import json
+import os
 
 import apsw
 import pytest
@@ -156,3 +157,19 @@ def test_info_shows_what_was_learned_and_what_a_rollback_restores(run, db, hashi
     assert f"the vectors of {found['kept']['fingerprint']}" in printed
     assert "model       version 1" in printed
     assert "triples     1" in printed
+
+
+def test_commands_that_read_do_so_in_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
+    path = tmp_path / "store.db"
+    with hs.open(path, embedder="none") as store:
+        store.add(hs.Document(id="d", text="the valve leaks"))
+    monkeypatch.setattr("os.access", lambda _, mode, **__: mode != os.W_OK)
+    before = path.read_bytes()
+    for command in ("search valve --mode keyword", "get d", "list", "info", "check", "export -q"):
+        ran = CliRunner().invoke(app, ["--db", str(path), *command.split()])
+        assert not ran.exit_code, ran.output
+    refused = CliRunner().invoke(app, ["--db", str(path), "remove", "d", "--yes"])
+    assert refused.exit_code == 1
+    assert "reading alone" in refused.output
+    assert [file.name for file in tmp_path.iterdir()] == ["store.db"]
+    assert path.read_bytes() == before

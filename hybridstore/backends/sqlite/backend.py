@@ -33,6 +33,7 @@ from hybridstore.backends.sqlite.keyword_check import update_analysis
 from hybridstore.backends.sqlite.loader import SQLiteLoader
 from hybridstore.backends.sqlite.migrations import prepare
 from hybridstore.backends.sqlite.purge import Purging
+from hybridstore.backends.sqlite.read_only import Access
 from hybridstore.backends.sqlite.sqlite_learning import SQLiteLearning
 from hybridstore.backends.sqlite.translation import translated
 from hybridstore.backends.sqlite.where_sql import compile_where, restricted
@@ -95,13 +96,15 @@ class SQLiteBackend(Backend):
         memory: int = MEMORY,
         key: str | None = None,
         durability: str = "normal",
+        read_only: bool = False,
+        vfs: str | None = None,
     ) -> None:
         if language is not None:
             Analyser(language)  # raises for an unknown language before a file is created
         if key is not None:
             check_key(path, key)
         self._path = path
-        self._connections = Connections(path, busy_timeout, key, durability)
+        self._connections = Connections(path, busy_timeout, key, durability, Access(read_only, vfs))
         try:
             with self._connections.translated():
                 prepare(self._connections, language=language, analysis=ANALYSIS_VERSION, create=create)
@@ -199,6 +202,7 @@ class SQLiteBackend(Backend):
             return document_writes.remove(connection, log, document_rows.document_rows(connection, condition, bindings))
 
     def purge(self, ids: Iterable[str], *, verify: bool = True) -> PurgeReport:
+        self._connections.access.check_may_write(self._path)
         return self._purging.purge(list(ids), verify=verify)
 
     def remove_sources(self, keys: Iterable[str]) -> int:

@@ -22,6 +22,7 @@ from hybridstore.backends import forking
 from hybridstore.backends.sqlite.checksums import register
 from hybridstore.backends.sqlite.encryption import unlock
 from hybridstore.backends.sqlite.file_identity import COUNT_COMMIT, FileIdentity, new_stamp
+from hybridstore.backends.sqlite.read_only import Access, open_to_read, why_not_read
 from hybridstore.backends.sqlite.schema_inspection import harden, inspect, load_vectors
 from hybridstore.backends.sqlite.translation import CLOSED, raise_translated, why_not_opened
 from hybridstore.errors import FileRefused, HybridstoreError, InputError
@@ -52,15 +53,23 @@ _FORKED = (
 _unusable: set[tuple[int, int]] = set()  # device and inode of files that were being written at a fork
 _kept: list[apsw.Connection] = []  # such connections, for losing the last reference would close them
 
+_WRITING = Access()
 _Opened = list[tuple[weakref.ref[threading.Thread], apsw.Connection]]
 
 
 class Connections:
     """The connections of one store to one file, one for each thread."""
 
-    def __init__(self, path: str, busy_timeout: float, key: str | None = None, durability: str = "normal") -> None:
+    def __init__(
+        self,
+        path: str,
+        busy_timeout: float,
+        key: str | None = None,
+        durability: str = "normal",
+        access: Access = _WRITING,
+    ) -> None:
         self.path, self.busy_timeout, self.key, self.durability = path, busy_timeout, key, durability
-        self.file = FileIdentity(path)
+        self.access, self.file = access, FileIdentity(path, local=access.vfs is None)
         self._local = threading.local()
         self._lock = threading.Lock()
         self._open: _Opened = []
@@ -92,7 +101,7 @@ class Connections:
         first = not self._open
         if first:
             self.file.check_log()
-        connection = connect(self.file.path, self.busy_timeout, key=self.key)
+        connection = connect(self.file.path, self.busy_timeout, key=self.key, access=self.access)
         try:
             connection.execute(f"PRAGMA synchronous = {self.durability}")
             if first:
@@ -150,6 +159,7 @@ class Connections:
 
     def atomic(self) -> AbstractContextManager[apsw.Connection]:
         """Hold the write lock for the block; commit all of it, or none."""
+        self.access.check_may_write(self.path)
         connection = self._fresh()
         if connection.in_transaction:
             raise InputError("this thread is reading a snapshot of the store; leave it before writing")
@@ -308,14 +318,16 @@ def _close_all(opened: _Opened, file: FileIdentity, *, interrupt: bool = False) 
     opened.clear()
 
 
-def connect(path: str, busy_timeout: float, *, create: bool = False, key: str | None = None) -> apsw.Connection:
+def connect(
+    path: str, busy_timeout: float, *, create: bool = False, key: str | None = None, access: Access = _WRITING
+) -> apsw.Connection:
     """Open a connection with sqlite-vec loaded, waiting for locks, and every pragma set.
 
     Raises FileRefused for a file whose schema is not a store's, before anything of it is used, and for a wrong key.
     """
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
     try:
-        connection = apsw.Connection(path, flags=flags)
+        connection = open_to_read(path, access) if access.read_only else apsw.Connection(path, flags=flags)
     except apsw.CantOpenError as error:
         raise FileRefused(path, why_not_opened(path)) from error
     try:
@@ -332,9 +344,13 @@ def connect(path: str, busy_timeout: float, *, create: bool = False, key: str | 
         connection.wal_autocheckpoint(0)  # `settle` does it, after a look at the file
         for pragma in _PRAGMAS:
             connection.execute(pragma)
-    except BaseException:
+    except BaseException as error:
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)  # what is refused is left as it is
         connection.close()
+        if isinstance(error, apsw.ReadOnlyError) and not access.read_only:
+            raise FileRefused(path, why_not_opened(path)) from error
+        if isinstance(error, (apsw.CantOpenError, apsw.ReadOnlyError)) and access.read_only:
+            raise FileRefused(path, why_not_read(path, error)) from error
         raise
     return connection
 

@@ -57,9 +57,11 @@ def new_stamp() -> str:
 class FileIdentity:
     """The file that one store has opened at a path."""
 
-    def __init__(self, path: str) -> None:
-        self.name = path
-        self.path = str(Path(path).absolute())  # threads open it again, perhaps from another working directory
+    def __init__(self, path: str, *, local: bool = True) -> None:
+        self.name, self._local = path, local  # what another VFS of SQLite reads is not in this file system
+        self.path = (
+            str(Path(path).absolute()) if local else path
+        )  # threads open it again, perhaps from another working directory
         self._place, real = Path(self.path), Path(self.path).resolve()
         self._real, self._side_files = real, [real.with_name(f"{real.name}{suffix}") for suffix in ("-wal", "-shm")]
         self.log_bytes = 0  # as it was last seen
@@ -71,7 +73,7 @@ class FileIdentity:
     @property
     def key(self) -> tuple[int, int]:
         """The device and inode of the file."""
-        return self._keys[self._place]
+        return self._keys.get(self._place, (0, 0))
 
     def forget_log(self) -> None:
         """Accept another log from now on: that of the connections that are opened next."""
@@ -79,7 +81,7 @@ class FileIdentity:
 
     def check_sometimes(self, connection: apsw.Connection) -> None:
         """Check before a read, unless that was done just before."""
-        if time.monotonic() - self._checked > _READS_APART:
+        if self._local and time.monotonic() - self._checked > _READS_APART:
             self.check(connection)
 
     def check(self, connection: apsw.Connection) -> None:
@@ -92,6 +94,8 @@ class FileIdentity:
         """Raise FileRefused unless the path leads to the same file, and its log is in place."""
         if self.broken:
             self._refuse(self.broken)
+        if not self._local:
+            return
         try:
             status = self._place.stat()
         except OSError as error:
@@ -153,6 +157,8 @@ class FileIdentity:
 
         To be called before the file is opened. A missing or an empty file is fine, without a log.
         """
+        if not self._local:
+            return
         (log, index), size = self._side_files, 0
         try:
             status = self._real.stat()

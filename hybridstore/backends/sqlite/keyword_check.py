@@ -36,6 +36,11 @@ def update_analysis(connections: Connections, analyser: Analyser) -> None:
             "has keywords of a newer hybridstore, which this version would not find; "
             "run `pip install --upgrade hybridstore`",
         )
+    if version < ANALYSIS_VERSION and connections.access.read_only:
+        raise FileRefused(
+            connections.path,
+            "has keywords of an older analysis, which must be made anew: open it once without read_only",
+        )
     if version < ANALYSIS_VERSION:
         with connections.atomic() as connection, Log(connection) as log:
             if value(connection, _ANALYSIS) != ANALYSIS_VERSION:  # else another process was first

@@ -34,6 +34,10 @@ def prepare(connections: Connections, *, language: str | None, analysis: int, cr
     """
     path = connections.path
     connections.file.check_log()
+    if connections.access.read_only:
+        _check_readable(connections)
+        _check_language(connections, language)
+        return
     if not recognise(path, connections.key):
         if not create:
             raise FileRefused(path, "there is no such file; add documents to create it, or check the path")
@@ -48,6 +52,29 @@ def prepare(connections: Connections, *, language: str | None, analysis: int, cr
         _create(connections.file.path, connections, language or "english", analysis)
     elif version < SCHEMA_VERSION:
         _migrate(connections)
+    _check_language(connections, language)
+
+
+def _check_readable(connections: Connections) -> None:
+    """Raise FileRefused for a file that would have to be created or changed before it can be read."""
+    path = connections.path
+    if connections.access.vfs is None and not recognise(path, connections.key):
+        raise FileRefused(path, "there is no such file to read; check the path")
+    with connections.reading() as connection:
+        application, version = (value(connection, f"PRAGMA {name}") for name in ("application_id", "user_version"))
+    if application != APPLICATION_ID:
+        raise FileRefused(path, "is a SQLite file of another program")
+    _refuse_newer(path, version)
+    if version < SCHEMA_VERSION:
+        raise FileRefused(
+            path,
+            f"has file version {version}, and to be read it must be migrated to {SCHEMA_VERSION}: open it once without "
+            "read_only, or a copy of it",
+        )
+
+
+def _check_language(connections: Connections, language: str | None) -> None:
+    path = connections.path
     with connections.reading() as connection:
         stored = value(connection, "SELECT value FROM meta WHERE key = 'language'")
     if language is not None and language != stored:

@@ -80,7 +80,10 @@ def why_not_opened(path: str) -> str:
     folder = Path(path).absolute().parent
     if not folder.is_dir():
         return f"the folder {folder} does not exist; create it first"
-    return "cannot be opened; is it a folder, or do you lack permission to read and write it?"
+    return (
+        "cannot be opened; is it a folder, or do you lack permission to read and write it? With read_only=True "
+        "(`hybridstore --read-only`) permission to read is enough"
+    )
 
 
 def translated(backend: type[T]) -> type[T]:
