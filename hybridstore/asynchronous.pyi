@@ -29,6 +29,7 @@ from hybridstore.memory.remembering import ImportReport, Remembered
 from hybridstore.records import AddReport, Chunk, Document, Hit, Results, Source
 from hybridstore.search.explain import Explanation
 from hybridstore.search.neighbours import Around
+from hybridstore.store.folders import Paths, SyncProgress, SyncReport
 from hybridstore.store.inputs import Addable, SearchOptions, Table, Where
 from hybridstore.store.store import Store, T
 from hybridstore.store.trial import Trial
@@ -77,12 +78,25 @@ class AsyncStore(ThreadedObject[Store]):
     def folder(self) -> Path | None: ...
     async def add(
         self,
-        documents: Addable | Iterable[Addable] | Table,
+        documents: Addable | os.PathLike[str] | Iterable[Addable | os.PathLike[str]] | Table,
         *,
         vectors: ArrayLike | None = ...,
         chunk: bool = ...,
         progress: Progress | None = ...,
     ) -> AddReport: ...
+    async def add_folder(
+        self,
+        path: Paths,
+        *,
+        include: Sequence[str] = ...,
+        exclude: Sequence[str] = ...,
+        hidden: bool = ...,
+        follow_links: bool = ...,
+        prune: bool = ...,
+        dry_run: bool = ...,
+        max_file_size: int | None = ...,
+        progress: Callable[[SyncProgress], None] | None = ...,
+    ) -> SyncReport: ...
     async def backup(self, path: str | os.PathLike[str]) -> None: ...
     async def calibrate(self, embedder: Embedder | None = ...) -> None: ...
     async def check(

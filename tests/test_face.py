@@ -101,3 +101,8 @@ def test_errors_can_be_caught_as_what_python_calls_them():
     assert issubclass(errors.InputError, ValueError)
     assert issubclass(errors.NotFound, KeyError)
     assert issubclass(errors.MissingExtra, ImportError)
+
+
+def test_the_class_says_what_opens_a_store():
+    with pytest.raises(errors.InputError, match=r"hybridstore\.open\('x\.db'\)"):
+        hybridstore.Store("x.db")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hybridstore.cli.shared_options import Target, examples, new_store_options, pass_target
-from hybridstore.cli.terminal import Counter, count, print_json, progress, say
+from hybridstore.cli.terminal import Counter, count, print_json, printable, progress, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from hybridstore.ingest import SyncProgress, SyncReport
     from hybridstore.records import AddReport, Document
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 _STDIN = "-"
 _NOTICES = 20  # lines of the report
+_DRY_RUN = "--dry-run"
 _RESUME = "run the same command again to continue."
 
 
@@ -41,11 +44,13 @@ _RESUME = "run the same command again to continue."
     help="Largest file in MiB, after unpacking; default: 2048 for text and tables, else 64.",
 )
 @click.option("--prune", is_flag=True, help="Remove documents whose files below PATH are gone.")
+@click.option(_DRY_RUN, "dry_run", is_flag=True, help="Print the files that would be read, and write nothing.")
 @new_store_options
 @click.option("--id", "identifier", metavar="ID", help="For standard input: the document's id.")
 @click.option("--title", help="For standard input: the document's title.")
 @click.option("--kind", metavar="KIND", help="For standard input: txt, md, html, jsonl, csv, ...; default: a guess.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress and no report, only the files that failed.")
+@click.option("-v", "--verbose", is_flag=True, help="Name every file and folder that was skipped, with the reason.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @pass_target
 def add(
@@ -59,7 +64,9 @@ def add(
     title: str | None,
     kind: str | None,
     quiet: bool,
+    verbose: bool,
     as_json: bool,
+    dry_run: bool,
     **rules: Any,
 ) -> None:
     """Read files and folders into the store, creating it if it is missing.
@@ -70,13 +77,9 @@ def add(
     skipped and changed ones replaced, so the command can be repeated at any time. PATH "-" reads one document from
     standard input.
     """
-    from_stdin = _STDIN in paths
-    if from_stdin and len(paths) > 1:
-        raise click.UsageError('"-" (standard input) must be the only PATH; add files with a command of their own')
-    if not from_stdin and (identifier, title, kind) != (None, None, None):
-        raise click.UsageError("--id, --title and --kind are for standard input: hybridstore add - --id NAME")
+    from_stdin = _checked(paths, (identifier, title, kind), dry_run=dry_run)
     most = rules["max_file_size"] = None if rules["max_file_size"] is None else rules["max_file_size"] << 20
-    with target.open_to_add(embedder=embedder, language=language) as store:
+    with _opened(target, embedder, language, dry_run=dry_run) as store:
         if from_stdin:
             added = store.add(_documents(target, identifier, title, kind, most))
             target.if_stopped = "The document is in the store."
@@ -85,14 +88,26 @@ def add(
             elif not quiet:
                 say(f"{_changes(added)}.")
             return
-        report, seconds = _sync(target, store, paths, rules, quiet=quiet or as_json)
+        report, seconds = _sync(target, store, paths, rules | {"dry_run": dry_run}, quiet=quiet or as_json)
     if as_json:
         print_json(asdict(replace(report, skipped={})) | {"skipped": dict(report.skipped), "seconds": seconds})
     elif not quiet:
-        _print_report(report, seconds)
+        _print_report(report, seconds, dry_run=dry_run, verbose=verbose)
     _print_failures(report)
     if not (report.read or report.unchanged or report.pruned):
         raise click.exceptions.Exit(1)
+
+
+def _checked(paths: tuple[str, ...], about: tuple[str | None, ...], *, dry_run: bool) -> bool:
+    """Return whether standard input is read; options that do not go together are wrong usage."""
+    from_stdin = _STDIN in paths
+    if from_stdin and len(paths) > 1:
+        raise click.UsageError('"-" (standard input) must be the only PATH; add files with a command of their own')
+    if from_stdin and dry_run:
+        raise click.UsageError(f"{_DRY_RUN} is for files and folders")
+    if not from_stdin and any(option is not None for option in about):
+        raise click.UsageError("--id, --title and --kind are for standard input: hybridstore add - --id NAME")
+    return from_stdin
 
 
 def _sync(
@@ -125,14 +140,53 @@ def _documents(
         yield replace(document, id=identifier or document.id, title=title or document.title)
 
 
-def _print_report(report: SyncReport, seconds: float) -> None:
+def _opened(
+    target: Target, embedder: str | None, language: str | None, *, dry_run: bool
+) -> AbstractContextManager[Store]:
+    """Open the store to add to; for a dry run it is not created, and one in memory stands for it."""
+    if not dry_run:
+        return target.open_to_add(embedder=embedder, language=language)
+    from hybridstore.store import open as open_store
+
+    return target.open() if Path(target.path).exists() else open_store(":memory:", embedder="none")
+
+
+def _print_report(report: SyncReport, seconds: float, *, dry_run: bool, verbose: bool) -> None:
+    if dry_run:
+        _print_plan(report)
+    else:
+        _say_changes(report, seconds)
+    _print_skipped(report, verbose=verbose)
+    _print_notices(report)
+
+
+def _print_plan(report: SyncReport) -> None:
+    for path in report.would_read:
+        click.echo(printable(path))
+    would = [f"read {count(report.read, 'file')} with {count(report.documents.added, 'document')}"]
+    would += [f"remove the documents of {count(report.pruned, 'file')} that are gone"] if report.pruned else []
+    unchanged = f"; {report.unchanged:,} unchanged" if report.unchanged else ""
+    say(f"Nothing was written. `add` without {_DRY_RUN} would {' and '.join(would)}{unchanged}.")
+
+
+def _say_changes(report: SyncReport, seconds: float) -> None:
     files = [f"Read {count(report.read, 'file')}"]
     files += [f"{report.unchanged:,} unchanged"] if report.unchanged else []
     files += [f"{report.pruned:,} gone"] if report.pruned else []
     say(f"{', '.join(files)}: {_changes(report.documents)}, in {seconds:.1f} s.")
-    if report.skipped:
-        reasons = sorted(report.skipped.items(), key=lambda item: (-item[1], item[0]))
-        say(f"Skipped: {', '.join(f'{number:,} {reason}' for reason, number in reasons)}.")
+
+
+def _print_skipped(report: SyncReport, *, verbose: bool) -> None:
+    if not report.left_out:
+        return
+    reasons = sorted(report.skipped.items(), key=lambda item: (-item[1], item[0]))
+    names = ":" if verbose else " (--verbose names them)."
+    say(f"Skipped: {', '.join(f'{number:,} {reason}' for reason, number in reasons)}{names}")
+    for path, reason in report.left_out if verbose else ():
+        say(f"  {path}: {reason}")
+
+
+def _print_notices(report: SyncReport) -> None:
     if report.notices:
         say("Left out of files that were read:")
         for path, what in report.notices[:_NOTICES]:

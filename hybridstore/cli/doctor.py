@@ -21,16 +21,10 @@ from hybridstore.cli.terminal import console, print_json, printable, table
 _OLDEST = (3, 11)
 _LITTLE = 1_000_000_000  # bytes of free disk below which a warning is shown
 
-# Readers of files: (module, distribution, files).
+# Readers of files that an extra brings: (module, distribution, files).
 _READERS = (
-    ("pathspec", "pathspec", "folders, .gitignore"),
-    ("docutils", "docutils", "reStructuredText"),
     ("pypdf", "pypdf", "PDF"),
-    ("lxml", "lxml", "HTML, Word, PowerPoint, OpenDocument, EPUB, XML"),
     ("python_calamine", "python-calamine", "spreadsheets"),
-    ("striprtf", "striprtf", "RTF"),
-    ("pysubs2", "pysubs2", "subtitles"),
-    ("yaml", "PyYAML", "front matter, OpenAPI"),
 )
 
 

@@ -7,7 +7,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePath
@@ -19,49 +19,22 @@ from hybridstore.ingest.regular_files import open_file
 from hybridstore.ingest.walk import Skipped, walk
 from hybridstore.records import AddReport, Document, Source
 from hybridstore.store import Store, Writer
+from hybridstore.store.folders import Paths, SyncProgress, SyncReport
 from hybridstore.store.inputs import checked
 
 _PROGRESS_EVERY = 200  # documents of one file between two progress reports
 
 
-@dataclass(frozen=True, slots=True)
-class SyncProgress:
-    """The progress of a sync: files and bytes done and in total, chunks committed, and chunks embedded."""
-
-    files: int
-    files_total: int
-    bytes: int
-    bytes_total: int
-    chunks: int
-    embedded: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class SyncReport:
-    """Counts of files by what a sync did with them: `read` (new or changed), `unchanged`, `pruned`.
-
-    `failed` are (path, reason) of the files it could not read; `skipped` counts skipped files by reason. `notices` are
-    (path, sentence) for what was left out of files that were read. `documents` is the resulting change to the store.
-    """
-
-    read: int = 0
-    unchanged: int = 0
-    pruned: int = 0
-    failed: Sequence[tuple[str, str]] = ()
-    skipped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    notices: Sequence[tuple[str, str]] = ()
-    documents: AddReport = field(default_factory=AddReport)
-
-
 def sync(
     store: Store,
-    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    paths: Paths,
     *,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     hidden: bool = False,
     follow_links: bool = False,
     prune: bool = False,
+    dry_run: bool = False,
     progress: Callable[[SyncProgress], None] | None = None,
     max_file_size: int | None = None,
     beneath: Sequence[Path] | None = None,
@@ -77,6 +50,8 @@ def sync(
     point, even by KeyboardInterrupt, the next one continues from there. A file that cannot be read does not stop the
     sync and keeps the documents it had; of a table, the rows before the invalid one are written.
 
+    With `dry_run` files are opened and read, but nothing is written: the report says what a sync would do.
+
     Raises InputError, before anything is done, for a path that does not exist.
     """
     roots = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
@@ -84,20 +59,23 @@ def sync(
     # The totals take a separate walk, since a list of all files would grow with the folder.
     files_total, bytes_total = _totals(files()) if progress else (0, 0)
     run = _Run(store.sources(), progress, files_total, bytes_total, (max_file_size, beneath))
-    with store.writer(progress=run.committed) as writer:
-        for path in files(skipped=run.count_skipped):
+    with nullcontext() if dry_run else store.writer(progress=run.committed) as writer:
+        for path in files(skipped=run.walked_past):
             run.read_file(writer, path)
             run.report_progress()
     run.report_progress()
-    pruned, removed = _prune(store, roots) if prune else (0, 0)
+    pruned, removed = _prune(store, roots, dry_run=dry_run) if prune else (0, 0)
+    documents = writer.report if writer else AddReport(added=run.documents)
     return SyncReport(
         read=run.read,
         unchanged=run.unchanged,
         pruned=pruned,
         failed=tuple(run.failed),
-        skipped=MappingProxyType(dict(run.skipped)),
+        skipped=MappingProxyType(Counter(reason for _, reason in run.left_out)),
         notices=tuple(run.notices),
-        documents=replace(writer.report, removed=writer.report.removed + removed),
+        documents=replace(documents, removed=documents.removed + removed),
+        left_out=tuple(run.left_out),
+        would_read=tuple(run.would_read),
     )
 
 
@@ -117,11 +95,14 @@ class _Run:
     read: int = 0
     unchanged: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
-    skipped: Counter[str] = field(default_factory=Counter)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    would_read: list[str] = field(default_factory=list)
+    documents: int = 0  # that were read
+    missing: int = 0  # files whose reader is not installed
     notices: list[tuple[str, str]] = field(default_factory=list)
 
-    def read_file(self, writer: Writer, path: Path) -> None:
-        """Read one file into the store, unless it is there unchanged."""
+    def read_file(self, writer: Writer | None, path: Path) -> None:
+        """Read one file into the store, unless it is there unchanged; without a writer only read it."""
         key = path.as_posix()
         self.files += 1
         try:
@@ -132,36 +113,41 @@ class _Run:
                 self.unchanged += 1
                 return
             if not status.st_size and not before and stat.S_ISREG(status.st_mode):
-                self.skipped["empty"] += 1
+                self.left_out.append((_printable(key), "empty"))
                 return
             # Size and time are taken before the first byte is read, so a file that changes meanwhile is read again.
             source = Source(key, _digest(path, self.limits[1]), status.st_size, status.st_mtime_ns)
         except OSError as error:
             self.failed.append((_printable(key), f"cannot be read ({error.strerror or error})"))
             return
-        left_out = self.skipped.total()
+        left_out = len(self.left_out)
         if status.st_size and not self._add(writer, source):
             return
-        writer.finish(source)
-        if self.skipped.total() > left_out:  # noise: finished all the same, so that it is not read again
+        if writer:
+            writer.finish(source)
+        if len(self.left_out) > left_out:  # noise: finished all the same, so that it is not read again
             return
         if before and before.digest == source.digest:
             self.unchanged += 1
         else:
             self.read += 1
+            if not writer:
+                self.would_read.append(_printable(key))
 
-    def _add(self, writer: Writer, source: Source) -> bool:
+    def _add(self, writer: Writer | None, source: Source) -> bool:
         """Add a file's documents; return False if it cannot be read to its end.
 
         This includes files that were only touched: their documents turn out unchanged, and none is embedded.
         """
-        failures = len(self.failed)
+        failures, missing = len(self.failed), self.missing
         with closing(self._documents(source.key)) as documents:
             for number, document in enumerate(documents, start=1):
-                writer.add(document, source=source.key)  # an error here is the store's and stops the sync
+                self.documents += 1
+                if writer:
+                    writer.add(document, source=source.key)  # an error here is the store's and stops the sync
                 if number % _PROGRESS_EVERY == 0:
                     self.report_progress()
-        return len(self.failed) == failures
+        return (len(self.failed), self.missing) == (failures, missing)
 
     def _documents(self, key: str) -> Generator[Document, None, None]:
         try:
@@ -170,15 +156,19 @@ class _Run:
             for document in read(key, notice=notice, max_file_size=most, beneath=beneath):
                 yield checked(document)
         except Noise as error:
-            self.skipped[error.reason] += 1
+            self.left_out.append((_printable(key), error.reason))
         except Unreadable as error:
             self.failed.append((error.path, error.reason))
-        except (InputError, MissingExtra) as error:
+        except MissingExtra as error:  # the file is left for the next sync
+            self.missing += 1
+            install = f"pip install 'hybridstore[{error.extra}]'"
+            self.left_out.append((_printable(key), f"for lack of {error.package} ({install})"))
+        except InputError as error:
             self.failed.append((key, str(error)))
 
-    def count_skipped(self, skipped: Skipped) -> None:
-        """Count a file that the walk skipped."""
-        self.skipped[skipped.reason] += 1
+    def walked_past(self, skipped: Skipped) -> None:
+        """Note a file or folder that the walk skipped."""
+        self.left_out.append((_printable(skipped.path.as_posix()), skipped.reason))
 
     def committed(self, report: AddReport) -> None:
         """Take over the writer's counts after a commit."""
@@ -215,11 +205,11 @@ def _printable(key: str) -> str:
     return key.encode(errors="replace").decode()
 
 
-def _prune(store: Store, paths: Iterable[str | os.PathLike[str]]) -> tuple[int, int]:
+def _prune(store: Store, paths: Iterable[str | os.PathLike[str]], *, dry_run: bool) -> tuple[int, int]:
     """Remove the sources below `paths` whose files are gone; return the numbers of files and of documents removed."""
     roots = [PurePath(os.path.abspath(path)).as_posix().rstrip("/") for path in paths]  # noqa: PTH100 - as in walk
     gone = [key for key in store.sources() if any(key.startswith(f"{root}/") for root in roots) and _is_gone(key)]
-    return len(gone), store.remove_sources(gone) if gone else 0
+    return len(gone), store.remove_sources(gone) if gone and not dry_run else 0
 
 
 def _is_gone(key: str) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hybridstore.errors import InputError, MissingExtra
+from hybridstore.errors import InputError
 from hybridstore.ingest.readers.file_types import binary_reason, kind_of_name
 from hybridstore.ingest.readers.noise import noise_of_name
 from hybridstore.ingest.regular_files import open_file
@@ -54,7 +54,7 @@ def walk(
     always .git, node_modules, __pycache__ and the like (NEVER). Patterns are those of .gitignore, relative to the
     folder. A path to a file is yielded whatever it is. `skipped` is called for all skipped entries except NEVER.
 
-    Raises InputError for a path that does not exist, before the first file; MissingExtra without pathspec.
+    Raises InputError for a path that does not exist, before the first file.
     """
     listed = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     roots = [Path(os.path.abspath(path)) for path in listed]  # noqa: PTH100 - Path.absolute keeps ".."
@@ -62,7 +62,7 @@ def walk(
         if not root.exists():
             raise InputError(f"there is no file or folder {str(root)!r}; nothing was read")
     if not any(root.is_dir() for root in roots):
-        return _without_repeats(None, roots)  # files alone need no patterns, so no pathspec
+        return _without_repeats(None, roots)  # files alone need no patterns
     included = _spec(include) if include else None
     walker = _Walker(included, _spec(exclude), hidden, follow_links, skipped or (lambda _: None))
     return _without_repeats(walker, roots)
@@ -81,10 +81,8 @@ def _without_repeats(walker: _Walker | None, roots: Sequence[Path]) -> Iterator[
 
 
 def _spec(lines: Iterable[str]) -> Any:
-    try:
-        from pathspec import GitIgnoreSpec
-    except ImportError as error:
-        raise MissingExtra("files", "walking folders", "pathspec") from error
+    from pathspec import GitIgnoreSpec
+
     try:
         return GitIgnoreSpec.from_lines(lines)
     except ValueError as error:

@@ -106,6 +106,8 @@ def document_from(value: object) -> Document:
             wrong = f"has the unknown fields {', '.join(unknown)}" if unknown else "has no text"
             raise InputError(f"a document {wrong}; its fields are {', '.join(_FIELDS)} (put others into metadata)")
         return Document(**value)
+    if isinstance(value, os.PathLike):
+        raise InputError(f"{os.fspath(value)!r} is a path: add_folder() and add() without vectors= read files")
     raise InputError(f"a document is a text, a Document or a mapping, not {type(value).__name__}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from hybridstore.search.request import Request
 from hybridstore.search.selection import SelectionRequest
 from hybridstore.store import calibration, write_operations
 from hybridstore.store.embedder_choice import StoreEmbedder, unit
+from hybridstore.store.folders import Paths, SyncProgress, SyncReport, add_folder, add_paths
 from hybridstore.store.inputs import Addable, SearchOptions, Table, Where, checked_path, ids_from, names_arguments
 from hybridstore.store.query_log import QueryLog
 from hybridstore.store.reembed import reembed
@@ -51,6 +52,8 @@ class Store(StoreParts):
         threads: int | None = None,
         log_queries: bool = False,
     ) -> None:
+        if isinstance(backend, str | os.PathLike):
+            raise InputError(f"hybridstore.open({os.fspath(backend)!r}) opens a store; the class is what it returns")
         super().__init__(backend)
         self._query_log = QueryLog(backend.learning, enabled=log_queries)
         self._analyser = Analyser(backend.language)
@@ -101,7 +104,7 @@ class Store(StoreParts):
     @names_arguments
     def add(
         self,
-        documents: Addable | Iterable[Addable] | Table,
+        documents: Addable | os.PathLike[str] | Iterable[Addable | os.PathLike[str]] | Table,
         *,
         vectors: ArrayLike | None = None,
         chunk: bool = True,
@@ -114,9 +117,57 @@ class Store(StoreParts):
         scaled to unit norm; no model runs then. With `vectors` or `chunk=False` a document is one chunk. `progress` is
         called with the report so far. A table is anything that exports Arrow data, such as a frame of polars or pandas:
         `hybridstore.tables.documents_from` describes how its columns are read, and a column "vector" stands for
-        `vectors`. Raises InputError for a document that cannot be stored.
+        `vectors`.
+
+        A `Path` is read, be it a file or a folder: see `add_folder`. A text that is the path of something that exists
+        is refused, as it is hardly the text that was meant. Raises InputError for a document that cannot be stored, and
+        for a file that cannot be read.
         """
-        return write_operations.add(self.writer, documents, vectors=vectors, chunk=chunk, progress=progress)
+        paths: list[os.PathLike[str]] = []
+        report = write_operations.add(
+            self.writer, documents, vectors=vectors, chunk=chunk, progress=progress, paths=paths
+        )
+        return report + add_paths(self, paths) if paths else report
+
+    @names_arguments
+    def add_folder(
+        self,
+        path: Paths,
+        *,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        hidden: bool = False,
+        follow_links: bool = False,
+        prune: bool = False,
+        dry_run: bool = False,
+        max_file_size: int | None = None,
+        progress: Callable[[SyncProgress], None] | None = None,
+    ) -> SyncReport:
+        """Read a folder, a file, or several of them into the store, as `hybridstore add` does; return what was done.
+
+        Unchanged files are not opened again, and changed ones replace their documents, so it can be called at any time.
+        `include` and `exclude` are patterns as in a .gitignore, relative to the folder; what .gitignore excludes,
+        hidden files (unless `hidden`), links (unless `follow_links`) and files without readable text are skipped.
+        `prune` removes the documents of files below `path` that are gone. With `dry_run` nothing is written: the report
+        says what would be. `max_file_size` is in bytes after unpacking (default: 2 GiB for text and tables, else 64
+        MiB).
+        `progress` is called with the counts so far. A file's document has its absolute path as id.
+
+        A file that cannot be read stops nothing: `failed` and `left_out` of the report name it. Raises InputError for
+        a path that does not exist.
+        """
+        return add_folder(
+            self,
+            path,
+            include=include,
+            exclude=exclude,
+            hidden=hidden,
+            follow_links=follow_links,
+            prune=prune,
+            dry_run=dry_run,
+            max_file_size=max_file_size,
+            progress=progress,
+        )
 
     def writer(
         self, *, chunk: bool = True, progress: Progress | None = None, together: bool = False, embed: bool = True

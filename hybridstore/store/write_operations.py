@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,6 +16,7 @@ from hybridstore.backends.values import Conflict
 from hybridstore.errors import InputError, StoreBusy
 from hybridstore.records import AddReport, Document
 from hybridstore.store.embedder_choice import unit
+from hybridstore.store.folders import check_not_a_path
 from hybridstore.store.inputs import Addable, Table, checked, document_from
 from hybridstore.store.writer import Progress, Writer
 from hybridstore.tables import is_table, pages_from
@@ -26,16 +28,18 @@ _TRIES = 200  # of an update: whenever one fails, another process has succeeded
 
 def add(
     writer: Callable[..., Writer],
-    documents: Addable | Iterable[Addable] | Table,
+    documents: Addable | os.PathLike[str] | Iterable[Addable | os.PathLike[str]] | Table,
     *,
     vectors: ArrayLike | None,
     chunk: bool,
     progress: Progress | None,
+    paths: list[os.PathLike[str]],
 ) -> AddReport:
-    """Add documents by a Writer that `writer` makes; see `Store.add`."""
+    """Add documents by a Writer that `writer` makes; see `Store.add`. Paths among them are put into `paths` instead."""
     if is_table(documents):
         return _add_table(writer, documents, vectors=vectors, chunk=chunk, progress=progress)
-    many: Any = [documents] if isinstance(documents, str | Document | Mapping) else documents
+    alone = isinstance(documents, str | Document | Mapping | os.PathLike)
+    many: Any = [documents] if alone else documents
     if isinstance(many, bytes) or not isinstance(many, Iterable):
         raise InputError(
             f"documents are texts, Documents, mappings, an iterable of these, or a table, not {type(many).__name__}"
@@ -43,7 +47,14 @@ def add(
     if vectors is None:
         with writer(chunk=chunk, progress=progress) as writing:
             for document in many:
+                if isinstance(document, os.PathLike):
+                    paths.append(document)
+                    continue
+                if isinstance(document, str):
+                    check_not_a_path(document, alone=alone)
                 writing.add(document_from(document))
+        if paths and not chunk:
+            raise InputError("files are read in chunks: leave chunk=False out")
         return writing.report
     listed = [document_from(document) for document in many]
     array = unit(vectors, (None, None), "vectors") if listed else np.empty((0, 1), np.float32)
@@ -65,7 +76,7 @@ def _add_table(
             if own is not None:
                 raise InputError("the table has a column 'vector' and vectors= was passed too; leave one of them out")
             listed.append(document)
-        return add(writer, listed, vectors=vectors, chunk=chunk, progress=progress)
+        return add(writer, listed, vectors=vectors, chunk=chunk, progress=progress, paths=[])
     with writer(chunk=chunk, progress=progress) as writing:
         for document, vector in rows:
             writing.add(document, vector=vector)

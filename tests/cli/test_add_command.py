@@ -121,3 +121,21 @@ def test_without_a_model_the_message_says_how_to_do_without(tmp_path, notes, mon
     assert result.exit_code == 1
     assert '"--embedder none"' in result.stderr
     assert result.stderr.endswith("Error: embedding needs onnxruntime: pip install 'hybridstore[cpu]'\n")
+
+
+def test_a_dry_run_prints_the_files_and_makes_no_store(tmp_path, notes):
+    (notes / ".env").write_text("x")
+    result = add(tmp_path / "n.db", notes, "--dry-run")
+    assert result.stdout.splitlines() == [f"{notes}/{name}" for name in ("a.md", "b.txt", "c.csv")]
+    assert "`add` without --dry-run would read 3 files with 4 documents." in result.stderr
+    assert not (tmp_path / "n.db").exists()
+    add(tmp_path / "n.db", notes)
+    assert "would read 0 files with 0 documents; 3 unchanged." in add(tmp_path / "n.db", notes, "--dry-run").stderr
+
+
+def test_skipped_files_are_counted_and_on_demand_named(tmp_path, notes):
+    (notes / ".env").write_text("x")
+    assert "Skipped: 1 hidden (--verbose names them).\n" in add(tmp_path / "n.db", notes).stderr
+    assert f"Skipped: 1 hidden:\n  {notes}/.env: hidden\n" in add(tmp_path / "n.db", notes, "-v").stderr
+    report = json.loads(add(tmp_path / "n.db", notes, "--json").stdout)
+    assert report["left_out"] == [[f"{notes}/.env", "hidden"]]

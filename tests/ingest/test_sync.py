@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -222,3 +224,86 @@ def test_a_table_of_many_rows_is_streamed_with_progress(store, folder):
     report = sync(store, folder, progress=calls.append)
     assert report.documents.added == 1000
     assert len(calls) > 5
+
+
+def test_missing_readers_are_told_once_and_their_files_are_read_once_they_are_there(store, folder, monkeypatch):
+    write(folder, "a.md", "Words.")
+    for name in ("b.pdf", "c.pdf", "d.xlsx"):
+        write(folder, name, "%PDF-1.4")
+    for module in ("pypdf", "python_calamine"):
+        monkeypatch.setitem(sys.modules, module, None)
+    report = sync(store, folder)
+    assert (report.read, report.failed) == (1, ())
+    assert report.skipped == {
+        "for lack of pypdf (pip install 'hybridstore[files]')": 2,
+        "for lack of python-calamine (pip install 'hybridstore[files]')": 1,
+    }
+    assert [path for path, _ in report.left_out] == [str(folder / name) for name in ("b.pdf", "c.pdf", "d.xlsx")]
+    monkeypatch.undo()
+    assert len(sync(store, folder).failed) == 3  # read now, and found to be broken
+
+
+def test_what_was_skipped_is_named_with_the_reason(store, folder):
+    for name in ("kept.txt", "no.log", ".hidden", "package-lock.json"):
+        write(folder, name, "{}")
+    write(folder, "empty.txt", "")
+    (folder / "data.bin").write_bytes(b"\0\1\2")
+    left_out = dict(sync(store, folder, exclude=["*.log"]).left_out)
+    assert {Path(path).name: reason for path, reason in left_out.items()} == {
+        ".hidden": "hidden",
+        "data.bin": "program",
+        "empty.txt": "empty",
+        "no.log": "excluded",
+        "package-lock.json": left_out[str(folder / "package-lock.json")],
+    }
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(store, folder):
+    gone, same = write(folder, "gone.txt", "Old."), write(folder, "same.txt", "Same.")
+    sync(store, folder)
+    gone.unlink()
+    new, bad = write(folder, "new.csv", "id,text\n1,one\n2,two\n"), write(folder, "bad.json", "{")
+    report = sync(store, folder, prune=True, dry_run=True)
+    assert (report.would_read, report.read, report.unchanged, report.pruned) == ((str(new),), 1, 1, 1)
+    assert report.documents.added == 2
+    assert [path for path, _ in report.failed] == [str(bad)]
+    assert sorted(store.sources()) == [str(gone), str(same)]
+
+
+def test_the_store_reads_folders_files_and_paths_by_itself(store, folder):
+    write(folder, "a.md", "Words.")
+    other = write(folder, "sub/b.txt", "More words.")
+    states = []
+    report = store.add_folder(folder, include=["*.md"], progress=states.append)
+    assert (report.read, report.skipped, states[-1].files) == (1, {"not included": 1}, 1)
+    assert store.add(folder).added == 1
+    assert store.add([other, "a text"]).added == 1  # the file is known
+    with pytest.raises(InputError, match="no file or folder"):
+        store.add_folder(folder / "nowhere")
+    with pytest.raises(InputError, match="takes include=, not includes="):
+        store.add_folder(folder, includes=["*.md"])
+
+
+def test_a_path_that_cannot_be_read_is_an_error_and_one_below_a_folder_a_warning(store, folder):
+    bad = write(folder, "bad.json", "{")
+    with pytest.raises(InputError, match=r"bad\.json: is not JSON"):
+        store.add(bad)
+    with pytest.warns(UserWarning, match=r"bad\.json: is not JSON"):
+        store.add(folder)
+
+
+@pytest.mark.parametrize("text", ["files/", "files", "files/a.md", "./files", "store.db"])
+def test_a_text_that_is_a_path_is_refused_with_the_right_call(store, folder, tmp_path, monkeypatch, text):
+    write(folder, "a.md", "Words.")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="add_folder"):
+        store.add(text)
+    assert store.count() == 0
+    assert store.add({"text": text}).added == 1
+
+
+def test_words_that_happen_to_be_names_of_files_are_words_among_others(store, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert store.add(["files", "a.b", "~", "..", "\0"]).added == 5
+    with pytest.raises(InputError, match="add_folder"):
+        store.add(["one", "./files"])

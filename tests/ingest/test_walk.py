@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import pytest
 
-from hybridstore.errors import InputError, MissingExtra
+from hybridstore.errors import InputError
 from hybridstore.ingest import Skipped, walk
 
 
@@ -158,10 +157,3 @@ def test_a_folder_without_permission_is_reported(tree):
         assert skipped_reasons(root)["closed"].startswith("cannot be opened")
     finally:
         (root / "closed").chmod(0o700)
-
-
-def test_without_pathspec_the_error_says_how_to_install_it(tree, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pathspec", None)
-    with pytest.raises(MissingExtra, match=r"hybridstore\[files\]"):
-        walk(tree("a.txt"))
-    assert files(tree(), tree() / "a.txt") == ["a.txt"]  # a file alone needs no patterns

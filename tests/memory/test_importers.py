@@ -196,8 +196,6 @@ def folder(tmp_path):
 
 @pytest.fixture
 def write(folder):
-    pytest.importorskip("pathspec", reason="walking folders needs the extra `files`")
-
     def write(name, text, when=WRITTEN):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

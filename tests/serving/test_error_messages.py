@@ -27,7 +27,7 @@ def test_no_path_of_the_machine_is_revealed(error):
 
 def test_errors_that_a_model_can_act_on_keep_their_message():
     assert error_sentence(errors.InputError("limit is from 1 to 50")) == "limit is from 1 to 50"
-    assert "operator can do that" in error_sentence(errors.MissingExtra("files", "walking folders", "pathspec"))
+    assert "operator can do that" in error_sentence(errors.MissingExtra("files", "reading PDF", "pypdf"))
 
 
 def test_many_mistakes_are_counted_not_listed():

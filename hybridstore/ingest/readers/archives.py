@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from hybridstore.errors import MissingExtra
 from hybridstore.ingest.readers.origin import Origin, Unreadable, errors_as_unreadable
 
 if TYPE_CHECKING:
@@ -85,10 +84,8 @@ def check_not_encrypted(origin: Origin, data: bytes) -> None:
 
 def parse_xml(data: bytes) -> Any:
     """Return the root element of an XML document; libxml2 limits what its own entities grow to, and loads no others."""
-    try:
-        from lxml import etree
-    except ImportError as error:
-        raise MissingExtra("files", "reading XML", "lxml") from error
+    from lxml import etree
+
     parser = etree.XMLParser(resolve_entities="internal", no_network=True, load_dtd=False, remove_comments=True)
     return etree.fromstring(data, parser)
 

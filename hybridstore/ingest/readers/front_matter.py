@@ -20,8 +20,8 @@ _OURS = frozenset(("path", "type"))  # of the file; a page's own "type" would hi
 def front_matter(text: str) -> tuple[str, dict[str, Any]]:
     """Return the title ("" if none) and the other fields of a text's front matter, as JSON has them.
 
-    Of invalid YAML, and of any if PyYAML is not installed, `title:`, `date:` and `tags:` of one line, or a list of
-    tags, are read. Dates become ISO 8601, `tags`, `categories` and `keywords` lists.
+    Of invalid YAML, `title:`, `date:` and `tags:` of one line, or a list of tags, are read. Dates become ISO 8601,
+    `tags`, `categories` and `keywords` lists.
     """
     block = _BLOCK.match(text[:_LARGEST])
     if not block:
@@ -72,10 +72,8 @@ def load_yaml(text: str) -> Any:
 
     Aliases are invalid here, since a few of them can stand for gigabytes.
     """
-    try:
-        import yaml
-    except ImportError:
-        return None
+    import yaml
+
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         if "*" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=loader)):

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hybridstore.errors import InputError, MissingExtra
+from hybridstore.errors import InputError
 from hybridstore.ingest.readers.origin import Origin, Unreadable, encoding_of
 from hybridstore.records import Document
 
@@ -55,10 +55,8 @@ def markdown_of(data: bytes | str) -> tuple[str, str]:
     Bytes that are not UTF-8 are decoded by the page's own `<meta charset>`. Raises InputError for a page with more than
     5,000 elements inside each other.
     """
-    try:
-        from lxml import etree
-    except ImportError as error:
-        raise MissingExtra("files", "reading HTML", "lxml") from error
+    from lxml import etree
+
     text = data if isinstance(data, str) else _decoded(data)
     if "\0" in text:
         return "\0", ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from hybridstore.errors import MissingExtra
 from hybridstore.ingest.readers.front_matter import plain_values
 from hybridstore.ingest.readers.origin import Origin, Unreadable, errors_as_unreadable
 from hybridstore.ingest.readers.titles import clean_title
@@ -105,12 +104,9 @@ def _markup(origin: Origin, lines: list[str], title: str, metadata: dict[str, An
 
 def read_rtf(origin: Origin) -> Document:
     """Return an RTF file's text."""
-    try:
-        from striprtf import striprtf
+    from striprtf import striprtf
 
-        converted: Any = striprtf.rtf_to_text  # untyped
-    except ImportError as error:
-        raise MissingExtra("files", "reading RTF", "striprtf") from error
+    converted: Any = striprtf.rtf_to_text  # untyped
     data = origin.data()
     if not data.lstrip().startswith(_RTF):
         raise Unreadable(origin.name, "is not an RTF file, or damaged")

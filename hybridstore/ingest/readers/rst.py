@@ -6,7 +6,6 @@ import re
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from hybridstore.errors import MissingExtra
 from hybridstore.records import Document
 
 if TYPE_CHECKING:
@@ -36,10 +35,8 @@ _SKIPPED = frozenset(("comment", "substitution_definition", "target", "pending",
 
 def read_rst(origin: Origin) -> Document:
     """Return a reStructuredText file as markdown, or as plain text if docutils cannot parse it."""
-    try:
-        from docutils.core import publish_doctree
-    except ImportError as error:
-        raise MissingExtra("files", "reading reStructuredText", "docutils") from error
+    from docutils.core import publish_doctree
+
     source = origin.text()
     words: list[str] = []
 

@@ -7,7 +7,6 @@ import re
 import warnings
 from pathlib import PurePath
 
-from hybridstore.errors import MissingExtra
 from hybridstore.ingest.readers.origin import Origin, Unreadable, errors_as_unreadable
 from hybridstore.records import Document
 
@@ -20,10 +19,8 @@ _FORMATS = {"srt": "srt", "vtt": "vtt", "ass": "ass", "ssa": "ass", "sub": "micr
 
 def read_subtitles(origin: Origin) -> Document:
     """Return the text of subtitles in the order of their times, under headings such as "00:01:00"."""
-    try:
-        import pysubs2
-    except ImportError as error:
-        raise MissingExtra("files", "reading subtitles", "pysubs2") from error
+    import pysubs2
+
     text = _VOICE.sub(r"\1: ", origin.text())
     suffix = PurePath(origin.name.lower().removesuffix(".gz")).suffix[1:]
     with errors_as_unreadable(origin, "subtitle"), warnings.catch_warnings():
