@@ -176,3 +176,10 @@ def test_an_encrypted_pdf_is_unreadable_but_one_locked_only_against_printing_is_
 def test_a_pdf_of_scanned_pages_is_reported(tmp_path):
     with pytest.raises(Unreadable, match="scanned"):
         only(write(tmp_path, "a.pdf", pdf("", "")))
+
+
+def test_rst_that_would_take_minutes_is_plain_text(tmp_path):
+    laughs = "|a9|\n\n" + "".join(f".. |a{n + 1}| replace:: {f'|a{n}| ' * 20}\n" for n in range(9))
+    for hard in (laughs, "*a " * 30_000):
+        document = only(write(tmp_path, "a.rst", hard))
+        assert (document.format, document.text) == ("plain", hard)

@@ -28,6 +28,12 @@ _SETTINGS = {
 }
 _ROLE = re.compile(r":[\w+.-]{1,40}+(?::[\w+.-]{1,40}+){0,3}+:`[~!]?+([^`]*+)`")
 _LONG_WORD = re.compile(r"(?<!\S)\S{150,}+")  # docutils takes time in the square of a word, 3 s for one of 8,000
+# docutils takes time in the square of a block's markup, 2 s for 12,000 characters of `*a `. CPython's documentation has
+# no block near these limits, and no substitution in another.
+_LONG_BLOCK, _MOST_MARKUP = 6_000, 300
+_MARKUP = re.compile(r"[*`|_:]+")
+_MULTIPLYING = re.compile(r"^\.\. \|[^|\n]+\| replace::[^|\n]*\|", re.MULTILINE)
+_MOST_MULTIPLYING = 3
 _HIDDEN = re.compile("\ue000([0-9]+)\ue001")
 _BORDER = 3  # different characters of a table's border
 _SKIPPED = frozenset(("comment", "substitution_definition", "target", "pending", "raw", "docinfo_item", "meta"))
@@ -50,6 +56,8 @@ def read_rst(origin: Origin) -> Document:
     def show(match: re.Match[str]) -> str:
         return words[int(match[1])] if int(match[1]) < len(words) else match.group()
 
+    if _is_too_hard(source):
+        return Document(text=source)
     try:
         hidden = _LONG_WORD.sub(hide, source)
         tree = publish_doctree(hidden, source_path=origin.name, settings_overrides=dict(_SETTINGS))
@@ -58,6 +66,14 @@ def read_rst(origin: Origin) -> Document:
     except Exception:  # noqa: BLE001 - directives may raise anything; the source is still usable as plain text
         return Document(text=source)
     return Document(text=text, format="markdown") if text else Document(text=source)
+
+
+def _is_too_hard(source: str) -> bool:
+    """Return whether docutils would take minutes: a block of endless markup, or substitutions that multiply."""
+    if len(_MULTIPLYING.findall(source)) > _MOST_MULTIPLYING:
+        return True
+    blocks = (block for block in source.split("\n\n") if len(block) > _LONG_BLOCK)
+    return any(len(_MARKUP.findall(block)) > _MOST_MARKUP for block in blocks)
 
 
 def _blocks(node: Any, level: int) -> Iterator[str]:
