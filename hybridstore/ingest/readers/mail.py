@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from hybridstore.errors import InputError
 from hybridstore.ingest.readers.archives import words
 from hybridstore.ingest.readers.html import markdown_of
 from hybridstore.ingest.readers.origin import Origin, Unreadable, encoding_of
@@ -160,13 +161,21 @@ def _texts(origin: Origin, part: Message, attachments: list[str], depth: int) ->
         for child in children:
             yield from _texts(origin, child, attachments, depth + 1)
     elif kind == "text/html":
-        yield markdown_of(_payload(part))[0]
+        yield _html_text(origin, _payload(part))
     elif kind in {"text/plain", "text/markdown", "text/enriched", "message/delivery-status"} and not name:
         yield _payload(part).replace("\r\n", "\n").strip()
     elif kind.startswith("multipart/"):  # without parts: its boundary is damaged
         yield _payload(part).strip()
     else:
         attachments.append(name or kind)
+
+
+def _html_text(origin: Origin, page: str) -> str:
+    try:
+        return markdown_of(page)[0]
+    except InputError as error:
+        origin.notice(f"an HTML part was left out: it {error}")
+        return ""
 
 
 def _payload(part: Message) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any
 
+from hybridstore.errors import InputError
 from hybridstore.ingest.readers.archives import name_of, parse_xml, words
 from hybridstore.ingest.readers.html import fenced, markdown_of
 from hybridstore.ingest.readers.origin import Origin, Unreadable
@@ -85,5 +87,6 @@ def _leaf(node: Any) -> str:
     if name_of(node) in _CODE and text.strip():
         return fenced(text)
     if re.search(r"</?(?:p|br|a|div|ul|li|b|i|strong|em|h[1-6]|pre|code|img)\b[^<>]*>", text):
-        return markdown_of(text)[0]
+        with suppress(InputError):  # nested too deeply
+            return markdown_of(text)[0]
     return words(text)
