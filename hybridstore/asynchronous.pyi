@@ -95,6 +95,7 @@ class AsyncStore(ThreadedObject[Store]):
         prune: bool = ...,
         dry_run: bool = ...,
         max_file_size: int | None = ...,
+        encoding: str | None = ...,
         progress: Callable[[SyncProgress], None] | None = ...,
     ) -> SyncReport: ...
     async def backup(self, path: str | os.PathLike[str]) -> None: ...

@@ -45,6 +45,7 @@ _RESUME = "run the same command again to continue."
 )
 @click.option("--prune", is_flag=True, help="Remove documents whose files below PATH are gone.")
 @click.option(_DRY_RUN, "dry_run", is_flag=True, help="Print the files that would be read, and write nothing.")
+@click.option("--encoding", metavar="NAME", help="Of text that is not UTF-8: shift_jis, cp1251, ...; default: a guess.")
 @new_store_options
 @click.option("--id", "identifier", metavar="ID", help="For standard input: the document's id.")
 @click.option("--title", help="For standard input: the document's title.")
@@ -81,7 +82,8 @@ def add(
     most = rules["max_file_size"] = None if rules["max_file_size"] is None else rules["max_file_size"] << 20
     with _opened(target, embedder, language, dry_run=dry_run) as store:
         if from_stdin:
-            added = store.add(_documents(target, identifier, title, kind, most))
+            options = {"kind": kind, "max_file_size": most, "encoding": rules["encoding"]}
+            added = store.add(_documents(target, identifier, title, options | {"notice": None if quiet else say}))
             target.if_stopped = "The document is in the store."
             if as_json:
                 print_json(asdict(added))
@@ -129,12 +131,12 @@ def _sync(
 
 
 def _documents(
-    target: Target, identifier: str | None, title: str | None, kind: str | None, most: int | None
+    target: Target, identifier: str | None, title: str | None, options: dict[str, Any]
 ) -> Iterator[Document]:
     from hybridstore.ingest import read
 
     target.if_stopped = "Committed documents are kept."
-    for number, document in enumerate(read(_STDIN, kind=kind, max_file_size=most)):
+    for number, document in enumerate(read(_STDIN, **options)):
         if number and identifier is not None:
             raise click.UsageError("standard input contains several documents, which cannot share one --id")
         yield replace(document, id=identifier or document.id, title=title or document.title)
@@ -188,7 +190,7 @@ def _print_skipped(report: SyncReport, *, verbose: bool) -> None:
 
 def _print_notices(report: SyncReport) -> None:
     if report.notices:
-        say("Left out of files that were read:")
+        say("About files that were read:")
         for path, what in report.notices[:_NOTICES]:
             say(f"  {path}: {what}")
         if len(report.notices) > _NOTICES:

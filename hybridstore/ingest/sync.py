@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 from hybridstore.errors import InputError, MissingExtra
 from hybridstore.ingest.readers import Noise, Unreadable, read
+from hybridstore.ingest.readers.encodings import checked_encoding
 from hybridstore.ingest.regular_files import open_file
 from hybridstore.ingest.walk import Skipped, walk
 from hybridstore.records import AddReport, Document, Source
@@ -38,13 +39,15 @@ def sync(
     progress: Callable[[SyncProgress], None] | None = None,
     max_file_size: int | None = None,
     beneath: Sequence[Path] | None = None,
+    encoding: str | None = None,
 ) -> SyncReport:
     """Read the files at and below these paths into the store; the other options are those of `walk`.
 
     A file with the same size and modification time as before is not opened again; with another time but the same
     SHA-256 it is unchanged too. A changed file's documents replace its former ones. `prune` removes the documents of
     files below the paths that no longer exist, but not those of files that `walk` now skips. Only one file's document,
-    or one row of a table, is in memory at a time. `max_file_size` and `beneath` are those of `read`.
+    or one row of a table, is in memory at a time. `max_file_size` and `beneath` are those of `read`. `encoding` is that
+    of text files that are not UTF-8, instead of a guess; with it, unchanged files are read again.
 
     Files are committed along the way, and count as read only with their last document: if a sync is stopped at any
     point, even by KeyboardInterrupt, the next one continues from there. A file that cannot be read does not stop the
@@ -52,13 +55,14 @@ def sync(
 
     With `dry_run` files are opened and read, but nothing is written: the report says what a sync would do.
 
-    Raises InputError, before anything is done, for a path that does not exist.
+    Raises InputError, before anything is done, for a path that does not exist and an unknown encoding.
     """
+    encoding = None if encoding is None else checked_encoding(encoding)
     roots = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     files = partial(walk, roots, include=include, exclude=exclude, hidden=hidden, follow_links=follow_links)
     # The totals take a separate walk, since a list of all files would grow with the folder.
     files_total, bytes_total = _totals(files()) if progress else (0, 0)
-    run = _Run(store.sources(), progress, files_total, bytes_total, (max_file_size, beneath))
+    run = _Run(store.sources(), progress, files_total, bytes_total, (max_file_size, beneath), encoding)
     with nullcontext() if dry_run else store.writer(progress=run.committed) as writer:
         for path in files(skipped=run.walked_past):
             run.read_file(writer, path)
@@ -88,6 +92,7 @@ class _Run:
     files_total: int
     bytes_total: int
     limits: tuple[int | None, Sequence[Path] | None] = (None, None)  # `max_file_size` and `beneath`
+    encoding: str | None = None
     files: int = 0
     bytes: int = 0
     chunks: int = 0
@@ -109,7 +114,11 @@ class _Run:
             status = path.stat()
             self.bytes += status.st_size
             before = self.known.get(key)
-            if before and (before.size, before.modified_ns) == (status.st_size, status.st_mtime_ns):
+            if (
+                not self.encoding
+                and before
+                and (before.size, before.modified_ns) == (status.st_size, status.st_mtime_ns)
+            ):
                 self.unchanged += 1
                 return
             if not status.st_size and not before and stat.S_ISREG(status.st_mode):
@@ -127,7 +136,7 @@ class _Run:
             writer.finish(source)
         if len(self.left_out) > left_out:  # noise: finished all the same, so that it is not read again
             return
-        if before and before.digest == source.digest:
+        if before and before.digest == source.digest and not self.encoding:
             self.unchanged += 1
         else:
             self.read += 1
@@ -153,7 +162,7 @@ class _Run:
         try:
             most, beneath = self.limits
             notice = partial(_noted, self.notices, key)
-            for document in read(key, notice=notice, max_file_size=most, beneath=beneath):
+            for document in read(key, notice=notice, max_file_size=most, beneath=beneath, encoding=self.encoding):
                 yield checked(document)
         except Noise as error:
             self.left_out.append((_printable(key), error.reason))

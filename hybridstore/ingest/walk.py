@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hybridstore.errors import InputError
+from hybridstore.ingest.readers.encodings import is_binary
 from hybridstore.ingest.readers.file_types import binary_reason, kind_of_name
 from hybridstore.ingest.readers.noise import noise_of_name
 from hybridstore.ingest.regular_files import open_file
@@ -20,7 +21,6 @@ NEVER = frozenset((".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv"
 
 _LARGEST_RULES = 1 << 20  # bytes of a .gitignore
 _HEAD = 8192  # bytes in which git, too, looks for NUL to detect binary files
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")  # UTF-16 text contains NUL bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,4 +210,4 @@ def _binary_reason(entry: os.DirEntry[str]) -> str | None:
             head = gzip.GzipFile(fileobj=stream).read(_HEAD) if compressed else stream.read(_HEAD)
     except (OSError, EOFError, zlib.error):
         return None  # reading it will report the error
-    return "binary" if b"\0" in head and not head.startswith(_UTF16_MARKS) else None
+    return "binary" if is_binary(head) else None

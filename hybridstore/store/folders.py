@@ -40,8 +40,8 @@ class SyncReport:
 
     `failed` are (path, reason) of the files it could not read. `left_out` are (path, reason) of the files and folders
     it skipped, and `skipped` counts them by reason. `notices` are (path, sentence) for what was left out of files that
-    were read. `documents` is the resulting change to the store. After a dry run, `would_read` are the files that are
-    new or changed, and `documents.added` is the number of documents in them.
+    were read and for guesses, such as an encoding. `documents` is the resulting change to the store. After a dry run,
+    `would_read` are the files that are new or changed, and `documents.added` is the number of documents in them.
     """
 
     read: int = 0

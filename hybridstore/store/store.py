@@ -141,6 +141,7 @@ class Store(StoreParts):
         prune: bool = False,
         dry_run: bool = False,
         max_file_size: int | None = None,
+        encoding: str | None = None,
         progress: Callable[[SyncProgress], None] | None = None,
     ) -> SyncReport:
         """Read a folder, a file, or several of them into the store, as `hybridstore add` does; return what was done.
@@ -150,11 +151,12 @@ class Store(StoreParts):
         hidden files (unless `hidden`), links (unless `follow_links`) and files without readable text are skipped.
         `prune` removes the documents of files below `path` that are gone. With `dry_run` nothing is written: the report
         says what would be. `max_file_size` is in bytes after unpacking (default: 2 GiB for text and tables, else 64
-        MiB).
-        `progress` is called with the counts so far. A file's document has its absolute path as id.
+        MiB). `encoding` is that of text files that are not UTF-8, instead of what they declare or a guess; with it
+        unchanged files are read again. `progress` is called with the counts so far. A file's document has its absolute
+        path as id.
 
         A file that cannot be read stops nothing: `failed` and `left_out` of the report name it. Raises InputError for
-        a path that does not exist.
+        a path that does not exist, and an unknown encoding.
         """
         return add_folder(
             self,
@@ -166,6 +168,7 @@ class Store(StoreParts):
             prune=prune,
             dry_run=dry_run,
             max_file_size=max_file_size,
+            encoding=encoding,
             progress=progress,
         )
 

@@ -77,7 +77,7 @@ def test_slides_come_in_the_order_they_are_shown_with_tables_diagrams_and_notes(
         "# Slide 1: Agenda\n\none\ntwo\n\nin a group\n\n| a | b |\n\nNotes: Say hello\n\n"
         "\f\n# Slide 2\n\nEnd\n\nSales\nNorth"
     )
-    assert (document.title, document.metadata["slides"]) == ("Agenda", 2)
+    assert (document.title, document.metadata["slides"]) == ("Slide 1: Agenda", 2)
 
 
 def workbook(path, *sheets, formulas=""):

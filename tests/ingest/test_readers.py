@@ -8,8 +8,6 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from hybridstore.errors import InputError, MissingExtra
 from hybridstore.ingest import Unreadable, read
@@ -46,25 +44,6 @@ def test_text_is_decoded_without_loss(tmp_path, encoding):
     text = "Köln – naïve café"
     marks = {"utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}
     assert only(write(tmp_path, "a.txt", marks.get(encoding, b"") + text.encode(encoding))).text == text
-
-
-def test_bytes_of_unknown_encoding_are_latin_1(tmp_path):
-    assert only(write(tmp_path, "a.txt", b"a\x81b\xe9")).text == "a\x81bé"
-
-
-@given(data=st.binary(min_size=1, max_size=200).filter(lambda data: b"\0" not in data))
-@settings(max_examples=settings().max_examples * 4 // 5)
-def test_any_bytes_except_nul_are_decoded_without_loss(tmp_path_factory, data):
-    path = write(tmp_path_factory.getbasetemp(), "any.txt", data)
-    try:
-        text = only(path).text
-    except Unreadable:
-        assert data.startswith((b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")) or not data.decode("latin-1").strip()
-        return
-    encodings = ("utf-8", "utf-8-sig", "cp1252", "latin-1", "utf-16")
-    assert any(
-        data in (text.encode(name, "ignore"), b"\xfe\xff" + text.encode("utf-16-be", "ignore")) for name in encodings
-    )
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hybridstore.errors import InputError
 from hybridstore.ingest.readers.csv_json import read_csv, read_json, read_jsonl
+from hybridstore.ingest.readers.encodings import checked_encoding
 from hybridstore.ingest.readers.epub import read_epub
 from hybridstore.ingest.readers.file_types import READERS, Kind, binary_reason, kind_of, kind_of_stream
 from hybridstore.ingest.readers.front_matter import front_matter
@@ -78,6 +79,7 @@ def read(
     notice: Callable[[str], None] | None = None,
     max_file_size: int | None = None,
     beneath: Sequence[Path] | None = None,
+    encoding: str | None = None,
 ) -> Iterator[Document]:
     """Yield the documents of a file, or of standard input for the path "-".
 
@@ -88,7 +90,8 @@ def read(
     markdown. The guide lists all kinds.
 
     `kind`, one of READERS, overrides the file's name and content, and makes tables of standard input readable.
-    `notice` is called with a sentence for whatever is left out of a document: a page, an embedded picture.
+    `notice` is called with a sentence for whatever is left out of a document, a page or an embedded picture, and for
+    an encoding that was guessed. `encoding` is that of text which is not UTF-8, whatever it declares.
 
     `max_file_size` is how many bytes of a file are read, after unpacking; None: 2 GiB of plain text, tables, JSON lines
     and mailboxes, which are read in pieces, 64 MiB of all others. Plain text of more than 4 MiB becomes several
@@ -98,19 +101,21 @@ def read(
     Raises Unreadable for a file that is missing, empty, binary, encrypted, invalid or without text; a table may have
     yielded documents before the invalid row. Raises Noise, a kind of Unreadable, for a lock file, a source map,
     minified code or a hex dump, unless `kind` asks for it. Raises MissingExtra if a format needs a package that is not
-    installed, InputError for an unknown `kind`.
+    installed, InputError for an unknown `kind` or `encoding`.
     """
     if kind is not None and kind not in READERS:
         raise InputError(f"kind={kind!r} is not known; use one of {', '.join(READERS)}")
     if max_file_size is not None and max_file_size < 1:
         raise InputError(f"max_file_size is a number of bytes, at least 1, not {max_file_size!r}")
-    return _documents(path, kind, (notice, max_file_size, beneath))
+    return _documents(
+        path, kind, (notice, max_file_size, beneath, None if encoding is None else checked_encoding(encoding))
+    )
 
 
 def _documents(
     path: str | os.PathLike[str],
     reader: str | None,
-    options: tuple[Callable[[str], None] | None, int | None, Sequence[Path] | None],
+    options: tuple[Callable[[str], None] | None, int | None, Sequence[Path] | None, str | None],
 ) -> Iterator[Document]:
     removed = Removed()
     with Origin.of(path, *options) as origin:

@@ -11,33 +11,24 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hybridstore.errors import InputError
-from hybridstore.ingest.readers.html_hidden import is_hidden, is_menu
-from hybridstore.ingest.readers.origin import Origin, Unreadable, encoding_of
+from hybridstore.ingest.readers.encodings import decoded
+from hybridstore.ingest.readers.origin import Origin, Unreadable
 from hybridstore.records import Document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_OMITTED = frozenset(("script", "style", "template", "svg", "head", "iframe", "object", "noscript"))
 _BLOCKS = frozenset(
     """
     address article aside blockquote body caption center dd details dialog div dl dt fieldset figcaption figure footer
     form header hr html legend main nav p search section summary table tbody td tfoot th thead tr
     """.split()  # noqa: SIM905 - a list of words reads better without quotes
 )
-_INLINE_CONTROLS = frozenset(("a", "button", "label", "output", "summary"))  # drawn apart, whatever the source has
-_OPTIONS = frozenset(("option", "optgroup", "select", "textarea"))
 _HEADINGS = {"h1": 1, "h2": 2, "h3": 3, "h4": 4, "h5": 5, "h6": 6}
-_LINES = _BLOCKS | {"li"}
-_APART = _BLOCKS | _OPTIONS | frozenset(("br", "li", "ul", "ol", "img"))  # what ends a word
 _LISTS = frozenset(("ul", "ol", "menu"))
-# A table with one of these is page layout, not data, and so is one of a single column or with a cell as long as a page.
-_IN_LAYOUT = frozenset(("table", "h1", "h2", "h3", "h4", "pre"))
-_LONGEST_CELL = 2_000  # characters
-# Characters in menus for one of text above which what looks like menus is the page.
-_MOSTLY_MENUS = 10
-_CHARSET = re.compile(rb"""<meta[^>]{1,200}?charset\s{0,9}=\s{0,9}["']?([\w.:-]{1,40})""", re.IGNORECASE | re.ASCII)
-_HEAD = 4096  # bytes in which a page names its charset; browsers look at 1024
-_WIDE = (b"\xff\xfe", b"\xfe\xff")  # UTF-16
+# A table with one of these is page layout, not data.
+_IN_LAYOUT = frozenset(("table", "h1", "h2", "h3", "h4", "ul", "ol", "pre", "p"))
 _PIECE = 1 << 16  # bytes the parser takes at once
 # Elements inside each other; real pages have a few dozen. libxml2 looks back at all open ones for some tags.
 _DEEPEST = 5_000
@@ -46,9 +37,8 @@ _DEEPEST_LIST = 8  # levels that are indented; the indentation of endless levels
 
 def read_html(origin: Origin) -> Document:
     """Return the visible text of a page as markdown, with its `<title>`."""
-    data = origin.data()
     try:
-        text, title = markdown_of(data)
+        text, title = markdown_of(origin.decoded(origin.data()))
     except InputError as error:
         raise Unreadable(origin.name, str(error)) from error
     if not text or "\0" in text:
@@ -64,36 +54,20 @@ def markdown_of(data: bytes | str) -> tuple[str, str]:
     """
     from lxml import etree
 
-    text = data if isinstance(data, str) else _decoded(data)
+    text = data if isinstance(data, str) else decoded(data)
     if "\0" in text:
         return "\0", ""
     content = text.encode("utf-8", "replace")
-    # A page that marks its content has its menus elsewhere; of another, what looks like them may be all there is.
-    marked = re.search(rb"<main[\s>]", content, re.IGNORECASE) is not None
-    for without_menus in (True, False):
-        page = _Page(without_menus=without_menus, marked=marked)
-        parser = etree.HTMLParser(target=page, encoding="utf-8", huge_tree=True)
-        try:
-            for start in range(0, len(content), _PIECE):
-                parser.feed(content[start : start + _PIECE])
-            parser.close()
-        except etree.LxmlError:  # without any element at all
-            return "", ""
-        written = page.out.text()
-        if len(written) * _MOSTLY_MENUS >= page.in_menus:
-            break
-    return written, " ".join("".join(page.title).split())
-
-
-def _decoded(data: bytes) -> str:
-    if not data:
-        return ""
-    encoding = encoding_of([data.replace(b"\0", b"")], "") if not data.startswith(_WIDE) else "utf-16"
-    named = _CHARSET.search(data, 0, _HEAD) if encoding in ("cp1252", "latin-1") else None
+    # A page that marks its content has its menus elsewhere.
+    page = _Page(without_menus=re.search(rb"<main[\s>]", content, re.IGNORECASE) is not None)
+    parser = etree.HTMLParser(target=page, encoding="utf-8", huge_tree=True)
     try:
-        return data.decode(named[1].decode() if named else encoding, "replace")
-    except LookupError:  # no charset that exists
-        return data.decode(encoding, "replace")
+        for start in range(0, len(content), _PIECE):
+            parser.feed(content[start : start + _PIECE])
+        parser.close()
+    except etree.LxmlError:  # without any element at all
+        return "", ""
+    return page.out.text(), " ".join("".join(page.title).split())
 
 
 @dataclass(slots=True)
@@ -138,15 +112,11 @@ class _Page:
     """Takes the parser's events and writes markdown. `title` has the pieces of the page's title."""
 
     without_menus: bool
-    marked: bool  # whether the page has a <main>
     out: _Markdown = field(default_factory=_Markdown)
     title: list[str] = field(default_factory=list)
     depth: int = 0
     omitted: int = 0  # the depth of the outermost element that is left out; 0 outside of any
     in_title: bool = False
-    in_menu: bool = False  # whether the omitted element was taken for a menu
-    in_menus: int = 0  # characters left out in them
-    apart: bool = False  # whether a link or button has just ended
     captured: list[str] | None = None  # the text of a heading or a code block, from its beginning on
     captured_at: int = 0  # its depth
     table: list[tuple[str, str]] | None = None  # events of a table that may be data: ("<", tag), (">", tag), ("", text)
@@ -162,19 +132,15 @@ class _Page:
             self.in_title = tag == "title" and not self.title
             return
         if self.captured is not None:
-            self._capture(tag, attributes)
+            if tag == "br":
+                self.captured.append("\n")
             return
-        apart, self.apart = self.apart and tag in _INLINE_CONTROLS, False
         if self.table is not None and tag in _IN_LAYOUT:
             self._replay()
         if tag == "table":
             self.table, self.table_at = [], self.depth
-        if apart:
-            self.data(" ")
         if self.table is not None:
             self.table.append(("<", tag))
-            if tag == "img":
-                self.table.append(("", f" {attributes.get('alt') or ''} "))
         elif tag in _HEADINGS or tag == "pre":
             self.captured, self.captured_at = [], self.depth
         else:
@@ -187,29 +153,23 @@ class _Page:
             self.omitted = self.omitted if depth > self.omitted else 0
             self.in_title = False
         elif self.captured is not None:
-            if tag in _LINES and depth > self.captured_at:
-                self._end_line()
             if depth == self.captured_at:
                 text, self.captured = "".join(self.captured), None
                 _write_heading(text, _HEADINGS[tag], self.out) if tag in _HEADINGS else _fence(text, self.out)
         elif self.table is not None:
             self.table.append((">", tag))
             if depth == self.table_at:
-                self._end_table()
+                _write_table(self.table, self.out)
+                self.table = None
         else:
             _close(tag, self.out)
-        self.apart = tag in _INLINE_CONTROLS
 
     def data(self, text: str) -> None:
         """Write text."""
         if self.omitted:
             if self.in_title:
                 self.title.append(text)
-            elif self.in_menu:
-                self.in_menus += len(text.strip())
-            return
-        self.apart = False
-        if self.captured is not None:
+        elif self.captured is not None:
             self.captured.append(text)
         elif self.table is not None:
             self.table.append(("", text))
@@ -220,38 +180,12 @@ class _Page:
         """End the page."""
 
     def _is_omitted(self, tag: str, attributes: Mapping[str, str]) -> bool:
-        """Return whether an element is not shown, or is not part of the page's text."""
-        if is_hidden(tag, attributes):
-            self.in_menu = False
-            return True
-        self.in_menu = is_menu(tag, attributes, marked=self.marked)
-        return self.in_menu and self.without_menus
-
-    def _capture(self, tag: str, attributes: Mapping[str, str]) -> None:
-        """Begin an element within a heading or a block of code, of which each line may be an element."""
-        if tag == "br":
-            self.captured_text().append("\n")
-        elif tag in _LINES or not {"token-line", "code-line", "line"}.isdisjoint(attributes.get("class", "").split()):
-            self._end_line()
-        elif tag == "img":
-            self.captured_text().append(attributes.get("alt") or "")
-
-    def captured_text(self) -> list[str]:
-        """Return the pieces of the heading or code block, an empty list outside of one."""
-        return [] if self.captured is None else self.captured
-
-    def _end_line(self) -> None:
-        text = self.captured_text()
-        if text and not text[-1].endswith("\n"):
-            text.append("\n")
-
-    def _end_table(self) -> None:
-        events = self.table or []
-        if _is_layout(events):
-            self._replay()
-        else:
-            _write_table(events, self.out)
-            self.table = None
+        return (
+            tag in _OMITTED
+            or (tag == "nav" and self.without_menus)
+            or "hidden" in attributes
+            or "headerlink" in attributes.get("class", "").split()
+        )
 
     def _replay(self) -> None:
         """Write a table that turned out to be layout like any other element."""
@@ -272,7 +206,7 @@ def _open(name: str, out: _Markdown, alternative: str) -> None:
     elif name == "li":
         out.line()
         out.raw("  " * min(max(out.depth - 1, 0), _DEEPEST_LIST) + "- ")
-    elif name == "br" or name in _OPTIONS:
+    elif name == "br":
         out.line()
     elif name == "img":
         out.words(f" {alternative} ")
@@ -293,7 +227,7 @@ def _close(name: str, out: _Markdown) -> None:
     if name in _LISTS:
         out.depth -= 1
         out.line(1 if out.depth else 2)
-    elif name == "li" or name in _OPTIONS:
+    elif name == "li":
         out.line()
     elif name in _BLOCKS:
         _break(out)
@@ -318,27 +252,10 @@ def fenced(code: str, label: str = "") -> str:
     return "\n".join((fence + label, code.strip("\n"), fence))
 
 
-def _is_layout(events: list[tuple[str, str]]) -> bool:
-    """Return whether a table is a frame around text: of one column, or with a cell that is long."""
-    rows = _rows(events)
-    cells = [cell for kind, row in rows if kind == "tr" for cell in row]
-    return all(len(row) <= 1 for _, row in rows) or any(sum(map(len, cell)) > _LONGEST_CELL for cell in cells)
-
-
 def _write_table(events: list[tuple[str, str]], out: _Markdown) -> None:
     """Write a table of data: its caption, and a line for each row."""
     out.line(2)
-    for kind, cells in _rows(events):
-        words = [" ".join("".join(cell).split()) for cell in cells]
-        if any(words):
-            out.raw(words[0] if kind == "caption" else f"| {' | '.join(words)} |")
-            out.line()
-    out.line(2)
-
-
-def _rows(events: list[tuple[str, str]]) -> list[tuple[str, list[list[str]]]]:
-    """Return a table's rows and caption: the kind, and the pieces of each cell's text."""
-    rows: list[tuple[str, list[list[str]]]] = []
+    rows: list[tuple[str, list[list[str]]]] = []  # the kind, and the pieces of each cell's text
     for kind, value in events:
         if kind == "<" and value in ("caption", "tr"):
             rows.append((value, [[]] if value == "caption" else []))
@@ -347,5 +264,10 @@ def _rows(events: list[tuple[str, str]]) -> list[tuple[str, list[list[str]]]]:
                 rows.append(("tr", []))
             rows[-1][1].append([])
         elif rows and rows[-1][1]:
-            rows[-1][1][-1].append(value if not kind else " " * (value in _APART))
-    return rows
+            rows[-1][1][-1].append(value if not kind else " ")
+    for kind, cells in rows:
+        words = [" ".join("".join(cell).split()) for cell in cells]
+        if any(words):
+            out.raw(words[0] if kind == "caption" else f"| {' | '.join(words)} |")
+            out.line()
+    out.line(2)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from hybridstore.errors import InputError
 from hybridstore.ingest.readers.archives import words
+from hybridstore.ingest.readers.encodings import decoded
 from hybridstore.ingest.readers.html import markdown_of
-from hybridstore.ingest.readers.origin import Origin, Unreadable, encoding_of
+from hybridstore.ingest.readers.origin import Origin, Unreadable
 from hybridstore.records import Document
 
 if TYPE_CHECKING:
@@ -161,21 +161,13 @@ def _texts(origin: Origin, part: Message, attachments: list[str], depth: int) ->
         for child in children:
             yield from _texts(origin, child, attachments, depth + 1)
     elif kind == "text/html":
-        yield _html_text(origin, _payload(part))
+        yield markdown_of(_payload(part))[0]
     elif kind in {"text/plain", "text/markdown", "text/enriched", "message/delivery-status"} and not name:
         yield _payload(part).replace("\r\n", "\n").strip()
     elif kind.startswith("multipart/"):  # without parts: its boundary is damaged
         yield _payload(part).strip()
     else:
         attachments.append(name or kind)
-
-
-def _html_text(origin: Origin, page: str) -> str:
-    try:
-        return markdown_of(page)[0]
-    except InputError as error:
-        origin.notice(f"an HTML part was left out: it {error}")
-        return ""
 
 
 def _payload(part: Message) -> str:
@@ -188,5 +180,4 @@ def _decoded(data: bytes, charset: str | None) -> str:
     try:
         return data.decode(charset or "utf-8").replace("\0", "")
     except (LookupError, UnicodeError, ValueError):
-        data = data.replace(b"\0", b"")
-        return data.decode(encoding_of([data], "mail"), "replace") if data else ""
+        return decoded(data.replace(b"\0", b""))

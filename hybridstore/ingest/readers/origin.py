@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import gzip
 import io
 import os
@@ -12,11 +11,12 @@ import tempfile
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from hybridstore.errors import InputError, MissingExtra
+from hybridstore.ingest.readers.encoding_guesses import shown_name
+from hybridstore.ingest.readers.encodings import Encoding, Undecodable, encoding_of
 from hybridstore.ingest.regular_files import open_file
 
 if TYPE_CHECKING:
@@ -33,16 +33,6 @@ _LONGEST_LINE = 16 << 20  # characters of a row of a table
 _PART = 2 << 20  # characters of plain text that become one document
 _DETAIL = 200  # characters of a library's error message
 _SPOOL = 1 << 24  # standard input larger than this goes through a temporary file
-
-# Longest first: the UTF-32 mark begins with the UTF-16 one.
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_NOT_IN_CP1252 = bytes([0x81, 0x8D, 0x8F, 0x90, 0x9D])
 
 
 class Unreadable(InputError):  # noqa: N818 - reads as a sentence: raise Unreadable
@@ -63,7 +53,8 @@ class Origin:
 
     `notice` is called with a sentence for whatever a reader leaves out of its documents: a page, a picture. `largest`
     is how many bytes are read, after unpacking, instead of 64 MiB of a file that is read whole, 2 GiB of one that is
-    read in pieces. `beneath` are folders below which no link is followed; see `open_file`.
+    read in pieces. `beneath` are folders below which no link is followed; see `open_file`. `encoding`
+    is that of text which is neither UTF-8 nor marked; None guesses it.
     """
 
     name: str
@@ -71,6 +62,7 @@ class Origin:
     notice: Callable[[str], None] = field(default=lambda _: None, compare=False)
     largest: int | None = None
     beneath: Sequence[Path] | None = None
+    encoding: str | None = None
 
     @classmethod
     @contextmanager
@@ -80,6 +72,7 @@ class Origin:
         notice: Callable[[str], None] | None = None,
         largest: int | None = None,
         beneath: Sequence[Path] | None = None,
+        encoding: str | None = None,
     ) -> Iterator[Origin]:
         """Return the origin at this path as a context manager; "-" reads standard input to its end."""
         notice = notice or (lambda _: None)
@@ -87,7 +80,7 @@ class Origin:
             with tempfile.SpooledTemporaryFile(_SPOOL) as spool:
                 most = LARGEST_STREAMED if largest is None else largest
                 shutil.copyfileobj(_Bounded(sys.stdin.buffer, most, STDIN), spool)
-                yield cls(STDIN, spool, notice, largest)
+                yield cls(STDIN, spool, notice, largest, None, encoding)
             return
         name = PurePath(os.path.abspath(path)).as_posix()  # noqa: PTH100 - Path.absolute keeps ".."
         try:
@@ -95,7 +88,7 @@ class Origin:
         except UnicodeEncodeError as error:
             shown = name.encode(errors="replace").decode()
             raise Unreadable(shown, "has a name that is not valid UTF-8; rename it") from error
-        yield cls(name, None, notice, largest, beneath)
+        yield cls(name, None, notice, largest, beneath, encoding)
 
     @property
     def stem(self) -> str:
@@ -138,17 +131,20 @@ class Origin:
 
     def text(self) -> str:
         """Return the whole text with its original line ends; blank and binary files are Unreadable."""
-        data = self.data()
-        encoding = encoding_of([data], self.name)
-        try:
-            text = data.decode(encoding)
-        except UnicodeError as error:
-            raise self._undecodable(encoding, error) from error
-        if "\0" in text:
-            raise Unreadable(self.name, "is a binary file (it contains NUL characters)")
+        text = self.decoded(self.data())
         if not text or text.isspace():
             raise Unreadable(self.name, "contains nothing but white space")
         return text
+
+    def decoded(self, data: bytes) -> str:
+        """Return a text's bytes decoded; binary ones, and those in an uncertain encoding, are Unreadable."""
+        encoding = self._encoding_of([data] if data else [])
+        try:
+            text = data.decode(encoding.name, encoding.errors)
+        except UnicodeError as error:
+            raise self._undecodable(encoding, error) from error
+        self._report_replaced(encoding, text.count("\ufffd"))
+        return text.replace("\0", " ")
 
     @contextmanager
     def lines(self) -> Iterator[Iterator[str]]:
@@ -159,7 +155,7 @@ class Origin:
         with self._decoded() as reader:
             yield self._lines_of(reader)
 
-    def _lines_of(self, reader: io.TextIOWrapper) -> Iterator[str]:
+    def _lines_of(self, reader: _Text) -> Iterator[str]:
         number = 0
         while line := reader.readline(_LONGEST_LINE + 1):
             number += 1
@@ -194,20 +190,52 @@ class Origin:
         return left <= 0
 
     @contextmanager
-    def _decoded(self) -> Iterator[io.TextIOWrapper]:
+    def _decoded(self) -> Iterator[_Text]:
         with self.open() as stream:
-            encoding = encoding_of(iter(lambda: stream.read(_BLOCK), b""), self.name)
+            encoding = self._encoding_of(iter(lambda: stream.read(_BLOCK), b""))
         with self.open() as stream:
-            reader = io.TextIOWrapper(stream, encoding=encoding, newline="")
+            reader = _Text(stream, encoding=encoding.name, errors=encoding.errors, newline="")
             try:
                 yield reader
             except UnicodeError as error:
                 raise self._undecodable(encoding, error) from error
             finally:
                 reader.detach()
+            self._report_replaced(encoding, reader.replaced)
 
-    def _undecodable(self, encoding: str, error: UnicodeError) -> Unreadable:
-        return Unreadable(self.name, f"is not valid {encoding.upper()} ({error})")
+    def _encoding_of(self, blocks: Iterable[bytes]) -> Encoding:
+        try:
+            encoding = encoding_of(blocks, self.encoding)
+        except Undecodable as error:
+            raise Unreadable(self.name, str(error)) from error
+        if encoding.notice:
+            self.notice(encoding.notice)
+        return encoding
+
+    def _report_replaced(self, encoding: Encoding, number: int) -> None:
+        """Report what is not valid in an encoding that was guessed or declared; UTF-8's is reported beforehand."""
+        if number and not encoding.strict and encoding.name != "utf-8":
+            what = "a character" if number == 1 else f"{number:,} characters"
+            self.notice(f"has {what} not valid in {shown_name(encoding.name)}, read as U+FFFD")
+
+    def _undecodable(self, encoding: Encoding, error: UnicodeError) -> Unreadable:
+        return Unreadable(self.name, f"is not valid {shown_name(encoding.name).upper()} ({error})")
+
+
+class _Text(io.TextIOWrapper):
+    """A stream of text that counts its replacement characters and has spaces for NULs."""
+
+    replaced = 0
+
+    def read(self, size: int | None = -1, /) -> str:
+        return self._checked(super().read(size))
+
+    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
+        return self._checked(super().readline(size))
+
+    def _checked(self, text: str) -> str:
+        self.replaced += text.count("\ufffd")
+        return text.replace("\0", " ")
 
 
 class _Bounded(io.RawIOBase):
@@ -244,36 +272,3 @@ def errors_as_unreadable(origin: Origin, kind: str) -> Iterator[None]:
     except Exception as error:
         detail = " ".join(str(error).split())[:_DETAIL] or type(error).__name__
         raise Unreadable(origin.name, f"is not a valid {kind} file, or damaged ({detail})") from error
-
-
-def encoding_of(blocks: Iterable[bytes], name: str) -> str:
-    """Return an encoding that decodes these blocks without loss.
-
-    It is that of a byte order mark, else UTF-8 if all bytes are valid, else cp1252, else Latin-1. No bytes, and bytes
-    with NUL but without a mark, are Unreadable.
-    """
-    blocks = iter(blocks)
-    first = next(blocks, b"")
-    if not first:
-        raise Unreadable(name, "is empty")
-    for mark, encoding in _MARKS:
-        if first.startswith(mark):
-            return encoding
-    utf8 = codecs.getincrementaldecoder("utf-8")()
-    is_utf8 = is_cp1252 = True
-    for block in chain([first], blocks):
-        if b"\0" in block:
-            raise Unreadable(name, "is a binary file (it contains NUL bytes)")
-        is_utf8 = is_utf8 and _decodes(utf8, block)
-        is_cp1252 = is_cp1252 and len(block.translate(None, _NOT_IN_CP1252)) == len(block)
-    if is_utf8 and _decodes(utf8, b"", final=True):
-        return "utf-8"
-    return "cp1252" if is_cp1252 else "latin-1"
-
-
-def _decodes(decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = False) -> bool:
-    try:
-        decoder.decode(block, final)
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -36,8 +36,7 @@ def read_pptx(origin: Origin) -> Document:
     if not any("\n" in slide for slide in slides):
         raise Unreadable(origin.name, "contains no text")
     metadata["slides"] = len(slides)
-    opening = slides[0].partition("\n")[0].partition(": ")[2]
-    title = clean_title(title) or opening or origin.stem
+    title = clean_title(title) or next((line[2:] for line in slides[0].splitlines() if line.startswith("# ")), "")
     return Document(text="\n\n\f\n".join(slides), title=title, metadata=metadata, format="markdown")
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from typing import Any
 
-from hybridstore.errors import InputError
 from hybridstore.ingest.readers.archives import name_of, parse_xml, words
 from hybridstore.ingest.readers.html import fenced, markdown_of
 from hybridstore.ingest.readers.origin import Origin, Unreadable
@@ -27,6 +25,7 @@ _PROSE = frozenset(
 _CODE = frozenset(("programlisting", "screen", "literallayout", "codeblock", "pre", "synopsis"))
 _LONGEST_VALUE = 60  # characters; a longer text says what it is
 _TECHNICAL = re.compile(r"(?:https?://|urn:|#|[\w-]+:[\w-]+$|[\d.,:;%\s-]*$)")
+_DECLARATION = re.compile(r"\s*<\?xml[^>]{0,200}\?>\s*")
 
 
 def read_xml(origin: Origin) -> Document:
@@ -40,8 +39,12 @@ def read_xml(origin: Origin) -> Document:
     try:
         root = parse_xml(origin.data())
     except etree.XMLSyntaxError as error:
-        origin.notice(f"is not well-formed XML, so its markup was read as text ({error})")
-        return Document(text=origin.text(), format="code", metadata={"language": "xml"})
+        text = origin.text()
+        try:  # it may be in another encoding than it declares
+            root = parse_xml(_DECLARATION.sub("", text).encode("utf-8", "replace"))
+        except etree.XMLSyntaxError:
+            origin.notice(f"is not well-formed XML, so its markup was read as text ({error})")
+            return Document(text=text, format="code", metadata={"language": "xml"})
     lines = _lines(root)
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
     if not text:
@@ -87,6 +90,5 @@ def _leaf(node: Any) -> str:
     if name_of(node) in _CODE and text.strip():
         return fenced(text)
     if re.search(r"</?(?:p|br|a|div|ul|li|b|i|strong|em|h[1-6]|pre|code|img)\b[^<>]*>", text):
-        with suppress(InputError):  # nested too deeply
-            return markdown_of(text)[0]
+        return markdown_of(text)[0]
     return words(text)
