@@ -61,6 +61,19 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder that a store follows: its absolute path, and how it is walked and read (see `Store.add_folder`)."""
+
+    path: str
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    hidden: bool = False
+    follow_links: bool = False
+    max_file_size: int | None = None
+    encoding: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AddReport:
     """Counts of documents by what an add did to them, of chunks written, and of chunks newly embedded."""
 

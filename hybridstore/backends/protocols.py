@@ -29,7 +29,7 @@ from hybridstore.backends.values import (
     Stats,
     StoredDocument,
 )
-from hybridstore.records import AddReport, KeywordQuery, Ranking, Source, Term
+from hybridstore.records import AddReport, Folder, KeywordQuery, Ranking, Source, Term
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,8 +90,20 @@ class DocumentBackend(Protocol):
         """Forget sources and remove all their documents; return how many documents there were."""
         ...
 
-    def get(self, document_id: str) -> StoredDocument:
+    def get(self, document_id: str, *, vectors: bool = False) -> StoredDocument:
         """Return a whole document; raises NotFound."""
+        ...
+
+    def folders(self) -> list[Folder]:
+        """Return the folders that are remembered, by path."""
+        ...
+
+    def remember_folder(self, folder: Folder) -> None:
+        """Remember a folder, in place of what was remembered of the same path."""
+        ...
+
+    def forget_folder(self, path: str) -> bool:
+        """Forget a folder, but not its documents; return whether it was remembered."""
         ...
 
     def scan(self, where: Filter | None = None, *, vectors: bool = False) -> Iterator[StoredDocument]:

@@ -99,7 +99,8 @@ class Entry:
     `digest` stands for all of the content: an entry whose digest is already stored is not written again, and where that
     is known the chunks may be left out. `chunk_digests` stand for what was embedded, so that vectors can be reused.
     `vectors` is float32 (n, dim) of unit norm in the chunks' order, or None. `replaces` is the digest that must be
-    stored under the id when the entry is written, None if nothing may be; by default anything may.
+    stored under the id when the entry is written, None if nothing may be; by default anything may. The document whose
+    id is `moved_from` becomes this one: what was learned of its chunks stays with those that have the same words.
     """
 
     document: Document
@@ -109,6 +110,7 @@ class Entry:
     vectors: NDArray[np.float32] | None = None
     source: str | None = None
     replaces: bytes | Whatever | None = ANYTHING
+    moved_from: str | None = None
 
 
 def check_not_removed(entries: Sequence[Entry], removing: Collection[str]) -> None:

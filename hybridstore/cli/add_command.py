@@ -32,7 +32,7 @@ _RESUME = "run the same command again to continue."
         'man tar | hybridstore add - --id man/tar --title "tar(1)"',
     )
 )
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(exists=True, allow_dash=True))
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(allow_dash=True))
 @click.option("--include", multiple=True, metavar="GLOB", help="Only files that match, as in .gitignore; repeatable.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Skip files and folders that match; repeatable.")
 @click.option("--hidden", is_flag=True, help="Include hidden files.")
@@ -79,6 +79,8 @@ def add(
     standard input.
     """
     from_stdin = _checked(paths, (identifier, title, kind), dry_run=dry_run)
+    if not from_stdin and not (rules["prune"] and Path(target.path).exists()):  # what is gone can be pruned
+        _check_existing(paths)
     most = rules["max_file_size"] = None if rules["max_file_size"] is None else rules["max_file_size"] << 20
     with _opened(target, embedder, language, dry_run=dry_run) as store:
         if from_stdin:
@@ -96,7 +98,7 @@ def add(
     elif not quiet:
         _print_report(report, seconds, dry_run=dry_run, verbose=verbose)
     _print_failures(report)
-    if not (report.read or report.unchanged or report.pruned):
+    if not (report.read or report.unchanged or report.pruned or report.moved):
         raise click.exceptions.Exit(1)
 
 
@@ -110,6 +112,13 @@ def _checked(paths: tuple[str, ...], about: tuple[str | None, ...], *, dry_run: 
     if not from_stdin and any(option is not None for option in about):
         raise click.UsageError("--id, --title and --kind are for standard input: hybridstore add - --id NAME")
     return from_stdin
+
+
+def _check_existing(paths: tuple[str, ...]) -> None:
+    """Raise before a store is made."""
+    for path in paths:
+        if not Path(path).exists():
+            raise click.BadParameter(f"Path {path!r} does not exist.", param_hint="'PATH...'")
 
 
 def _sync(
@@ -174,6 +183,7 @@ def _print_plan(report: SyncReport) -> None:
 def _say_changes(report: SyncReport, seconds: float) -> None:
     files = [f"Read {count(report.read, 'file')}"]
     files += [f"{report.unchanged:,} unchanged"] if report.unchanged else []
+    files += [f"{report.moved:,} moved"] if report.moved else []
     files += [f"{report.pruned:,} gone"] if report.pruned else []
     say(f"{', '.join(files)}: {_changes(report.documents)}, in {seconds:.1f} s.")
 

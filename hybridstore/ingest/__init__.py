@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from hybridstore.ingest.places import place
 from hybridstore.ingest.readers import READERS, Noise, Unreadable, read
-from hybridstore.ingest.sync import sync
+from hybridstore.ingest.sync import sync, sync_remembered
 from hybridstore.ingest.walk import Skipped, walk
 from hybridstore.store.folders import SyncProgress, SyncReport
 
-__all__ = ["READERS", "Noise", "Skipped", "SyncProgress", "SyncReport", "Unreadable", "place", "read", "sync", "walk"]
+__all__ = [
+    "READERS",
+    "Noise",
+    "Skipped",
+    "SyncProgress",
+    "SyncReport",
+    "Unreadable",
+    "place",
+    "read",
+    "sync",
+    "sync_remembered",
+    "walk",
+]

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import stat
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import closing, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
 from types import MappingProxyType
 
-from hybridstore.errors import InputError, MissingExtra
-from hybridstore.ingest.readers import Noise, Unreadable, read
 from hybridstore.ingest.readers.encodings import checked_encoding
-from hybridstore.ingest.regular_files import open_file
+from hybridstore.ingest.sync_run import SyncRun, is_gone
 from hybridstore.ingest.walk import Skipped, walk
-from hybridstore.records import AddReport, Document, Source
-from hybridstore.store import Store, Writer
+from hybridstore.records import AddReport, Folder
+from hybridstore.store import Store
 from hybridstore.store.folders import Paths, SyncProgress, SyncReport
-from hybridstore.store.inputs import checked
-
-_PROGRESS_EVERY = 200  # documents of one file between two progress reports
 
 
 def sync(
@@ -44,10 +37,13 @@ def sync(
     """Read the files at and below these paths into the store; the other options are those of `walk`.
 
     A file with the same size and modification time as before is not opened again; with another time but the same
-    SHA-256 it is unchanged too. A changed file's documents replace its former ones. `prune` removes the documents of
-    files below the paths that no longer exist, but not those of files that `walk` now skips. Only one file's document,
-    or one row of a table, is in memory at a time. `max_file_size` and `beneath` are those of `read`. `encoding` is that
-    of text files that are not UTF-8, instead of a guess; with it, unchanged files are read again.
+    SHA-256 it is unchanged too. A changed file's documents replace its former ones. A new file with the SHA-256 of a
+    known one that is gone, wherever that was, has moved: its documents get their new ids, and keep their vectors.
+    `prune` removes the documents of files below the paths that no longer exist, but not those of files that `walk` now
+    skips; a path may then be gone itself. Only one file's document, or one row of a table, is in memory at a time.
+    `max_file_size` and `beneath` are those of `read`. `encoding` is that of text files that are not UTF-8, instead of a
+    guess; with it, unchanged files are read again. The folders among the paths are remembered with these options, for
+    `sync_remembered`.
 
     Files are committed along the way, and count as read only with their last document: if a sync is stopped at any
     point, even by KeyboardInterrupt, the next one continues from there. A file that cannot be read does not stop the
@@ -58,141 +54,116 @@ def sync(
     Raises InputError, before anything is done, for a path that does not exist and an unknown encoding.
     """
     encoding = None if encoding is None else checked_encoding(encoding)
-    roots = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    files = partial(walk, roots, include=include, exclude=exclude, hidden=hidden, follow_links=follow_links)
+    listed = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    roots = [os.path.abspath(path) for path in listed]  # noqa: PTH100 - as in walk
+    there = [root for root in roots if not (prune and _was_read(store, root))]
+    rules = (tuple(include), tuple(exclude), hidden, follow_links)
+    plan = _Plan(there, *rules, max_file_size, encoding, beneath, reread=encoding is not None)
+    plan.files()  # raises before anything is remembered
+    if not dry_run:
+        for root in filter(os.path.isdir, there):
+            store.remember_folder(Folder(PurePath(root).as_posix(), *rules, max_file_size, encoding))
+    return _sync(store, [plan], progress, roots if prune else (), dry_run=dry_run)
+
+
+def sync_remembered(
+    store: Store,
+    folders: Iterable[Folder] | None = None,
+    *,
+    dry_run: bool = False,
+    progress: Callable[[SyncProgress], None] | None = None,
+) -> SyncReport:
+    """Bring the store up to date with all files that were read into it, and all new ones in remembered folders.
+
+    `folders` restricts it to some of `Store.folders()`. Each is read with the options that it was last read with. The
+    documents of files that are gone are removed, except where a whole folder is: it may be on a disk that is not
+    there, so it is reported in `failed`, and `Store.forget_folder` or a sync of its path with `prune` is to decide. A
+    folder all of whose files have moved elsewhere is forgotten.
+    """
+    chosen = store.folders() if folders is None else list(folders)
+    here = [folder for folder in chosen if os.path.isdir(folder.path)]  # noqa: PTH112 - False for any path
+    plans = [_Plan([folder.path], *astuple(folder)[1:]) for folder in here]
+    loose = [] if folders is not None else _loose(store, chosen)
+    if existing := [key for key in loose if not is_gone(key)]:
+        plans.append(_Plan(existing))
+    # A file whose folder is gone too may be on a disk that is not there.
+    missing = [key for key in loose if is_gone(key) and not is_gone(os.path.dirname(key))]  # noqa: PTH120
+    report = _sync(store, plans, progress, [*(each.path for each in here), *missing], dry_run=dry_run)
+    absent = [each.path for each in chosen if each not in here]
+    emptied = [path for path in absent if not _at_or_below(path, store.sources())]
+    if not dry_run:
+        for path in emptied:
+            store.forget_folder(path)
+    lost = [(path, _ABSENT) for path in absent if path not in emptied]
+    return replace(report, failed=(*report.failed, *lost))
+
+
+_ABSENT = (
+    "this folder is not there, and its documents were kept; `hybridstore add` its path with --prune to remove them, or "
+    "`hybridstore sync --forget` it"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Paths that exist, and the options to walk and read them with."""
+
+    paths: Sequence[str]
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    hidden: bool = False
+    follow_links: bool = False
+    max_file_size: int | None = None
+    encoding: str | None = None
+    beneath: Sequence[Path] | None = None
+    reread: bool = False
+
+    def files(self, skipped: Callable[[Skipped], None] | None = None) -> Iterator[Path]:
+        options = partial(walk, include=self.include, exclude=self.exclude, hidden=self.hidden)
+        return options(self.paths, follow_links=self.follow_links, skipped=skipped)
+
+
+def _sync(
+    store: Store,
+    plans: Sequence[_Plan],
+    progress: Callable[[SyncProgress], None] | None,
+    prune: Sequence[str],
+    *,
+    dry_run: bool,
+) -> SyncReport:
     # The totals take a separate walk, since a list of all files would grow with the folder.
-    files_total, bytes_total = _totals(files()) if progress else (0, 0)
-    run = _Run(store.sources(), progress, files_total, bytes_total, (max_file_size, beneath), encoding)
+    totals = [_totals(plan.files()) for plan in plans] if progress else []
+    files_total, bytes_total = (sum(column) for column in zip((0, 0), *totals, strict=True))
+    run = SyncRun(store, store.sources(), progress, files_total, bytes_total)
+    seen = set[Path]()  # only if folders lie in one another
     with nullcontext() if dry_run else store.writer(progress=run.committed) as writer:
-        for path in files(skipped=run.walked_past):
-            run.read_file(writer, path)
-            run.report_progress()
+        for plan in plans:
+            run.limits = (plan.max_file_size, plan.beneath)
+            run.encoding, run.reread = plan.encoding, plan.reread
+            for path in plan.files(run.walked_past):
+                if len(plans) > 1:
+                    if path in seen:
+                        continue
+                    seen.add(path)
+                run.read_file(writer, path)
+                run.report_progress()
     run.report_progress()
-    pruned, removed = _prune(store, roots, dry_run=dry_run) if prune else (0, 0)
+    left = store.sources().keys() & run.moved if run.moved and not dry_run else ()
+    removed = store.remove_sources(left)  # what the files no longer yield
+    pruned, gone = _prune(store, prune, run.moved, dry_run=dry_run)
     documents = writer.report if writer else AddReport(added=run.documents)
     return SyncReport(
         read=run.read,
         unchanged=run.unchanged,
+        moved=len(run.moved),
         pruned=pruned,
         failed=tuple(run.failed),
         skipped=MappingProxyType(Counter(reason for _, reason in run.left_out)),
         notices=tuple(run.notices),
-        documents=replace(documents, removed=documents.removed + removed),
+        documents=replace(documents, removed=documents.removed + removed + gone),
         left_out=tuple(run.left_out),
         would_read=tuple(run.would_read),
     )
-
-
-@dataclass(slots=True)
-class _Run:
-    """The state of one sync: the sources known at its start, and the counts so far."""
-
-    known: Mapping[str, Source]
-    progress: Callable[[SyncProgress], None] | None
-    files_total: int
-    bytes_total: int
-    limits: tuple[int | None, Sequence[Path] | None] = (None, None)  # `max_file_size` and `beneath`
-    encoding: str | None = None
-    files: int = 0
-    bytes: int = 0
-    chunks: int = 0
-    embedded: int = 0
-    read: int = 0
-    unchanged: int = 0
-    failed: list[tuple[str, str]] = field(default_factory=list)
-    left_out: list[tuple[str, str]] = field(default_factory=list)
-    would_read: list[str] = field(default_factory=list)
-    documents: int = 0  # that were read
-    missing: int = 0  # files whose reader is not installed
-    notices: list[tuple[str, str]] = field(default_factory=list)
-
-    def read_file(self, writer: Writer | None, path: Path) -> None:
-        """Read one file into the store, unless it is there unchanged; without a writer only read it."""
-        key = path.as_posix()
-        self.files += 1
-        try:
-            status = path.stat()
-            self.bytes += status.st_size
-            before = self.known.get(key)
-            if (
-                not self.encoding
-                and before
-                and (before.size, before.modified_ns) == (status.st_size, status.st_mtime_ns)
-            ):
-                self.unchanged += 1
-                return
-            if not status.st_size and not before and stat.S_ISREG(status.st_mode):
-                self.left_out.append((_printable(key), "empty"))
-                return
-            # Size and time are taken before the first byte is read, so a file that changes meanwhile is read again.
-            source = Source(key, _digest(path, self.limits[1]), status.st_size, status.st_mtime_ns)
-        except OSError as error:
-            self.failed.append((_printable(key), f"cannot be read ({error.strerror or error})"))
-            return
-        left_out = len(self.left_out)
-        if status.st_size and not self._add(writer, source):
-            return
-        if writer:
-            writer.finish(source)
-        if len(self.left_out) > left_out:  # noise: finished all the same, so that it is not read again
-            return
-        if before and before.digest == source.digest and not self.encoding:
-            self.unchanged += 1
-        else:
-            self.read += 1
-            if not writer:
-                self.would_read.append(_printable(key))
-
-    def _add(self, writer: Writer | None, source: Source) -> bool:
-        """Add a file's documents; return False if it cannot be read to its end.
-
-        This includes files that were only touched: their documents turn out unchanged, and none is embedded.
-        """
-        failures, missing = len(self.failed), self.missing
-        with closing(self._documents(source.key)) as documents:
-            for number, document in enumerate(documents, start=1):
-                self.documents += 1
-                if writer:
-                    writer.add(document, source=source.key)  # an error here is the store's and stops the sync
-                if number % _PROGRESS_EVERY == 0:
-                    self.report_progress()
-        return (len(self.failed), self.missing) == (failures, missing)
-
-    def _documents(self, key: str) -> Generator[Document, None, None]:
-        try:
-            most, beneath = self.limits
-            notice = partial(_noted, self.notices, key)
-            for document in read(key, notice=notice, max_file_size=most, beneath=beneath, encoding=self.encoding):
-                yield checked(document)
-        except Noise as error:
-            self.left_out.append((_printable(key), error.reason))
-        except Unreadable as error:
-            self.failed.append((error.path, error.reason))
-        except MissingExtra as error:  # the file is left for the next sync
-            self.missing += 1
-            install = f"pip install 'hybridstore[{error.extra}]'"
-            self.left_out.append((_printable(key), f"for lack of {error.package} ({install})"))
-        except InputError as error:
-            self.failed.append((key, str(error)))
-
-    def walked_past(self, skipped: Skipped) -> None:
-        """Note a file or folder that the walk skipped."""
-        self.left_out.append((_printable(skipped.path.as_posix()), skipped.reason))
-
-    def committed(self, report: AddReport) -> None:
-        """Take over the writer's counts after a commit."""
-        self.chunks, self.embedded = report.chunks, report.embedded
-        self.report_progress()
-
-    def report_progress(self) -> None:
-        """Call the progress callback, if there is one."""
-        if self.progress:
-            counts = (self.files, self.files_total, self.bytes, self.bytes_total, self.chunks, self.embedded)
-            self.progress(SyncProgress(*counts))
-
-
-def _noted(notices: list[tuple[str, str]], key: str, sentence: str) -> None:
-    notices.append((key, sentence))
 
 
 def _totals(paths: Iterable[Path]) -> tuple[int, int]:
@@ -204,29 +175,25 @@ def _totals(paths: Iterable[Path]) -> tuple[int, int]:
     return files, size
 
 
-def _digest(path: Path, beneath: Sequence[Path] | None) -> str:
-    with open_file(path, beneath=beneath) as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _printable(key: str) -> str:
-    """Return a path in printable form, since names on disk need not be valid UTF-8."""
-    return key.encode(errors="replace").decode()
-
-
-def _prune(store: Store, paths: Iterable[str | os.PathLike[str]], *, dry_run: bool) -> tuple[int, int]:
-    """Remove the sources below `paths` whose files are gone; return the numbers of files and of documents removed."""
-    roots = [PurePath(os.path.abspath(path)).as_posix().rstrip("/") for path in paths]  # noqa: PTH100 - as in walk
-    gone = [key for key in store.sources() if any(key.startswith(f"{root}/") for root in roots) and _is_gone(key)]
+def _prune(store: Store, roots: Sequence[str], moved: Iterable[str], *, dry_run: bool) -> tuple[int, int]:
+    """Remove the sources at and below `roots` whose files are gone; return the numbers of files and of documents."""
+    known = list(store.sources()) if roots else []
+    below = {key for root in roots for key in _at_or_below(root, known)}
+    gone = sorted(key for key in below.difference(moved) if is_gone(key))
     return len(gone), store.remove_sources(gone) if gone and not dry_run else 0
 
 
-def _is_gone(key: str) -> bool:
-    """Return whether a file certainly does not exist, rather than being inaccessible."""
-    try:
-        Path(key).stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return False
+def _at_or_below(root: str, keys: Iterable[str]) -> list[str]:
+    top = PurePath(root).as_posix()
+    return [key for key in keys if key == top or key.startswith(f"{top.rstrip('/')}/")]
+
+
+def _was_read(store: Store, root: str) -> bool:
+    """Return whether a path is gone from which files were read."""
+    return is_gone(root) and bool(_at_or_below(root, store.sources()))
+
+
+def _loose(store: Store, folders: Iterable[Folder]) -> list[str]:
+    """Return the files that were read by themselves, not in any of the folders."""
+    tops = tuple(f"{folder.path.rstrip('/')}/" for folder in folders)
+    return [key for key in store.sources() if not key.startswith(tops)] if tops else list(store.sources())

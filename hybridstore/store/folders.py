@@ -36,7 +36,7 @@ class SyncProgress:
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """Counts of files by what a sync did with them: `read` (new or changed), `unchanged`, `pruned`.
+    """Counts of files by what a sync did with them: `read` (new or changed), `unchanged`, `pruned`, `moved`.
 
     `failed` are (path, reason) of the files it could not read. `left_out` are (path, reason) of the files and folders
     it skipped, and `skipped` counts them by reason. `notices` are (path, sentence) for what was left out of files that
@@ -53,6 +53,7 @@ class SyncReport:
     documents: AddReport = field(default_factory=AddReport)
     left_out: Sequence[tuple[str, str]] = ()
     would_read: Sequence[str] = ()
+    moved: int = 0
 
 
 def add_folder(store: Store, paths: Paths, **options: Any) -> SyncReport:

@@ -21,6 +21,7 @@ from hybridstore.backends.values import (
     Restriction,
     StoredDocument,
 )
+from hybridstore.records import Folder
 from hybridstore.store.inputs import Where
 from hybridstore.tables import DOCUMENT_COLUMNS, Column, reader
 
@@ -164,9 +165,21 @@ class StoreParts:
         """Return the content digests of those of the documents that are stored; see `Store.update`."""
         return self._backend.digests(ids)
 
-    def stored(self, document_id: str) -> StoredDocument:
+    def stored(self, document_id: str, *, vectors: bool = False) -> StoredDocument:
         """Return a document with its chunks and the file it was read from; raises NotFound."""
-        return self._backend.get(document_id)
+        return self._backend.get(document_id, vectors=vectors)
+
+    def folders(self) -> list[Folder]:
+        """Return the folders that were read into the store, which `hybridstore sync` reads again, by path."""
+        return self._backend.folders()
+
+    def remember_folder(self, folder: Folder) -> None:
+        """Let `hybridstore sync` read a folder; reading it does this by itself."""
+        self._backend.remember_folder(folder)
+
+    def forget_folder(self, path: str) -> bool:
+        """Let `hybridstore sync` read a folder no more; its documents stay. Return whether it was remembered."""
+        return self._backend.forget_folder(path)
 
     def scan(self, where: Where = None, *, vectors: bool = False) -> Iterator[StoredDocument]:
         """Yield all documents that pass the filter as `stored` does, with `vectors` also those of their chunks."""

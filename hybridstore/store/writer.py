@@ -51,6 +51,7 @@ class _Pending:
     vectors: NDArray[np.float32] | None = None
     embed: bool = True
     replaces: bytes | Whatever | None = ANYTHING
+    moved_from: str | None = None
 
 
 class Writer:
@@ -168,6 +169,21 @@ class Writer:
             document, stored.chunks, stored.vectors, whole=whole, given=given, source=stored.source, replaces=replaces
         )
 
+    def move(self, stored: StoredDocument, document: Document, *, source: str) -> None:
+        """Let a stored document become one of the same text with another id; its chunks and vectors stay.
+
+        `stored` was read with its vectors. The new one's other fields may differ, even the title, although it is part
+        of what was embedded. It belongs to the `source`, as with `add`.
+        """
+        document = checked(document)
+        embedding = self._backend.embeddings().active
+        if stored.vectors is not None and self._embedding is None and embedding is not None:
+            self.expect_vectors(embedding)
+        self._seen.setdefault(source, set()).add(str(document.id))
+        digest, vectors = content_digest(document, whole=False), stored.vectors
+        moved = _Pending(document, digest, source, stored.chunks, vectors, embed=vectors is None)
+        self._enqueue(replace(moved, moved_from=stored.document.id))
+
     def _enqueue(self, pending: _Pending) -> None:
         identifier = str(pending.document.id)
         earlier = self._pending.get(identifier)
@@ -238,12 +254,15 @@ class Writer:
         entries: list[Entry] = []
         for id_, item in pending.items():
             if id_ not in fresh:
-                entries.append(Entry(item.document, item.digest, (), (), None, item.source, item.replaces))
+                entries.append(
+                    Entry(item.document, item.digest, (), (), None, item.source, item.replaces, item.moved_from)
+                )
                 continue
             chunks = self._cut(item.document, embedder) if item.chunks is None else item.chunks
             digests = [digest_of(_embedded(item.document, chunk)) for chunk in chunks]
             own = item.vectors
-            entries.append(Entry(item.document, item.digest, chunks, digests, own, item.source, item.replaces))
+            made = Entry(item.document, item.digest, chunks, digests, own, item.source, item.replaces)
+            entries.append(replace(made, moved_from=item.moved_from))
         embedded, identity = self._embed(entries, fresh & known.keys(), embedder)
         passed = next((entry.vectors for entry in entries if entry.vectors is not None), None)
         if identity is None and passed is not None:

@@ -1,6 +1,7 @@
 """`add`: files, folders, standard input, and the reports about them."""
 
 import json
+import shutil
 
 import pytest
 from click.testing import CliRunner
@@ -139,3 +140,16 @@ def test_skipped_files_are_counted_and_on_demand_named(tmp_path, notes):
     assert f"Skipped: 1 hidden:\n  {notes}/.env: hidden\n" in add(tmp_path / "n.db", notes, "-v").stderr
     report = json.loads(add(tmp_path / "n.db", notes, "--json").stdout)
     assert report["left_out"] == [[f"{notes}/.env", "hidden"]]
+
+
+def test_a_folder_that_moved_stands_once_and_the_path_where_it_was_can_be_pruned(tmp_path, notes):
+    db = tmp_path / "n.db"
+    add(db, notes)
+    new = notes.rename(tmp_path / "new-notes")
+    assert add(db, new).stderr.startswith("Read 0 files, 3 moved")
+    with hs.open(db, embedder="none") as store:
+        assert all(document.id.startswith(f"{new}/") for document in store.documents())
+    shutil.rmtree(new)
+    assert "does not exist" in add(db, new, code=2).stderr
+    assert json.loads(add(db, new, "--prune", "--json").stdout)["pruned"] == 3
+    assert "there is no file or folder" in add(db, tmp_path / "never", "--prune", code=1).stderr

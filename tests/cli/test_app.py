@@ -161,7 +161,7 @@ def test_ctrl_c_during_an_add_keeps_what_was_committed_and_the_next_run_continue
     slow = (
         "import itertools, signal, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from hybridstore.store import writer\nfrom hybridstore.ingest import sync as _\n"
-        "import sys; sync = sys.modules['hybridstore.ingest.sync']\n"
+        "import sys; sync = sys.modules['hybridstore.ingest.sync_run']\n"
         "writer._MOST_DOCUMENTS = 5\nread, reads = sync.read, itertools.count(1)\n"
         "def slowly(*args, **options):\n    print('.', flush=True); time.sleep(60 * (next(reads) == 23))\n"
         "    return read(*args, **options)\n"

@@ -14,7 +14,7 @@ from hybridstore.errors import InputError
 from hybridstore.ingest import sync
 from hybridstore.store import open as open_store
 
-SYNC = import_module("hybridstore.ingest.sync")  # the module; the package gives the function of this name
+SYNC = import_module("hybridstore.ingest.sync_run")
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ from hybridstore.backends.values import (
 )
 from hybridstore.errors import InputError, NotFound
 from hybridstore.filters import Filter
-from hybridstore.records import AddReport, KeywordQuery, Ranking, Source, Term
+from hybridstore.records import AddReport, Folder, KeywordQuery, Ranking, Source, Term
 from hybridstore.text.analysis import Analyser
 
 
@@ -122,11 +122,22 @@ class MemoryBackend(Backend):
                 draft.sources.pop(key, None)
             return removed
 
-    def get(self, document_id: str) -> StoredDocument:
+    def get(self, document_id: str, *, vectors: bool = False) -> StoredDocument:
         contents = self._handle.contents()
         if document_id not in contents.documents:
             raise NotFound(document_id)
-        return _stored(contents, contents.documents[document_id], vectors=False)
+        return _stored(contents, contents.documents[document_id], vectors=vectors)
+
+    def folders(self) -> list[Folder]:
+        return [folder for _, folder in sorted(self._handle.contents().folders.items())]
+
+    def remember_folder(self, folder: Folder) -> None:
+        with self._handle.writing() as draft:
+            draft.folders[folder.path] = folder
+
+    def forget_folder(self, path: str) -> bool:
+        with self._handle.writing() as draft:
+            return draft.folders.pop(path, None) is not None
 
     def scan(self, where: Filter | None = None, *, vectors: bool = False) -> Iterator[StoredDocument]:
         contents = self._handle.contents()

@@ -17,7 +17,7 @@ from hybridstore.backends.learning import Feedback, LoggedQuestion, ModelVersion
 from hybridstore.backends.values import Calibration, Embedding, Embeddings, Entry, Outdated, Passage, check_replaces
 from hybridstore.errors import EmbedderMismatch, InputError, NotFound
 from hybridstore.filters import Filter, parse, predicate
-from hybridstore.records import AddReport, Chunk, Document, Source
+from hybridstore.records import AddReport, Chunk, Document, Folder, Source
 from hybridstore.text.analysis import Analyser
 
 
@@ -83,6 +83,7 @@ class Contents:
     postings: dict[str, dict[int, float]] = field(default_factory=dict)
     generations: dict[str, Generation] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
+    folders: dict[str, Folder] = field(default_factory=dict)
     models: dict[int, ModelVersion] = field(default_factory=dict)
     triples: dict[int, Triple] = field(default_factory=dict)
     query_log: dict[str, LoggedQuestion] = field(default_factory=dict)
@@ -163,6 +164,8 @@ class Contents:
     def put(self, entry: Entry, analyser: Analyser, *, embedded: bool) -> AddReport:
         """Write an entry; its vectors go to the active generation if it is `embedded`."""
         id_ = str(entry.document.id)
+        if entry.moved_from is not None and entry.moved_from != id_:
+            self._move(entry.moved_from, id_, entry.source)
         stored = self.documents.get(id_)
         check_replaces(id_, entry.replaces, self.digest(id_))
         if stored and stored.digest == entry.digest:
@@ -193,6 +196,22 @@ class Contents:
             self.writable("active").update(zip(numbers, rows, strict=True))
         self.last_chunk, self.changed = numbers[-1], True
         return AddReport(added=int(not stored), replaced=int(bool(stored)), chunks=len(numbers))
+
+    def _move(self, old: str, new: str, source: str | None) -> None:
+        """Give a document another id; where another document has it, the one that moves goes."""
+        if old not in self.documents:
+            return
+        if new in self.documents:
+            self.remove([old])
+            return
+        record = self.documents[old]
+        there = replace(record, document=replace(record.document, id=new), source=source)
+        self.documents = {new if id_ == old else id_: there if id_ == old else r for id_, r in self.documents.items()}
+        for chunk in record.chunks:
+            self.chunks[chunk] = replace(self.chunks[chunk], document_id=new)
+        if record.source is not None and not self.of_source(record.source):
+            self.sources.pop(record.source, None)
+        self.changed = True
 
     def remove(self, ids: Iterable[str]) -> int:
         """Remove documents; return how many there were."""

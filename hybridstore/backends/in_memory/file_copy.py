@@ -13,6 +13,7 @@ from hybridstore.backends.sqlite.backend import SQLiteBackend
 from hybridstore.backends.sqlite.checksums import change, insertion, set_fact
 from hybridstore.backends.sqlite.connection import Connections
 from hybridstore.backends.sqlite.file_creation import new_file
+from hybridstore.backends.sqlite.store_state import write_folders
 from hybridstore.backends.values import Entry
 
 
@@ -27,6 +28,8 @@ def write_file(contents: Contents, language: str, created: str, path: str) -> No
         ):
             _write_documents(connection, contents)
             _write_learning(connection, contents)
+            if contents.folders:
+                write_folders(connection, contents.folders.values())
             set_fact(connection, "created", created)
             set_fact(connection, "revision", contents.revision)
             set_fact(connection, "log_start", contents.revision)

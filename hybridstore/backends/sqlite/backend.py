@@ -54,7 +54,7 @@ from hybridstore.backends.values import (
 )
 from hybridstore.errors import FileDamaged, InputError
 from hybridstore.filters import Filter
-from hybridstore.records import AddReport, KeywordQuery, Ranking, Source, Term
+from hybridstore.records import AddReport, Folder, KeywordQuery, Ranking, Source, Term
 from hybridstore.text.analysis import ANALYSIS_VERSION, Analyser
 
 MEMORY = 1024  # MiB that copies in memory may take, unless the caller says otherwise
@@ -262,9 +262,21 @@ class SQLiteBackend(Backend):
         with self._connections.reading() as connection:
             return document_rows.vectors(connection, chunks)
 
-    def get(self, document_id: str) -> StoredDocument:
+    def get(self, document_id: str, *, vectors: bool = False) -> StoredDocument:
         with self._connections.reading() as connection:
-            return document_rows.get(connection, document_id)
+            return document_rows.get(connection, document_id, vectors=vectors)
+
+    def folders(self) -> list[Folder]:
+        with self._connections.reading() as connection:
+            return store_state.folders(connection)
+
+    def remember_folder(self, folder: Folder) -> None:
+        with self._connections.atomic() as connection:
+            store_state.remember_folder(connection, folder)
+
+    def forget_folder(self, path: str) -> bool:
+        with self._connections.atomic() as connection:
+            return store_state.forget_folder(connection, path)
 
     def scan(self, where: Filter | None = None, *, vectors: bool = False) -> Iterator[StoredDocument]:
         return document_rows.scan(self._connections, where, vectors=vectors)

@@ -208,12 +208,12 @@ def of_source(connection: apsw.Connection, key: str) -> dict[str, int]:
     return dict(rows(connection, "SELECT id, document FROM documents WHERE source = ?", (key,)))
 
 
-def get(connection: apsw.Connection, document_id: str) -> StoredDocument:
-    """Return a document without its vectors; raises NotFound."""
+def get(connection: apsw.Connection, document_id: str, *, vectors: bool = False) -> StoredDocument:
+    """Return a document; raises NotFound."""
     found = known(connection, [document_id]).get(document_id)
     if found is None:
         raise NotFound(document_id)
-    return _read(connection, found[0], vectors=False)
+    return _read(connection, found[0], vectors=vectors)
 
 
 def scan(connections: Connections, where: Filter | None, *, vectors: bool) -> Iterator[StoredDocument]:

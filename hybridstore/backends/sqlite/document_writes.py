@@ -43,6 +43,7 @@ def _distinct(entries: Sequence[Entry]) -> Iterator[dict[str, Entry]]:
 def _put_batch(
     connection: apsw.Connection, log: Log, analyser: Analyser, batch: Mapping[str, Entry], number: int | None
 ) -> AddReport:
+    _move(connection, log, batch)
     known = document_rows.known(connection, list(batch))
     for id_, entry in batch.items():
         check_replaces(id_, entry.replaces, known[id_][1] if id_ in known else None)
@@ -79,6 +80,28 @@ def _put_batch(
         unchanged=len(unchanged),
         chunks=next_chunk - first,
     )
+
+
+def _move(connection: apsw.Connection, log: Log, batch: Mapping[str, Entry]) -> None:
+    """Give documents that move the ids that they move to; one in whose place another document is goes.
+
+    A file whose last document moves is forgotten.
+    """
+    moved = {entry.moved_from: id_ for id_, entry in batch.items() if entry.moved_from not in (None, id_)}
+    if not moved:
+        return
+    stored = document_rows.known(connection, [*moved.values(), *(str(old) for old in moved)])
+    for old, new in moved.items():
+        if old not in stored:
+            continue
+        row, _, source = stored[old]
+        if new in stored:
+            remove(connection, log, [row])
+            continue
+        sql = f"{change('documents', id='?1', source='?2')} WHERE document = ?3"
+        connection.execute(sql, (new, batch[new].source, row))
+        left = "NOT EXISTS (SELECT 1 FROM documents WHERE source = ?1)"
+        connection.execute(f"DELETE FROM sources WHERE key = ?1 AND {left}", (source,))
 
 
 def _unchanged_chunks(

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import apsw
 
 from hybridstore.backends.protocols import SearchState
 from hybridstore.backends.sqlite import keyword_index, learning_rows, model_rows, vector_tables
+from hybridstore.backends.sqlite.checksums import set_fact
 from hybridstore.backends.sqlite.connection import rows, value
 from hybridstore.backends.sqlite.sqlite_learning import SQLiteLearning
-from hybridstore.backends.sqlite.stored_values import whole_number
+from hybridstore.backends.sqlite.stored_values import json_object, whole_number
 from hybridstore.backends.values import Embedding, Stats
+from hybridstore.records import Folder
 
 # One statement takes half the time of five.
 _STATE = """
@@ -32,6 +37,56 @@ def state(connection: apsw.Connection, learning: SQLiteLearning) -> SearchState:
         model=None if model is None else learning.known(connection, model, previous),
         revision=whole_number(revision),
     )
+
+
+_FOLDERS = "folders"  # its key among the facts of the file
+
+
+def folders(connection: apsw.Connection) -> list[Folder]:
+    """Return the folders that are remembered, by path."""
+    return [folder for _, folder in sorted(_folders(connection).items())]
+
+
+def remember_folder(connection: apsw.Connection, folder: Folder) -> None:
+    """Remember a folder, in place of what was remembered of the same path."""
+    known = _folders(connection)
+    if known.get(folder.path) != folder:
+        write_folders(connection, (known | {folder.path: folder}).values())
+
+
+def forget_folder(connection: apsw.Connection, path: str) -> bool:
+    """Forget a folder; return whether it was remembered."""
+    known = _folders(connection)
+    if path not in known:
+        return False
+    write_folders(connection, (folder for folder in known.values() if folder.path != path))
+    return True
+
+
+def write_folders(connection: apsw.Connection, remembered: Iterable[Folder]) -> None:
+    """Record the folders that are remembered, and no others."""
+    set_fact(connection, _FOLDERS, json.dumps({folder.path: asdict(folder) for folder in remembered}))
+
+
+def _folders(connection: apsw.Connection) -> dict[str, Folder]:
+    stored = value(connection, "SELECT value FROM meta WHERE key = ?", (_FOLDERS,))
+    if stored is None:
+        return {}
+    try:
+        found = {path: Folder(**facts) for path, facts in json_object(stored).items()}
+        lists = {
+            path: replace(each, include=_texts(each.include), exclude=_texts(each.exclude))
+            for path, each in found.items()
+        }
+    except TypeError as error:
+        raise apsw.CorruptError("the folders that are remembered are not readable") from error
+    return lists
+
+
+def _texts(found: object) -> tuple[str, ...]:
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise apsw.CorruptError("there is no list of texts where one belongs")
+    return tuple(found)
 
 
 def stats(connection: apsw.Connection, path: str) -> Stats:

@@ -1,0 +1,201 @@
+"""One run of a sync: each file compared with what is known of it, then skipped, read, or recognised as moved."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from collections import defaultdict
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import takewhile
+from pathlib import Path, PurePath
+
+from hybridstore.backends.values import StoredDocument
+from hybridstore.errors import InputError, MissingExtra, NotFound
+from hybridstore.ingest.readers import Noise, Unreadable, read
+from hybridstore.ingest.regular_files import open_file
+from hybridstore.ingest.walk import Skipped
+from hybridstore.records import AddReport, Document, Source
+from hybridstore.store import Store, Writer
+from hybridstore.store.folders import SyncProgress
+from hybridstore.store.inputs import checked
+
+_PROGRESS_EVERY = 200  # documents of one file between two progress reports
+
+
+@dataclass(slots=True)
+class SyncRun:
+    """The state of one sync: the sources known at its start, and the counts so far."""
+
+    store: Store
+    known: Mapping[str, Source]
+    progress: Callable[[SyncProgress], None] | None
+    files_total: int
+    bytes_total: int
+    limits: tuple[int | None, Sequence[Path] | None] = (None, None)  # `max_file_size` and `beneath`
+    encoding: str | None = None
+    reread: bool = False  # what is unchanged, too
+    files: int = 0
+    bytes: int = 0
+    chunks: int = 0
+    embedded: int = 0
+    read: int = 0
+    unchanged: int = 0
+    moved: dict[str, str] = field(default_factory=dict)  # where a file was -> where it is
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    would_read: list[str] = field(default_factory=list)
+    documents: int = 0  # that were read
+    missing: int = 0  # files whose reader is not installed
+    notices: list[tuple[str, str]] = field(default_factory=list)
+    _by_digest: dict[str, list[str]] | None = None
+
+    def read_file(self, writer: Writer | None, path: Path) -> None:
+        """Read one file into the store, unless it is there unchanged; without a writer only read it."""
+        key = path.as_posix()
+        self.files += 1
+        try:
+            status = path.stat()
+            self.bytes += status.st_size
+            before = self.known.get(key)
+            if not self.reread and before and (before.size, before.modified_ns) == (status.st_size, status.st_mtime_ns):
+                self.unchanged += 1
+                return
+            if not status.st_size and not before and stat.S_ISREG(status.st_mode):
+                self.left_out.append((printable_path(key), "empty"))
+                return
+            # Size and time are taken before the first byte is read, so a file that changes meanwhile is read again.
+            source = Source(key, _digest(path, self.limits[1]), status.st_size, status.st_mtime_ns)
+        except OSError as error:
+            self.failed.append((printable_path(key), f"cannot be read ({error.strerror or error})"))
+            return
+        left_out = len(self.left_out)
+        same = before is not None and before.digest == source.digest and not self.reread
+        moved_from = None if same or not status.st_size else self._moved_from(source)
+        if status.st_size and not self._add(writer, source, moved_from):
+            return
+        if writer:
+            writer.finish(source)
+        if len(self.left_out) > left_out:  # noise: finished all the same, so that it is not read again
+            return
+        if same:
+            self.unchanged += 1
+        elif moved_from is not None:
+            self.moved[moved_from] = key
+        else:
+            self.read += 1
+            if not writer:
+                self.would_read.append(printable_path(key))
+
+    def _moved_from(self, source: Source) -> str | None:
+        """Return where a new file was before: a known file with the same bytes that is gone; None where there is none.
+
+        Of several, such as copies in one folder, it is the one whose path ends like this one's.
+        """
+        if self._by_digest is None:
+            self._by_digest = defaultdict(list)
+            for key, known in self.known.items():
+                self._by_digest[known.digest].append(key)
+        beneath = self.limits[1]
+        gone = [
+            key
+            for key in self._by_digest.get(source.digest, ())
+            if key not in self.moved and is_gone(key) and (beneath is None or _is_beneath(key, beneath))
+        ]
+        return max(gone, key=lambda key: _same_end(key, source.key), default=None)
+
+    def _add(self, writer: Writer | None, source: Source, moved_from: str | None) -> bool:
+        """Add a file's documents, or move them; return False if it cannot be read to its end.
+
+        This includes files that were only touched: their documents turn out unchanged, and none is embedded.
+        """
+        failures, missing = len(self.failed), self.missing
+        with closing(self._documents(source.key)) as documents:
+            for number, document in enumerate(documents, start=1):
+                self.documents += 1
+                if writer:  # an error here is the store's and stops the sync
+                    stored = None if moved_from is None else self._stored(document, source.key, moved_from)
+                    if stored is None:
+                        writer.add(document, source=source.key)
+                    else:
+                        writer.move(stored, document, source=source.key)
+                if number % _PROGRESS_EVERY == 0:
+                    self.report_progress()
+        return (len(self.failed), self.missing) == (failures, missing)
+
+    def _stored(self, document: Document, key: str, moved_from: str) -> StoredDocument | None:
+        """Return what is stored of a document of a file that moved; None where its text is another now."""
+        try:
+            stored = self.store.stored(moved_from + str(document.id).removeprefix(key), vectors=True)
+        except NotFound:  # it has moved already, and the sync was stopped then
+            return None
+        return stored if stored.document.text == document.text else None
+
+    def _documents(self, key: str) -> Generator[Document, None, None]:
+        try:
+            most, beneath = self.limits
+            notice = partial(_noted, self.notices, key)
+            for document in read(key, notice=notice, max_file_size=most, beneath=beneath, encoding=self.encoding):
+                yield checked(document)
+        except Noise as error:
+            self.left_out.append((printable_path(key), error.reason))
+        except Unreadable as error:
+            self.failed.append((error.path, error.reason))
+        except MissingExtra as error:  # the file is left for the next sync
+            self.missing += 1
+            install = f"pip install 'hybridstore[{error.extra}]'"
+            self.left_out.append((printable_path(key), f"for lack of {error.package} ({install})"))
+        except InputError as error:
+            self.failed.append((key, str(error)))
+
+    def walked_past(self, skipped: Skipped) -> None:
+        """Note a file or folder that the walk skipped."""
+        self.left_out.append((printable_path(skipped.path.as_posix()), skipped.reason))
+
+    def committed(self, report: AddReport) -> None:
+        """Take over the writer's counts after a commit."""
+        self.chunks, self.embedded = report.chunks, report.embedded
+        self.report_progress()
+
+    def report_progress(self) -> None:
+        """Call the progress callback, if there is one."""
+        if self.progress:
+            counts = (self.files, self.files_total, self.bytes, self.bytes_total, self.chunks, self.embedded)
+            self.progress(SyncProgress(*counts))
+
+
+def _noted(notices: list[tuple[str, str]], key: str, sentence: str) -> None:
+    notices.append((key, sentence))
+
+
+def _digest(path: Path, beneath: Sequence[Path] | None) -> str:
+    with open_file(path, beneath=beneath) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _is_beneath(key: str, folders: Sequence[Path]) -> bool:
+    return any(PurePath(key).is_relative_to(folder) for folder in folders)
+
+
+def _same_end(one: str, other: str) -> int:
+    """Return how many of the last parts of two paths are the same."""
+    pairs = zip(reversed(one.split("/")), reversed(other.split("/")), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def printable_path(key: str) -> str:
+    """Return a path in printable form, since names on disk need not be valid UTF-8."""
+    return key.encode(errors="replace").decode()
+
+
+def is_gone(key: str) -> bool:
+    """Return whether a file certainly does not exist, rather than being inaccessible."""
+    try:
+        Path(key).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
