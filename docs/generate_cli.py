@@ -69,7 +69,7 @@ def _section(name: str, command: click.Command, parent: click.Context) -> list[s
     context = click.Context(command, info_name=name, parent=parent)
     usage = " ".join(command.collect_usage_pieces(context))
     lines = [f"## {name}", "", f"`hybridstore {name} {usage}`", "", inspect.cleandoc(command.help or ""), ""]
-    options = [param for param in command.params if isinstance(param, click.Option)]
+    options = [param for param in command.params if isinstance(param, click.Option) and not param.hidden]
     if options:
         lines += ["| option | meaning | default |", "|---|---|---|"]
         lines += [_row(option, context) for option in options]

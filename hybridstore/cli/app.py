@@ -14,6 +14,9 @@ from hybridstore.errors import HybridstoreError
 
 _INTERRUPTED = 130  # the exit code of shells for Ctrl-C: 128 + SIGINT
 
+_DB_AFTER = "db_after"
+_FILE = click.Path(dir_okay=False)
+
 COMMANDS = {
     "add": ("add_command:add", "Read files and folders into the store."),
     "search": ("search_commands:search", "Find passages by words and by meaning."),
@@ -44,6 +47,21 @@ COMMANDS = {
 }
 
 
+def _accept_db(command: click.Command) -> None:
+    """Let --db stand after the name of a command, too; hidden there, as `hybridstore --help` describes it."""
+    if not any(param.name == _DB_AFTER for param in command.params):
+        command.params.append(
+            click.Option(["--db", _DB_AFTER], type=_FILE, expose_value=False, hidden=True, callback=_use_db)
+        )
+    for inner in command.commands.values() if isinstance(command, click.Group) else ():
+        _accept_db(inner)
+
+
+def _use_db(ctx: click.Context, _: click.Parameter, path: str | None) -> None:
+    if path is not None and (target := ctx.find_object(Target)):
+        target.path = path
+
+
 class App(click.Group):
     """A group that imports a command when it is run, and turns the project's errors into a sentence and an exit code.
 
@@ -60,6 +78,7 @@ class App(click.Group):
             return None
         module, attribute = COMMANDS[cmd_name][0].split(":")
         command: click.Command = getattr(import_module(f"hybridstore.cli.{module}"), attribute)
+        _accept_db(command)
         return command
 
     def resolve_command(
@@ -114,8 +133,8 @@ hybridstore explain "error E4012"         see why each result was found
     envvar=VARIABLE,
     show_envvar=True,
     default=DATABASE,
-    type=click.Path(dir_okay=False),
-    help="The store's file.",
+    type=_FILE,
+    help="The store's file; before or after the command.",
 )
 @click.option("--read-only", is_flag=True, help="Write nothing into the store; by itself where it cannot be written.")
 @click.version_option(__version__, prog_name="hybridstore", message="%(prog)s %(version)s")

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hybridstore.cli.document_names import named_document, shown_path
 from hybridstore.cli.shared_options import (
     EMBEDDER,
+    EMPTY,
     Target,
     combined,
     embedder_option,
@@ -34,7 +36,7 @@ from hybridstore.cli.terminal import (
     printable,
     say,
 )
-from hybridstore.errors import EmbedderMismatch
+from hybridstore.errors import EmbedderMismatch, NotFound
 
 if TYPE_CHECKING:
     from hybridstore.backends.values import StoredDocument
@@ -46,14 +48,17 @@ _NAMED = 5  # ids shown before asking for confirmation
 _STREAM = "-"  # standard input or output
 
 
-@click.command(epilog=examples("hybridstore get /home/me/notes/keys.md", "hybridstore get man/tar --json"))
-@click.argument("document_id", metavar="ID")
+@click.command(epilog=examples("hybridstore get notes/keys.md", "hybridstore get man/tar --json"))
+@click.argument("name", metavar="DOCUMENT")
 @json_option
 @pass_target
-def get(target: Target, *, document_id: str, as_json: bool) -> None:
-    """Print a document's text; with --json the whole document."""
+def get(target: Target, *, name: str, as_json: bool) -> None:
+    """Print a document's text; with --json the whole document.
+
+    DOCUMENT is an id, a path relative to the working directory, a file's name, or the end of one.
+    """
     with target.open() as store:
-        document = store.get(document_id)
+        document = store.get(named_document(store, name))
     if as_json:
         print_json(asdict(document))
     else:
@@ -75,6 +80,8 @@ def list_(target: Target, *, conditions: tuple[str, ...], limit: int | None, as_
     with target.open() as store:
         where = combined(conditions)
         _say_unknown_fields(store, where)
+        if not as_json and not store.count():
+            say(EMPTY)
         rows = map(_row, islice(store.scan(where), limit))
         if as_json:
             print_json_list(rows)
@@ -86,25 +93,24 @@ def list_(target: Target, *, conditions: tuple[str, ...], limit: int | None, as_
 
 
 @click.command(epilog=examples("hybridstore remove man/tar", 'hybridstore remove --where "year<2010" --yes'))
-@click.argument("ids", metavar="[ID...]", nargs=-1)
+@click.argument("ids", metavar="[DOCUMENT...]", nargs=-1)
 @where_option
 @yes_option
 @pass_target
 def remove(target: Target, *, ids: tuple[str, ...], conditions: tuple[str, ...], yes: bool) -> None:
-    """Remove documents, by id or all that match a filter."""
+    """Remove documents, by id, path or name as in `get`, or all that match a filter."""
     from hybridstore.filters import passes_all
 
     where = combined(conditions)
     if bool(ids) == (where is not None):
-        raise click.UsageError("name the documents either by ID or by --where")
+        raise click.UsageError("name the documents either one by one or by --where")
     if where is not None and (passes_all(where) or not _compares(where)):
         raise click.UsageError("this filter has no condition, so it would remove everything; add one")
     with target.open() as store:
         _say_unknown_fields(store, where)
-        known = _matching(store, where) if where is not None else _known(store, ids)
-        unknown = [id_ for id_ in dict.fromkeys(ids) if id_ not in known]
-        for id_ in unknown:
-            say(f"No document has the id {id_!r}.")
+        known, unknown = (_matching(store, where), []) if where is not None else _named(store, ids)
+        for name in unknown:
+            say(f"No document has the id, path or name {name!r}.")
         if known and (yes or _confirmed(known, store.count())):
             say(f"Removed {count(store.remove(known), 'document')}.")
         elif known or where is not None:
@@ -130,15 +136,22 @@ def _print_rows(rows: Iterator[dict[str, Any]]) -> None:
 
     terminal = console()
     for row in rows:
-        line = Text(printable(row["id"]), style="bold")
+        line = Text(printable(shown_path(row["id"])), style="bold")
         names = [cell for cell in (row["title"], row["uri"]) if cell and cell != row["id"]]
         line.append(printable("".join(f"  {cell}" for cell in names)).replace("\n", " "), style="not bold")
         line.append(f"  {count(row['chunks'], 'chunk')}", style="not bold dim")
         terminal.print(line, soft_wrap=True)
 
 
-def _known(store: Store, ids: tuple[str, ...]) -> list[str]:
-    return list(store.digests(list(dict.fromkeys(ids))))
+def _named(store: Store, names: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Return the ids of the documents that are meant, and the names that mean none."""
+    known, unknown = [], []
+    for name in dict.fromkeys(names):
+        try:
+            known.append(named_document(store, name))
+        except NotFound:
+            unknown.append(name)
+    return list(dict.fromkeys(known)), unknown
 
 
 def _matching(store: Store, where: Filter) -> list[str]:
@@ -147,7 +160,7 @@ def _matching(store: Store, where: Filter) -> list[str]:
 
 def _confirmed(ids: list[str], total: int) -> bool:
     for id_ in ids[:_NAMED]:
-        say(f"  {id_}")
+        say(f"  {shown_path(id_)}")
     if len(ids) > _NAMED:
         say(f"  and {len(ids) - _NAMED:,} more")
     all_of = "all " if len(ids) == total else ""

@@ -29,16 +29,24 @@ _STYLES = {"query": "bold", "note": "yellow", "confidence": "bold", "hit": "cyan
 # A line break inside a paragraph: after a long line that ends as prose does, before a letter.
 _SOFT_BREAK = re.compile(r"(?<=[^\n]{40}[^\s:;{}()])\n(?=[^\W\d_])")
 
+_FAINT = 0.1  # share of the best hit's score; below are passages that have next to nothing of the query
 _LONGEST = 500  # characters of a note's text that are put into its row
 _MARK = "*"
 
 Spans = Sequence[tuple[int, int]]
 
 
-def print_hits(trace: Trace, language: str, *, full: bool, places: Mapping[int, str]) -> None:
+def relevant(trace: Trace) -> Sequence[Hit]:
+    """Return the hits down to where relevance ends: a tenth of the best one's score, or nothing at all."""
+    hits = trace.hits
+    least = _FAINT * max(hit.score for hit in hits) if trace.mode == "hybrid" and trace.fusion == "adaptive" else 0.0
+    return [hit for hit in hits if hit.score > max(least, 0.0)] or hits[:1]
+
+
+def print_hits(hits: Sequence[Hit], trace: Trace, language: str, *, full: bool, places: Mapping[int, str]) -> None:
     """Print each hit: rank, title, place, both legs' ranks, and the lines that match best; or the whole passage.
 
-    `places` are the pages of hits by chunk id, as far as they have any.
+    A document's hits are printed together, where its best one stands. `places` are by chunk id.
     """
     from hybridstore.text.analysis import Analyser
 
@@ -46,10 +54,14 @@ def print_hits(trace: Trace, language: str, *, full: bool, places: Mapping[int, 
     analyser = Analyser(language)
     terms = {term.text for term in trace.terms}
     width = min(terminal.width, WIDEST) - MARGIN
-    for hit in trace.hits:
-        if hit.rank > 1:
+    by_document: dict[str, list[Hit]] = {}
+    for hit in hits:
+        by_document.setdefault(hit.document_id, []).append(hit)
+    for hit in (hit for group in by_document.values() for hit in group):
+        first = by_document[hit.document_id][0]
+        if hit is first and hit is not hits[0]:
             terminal.print()
-        _print_head(terminal, hit, places.get(hit.chunk_id, ""))
+        _print_head(terminal, hit, places[hit.chunk_id], first if hit is not first else None)
         text = hit.text.replace("\f", " ")  # between pages
         spans = analyser.spans(text, terms)
         rows = marked(text, spans).split("\n") if full else snippet(text, spans, terminal, width)
@@ -134,21 +146,25 @@ def _best(places: int, words_at: Callable[[int], list[str]]) -> int:
     return max(range(max(places, 1)), key=worth)
 
 
-def _print_head(terminal: Console, hit: Hit, page: str) -> None:
+def _print_head(terminal: Console, hit: Hit, place: str, above: Hit | None) -> None:
+    """Print what is known about a hit; `above` is the document's first hit, whose title stands for both."""
     from rich.text import Text
 
     head = Text(f"{hit.rank:>2}. ", style="bold")
-    head.append(_one_line(hit.title or hit.document_id), style="bold cyan")
-    if hit.heading and hit.heading != hit.title:
-        head.append(f"  {_one_line(hit.heading)}", style="cyan")
-    terminal.print(head, soft_wrap=True)
-    place = [_one_line(hit.document_id)] if hit.title else []
-    place += [page] if page else []
-    place += [f"characters {hit.start:,}-{hit.end:,}"]
+    path, _, rest = place.partition(" · ")
+    if above is None:
+        head.append(_one_line(hit.title or path), style="bold cyan")
+        place = place if hit.title else rest
+    if hit.heading and hit.heading != hit.title and (above is None or hit.heading != above.heading):
+        head.append(f"{'' if above else '  '}{_one_line(hit.heading)}", style="cyan")
+    if above is None or len(head.plain.strip()) > 3:
+        terminal.print(head, soft_wrap=True)
     legs = [("keyword", hit.keyword_rank), ("vector", hit.vector_rank)]
     ranks = ", ".join(f"{leg} {rank}" for leg, rank in legs if rank is not None)
     scores = [f"score {hit.score:.4g}", *([] if hit.relevance is None else [f"relevance {hit.relevance:.2f}"])]
-    terminal.print(padded(Text(" · ".join([*place, ranks, *scores]), style="dim")), soft_wrap=True)
+    terminal.print(
+        padded(Text(" · ".join(filter(None, [_one_line(place), ranks, *scores])), style="dim")), soft_wrap=True
+    )
     if hit.copies:
         same = f"the same in {', '.join(map(_one_line, hit.copies))}"
         terminal.print(padded(Text(same, style="dim")), soft_wrap=True)

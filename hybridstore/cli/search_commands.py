@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hybridstore.cli.document_names import named_document, shown_places
 from hybridstore.cli.shared_options import (
     AS_WORDS,
+    EMPTY,
     QueryCommand,
     Target,
+    chosen,
     combined,
     examples,
     pass_target,
@@ -23,10 +26,11 @@ from hybridstore.cli.terminal import count, print_json, say
 from hybridstore.errors import NotFound
 
 if TYPE_CHECKING:
-    from hybridstore.records import Hit, Trace
+    from hybridstore.records import Trace
     from hybridstore.store import Store
 
 _SEARCH = ("query", "mode", "fusion", "confidence", "hits", "timings", "notes")  # what `search --json` prints
+_PER_DOCUMENT = 3  # passages, in the list for people
 LOGGING = "HYBRIDSTORE_LOG_QUERIES"
 
 
@@ -68,11 +72,13 @@ def search(
     Words in "quotes" must occur as a phrase (quote them again for the shell: '"two words"'), title:word and
     heading:word in the title or heading, and -"quoted" must not occur.
     """
+    if not as_json and how["per_document"] is None:
+        how["per_document"] = _PER_DOCUMENT
     with target.open(log_queries=log) as store:
         results = store.search(" ".join(query), where=combined(conditions), **how)
         trace, confidence = results.trace, results.confidence
-        language = store.language
-        places = {} if as_json else _places(store, trace.hits)
+        language, empty = store.language, not store.count()
+        places = {} if as_json else shown_places(store, trace.hits)
     if as_json:
         fields = trace.to_dict()
         print_json({name: fields[name] for name in _SEARCH})
@@ -80,27 +86,18 @@ def search(
     for note in trace.notes:
         say(note)
     if not trace.hits:
-        say(_why_empty(trace, conditions))
+        say(EMPTY if empty else _why_empty(trace, conditions))
         return
-    from hybridstore.cli.result_output import print_hits
+    from hybridstore.cli.result_output import print_hits, relevant
     from hybridstore.search.trace_text import ANSWERED
 
     if confidence is not None and confidence < ANSWERED:
         say(f"Probably nothing here answers this (confidence {confidence:.2f}); the closest passages:")
-    print_hits(trace, language, full=full, places=places)
-    say(f"{count(len(trace.hits), 'result')} in {1000 * sum(trace.timings.values()):.0f} ms")
-
-
-def _places(store: Store, hits: Iterable[Hit]) -> dict[int, str]:
-    """Return the pages, slides and cells that hits are on, by chunk id."""
-    from hybridstore.ingest.places import is_paged, place
-
-    places = {}
-    for hit in hits:
-        if is_paged(hit.metadata.get("type")):
-            with suppress(NotFound):  # removed since the search
-                places[hit.chunk_id] = place(store.get(hit.document_id), hit.start, hit.end)
-    return places
+    hits = trace.hits if chosen("limit") else relevant(trace)
+    print_hits(hits, trace, language, full=full, places=places)
+    weak = f"; {len(trace.hits) - len(hits)} weak ones are left out (--limit N shows them)"
+    told = weak if len(hits) < len(trace.hits) else ""
+    say(f"{count(len(hits), 'result')} in {1000 * sum(trace.timings.values()):.0f} ms{told}")
 
 
 @click.command(
@@ -108,12 +105,16 @@ def _places(store: Store, hits: Iterable[Hit]) -> dict[int, str]:
     context_settings=AS_WORDS,
     epilog=examples(
         "hybridstore explain rotate signing keys",
-        "hybridstore explain rotate signing keys --expect /home/me/notes/keys.md",
+        "hybridstore explain rotate signing keys --expect keys.md",
     ),
 )
 @query_argument
 @search_options
-@click.option("--expect", metavar="ID", help="A document that should be found: say which stage lost it, and why.")
+@click.option(
+    "--expect",
+    metavar="DOCUMENT",
+    help="A document, by id, path or name, that should be found: say which stage lost it, and why.",
+)
 @pass_target
 def explain(
     target: Target, /, *, query: Sequence[str], conditions: Sequence[str], expect: str | None, as_json: bool, **how: Any
@@ -123,6 +124,7 @@ def explain(
     With --json, everything the search did, including both legs' rankings and the evidence for each hit.
     """
     with target.open() as store:
+        expect = _expected(store, expect)
         explanation = store.explain(" ".join(query), expect=expect, where=combined(conditions), **how)
     if as_json:
         print_json(explanation.to_dict())
@@ -132,6 +134,12 @@ def explain(
         print_explanation(explanation)
     else:
         click.echo(str(explanation).encode("utf-8", "replace").decode())
+
+
+def _expected(store: Store, name: str | None) -> str | None:
+    with suppress(NotFound):  # which the explanation says
+        return None if name is None else named_document(store, name)
+    return name
 
 
 def _why_empty(trace: Trace, conditions: Sequence[str]) -> str:

@@ -46,6 +46,8 @@ _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([smhdw])")
 _WHOLE = re.compile(rf"(?:{_PART.pattern}\s*)+")
 
 # A question may name flags (`tar -xzf`), so what looks like short options is part of it; there are none, not even -h.
+EMPTY = "The store is empty: `hybridstore add FILE-OR-FOLDER` reads documents into it."
+
 AS_WORDS: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -117,15 +119,28 @@ class Target:
         file = Path(self.path).resolve()
         return not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK))
 
+    def remove_if_empty(self, store: Store) -> None:
+        """Close a store that this command has created; if nothing was put into it, remove its file."""
+        empty = not store.count()
+        store.close()
+        for end in ("", "-wal", "-shm") if empty else ():
+            Path(f"{self.path}{end}").unlink(missing_ok=True)
+
     @contextmanager
     def open_to_add(self, *, embedder: str | None, language: str | None) -> Iterator[Store]:
         """Open the store to add text, creating it if it is missing; close it at the end.
 
-        A store without vectors stays without. Where the model is missing, a hint says how to do without one.
+        A store without vectors stays without. Where the model is missing, a hint says how to do without one. A store
+        that was created and into which nothing was put is removed again.
         """
+        new = not Path(self.path).exists()
         try:
             with self._with_embedder(embedder, language) as store:
-                yield store
+                try:
+                    yield store
+                finally:
+                    if new:
+                        self.remove_if_empty(store)
         except (MissingExtra, ModelUnavailable) as error:
             if not isinstance(error, MissingExtra) or error.extra in ("cpu", "gpu"):
                 say('Without a model, "--embedder none" creates a store that is searched by keywords.')
@@ -160,6 +175,12 @@ def options(*decorators: Decorator) -> Decorator:
         return command
 
     return decorate
+
+
+def chosen(name: str) -> bool:
+    """Return whether this option of the running command was given, rather than left at its default."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source not in (click.core.ParameterSource.DEFAULT, None)
 
 
 def examples(*lines: str) -> str:

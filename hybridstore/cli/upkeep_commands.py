@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hybridstore.cli.shared_options import Target, embedder_option, examples, json_option, pass_target, quiet_option
+from hybridstore.cli.shared_options import (
+    EMPTY,
+    Target,
+    embedder_option,
+    examples,
+    json_option,
+    pass_target,
+    quiet_option,
+)
 from hybridstore.cli.terminal import count, counting, print_facts, print_json, printable, say, size
 
 if TYPE_CHECKING:
@@ -27,6 +35,8 @@ def info(target: Target, *, as_json: bool) -> None:
         print_json({"path": str(Path(target.path).absolute()), **asdict(stats)})
     else:
         print_facts(_facts(target, stats))
+        if not stats.documents:
+            say(EMPTY)
 
 
 def _facts(target: Target, stats: Stats) -> list[tuple[str, str]]:

@@ -11,6 +11,20 @@ _BREAK = "\f"  # between two pages, slides or cells, as the readers write them
 _UNITS = {"ipynb": "cell"} | dict.fromkeys("pptx pptm ppsx ppsm potx potm odp otp fodp".split(), "slide")  # noqa: SIM905
 
 
+_AS_WRITTEN = frozenset("txt text log md markdown mdown mkd mdx qmd rmd".split())  # noqa: SIM905
+
+
+def line(document: Document, start: int) -> int | None:
+    """Return the line of the file that a document's character `start` is in, counting from 1.
+
+    None for what is not the whole text of a file, line by line: rows of tables, and formats that are converted.
+    """
+    kind, path = document.metadata.get("type"), document.metadata.get("path")
+    if path != document.id or not path or not (kind in _AS_WRITTEN or (document.format == "code" and kind != "ipynb")):
+        return None
+    return document.text.count("\n", 0, start) + 1
+
+
 def is_paged(document_type: object) -> bool:
     """Return whether files of this type (the `type` in a document's metadata) may have pages, slides or cells."""
     return document_type == "pdf" or document_type in _UNITS

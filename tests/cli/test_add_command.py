@@ -153,3 +153,16 @@ def test_a_folder_that_moved_stands_once_and_the_path_where_it_was_can_be_pruned
     assert "does not exist" in add(db, new, code=2).stderr
     assert json.loads(add(db, new, "--prune", "--json").stdout)["pruned"] == 3
     assert "there is no file or folder" in add(db, tmp_path / "never", "--prune", code=1).stderr
+
+
+def test_an_add_that_put_nothing_into_a_new_store_leaves_no_file(tmp_path, notes):
+    (tmp_path / "broken.json").write_text("{")
+    add(tmp_path / "n.db", tmp_path / "broken.json", code=1)
+    add(tmp_path / "n.db", "-", input=" ", code=1)
+    missing = CliRunner().invoke(app, ["--db", str(tmp_path / "n.db"), "add", str(notes), "--embedder", "no-such"])
+    assert missing.exit_code == 1
+    add(tmp_path / "n.db", notes, "--language", "klingon", code=1)
+    assert [path.name for path in tmp_path.glob("n.db*")] == []
+    add(tmp_path / "n.db", notes)
+    add(tmp_path / "n.db", tmp_path / "broken.json", code=1)
+    assert (tmp_path / "n.db").exists()

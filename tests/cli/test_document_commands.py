@@ -77,7 +77,7 @@ def test_remove_without_a_terminal_removes_nothing_and_names_the_option(run, db)
 
 def test_unknown_ids_are_named_and_the_others_removed(run, db):
     result = run("remove", "soup", "nope", "--yes", code=1)
-    assert "No document has the id 'nope'." in result.stderr
+    assert "No document has the id, path or name 'nope'." in result.stderr
     assert ids(db) == ["keys", "suppe"]
 
 
@@ -98,7 +98,7 @@ def test_an_empty_filter_never_removes_everything(run, db, where):
 
 @pytest.mark.parametrize("arguments", [[], ["soup", "--where", "lang=de"]])
 def test_remove_needs_ids_or_a_filter(run, db, arguments):
-    assert "either by ID or by --where" in run("remove", *arguments, "--yes", code=2).stderr
+    assert "either one by one or by --where" in run("remove", *arguments, "--yes", code=2).stderr
     assert len(ids(db)) == 3
 
 

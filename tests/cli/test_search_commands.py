@@ -4,13 +4,15 @@ import json
 from dataclasses import fields
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
 import hybridstore as hs
 from hybridstore import embedders
-from hybridstore.cli.result_output import MATCH, densest, print_explanation, snippet
+from hybridstore.cli.app import app
+from hybridstore.cli.result_output import MATCH, densest, print_explanation, relevant, snippet
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.search.trace_text import ANSWERED
 from hybridstore.text.analysis import Analyser
@@ -26,7 +28,7 @@ def test_search_shows_the_page_of_a_passage(run, db):
     with hs.open(db, embedder="none") as store:
         store.add(hs.Document(id="p", text="One.\n\n\fThe zebra crosses.", metadata={"type": "pdf"}))
     out = run("search", "zebra", "--mode", "keyword").stdout
-    assert "p. 1-2 · characters" in out
+    assert " 1. p, p. 1-2\n" in out
     assert "    The zebra crosses." in out
 
 
@@ -277,3 +279,84 @@ def test_a_query_is_logged_only_on_request(run, db):
     run("search", "keys", "--mode", "keyword", env={"HYBRIDSTORE_LOG_QUERIES": "1"})
     with hs.open(db) as store:
         assert [each.query for each in store.query_log()] == ["keys", "soup onion"]
+
+
+@pytest.fixture
+def files(db, tmp_path, monkeypatch):
+    """Files in the store, one of them below the working directory in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    notes = tmp_path / "notes"
+    (notes / "ops").mkdir(parents=True)
+    (notes / "ops" / "runbook.md").write_text("# Runbook\n\nStart.\n\n## Valves\n\nThe zebra valve leaks.\n")
+    (notes / "old").mkdir()
+    (notes / "old" / "plan.md").write_text("An old plan.")
+    (notes / "plan.md").write_text("A plan.")
+    (notes / "tool.py").write_text('"""A tool."""\n\n\ndef turn():\n    """Turn the giraffe handle."""\n')
+    with hs.open(db, embedder="none") as store:
+        store.add_folder(notes)
+    return notes
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["notes/ops/runbook.md", "./notes/ops/runbook.md", "ops/runbook.md", "runbook.md", "book.md", "runbook.md:7"],
+)
+def test_a_document_is_named_by_a_path_a_name_or_the_end_of_one(run, files, name):
+    assert run("get", name).stdout.startswith("# Runbook")
+    assert run("explain", "valve", "--expect", name, "--json").stdout.count('"not_stored"') == 0
+    assert f"{files}/ops/runbook.md" in run("explain", "valve", "--expect", name).stdout
+    run("remove", name, "--yes")
+    assert "no document" in run("get", name, code=1).stderr
+
+
+def test_an_ambiguous_name_lists_the_candidates_and_changes_nothing(run, files):
+    for command in (["get", "plan.md"], ["remove", "plan.md", "--yes"], ["explain", "plan", "--expect", "plan.md"]):
+        said = run(*command, code=1).stderr
+        assert "'plan.md' may mean any of 2 documents" in said
+        assert "\n  notes/old/plan.md\n  notes/plan.md" in said
+    assert run("get", "notes/plan.md").stdout == "A plan.\n"  # a path is exact
+
+
+def test_text_and_code_are_placed_by_line_relative_to_the_working_directory(run, files):
+    assert "    notes/tool.py:1 · keyword 1" in run("search", "giraffe").stdout
+    assert run("search", "zebra").stdout.splitlines()[1].startswith("    notes/ops/runbook.md:")
+
+
+def test_the_store_may_be_named_after_the_command(run, db, tmp_path):
+    for command in (["search", "soup"], ["get", "soup"], ["model", "list"], ["info"]):
+        assert CliRunner().invoke(app, [*command, "--db", str(db)]).exit_code == 0
+    missing = CliRunner().invoke(app, ["--db", str(db), "search", "soup", "--db", str(tmp_path / "no.db")])
+    assert "no such store" in missing.output
+
+
+def test_an_empty_store_says_so(tmp_path):
+    with hs.open(tmp_path / "e.db", embedder="none"):
+        pass
+    for command in (["search", "soup"], ["list"], ["info"]):
+        result = CliRunner().invoke(app, [*command, "--db", str(tmp_path / "e.db")])
+        assert "The store is empty" in result.stderr
+
+
+def test_a_documents_passages_are_listed_together_and_leave_room_for_others(run, db):
+    text = "\n\n".join(f"## Part {n}\n\nZebra number {n} eats grass. {'Grass is green. ' * 60}" for n in range(6))
+    with hs.open(db, embedder="none") as store:
+        store.add([hs.Document(id="many", title="Many", text=text, format="markdown"),
+                   hs.Document(id="one", title="One", text="A zebra " + "is a horse with stripes. " * 30)])  # fmt: skip
+    out = run("search", "zebra").stdout
+    assert out.count("Many\n") + out.count("Many  ") == 1
+    assert out.count("    many · characters") == 3
+    assert "One\n" in out
+    ids = [hit["document_id"] for hit in json.loads(run("search", "zebra", "--json").stdout)["hits"]]
+    assert ids.count("many") == 6  # programs get all
+
+
+def test_the_list_ends_where_relevance_does_unless_a_limit_asks_for_more(db, run):
+    embedder = HashingEmbedder(64)
+    path = db.with_name("h.db")
+    with hs.open(path, embedder=embedder) as store:
+        store.add([f"{word} is here" for word in ("zebra", "house", "boat", "sky", "sea", "wall")])
+        trace = store.search("zebra").trace
+    assert [hit.score for hit in relevant(trace)] == [
+        hit.score for hit in trace.hits if hit.score > trace.hits[0].score / 10
+    ]
+    assert 0 < len(relevant(trace)) < len(trace.hits)

@@ -1,0 +1,89 @@
+"""Documents as people name them: by id, by a path relative to the working directory, by a file's name or its end."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hybridstore.errors import InputError, NotFound
+
+if TYPE_CHECKING:
+    from hybridstore.records import Document, Hit
+    from hybridstore.store import Store
+
+_CANDIDATES = 10  # that a message lists
+_LINE = re.compile(r"(.+?):\d+(?::\d+)?")  # a place as `search` prints it, and compilers do
+
+
+def named_document(store: Store, name: str) -> str:
+    """Return the id of the document that a person means.
+
+    That is the document with this id, with this path relative to the working directory, or the only one whose id ends
+    with it: after a slash ("runbook.md", "ops/runbook.md"), or anywhere. `:12` after it is ignored. Raises InputError
+    that lists the candidates where several are meant, NotFound where none is.
+    """
+    place = _LINE.fullmatch(name)
+    for text in (name, *([place[1]] if place else [])):
+        if found := _named(store, text):
+            return found
+    raise NotFound(name)
+
+
+def _named(store: Store, name: str) -> str | None:
+    path = Path(os.path.abspath(os.path.expanduser(name))).as_posix() if name and "\0" not in name else ""  # noqa: PTH100, PTH111
+    exact = store.digests([name, path])
+    for whole in (name, path):
+        if whole in exact:
+            return whole
+    end = name.removeprefix("./").rstrip("/")
+    if not end:
+        return None
+    ids = store.ids()
+    rows = [id_ for id_ in ids if id_.rpartition("#")[0] in (path, name)]  # of a table's file
+    for found in (rows, [id_ for id_ in ids if id_.endswith(f"/{end}")],
+                  [id_ for id_ in ids if id_.rpartition("#")[0].endswith(f"/{end}")],
+                  [id_ for id_ in ids if id_.endswith(end)]):  # fmt: skip
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise InputError(_which(name, found))
+    return None
+
+
+def _which(name: str, ids: list[str]) -> str:
+    listed = "".join(f"\n  {shown_path(id_)}" for id_ in ids[:_CANDIDATES])
+    more = f"\n  and {len(ids) - _CANDIDATES:,} more" if len(ids) > _CANDIDATES else ""
+    return f"{name!r} may mean any of {len(ids):,} documents; name one of them:{listed}{more}"
+
+
+def shown_path(id_: str) -> str:
+    """Return an id as people read it: a path below the working directory relative to it, anything else unchanged."""
+    here = Path.cwd().as_posix().rstrip("/") + "/"
+    return id_.removeprefix(here) if len(here) > 1 else id_
+
+
+def shown_places(store: Store, hits: Iterable[Hit]) -> dict[int, str]:
+    """Return where each hit is, by chunk id: "notes/keys.md:12", "papers/a.pdf, p. 3", or its id and characters."""
+    documents: dict[str, Document | None] = {}
+    places = {}
+    for hit in hits:
+        if hit.document_id not in documents:
+            documents[hit.document_id] = None
+            with suppress(NotFound):  # removed since the search
+                documents[hit.document_id] = store.get(hit.document_id)
+        places[hit.chunk_id] = _place(hit, documents[hit.document_id])
+    return places
+
+
+def _place(hit: Hit, document: Document | None) -> str:
+    from hybridstore.ingest.places import line, place
+
+    shown = shown_path(hit.document_id)
+    if document is not None and (number := line(document, hit.start)):
+        return f"{shown}:{number}"
+    page = place(document, hit.start, hit.end) if document is not None else ""
+    return f"{shown}, {page}" if page else f"{shown} · characters {hit.start:,}-{hit.end:,}"
