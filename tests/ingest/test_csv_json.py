@@ -36,7 +36,7 @@ def test_a_csv_row_is_a_document_and_its_columns_are_metadata(tmp_path):
         "Two\nlines",
     )
     assert first.metadata == {"path": str(path), "type": "csv", "year": 2020, "score": 0.5, "code": "007"}
-    assert (second.id, second.uri) == (f"{path}#2", f"{path}#2")
+    assert (second.id, second.uri) == (f"{path}#row=2", f"{path}#row=2")
 
 
 def test_without_a_text_column_the_text_is_a_line_per_column(tmp_path):
@@ -67,9 +67,9 @@ def test_a_line_of_json_is_a_document(tmp_path, name):
     one, two, three, four = read(path)
     assert (one.id, one.title, one.text) == (f"{path}#d1", "T", "Words.")
     assert one.metadata == {"path": str(path), "type": "jsonl", "a": [1], "year": 2020}
-    assert (two.id, two.text, two.metadata["half"]) == (f"{path}#2", "One.\nTwo.", "\ufffd")
+    assert (two.id, two.text, two.metadata["half"]) == (f"{path}#line=2", "One.\nTwo.", "\ufffd")
     assert three.text == "metadata: odd\nsize: 3"
-    assert (four.id, "n" in four.metadata, "m" in four.metadata) == (f"{path}#5", False, False)
+    assert (four.id, "n" in four.metadata, "m" in four.metadata) == (f"{path}#line=5", False, False)
 
 
 def test_a_row_with_only_a_title_is_a_document(tmp_path):
@@ -79,7 +79,7 @@ def test_a_row_with_only_a_title_is_a_document(tmp_path):
 
 def test_a_json_list_is_many_documents_and_an_object_is_one(tmp_path):
     listed = write(tmp_path, "list.json", '[{"id": 5, "body": "A"}, {"body": "B"}]')
-    assert [one.id for one in read(listed)] == [f"{listed}#5", f"{listed}#2"]
+    assert [one.id for one in read(listed)] == [f"{listed}#5", f"{listed}#item=2"]
     single = write(tmp_path, "one.json", '{"id": 5, "body": "A", "year": 2}')
     assert (only(single).id, only(single).metadata["year"]) == (single.as_posix(), 2)
 

@@ -204,8 +204,8 @@ def test_each_line_with_chat_messages_is_a_conversation(tmp_path):
     turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": [{"type": "text", "text": "a"}]}]
     path = write(tmp_path, "a.jsonl", "\n".join(json.dumps({"messages": turns}) for _ in range(2)))
     assert [(one.id, one.text) for one in read(path)] == [
-        (f"{path}#1", "user: q\n\nassistant: a"),
-        (f"{path}#2", "user: q\n\nassistant: a"),
+        (f"{path}#line=1", "user: q\n\nassistant: a"),
+        (f"{path}#line=2", "user: q\n\nassistant: a"),
     ]
 
 

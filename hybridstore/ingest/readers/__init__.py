@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hybridstore.errors import InputError
 from hybridstore.ingest.readers.csv_json import read_csv, read_json, read_jsonl
@@ -121,7 +123,7 @@ def _documents(
     with Origin.of(path, *options) as origin:
         kind = Kind(reader, reader) if reader else _kind(origin)
         if kind.reader in _ROW_READERS:
-            documents = _ROW_READERS[kind.reader](origin, kind.reader)
+            documents: Iterator[Document] = _with_different_ids(_ROW_READERS[kind.reader](origin, kind.reader), origin)
         elif kind.reader == "txt" and origin.is_long():
             documents = _parts(origin, kind)
         else:
@@ -142,6 +144,26 @@ def _documents(
 def _without_encoded(document: Document, removed: Removed) -> Document:
     text = without_encoded(document.text, removed)
     return document if text is document.text else replace(document, text=text)
+
+
+def _with_different_ids(documents: Iterator[Document], origin: Origin) -> Generator[Document, None, None]:
+    """Yield documents so that none replaces an earlier one of its id: ";2" is appended to the second's, and so on."""
+    seen: set[int] = set()
+    repeated: Counter[str] = Counter()
+    with closing(cast("Generator[Document, None, None]", documents)):
+        for document in documents:
+            id_ = document.id
+            if id_ is not None and hash(id_) in seen:
+                repeated[id_] += 1
+                own = f"{id_};{repeated[id_] + 1}"
+                yield replace(document, id=own, uri=own if document.uri == id_ else document.uri)
+                continue
+            seen.add(hash(id_))
+            yield document
+    if repeated:
+        number = repeated.total()
+        what = "a document has" if number == 1 else f"{number:,} documents have"
+        origin.notice(f"{what} the id of an earlier one, so a number is appended to it, as in #7;2")
 
 
 def _parts(origin: Origin, kind: Kind) -> Iterator[Document]:

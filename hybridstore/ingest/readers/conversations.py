@@ -26,10 +26,10 @@ class Turn(NamedTuple):
     date: str = ""
 
 
-def conversations_in(content: Any, origin: Origin, kind: str, line: int | None = None) -> list[Document] | None:
+def conversations_in(content: Any, origin: Origin, kind: str, line: str = "") -> list[Document] | None:
     """Return the conversations of an export as documents; None if this JSON is not an export.
 
-    `line` is the number of the only one in its file, which has others.
+    `line`, as "line=3", is the place of the only one in a file that has others.
     """
     readers: tuple[tuple[Callable[[Any], bool], Callable[[Any, Origin, str], Iterator[Document]]], ...] = (
         (_is_chatgpt, _chatgpt),
@@ -43,7 +43,7 @@ def conversations_in(content: Any, origin: Origin, kind: str, line: int | None =
     for applies, documents in readers:
         if records and all(map(applies, records)):
             found = [document for document in documents(records, origin, kind) if document.text.strip()]
-            if line is not None and origin.name != STDIN:
+            if line and origin.name != STDIN:
                 place = f"{origin.name}#{records[0].get('id') or line}"
                 found = [replace(document, id=place, uri=place) for document in found[:1]]
             return found
@@ -98,7 +98,7 @@ def _is_chatgpt(record: Mapping[str, Any]) -> bool:
 def _chatgpt(records: Sequence[Mapping[str, Any]], origin: Origin, kind: str) -> Iterator[Document]:
     for number, record in enumerate(records, start=1):
         turns = [turn for node in _branch(record) if (turn := _chatgpt_turn(node.get("message"))) and turn.text]
-        name = str(record.get("conversation_id") or record.get("id") or number)
+        name = str(record.get("conversation_id") or record.get("id") or f"item={number}")
         yield _document(origin, kind, name, str(record.get("title") or ""), turns, source="ChatGPT")
 
 
@@ -143,7 +143,7 @@ def _claude(records: Sequence[Mapping[str, Any]], origin: Origin, kind: str) -> 
             text += [f"[{part.get('file_name', 'file')}]\n{text_of(part.get('extracted_content'))}" for part in files]
             speaker = str(message.get("sender") or "")
             turns.append(Turn(_ROLES.get(speaker, speaker), "\n".join(text).strip(), _date(message.get("created_at"))))
-        name = str(record.get("uuid") or number)
+        name = str(record.get("uuid") or f"item={number}")
         turns = [turn for turn in turns if turn.text]
         yield _document(origin, kind, name, str(record.get("name") or ""), turns, source="Claude")
 
@@ -245,7 +245,7 @@ def _chat(records: Sequence[Mapping[str, Any]], origin: Origin, kind: str) -> It
     for number, record in enumerate(records, start=1):
         messages = record.get("messages", record.get("conversations"))
         turns = [Turn(_role(message), text) for message in messages or () if (text := text_of(message))]
-        name = str(record.get("id") or number) if len(records) > 1 else ""
+        name = str(record.get("id") or f"item={number}") if len(records) > 1 else ""
         yield _document(origin, kind, name, str(record.get("title") or ""), turns)
 
 

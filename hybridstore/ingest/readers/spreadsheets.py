@@ -89,7 +89,7 @@ def _sheet(origin: Origin, kind: str, sheet: str, rows: list[tuple[int, list[Any
     for number, row in rows[header + 1 :]:
         record = {name: _value(cell) for name, cell in zip(names, row, strict=False) if _text(cell).strip()}
         place = f"{sheet}!{number}"
-        for document in record_documents(record, origin, kind, number, place=place):
+        for document in record_documents(record, origin, kind, str(number), place=place):
             metadata = {**document.metadata, "sheet": sheet, "row": number}
             title = document.title or (f"{above} ({sheet})" if above else f"{origin.stem}: {sheet}")
             yield Document(text=document.text, id=document.id, uri=document.uri, title=title, metadata=metadata)
