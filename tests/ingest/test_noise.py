@@ -32,7 +32,7 @@ def write(folder, name, content):
         ("app.min.js", "x", "minified code"),
         ("style-min.css", "x", "minified code"),
         ("app.js", MINIFIED, "minified code"),
-        ("app.js.gz", gzip.compress(MINIFIED.encode()), "minified code"),
+        ("app.js.gz", gzip.compress(MINIFIED.encode(), mtime=0), "minified code"),
         ("app.css", "a{color:red}" * 400, "minified code"),
         ("app.js.map", "x", "source map"),
         ("app.map", '{"version":3,"sources":["a"],"mappings":"' + "AAAA;" * 900 + '"}', "source map"),
