@@ -12,7 +12,7 @@ from hybridstore.cli.shared_options import Target, examples, new_store_options, 
 from hybridstore.cli.terminal import Counter, count, print_json, printable, progress, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from hybridstore.ingest import SyncProgress, SyncReport
@@ -92,12 +92,12 @@ def add(
             elif not quiet:
                 say(f"{_changes(added)}.")
             return
-        report, seconds = _sync(target, store, paths, rules | {"dry_run": dry_run}, quiet=quiet or as_json)
+        report, seconds = run_sync(target, _sync, store, paths=paths, dry_run=dry_run, quiet=quiet or as_json, **rules)
     if as_json:
         print_json(asdict(replace(report, skipped={})) | {"skipped": dict(report.skipped), "seconds": seconds})
     elif not quiet:
-        _print_report(report, seconds, dry_run=dry_run, verbose=verbose)
-    _print_failures(report)
+        print_report(report, seconds, dry_run=dry_run, verbose=verbose)
+    print_failures(report)
     if not (report.read or report.unchanged or report.pruned or report.moved):
         raise click.exceptions.Exit(1)
 
@@ -121,11 +121,16 @@ def _check_existing(paths: tuple[str, ...]) -> None:
             raise click.BadParameter(f"Path {path!r} does not exist.", param_hint="'PATH...'")
 
 
-def _sync(
-    target: Target, store: Store, paths: tuple[str, ...], rules: dict[str, Any], *, quiet: bool
-) -> tuple[SyncReport, float]:
+def _sync(store: Store, paths: tuple[str, ...], **options: Any) -> SyncReport:
     from hybridstore.ingest import sync
 
+    return sync(store, paths, **options)
+
+
+def run_sync(
+    target: Target, sync: Callable[..., SyncReport], store: Store, *, quiet: bool, **options: Any
+) -> tuple[SyncReport, float]:
+    """Return the report of a sync, whose progress is shown, and the seconds that it took."""
     with progress("Reading", quiet=quiet) as update:
         counter = Counter("chunks", update)
 
@@ -136,7 +141,7 @@ def _sync(
             update(state.bytes, state.bytes_total, f"{files}, {count(chunks, 'chunk')}", counter.rate(chunks))
 
         target.if_stopped = f"Committed documents are kept; {_RESUME}"
-        return sync(store, paths, progress=show, **rules), counter.seconds
+        return sync(store, progress=show, **options), counter.seconds
 
 
 def _documents(
@@ -162,7 +167,8 @@ def _opened(
     return target.open() if Path(target.path).exists() else open_store(":memory:", embedder="none")
 
 
-def _print_report(report: SyncReport, seconds: float, *, dry_run: bool, verbose: bool) -> None:
+def print_report(report: SyncReport, seconds: float | None, *, dry_run: bool, verbose: bool) -> None:
+    """Print what a sync did, or would do; `seconds` None: not how long it took."""
     if dry_run:
         _print_plan(report)
     else:
@@ -180,12 +186,13 @@ def _print_plan(report: SyncReport) -> None:
     say(f"Nothing was written. `add` without {_DRY_RUN} would {' and '.join(would)}{unchanged}.")
 
 
-def _say_changes(report: SyncReport, seconds: float) -> None:
+def _say_changes(report: SyncReport, seconds: float | None) -> None:
     files = [f"Read {count(report.read, 'file')}"]
     files += [f"{report.unchanged:,} unchanged"] if report.unchanged else []
     files += [f"{report.moved:,} moved"] if report.moved else []
     files += [f"{report.pruned:,} gone"] if report.pruned else []
-    say(f"{', '.join(files)}: {_changes(report.documents)}, in {seconds:.1f} s.")
+    took = "" if seconds is None else f", in {seconds:.1f} s"
+    say(f"{', '.join(files)}: {_changes(report.documents)}{took}.")
 
 
 def _print_skipped(report: SyncReport, *, verbose: bool) -> None:
@@ -207,7 +214,8 @@ def _print_notices(report: SyncReport) -> None:
             say(f"  and {len(report.notices) - _NOTICES:,} more, which --json lists")
 
 
-def _print_failures(report: SyncReport) -> None:
+def print_failures(report: SyncReport) -> None:
+    """Print which files could not be read, and why."""
     if report.failed:
         say(f"{count(len(report.failed), 'file')} could not be read:")
         for path, why in report.failed:

@@ -19,6 +19,8 @@ _FILE = click.Path(dir_okay=False)
 
 COMMANDS = {
     "add": ("add_command:add", "Read files and folders into the store."),
+    "sync": ("sync_commands:sync", "Bring the store up to date with the files that were added."),
+    "watch": ("sync_commands:watch", "Keep it up to date while files change."),
     "search": ("search_commands:search", "Find passages by words and by meaning."),
     "explain": ("search_commands:explain", "Search, and explain the rank of each result."),
     "get": ("document_commands:get", "Print a document."),

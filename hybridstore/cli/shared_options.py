@@ -127,15 +127,17 @@ class Target:
             Path(f"{self.path}{end}").unlink(missing_ok=True)
 
     @contextmanager
-    def open_to_add(self, *, embedder: str | None, language: str | None) -> Iterator[Store]:
-        """Open the store to add text, creating it if it is missing; close it at the end.
+    def open_to_add(
+        self, *, embedder: str | None = None, language: str | None = None, create: bool = True
+    ) -> Iterator[Store]:
+        """Open the store to add text, with `create` creating it if it is missing; close it at the end.
 
         A store without vectors stays without. Where the model is missing, a hint says how to do without one. A store
         that was created and into which nothing was put is removed again.
         """
         new = not Path(self.path).exists()
         try:
-            with self._with_embedder(embedder, language) as store:
+            with self._with_embedder(embedder, language, create=create) as store:
                 try:
                     yield store
                 finally:
@@ -146,8 +148,8 @@ class Target:
                 say('Without a model, "--embedder none" creates a store that is searched by keywords.')
             raise
 
-    def _with_embedder(self, embedder: str | None, language: str | None) -> Store:
-        store = self.open(create=True, embedder=embedder, language=language)
+    def _with_embedder(self, embedder: str | None, language: str | None, *, create: bool) -> Store:
+        store = self.open(create=create, embedder=embedder, language=language)
         if embedder is not None or store.embeddings.active is not None or not store.count():
             return store
         store.close()  # instead of a store with vectors for some of its documents

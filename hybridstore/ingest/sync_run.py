@@ -56,25 +56,14 @@ class SyncRun:
         """Read one file into the store, unless it is there unchanged; without a writer only read it."""
         key = path.as_posix()
         self.files += 1
-        try:
-            status = path.stat()
-            self.bytes += status.st_size
-            before = self.known.get(key)
-            if not self.reread and before and (before.size, before.modified_ns) == (status.st_size, status.st_mtime_ns):
-                self.unchanged += 1
-                return
-            if not status.st_size and not before and stat.S_ISREG(status.st_mode):
-                self.left_out.append((printable_path(key), "empty"))
-                return
-            # Size and time are taken before the first byte is read, so a file that changes meanwhile is read again.
-            source = Source(key, _digest(path, self.limits[1]), status.st_size, status.st_mtime_ns)
-        except OSError as error:
-            self.failed.append((printable_path(key), f"cannot be read ({error.strerror or error})"))
+        before = self.known.get(key)
+        source = self._changed(path, before)
+        if source is None:
             return
         left_out = len(self.left_out)
         same = before is not None and before.digest == source.digest and not self.reread
-        moved_from = None if same or not status.st_size else self._moved_from(source)
-        if status.st_size and not self._add(writer, source, moved_from):
+        moved_from = None if same or not source.size else self._moved_from(source)
+        if source.size and not self._add(writer, source, moved_from):
             return
         if writer:
             writer.finish(source)
@@ -88,6 +77,26 @@ class SyncRun:
             self.read += 1
             if not writer:
                 self.would_read.append(printable_path(key))
+
+    def _changed(self, path: Path, before: Source | None) -> Source | None:
+        """Return the state of a file that is to be read; None for one that is unchanged, empty or inaccessible."""
+        key = path.as_posix()
+        try:
+            status = path.stat()
+            self.bytes += status.st_size
+            if not self.reread and before and (before.size, before.modified_ns) == (status.st_size, status.st_mtime_ns):
+                self.unchanged += 1
+                return None
+            if not status.st_size and not before and stat.S_ISREG(status.st_mode):
+                self.left_out.append((printable_path(key), "empty"))
+                return None
+            # Size and time are taken before the first byte is read, so a file that changes meanwhile is read again.
+            return Source(key, _digest(path, self.limits[1]), status.st_size, status.st_mtime_ns)
+        except FileNotFoundError:  # since the walk, as temporary files do
+            self.left_out.append((printable_path(key), "gone meanwhile"))
+        except OSError as error:
+            self.failed.append((printable_path(key), f"cannot be read ({error.strerror or error})"))
+        return None
 
     def _moved_from(self, source: Source) -> str | None:
         """Return where a new file was before: a known file with the same bytes that is gone; None where there is none.

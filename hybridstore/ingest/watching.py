@@ -1,0 +1,117 @@
+"""Watching: the store follows the remembered folders while their files change."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from threading import Event
+
+from hybridstore.errors import InputError, MissingExtra, StoreBusy, Unsupported
+from hybridstore.ingest.sync import sync_remembered
+from hybridstore.ingest.walk import NEVER
+from hybridstore.records import Folder
+from hybridstore.store import Store
+from hybridstore.store.folders import SyncReport
+
+_QUIET = 400  # milliseconds without a change before files are read: editors save in several steps
+_LATEST = 3000  # milliseconds after the first change, however many follow
+_LOOK = 1000  # milliseconds between two looks at which folders there are
+_OWN_FILES = ("", "-wal", "-shm", "-journal")
+
+
+def watch(
+    store: Store,
+    report: Callable[[SyncReport], None],
+    *,
+    stop: Event | None = None,
+    waiting: Callable[[Sequence[str]], None] | None = None,
+) -> None:
+    """Bring the store up to date with all that was read into it, then again whenever files in its folders change.
+
+    `report` is called after each sync, and `waiting` with the folders whenever it begins to wait for changes; it ends
+    when `stop` is set. What is done in one go, such as an editor's save or a move, is read once: after 0.4 seconds
+    without a change, or 3 seconds. Folders that are remembered, forgotten, or appear meanwhile are taken up within a
+    second. A file that cannot be read stops nothing, nor does another process that is writing for long.
+
+    Raises InputError where no folder is remembered, MissingExtra without watchfiles, Unsupported where the system
+    cannot watch that many folders.
+    """
+    try:
+        import watchfiles  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("watch", "watching folders", "watchfiles") from error
+    if not store.folders():
+        raise InputError("no folder is remembered that could be watched; read one with `hybridstore add FOLDER` first")
+    wanted, stopped = _Wanted(store.location), stop or Event()
+    done = _sync(store, None, report)
+    while not stopped.is_set():
+        here = _here(store)
+        tops = [folder.path for folder in here]
+        if waiting:
+            waiting(tops)
+        for n, changed in enumerate(_changes(tops, wanted, stopped)):
+            touched = [each for each in here if any(_is_in(path, each.path) for path in changed)]
+            if not n or not done:  # what changed before the watch began, or while another process was writing
+                done = _sync(store, None, report)
+            elif touched:
+                done = _sync(store, touched, report)
+            if _here(store) != here:
+                break
+
+
+def _changes(folders: Sequence[str], wanted: _Wanted, stop: Event) -> Iterator[set[str]]:
+    """Yield the paths that changed, and nothing every second; where there is no folder, nothing once."""
+    import watchfiles
+
+    if not folders:
+        stop.wait(_LOOK / 1000)
+        yield set()
+        return
+    try:
+        for changes in watchfiles.watch(
+            *folders,
+            watch_filter=wanted,
+            debounce=_LATEST,
+            step=_QUIET,
+            stop_event=stop,
+            rust_timeout=_LOOK,
+            yield_on_timeout=True,
+            ignore_permission_denied=True,
+        ):
+            yield {path for _, path in changes}
+    except (OSError, RuntimeError) as error:  # its own error is a RuntimeError without a public name
+        raise Unsupported(
+            ", ".join(folders),
+            f"the system cannot watch this ({error}); on Linux, raise fs.inotify.max_user_watches, or run "
+            "`hybridstore sync` from time to time",
+        ) from error
+
+
+def _sync(store: Store, folders: Sequence[Folder] | None, report: Callable[[SyncReport], None]) -> bool:
+    """Return False where another process was writing for too long."""
+    try:
+        report(sync_remembered(store, folders))
+    except StoreBusy:
+        return False
+    return True
+
+
+def _here(store: Store) -> list[Folder]:
+    return [folder for folder in store.folders() if os.path.isdir(folder.path)]  # noqa: PTH112 - False for any path
+
+
+def _is_in(path: str, folder: str) -> bool:
+    return Path(path).is_relative_to(folder)
+
+
+class _Wanted:
+    """The filter of changes: not those of the store's own files, nor of folders that are never read."""
+
+    def __init__(self, location: str) -> None:
+        names = {os.path.abspath(location), os.path.realpath(location)}  # noqa: PTH100
+        self._own = {f"{name}{suffix}" for name in names for suffix in _OWN_FILES}
+
+    def __call__(self, _: object, path: str) -> bool:
+        """Return whether a change is one of a file that may be read."""
+        return path not in self._own and NEVER.isdisjoint(Path(path).parts)
