@@ -107,6 +107,8 @@ class KeywordQuery:
 class Term:
     """A query term: how many chunks contain it, its IDF, how often it counts, whether the keyword leg used it.
 
+    `word` is the word of the query that it was made of, as typed ("" for part of a phrase).
+
     A token that occurs only in a phrase is not used on its own, nor is one so common that it adds little.
     """
 
@@ -115,6 +117,7 @@ class Term:
     idf: float
     count: int = 1
     used: bool = True
+    word: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +259,7 @@ class Trace:
 
     def _repr_html_(self) -> str:
         """Return the hits with their ranks in both legs, the terms and the notes, for a notebook."""
-        terms = ", ".join(f"{term.text} ({term.document_frequency:,})" for term in self.terms if term.used)
+        terms = ", ".join(f"{term.word or term.text} ({term.document_frequency:,})" for term in self.terms if term.used)
         rows = [
             (hit.rank, hit.document_id, hit.score, hit.keyword_rank, hit.vector_rank, hit.relevance)
             for hit in self.hits

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
+from urllib.parse import unquote
 
 from hybridstore.records import Ranking, Term
 from hybridstore.text.analysis import Analyser
@@ -20,6 +23,8 @@ LEAST_IDF = 1e-6  # of a term in more than half of the chunks
 _SMALL = 1_000  # chunks; in a smaller store all terms are read, as FTS5 would
 # Rows read for a query, rarest terms first; at 50,000 chunks a question of 200 words comes to as many.
 BUDGET = 500_000
+_NAMES = 3  # of a path, from its end: those before it are the same for most files
+_SEPARATOR = re.compile(r"[/\\]")
 
 
 def idf(chunks: int, frequency: int) -> float:
@@ -30,16 +35,31 @@ def idf(chunks: int, frequency: int) -> float:
     return max(math.log((chunks - frequency + 0.5) / (frequency + 0.5)), LEAST_IDF)
 
 
-def index_columns(analyser: Analyser, title: str, heading: str, text: str) -> tuple[str, str, str, str]:
-    """Return the four columns of a chunk in the index: tokens, separated by spaces."""
+def index_columns(analyser: Analyser, title: str, heading: str, text: str, uri: str = "") -> tuple[str, str, str, str]:
+    """Return the four columns of a chunk in the index: tokens, separated by spaces.
+
+    The name of the document's file, and of the folders it is in, count as its title.
+    """
+    if uri:
+        title = f"{title} {_names(uri)}"
     titles, headings, bodies = analyser.index(title), analyser.index(heading), analyser.index(text)
     compounds = " ".join(filter(None, (titles[1], headings[1], bodies[1])))
     return titles[0], headings[0], bodies[0], compounds
 
 
-def weighted_frequencies(analyser: Analyser, title: str, heading: str, text: str) -> tuple[int, dict[str, float]]:
+@lru_cache(maxsize=1024)
+def _names(uri: str) -> str:
+    """Return the last names of a path, or of a URL without its host: "json decoder.py" for /json/decoder.py."""
+    path = uri.partition("?")[0].partition("#")[0]
+    path = path.partition("://")[2].partition("/")[2] if "://" in path else path
+    return " ".join([part for part in _SEPARATOR.split(unquote(path)) if part][-_NAMES:])
+
+
+def weighted_frequencies(
+    analyser: Analyser, title: str, heading: str, text: str, uri: str = ""
+) -> tuple[int, dict[str, float]]:
     """Return a chunk's length in tokens, and each token's occurrences weighted by column."""
-    return weigh([column.split() for column in index_columns(analyser, title, heading, text)])
+    return weigh([column.split() for column in index_columns(analyser, title, heading, text, uri)])
 
 
 def weigh(columns: Sequence[Sequence[str]]) -> tuple[int, dict[str, float]]:

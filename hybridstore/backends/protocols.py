@@ -149,6 +149,10 @@ class SearchBackend(Protocol):
         """
         ...
 
+    def vocabulary(self, beginning: str, limit: int) -> list[tuple[str, int]]:
+        """Return at most `limit` tokens that begin so, with the numbers of chunks that hold them, in their order."""
+        ...
+
     def nearest(self, vector: NDArray[np.float32], depth: int, restriction: Restriction) -> Ranking:
         """Rank chunks by cosine to a unit vector, at most `depth` of them; empty without vectors.
 

@@ -13,6 +13,7 @@ from hybridstore.search.query_plan import Plan, plan
 from hybridstore.search.rank_fusion import EMPTY, LegResults, fuse, relevant
 from hybridstore.search.request import ACTIVE, Request
 from hybridstore.search.selection import SelectedPassages, select_passages
+from hybridstore.search.spelling import as_typed, suggestions
 from hybridstore.search.stopwords import stopwords_in
 from hybridstore.search.transforms import transform_query
 from hybridstore.search.unknown_fields import about_unknown_fields
@@ -35,6 +36,8 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
         terms: tuple[Term, ...] = ()
         if request.mode != "vector":
             keyword, terms = backend.match(query_plan.keyword, request.candidates, restriction)
+            terms = as_typed(terms, query_plan.text, analyser)
+            notes += suggestions(backend, analyser, terms, restriction)
         clock.lap("keyword")
         if embedded is not None:
             query, model = transform_query(state.model, state.embedding, *embedded)

@@ -26,7 +26,7 @@ def describe_terms(trace: Trace) -> list[str]:
         if trace.phrases:
             why = "Not searched for on their own, because they are part of a phrase or too common to add much"
         lines.append(f"{why}: {_listed([_term(term) for term in unused])}.")
-    if unknown := [term.text for term in trace.terms if not term.document_frequency]:
+    if unknown := [term.word or term.text for term in trace.terms if not term.document_frequency]:
         lines.append(f"In no passage: {_listed(unknown)}.")
     if trace.ignored:
         lines.append(f"Ignored, because they only carry the grammar: {_listed(trace.ignored)}.")
@@ -144,7 +144,7 @@ def describe_spread(ranking: Ranking, measure: str) -> str:
 
 def _term(term: Term) -> str:
     times = f", {term.count} times in the query" if term.count > 1 else ""
-    return f"{term.text} (in {term.document_frequency:,}, idf {term.idf:.2f}{times})"
+    return f"{term.word or term.text} (in {term.document_frequency:,}, idf {term.idf:.2f}{times})"
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from hybridstore.ingest import sync
 from hybridstore.memory import ForgetReport, Memory, Note
 from hybridstore.memory.notes import note_of
 from hybridstore.memory.recall_result import CONFIDENT
+from hybridstore.search.spelling import is_suggestion
 from hybridstore.serving import answers
 from hybridstore.serving.access import Folders, Scope
 from hybridstore.serving.answers import Answer, AnswerRow, cut, framed
@@ -75,7 +76,9 @@ class Operations:
         results = self.scope.memory.store.search(query, where=scope, exclude=exclude or (), limit=limit)
         unsure = bool(results) and results.confidence is not None and results.confidence < CONFIDENT
         rows = AnswerRows.of([answers.of_hit(hit, self.scope.namespace) for hit in results])
-        frame = framed("found", len(results), self.budget.count, [_UNSURE] if unsure else [])
+        remarks = [_UNSURE] if unsure else []
+        remarks += filter(is_suggestion, results.trace.notes)
+        frame = framed("found", len(results), self.budget.count, remarks)
         return self.budget.page(rows, digest(["search", query, kind, where, exclude or [], limit]), cursor, frame)
 
     def recall(

@@ -21,8 +21,9 @@ import Stemmer
 
 from hybridstore.errors import InputError
 
-# Increase when the same text gives different tokens: the backend then rebuilds its keyword index.
-ANALYSIS_VERSION = 1
+# Increase when the same document gives different tokens: the backend then rebuilds its keyword index. 2: with the
+# names of files.
+ANALYSIS_VERSION = 2
 
 _LONGEST = 128  # characters of a token; anything longer is data, not a word
 _CACHED_LENGTH = 40  # longer pieces (whole sentences of Chinese) are not worth caching

@@ -18,7 +18,7 @@ def test_the_text_describes_the_search(store):
         "both legs",
         'Must contain: "the river"',
         "Must not contain: stone",
-        "castl (in 1, idf ",
+        "castle (in 1, idf ",
         "Keyword leg: 1 candidate, BM25 ",
         "Vector leg: 1 candidate, cosine ",
         "Fused by adaptive: the keyword leg weighs ",
@@ -133,5 +133,5 @@ def test_an_unknown_power_of_the_vectors_is_stated():
 
 def test_ignored_words_and_unknown_words_are_named(store):
     story = str(store.explain("where is the castle of zebras"))
-    assert "In no passage: zebra." in story
+    assert "In no passage: zebras." in story
     assert "Ignored, because they only carry the grammar: where, is, the, of." in story

@@ -196,6 +196,12 @@ class MemoryBackend(Backend):
         chunks = searching.sample(sorted(active.vectors) if active else [])
         return chunks, active.rows(chunks.tolist()) if active else np.zeros((0, 0), np.float32)
 
+    def vocabulary(self, beginning: str, limit: int) -> list[tuple[str, int]]:
+        """Return tokens that begin so, and in how many chunks each is."""
+        postings = self._handle.contents().postings
+        tokens = sorted((token for token in postings if token.startswith(beginning)), key=str.encode)
+        return [(token, len(postings[token])) for token in tokens[:limit]]
+
     def holds(self, phrase: tuple[str, ...], restriction: Restriction) -> bool:
         contents = self._handle.contents()
         found, allowed = searching.frequencies(contents, phrase), searching.passing(contents, restriction)

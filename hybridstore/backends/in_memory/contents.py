@@ -184,7 +184,8 @@ class Contents:
             document, metadata, entry.digest, entry.source, timestamp(), tuple(numbers)
         )
         for number, chunk, digest in zip(numbers, entry.chunks, entry.chunk_digests, strict=True):
-            words = index_columns(analyser, document.title, chunk.heading, document.text[chunk.start : chunk.end])
+            text = document.text[chunk.start : chunk.end]
+            words = index_columns(analyser, document.title, chunk.heading, text, document.uri)
             columns = tuple(tuple(column.split()) for column in words)
             length, frequencies = weigh(columns)
             self.chunks[number] = ChunkRecord(id_, chunk, digest, columns, length)

@@ -20,7 +20,7 @@ def check(contents: Contents, analyser: Analyser) -> list[Problem]:
     postings: dict[str, dict[int, float]] = {}
     wrong = []
     for passage in contents.passages(chunks.keys() & owned):
-        columns = index_columns(analyser, passage.title, passage.heading, passage.text)
+        columns = index_columns(analyser, passage.title, passage.heading, passage.text, passage.uri)
         if chunks[passage.chunk].columns != tuple(tuple(column.split()) for column in columns):
             wrong.append(passage.chunk)
     for number, chunk in chunks.items():

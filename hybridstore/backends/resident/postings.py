@@ -227,7 +227,7 @@ def follow(
     lengths, late = [], list[tuple[str, int, float]]()
     passages = loader.passages(added.tolist())
     for place, passage in enumerate(passages, start=len(chunks)):
-        length, frequencies = weighted_frequencies(analyser, passage.title, passage.heading, passage.text)
+        length, frequencies = weighted_frequencies(analyser, passage.title, passage.heading, passage.text, passage.uri)
         lengths.append(length)
         late += [(word, place, frequency) for word, frequency in frequencies.items()]
     for word, place, frequency in late:  # all at once: what was read half, and is read again, must not stand here twice

@@ -232,6 +232,10 @@ class SQLiteBackend(Backend):
             sample = self._memory.sample(SQLiteLoader(connection))
         return sample.chunks, sample.vectors
 
+    def vocabulary(self, beginning: str, limit: int) -> list[tuple[str, int]]:
+        with self._connections.reading() as connection:
+            return keyword_index.vocabulary(connection, beginning, limit)
+
     def holds(self, phrase: tuple[str, ...], restriction: Restriction) -> bool:
         with self._connections.reading() as connection:
             return keyword_index.holds(connection, phrase, *restricted(restriction))

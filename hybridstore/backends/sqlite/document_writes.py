@@ -128,7 +128,7 @@ def _keyword_rows(
         document = entry.document
         for id_, chunk in enumerate(entry.chunks, start=first):
             text = document.text[chunk.start : chunk.end]
-            yield (id_, *index_columns(analyser, document.title, chunk.heading, text))
+            yield (id_, *index_columns(analyser, document.title, chunk.heading, text, document.uri))
 
 
 def _write_vectors(connection: apsw.Connection, number: int | None, placed: Sequence[tuple[int, int, Entry]]) -> None:

@@ -137,7 +137,7 @@ def _rows(
     connection: apsw.Connection, analyser: Analyser, chunks: list[int]
 ) -> Iterator[tuple[int, str, str, str, str]]:
     for passage in document_rows.passages(connection, chunks):
-        yield (passage.chunk, *index_columns(analyser, passage.title, passage.heading, passage.text))
+        yield (passage.chunk, *index_columns(analyser, passage.title, passage.heading, passage.text, passage.uri))
 
 
 def _index(connection: apsw.Connection, analyser: Analyser, chunks: list[int]) -> None:

@@ -30,6 +30,12 @@ def remove(connection: apsw.Connection, chunks: Iterable[int]) -> None:
     connection.executemany("DELETE FROM keywords WHERE rowid = ?", ((chunk,) for chunk in chunks))
 
 
+def vocabulary(connection: apsw.Connection, beginning: str, limit: int) -> list[tuple[str, int]]:
+    """Return at most `limit` tokens that begin so, with the numbers of chunks that hold them."""
+    sql = "SELECT term, doc FROM vocabulary WHERE term >= ? AND term < ? ORDER BY term LIMIT ?"
+    return [(term, count) for term, count in connection.execute(sql, (beginning, beginning + "\U0010ffff", limit))]
+
+
 def expression(phrases: Iterable[Sequence[str]], operator: str = "OR") -> str:
     """Write an FTS5 query for phrases joined by OR or AND. Tokens hold no quotes, so any is safe inside quotes."""
     return f" {operator} ".join(_phrase(phrase) for phrase in phrases)

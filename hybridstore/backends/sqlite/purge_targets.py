@@ -66,7 +66,7 @@ class DocumentContent:
             chunks += document_rows.chunk_ids(connection, row)
             self._read(connection, row)
         for passage in document_rows.passages(connection, chunks):
-            for column in index_columns(analyser, passage.title, passage.heading, passage.text):
+            for column in index_columns(analyser, passage.title, passage.heading, passage.text, passage.uri):
                 self._words.update(column.split())
         named = json.dumps(chunks)
         chunk_rows = rows(connection, f"SELECT heading, digest FROM chunks WHERE chunk {_AMONG}", (named,))
