@@ -22,7 +22,7 @@ from hybridstore.cli.shared_options import (
     new_store_options,
     pass_target,
 )
-from hybridstore.cli.terminal import count, print_json, printable
+from hybridstore.cli.terminal import count, print_json, printable, say
 from hybridstore.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _STDIN = "-"
 _OF_NOTES = ("id", "valid_from", "valid_to", "supersedes")
+_NAMED = 5  # messages left out
 
 
 def _metadata(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Any] | None:
@@ -123,6 +124,10 @@ def remember(
         print_json(asdict(remembered))
     else:
         click.echo(printable(_note_result(remembered) if messages is None else _turns_result(remembered)))
+        for _, why in remembered.left_out[:_NAMED]:
+            say(printable(f"left out: {why}"))
+        if len(remembered.left_out) > _NAMED:
+            say(f"and {len(remembered.left_out) - _NAMED:,} more messages")
 
 
 def _text(file: str) -> str:
@@ -138,28 +143,37 @@ def _text(file: str) -> str:
 
 
 def _messages(file: str) -> list[Any]:
-    """Read a conversation: a JSON list or JSON lines; raises InputError, naming the line that is not JSON.
+    """Read a conversation: a JSON list, an object with one, or JSON lines, of which invalid ones are reported.
 
-    `Memory.remember` checks the content of the messages.
+    Raises InputError if no line is JSON. `Memory.remember` checks the content of the messages.
     """
     name, text = _name(file), _text(file)
-    if text.lstrip().startswith("["):
-        messages = _parsed(text, name)
-    else:
-        lines = enumerate(text.split("\n"), start=1)
-        messages = [_parsed(line, f"line {number} of {name}") for number, line in lines if line.strip()]
+    try:
+        content = json.loads(text) if text.lstrip().startswith(("[", "{")) else None
+    except (ValueError, RecursionError) as error:
+        if text.lstrip().startswith("["):
+            raise _not_json(name, error) from error
+        content = None
+    messages = [content] if isinstance(content, dict) else content or []
+    invalid: list[InputError] = []
+    for number, line in enumerate(text.split("\n") if content is None else (), start=1):
+        try:
+            messages += [json.loads(line)] if line.strip() else []
+        except (ValueError, RecursionError) as error:
+            invalid.append(_not_json(f"line {number} of {name}", error))
     if not messages:
-        raise InputError(f"{name} contains no message; write a JSON list of messages, or one a line")
+        raise invalid[0] if invalid else InputError(f"{name} contains no message; write a JSON list of messages")
+    for failure in invalid[:_NAMED]:
+        say(f"left out: {failure}")
+    if len(invalid) > _NAMED:
+        say(f"and {len(invalid) - _NAMED:,} more lines that are not JSON")
     return list(messages)
 
 
-def _parsed(text: str, name: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f'{name} is not JSON ({error}); messages are a list of {{"role": "user", "content": "…"}}, or one a line'
-        ) from error
+def _not_json(name: str, error: Exception) -> InputError:
+    return InputError(
+        f'{name} is not JSON ({error}); messages are a list of {{"role": "user", "content": "…"}}, or one a line'
+    )
 
 
 def _name(file: str) -> str:

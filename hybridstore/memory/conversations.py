@@ -10,21 +10,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from hybridstore.errors import InputError
 from hybridstore.filters import field
+from hybridstore.ingest.chat_messages import ROLES, ChatMessage, chat_messages
 from hybridstore.memory import note_ids
 from hybridstore.memory.note_space import NoteChange, NoteSpace
 from hybridstore.memory.notes import Moment, Note, Span, check_metadata, moment_of, note_of, span_of
 from hybridstore.memory.remembering import Remembered, expiry
 
 Message = Mapping[str, Any]
-
-_TIMES = ("time", "timestamp", "occurred_at", "created_at")
-_FIELDS = {"role", "content", "name", "id", "metadata", *_TIMES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,58 +35,43 @@ class Turn:
     message: str | None = None
     occurred_at: datetime | None = None
     metadata: Mapping[str, Any]
+    former: str = ""  # the text by which earlier versions stored it
 
     def is_stored_as(self, note: Note) -> bool:
         """Return whether a note holds this turn: by the message's id, else by speaker, text, and time if known."""
         if self.message is not None and note.message is not None:
             return self.message == note.message
-        same = (self.text, self.role, self.name) == (note.text, note.role, note.name)
+        role = ROLES.get(str(note.role).lower(), note.role)  # earlier versions kept "human" and "ai"
+        same = (self.role, self.name) == (role, note.name) and note.text in {self.text, self.former or self.text}
         return same and (self.occurred_at is None or self.occurred_at == note.occurred_at)
 
 
-def turns_of(messages: Sequence[Message], occurred_at: datetime | None) -> list[Turn]:
-    """Read messages, {"role": "user", "content": "…"} and more; raises InputError naming the unreadable one.
+def turns_of(messages: Sequence[Message], occurred_at: datetime | None) -> tuple[list[Turn], list[tuple[str, str]]]:
+    """Return the turns of messages, and (which message, why) of those that cannot be read.
 
-    `content` is a text, or a list of parts as model providers send them; parts that are not text are represented by
-    their type. Messages without content, such as tool calls, are left out.
+    Messages without words, such as empty ones, become no turn. See `chat_messages` for their forms.
     """
-    turns = (_turn(message, f"message {number}", occurred_at) for number, message in enumerate(messages, start=1))
-    return [turn for turn in turns if turn is not None]
+    turns: list[Turn] = []
+    left_out: list[tuple[str, str]] = []
+    for number, message in enumerate(messages, start=1):
+        where = f"message {number}"
+        try:
+            turns += [_turn(one, where, occurred_at) for one in chat_messages(message, where) if one.text.strip()]
+        except InputError as error:
+            left_out.append((where, str(error)))
+    return turns, left_out
 
 
-def _turn(message: object, where: str, occurred_at: datetime | None) -> Turn | None:
-    if not isinstance(message, Mapping) or "content" not in message:
-        raise InputError(f'{where} must be a mapping as {{"role": "user", "content": "…"}}, not {message!r}')
-    role, name, id_ = message.get("role", "user"), message.get("name"), message.get("id")
-    for what, value in (("role", role), ("name", name), ("id", id_)):
-        if not isinstance(value, str | None) or value == "":
-            raise InputError(f"the {what} of {where} must be a non-empty text, not {value!r}")
-    if unknown := [str(key) for key in message if key not in _FIELDS]:
-        raise InputError(
-            f"{where} has the unknown fields {', '.join(unknown)}; known are {', '.join(sorted(_FIELDS))} "
-            "(put others into metadata)"
-        )
-    times = [message[key] for key in _TIMES if message.get(key) is not None]
-    when = moment_of(times[0], f"the time of {where}") if times else occurred_at
-    text = _content(message["content"], where)
-    if not text.strip():
-        return None
-    metadata = check_metadata(message.get("metadata"))
-    return Turn(text=text, role=role or "user", name=name, message=id_, occurred_at=when, metadata=metadata)
-
-
-def _content(content: object, where: str) -> str:
-    if content is None or isinstance(content, str):
-        return content or ""
-    if not isinstance(content, Sequence):
-        raise InputError(f"the content of {where} must be a text or a list of parts, not {content!r}")
-    parts = []
-    for part in content:
-        if not isinstance(part, str | Mapping):
-            raise InputError(f"a part of {where}'s content must be a text or a mapping, not {part!r}")
-        text = part if isinstance(part, str) else part.get("text")
-        parts.append(text if isinstance(text, str) else f"[{part.get('type', 'part')}]")  # type: ignore[union-attr]
-    return "\n".join(parts)
+def _turn(message: ChatMessage, where: str, occurred_at: datetime | None) -> Turn:
+    return Turn(
+        text=message.text,
+        role=message.role,
+        name=message.name,
+        message=message.id,
+        occurred_at=occurred_at if message.time is None else moment_of(message.time, f"the time of {where}"),
+        metadata=check_metadata(message.metadata),
+        former=message.former,
+    )
 
 
 def append(
@@ -104,13 +87,16 @@ def append(
     lifetime, shared = None if ttl is None else span_of(ttl, "ttl"), check_metadata(metadata)
     if session is not None:
         note_ids.check_session(session)
+    if isinstance(messages, Mapping) or hasattr(messages, "model_dump"):
+        messages = [messages]  # type: ignore[list-item]
     if not isinstance(messages, list | tuple) or not messages:
         raise InputError(f"remember takes a text or a list of messages, not {messages!r}")
-    turns = turns_of(messages, moment_of(occurred_at, "occurred_at"))
+    turns, left_out = turns_of(messages, moment_of(occurred_at, "occurred_at"))
     if not turns:
-        raise InputError("there is nothing to remember: no message has any content")
+        raise InputError(left_out[0][1] if left_out else "there is nothing to remember: no message has any content")
     name = session if session is not None else _session_of(turns)
-    return space.change(lambda change: _append(space, change, name, turns, shared, lifetime))
+    remembered = space.change(lambda change: _append(space, change, name, turns, shared, lifetime))
+    return replace(remembered, left_out=tuple(left_out))
 
 
 def _append(  # noqa: PLR0917 - what is appended, and where

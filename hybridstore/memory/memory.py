@@ -100,9 +100,11 @@ class Memory(Holder):
         `on_similar` says what to do about notes whose cosine to it is at least `similarity`: "keep" both, "link" them,
         "supersede" them, or raise an "error".
 
-        Messages are mappings {"role": "user", "content": "…"} that may have `name`, `time`, `id` and `metadata`. They
-        are appended to their `session`, except those that it has already, so a growing conversation can be passed again
-        and again. Raises InputError for what cannot be stored, NotFound for an unknown id in `supersedes`.
+        Messages are mappings {"role": "user", "content": "…"} that may have `name`, `time`, `id` and `metadata`, or
+        messages and responses of the OpenAI and Anthropic SDKs and of LangChain, as objects or dicts. Tool calls become
+        "[name {arguments}]"; a message that cannot be read is in `left_out` of the result. The others are appended to
+        their `session`, except those that it has already, so a growing conversation can be passed again and again.
+        Raises InputError for what cannot be stored, NotFound for an unknown id in `supersedes`.
         """
         self._sweep_now_and_then()
         if not isinstance(what, str):

@@ -25,7 +25,8 @@ class Remembered:
     `status` is "added", "unchanged" (it was there already), "updated" (it was there, and got new metadata, times or
     lifetime) or "superseded" (it replaced the notes in `supersedes`). `ids` are those of all turns of a conversation,
     `added` how many of them are new; `id` is the note's, or the last turn's. `similar` are the similar notes found, as
-    (id, cosine); they are only searched if `on_similar` is not "keep".
+    (id, cosine); they are only searched if `on_similar` is not "keep". `left_out` are (which message, why) of
+    those that could not be read.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Remembered:
     added: int = 0
     supersedes: tuple[str, ...] = ()
     similar: tuple[tuple[str, float], ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -202,6 +202,9 @@ def of_remembered(remembered: Remembered, width: int) -> Answer:
     sentences += [f"It supersedes {', '.join(older)}."] if older else []
     if len(remembered.ids) > 1:
         sentences.append(f"{remembered.added} of {len(remembered.ids)} messages were new.")
+    left_out = [f"{which}: {cut(why, width)}" for which, why in remembered.left_out[:_NAMED]]
+    data |= {"left_out": left_out} if left_out else {}
+    sentences += [f"{len(remembered.left_out)} could not be read: {'; '.join(left_out)}."] if left_out else []
     sentences += [f"Similar: {', '.join(str(note['id']) for note in similar)}."] if similar else []
     return Answer(" ".join(sentences), data)
 

@@ -139,12 +139,11 @@ def test_a_conversation_comes_from_standard_input_too(run):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ('{"content": "a"}\n{"content"', "line 2 of standard input is not JSON"),
+        ('\n{"content"', "line 2 of standard input is not JSON"),
         ("[1]", "message 1 must be a mapping"),
         ("[]", "contains no message"),
         ("\n\n", "contains no message"),
         ("[" * 100_000, "JSON ("),
-        ('{"content": "a", "tone": "b"}', "unknown fields tone"),
         ('{"content": ""}', "nothing to remember"),
         ('{"content": "a", "time": "noon"}', "not a time in ISO 8601"),
     ],

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hybridstore.errors import InputError
+from hybridstore.ingest.chat_messages import chat_messages, is_chat_message
 from hybridstore.ingest.readers.origin import STDIN, Origin
 from hybridstore.records import Document
 
@@ -37,6 +39,7 @@ def conversations_in(content: Any, origin: Origin, kind: str, line: str = "") ->
         (_is_slack, _slack),
         (_is_telegram, _telegram),
         (_is_chat, _chat),
+        (lambda record: not line and len(records) > 1 and is_chat_message(record), _messages_alone),
     )
     records = content if isinstance(content, list) else [content]
     records = [record for record in records if isinstance(record, Mapping)]
@@ -229,26 +232,29 @@ def _telegram(records: Sequence[Mapping[str, Any]], origin: Origin, kind: str) -
 
 def _is_chat(record: Mapping[str, Any]) -> bool:
     messages = record.get("messages", record.get("conversations"))
-    return (
-        isinstance(messages, list)
-        and bool(messages)
-        and all(
-            isinstance(message, Mapping)
-            and isinstance(message.get("role", message.get("from")), str)
-            and ("content" in message or "value" in message)
-            for message in messages
-        )
-    )
+    if not isinstance(messages, list) or not all(isinstance(message, Mapping) for message in messages):
+        return False
+    return sum(map(is_chat_message, messages)) * 2 > len(messages)
 
 
 def _chat(records: Sequence[Mapping[str, Any]], origin: Origin, kind: str) -> Iterator[Document]:
     for number, record in enumerate(records, start=1):
-        messages = record.get("messages", record.get("conversations"))
-        turns = [Turn(_role(message), text) for message in messages or () if (text := text_of(message))]
+        turns = _chat_turns(record.get("messages", record.get("conversations")) or (), origin)
         name = str(record.get("id") or f"item={number}") if len(records) > 1 else ""
         yield _document(origin, kind, name, str(record.get("title") or ""), turns)
 
 
-def _role(message: Mapping[str, Any]) -> str:
-    role = str(message.get("name") or message.get("role") or message.get("from"))
-    return _ROLES.get(role, role)
+def _chat_turns(messages: Sequence[Any], origin: Origin) -> list[Turn]:
+    turns = []
+    for number, message in enumerate(messages, start=1):
+        try:
+            found = chat_messages(message, f"message {number}")
+        except InputError as error:
+            origin.notice(f"left out: {error}")
+            continue
+        turns += [Turn(one.name or one.role, one.text.strip(), _date(one.time)) for one in found if one.text.strip()]
+    return turns
+
+
+def _messages_alone(records: Sequence[Mapping[str, Any]], origin: Origin, kind: str) -> Iterator[Document]:
+    yield _document(origin, kind, "", "", _chat_turns(records, origin))
