@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hybridstore.cli.shared_options import Target, examples, new_store_options, pass_target
-from hybridstore.cli.terminal import Counter, count, print_json, printable, progress, say
+from hybridstore.cli.terminal import Counter, count, print_json, printable, progress, say, say_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,10 +88,15 @@ def add(
             options = {"kind": kind, "max_file_size": most, "encoding": rules["encoding"]}
             added = store.add(_documents(target, identifier, title, options | {"notice": None if quiet else say}))
             target.if_stopped = "The document is in the store."
+            missing = store.embeddings.missing_count()
+            if missing:
+                store.embed_missing()
+                missing = store.embeddings.missing_count()
             if as_json:
                 print_json(asdict(added))
             elif not quiet:
                 say(f"{_changes(added)}.")
+                say_missing(missing)
             return
         report, seconds = run_sync(target, _sync, store, paths=paths, dry_run=dry_run, quiet=quiet or as_json, **rules)
     if as_json:
@@ -131,7 +137,8 @@ def run_sync(
     target: Target, sync: Callable[..., SyncReport], store: Store, *, quiet: bool, **options: Any
 ) -> tuple[SyncReport, float]:
     """Return the report of a sync, whose progress is shown, and the seconds that it took."""
-    with progress("Reading", quiet=quiet) as update:
+    # Where nobody looks, the report at the end is enough.
+    with progress("Reading", quiet=quiet or not sys.stderr.isatty()) as update:
         counter = Counter("chunks", update)
 
         def show(state: SyncProgress) -> None:
@@ -175,6 +182,7 @@ def print_report(report: SyncReport, seconds: float | None, *, dry_run: bool, ve
         _say_changes(report, seconds)
     _print_skipped(report, verbose=verbose)
     _print_notices(report)
+    say_missing(report.without_vectors)
 
 
 def _print_plan(report: SyncReport) -> None:

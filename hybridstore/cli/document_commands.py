@@ -35,6 +35,7 @@ from hybridstore.cli.terminal import (
     print_json_list,
     printable,
     say,
+    say_missing,
 )
 from hybridstore.errors import EmbedderMismatch, NotFound
 
@@ -245,6 +246,7 @@ def import_(target: Target, *, file: str, embedder: str | None, no_vectors: bool
         ):
             try:
                 report = export_import.load(store, incoming, vectors=ready, progress=counter)
+                missing = store.embeddings.missing_count()
             except EmbedderMismatch:
                 say("The file's vectors do not fit this store's; --no-vectors creates new ones.")
                 raise
@@ -254,6 +256,7 @@ def import_(target: Target, *, file: str, embedder: str | None, no_vectors: bool
             f"unchanged; {count(report.chunks, 'chunk')} written, {report.embedded:,} of them embedded, "
             f"in {counter.seconds:.1f} s."
         )
+        say_missing(missing)
 
 
 def _opened(target: Target, header: ExportHeader, embedder: str | None, *, ready: bool) -> Store:

@@ -22,7 +22,7 @@ from hybridstore.cli.shared_options import (
     query_argument,
     search_options,
 )
-from hybridstore.cli.terminal import count, print_json, say
+from hybridstore.cli.terminal import count, print_json, say, say_missing
 from hybridstore.errors import NotFound
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def search(
         results = store.search(" ".join(query), where=combined(conditions), **how)
         trace, confidence = results.trace, results.confidence
         language, empty = store.language, not store.count()
+        missing = 0 if as_json or how["mode"] == "keyword" else store.embeddings.missing_count()
         places = {} if as_json else shown_places(store, trace.hits)
     if as_json:
         fields = trace.to_dict()
@@ -85,6 +86,7 @@ def search(
         return
     for note in trace.notes:
         say(note)
+    say_missing(missing)
     if not trace.hits:
         say(EMPTY if empty else _why_empty(trace, conditions))
         return

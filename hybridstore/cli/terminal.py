@@ -50,6 +50,15 @@ def say(sentence: str) -> None:
     click.echo(printable(sentence), err=True)
 
 
+def say_missing(chunks: int) -> None:
+    """Say how many chunks have no vector, if any, and what makes them."""
+    if chunks:
+        say(
+            f"{count(chunks, 'chunk has', 'chunks have')} no vector and can only be found by words; `hybridstore "
+            "reembed` makes what is missing, and so does the next `add` without --embedder none."
+        )
+
+
 def interactive() -> bool:
     """Return whether a person can answer a question here."""
     return sys.stdin.isatty()
@@ -206,7 +215,9 @@ def _bar(what: str) -> Iterator[Update]:
     )
     console = Console(stderr=True, markup=False, emoji=False, highlight=False)
     # Twice a second is enough to look at; more would take time from the work.
-    with Progress(*columns, console=console, expand=True, transient=True, refresh_per_second=2) as shown:
+    with Progress(
+        *columns, console=console, expand=True, transient=True, refresh_per_second=2, speed_estimate_period=60
+    ) as shown:
         task = shown.add_task(what, total=None, words="")
 
         def update(done: int, of: int, words: str, rate: str) -> None:

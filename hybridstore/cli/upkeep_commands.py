@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 def info(target: Target, *, as_json: bool) -> None:
     """Show what the store contains and which embedder made its vectors."""
     with target.open() as store:
-        stats = store.stats()
+        stats, missing = store.stats(), store.embeddings.missing_count()
     if as_json:
-        print_json({"path": str(Path(target.path).absolute()), **asdict(stats)})
+        print_json({"path": str(Path(target.path).absolute()), **asdict(stats), "without_vectors": missing})
     else:
-        print_facts(_facts(target, stats))
+        print_facts(_facts(target, stats, missing))
         if not stats.documents:
             say(EMPTY)
 
 
-def _facts(target: Target, stats: Stats) -> list[tuple[str, str]]:
+def _facts(target: Target, stats: Stats, missing: int) -> list[tuple[str, str]]:
     embedder = "none: only keywords are searched"
     if stats.embedding is not None:
         embedder = f"{stats.embedding.fingerprint}, {stats.embedding.dim} dimensions"
@@ -57,6 +57,8 @@ def _facts(target: Target, stats: Stats) -> list[tuple[str, str]]:
     ]
     if stats.background is not None:
         facts.insert(7, ("power", f"{stats.background.power:.1f}; how well its vectors separate chunks, usually 4"))
+    if missing:
+        facts.insert(5, ("without", f"{count(missing, 'chunk')} without a vector; `hybridstore reembed` makes them"))
     if stats.model is not None:
         facts.append(("model", f"version {stats.model} adapts queries; see `hybridstore model history`"))
     if stats.triples:

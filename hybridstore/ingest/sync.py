@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import astuple, dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
 from types import MappingProxyType
 
+from hybridstore.errors import MissingExtra, ModelUnavailable
 from hybridstore.ingest.readers.encodings import checked_encoding
 from hybridstore.ingest.sync_run import SyncRun, is_gone
 from hybridstore.ingest.walk import Skipped, walk
-from hybridstore.records import AddReport, Folder
+from hybridstore.records import AddReport, Folder, Source
 from hybridstore.store import Store
 from hybridstore.store.folders import Paths, SyncProgress, SyncReport
 
@@ -132,11 +133,13 @@ def _sync(
     dry_run: bool,
 ) -> SyncReport:
     # The totals take a separate walk, since a list of all files would grow with the folder.
-    totals = [_totals(plan.files()) for plan in plans] if progress else []
+    known = store.sources()
+    totals = [_totals(plan.files(), {} if plan.reread else known) for plan in plans] if progress else []
     files_total, bytes_total = (sum(column) for column in zip((0, 0), *totals, strict=True))
-    run = SyncRun(store, store.sources(), progress, files_total, bytes_total)
+    run = SyncRun(store, known, progress, files_total, bytes_total)
     seen = set[Path]()  # only if folders lie in one another
     with nullcontext() if dry_run else store.writer(progress=run.committed) as writer:
+        run.writer = writer
         for plan in plans:
             run.limits = (plan.max_file_size, plan.beneath)
             run.encoding, run.reread = plan.encoding, plan.reread
@@ -145,9 +148,12 @@ def _sync(
                     if path in seen:
                         continue
                     seen.add(path)
-                run.read_file(writer, path)
+                run.read_file(path)
                 run.report_progress()
     run.report_progress()
+    if not dry_run:
+        with suppress(MissingExtra, ModelUnavailable):  # `without_vectors` tells
+            run.embedded += store.embed_missing(progress=run.mended)
     left = store.sources().keys() & run.moved if run.moved and not dry_run else ()
     removed = store.remove_sources(left)  # what the files no longer yield
     pruned, gone = _prune(store, prune, run.moved, dry_run=dry_run)
@@ -160,18 +166,23 @@ def _sync(
         failed=tuple(run.failed),
         skipped=MappingProxyType(Counter(reason for _, reason in run.left_out)),
         notices=tuple(run.notices),
-        documents=replace(documents, removed=documents.removed + removed + gone),
+        documents=replace(documents, removed=documents.removed + removed + gone, embedded=run.embedded),
+        without_vectors=store.embeddings.missing_count(),
         left_out=tuple(run.left_out),
         would_read=tuple(run.would_read),
     )
 
 
-def _totals(paths: Iterable[Path]) -> tuple[int, int]:
+def _totals(paths: Iterable[Path], known: Mapping[str, Source]) -> tuple[int, int]:
+    """Return how many files there are, and the bytes of those that are new or changed."""
     files = size = 0
     for path in paths:
         files += 1
         with suppress(OSError):  # reported as a failure when it is read
-            size += path.stat().st_size
+            status = path.stat()
+            before = known.get(path.as_posix())
+            if before is None or (before.size, before.modified_ns) != (status.st_size, status.st_mtime_ns):
+                size += status.st_size
     return files, size
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import stat
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path, PurePath
 
 from hybridstore.backends.values import StoredDocument
@@ -35,10 +35,11 @@ class SyncRun:
     files_total: int
     bytes_total: int
     limits: tuple[int | None, Sequence[Path] | None] = (None, None)  # `max_file_size` and `beneath`
+    writer: Writer | None = None
     encoding: str | None = None
     reread: bool = False  # what is unchanged, too
     files: int = 0
-    bytes: int = 0
+    bytes: int = 0  # of the files that were read to the end
     chunks: int = 0
     embedded: int = 0
     read: int = 0
@@ -50,9 +51,13 @@ class SyncRun:
     documents: int = 0  # that were read
     missing: int = 0  # files whose reader is not installed
     notices: list[tuple[str, str]] = field(default_factory=list)
+    _in_file: int = 0  # characters of the file that is being read
+    _characters: int = 0  # passed to the writer
+    # (characters passed to the writer, bytes of the files that they are from), back to what is embedded.
+    _marks: deque[tuple[int, int]] = field(default_factory=lambda: deque([(0, 0)]))
     _by_digest: dict[str, list[str]] | None = None
 
-    def read_file(self, writer: Writer | None, path: Path) -> None:
+    def read_file(self, path: Path) -> None:
         """Read one file into the store, unless it is there unchanged; without a writer only read it."""
         key = path.as_posix()
         self.files += 1
@@ -60,10 +65,18 @@ class SyncRun:
         source = self._changed(path, before)
         if source is None:
             return
+        try:
+            self._take(source, before)
+        finally:
+            self._mark(source.size)
+
+    def _take(self, source: Source, before: Source | None) -> None:
+        """Read a new or changed file, or move its documents."""
+        key, writer = source.key, self.writer
         left_out = len(self.left_out)
         same = before is not None and before.digest == source.digest and not self.reread
         moved_from = None if same or not source.size else self._moved_from(source)
-        if source.size and not self._add(writer, source, moved_from):
+        if source.size and not self._add(source, moved_from):
             return
         if writer:
             writer.finish(source)
@@ -83,7 +96,6 @@ class SyncRun:
         key = path.as_posix()
         try:
             status = path.stat()
-            self.bytes += status.st_size
             if not self.reread and before and (before.size, before.modified_ns) == (status.st_size, status.st_mtime_ns):
                 self.unchanged += 1
                 return None
@@ -115,15 +127,16 @@ class SyncRun:
         ]
         return max(gone, key=lambda key: _same_end(key, source.key), default=None)
 
-    def _add(self, writer: Writer | None, source: Source, moved_from: str | None) -> bool:
+    def _add(self, source: Source, moved_from: str | None) -> bool:
         """Add a file's documents, or move them; return False if it cannot be read to its end.
 
         This includes files that were only touched: their documents turn out unchanged, and none is embedded.
         """
-        failures, missing = len(self.failed), self.missing
+        failures, missing, writer = len(self.failed), self.missing, self.writer
         with closing(self._documents(source.key)) as documents:
             for number, document in enumerate(documents, start=1):
                 self.documents += 1
+                self._mark(source.size, document)
                 if writer:  # an error here is the store's and stops the sync
                     stored = None if moved_from is None else self._stored(document, source.key, moved_from)
                     if stored is None:
@@ -168,10 +181,41 @@ class SyncRun:
         self.chunks, self.embedded = report.chunks, report.embedded
         self.report_progress()
 
+    def mended(self, done: int, _: int) -> None:
+        """Take over the count of vectors that were missing before."""
+        if self.progress:
+            counts = (self.files, self.files_total, self._bytes_done(), self.bytes_total, self.chunks)
+            self.progress(SyncProgress(*counts, self.embedded + done))
+
+    def _mark(self, size: int, document: Document | None = None) -> None:
+        """Note how far reading is: in a file of this size, or at its end."""
+        if document is None:
+            self.bytes, self._in_file = self.bytes + size, 0
+            where = self.bytes
+        else:
+            length = len(document.text) + len(document.title)
+            self._characters += length
+            self._in_file += length
+            where = self.bytes + min(self._in_file, size)
+        if len(self._marks) > 1 and self._marks[-1][0] == self._characters:
+            self._marks.pop()
+        self._marks.append((self._characters, where))
+
+    def _bytes_done(self) -> int:
+        """Return the bytes of the files whose text is embedded and committed, which lags behind what was read."""
+        done = self._characters if self.writer is None else self.writer.characters
+        while len(self._marks) > 1 and self._marks[1][0] <= done:
+            self._marks.popleft()
+        (start, first), *rest = islice(self._marks, 2)
+        if not rest or done <= start:
+            return first
+        ((end, last),) = rest
+        return round(first + (last - first) * (done - start) / (end - start))
+
     def report_progress(self) -> None:
         """Call the progress callback, if there is one."""
         if self.progress:
-            counts = (self.files, self.files_total, self.bytes, self.bytes_total, self.chunks, self.embedded)
+            counts = (self.files, self.files_total, self._bytes_done(), self.bytes_total, self.chunks, self.embedded)
             self.progress(SyncProgress(*counts))
 
 

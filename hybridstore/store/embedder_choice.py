@@ -79,6 +79,12 @@ class StoreEmbedder:
         """Whether the caller wants no embedder."""
         return self._wanted == NONE
 
+    def can_embed(self) -> bool:
+        """Return whether there is an embedder for new chunks; it may still turn out to be missing here."""
+        stored = self._backend.embeddings().active
+        given = stored is not None and stored.reference == GIVEN and self._wanted is None
+        return self._wanted != NONE and not given
+
     def for_writing(self) -> Embedder | None:
         """Return the embedder for new chunks; None when they are to have no vectors.
 

@@ -24,7 +24,11 @@ _NAMED = 3  # files that a warning names
 
 @dataclass(frozen=True, slots=True)
 class SyncProgress:
-    """The progress of a sync: files and bytes done and in total, chunks committed, and chunks embedded."""
+    """The progress of a sync: files and bytes done and in total, chunks committed, and chunks embedded.
+
+    `files` are those that were looked at, `files_total` all. `bytes` are those whose text is embedded and committed, of
+    the `bytes_total` of new and changed files, so they grow with the work: within a large file, too.
+    """
 
     files: int
     files_total: int
@@ -40,8 +44,9 @@ class SyncReport:
 
     `failed` are (path, reason) of the files it could not read. `left_out` are (path, reason) of the files and folders
     it skipped, and `skipped` counts them by reason. `notices` are (path, sentence) for what was left out of files that
-    were read and for guesses, such as an encoding. `documents` is the resulting change to the store. After a dry run,
-    `would_read` are the files that are new or changed, and `documents.added` is the number of documents in them.
+    were read and for guesses, such as an encoding. `documents` is the resulting change to the store. `without_vectors`
+    is how many chunks have no vector, in a store that has some. After a dry run, `would_read` are the files that are
+    new or changed, and `documents.added` is the number of documents in them.
     """
 
     read: int = 0
@@ -54,6 +59,7 @@ class SyncReport:
     left_out: Sequence[tuple[str, str]] = ()
     would_read: Sequence[str] = ()
     moved: int = 0
+    without_vectors: int = 0
 
 
 def add_folder(store: Store, paths: Paths, **options: Any) -> SyncReport:

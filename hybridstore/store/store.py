@@ -32,7 +32,7 @@ from hybridstore.store.embedder_choice import StoreEmbedder, unit
 from hybridstore.store.folders import Paths, SyncProgress, SyncReport, add_folder, add_paths
 from hybridstore.store.inputs import Addable, SearchOptions, Table, Where, checked_path, ids_from, names_arguments
 from hybridstore.store.query_log import QueryLog
-from hybridstore.store.reembed import reembed
+from hybridstore.store.reembed import embed_missing, reembed
 from hybridstore.store.store_views import StoreParts
 from hybridstore.store.trial import Trial, TrialCalibrations
 from hybridstore.store.writer import Progress, Writer
@@ -406,6 +406,15 @@ class Store(StoreParts):
         once; model version `promote` becomes active in the same step. `progress` is called with (done, total).
         """
         return reembed(self._backend, self._embedder, embedder, keep=keep, promote=promote, progress=progress)
+
+    def embed_missing(self, *, progress: Callable[[int, int], None] | None = None) -> int:
+        """Make the vectors that chunks of this store lack, with its own embedder; return how many were made.
+
+        They were added without (`embedder="none"`, an import), or a long document's embedding was stopped. Nothing is
+        made in a store that has no vectors at all, while a re-embedding is unfinished (`reembed` continues it), with
+        `embedder="none"`, or where vectors come from the caller. `embeddings.pending_count()` says how many are left.
+        """
+        return embed_missing(self._backend, self._embedder, progress)
 
     def embedder(self) -> Embedder | None:
         """Return the embedder of queries, loaded; None in a store without vectors, or opened without an embedder."""

@@ -105,6 +105,14 @@ class EmbeddingView:
         """Return the number of chunks that have no vector yet."""
         return self._backend.pending_count()
 
+    def missing_count(self) -> int:
+        """Return the number of chunks that only keywords find: without a vector in a store that has some.
+
+        While a re-embedding is unfinished it is 0, as it makes all of them.
+        """
+        there = self._backend.embeddings()
+        return 0 if there.active is None or there.building is not None else self._backend.pending_count()
+
     def fill(self, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
         """Store vectors of chunks; removed chunks are skipped."""
         self._backend.fill(embedding, chunks, vectors)

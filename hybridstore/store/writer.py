@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -18,6 +18,7 @@ from hybridstore.backends.values import (
     Embedding,
     Entry,
     Outdated,
+    Restriction,
     StoredDocument,
     Whatever,
     check_replaces,
@@ -35,6 +36,8 @@ _EMBEDDED_CHARACTERS = 120_000
 _PLAIN_CHARACTERS = 4_000_000
 _MOST_DOCUMENTS = 2_000
 _EMBEDDED_AT_ONCE = 128  # chunks between two calls of `progress`
+# Characters of a document whose vectors are committed as they are made, since embedding it takes ten seconds and more.
+_IN_STEPS = 400_000
 _PLAIN_WINDOW = 256  # tokens of a chunk in a store without an embedder
 
 Progress = Callable[[AddReport], None]
@@ -77,12 +80,14 @@ class Writer:
         self._together = together
         self._pending: dict[str, _Pending] = {}
         self._characters = 0
+        self._embedded_share = 0.0  # of `_characters`
         self._removing: dict[str, bytes] = {}
         self._seen: dict[str, set[str]] = {}  # document ids of sources that are not finished yet
         self._finished: dict[Source, frozenset[str]] = {}
         self._dropped: set[str] = set()  # sources that lost documents to a Conflict
         self._embedding: Embedding | None = None  # of the vectors that `add_chunked` is passed
         self.report = AddReport()
+        self.characters = 0.0  # of the documents added so far, those that are embedded or committed
 
     def add(
         self,
@@ -191,6 +196,7 @@ class Writer:
         if earlier is not None and earlier.digest == pending.digest and pending.replaces is ANYTHING:
             self._pending[identifier] = replace(earlier, source=pending.source or earlier.source)
             self.report += AddReport(unchanged=1)
+            self.characters += len(pending.document.text) + len(pending.document.title)
             return
         if earlier is not None or identifier in self._removing:
             if self._together:
@@ -235,6 +241,7 @@ class Writer:
                 self._dropped |= {*self._seen, *(source.key for source in self._finished)}
                 self._clear()
                 raise
+        self.characters += self._characters * (1 - self._embedded_share)
         self._clear()
         self.report += report
         if self._progress:
@@ -242,6 +249,7 @@ class Writer:
 
     def _clear(self) -> None:
         self._pending, self._characters, self._removing, self._finished = {}, 0, {}, {}
+        self._embedded_share = 0.0
 
     def _put(self, pending: Mapping[str, _Pending]) -> AddReport:
         known = self._backend.digests([*pending, *self._removing])
@@ -263,11 +271,63 @@ class Writer:
             own = item.vectors
             made = Entry(item.document, item.digest, chunks, digests, own, item.source, item.replaces)
             entries.append(replace(made, moved_from=item.moved_from))
+        if embedder is not None and (long := self._to_embed_in_steps(entries)):
+            return self._put_in_steps(entries, long, fresh & known.keys(), embedder)
         embedded, identity = self._embed(entries, fresh & known.keys(), embedder)
         passed = next((entry.vectors for entry in entries if entry.vectors is not None), None)
         if identity is None and passed is not None:
             identity = self._embedding or self._embedders.identity(passed.shape[1])
         return self._backend.put(embedded, embedding=identity, finished=self._finished, removing=self._removing)
+
+    def _to_embed_in_steps(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Return the long documents to be embedded; none where they would have to wait for a re-embedding's switch."""
+        if self._together or self._backend.embeddings().building is not None:
+            return []
+        lacking = (entry for entry in entries if entry.vectors is None and entry.chunks)
+        return [entry for entry in lacking if len(entry.document.text) >= _IN_STEPS]
+
+    def _put_in_steps(
+        self, entries: list[Entry], long: Sequence[Entry], replaced: set[str], embedder: Embedder
+    ) -> AddReport:
+        """Commit long documents without vectors, then their vectors as they are made, and at last that it is all there.
+
+        If it is stopped, what was made is kept, and the rest is made as other missing vectors are.
+        """
+        known = self._known_vectors(replaced & {str(entry.document.id) for entry in long})
+        steps = {entry.document.id for entry in long}
+        others, identity = self._embed([each for each in entries if each.document.id not in steps], replaced, embedder)
+        report = self._backend.put([*others, *long], embedding=identity, removing=self._removing)
+        for entry in long:
+            id_ = str(entry.document.id)
+            ids = self._backend.chunks_of([id_], Restriction()).get(id_, [])
+            chunks = dict(zip(ids, entry.chunk_digests, strict=False))  # another process may have replaced it
+            own = [chunk for chunk, digest in chunks.items() if digest in known]
+            if own:
+                self._backend.fill(identify(embedder), own, np.stack([known[chunks[chunk]] for chunk in own]))
+            texts = dict(zip(ids, (_embedded(entry.document, chunk) for chunk in entry.chunks), strict=False))
+            missing = [chunk for chunk, digest in chunks.items() if digest not in known]
+            for first in range(0, len(missing), _EMBEDDED_AT_ONCE):
+                batch = missing[first : first + _EMBEDDED_AT_ONCE]
+                vectors = embedder.embed_documents([texts[chunk] for chunk in batch])
+                self._backend.fill(identify(embedder), batch, vectors)
+                share = len(batch) / len(missing) * len(entry.document.text) / max(self._characters, 1)
+                self._made(len(batch), share)
+        return report + self._backend.put((), finished=self._finished)
+
+    def _made(self, chunks: int, share: float) -> None:
+        """Count and report vectors that were made, for a share of the characters that are pending."""
+        share = min(share, 1 - self._embedded_share)
+        self._embedded_share += share
+        self.characters += share * self._characters
+        self.report += AddReport(embedded=chunks)
+        if self._progress:
+            self._progress(self.report)
+
+    def _known_vectors(self, ids: Iterable[str]) -> dict[bytes, NDArray[np.float32]]:
+        known: dict[bytes, NDArray[np.float32]] = {}
+        for id_ in ids:
+            known.update(self._backend.chunk_vectors(id_))
+        return known
 
     def __enter__(self) -> Self:
         return self
@@ -314,9 +374,7 @@ class Writer:
         """Fill in the missing vectors, in batches across documents, and reuse those of chunks that did not change."""
         if embedder is None:
             return entries, None
-        known: dict[bytes, NDArray[np.float32]] = {}
-        for id_ in replaced:
-            known.update(self._backend.chunk_vectors(id_))
+        known = self._known_vectors(replaced)
         missing = {
             digest: _embedded(entry.document, chunk)
             for entry in entries
@@ -329,9 +387,7 @@ class Writer:
             batch = digests[first : first + _EMBEDDED_AT_ONCE]
             vectors = embedder.embed_documents([missing[digest] for digest in batch])
             known.update(zip(batch, vectors, strict=True))
-            self.report += AddReport(embedded=len(batch))
-            if self._progress:
-                self._progress(self.report)
+            self._made(len(batch), len(batch) / len(digests))
         filled = [
             replace(entry, vectors=np.stack([known[digest] for digest in entry.chunk_digests]))
             if entry.vectors is None and entry.chunks

@@ -173,3 +173,20 @@ def test_commands_that_read_do_so_in_a_folder_that_cannot_be_written(tmp_path, m
     assert "reading alone" in refused.output
     assert [file.name for file in tmp_path.iterdir()] == ["store.db"]
     assert path.read_bytes() == before
+
+
+def test_chunks_without_vectors_are_told_by_add_info_and_search_and_made_by_the_next_add(run, db, hashing, tmp_path):
+    run("reembed", "--embedder", "hashing-64")
+    (tmp_path / "boat.txt").write_text("A wooden boat.")
+    (tmp_path / "bridge.txt").write_text("An iron bridge.")
+    told = "1 chunk has no vector and can only be found by words"
+    assert told in run("add", tmp_path / "boat.txt", "--embedder", "none").stderr
+    assert told in run("search", "boat").stderr
+    assert told not in run("search", "boat", "--mode", "keyword").stderr
+    assert "1 chunk without a vector" in run("info").stdout
+    assert json.loads(run("info", "--json").stdout)["without_vectors"] == 1
+    assert "no vector" not in run("add", tmp_path / "bridge.txt").stderr
+    assert json.loads(run("info", "--json").stdout)["without_vectors"] == 0
+    assert told in run("add", "-", "--embedder", "none", input="Words from a pipe.").stderr
+    assert "no vector" not in run("add", "-", input="More of them.").stderr
+    assert "without a vector" not in run("info").stdout
