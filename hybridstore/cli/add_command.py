@@ -33,7 +33,7 @@ _RESUME = "run the same command again to continue."
         'man tar | hybridstore add - --id man/tar --title "tar(1)"',
     )
 )
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(allow_dash=True))
+@click.argument("paths", metavar="[PATH...]", nargs=-1, type=click.Path(allow_dash=True))
 @click.option("--include", multiple=True, metavar="GLOB", help="Only files that match, as in .gitignore; repeatable.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Skip files and folders that match; repeatable.")
 @click.option("--hidden", is_flag=True, help="Include hidden files.")
@@ -77,8 +77,9 @@ def add(
     and tables; the guide lists all kinds. Each row of a table, message of a mailbox and conversation is a document.
     Lock files, minified code, source maps, hex dumps and what .gitignore excludes are skipped. Unchanged files are
     skipped and changed ones replaced, so the command can be repeated at any time. PATH "-" reads one document from
-    standard input.
+    standard input. Without PATH, the folders in the config file are read; its `exclude` always applies.
     """
+    paths, rules["exclude"] = paths or target.config.folders, (*target.config.exclude, *rules["exclude"])
     from_stdin = _checked(paths, (identifier, title, kind), dry_run=dry_run)
     if not from_stdin and not (rules["prune"] and Path(target.path).exists()):  # what is gone can be pruned
         _check_existing(paths)
@@ -110,6 +111,8 @@ def add(
 
 def _checked(paths: tuple[str, ...], about: tuple[str | None, ...], *, dry_run: bool) -> bool:
     """Return whether standard input is read; options that do not go together are wrong usage."""
+    if not paths:
+        raise click.UsageError("Missing argument PATH: name files or folders, or list folders in hybridstore.toml")
     from_stdin = _STDIN in paths
     if from_stdin and len(paths) > 1:
         raise click.UsageError('"-" (standard input) must be the only PATH; add files with a command of their own')

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
 
 from hybridstore import __version__
-from hybridstore.cli.shared_options import DATABASE, VARIABLE, Target
+from hybridstore.cli.config import Config, find_config
+from hybridstore.cli.shared_options import DATABASE, VARIABLE, Target, examples
 from hybridstore.errors import HybridstoreError
 
 _INTERRUPTED = 130  # the exit code of shells for Ctrl-C: 128 + SIGINT
 
 _DB_AFTER = "db_after"
 _FILE = click.Path(dir_okay=False)
+
+_WITHOUT_CONFIG = ("help", "judge", "compare")
 
 COMMANDS = {
     "add": ("add_command:add", "Read files and folders into the store."),
@@ -46,6 +50,7 @@ COMMANDS = {
     "model": ("model_commands:model", "Manage embedders, and the versions that the store has learned."),
     "serve": ("serve_command:serve", "Serve the store to models."),
     "doctor": ("doctor:doctor", "Show what this machine has, and what is missing."),
+    "help": ("app:help_", "Describe a command."),
 }
 
 
@@ -139,13 +144,32 @@ hybridstore explain "error E4012"         see why each result was found
     help="The store's file; before or after the command.",
 )
 @click.option("--read-only", is_flag=True, help="Write nothing into the store; by itself where it cannot be written.")
-@click.version_option(__version__, prog_name="hybridstore", message="%(prog)s %(version)s")
+@click.version_option(__version__, "-V", "--version", prog_name="hybridstore", message="%(prog)s %(version)s")
 @click.pass_context
 def app(ctx: click.Context, path: str, *, read_only: bool) -> None:
     """Set the store that the command uses; without a command, show the help."""
-    ctx.obj = Target(path, read_only=read_only)
+    # Help, and what needs no store, works whatever a config file says.
+    config = find_config(Path.cwd()) if ctx.invoked_subcommand not in (None, *_WITHOUT_CONFIG) else Config()
+    if config.db is not None and ctx.get_parameter_source("path") is click.core.ParameterSource.DEFAULT:
+        path = config.db
+    ctx.obj = Target(path, read_only=read_only, config=config)
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
+
+
+@click.command("help", epilog=examples("hybridstore help search", "hybridstore help model list"))
+@click.argument("names", metavar="[COMMAND...]", nargs=-1)
+@click.pass_context
+def help_(ctx: click.Context, names: tuple[str, ...]) -> None:
+    """Describe a command, as its --help does; without one, list the commands."""
+    parent = ctx.find_root()
+    for name in names:
+        group = parent.command
+        command = group.resolve_command(parent, [name])[1] if isinstance(group, click.Group) else None
+        if command is None:
+            raise click.UsageError(f"{parent.command_path} has no command {name!r}.", ctx)
+        parent = click.Context(command, parent=parent, info_name=name)
+    click.echo(parent.get_help())
 
 
 def main() -> None:

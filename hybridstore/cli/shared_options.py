@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hybridstore.cli.config import Config
 from hybridstore.cli.terminal import say
 from hybridstore.errors import FileRefused, MissingExtra, ModelUnavailable
 
@@ -73,11 +74,15 @@ min_relevance_option = click.option(
 
 @dataclass(slots=True)
 class Target:
-    """A store's file. `if_stopped` is the sentence printed when the command is stopped; commands that write set it."""
+    """A store's file, and the config file's settings.
+
+    `if_stopped` is the sentence printed when the command is stopped; commands that write set it.
+    """
 
     path: str
     if_stopped: str = "Nothing was changed."
     read_only: bool = False
+    config: Config = Config()  # noqa: RUF009 - frozen
 
     def open(
         self,
@@ -90,7 +95,8 @@ class Target:
     ) -> Store:
         """Open the store as `hybridstore.open` does; a missing file is an error unless `create`.
 
-        Without `embedder` it is the one that HYBRIDSTORE_EMBEDDER names, else the store's own. HYBRIDSTORE_KEY is the
+        Without `embedder` it is the one that HYBRIDSTORE_EMBEDDER names, else the store's own, or for a new store the
+        config file's. HYBRIDSTORE_KEY is the
         key of an encrypted store, HYBRIDSTORE_DURABILITY the `durability`.
         """
         from hybridstore.store import open as open_store
@@ -101,7 +107,8 @@ class Target:
                 f"there is no such store; create it with `hybridstore --db {self.path} {made_by}`, "
                 f"or name another one with --db (or {VARIABLE})",
             )
-        embedder = embedder or os.environ.get(EMBEDDER) or None
+        new = create and not Path(self.path).exists()
+        embedder = embedder or os.environ.get(EMBEDDER) or (self.config.embedder if new else None)
         read_only = self.read_only or (not create and self._is_unwritable())
         return open_store(
             self.path,

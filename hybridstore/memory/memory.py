@@ -38,8 +38,10 @@ class Memory(Holder):
     """The notes and conversations of one namespace in a store; a context manager, safe to use from many threads.
 
     `path_or_store` is a store's file, created if it does not exist, or an open Store, which then stays open. Namespaces
-    share a file and never see each other's notes. `count_tokens` should count as the model does that will read what is
-    recalled; without it the embedder's tokenizer is used. `clock` returns the time in seconds since 1970.
+    share a file and never see each other's notes; one is named by its parts, ("user", "42"), or by a text in which
+    slashes divide them, "user/42", as on the command line (%2F is a slash within a part). `count_tokens` should count
+    as the model does that will read what is recalled; without it the embedder's tokenizer is used. `clock` returns the
+    time in seconds since 1970.
     """
 
     def __init__(

@@ -37,21 +37,23 @@ class Namespace:
     def __post_init__(self) -> None:
         """Check and encode the parts."""
         if not self.parts or not all(isinstance(part, str) and part.strip() for part in self.parts):
-            raise InputError(f'a namespace must be one or more non-empty texts, as ("user", "42"), not {self.parts!r}')
+            raise InputError(
+                f'a namespace must be one or more non-empty texts, as "user/42" or ("user", "42"), not {self.parts!r}'
+            )
         object.__setattr__(self, "text", "/".join(_quoted(part) for part in self.parts))
         object.__setattr__(self, "prefix", f"{SCHEME}{_quoted(self.text)}/")
 
     @classmethod
     def of(cls, parts: str | Sequence[str]) -> Namespace:
-        """Return the namespace of one text, or of several."""
+        """Return the namespace of several texts, or of one in which slashes divide them: see `named`."""
         if not isinstance(parts, Iterable):
             raise InputError(f'a namespace must be one or more non-empty texts, as ("user", "42"), not {parts!r}')
-        return cls((parts,) if isinstance(parts, str) else tuple(parts))
+        return cls.named(parts) if isinstance(parts, str) else cls(tuple(parts))
 
     @classmethod
     @lru_cache(maxsize=256)
     def named(cls, text: str) -> Namespace:
-        """Return the namespace with this `text`."""
+        """Return the namespace with this `text`: "user/42" is ("user", "42"), and %2F a slash within a part."""
         return cls(tuple(unquote(part) for part in text.split("/")))
 
     def document(self, note: str) -> str:

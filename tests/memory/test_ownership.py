@@ -7,6 +7,7 @@ import pytest
 
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
+from hybridstore.errors import InputError
 from hybridstore.ingest import sync
 from hybridstore.memory import Memory
 
@@ -77,3 +78,21 @@ def test_no_filter_reaches_into_another_namespace(store, where, everything):
         with suppress(hs.InputError):  # it may be refused
             way(where, everything=everything)
         assert [memory.notes() for memory in others] == before
+
+
+def test_a_text_with_slashes_is_the_namespace_of_its_parts_everywhere(store):
+    from hybridstore.cli.shared_options import _namespace_parts
+
+    mine = Memory(store, "user/42")
+    mine.remember("Anna lives in Rome", id="home")
+    for same in ("user/42", ("user", "42"), ["user", "42"], _namespace_parts(None, None, "user/42")):
+        assert [note.id for note in Memory(store, same).notes()] == ["home"]
+    for other in ("user", ("user/42",), "user%2F42"):
+        assert list(Memory(store, other).notes()) == []
+    assert Memory(store, "user%2F42").namespace == ("user/42",)
+
+
+@pytest.mark.parametrize("namespace", ["", "/", "user//42", "/user", " / ", (), ("a", ""), None, 7])
+def test_an_empty_part_of_a_namespace_is_an_error(store, namespace):
+    with pytest.raises(InputError, match="namespace"):
+        Memory(store, namespace)
