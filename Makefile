@@ -12,7 +12,7 @@ WORKERS ?= auto
 PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-thorough test-integrations test-benchmarks test-slow coverage lint types docs \
+.PHONY: help setup demo test test-thorough test-integrations test-benchmarks test-slow faults fuzz coverage lint types docs \
 	check-docs site bench memory quality clean
 
 help:  ## Show this list
@@ -50,6 +50,20 @@ test: $(READY)  ## Run the core tests, in parallel
 
 test-thorough: $(READY)  ## Run what the core lane leaves out, and its property tests with four times the examples
 	$(PYTEST) $(CORE) $(THOROUGH) -m '(thorough or hypothesis) and not slow'
+
+# POINTS of each path that writes are tried; the short versions are in the thorough lane.
+POINTS ?= 20
+faults: $(READY)  ## Kill, fail, cut the power and flip bytes while a store is written; POINTS= for more
+	$(BIN)/python tests/faults/kill_points.py $(POINTS)
+	$(BIN)/python tests/faults/call_faults.py 3
+	$(BIN)/python tests/faults/power_loss.py 6
+	$(BIN)/python tests/faults/byte_flips.py 1000
+	$(BIN)/python tests/faults/hostile_files.py
+	$(BIN)/pytest -m '' tests/faults/test_io_faults.py tests/store/test_interrupts_and_forks.py
+
+FUZZ ?= 60
+fuzz: $(READY)  ## Change valid inputs of everything that reads, FUZZ= seconds for each
+	$(BIN)/python tests/fuzz/fuzz.py --seconds $(FUZZ)
 
 coverage: $(READY)  ## Run core and thorough tests as one and print which lines they miss
 	$(PYTEST) $(CORE) $(THOROUGH) -m 'not slow' --cov --cov-report=term-missing:skip-covered

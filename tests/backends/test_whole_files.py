@@ -110,6 +110,16 @@ def test_a_full_disk_leaves_nothing_behind(store_path, tmp_path, limit):
         assert store.count() == 1500
 
 
+def test_a_backup_whose_writer_was_killed_between_its_two_names_opens(store_path, tmp_path):
+    with hs.open(store_path, embedder="none") as store:
+        store.backup(tmp_path / "copy.db")
+        count = store.count()
+    (tmp_path / ".copy.db-abcdefgh.part").hardlink_to(tmp_path / "copy.db")
+    with hs.open(tmp_path / "copy.db", embedder="none") as copy:
+        assert copy.count() == count
+    assert [file.name for file in tmp_path.glob(".copy*")] == []
+
+
 def test_a_backup_replaces_nothing(store_path, tmp_path):
     for name in ("file", "folder", "link"):
         target = tmp_path / name

@@ -7,6 +7,8 @@ that follow.
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,8 +35,12 @@ class Faults:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self.raised = 0
+        self.raised = self.total = self._kill_at = 0
         self._kind, self._at, self._error, self._lasting = "", 0, "", False
+
+    def kill(self, n: int) -> None:
+        """End this process by SIGKILL before the n-th call (from 1) of any kind."""
+        self.total, self._kill_at = 0, n
 
     def fail(self, kind: str, n: int, *, error: str = "", lasting: bool = False) -> None:
         """Make the n-th call (from 1) of this kind fail, counted from now; `error` "full" is a full disk."""
@@ -49,6 +55,9 @@ class Faults:
     def call(self, kind: str) -> None:
         """Count a call; raise if it is the one that fails."""
         self.counts[kind] += 1
+        self.total += 1
+        if self.total == self._kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
         count = self.counts[kind]
         if kind == self._kind and (count == self._at or (self._lasting and count > self._at)):
             self.raised += 1
@@ -63,15 +72,15 @@ class _VFS(apsw.VFS):
         self.base, self.faults = base, faults
         super().__init__(name, base, makedefault=True)
 
-    def xOpen(self, name, flags):  # noqa: N802 - apsw's names
+    def xOpen(self, name, flags):
         self.faults.call("open")
         return _File(self.base, name, flags, self.faults)
 
-    def xDelete(self, name, syncdir):  # noqa: N802
+    def xDelete(self, name, syncdir):
         self.faults.call("delete")
         return super().xDelete(name, syncdir)
 
-    def xAccess(self, name, flags):  # noqa: N802
+    def xAccess(self, name, flags):
         self.faults.call("access")
         return super().xAccess(name, flags)
 
@@ -81,23 +90,23 @@ class _File(apsw.VFSFile):
         self.faults = faults
         super().__init__(base, name, flags)
 
-    def xRead(self, amount, offset):  # noqa: N802
+    def xRead(self, amount, offset):
         self.faults.call("read")
         return super().xRead(amount, offset)
 
-    def xWrite(self, data, offset):  # noqa: N802
+    def xWrite(self, data, offset):
         self.faults.call("write")
         super().xWrite(data, offset)
 
-    def xSync(self, flags):  # noqa: N802
+    def xSync(self, flags):
         self.faults.call("sync")
         super().xSync(flags)
 
-    def xLock(self, level):  # noqa: N802
+    def xLock(self, level):
         self.faults.call("lock")
         super().xLock(level)
 
-    def xTruncate(self, size):  # noqa: N802
+    def xTruncate(self, size):
         self.faults.call("truncate")
         super().xTruncate(size)
 

@@ -120,6 +120,29 @@ def test_each_row_of_a_sheet_with_a_header_is_a_document(tmp_path):
     assert (remark.id, remark.title, remark.text) == (f"{path}#S2", "a: S2", "| only a remark |\n| and another |")
 
 
+@pytest.mark.parametrize("sheet", ["<sheetData><row></sheetData></row>", "<sheetData><row><c><v>1</v>", "</sheetData>"])
+def test_a_sheet_whose_elements_do_not_end_is_refused_at_once(tmp_path, sheet):
+    members = {
+        "_rels/.rels": rels(("officeDocument", "xl/workbook.xml")),
+        "xl/workbook.xml": f'<workbook {MAIN}><sheets><sheet name="S" sheetId="1" r:id="rId0"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": rels(("worksheet", "s.xml")),
+        "xl/s.xml": f"<worksheet {MAIN}>{sheet}</worksheet>",
+    }
+    with pytest.raises(Unreadable, match=r"damaged \(xl/s.xml is not well-formed XML"):
+        list(read(archive(tmp_path / "a.xlsx", members)))
+    content = "<a xmlns:table='t'><table:table table:name='S'></table:tble></a>"
+    path = archive(
+        tmp_path / "a.ods",
+        {
+            "mimetype": "application/vnd.oasis.opendocument.spreadsheet",
+            "META-INF/manifest.xml": "<m/>",
+            "content.xml": content,
+        },
+    )
+    with pytest.raises(Unreadable, match=r"damaged \(content.xml is not well-formed XML"):
+        list(read(path))
+
+
 def test_opendocument_has_headings_lists_tables_notes_and_no_deleted_text(tmp_path):
     body = """<office:text><text:tracked-changes><text:changed-region><text:deletion><text:p>deleted</text:p>
     </text:deletion></text:changed-region></text:tracked-changes>

@@ -9,10 +9,12 @@ before, nor newer than the log. The log is checked against the stamp, too, befor
 
 from __future__ import annotations
 
+import glob
 import re
 import secrets
 import stat
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -112,7 +114,13 @@ class FileIdentity:
             time.sleep(0.01)
             if self._place.stat().st_nlink < 2:
                 return
-        raise FileRefused(self.name, _LINKED)
+        real = self._real
+        for part in real.parent.glob(f".{glob.escape(real.name[:50])}-*.part"):
+            with suppress(OSError):  # left where that process was killed before it took the first name away
+                if part.samefile(real):
+                    part.unlink()
+        if real.stat().st_nlink > 1:
+            raise FileRefused(self.name, _LINKED)
 
     def _check_side_file(self, path: Path) -> None:
         try:

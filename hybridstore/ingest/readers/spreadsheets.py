@@ -6,6 +6,7 @@ import datetime as dt
 import io
 import zipfile
 from typing import TYPE_CHECKING, Any
+from xml.parsers import expat
 
 from hybridstore.errors import MissingExtra
 from hybridstore.ingest.readers.archives import check_not_encrypted, words
@@ -57,10 +58,25 @@ def _check_container(origin: Origin, data: bytes) -> None:
             raise Unreadable(origin.name, f"unpacks to more than {_UNPACKED >> 20} MB, so it was not read")
         if damaged := members.testzip():  # also one that unpacks to more than it says
             raise Unreadable(origin.name, f"is damaged ({damaged} does not match its checksum)")
+        for name in members.namelist():
+            _check_well_formed(origin, members, name)
         if "META-INF/manifest.xml" in members.namelist() and b"encryption-data" in members.read(
             "META-INF/manifest.xml"
         ):
             raise Unreadable(origin.name, "is encrypted; save a copy without a password")
+
+
+def _check_well_formed(origin: Origin, members: zipfile.ZipFile, name: str) -> None:
+    """Raise Unreadable for a part whose elements do not end: calamine would search for their ends for ever."""
+    with members.open(name) as stream:
+        binary = b"\0" in stream.read(512) and not name.endswith((".xml", ".rels"))
+        if binary or name.endswith(("/", "mimetype")):
+            return
+        stream.seek(0)
+        try:
+            expat.ParserCreate().ParseFile(stream)
+        except expat.ExpatError as error:
+            raise Unreadable(origin.name, f"is damaged ({name} is not well-formed XML: {error})") from error
 
 
 def _numbered_rows(sheet: Any) -> list[tuple[int, list[Any]]]:
