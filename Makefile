@@ -12,7 +12,7 @@ WORKERS ?= auto
 PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-thorough test-integrations test-benchmarks test-slow faults fuzz coverage lint types docs \
+.PHONY: help setup demo test test-thorough test-integrations test-benchmarks test-slow faults concurrency soak fuzz coverage lint types docs \
 	check-docs site bench memory quality clean
 
 help:  ## Show this list
@@ -60,6 +60,13 @@ faults: $(READY)  ## Kill, fail, cut the power and flip bytes while a store is w
 	$(BIN)/python tests/faults/byte_flips.py 1000
 	$(BIN)/python tests/faults/hostile_files.py
 	$(BIN)/pytest -m '' tests/faults/test_io_faults.py tests/store/test_interrupts_and_forks.py
+
+concurrency: $(READY)  ## Let eight processes share a store, for ten minutes
+	$(BIN)/python tests/faults/load.py --seconds 600
+
+SOAK ?= 1200
+soak: $(READY)  ## The same with random kills for SOAK= seconds (twenty minutes), sampling memory, files and descriptors
+	$(BIN)/python tests/faults/load.py --seconds $(SOAK) --kill 5
 
 FUZZ ?= 60
 fuzz: $(READY)  ## Change valid inputs of everything that reads, FUZZ= seconds for each
