@@ -161,7 +161,7 @@ _CALLS: list[Any] = [
     {"name": "stats", "arguments": {}},
     {"name": "remember", "arguments": {"text": "x", "metadata": {"a": 1}, "occurred_at": "2025-03-01"}},
     {"name": "supersede", "arguments": {"id": "kept", "text": "b"}},
-    {"name": "forget", "arguments": {"ids": ["a"], "dry_run": True}},
+    {"name": "forget", "arguments": {"ids": ["kept"], "dry_run": True}},
     {"name": "forget", "arguments": {"where": {"a": 1}, "dry_run": True}},
 ]
 
