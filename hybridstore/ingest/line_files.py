@@ -8,9 +8,10 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 from hybridstore.errors import FileRefused, InputError
+from hybridstore.ingest.regular_files import open_file
 from hybridstore.whole_files import whole_file
 
 File = str | os.PathLike[str] | IO[bytes]
@@ -35,7 +36,9 @@ def reading(file: File) -> Iterator[tuple[str, Iterator[tuple[int, bytes]]]]:
         if isinstance(file, str | os.PathLike):
             name = os.fspath(file)
             try:
-                stream = stack.enter_context(_open(name))
+                stream: Any = stack.enter_context(open_file(name))
+                if name.lower().endswith(".gz"):
+                    stream = stack.enter_context(gzip.GzipFile(fileobj=stream))
             except OSError as error:
                 raise FileRefused(name, f"cannot be read ({error.strerror or error})") from error
         else:
@@ -66,10 +69,6 @@ def writing(file: File, may_replace: Callable[[Path], bool], what: str) -> Itera
             yield stream
     except OSError as error:
         raise FileRefused(str(path), f"cannot be written ({error.strerror or error})") from error
-
-
-def _open(name: str) -> IO[bytes]:
-    return cast("IO[bytes]", gzip.open(name) if name.lower().endswith(".gz") else Path(name).open("rb"))
 
 
 def _numbered_lines(stream: IO[bytes], name: str) -> Iterator[tuple[int, bytes]]:

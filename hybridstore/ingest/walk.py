@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +21,10 @@ from hybridstore.ingest.regular_files import open_file
 NEVER = frozenset((".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv"))
 
 _LARGEST_RULES = 1 << 20  # bytes of a .gitignore
+# What pathspec writes for a star, for a star and what stands before the next in a name, for `**` and the same.
+_STARS = re.compile(r"(?:\[\^/\]\*){2,}")
+_BETWEEN_STARS = re.compile(r"\[\^/\]\*((?:\[\^/\](?![*+])|(?!\[\^/\])[^/])+)(?=\[\^/\]\*)")
+_BETWEEN_FOLDERS = re.compile(r"\(\?:(/\.\+|\.\+/)\)\?(.*?)(?=\(\?:/\.\+\)\?)")
 _HEAD = 8192  # bytes in which git, too, looks for NUL to detect binary files
 
 
@@ -84,9 +89,28 @@ def _spec(lines: Iterable[str]) -> Any:
     from pathspec import GitIgnoreSpec
 
     try:
-        return GitIgnoreSpec.from_lines(lines)
+        spec = GitIgnoreSpec.from_lines(lines)
+        for pattern in spec.patterns:
+            if pattern.regex is not None:
+                pattern.regex = re.compile(_without_backtracking(pattern.regex.pattern))
     except ValueError as error:
         raise InputError(f"invalid pattern: {error}; write it as in a .gitignore") from error
+    return spec
+
+
+def _without_backtracking(regex: str) -> str:
+    """Return pathspec's expression for a pattern with the first place for what stands between two stars as the only.
+
+    The later star takes whatever else could be tried, which is 8 s of `*a*a*a*a*b` for one name of 200 characters.
+    """
+    regex = _STARS.sub("[^/]*", regex)
+    regex = _BETWEEN_STARS.sub(r"(?>[^/]*?\1)", regex)
+    return _BETWEEN_FOLDERS.sub(_first_place, regex)
+
+
+def _first_place(found: re.Match[str]) -> str:
+    folders = found[1].replace("+", "+?")
+    return f"(?>(?:{folders})??{found[2]}(?=/))"
 
 
 def _rules_of(folder: str) -> _Rules | None:

@@ -7,7 +7,9 @@ import threading
 import pytest
 
 import hybridstore as hs
+from hybridstore.errors import FileRefused
 from hybridstore.ingest import read, sync
+from hybridstore.ingest.export_import import load
 from hybridstore.ingest.readers import Unreadable
 from hybridstore.ingest.regular_files import NotRegular, open_file
 from hybridstore.ingest.walk import walk
@@ -25,6 +27,12 @@ def reason(path, **options):
 def test_a_named_pipe_is_refused_at_once(tmp_path, name):
     os.mkfifo(tmp_path / name)
     assert "named pipe" in reason(tmp_path / name)
+
+
+def test_a_named_pipe_is_not_an_export(tmp_path):
+    os.mkfifo(tmp_path / "a.jsonl")
+    with hs.open(":memory:", embedder="none") as store, pytest.raises(FileRefused, match="named pipe"):
+        load(store, tmp_path / "a.jsonl")
 
 
 def test_devices_sockets_and_folders_are_refused(tmp_path):

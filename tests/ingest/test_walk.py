@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 
@@ -132,6 +133,29 @@ def test_a_path_that_does_not_exist_is_an_error_before_the_first_file(tree):
 def test_an_invalid_pattern_is_an_error(tree):
     with pytest.raises(InputError, match=r"write it as in a \.gitignore"):
         walk(tree("a.txt"), exclude=["!"])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "ignored"),
+    [
+        ("*a*a*a*a*a*a*a*a*b", "a" * 200 + "c", False),
+        ("*a*a*a*a*a*a*a*a*b", "a" * 200 + "b", True),
+        ("*a?*a?*a?*a?*a?*b", "a" * 200 + "c", False),
+        ("**/a/**/b/**/b/**/b/**/b/**/b/**/d", "a/" + "b/" * 100 + "c", False),
+        ("**/a/**/b/**/b/**/b/**/b/**/b/**/c", "a/" + "b/" * 100 + "c", True),
+        ("**/**/**/**/**/**/**/**/d", "b/" * 100 + "c", False),
+        ("*ab*b*", "cabb.txt", True),
+        ("*ab*b*", "cab.txt", False),
+        ("x/**/a*c*e/**/f", "x/y/abcde/z/f", True),
+    ],
+)
+def test_patterns_of_many_stars_are_matched_at_once(tmp_path, pattern, name, ignored):
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("a")
+    start = time.process_time()
+    assert files(tmp_path, exclude=[pattern]) == ([] if ignored else [name])
+    assert time.process_time() - start < 1
 
 
 def test_an_invalid_line_in_a_gitignore_is_ignored(tree):

@@ -220,7 +220,7 @@ def test_another_archive_and_a_bomb_are_refused(tmp_path):
             for _ in range(600):
                 member.write(b" " * (1 << 20))
     path.write_bytes(out.getvalue())
-    with pytest.raises(Unreadable, match="unpacks to more than 512 MB"):
+    with pytest.raises(Unreadable, match="larger than 512 MiB, after unpacking; raise the limit by max_file_size"):
         list(read(path))
 
 

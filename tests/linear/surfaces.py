@@ -1,18 +1,20 @@
 """Everything that reads text, each as a function of a text that returns how much it gave."""
 
 import io
-import zipfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from xml.sax.saxutils import escape
+
+import file_formats
 
 import hybridstore as hs
 from hybridstore import filters
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import HybridstoreError, InputError
 from hybridstore.ingest import read
+from hybridstore.ingest.readers import noise
 from hybridstore.ingest.readers.front_matter import front_matter
+from hybridstore.ingest.readers.pdf import joined_pages
 from hybridstore.integrations.memory_files import CommandError, MemoryFiles, parts_of
 from hybridstore.memory import consolidation, note_ids
 from hybridstore.memory.notes import seconds_of
@@ -46,33 +48,24 @@ def _reader(suffix: str, folder: Path | None) -> Surface:
     return size
 
 
-def _docx(text: str) -> bytes:
-    """Return a Word file with a paragraph for each line, a table of the rest."""
-    from docx import Document
+def _file_reader(kind: str, made: Callable[[str], bytes], folder: Path | None) -> Surface:
+    """Return the reading of files that `made` makes of a text; `kind` begins with their suffix."""
 
-    empty = io.BytesIO()
-    Document().save(empty)
-    kept = "".join(sign for sign in text if sign.isprintable() or sign == "\n")
-    paragraphs = "".join(f"<w:p><w:r><w:t>{escape(line)}</w:t></w:r></w:p>" for line in kept.split("\n"))
-    made = io.BytesIO()
-    with zipfile.ZipFile(empty) as source, zipfile.ZipFile(made, "w") as target:
-        for name in source.namelist():
-            data = source.read(name)
-            if name == "word/document.xml":
-                data = data.replace(b"<w:body>", b"<w:body>" + paragraphs.encode())
-            target.writestr(name, data)
-    return made.getvalue()
-
-
-def _docx_reader(folder: Path | None) -> Surface:
     def size(text: str) -> int:
-        path = folder / "note.docx"
-        path.write_bytes(_docx(text))
+        path = folder / f"note.{kind.split(maxsplit=1)[0]}"
+        path.write_bytes(made(text))
         with suppress(InputError):
-            return _length(document.text for document in read(path))
+            return sum(
+                len(document.text) + len(document.title) + len(str(document.metadata)) for document in read(path)
+            )
         return 0
 
     return size
+
+
+def _noise(text: str) -> int:
+    without = noise.without_encoded(text, noise.Removed())
+    return len(without) + len(noise.noise_of_text(text, code=True) or "")
 
 
 def _chunker(format_: str) -> Surface:
@@ -185,7 +178,9 @@ def surfaces(folder: Path | None) -> dict[str, Surface]:
     suffixes = ("txt", "md", "py", "html", "rst", "csv", "tsv", "json", "jsonl")
     return {
         **{f"read {suffix}": _reader(suffix, folder) for suffix in suffixes},
-        "read docx": _docx_reader(folder),
+        **{f"read {kind}": _file_reader(kind, made, folder) for kind, made in file_formats.FORMATS.items()},
+        "joined pages": lambda text: _length(joined_pages(text.split("\f"))),
+        "noise": _noise,
         "index": lambda text: _length(_ANALYSER.index(text)),
         "terms": lambda text: _length(_ANALYSER.terms(text)),
         "phrase": lambda text: _length(_ANALYSER.phrase(text)),

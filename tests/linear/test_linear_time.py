@@ -8,14 +8,27 @@ import gc
 import time
 
 import pytest
-from patterns import GENERAL, OWN, Pattern
+from file_formats import patterns_of
+from patterns import Pattern
 from surfaces import Surface, surfaces
 
 SIZE = 32_000  # characters
-FLOOR = 0.03  # seconds of processor time
+SLOW = {  # surfaces that take 0.1 ms for a character or more
+    "memory files": 2_000,
+    "read rst": 4_000,
+    **dict.fromkeys(("passage", "read csv", "read tsv", "search and explain", "read html", "read epub"), 8_000),
+    **dict.fromkeys(("advanced query", "hashing embedder", "chunk code", "chunk plain", "answer"), 16_000),
+}
+CORE = {"index": 8_000, "chunk markdown": 8_000, "query": 8_000, "filter": SIZE, "noise": SIZE}
+CASES = [
+    *(pytest.param(name, size, id=name) for name, size in CORE.items()),
+    *(
+        pytest.param(name, SLOW.get(name, SIZE), marks=pytest.mark.thorough, id=f"{name} thoroughly")
+        for name in sorted(surfaces(None))
+    ),
+]
+FLOOR = 0.03  # seconds of processor time for SIZE
 MOST = 2.6  # times, for a doubling
-CORE = ("index", "terms", "chunk markdown", "filter", "query")  # the others take 5 to 30 s each
-NAMES = [pytest.param(name, marks=[] if name in CORE else pytest.mark.thorough) for name in sorted(surfaces(None))]
 
 
 def measured(surface: Surface, text: str) -> tuple[float, int]:
@@ -28,27 +41,28 @@ def measured(surface: Surface, text: str) -> tuple[float, int]:
         gc.enable()
 
 
-def growth(surface: Surface, pattern: Pattern) -> str:
-    """Return what grows too fast, "" if nothing does."""
-    small = min(measured(surface, pattern(SIZE // 16))[0] for _ in range(2))
+def growth(surface: Surface, pattern: Pattern, size: int = SIZE) -> str:
+    """Return what grows too fast up to this size, "" if nothing does."""
+    floor = max(FLOOR * size / SIZE, 0.01)
+    small = min(measured(surface, pattern(size // 16))[0] for _ in range(2))
     if small > 4 * FLOOR:  # per character 16 times what is usual: the whole would take very long
-        return f"{small:.2f} s for {SIZE // 16:,} characters"
-    whole, given = measured(surface, pattern(SIZE))
-    if whole < FLOOR and given < 4 * SIZE:
+        return f"{small:.2f} s for {size // 16:,} characters"
+    whole, given = measured(surface, pattern(size))
+    if whole < floor and given < 4 * size:
         return ""
     half = float("inf")
     for _ in range(5):  # the fastest of several, as others use the machine too
-        seconds, before = measured(surface, pattern(SIZE // 2))
-        half, whole = min(half, seconds), min(whole, measured(surface, pattern(SIZE))[0])
-        if (whole < FLOOR or whole < MOST * half) and given < MOST * max(before, SIZE):
+        seconds, before = measured(surface, pattern(size // 2))
+        half, whole = min(half, seconds), min(whole, measured(surface, pattern(size))[0])
+        if (whole < floor or whole < MOST * half) and given < MOST * max(before, size):
             return ""
     return f"{half * 1e3:.0f} ms, then {whole * 1e3:.0f} ms; output {before:,}, then {given:,} characters"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_doubling_a_text_doubles_time_and_output_at_most(name, tmp_path):
+@pytest.mark.parametrize(("name", "size"), CASES)
+def test_doubling_a_text_doubles_time_and_output_at_most(name, size, tmp_path):
     surface = surfaces(tmp_path)[name]
-    found = {what: growth(surface, pattern) for what, pattern in {**GENERAL, **OWN.get(name, {})}.items()}
+    found = {what: growth(surface, pattern, size) for what, pattern in patterns_of(name).items()}
     assert not {what: why for what, why in found.items() if why}
 
 
@@ -58,6 +72,6 @@ def test_the_measure_sees_quadratic_time_and_output():
             text.count("b")
         return len(text)
 
-    assert "then" in growth(quadratic, lambda size: "a" * 20 * size)
+    assert "then" in growth(quadratic, lambda size: "a" * 20 * size, 8_000)
     assert "output" in growth(lambda text: len(text) ** 2 // 1000, lambda size: "a" * size)
     assert not growth(len, lambda size: "a" * size)

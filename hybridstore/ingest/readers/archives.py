@@ -10,27 +10,28 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from hybridstore.ingest.readers.origin import Origin, Unreadable, errors_as_unreadable
+from hybridstore.ingest.readers.origin import Origin, Unreadable, errors_as_unreadable, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # the container of Office before 2007, and of encrypted Office files
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
-_UNPACKED = 1 << 29  # bytes; the XML of a Word file of 5,000 pages is 60 MB
+LARGEST_UNPACKED = 1 << 29  # bytes without `max_file_size`; the XML of a Word file of 5,000 pages is 60 MB
 _IS_ENCRYPTED = 1  # bit of a zip member's flags
 
 
 @dataclass(slots=True)
 class Archive:
-    """An open zip container; `left` is how many bytes it may still unpack to."""
+    """An open zip container; `left` is how many bytes it may still unpack to: 512 MiB, or `max_file_size`."""
 
     origin: Origin
     members: zipfile.ZipFile
-    left: int = _UNPACKED
+    left: int = field(init=False)
     names: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.left = most_unpacked(self.origin)
         self.names = frozenset(self.members.namelist())
 
     def read(self, name: str) -> bytes:
@@ -40,7 +41,7 @@ class Archive:
         member = self.members.getinfo(name)
         self.left -= member.file_size  # no more is unpacked than this, whatever the member contains
         if self.left < 0:
-            raise Unreadable(self.origin.name, f"unpacks to more than {_UNPACKED >> 20} MB, so it was not read")
+            raise too_large(self.origin.name, most_unpacked(self.origin))
         if member.flag_bits & _IS_ENCRYPTED:
             raise Unreadable(self.origin.name, "is encrypted; save a copy without a password")
         return self.members.read(name)
@@ -60,6 +61,11 @@ class Archive:
             target = target[1:] if target.startswith("/") else posixpath.normpath(posixpath.join(folder, target))
             relations[relation.get("Id") or ""] = ((relation.get("Type") or "").rpartition("/")[2], target)
         return relations
+
+
+def most_unpacked(origin: Origin) -> int:
+    """Return how many bytes the members of a zip container may have together."""
+    return LARGEST_UNPACKED if origin.largest is None else origin.largest
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from hybridstore.errors import InputError
 from hybridstore.ingest.chat_messages import chat_messages, is_chat_message
-from hybridstore.ingest.readers.origin import STDIN, Origin
+from hybridstore.ingest.readers.origin import LARGEST_WHOLE, STDIN, Origin
+from hybridstore.ingest.regular_files import open_file
 from hybridstore.records import Document
 
 _SLACK_NOISE = frozenset(("channel_join", "channel_leave", "group_join", "bot_add", "channel_purpose", "channel_topic"))
@@ -193,8 +194,8 @@ def _slack_turn(record: Mapping[str, Any], names: Mapping[str, str]) -> Turn:
 def _slack_names(origin: Origin) -> dict[str, str]:
     """Return the names of users by their ids, from the export's users.json; empty if it is not there."""
     try:
-        text = (Path(origin.name).parent.parent / "users.json").read_text(encoding="utf-8")
-        users = json.loads(text)
+        with open_file(Path(origin.name).parent.parent / "users.json", beneath=origin.beneath) as file:
+            users = json.loads(file.read(LARGEST_WHOLE))
     except (OSError, ValueError, RecursionError):
         return {}
     names = {}

@@ -32,7 +32,7 @@ def read_epub(origin: Origin) -> Document:
             raise Unreadable(origin.name, "is a zip archive, but not an EPUB book")
         items = {attribute(node, "id"): node for node in package.iter() if name_of(node) == "item"}
         places = {id_: _target(opf, attribute(node, "href")) for id_, node in items.items()}
-        spine = [attribute(node, "idref") for node in package.iter() if name_of(node) == "itemref"]
+        spine = dict.fromkeys(attribute(node, "idref") for node in package.iter() if name_of(node) == "itemref")
         if b"EncryptedData" in archive.read("META-INF/encryption.xml") and _is_protected(archive, places):
             raise Unreadable(origin.name, "is protected against copying (DRM)")
         names = _contents(archive, opf, items)

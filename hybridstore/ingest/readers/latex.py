@@ -17,7 +17,7 @@ _TOKEN = re.compile(
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _BEFORE_ARGUMENT = re.compile(r"\s*(?:\[[^\[\]]{0,200}\]\s*){0,3}")
 _LONGEST_TITLE = 2000  # characters
-_OPTION = re.compile(r"[ \t]*\n?[ \t]*\[[^\[\]{}]{0,500}(?:\{[^{}]{0,200}\}[^\[\]{}]{0,200})*\]")
+_OPTION = re.compile(r"[ \t]*+(?:\n[ \t]*+)?\[[^\[\]{}]{0,500}(?:\{[^{}]{0,200}\}[^\[\]{}]{0,200})*\]")
 _ARGUMENT = re.compile(r"\s*\{([^{}]*)\}")
 
 _SECTIONS = {

@@ -86,7 +86,10 @@ def _message(origin: Origin, data: bytes, kind: str) -> Document | None:
     import email
     import email.policy
 
-    message = email.message_from_bytes(data, policy=email.policy.compat32)
+    try:
+        message = email.message_from_bytes(data, policy=email.policy.compat32)
+    except RecursionError:  # hundreds of messages within each other, of which the outermost may have a text
+        message = email.message_from_bytes(data.replace(b"message/rfc822", b"text/plain"), policy=email.policy.compat32)
     headers = {name: _header(message, name) for name in ("subject", "date", "message-id", *_PEOPLE)}
     if not any(headers.values()):
         return None

@@ -11,7 +11,7 @@ from hybridstore.ingest.readers.titles import clean_title
 from hybridstore.records import Document
 
 _ORG_HEADING = re.compile(r"(\*+)[ \t]+(?:(?:TODO|DONE|NEXT|WAITING|CANCELLED)[ \t]+)?(?:\[#\w\][ \t]*)?(.*)")
-_ORG_TAGS = re.compile(r"[ \t]+:[\w@#%:]+:[ \t]*$")
+_ORG_TAGS = re.compile(r"(?<![ \t])[ \t]++:[\w@#%:]+(?<=:)[ \t]*+$")
 _ORG_LINK = re.compile(r"\[\[([^\]\[]*)\](?:\[([^\]\[]*)\])?\]")
 _ORG_KEYWORD = re.compile(r"[ \t]*#\+(\w+)(?:\[[^\]]*\])?:[ \t]*(.*)")
 _ORG_BLOCK = re.compile(r"[ \t]*#\+(begin|end)_(\w+)(.*)", re.IGNORECASE)
@@ -30,7 +30,7 @@ _ADOC_DELIMITERS = re.compile(r"(?:={4,}|\*{4,}|_{4,}|-{2}|\|={3,}|,={3,})[ \t]*
 _RTF = b"{\\rtf"
 _RTF_PICTURE = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f\r\n]{256,}")
 _RTF_FONT = re.compile(r"(?<!\\)(\\f\d)")  # on a line each, striprtf reads the table of fonts in linear time
-_MOST_FONTS = 500
+_RTF_UNNAMED = re.compile(r"\\fcharset(?![^;]{0,400};)")  # striprtf looks for its name up to the end, again and again
 _RTF_FIELD = re.compile(r"\\field(?![a-z])")  # striprtf loses what is between the first and the last link of a line
 
 
@@ -86,7 +86,7 @@ def read_asciidoc(origin: Origin) -> Document:
             title = title or (heading[2] if len(heading[1]) == 1 else "")
         elif attribute:
             attributes[attribute[1]] = attribute[2] or ""
-        elif source := re.fullmatch(r"\[source,[ ]*(\w+).*\]", bare):
+        elif source := re.fullmatch(r"\[source,[ ]*+(\w++).*\]", bare):
             language = source[1]
         elif not (bare.startswith("//") or _ADOC_DELIMITERS.fullmatch(bare) or re.fullmatch(r"\[[^\]]*\]", bare)):
             lines.append(_ADOC_TARGET.sub(lambda link: link[1] or link[2] or link[0], line))
@@ -112,9 +112,7 @@ def read_rtf(origin: Origin) -> Document:
         raise Unreadable(origin.name, "is not an RTF file, or damaged")
     with errors_as_unreadable(origin, "RTF"):
         source = _RTF_PICTURE.sub("", _RTF_FIELD.sub("", data.decode("latin-1")))
-        source = _RTF_FONT.sub(r"\n\1", source)
-        if source.count("\\fcharset") > _MOST_FONTS:
-            source = source.replace("\\fcharset", "")
+        source = _RTF_UNNAMED.sub("", _RTF_FONT.sub(r"\n\1", source))
         text = re.sub(r"\n{3,}", "\n\n", converted(source, errors="replace")).replace("\0", "").strip()
     if not text:
         raise Unreadable(origin.name, "contains no text")

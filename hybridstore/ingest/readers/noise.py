@@ -32,13 +32,18 @@ _SMALLEST = 2000  # characters of a file that is worth leaving out
 # Half as many characters would be a token, a key or a long URL, which people do search for.
 _LONGEST_WORD = 1000
 _ENCODED = "A-Za-z0-9+/=_\\-"
-_DATA = re.compile(rf"(data:[\w.+-]*/?[\w.+-]*(?:;[\w.=-]+)*;base64,)[{_ENCODED}%]{{64,}}")
+_DATA = re.compile(rf"(data:[\w.+-]*+(?:/[\w.+-]*+)?+(?:;(?!base64,)[\w.=-]++)*+;base64,)[{_ENCODED}%]{{64,}}")
 _WORD = re.compile(rf"(?<![{_ENCODED}])[{_ENCODED}]{{{_LONGEST_WORD},}}")
 _WRAPPED = re.compile(
     r"(?:^[ \t>]*[A-Za-z0-9+/]{60,76}[ \t]*\r?\n){15,}(?:^[ \t>]*[A-Za-z0-9+/=]{1,76}[ \t]*$)?"
     r"|(?:^M[ -`]{60}\r?\n){15,}",  # the second is uuencode
     re.MULTILINE,
 )
+# What has one of the parts above has one of these at every so many characters; most texts have none, and looking at a
+# few places of 8 KB takes 10 µs instead of 1 ms.
+_HALF_WORD = re.compile(rf"[{_ENCODED}]{{{_LONGEST_WORD // 2}}}")
+_WRAPPED_LINE = re.compile(r"[^\n]{0,200}+\n[ \t>]*+(?:[A-Za-z0-9+/]{60}|M[ -`]{60})")
+_STEP = 300  # characters; 15 lines of 60 have three such places
 _LEFT = 24  # characters left of an encoded word, by which it can still be found
 
 
@@ -100,8 +105,13 @@ def without_encoded(text: str, removed: Removed) -> str:
         encoded = found[0].lstrip(" \t>").startswith("M") or _is_encoded(found[0][:_LONGEST_WORD])
         return drop(found, found[0].lstrip(" \t>")[:_LEFT]) + "\n" if encoded else found[0]
 
-    text = _DATA.sub(lambda found: drop(found, found[1]), text)
-    return _WRAPPED.sub(drop_lines, _WORD.sub(drop_word, text))
+    if "base64," in text:
+        text = _DATA.sub(lambda found: drop(found, found[1]), text)
+    if any(_HALF_WORD.match(text, place) for place in range(0, len(text), _LONGEST_WORD // 2)):
+        text = _WORD.sub(drop_word, text)
+    if any(_WRAPPED_LINE.match(text, place) for place in range(0, len(text), _STEP)):
+        text = _WRAPPED.sub(drop_lines, text)
+    return text
 
 
 def _is_encoded(word: str) -> bool:

@@ -113,9 +113,17 @@ def _items(node: Any, depth: int) -> Iterator[str]:
 
 def _table(node: Any) -> str:
     lines = []
-    for row in node.iter():
-        if name_of(row) == "table-row":
-            cells = [words(" ".join(_blocks(cell, 0))) for cell in row if name_of(cell) == "table-cell"]
-            if any(cells):
-                lines.append(f"| {' | '.join(cells)} |")
+    for row in _rows(node):
+        cells = [words(" ".join(_blocks(cell, 0))) for cell in row if name_of(cell) == "table-cell"]
+        if any(cells):
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _rows(node: Any) -> Iterator[Any]:
+    """Yield the rows of a table, whose groups may be nested, without those of tables in its cells."""
+    for child in node:
+        if name_of(child) == "table-row":
+            yield child
+        else:
+            yield from _rows(child)

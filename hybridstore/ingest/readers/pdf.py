@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")  # pypdf can return these for invalid font tables
 _HYPHENS = "-\u00ad\u2010"
-_BROKEN = re.compile(rf"([^\W\d_]+)([{_HYPHENS}])[ \t]*\n[ \t]*([^\W\d_]+)")
-_BROKEN_END = re.compile(rf"([^\W\d_]+)([{_HYPHENS}])\s*\Z")
+_BROKEN = re.compile(rf"(?<![^\W\d_])([^\W\d_]++)([{_HYPHENS}])[ \t]*+\n[ \t]*+([^\W\d_]++)")
+_BROKEN_END = re.compile(rf"(?<![^\W\d_])([^\W\d_]++)([{_HYPHENS}])\s*+\Z")
 _FIRST_WORD = re.compile(r"\s*([^\W\d_]+)(\S*)")
 _DIGITS = re.compile(r"\d+")
 _REPEATED = 3  # pages on which a running head or foot is recognised
@@ -90,7 +90,11 @@ def joined_pages(pages: Sequence[str]) -> list[str]:
     numbers, running heads and feet may stand between the halves of a word.
     """
     whole = "\n".join(pages)
-    hyphenated = Counter(re.findall(r"[^\W\d_]+[-\u2010][^\W\d_]+", whole)) if any(h in whole for h in _HYPHENS) else {}
+    hyphenated = (
+        Counter(re.findall(r"(?<![^\W\d_])[^\W\d_]++[-\u2010][^\W\d_]++", whole))
+        if any(h in whole for h in _HYPHENS)
+        else {}
+    )
     plain = set(re.findall(r"[^\W\d_]+", whole)) if hyphenated or "\n" in whole else set()
 
     def join(first: str, hyphen: str, second: str) -> str:

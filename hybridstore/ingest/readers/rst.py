@@ -28,9 +28,10 @@ _SETTINGS = {
 }
 _ROLE = re.compile(r":[\w+.-]{1,40}+(?::[\w+.-]{1,40}+){0,3}+:`[~!]?+([^`]*+)`")
 _LONG_WORD = re.compile(r"(?<!\S)\S{150,}+")  # docutils takes time in the square of a word, 3 s for one of 8,000
-# docutils takes time in the square of a block's markup, 2 s for 12,000 characters of `*a `. CPython's documentation has
-# no block near these limits, and no substitution in another.
-_LONG_BLOCK, _MOST_MARKUP = 6_000, 300
+# docutils takes time in the square of a paragraph's markup, 2 s for 12,000 characters of `*a `, 0.1 s for 2,000.
+# CPython's documentation has no paragraph near these limits, and no substitution in another.
+_LONG_BLOCK, _MOST_MARKUP = 1_000, 200
+_BLOCK_START = re.compile(r"\n(?=[ \t]*+(?:\n|[-*+•|:][ \t]|\.\.[ \t]|\w{1,4}[.)][ \t]))")
 _MARKUP = re.compile(r"[*`|_:]+")
 _MULTIPLYING = re.compile(r"^\.\. \|[^|\n]+\| replace::[^|\n]*\|", re.MULTILINE)
 _MOST_MULTIPLYING = 3
@@ -48,7 +49,7 @@ def read_rst(origin: Origin) -> Document:
 
     def hide(match: re.Match[str]) -> str:
         word = match.group()
-        if len(set(word)) <= _BORDER:  # an underline, or the border of a table
+        if len(set(word)) <= _BORDER and not any(map(str.isalnum, word)):  # an underline, or the border of a table
             return word
         words.append(word)
         return f"\ue000{len(words) - 1}\ue001"
@@ -72,7 +73,7 @@ def _is_too_hard(source: str) -> bool:
     """Return whether docutils would take minutes: a block of endless markup, or substitutions that multiply."""
     if len(_MULTIPLYING.findall(source)) > _MOST_MULTIPLYING:
         return True
-    blocks = (block for block in source.split("\n\n") if len(block) > _LONG_BLOCK)
+    blocks = (block for block in _BLOCK_START.split(source) if len(block) > _LONG_BLOCK)
     return any(len(_MARKUP.findall(block)) > _MOST_MARKUP for block in blocks)
 
 

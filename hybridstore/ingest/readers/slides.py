@@ -30,7 +30,7 @@ def read_pptx(origin: Origin) -> Document:
         if root is None or name_of(root) != "presentation":
             raise Unreadable(origin.name, "is a zip archive, but not a presentation")
         # A slide has two ids: its own, and that of the relation, which has a namespace.
-        ids = [str(slide.attrib.values()[-1]) for slide in (listed if listed is not None else ())]
+        ids = dict.fromkeys(str(slide.attrib.values()[-1]) for slide in (listed if listed is not None else ()))
         slides = [_slide(archive, relations[id_][1], number) for number, id_ in enumerate(ids, start=1)]
         title, metadata = properties(archive.xml("docProps/core.xml"))
     if not any("\n" in slide for slide in slides):
@@ -78,7 +78,7 @@ def _shapes(archive: Archive, relations: dict[str, tuple[str, str]], node: Any, 
 
 
 def _frame(archive: Archive, relations: dict[str, tuple[str, str]], node: Any) -> Iterator[str]:
-    rows = [row for row in node.iter() if name_of(row) == "tr"]
+    rows = list(_outermost(node, "tr"))
     cells = [[words(" ".join(_paragraphs(cell))) for cell in row if name_of(cell) == "tc"] for row in rows]
     if cells:
         yield "\n".join(f"| {' | '.join(row)} |" for row in cells)
@@ -87,11 +87,20 @@ def _frame(archive: Archive, relations: dict[str, tuple[str, str]], node: Any) -
 
 
 def _paragraphs(node: Any) -> Iterator[str]:
-    for paragraph in node.iter():
-        if name_of(paragraph) == "p" and (text := words(_inline(paragraph))):
+    for paragraph in _outermost(node, "p"):
+        if text := words(_inline(paragraph)):
             level = first(paragraph, "pPr")
             depth = int(attribute(level, "lvl", "0")) if level is not None else 0
             yield f"{'  ' * depth}- {text}" if depth else text
+
+
+def _outermost(node: Any, name: str) -> Iterator[Any]:
+    """Yield the elements of this name below a node that are not within another of them."""
+    for child in node:
+        if name_of(child) == name:
+            yield child
+        else:
+            yield from _outermost(child, name)
 
 
 def _inline(node: Any) -> str:

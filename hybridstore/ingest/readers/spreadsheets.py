@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
 from hybridstore.errors import MissingExtra
-from hybridstore.ingest.readers.archives import check_not_encrypted, words
+from hybridstore.ingest.readers.archives import check_not_encrypted, most_unpacked, words
 from hybridstore.ingest.readers.csv_json import column_names, record_documents
-from hybridstore.ingest.readers.origin import Origin, Unreadable, errors_as_unreadable
+from hybridstore.ingest.readers.origin import Origin, Unreadable, errors_as_unreadable, too_large
 from hybridstore.records import Document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_UNPACKED = 1 << 29  # bytes; a sheet of a million rows of ten columns is 400 MB of XML
 _HEADER_ROWS = 20  # titles and blank rows that may stand above a table
 
 
@@ -54,8 +53,9 @@ def _check_container(origin: Origin, data: bytes) -> None:
     if not data.startswith(b"PK"):
         return
     with zipfile.ZipFile(io.BytesIO(data)) as members:
-        if sum(member.file_size for member in members.infolist()) > _UNPACKED:
-            raise Unreadable(origin.name, f"unpacks to more than {_UNPACKED >> 20} MB, so it was not read")
+        # A sheet of a million rows of ten columns is 400 MB of XML.
+        if sum(member.file_size for member in members.infolist()) > most_unpacked(origin):
+            raise too_large(origin.name, most_unpacked(origin))
         if damaged := members.testzip():  # also one that unpacks to more than it says
             raise Unreadable(origin.name, f"is damaged ({damaged} does not match its checksum)")
         for name in members.namelist():

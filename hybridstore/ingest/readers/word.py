@@ -110,14 +110,18 @@ class _Reader:
 
     def _read_styles(self, root: Any) -> None:
         nodes = {attribute(node, "styleId"): node for node in (root if root is not None else ())}
-        for id_, node in nodes.items():
-            based, seen = node, 0
-            style = _style(based)
-            while style == _Style() and based is not None and seen < len(nodes):
-                parent = first(based, "basedOn")
-                based = nodes.get(attribute(parent, "val")) if parent is not None else None
-                style, seen = _style(based) if based is not None else style, seen + 1
-            self.styles[id_] = style
+        for id_ in nodes:
+            chain: list[str] = []  # of styles that inherit what they are from the next
+            style, based = _Style(), id_
+            while style == _Style() and based in nodes:
+                chain.append(based)
+                if based in self.styles:
+                    style = self.styles[based]
+                    break
+                style, node, self.styles[based] = _style(nodes[based]), nodes[based], _Style()  # for a circle
+                parent = first(node, "basedOn")
+                based = attribute(parent, "val") if parent is not None else ""
+            self.styles |= dict.fromkeys(chain, style)
 
     def blocks(self, node: Any) -> Iterator[str]:
         """Yield the blocks of markdown below a node."""

@@ -25,7 +25,7 @@ _PROSE = frozenset(
 _CODE = frozenset(("programlisting", "screen", "literallayout", "codeblock", "pre", "synopsis"))
 _LONGEST_VALUE = 60  # characters; a longer text says what it is
 _TECHNICAL = re.compile(r"(?:https?://|urn:|#|[\w-]+:[\w-]+$|[\d.,:;%\s-]*$)")
-_DECLARATION = re.compile(r"\s*<\?xml[^>]{0,200}\?>\s*")
+_DECLARATION = re.compile(r"\A\s*+<\?xml[^>]{0,200}\?>\s*")
 
 
 def read_xml(origin: Origin) -> Document:
