@@ -13,7 +13,7 @@ from hybridstore.errors import InputError
 from hybridstore.store import calibration
 from hybridstore.store.embedder_choice import StoreEmbedder, embedded_text, identify
 
-_AT_ONCE = 256  # chunks embedded between two commits
+_AT_ONCE = 128  # chunks embedded between two commits: a second or two on two cores
 
 
 def reembed(
