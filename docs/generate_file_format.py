@@ -65,7 +65,7 @@ CLOSING = """
 | key | value |
 |---|---|
 | `language` | what words are stemmed as; chosen when the file is made |
-| `analysis` | version of the analysis that made the keywords, now {analysis}; older ones are remade on opening |
+| `analysis` | version of the analysis that made the keywords, now {analysis}; older ones stay in use until `reindex` |
 | `revision` | number of the last change to any chunk, or to which model is active |
 | `log_start` | `changes` tells of every revision after this one |
 | `folders` | the folders that are read again by `hybridstore sync`, if any: path to JSON of their options |

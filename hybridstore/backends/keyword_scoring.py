@@ -40,7 +40,7 @@ def index_columns(analyser: Analyser, title: str, heading: str, text: str, uri: 
 
     The name of the document's file, and of the folders it is in, count as its title.
     """
-    if uri:
+    if uri and analyser.indexes_names:
         title = f"{title} {_names(uri)}"
     titles, headings, bodies = analyser.index(title), analyser.index(heading), analyser.index(text)
     compounds = " ".join(filter(None, (titles[1], headings[1], bodies[1])))

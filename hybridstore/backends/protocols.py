@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hybridstore.filters import Filter
+    from hybridstore.text.analysis import Analyser
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,6 +261,18 @@ class UpkeepBackend(Protocol):
     @property
     def language(self) -> str:
         """The language of the keyword index."""
+        ...
+
+    @property
+    def analyser(self) -> Analyser:
+        """The analyser that made the keywords: of the store's language, in the version it was last indexed with."""
+        ...
+
+    def reindex(self) -> int:
+        """Make all keywords anew with the current version of the analysis, in one step; return the number of chunks.
+
+        Vectors stay. Others search the old keywords meanwhile, and other writers wait.
+        """
         ...
 
     @property

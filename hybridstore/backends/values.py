@@ -159,7 +159,10 @@ class ChunkChange:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What a store holds. `kept` is an earlier embedding that can be restored, `model` the active version's number."""
+    """What a store holds. `kept` is an earlier embedding that can be restored, `model` the active version's number.
+
+    `analysis` is the version of the analysis that made the keywords; `reindex` makes them anew with the current one.
+    """
 
     documents: int
     chunks: int
@@ -175,6 +178,7 @@ class Stats:
     kept: Embedding | None = None
     model: int | None = None
     triples: int = 0
+    analysis: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ COMMANDS = {
     "info": ("upkeep_commands:info", "Show what the store contains."),
     "check": ("upkeep_commands:check", "Check that the store is consistent, and repair it."),
     "reembed": ("upkeep_commands:reembed", "Create missing vectors, or change the embedder."),
+    "reindex": ("upkeep_commands:reindex", "Make the keywords anew with this version."),
     "backup": ("upkeep_commands:backup", "Write a copy while the store is in use."),
     "export": ("document_commands:export", "Write all documents as JSON lines."),
     "import": ("document_commands:import_", "Read an export into the store."),

@@ -1,4 +1,4 @@
-"""`info`, `check`, `reembed` and `backup`: maintenance of the store."""
+"""`info`, `check`, `reembed`, `reindex` and `backup`: maintenance of the store."""
 
 from __future__ import annotations
 
@@ -39,6 +39,16 @@ def info(target: Target, *, as_json: bool) -> None:
             say(EMPTY)
 
 
+_REINDEX = "of an earlier version, which finds fewer spellings; `hybridstore reindex` makes them anew, without a model"
+
+
+def _outdated(stats: Stats) -> bool:
+    """Return whether `reindex` would improve the keywords."""
+    from hybridstore.text.analysis import ANALYSIS_VERSION
+
+    return stats.analysis < ANALYSIS_VERSION
+
+
 def _facts(target: Target, stats: Stats, missing: int) -> list[tuple[str, str]]:
     embedder = "none: only keywords are searched"
     if stats.embedding is not None:
@@ -61,6 +71,8 @@ def _facts(target: Target, stats: Stats, missing: int) -> list[tuple[str, str]]:
         facts.insert(5, ("without", f"{count(missing, 'chunk')} without a vector; `hybridstore reembed` makes them"))
     if stats.model is not None:
         facts.append(("model", f"version {stats.model} adapts queries; see `hybridstore model history`"))
+    if _outdated(stats):
+        facts.append(("keywords", _REINDEX))
     if stats.triples:
         facts.append(("triples", f"{stats.triples:,} to train on"))
     if stats.kept is not None:
@@ -79,6 +91,7 @@ def check(target: Target, *, repair: bool, as_json: bool) -> None:
     with target.open() as store:
         with counting("Checking", "chunks", quiet=as_json) as counter:
             problems = store.check(repair=repair, progress=counter)
+        outdated = not as_json and _outdated(store.stats()) if not problems else False
         left = problems
         if repair:
             target.if_stopped = "What was repaired is kept."
@@ -90,6 +103,8 @@ def check(target: Target, *, repair: bool, as_json: bool) -> None:
         )
     else:
         _print_problems(problems, left, repair=repair)
+    if outdated:
+        say(f"The keywords are {_REINDEX}.")
     if left:
         raise click.exceptions.Exit(1)
 
@@ -141,6 +156,19 @@ def reembed(target: Target, *, embedder: str | None, quiet: bool) -> None:
         f"{count(made, 'vector')} made in {counter.seconds:.1f} s; "
         f"the store's embedder is {embedding.fingerprint if embedding else 'none'}."
     )
+
+
+@click.command(epilog=examples("hybridstore reindex"))
+@pass_target
+def reindex(target: Target) -> None:
+    """Make the keywords anew with this version's analysis of words; vectors stay, and no model runs.
+
+    Needed only after an update: a store goes on working with the analysis that it was made with.
+    """
+    target.if_stopped = "Nothing has changed."
+    with target.open() as store:
+        made = store.reindex()
+    say(f"The keywords of {count(made, 'chunk')} were made anew.")
 
 
 @click.command(epilog=examples("hybridstore backup notes-2024-06-01.db"))

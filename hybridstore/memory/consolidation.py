@@ -22,7 +22,7 @@ from hybridstore.memory.note_space import NoteChange, NoteSpace, StoredNote, end
 from hybridstore.memory.notes import Note
 from hybridstore.search.query_plan import has_words
 from hybridstore.search.selection import bag, dice, normalised, same_words
-from hybridstore.text.analysis import normal_form
+from hybridstore.text.normalisation import normal_form
 
 SIMILAR = 0.8
 """The cosine from which on notes count as similar. With the default model the same thing said in other words, or with

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from hybridstore.errors import InputError
 from hybridstore.text.analysis import Analyser
 from hybridstore.text.expressions import FIELDS, AllOf, AnyOf, Expression, NotOf, WordSequence, nesting, passes_empty
+from hybridstore.text.normalisation import is_emoji
 
 SYNTAXES = ("simple", "advanced")
 
@@ -61,9 +62,9 @@ def word_condition(text: str, field: str, analyser: Analyser, *, prefix: bool = 
     tokens = analyser.phrase(text)
     if not tokens:
         return None
-    if field and tokens[-1].endswith(("+", "#")):
-        # `C++` is indexed only among the compounds of all fields: the field must contain its words.
-        parts = analyser.phrase(" ".join(tokens).rstrip("+#"))
+    if field and (tokens[-1].endswith(("+", "#")) or tokens[0][0] == "." or is_emoji(tokens[0][0])):
+        # `C++`, `.env` and emoji are indexed only among the compounds of all fields: the field has their words.
+        parts = () if is_emoji(tokens[0][0]) else analyser.phrase(" ".join(tokens).rstrip("+#").lstrip("."))
         whole = WordSequence(tokens, "", text)
         return AllOf((WordSequence(parts, field, text), whole)) if parts else whole
     if not prefix:

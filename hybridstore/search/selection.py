@@ -18,7 +18,7 @@ from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Passage
 from hybridstore.errors import InputError
 from hybridstore.records import Ranking, Selection
-from hybridstore.text.analysis import normal_form
+from hybridstore.text.normalisation import normal_form
 
 # Near-copies, measured on 23 collections and on synthetic edits (docs/experiments.md). The cosine alone does not
 # identify them: with another number, or a "not", it stays at .995 or more in four of five passages, and passages in a

@@ -56,7 +56,6 @@ class Store(StoreParts):
             raise InputError(f"hybridstore.open({os.fspath(backend)!r}) opens a store; the class is what it returns")
         super().__init__(backend)
         self._query_log = QueryLog(backend.learning, enabled=log_queries)
-        self._analyser = Analyser(backend.language)
         self._embedder = StoreEmbedder(backend, embedder, threads)
         self._trial_calibrations = TrialCalibrations(backend, self._embedder)
         self.reopen: partial[Store] | None = None
@@ -98,6 +97,10 @@ class Store(StoreParts):
             self._query_log.close()
         finally:
             self._backend.close()
+
+    @property
+    def _analyser(self) -> Analyser:
+        return self._backend.analyser
 
     # writing
 
@@ -385,6 +388,15 @@ class Store(StoreParts):
         with (done, total). Damage is reported, never raised.
         """
         return self._backend.check(repair=repair, progress=progress)
+
+    def reindex(self) -> int:
+        """Make all keywords anew with this version's analysis of words; return the number of chunks.
+
+        A store that an earlier version made goes on working with that version's analysis until then
+        (`stats().analysis`). No model runs. It is one step: others search the old keywords meanwhile, and where it is
+        stopped, nothing has changed.
+        """
+        return self._backend.reindex()
 
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Write a compact copy to a new file, while others read and write."""

@@ -1,9 +1,10 @@
 """Analysis: turns text into the tokens of the keyword index, for documents and queries, in any language.
 
 A document becomes two strings of tokens. The *words* keep the text's order, so that phrases can be matched: they are
-lower-cased, without accents, stemmed. Scripts without spaces (Chinese, Japanese, Thai …) become overlapping pairs of
-characters, and the run's last character alone. The *compounds* keep whole what splitting would lose: `foo_bar`,
-`v1.2.3`, `c++`, `src/main.py`, and add the parts of `camelCase`.
+in their normal form (`normalisation`) and stemmed. Scripts without spaces (Chinese, Japanese, Thai …) become
+overlapping pairs of characters, and the run's last character alone. The *compounds* are what else may be looked for
+(`word_forms`): whole what splitting would lose (`v1.2.3`, `c++`, `foobar` for `foo_bar`), the parts of `camelCase`,
+numbers and quantities without spaces, emoji.
 
 A token never contains a space, a quote or an asterisk, except that a query token may end in `*` to match by prefix.
 """
@@ -12,38 +13,68 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from functools import cache, lru_cache
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import Stemmer
 
 from hybridstore.errors import InputError
+from hybridstore.text.normalisation import (
+    EMOJI,
+    MARKED,
+    emoji_forms,
+    folded,
+    german,
+    is_emoji,
+    normal_form,
+    spelt_out,
+    unspaced,
+    visible,
+    visible_places,
+)
+from hybridstore.text.word_forms import (
+    CONTRACTIONS,
+    JOIN,
+    UNITS,
+    hump_forms,
+    joined_numbers,
+    part_of_number,
+    quantity,
+    whole_form,
+)
 
-# Increase when the same document gives different tokens: the backend then rebuilds its keyword index. 2: with the
-# names of files.
-ANALYSIS_VERSION = 2
+# Increase when the same document gives different tokens, and keep the analysis of before for the stores that have its
+# tokens (`analysis_versions`): a store keeps its version until it is reindexed.
+ANALYSIS_VERSION = 3
 
 _LONGEST = 128  # characters of a token; anything longer is data, not a word
 _CACHED_LENGTH = 40  # longer pieces (whole sentences of Chinese) are not worth caching
 _GENERATION = 2**18  # pieces; an analyser caches two generations, of at most about 40 MB each
+_MOST_PIECES = 9  # of one number written in several
 
-_JOIN = r"[-_./\\:@+#&‐‑]{1,3}"
-# Text without combining marks or unspaced scripts (Latin, Greek, Cyrillic): `re` is twice as fast as `regex`.
-_MARKED = re.compile("[\u0300-\u036f\u0483-\u0489\u0590-\u1dff\u20d0-\u20ff\u2cef-\U0010ffff]")
-# Underscores are taken from the run's start and never given back: from each of n it would take n²/2 steps.
-_LEAD = r"(?:(?<!_)_++)?"
-_MANY_MARKED = re.compile(f"{_MARKED.pattern}{{31}}")
-_RAW_SIMPLE = re.compile(rf"{_LEAD}[^\W_]++(?:{_JOIN}[^\W_]++)*+(?:_++|\+\+|\#)?(?:['’]s\b)?")
+# Underscores are taken from the run's start and never given back: from each of n it would take n²/2 steps. A dot
+# belongs to a name that begins with it, `.NET` or `.env`.
+_LEAD = r"(?:(?<!_)_++|(?<![^\s(\[{\"'])\.(?=[^\W\d_]))?"
+_TAIL = r"(?:_++|\+\+|\#)?(?:['’]s\b)?"
+_RAW_SIMPLE = re.compile(rf"{_LEAD}[^\W_]++(?:{JOIN}[^\W_]++)*+{_TAIL}")
 _SOH = "\1"
 _COMPOUNDS = re.compile("\0([^ ]+)")
+# A piece that may go on in the next one, as a number does, ends with STX: a number before a number or a unit, or a code
+# before a number; and all the words of such a run.
+_NEIGHBOURS = re.compile("\2(?: \\d|(?<=\\d\2) [^ \2]{1,4}\2)")
+_RUN = re.compile("(?:(?:[^ \2]+\2|\\d+)(?: |$)){2,14}")
+_RUN_BEFORE = re.compile("(?:\\d+ ){0,4}[^ \2]+$")
+_HYPHENATED = re.compile("[A-Z]?[a-z]+(?:-[A-Z]?[a-z]+)+")
 _SEGMENT = re.compile(r"[/\\:@ ]+")
-_POSSESSIVE = re.compile(r"['’][sS]$")
+_POSSESSIVE = re.compile(r"['’]s$")
+_ENDS = ",.;:!?"  # a number does not go on behind these
+_OPENING = ".([{\"'"  # before a name that begins with a dot
 _EDGES = '.,;:()[]{}"!?'  # never part of a token when around a word
 
 
-class _TokenPatterns(NamedTuple):
+class TokenPatterns(NamedTuple):
     """Patterns for the inside of a raw token: its words, and the humps of camel case."""
 
     part: re.Pattern[str]
@@ -51,10 +82,10 @@ class _TokenPatterns(NamedTuple):
     hump: re.Pattern[str]
 
 
-_ASCII = _TokenPatterns(
+_ASCII = TokenPatterns(
     re.compile("[A-Za-z0-9]+"),
-    re.compile("[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+"),
-    re.compile("[a-z][A-Z]|[A-Z][A-Z][a-z]"),
+    re.compile("[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+[a-z0-9]*|[A-Z]+[0-9]*|[0-9]+"),
+    re.compile("[a-z][A-Z]|[0-9][A-Z][a-z]|[A-Z][A-Z][a-z]"),
 )
 
 
@@ -64,40 +95,45 @@ class _Scripts:
     def __init__(self) -> None:
         import regex
 
-        paired = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+        # Thai, Lao, Khmer and Burmese without their digits; the marks of half-width katakana.
+        clustered = (
+            "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ecf\u0edc-\u0edf\u1780-\u17d3\u17d7\u17dc\u17dd"
+            "\u1000-\u103f\u104c-\u108f\u109a-\u109d\ua9e0-\ua9ef\ua9fa-\ua9fe\uaa60-\uaa7f"
+        )
+        paired = rf"\p{{Han}}\p{{Hiragana}}\p{{Katakana}}\p{{Hangul}}ー\uff70\uff9e\uff9f{clustered}"
         word = rf"(?:(?![{paired}])[\p{{L}}\p{{M}}\p{{N}}])++"
         self.paired = regex.compile(rf"[{paired}]")
-        self.clustered = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")  # a letter with its marks is one unit
+        self.clustered = regex.compile(f"[{clustered}]")  # a letter with its marks is one unit
         self.cluster = regex.compile(r"\X")
-        joined = rf"{_LEAD}{word}(?:{_JOIN}{word})*+(?:_++|\+\+|\#)?(?:['’]s\b)?"
-        self.raw = regex.compile(rf"[{paired}][{paired}\p{{M}}]*+|{joined}")
-        self.many_marks = regex.compile(r"(?<=\p{M}{30})\p{M}++")
+        join = rf"(?:{JOIN}|(?<=\p{{Hebrew}})\"(?=\p{{Hebrew}}))"  # `צה"ל`, an abbreviation
+        joined = rf"{_LEAD}{word}(?:{join}{word})*+{_TAIL}"
+        self.raw = regex.compile(rf"{EMOJI}|[{paired}][{paired}\p{{M}}]*+|{joined}")
         # Compatibility forms may contain characters that no token has: `⑴` is `(1)`, and `ﷺ` is four words.
-        self.unkept = regex.compile(r"[^\p{L}\p{M}\p{N}\-_./\\:@+#&⁄‐‑]+")
-        self.inside = _TokenPatterns(
+        self.unkept = regex.compile(r"[^\p{L}\p{M}\p{N}\-_./\\:@+#&⁄‐‑‒–−,\"'’‘´`ʼ′״׳]+")
+        self.inside = TokenPatterns(
             regex.compile(r"[\p{L}\p{M}\p{N}]+"),
-            regex.compile(r"\p{Lu}+(?=\p{Lu}\p{Ll})|\p{Lu}?\p{Ll}+|\p{Lu}+|\p{N}+"),
-            regex.compile(r"\p{Ll}\p{Lu}|\p{Lu}\p{Lu}\p{Ll}"),
+            regex.compile(r"\p{Lu}+(?=\p{Lu}\p{Ll})|\p{Lu}?\p{Ll}[\p{Ll}\p{N}]*|\p{Lu}+\p{N}*|\p{N}+"),
+            regex.compile(r"\p{Ll}\p{Lu}|\p{N}\p{Lu}\p{Ll}|\p{Lu}\p{Lu}\p{Ll}"),
         )
 
 
 _scripts = cache(_Scripts)
 
-_UNDECOMPOSED = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "ı": "i", "ð": "d", "þ": "th"})
-# Marks that people omit when typing: Latin, Greek and Cyrillic accents, Hebrew points, Arabic vowels. The vowel
-# signs of Indic scripts are letters to their readers and stay, as does й, a letter of its own.
-_MARKS = re.compile("(?<!\u0438)\u0306|[\u0300-\u0305\u0307-\u036f\u0591-\u05c7\u0640\u064b-\u065f\u0670]")
-
 # The script of a word determines its stemmer, whatever the store's language.
 _SCRIPTS = {"CYRILLIC": "russian", "GREEK": "greek", "ARABIC": "arabic", "DEVANAGARI": "hindi", "TAMIL": "tamil"}
 LANGUAGES = ("none", *sorted(Stemmer.algorithms()))
+# Arabic words that end in teh marbuta or alef maksura are also typed with heh or yeh; the stemmer needs the former.
+_VARIABLE_ENDS = {"ه": "ة", "ى": "ي"}
+_ELIDING = ("french", "italian", "catalan")  # `l'homme` is two words, which nobody writes as one
+_PLAIN_UMLAUTS = ("german", "turkish", "hungarian", "finnish", "estonian", "basque")  # `ö` is not written `oe`
 
 
 class _Cache(dict[str, str]):
     """Cache of analysed pieces (text between spaces), in which the common case costs one dictionary look-up.
 
-    A value is one string, which takes less memory than a pair: the words and, if there are compounds, NUL and these
-    joined by SOH; no token contains either. When a generation is full, the previous one is dropped.
+    A value is one string, which takes less memory than a pair: the words, then STX if the piece may be a part of a
+    number, then NUL and the compounds joined by SOH, if any. No token contains these signs. When a generation is
+    full, the previous one is dropped.
     """
 
     def __init__(self, expand: Callable[[str], tuple[str, str]]) -> None:
@@ -120,7 +156,7 @@ class _Cache(dict[str, str]):
     def pair(self, piece: str) -> tuple[str, str]:
         """Return the (words, compounds) of a piece."""
         words, _, extra = self[piece].partition("\0")
-        return words, extra.replace(_SOH, " ")
+        return words.rstrip("\2"), extra.replace(_SOH, " ")
 
 
 class Analyser:
@@ -128,6 +164,9 @@ class Analyser:
 
     Safe to share between threads. Raises InputError for an unknown language.
     """
+
+    version = ANALYSIS_VERSION
+    indexes_names = True  # the names of files and folders, with the title
 
     def __init__(self, language: str = "english") -> None:
         if language not in LANGUAGES:
@@ -140,9 +179,15 @@ class Analyser:
         """Return the (words, compounds) of a text for the index, tokens joined by spaces."""
         # No token contains a space, so a text is analysed piece by piece, and most pieces are in the cache.
         tokens = " ".join(filter(None, map(self._cache.__getitem__, text.split())))
-        if "\0" not in tokens:
-            return tokens, ""
-        return _COMPOUNDS.sub("", tokens), " ".join(_COMPOUNDS.findall(tokens)).replace(_SOH, " ")
+        compounds = ""
+        if "\0" in tokens:
+            compounds = " ".join(_COMPOUNDS.findall(tokens)).replace(_SOH, " ")
+            tokens = _COMPOUNDS.sub("", tokens)
+        if "\2" in tokens:
+            if _NEIGHBOURS.search(tokens):
+                compounds = " ".join([compounds, *_numbers(tokens)]).strip()
+            tokens = tokens.replace("\2", "")
+        return tokens, compounds
 
     def terms(self, text: str) -> tuple[str, ...]:
         """Return the tokens of a query for any word of the text, in order.
@@ -151,23 +196,27 @@ class Analyser:
         in long queries shows what they are about (measured in docs/experiments.md).
         """
         tokens: list[str] = []
-        for raw in dict.fromkeys(_raw_pattern(text).findall(text)):
-            if _is_paired(raw):
-                tokens += _query_pairs(_clusters(raw))
+        text = self._visible(text)
+        for raw in dict.fromkeys(self._raws(text).findall(text)):
+            if self._is_paired(raw):
+                tokens += _query_pairs(self._clusters(raw))
             else:
                 words, extra = self._cache.pair(raw)
                 tokens += dict.fromkeys(f"{words} {extra}".split())
-        return tuple(tokens)
+        known = set(tokens)
+        marked = _COMPOUNDS.sub("", " ".join(filter(None, map(self._cache.__getitem__, text.split()))))
+        return (*tokens, *(form for form in _numbers(marked) if form not in known))
 
     def phrase(self, text: str) -> tuple[str, ...]:
         """Return the tokens that occur consecutively where the text occurs as a phrase; () for no words."""
-        raws = list(_raw_pattern(text).findall(text))
-        if len(raws) == 1 and raws[0].endswith(("+", "#")):
-            return tuple(_folded(_plain(raws[0])).split())  # `"C++"`: its only word is `c`
+        text = self._visible(text)
+        raws = list(self._raws(text).findall(text))
+        if len(raws) == 1 and (raws[0].endswith(("+", "#")) or raws[0][0] == "." or is_emoji(raws[0][0])):
+            return self._whole(raws[0])  # `"C++"`: its only word is `c`
         tokens = [token for raw in raws[:-1] for token in self._cache.pair(raw)[0].split()]
         if raws:
             last = raws[-1]
-            tokens += _query_pairs(_clusters(last)) if _is_paired(last) else self._cache.pair(last)[0].split()
+            tokens += _query_pairs(self._clusters(last)) if self._is_paired(last) else self._cache.pair(last)[0].split()
         return tuple(tokens)
 
     def spans(self, text: str, terms: Collection[str]) -> list[tuple[int, int]]:
@@ -175,44 +224,88 @@ class Analyser:
         exact = frozenset(terms)
         prefixes = tuple(term[:-1] for term in exact if term.endswith("*"))
         spans: list[tuple[int, int]] = []
-        for match in _raw_pattern(text).finditer(text):
+        text, places = self._visible_places(text)
+        for match in self._raws(text).finditer(text):
             raw = match.group()
-            if _is_paired(raw):
-                spans += _paired_spans(raw, match.start(), exact, prefixes)
+            if self._is_paired(raw):
+                spans += self._paired_spans(raw, match.start(), exact, prefixes)
             else:
                 words, extra = self._cache.pair(raw)
                 if not exact.isdisjoint(f"{words} {extra}".split()):
                     spans.append(match.span())
-        return spans
+        spans = _merged(spans, self._number_spans(text, exact))
+        return spans if places is None else [(places[start], places[end - 1] + 1) for start, end in spans]
 
     def _expand_piece(self, piece: str) -> tuple[str, str]:
+        if not piece.isascii():
+            piece = visible(piece)
         word = piece.strip(_EDGES)
-        if word.isascii() and word.isalnum():  # most new pieces are a plain word
-            lower = word.lower()
-            if lower == word or word[1:].islower() or not _ASCII.hump.search(word):
-                return self._stem(lower), ""
-        pairs = [self._expand(raw) for raw in _raw_pattern(piece).findall(piece)]
-        return " ".join([words for words, _ in pairs if words]), " ".join([extra for _, extra in pairs if extra])
+        mark = "" if piece[-1:] in _ENDS else "\2"
+        if word.isascii() and not (piece[:1] in _OPENING and f".{word}" in piece):
+            if word.isalnum():  # most new pieces are a plain word
+                lower = word.lower()
+                if (lower == word or word[1:].islower()) and word.isalpha():
+                    return self._stem(lower) + mark if word in UNITS else self._stem(lower), ""
+                if word.isdigit() or not (word[0] <= "9" or _ASCII.hump.search(word)):
+                    part = (word[0] <= "9" or len(word) < 6) and (piece == word or part_of_number(piece))
+                    return self._stem(lower) + mark if part else self._stem(lower), ""
+            elif _HYPHENATED.fullmatch(word) and len(word) <= _LONGEST:  # and of the others most are these
+                lower = word.lower()
+                return " ".join(map(self._stem, lower.split("-"))), self._stem(lower.replace("-", ""))
+        pairs = [self._expand(raw) for raw in self._raws(piece).findall(piece)]
+        words = " ".join([words for words, _ in pairs if words])
+        part = bool(words) and (words[0].isdigit() or (len(word) < 6 and word.isupper())) and part_of_number(piece)
+        return words + mark if part else words, " ".join([extra for _, extra in pairs if extra])
 
     def _expand(self, raw: str) -> tuple[str, str]:
-        if _is_paired(raw):
-            clusters = _clusters(raw)
-            return " ".join([*map("".join, pairwise(clusters)), *clusters[-1:]]), ""
+        if raw[0] > "\u0dff":
+            if is_emoji(raw[0]):
+                return "", " ".join(emoji_forms(raw))
+            if _first_is_paired(raw[0]):
+                clusters = self._clusters(raw)
+                return " ".join([*map("".join, pairwise(clusters)), *clusters[-1:]]), ""
         raw = _plain(_POSSESSIVE.sub("", raw))
         inside = _ASCII if raw.isascii() else _scripts().inside
         parts = inside.part.findall(raw)
-        words = [self._stem(_folded(part)) for part in parts]
-        compounds: list[str] = []
+        forms: list[str] = []
         if len(raw) > sum(map(len, parts)):
-            compounds = [
-                _folded(piece)
-                for piece in dict.fromkeys([raw, *_SEGMENT.split(raw)])
-                if len(piece) <= _LONGEST and len(piece) > len("".join(inside.part.findall(piece))) and " " not in piece
-            ]
-        for part in parts:
-            if inside.hump.search(part):
-                compounds += [self._stem(_folded(hump)) for hump in inside.camel.findall(part) if len(hump) > 2]
-        return " ".join(words), " ".join(compounds)
+            for piece in dict.fromkeys([raw, *_SEGMENT.split(raw)]) if _SEGMENT.search(raw) else (raw,):
+                if len(piece) <= _LONGEST and not inside.part.fullmatch(piece):
+                    forms += self._whole(piece)
+            if len(parts) > 1 and raw[0].isdigit():
+                forms += quantity(folded(raw))
+        forms += [form for part in parts for form in self._part_forms(part, inside)]
+        return " ".join([self._stem(folded(part)) for part in parts]), " ".join(dict.fromkeys(forms))
+
+    def _part_forms(self, part: str, inside: TokenPatterns) -> list[str]:
+        forms: list[str] = []
+        if not part.islower() and inside.hump.search(part):
+            forms += [self._stem(folded(form)) for form in hump_forms(part, inside.camel.findall(part))]
+        if "0" <= part[0] <= "9" and not part.isdigit():
+            forms += quantity(folded(part))
+        if not part.isascii():
+            forms += map(self._stem, map(folded, self._spellings(part)))
+        return forms
+
+    def _spellings(self, part: str) -> Iterator[str]:
+        """Yield what else a word is written as, where the stemmer needs it as it is."""
+        if self.language not in _PLAIN_UMLAUTS and (spelt := spelt_out(part)):
+            yield spelt
+        if part[-1] in _VARIABLE_ENDS:
+            yield part[:-1] + _VARIABLE_ENDS[part[-1]]
+
+    def _whole(self, raw: str) -> tuple[str, ...]:
+        """Return the token for a piece of text with signs in it: at most one."""
+        if is_emoji(raw[0]):
+            return (raw,)
+        piece = folded(_plain(raw))
+        apart = piece.endswith("'s") or piece in CONTRACTIONS or self.language in _ELIDING
+        if apart and "'" in piece and not piece[0].isdigit():
+            return ()
+        form = whole_form(piece.replace('"', "'"))
+        if "'" in form or "," in form or " " in form or not form:
+            return ()
+        return (self._stem(form) if form.isalpha() else form,)
 
     def _stem(self, word: str) -> str:
         if self.language == "none" or len(word) > _LONGEST:
@@ -220,15 +313,99 @@ class Analyser:
         language = self.language if word.isascii() else _script_language(word[0]) or self.language
         if word.isascii() and language in _SCRIPTS.values():
             language = "english"  # English terms inside Russian or Arabic text
+        if language == "german":
+            word = self._german(word)
         stem = self._stemmers.get(language)
         if stem is None:
             # No cache of the stemmer's own: it is not safe between threads, and _Cache makes it needless.
             stem = self._stemmers.setdefault(language, Stemmer.Stemmer(language, 0).stemWord)
         return stem(word) or word
 
+    def _number_spans(self, text: str, exact: frozenset[str]) -> list[tuple[int, int]]:
+        pieces = [(match.group(), *match.span()) for match in re.finditer(r"\S+", text)]
+        values = [self._cache[piece].partition("\0")[0] for piece, _, _ in pieces]
+        spans: list[tuple[int, int]] = []
+        for first, (_, start, _) in enumerate(pieces):
+            for last in range(first + 1, min(first + _MOST_PIECES, len(pieces))):
+                if not values[last - 1].endswith("\2"):
+                    break
+                if not exact.isdisjoint(_numbers(" ".join(values[first : last + 1]))):
+                    spans.append((start, start + len(text[start : pieces[last][2]].rstrip(_EDGES))))
+                    break
+        return spans
 
-def _raw_pattern(text: str) -> re.Pattern[str]:
-    return _RAW_SIMPLE if text.isascii() or not _MARKED.search(text) else _scripts().raw
+    def _paired_spans(
+        self, raw: str, offset: int, exact: frozenset[str], prefixes: tuple[str, ...]
+    ) -> list[tuple[int, int]]:
+        # The compatibility form of one cluster may be several, which all share its span.
+        clusters = [
+            (cluster, offset + match.start(), offset + match.end())
+            for match in _scripts().cluster.finditer(raw)
+            for cluster in self._clusters(match.group())
+        ]
+        spans: list[tuple[int, int]] = []
+        for index, (cluster, start, end) in enumerate(clusters):
+            following, _, last = clusters[index + 1] if index + 1 < len(clusters) else ("", 0, end)
+            if cluster + following in exact:
+                span = (start, last)
+            elif prefixes and cluster.startswith(prefixes):
+                span = (start, end)
+            else:
+                continue
+            if spans and spans[-1][1] >= span[0]:
+                spans[-1] = (spans[-1][0], span[1])
+            else:
+                spans.append(span)
+        return spans
+
+    # what differs between the versions of the analysis
+
+    def _visible(self, text: str) -> str:
+        return visible(text)
+
+    def _visible_places(self, text: str) -> tuple[str, list[int] | None]:
+        return visible_places(text)
+
+    def _raws(self, text: str) -> re.Pattern[str]:
+        return _RAW_SIMPLE if text.isascii() or not MARKED.search(text) else _scripts().raw
+
+    def _is_paired(self, raw: str) -> bool:
+        return raw[0] > "\u0dff" and _first_is_paired(raw[0])
+
+    def _clusters(self, raw: str) -> list[str]:
+        raw = unspaced(_plain(raw).replace(" ", ""))
+        return _scripts().cluster.findall(raw) if _scripts().clustered.search(raw) else list(raw)
+
+    def _german(self, word: str) -> str:
+        return german(word)
+
+
+def _numbers(tokens: str) -> list[str]:
+    """Return the forms without spaces of the numbers that stand in several pieces, from marked words."""
+    forms: list[str] = []
+    at = 0
+    for match in _NEIGHBOURS.finditer(tokens):
+        if match.start() < at:
+            continue
+        before = _RUN_BEFORE.search(tokens, max(at, match.start() - 200), match.start())
+        run = _RUN.match(tokens, before.start()) if before else None
+        if run:
+            forms += joined_numbers(run[0].replace("\2", "").strip())
+            at = run.end()
+    return forms
+
+
+def _merged(spans: list[tuple[int, int]], longer: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the spans in order, without those inside of longer ones."""
+    if not longer:
+        return spans
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted([*spans, *longer], key=lambda span: (span[0], -span[1])):
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
 
 
 @lru_cache(maxsize=4096)
@@ -236,28 +413,9 @@ def _first_is_paired(character: str) -> bool:
     return _scripts().paired.match(character) is not None
 
 
-def _is_paired(raw: str) -> bool:
-    return raw[0] > "\u0dff" and _first_is_paired(raw[0])
-
-
 @lru_cache(maxsize=4096)
 def _script_language(character: str) -> str | None:
     return _SCRIPTS.get(unicodedata.name(character, "").partition(" ")[0])
-
-
-def normal_form(form: Literal["NFC", "NFKC", "NFKD"], text: str) -> str:
-    """Return a text in a Unicode normal form, with at most 30 combining marks in a row.
-
-    Sorting n marks takes n² steps, 1.4 s for 32,000; no language has more than a few (Unicode's Stream-Safe Format).
-    """
-    return unicodedata.normalize(form, _scripts().many_marks.sub("", text) if _MANY_MARKED.search(text) else text)
-
-
-def _folded(word: str) -> str:
-    if word.isascii():
-        return word.lower()
-    decomposed = normal_form("NFKD", word.casefold().translate(_UNDECOMPOSED))
-    return normal_form("NFC", _MARKS.sub("", decomposed))
 
 
 def _plain(raw: str) -> str:
@@ -265,36 +423,8 @@ def _plain(raw: str) -> str:
     return raw if raw.isascii() else _scripts().unkept.sub(" ", normal_form("NFKC", raw)).strip()
 
 
-def _clusters(raw: str) -> list[str]:
-    raw = _plain(raw).replace(" ", "")
-    return _scripts().cluster.findall(raw) if _scripts().clustered.search(raw) else list(raw)
-
-
 def _query_pairs(clusters: list[str]) -> list[str]:
     """Return the tokens that match a run of unspaced script inside longer runs: pairs, or one character by prefix."""
     if len(clusters) == 1:
         return [clusters[0] + "*"]
     return ["".join(pair) for pair in pairwise(clusters)]
-
-
-def _paired_spans(raw: str, offset: int, exact: frozenset[str], prefixes: tuple[str, ...]) -> list[tuple[int, int]]:
-    # The compatibility form of one cluster may be several, which all share its span.
-    clusters = [
-        (cluster, offset + match.start(), offset + match.end())
-        for match in _scripts().cluster.finditer(raw)
-        for cluster in _clusters(match.group())
-    ]
-    spans: list[tuple[int, int]] = []
-    for index, (cluster, start, end) in enumerate(clusters):
-        following, _, last = clusters[index + 1] if index + 1 < len(clusters) else ("", 0, end)
-        if cluster + following in exact:
-            span = (start, last)
-        elif prefixes and cluster.startswith(prefixes):
-            span = (start, end)
-        else:
-            continue
-        if spans and spans[-1][1] >= span[0]:
-            spans[-1] = (spans[-1][0], span[1])
-        else:
-            spans.append(span)
-    return spans

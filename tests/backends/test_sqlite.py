@@ -119,7 +119,7 @@ def test_a_backup_never_writes_over_anything(open_backend, tmp_path):
     assert (tmp_path / "there.txt").read_text() == "precious"
 
 
-def test_an_index_of_an_older_analysis_is_made_anew_when_opened(open_backend, tmp_path, monkeypatch):
+def test_an_index_of_an_unknown_older_analysis_is_made_anew_when_opened(open_backend, tmp_path, monkeypatch):
     backend = open_backend()
     backend.put([entry("a", "word")])
     revision = backend.state().revision

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+from pathlib import Path
 
 import apsw
 import pytest
@@ -31,6 +33,14 @@ def test_info_shows_the_same_numbers_to_people_and_programs(run, db):
     printed = run("info").stdout
     assert f"size        {found['bytes'] / 1000:.1f} KB" in printed
     assert "none: only keywords are searched" in printed
+
+
+def test_a_store_of_an_earlier_analysis_is_told_of_reindex(run, tmp_path):
+    old = tmp_path / "old.db"
+    shutil.copy(Path(__file__).parent.parent / "archive" / "v3.db", old)
+    assert "hybridstore reindex" in " ".join(run("--db", str(old), "info").stdout.split())
+    assert "were made anew" in run("--db", str(old), "reindex").stderr
+    assert "reindex" not in run("--db", str(old), "info").stdout
 
 
 def test_a_sound_store_passes_the_check(run):

@@ -61,8 +61,8 @@ A, B, C, D = (WordSequence((letter,)) for letter in "abcd")
             "title:C++",
             AllOf((WordSequence(("c",), "title"), WordSequence(("c++",)))),
         ),  # whole identifiers are in no field
-        ("東", WordSequence(("東*",))),
-        ("東京*", WordSequence(("東京*",))),
+        ("東", WordSequence(("东*",))),
+        ("東京*", WordSequence(("东京*",))),
     ],
 )
 def test_a_query_is_parsed_as(query, expression):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hybridstore.errors import InputError
 from hybridstore.search.query_plan import has_words, plan
 from hybridstore.text.analysis import Analyser
-from hybridstore.text.expressions import NotOf, WordSequence
+from hybridstore.text.expressions import AllOf, NotOf, WordSequence
 
 ENGLISH = Analyser()
 
@@ -150,7 +150,7 @@ def test_a_query_has_words_or_symbols(query, searchable):
         ("Title:red", "red", (WordSequence(("red",), "title"),)),
         ("planet -title:red", "planet", (NotOf(WordSequence(("red",), "title")),)),
         ('planet -heading:"red giant"', "planet", (NotOf(WordSequence(("red", "giant"), "heading")),)),
-        ("title:.env", ".env", (WordSequence(("env",), "title"),)),
+        ("title:.env", ".env", (AllOf((WordSequence(("env",), "title"), WordSequence((".env",)))),)),
         ("title:a-b", "a-b", (WordSequence(("a", "b"), "title"),)),
         ("title:title:x", "title:x", (WordSequence(("titl", "x"), "title"),)),
         ("-title:red", "red", ()),  # nothing but exclusions

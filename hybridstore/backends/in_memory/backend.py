@@ -275,6 +275,7 @@ class MemoryBackend(Backend):
             kept=embeddings.kept,
             model=model.number if model else None,
             triples=len(contents.triples),
+            analysis=self._analyser.version,
         )
 
     def check(
@@ -284,6 +285,13 @@ class MemoryBackend(Backend):
         progress: Callable[[int, int], None] | None = None,  # noqa: ARG002
     ) -> list[Problem]:
         return check(self._handle.contents(), self._analyser)
+
+    @property
+    def analyser(self) -> Analyser:
+        return self._analyser
+
+    def reindex(self) -> int:
+        return len(self._handle.contents().chunks)  # what is in memory was made by this version
 
     def backup(self, path: str) -> None:
         from hybridstore.backends.in_memory.file_copy import write_file

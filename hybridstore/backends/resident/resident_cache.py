@@ -32,7 +32,7 @@ class ResidentCache:
     of a later revision already, or would not fit into `budget` bytes. The caller then asks the database.
     """
 
-    def __init__(self, analyser: Analyser, budget: int) -> None:
+    def __init__(self, analyser: Callable[[], Analyser], budget: int) -> None:
         self._analyser, self._budget = analyser, budget
         self._lock = threading.Lock()
         self._postings: Postings | None = None
@@ -52,7 +52,7 @@ class ResidentCache:
                 loader,
                 revision,
                 self._postings,
-                lambda old, changes: postings.follow(loader, self._analyser, old, revision, changes),
+                lambda old, changes: postings.follow(loader, self._analyser(), old, revision, changes),
             ) or postings.load(loader, revision, self._budget * _POSTINGS // 100)
             return self._postings
 

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from itertools import count
 from pathlib import Path
 
+import apsw
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,7 +30,7 @@ from hybridstore.backends.sqlite import (
 from hybridstore.backends.sqlite.change_log import Log
 from hybridstore.backends.sqlite.connection import Connections, value
 from hybridstore.backends.sqlite.encryption import check_key
-from hybridstore.backends.sqlite.keyword_check import update_analysis
+from hybridstore.backends.sqlite.keyword_check import analysis_of, rebuild, update_analysis
 from hybridstore.backends.sqlite.loader import SQLiteLoader
 from hybridstore.backends.sqlite.migrations import prepare
 from hybridstore.backends.sqlite.purge import Purging
@@ -56,6 +57,7 @@ from hybridstore.errors import FileDamaged, InputError
 from hybridstore.filters import Filter
 from hybridstore.records import AddReport, Folder, KeywordQuery, Ranking, Source, Term
 from hybridstore.text.analysis import ANALYSIS_VERSION, Analyser
+from hybridstore.text.analysis_versions import analyser_of
 
 MEMORY = 1024  # MiB that copies in memory may take, unless the caller says otherwise
 
@@ -110,8 +112,8 @@ class SQLiteBackend(Backend):
                 prepare(self._connections, language=language, analysis=ANALYSIS_VERSION, create=create)
                 with self._connections.reading() as connection:
                     self._language = str(value(connection, "SELECT value FROM meta WHERE key = 'language'"))
-                self._analyser = self._analyser_of_file()
-                update_analysis(self._connections, self._analyser)
+                self._analysers = {ANALYSIS_VERSION: self._analyser_of_file()}
+                update_analysis(self._connections, self._analysers[ANALYSIS_VERSION])
         except BaseException:
             self.close()
             raise
@@ -127,8 +129,8 @@ class SQLiteBackend(Backend):
     def after_fork(self) -> None:
         """Begin with locks that nobody holds."""
         self._turns = _Turns(max(os.cpu_count() or 2, 2))
-        self._memory = ResidentCache(self._analyser, self._memory_bytes)
-        self._purging = Purging(self._connections, self._analyser)
+        self._memory = ResidentCache(lambda: self.analyser, self._memory_bytes)
+        self._purging = Purging(self._connections, lambda: self.analyser)
 
     def _analyser_of_file(self) -> Analyser:
         try:
@@ -151,6 +153,18 @@ class SQLiteBackend(Backend):
     @property
     def language(self) -> str:
         return self._language
+
+    @property
+    def analyser(self) -> Analyser:
+        with self._connections.reading() as connection:
+            return self._analyser_in(connection)
+
+    def _analyser_in(self, connection: apsw.Connection) -> Analyser:
+        """Return the analyser that made the keywords in this state of the file."""
+        version = analysis_of(connection)
+        if version not in self._analysers:
+            self._analysers[version] = analyser_of(self._language, version)
+        return self._analysers[version]
 
     @property
     def capabilities(self) -> Capabilities:
@@ -186,7 +200,7 @@ class SQLiteBackend(Backend):
         with self._connections.atomic() as connection, Log(connection) as log:
             number = None if embedding is None else vector_tables.require(connection, embedding)
             document_writes.check_removals_stored(connection, removing)
-            report = document_writes.put(connection, log, self._analyser, entries, number)
+            report = document_writes.put(connection, log, self._analyser_in(connection), entries, number)
             removed = document_writes.finish(connection, log, finished or {}) + document_writes.remove_ids(
                 connection, log, removing
             )
@@ -335,7 +349,13 @@ class SQLiteBackend(Backend):
     # keeping
 
     def check(self, *, repair: bool = False, progress: Callable[[int, int], None] | None = None) -> list[Problem]:
-        return integrity_check.check(self._connections, self._analyser, repair=repair, progress=progress)
+        return integrity_check.check(
+            self._connections, self._analysers[ANALYSIS_VERSION], repair=repair, progress=progress
+        )
+
+    def reindex(self) -> int:
+        with self._connections.atomic() as connection, Log(connection) as log:
+            return rebuild(connection, log, self._analysers[ANALYSIS_VERSION])
 
     def backup(self, path: str) -> None:
         file_creation.backup(self._connections, path)

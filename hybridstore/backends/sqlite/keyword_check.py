@@ -20,6 +20,7 @@ from hybridstore.backends.sqlite.stored_values import whole_number
 from hybridstore.backends.values import Problem
 from hybridstore.errors import FileRefused
 from hybridstore.text.analysis import ANALYSIS_VERSION, Analyser
+from hybridstore.text.analysis_versions import ANALYSERS, analyser_of
 
 _ANALYSIS = "SELECT value FROM meta WHERE key = 'analysis'"
 _INSTANCES_AT_ONCE = 100_000
@@ -27,32 +28,49 @@ _DAMAGED = "the keyword index is damaged inside (FTS5's own check)"
 
 
 def update_analysis(connections: Connections, analyser: Analyser) -> None:
-    """Rebuild the keyword index of a file of an older analysis; refuse one of a newer analysis."""
+    """Refuse a file of a newer analysis, and rebuild the keywords of one whose analysis is not known any more.
+
+    An older analysis that is known goes on being used; see `analysis_versions`.
+    """
     with connections.reading() as connection:
-        version = whole_number(value(connection, _ANALYSIS))
+        version = analysis_of(connection)
     if version > ANALYSIS_VERSION:
         raise FileRefused(
             connections.path,
             "has keywords of a newer hybridstore, which this version would not find; "
             "run `pip install --upgrade hybridstore`",
         )
-    if version < ANALYSIS_VERSION and connections.access.read_only:
+    if version not in ANALYSERS and connections.access.read_only:
         raise FileRefused(
             connections.path,
             "has keywords of an older analysis, which must be made anew: open it once without read_only",
         )
-    if version < ANALYSIS_VERSION:
+    if version not in ANALYSERS:
         with connections.atomic() as connection, Log(connection) as log:
-            if value(connection, _ANALYSIS) != ANALYSIS_VERSION:  # else another process was first
-                _rebuild(connection, analyser)
-                log.restart()
+            if analysis_of(connection) not in ANALYSERS:  # else another process was first
+                rebuild(connection, log, analyser)
+
+
+def analysis_of(connection: apsw.Connection) -> int:
+    """Return the version of the analysis that made the keywords."""
+    return whole_number(value(connection, _ANALYSIS))
+
+
+def rebuild(connection: apsw.Connection, log: Log, analyser: Analyser) -> int:
+    """Make the keywords of all chunks anew; return how many chunks there are. Followers of the log begin anew."""
+    _rebuild(connection, analyser)
+    log.restart()
+    return int(value(connection, "SELECT count(*) FROM chunks"))
 
 
 def check_keywords(
     connection: apsw.Connection, analyser: Analyser, advance: Callable[[int], None], *, repair: bool
 ) -> list[Problem]:
     """Check the keyword index; with `repair`, make anew what is wrong."""
-    if value(connection, _ANALYSIS) != ANALYSIS_VERSION:
+    version = value(connection, _ANALYSIS)
+    if version in ANALYSERS:
+        analyser = analyser_of(analyser.language, version)
+    else:
         if repair:
             _rebuild(connection, analyser)
         return [Problem("the keyword index was made by another version of the analysis", 1, (), repair)]
@@ -148,4 +166,4 @@ def _index(connection: apsw.Connection, analyser: Analyser, chunks: list[int]) -
 def _rebuild(connection: apsw.Connection, analyser: Analyser) -> None:
     connection.execute("INSERT INTO keywords (keywords) VALUES ('delete-all')")
     _index(connection, analyser, column(connection, "SELECT chunk FROM chunks"))
-    set_fact(connection, "analysis", ANALYSIS_VERSION)
+    set_fact(connection, "analysis", analyser.version)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from glob import escape
 from itertools import accumulate, groupby, islice
@@ -44,7 +44,7 @@ _QUERIES = "SELECT query FROM asked UNION SELECT query FROM feedback UNION SELEC
 class Purging:
     """The purges of one open store, one at a time. What one could not finish, the next ones search for too."""
 
-    def __init__(self, connections: Connections, analyser: Analyser) -> None:
+    def __init__(self, connections: Connections, analyser: Callable[[], Analyser]) -> None:
         self._connections, self._analyser = connections, analyser
         self._lock = threading.Lock()
         self._unfinished = Targets()
@@ -99,7 +99,7 @@ class Purging:
             known = document_rows.known(connection, ids)
             documents = [row for row, _, _ in known.values()]
             chunks = sum(len(document_rows.chunk_ids(connection, row)) for row in documents)
-            content = DocumentContent(connection, self._analyser, ids, documents)
+            content = DocumentContent(connection, self._analyser(), ids, documents)
             document_writes.remove(connection, log, documents)
             merge(connection)
             targets = self._still_removed(connection) + content.removed(connection)
@@ -129,7 +129,7 @@ class Purging:
         return sorted(quoting)
 
     def _words(self, query: str) -> list[str]:
-        return [word for column in self._analyser.index(query) for word in column.split()]
+        return [word for column in self._analyser().index(query) for word in column.split()]
 
 
 def merge(connection: apsw.Connection) -> None:

@@ -104,6 +104,7 @@ def stats(connection: apsw.Connection, path: str) -> Stats:
         language=str(facts.get("language")),
         embedding=embeddings.active,
         building=embeddings.building,
+        analysis=whole_number(facts.get("analysis")),
         created=str(facts.get("created")),
         background=vector_tables.calibration(connection),
         kept=embeddings.kept,

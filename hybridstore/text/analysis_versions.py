@@ -1,0 +1,144 @@
+"""Earlier versions of the analysis, for stores that hold their tokens, and the choice of a store's own version.
+
+A store is searched and written with the analysis that made its tokens, until it is reindexed.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from itertools import pairwise
+
+from hybridstore.text.analysis import ANALYSIS_VERSION, Analyser, TokenPatterns
+from hybridstore.text.normalisation import normal_form
+
+_LONGEST = 128  # characters of a token; anything longer is data, not a word
+_JOIN = r"[-_./\\:@+#&‐‑]{1,3}"
+_MARKED = re.compile("[\u0300-\u036f\u0483-\u0489\u0590-\u1dff\u20d0-\u20ff\u2cef-\U0010ffff]")
+_LEAD = r"(?:(?<!_)_++)?"
+_RAW_SIMPLE = re.compile(rf"{_LEAD}[^\W_]++(?:{_JOIN}[^\W_]++)*+(?:_++|\+\+|\#)?(?:['’]s\b)?")
+_SEGMENT = re.compile(r"[/\\:@ ]+")
+_POSSESSIVE = re.compile(r"['’][sS]$")
+_EDGES = '.,;:()[]{}"!?'  # never part of a token when around a word
+
+
+_ASCII = TokenPatterns(
+    re.compile("[A-Za-z0-9]+"),
+    re.compile("[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+"),
+    re.compile("[a-z][A-Z]|[A-Z][A-Z][a-z]"),
+)
+
+
+class _Scripts:
+    """The patterns for all of Unicode, compiled only for text that needs them, as this takes 30 ms."""
+
+    def __init__(self) -> None:
+        import regex
+
+        paired = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+        word = rf"(?:(?![{paired}])[\p{{L}}\p{{M}}\p{{N}}])++"
+        self.paired = regex.compile(rf"[{paired}]")
+        self.clustered = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")  # a letter with its marks is one unit
+        self.cluster = regex.compile(r"\X")
+        joined = rf"{_LEAD}{word}(?:{_JOIN}{word})*+(?:_++|\+\+|\#)?(?:['’]s\b)?"
+        self.raw = regex.compile(rf"[{paired}][{paired}\p{{M}}]*+|{joined}")
+        # Compatibility forms may contain characters that no token has: `⑴` is `(1)`, and `ﷺ` is four words.
+        self.unkept = regex.compile(r"[^\p{L}\p{M}\p{N}\-_./\\:@+#&⁄‐‑]+")
+        self.inside = TokenPatterns(
+            regex.compile(r"[\p{L}\p{M}\p{N}]+"),
+            regex.compile(r"\p{Lu}+(?=\p{Lu}\p{Ll})|\p{Lu}?\p{Ll}+|\p{Lu}+|\p{N}+"),
+            regex.compile(r"\p{Ll}\p{Lu}|\p{Lu}\p{Lu}\p{Ll}"),
+        )
+
+
+_scripts = cache(_Scripts)
+
+_UNDECOMPOSED = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "ı": "i", "ð": "d", "þ": "th"})
+# Marks that people omit when typing: Latin, Greek and Cyrillic accents, Hebrew points, Arabic vowels. The vowel
+# signs of Indic scripts are letters to their readers and stay, as does й, a letter of its own.
+_MARKS = re.compile("(?<!\u0438)\u0306|[\u0300-\u0305\u0307-\u036f\u0591-\u05c7\u0640\u064b-\u065f\u0670]")
+
+
+class FirstAnalyser(Analyser):
+    """The analysis of version 1: without other spellings of words, numbers and identifiers, and without emoji."""
+
+    version = 1
+    indexes_names = False
+
+    def _expand_piece(self, piece: str) -> tuple[str, str]:
+        word = piece.strip(_EDGES)
+        if word.isascii() and word.isalnum():
+            lower = word.lower()
+            if lower == word or word[1:].islower() or not _ASCII.hump.search(word):
+                return self._stem(lower), ""
+        pairs = [self._expand(raw) for raw in self._raws(piece).findall(piece)]
+        return " ".join([words for words, _ in pairs if words]), " ".join([extra for _, extra in pairs if extra])
+
+    def _expand(self, raw: str) -> tuple[str, str]:
+        if self._is_paired(raw):
+            clusters = self._clusters(raw)
+            return " ".join([*map("".join, pairwise(clusters)), *clusters[-1:]]), ""
+        raw = _plain(_POSSESSIVE.sub("", raw))
+        inside = _ASCII if raw.isascii() else _scripts().inside
+        parts = inside.part.findall(raw)
+        words = [self._stem(_folded(part)) for part in parts]
+        compounds: list[str] = []
+        if len(raw) > sum(map(len, parts)):
+            compounds = [
+                _folded(piece)
+                for piece in dict.fromkeys([raw, *_SEGMENT.split(raw)])
+                if len(piece) <= _LONGEST and len(piece) > len("".join(inside.part.findall(piece))) and " " not in piece
+            ]
+        for part in parts:
+            if inside.hump.search(part):
+                compounds += [self._stem(_folded(hump)) for hump in inside.camel.findall(part) if len(hump) > 2]
+        return " ".join(words), " ".join(compounds)
+
+    def _whole(self, raw: str) -> tuple[str, ...]:
+        return tuple(_folded(_plain(raw)).split())
+
+    def _visible(self, text: str) -> str:
+        return text
+
+    def _visible_places(self, text: str) -> tuple[str, list[int] | None]:
+        return text, None
+
+    def _raws(self, text: str) -> re.Pattern[str]:
+        return _RAW_SIMPLE if text.isascii() or not _MARKED.search(text) else _scripts().raw
+
+    def _is_paired(self, raw: str) -> bool:
+        return raw[0] > "\u0dff" and _scripts().paired.match(raw[0]) is not None
+
+    def _clusters(self, raw: str) -> list[str]:
+        raw = _plain(raw).replace(" ", "")
+        return _scripts().cluster.findall(raw) if _scripts().clustered.search(raw) else list(raw)
+
+    def _german(self, word: str) -> str:
+        return word
+
+
+def _folded(word: str) -> str:
+    if word.isascii():
+        return word.lower()
+    decomposed = normal_form("NFKD", word.casefold().translate(_UNDECOMPOSED))
+    return normal_form("NFC", _MARKS.sub("", decomposed))
+
+
+def _plain(raw: str) -> str:
+    """Return the compatibility form, with a space for what cannot be in a token."""
+    return raw if raw.isascii() else _scripts().unkept.sub(" ", normal_form("NFKC", raw)).strip()
+
+
+class SecondAnalyser(FirstAnalyser):
+    """The analysis of version 2: the names of files are indexed, too."""
+
+    version = 2
+    indexes_names = True
+
+
+ANALYSERS: dict[int, type[Analyser]] = {1: FirstAnalyser, 2: SecondAnalyser, ANALYSIS_VERSION: Analyser}
+
+
+def analyser_of(language: str, version: int = ANALYSIS_VERSION) -> Analyser:
+    """Return the analyser of a language in a version; raises InputError for an unknown language."""
+    return ANALYSERS.get(version, Analyser)(language)
