@@ -166,3 +166,15 @@ def test_an_add_that_put_nothing_into_a_new_store_leaves_no_file(tmp_path, notes
     add(tmp_path / "n.db", notes)
     add(tmp_path / "n.db", tmp_path / "broken.json", code=1)
     assert (tmp_path / "n.db").exists()
+
+
+def test_add_reports_guessed_encodings_and_takes_the_right_one(run, tmp_path):
+    words = "Muzeul este închis lunea, iar intrarea pentru elevi și părinți este gratuită. "
+    (tmp_path / "a.txt").write_bytes((words * 3).encode("mac-romanian"))
+    (tmp_path / "b.txt").write_bytes("Привет, мир: вода кипит при ста градусах.".encode("koi8-r"))
+    said = run("add", tmp_path / "a.txt", tmp_path / "b.txt", "--embedder", "none").stderr
+    assert "b.txt: read as koi8-r (guessed)" in said
+    assert "name it by `encoding` (--encoding)" in said
+    run("add", tmp_path / "a.txt", "--embedder", "none", "--encoding", "mac-romanian")
+    assert "părinți" in run("get", tmp_path / "a.txt").stdout
+    assert "there is no encoding 'klingon'" in run("add", tmp_path / "a.txt", "--encoding", "klingon", code=1).stderr

@@ -213,7 +213,7 @@ def test_a_stray_nul_is_a_space(tmp_path):
     data = b"One line of a log.\n" * 30 + b"A\0B\n"
     text, notice = read_bytes(tmp_path, data)
     assert text == data.decode().replace("\0", " ")
-    assert notice == "has 1 NUL characters, read as spaces"
+    assert notice == "has a NUL character, read as a space"
 
 
 @given(data=st.binary(min_size=1, max_size=300))

@@ -62,7 +62,13 @@ def _valid(scan: _Scan, named: str | None) -> Encoding:
         other = Encoding(str(named)) if by_name else guesses.seven_bit(scan.head[:_SAMPLE])
         if other:
             return other
-    return Encoding("utf-8", f"has {scan.nuls:,} NUL characters, read as spaces" if scan.nuls else "")
+    return Encoding("utf-8", _nuls(scan.nuls))
+
+
+def _nuls(number: int) -> str:
+    if not number:
+        return ""
+    return "has a NUL character, read as a space" if number == 1 else f"has {number:,} NUL characters, read as spaces"
 
 
 def decoded(data: bytes) -> str:
