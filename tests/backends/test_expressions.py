@@ -95,7 +95,7 @@ def test_the_deepest_expression_that_can_be_read_can_be_searched(backend, kind):
 @pytest.mark.parametrize("operator", [" OR ", " AND ", " NOT "])
 def test_the_largest_expression_that_can_be_read_can_be_searched(backend, operator):
     words = [f"w{n}" for n in range(MAX_WORDS - 1)]
-    tree = parse_query(operator.join(["red", *words]), backend._analyser)
+    tree = parse_query(operator.join(["red", *words]), backend.analyser)
     assert not passes_empty(tree)
     expected = [] if operator == " AND " else ["d0", "d1", "d2", "d3"]
     found, _ = backend.match(KeywordQuery(("red", *words)), 10, Restriction(matching=(tree,)))

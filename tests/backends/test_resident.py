@@ -229,10 +229,10 @@ def test_changes_followed_half_and_followed_again_count_once(backend, monkeypatc
     backend.put([entry("new", "valve pump"), entry("newer", "valve")])
     analysed, stops = keyword_scoring.index_columns, [KeyboardInterrupt]
 
-    def interrupted(analyser, title, heading, text):
+    def interrupted(analyser, title, heading, text, uri):
         if text == "valve" and stops:
             raise stops.pop()
-        return analysed(analyser, title, heading, text)
+        return analysed(analyser, title, heading, text, uri)
 
     monkeypatch.setattr(keyword_scoring, "index_columns", interrupted)
     with pytest.raises(KeyboardInterrupt):
