@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import hybridstore as hs
+from hybridstore.backends.sqlite.file_identity import FileIdentity
 from hybridstore.errors import FileRefused
 
 DOCUMENTS = [{"id": f"d{n}", "text": f"document number {n} about pumps"} for n in range(50)]
@@ -244,3 +245,17 @@ def test_two_stores_in_one_process_and_another_process_leave_the_log_in_place(st
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.db")], check=True)
     store.add("after")
     assert store.count() == 52
+
+
+def test_a_log_that_another_process_began_anew_between_two_looks_is_not_foreign(store, tmp_path, monkeypatch):
+    fits, looks = FileIdentity._fits, []
+
+    def look(self, log):
+        looks.append(log)
+        return len(looks) > 2 and fits(self, log)
+
+    monkeypatch.setattr(FileIdentity, "_fits", look)
+    store.add("a write that is in the log")
+    with hs.open(tmp_path / "x.db", embedder="none") as other:
+        assert other.count() == 51
+    assert len(looks) >= 3

@@ -14,6 +14,7 @@ import re
 import secrets
 import stat
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -145,16 +146,23 @@ class FileIdentity:
             raise FileRefused(self.name, reason)
 
     def _check_stamp(self, connection: apsw.Connection) -> None:
-        stamp = _stamp_in(_page(connection))
-        before, self._stamp = self._stamp, self._stamp or stamp
-        if stamp == before or before is None:
-            return
-        if stamp is None or stamp[0] != before[0] or stamp[1] < before[1]:
+        if not any(self._stamp_follows(connection) for _ in _attempts()):
             self._refuse(_REPLACED)
+
+    def _stamp_follows(self, connection: apsw.Connection) -> bool:
+        """Return whether the file's stamp is that of a commit between what was last seen and now."""
+        before = self._stamp  # read first: another thread may note a newer one at any time
+        stamp = _stamp_in(_page(connection))
+        if before is None or stamp == before:
+            self._stamp = stamp
+            return True
+        if stamp is None or stamp[0] != before[0] or stamp[1] < before[1]:
+            return False
         newest = connection.execute("SELECT value FROM meta WHERE key = 'stamp'").fetchone()
         if newest is None or int(str(newest[0])[16:]) < stamp[1]:
-            self._refuse(_REPLACED)
+            return False
         self._stamp = stamp
+        return True
 
     def _refuse(self, reason: str, cause: BaseException | None = None) -> NoReturn:
         self.broken = reason
@@ -179,7 +187,7 @@ class FileIdentity:
                 what = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, a socket or a device"
                 raise FileRefused(self.name, f"cannot be read: it is {what}; name a file")
             size = status.st_size
-        if size and _has_frames(log) and not self._fits(log):
+        if size and not any(not _has_frames(log) or self._fits(log) for _ in _attempts()):
             raise FileRefused(str(log), _FOREIGN_LOG.format(log=log.name, index=index.name))
 
     def _fits(self, log: Path) -> bool:
@@ -195,6 +203,17 @@ class FileIdentity:
             return True
         (number, first), (_, last) = logged[0], logged[-1]
         return stamp[0] == number and first - 1 <= stamp[1] <= last
+
+
+def _attempts() -> Iterator[None]:
+    """Wait between attempts at reading what other threads and processes write without a lock that could be taken.
+
+    They may copy the log into the file, and begin it anew, between two of our reads.
+    """
+    yield
+    for _ in range(10):
+        time.sleep(0.02)
+        yield
 
 
 def _page(connection: apsw.Connection) -> bytes:
