@@ -209,6 +209,49 @@ def test_binary_data_is_not_text(tmp_path):
         assert kind in {"random without NUL", "compressed without NUL", "floats"} or is_binary(data), kind
 
 
+SIGNATURES = {
+    "zip": b"PK\x03\x04",
+    "gzip": b"\x1f\x8b\x08",
+    "OLE": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+    "PNG": b"\x89PNG\r\n\x1a\n",
+    "JPEG": b"\xff\xd8\xff\xe0",
+    "ELF": b"\x7fELF\2\1\1\0",
+    "SQLite": b"SQLite format 3\0",
+    "7z": b"7z\xbc\xaf\x27\x1c",
+    "MP4": b"\0\0\0\x18ftypisom\0",
+}
+
+
+@pytest.mark.parametrize("encoding", [None, "cp1251", "utf-16-be"])
+@pytest.mark.parametrize("sign", SIGNATURES)
+def test_binary_files_are_not_text_whatever_follows_their_first_bytes(tmp_path, sign, encoding):
+    for body in (b"\x14\0", b"\0\x14", b"\x14\x15", b"A\0", b"\x04\x30", b"text and words, ", b"\x30\0\0\0"):
+        for name in ("a.txt", "a.md", "a.py", "a.html", "a.csv"):
+            data = SIGNATURES[sign] + body * 200
+            path = tmp_path / name
+            path.write_bytes(data)
+            with pytest.raises(Unreadable, match="is a binary file"):
+                list(read(path, encoding=encoding))
+            assert is_binary(data)
+
+
+def test_numbers_are_not_letters_of_two_or_four_bytes(tmp_path):
+    rng = random.Random(5)
+    for low in (0x0400, 0x0430, 0x0E01, 0x1200, 0x1400, 0xAC00):
+        for count in (1, 2, 30):
+            for size, order in ((2, "little"), (2, "big"), (4, "little"), (4, "big")):
+                data = b"".join((low + rng.randrange(count)).to_bytes(size, order) for _ in range(300))
+                text, reason = read_bytes(tmp_path, data)
+                assert text is None, (hex(low), count, size, order, reason)
+
+
+def test_controls_after_a_mark_are_binary(tmp_path):
+    for mark, size in ((b"\xff\xfe", 2), (b"\xef\xbb\xbf", 1), (b"\xff\xfe\0\0", 4)):
+        data = mark + b"".join(n.to_bytes(size, "little") for n in (1, 2, 3, 65)) * 100
+        assert read_bytes(tmp_path, data) == (None, "is a binary file (it contains control characters)")
+        assert is_binary(data)
+
+
 def test_a_stray_nul_is_a_space(tmp_path):
     data = b"One line of a log.\n" * 30 + b"A\0B\n"
     text, notice = read_bytes(tmp_path, data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 
 import pytest
@@ -285,10 +286,25 @@ def test_damage_of_any_kind_is_one_sentence(tmp_path, kind, damage):
     assert "\n" not in raised.value.reason
     assert len(raised.value.reason) < 300
     assert "Traceback" not in raised.value.reason
+    assert str(path) not in raised.value.reason
     if damage == "empty":
         assert raised.value.reason == "is empty"
     if damage == "encrypted" and kind in {"docx", "pptx", "docm", "xlsx", "odt"}:
         assert "encrypted" in raised.value.reason
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "ods", "odt", "docx", "pptx", "epub"])
+def test_an_archive_with_encrypted_members_is_named_so(tmp_path, kind):
+    names = ["META-INF/manifest.xml", "META-INF/container.xml", "content.xml", "xl/workbook.xml", "word/document.xml"]
+    path = archive(tmp_path / f"a.{kind}", dict.fromkeys([*names, "ppt/presentation.xml"], "x"))
+    data = bytearray(path.read_bytes())
+    for found in re.finditer(rb"PK\x01\x02", bytes(data)):
+        data[found.start() + 8] |= 1
+    for found in re.finditer(rb"PK\x03\x04", bytes(data)):
+        data[found.start() + 6] |= 1
+    path.write_bytes(data)
+    with pytest.raises(Unreadable, match="is encrypted"):
+        list(read(path))
 
 
 def test_encrypted_opendocument_and_protected_books_are_named_so(tmp_path):

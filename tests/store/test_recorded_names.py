@@ -2,15 +2,17 @@
 
 import json
 import shutil
-import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 from click.testing import CliRunner
 
 import hybridstore as hs
 from hybridstore import embedders
 from hybridstore.backends.learning import ModelVersion
+from hybridstore.backends.sqlite import checksums
 from hybridstore.cli.app import app
 from hybridstore.embedders import locate, model_cache, onnx
 from hybridstore.embedders.hashing import HashingEmbedder
@@ -57,14 +59,14 @@ def recorded(request, folder, monkeypatch):
 
 
 def written(path, reference, **state):
-    """Make a store whose file gives its embedder this name."""
+    """Make a store whose file gives its embedder this name, with the row's checksum, which anybody can compute."""
     with hs.open(path, embedder=OWN) as store:
         store.add(["The harbour is closed.", "The mill is open."])
         for change in state.values():
             change(store)
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE embeddings SET reference = ?", (reference,))
-    connection.close()
+    with closing(apsw.Connection(str(path))) as connection:
+        checksums.register(connection)
+        connection.execute(checksums.change("embeddings", reference="?1"), (reference,))
     return path
 
 

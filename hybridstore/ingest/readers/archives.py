@@ -31,6 +31,7 @@ class Archive:
     names: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
+        check_members_not_encrypted(self.origin, self.members)
         self.left = most_unpacked(self.origin)
         self.names = frozenset(self.members.namelist())
 
@@ -42,8 +43,6 @@ class Archive:
         self.left -= member.file_size  # no more is unpacked than this, whatever the member contains
         if self.left < 0:
             raise too_large(self.origin.name, most_unpacked(self.origin))
-        if member.flag_bits & _IS_ENCRYPTED:
-            raise Unreadable(self.origin.name, "is encrypted; save a copy without a password")
         return self.members.read(name)
 
     def xml(self, name: str) -> Any:
@@ -85,6 +84,12 @@ def archive_of(origin: Origin, kind: str) -> Iterator[Archive]:
 def check_not_encrypted(origin: Origin, data: bytes) -> None:
     """Raise Unreadable for an Office file with a password."""
     if data.startswith(_OLE) and _ENCRYPTED in data:
+        raise Unreadable(origin.name, "is encrypted; save a copy without a password")
+
+
+def check_members_not_encrypted(origin: Origin, members: zipfile.ZipFile) -> None:
+    """Raise Unreadable for a zip container with a password."""
+    if any(member.flag_bits & _IS_ENCRYPTED for member in members.infolist()):
         raise Unreadable(origin.name, "is encrypted; save a copy without a password")
 
 

@@ -17,6 +17,12 @@ _DECLARED = re.compile(
 )
 _INPUTENC = re.compile(rb"\\usepackage\s{0,9}\[(\w{1,20})\]\s{0,9}\{inputenc\}")
 _LATEX = {"latin9": "iso8859-15", "ansinew": "cp1252", "applemac": "mac-roman", "cp1252": "cp1252", "koi8-ru": "koi8-u"}
+_STRANGE = frozenset(("Cc", "Cn", "Co"))
+_SPACING = "\t\n\v\f\r\b\x1a\x85"
+_MOST_OFTEN = 0.3  # of a text's characters are one letter beyond ASCII; .13 in Arabic, the most of 33 languages
+_LONGEST_WORDS = 60  # characters between two pauses, on the average; 43 in Thai, the most of the languages
+_PAUSES = frozenset(".,;:!?()/-'\"。、，．！？：；「」،؟۔।")
+_FEW_WORDS = 5  # characters of a text that may all be the same
 _MOST_STRANGE = 0.03  # of a decoded text's characters: controls, unassigned, private
 # Confidences of chardet 7.7 over 76 encodings in 33 languages: texts of 60 bytes have .08 and more, random bytes .03.
 _SURE = 0.07
@@ -91,15 +97,20 @@ def named(head: bytes, codec: str) -> Encoding:
     return Encoding(larger if _decodes(head, larger) else codec)
 
 
-def wide(head: bytes) -> Encoding:
-    """Return the encoding of text with many NULs or controls: UTF-16 or UTF-32 without a mark, or EBCDIC."""
+def wide(head: bytes, codec: str | None = None) -> Encoding:
+    """Return the encoding of text with many NULs or controls: UTF-16 or UTF-32 without a mark, or EBCDIC.
+
+    `codec` is the one that is named, used if it makes hardly any controls. Raises Undecodable for binary data.
+    """
+    if codec and is_without_controls(head, codec):
+        return named(head, codec)
     guesses = _detect(head)[:1]
     codec = _utf_16(head) or (guesses[0][0] if guesses else "")
     unit = 4 if codec.startswith("utf-32") else 2 if codec.startswith("utf-16") else 1
     if (
         len(head) % unit
         or not codec.startswith(("utf-16", "utf-32", "cp037", "cp500", "cp1140"))
-        or not _is_plausible(head, codec)
+        or not _is_prose(head.decode(codec, "replace"))
     ):
         raise Undecodable(f"is a binary file (it contains {'NUL bytes' if 0 in head else 'control characters'})")
     return Encoding(codec, f"read as {codec} (guessed)")
@@ -118,9 +129,31 @@ def _utf_16(data: bytes) -> str:
         wide = sum("\u3000" <= c <= "\u30ff" or "\u4e00" <= c <= "\u9fff" or "\uac00" <= c <= "\ud7a3" for c in text)
         wide += sum(c >= "\uff00" or c in "\r\n " for c in text) if any(c in _CONTENTS for c in text) else -len(text)
         share = (max(alphabet, wide) + sum(c in "\n \u3000\u3002" for c in text) / 10) / max(len(text), 1)
-        if share > most and _is_plausible(data, codec):
+        if share > most and _is_prose(text):
             best, most = codec, share
     return best
+
+
+def _is_prose(text: str) -> bool:
+    """Return whether text whose encoding is a guess has words, and no control, unassigned or private characters.
+
+    Numbers of two or four bytes are characters too, but they have no pauses, or are the same one over and over.
+    """
+    characters = text.removesuffix("\ufffd")  # cut within a character
+    if "\ufffd" in characters or any(unicodedata.category(c) in _STRANGE and c not in _SPACING for c in characters):
+        return False
+    beyond = Counter(c for c in characters if c > "\x7f")
+    if not beyond:
+        return True
+    often = max(beyond.values())
+    pauses = sum(c.isspace() or c in _PAUSES for c in characters)
+    return often <= max(len(characters) * _MOST_OFTEN, _FEW_WORDS) and pauses >= len(characters) // _LONGEST_WORDS
+
+
+def is_without_controls(head: bytes, codec: str) -> bool:
+    """Return whether the decoded beginning of a file has hardly any control characters."""
+    text = head.decode(codec, "replace")
+    return sum(unicodedata.category(c) == "Cc" and c not in _SPACING for c in text) <= len(text) * _MOST_STRANGE
 
 
 def seven_bit(head: bytes) -> Encoding | None:
@@ -198,7 +231,7 @@ def _is_plausible(sample: bytes, codec: str) -> bool:
     """Return whether the decoded sample has hardly any control, unassigned or private characters."""
     text = sample.decode(codec, "replace")
     beyond = [c for c in text if not " " <= c <= "~"]
-    strange = sum(unicodedata.category(c) in {"Cc", "Cn", "Co"} and c not in "\t\n\v\f\r\b\x1a\x85" for c in beyond)
+    strange = sum(unicodedata.category(c) in _STRANGE and c not in _SPACING for c in beyond)
     return strange <= len(text) * _MOST_STRANGE
 
 

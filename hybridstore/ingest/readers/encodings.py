@@ -18,6 +18,15 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+# The first bytes of binary formats, only those that no text begins with.
+_SIGNATURES = re.compile(
+    rb"""PK(?:\x03\x04|\x05\x06|\x07\x08) | \x1f\x8b\x08 | \xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 | \x89(?:PNG|HDF)\r\n\x1a\n
+    | \xff\xd8\xff | GIF8[79]a | RIFF.{4}(?:WAVE|AVI\ |WEBP) | 7z\xbc\xaf\x27\x1c | Rar!\x1a\x07 | \xfd7zXZ\x00
+    | \x28\xb5\x2f\xfd | BZh[1-9]1AY&SY | \x7fELF | \xfe\xed\xfa[\xce\xcf] | [\xce\xcf]\xfa\xed\xfe | \xca\xfe\xba\xbe
+    | \x00asm | SQLite\ format\ 3\x00 | OggS\x00 | ID3[\x02-\x04]\x00 | .{4}ftyp[\x20-\x7e]{4}\x00 | \x93NUMPY
+    | wOF[F2]\x00""",
+    re.VERBOSE | re.DOTALL,
+)
 _SAMPLE = 1 << 15  # bytes of lines with letters beyond ASCII: chardet 7 is as good on 1 kB as on 10 kB
 _HEAD = 1 << 12  # bytes at the start and at the end in which a declaration is looked for
 _SEVEN_BIT = re.compile(rb"\x1b[$(]|~\{|\+[A-Za-z0-9/]{2,}-")  # ISO-2022, HZ, UTF-7
@@ -35,12 +44,12 @@ def encoding_of(blocks: Iterable[bytes], named: str | None = None) -> Encoding:
     """
     scan = _Scan()
     for number, block in enumerate(blocks):
-        mark = "" if number else next((name for mark, name in _MARKS if block.startswith(mark)), "")
+        mark = "" if number else _mark(block)
         if mark:
             return Encoding(mark)
         scan.add(block)
         if not number and scan.is_wide():
-            return guesses.named(scan.head[:_HEAD], named) if named else guesses.wide(scan.head[:_HEAD])
+            return guesses.wide(scan.head[:_HEAD], named)
     if not scan.head:
         raise Undecodable("is empty")
     scan.end()
@@ -71,6 +80,16 @@ def _nuls(number: int) -> str:
     return "has a NUL character, read as a space" if number == 1 else f"has {number:,} NUL characters, read as spaces"
 
 
+def _mark(block: bytes) -> str:
+    """Return the encoding whose mark a file begins with, "" if it has none; Undecodable for binary data."""
+    if _SIGNATURES.match(block):
+        raise Undecodable("is a binary file (by its first bytes)")
+    mark = next((name for mark, name in _MARKS if block.startswith(mark)), "")
+    if mark and not guesses.is_without_controls(block[:_HEAD], mark):
+        raise Undecodable("is a binary file (it contains control characters)")
+    return mark
+
+
 def decoded(data: bytes) -> str:
     """Return a part of a file as text, whatever it is: windows-1252 with U+FFFD if nothing better is certain."""
     try:
@@ -90,11 +109,11 @@ def checked_encoding(name: str) -> str:
 
 def is_binary(head: bytes) -> bool:
     """Return whether a file that begins with these bytes is not text in any encoding."""
-    if head.startswith(tuple(mark for mark, _ in _MARKS)):
-        return False
     scan = _Scan()
-    scan.add(head)
     try:
+        if _mark(head):
+            return False
+        scan.add(head)
         return scan.is_wide() and not guesses.wide(head[:_HEAD])
     except Undecodable:
         return True

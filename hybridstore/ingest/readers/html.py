@@ -39,6 +39,8 @@ def read_html(origin: Origin) -> Document:
     """Return the visible text of a page as markdown, with its `<title>`."""
     try:
         text, title = markdown_of(origin.decoded(origin.data()))
+    except Unreadable:
+        raise
     except InputError as error:
         raise Unreadable(origin.name, str(error)) from error
     if not text or "\0" in text:

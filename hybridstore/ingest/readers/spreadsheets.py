@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
 from hybridstore.errors import MissingExtra
-from hybridstore.ingest.readers.archives import check_not_encrypted, most_unpacked, words
+from hybridstore.ingest.readers.archives import check_members_not_encrypted, check_not_encrypted, most_unpacked, words
 from hybridstore.ingest.readers.csv_json import column_names, record_documents
 from hybridstore.ingest.readers.origin import Origin, Unreadable, errors_as_unreadable, too_large
 from hybridstore.records import Document
@@ -56,14 +56,18 @@ def _check_container(origin: Origin, data: bytes) -> None:
         # A sheet of a million rows of ten columns is 400 MB of XML.
         if sum(member.file_size for member in members.infolist()) > most_unpacked(origin):
             raise too_large(origin.name, most_unpacked(origin))
+        _check_not_encrypted(origin, members)  # before all else: what is encrypted is neither XML nor readable
         if damaged := members.testzip():  # also one that unpacks to more than it says
             raise Unreadable(origin.name, f"is damaged ({damaged} does not match its checksum)")
         for name in members.namelist():
             _check_well_formed(origin, members, name)
-        if "META-INF/manifest.xml" in members.namelist() and b"encryption-data" in members.read(
-            "META-INF/manifest.xml"
-        ):
-            raise Unreadable(origin.name, "is encrypted; save a copy without a password")
+
+
+def _check_not_encrypted(origin: Origin, members: zipfile.ZipFile) -> None:
+    check_members_not_encrypted(origin, members)
+    manifest = "META-INF/manifest.xml"  # of OpenDocument
+    if manifest in members.namelist() and b"encryption-data" in members.read(manifest):
+        raise Unreadable(origin.name, "is encrypted; save a copy without a password")
 
 
 def _check_well_formed(origin: Origin, members: zipfile.ZipFile, name: str) -> None:
