@@ -72,8 +72,8 @@ FUZZ ?= 60
 fuzz: $(READY)  ## Change valid inputs of everything that reads, FUZZ= seconds for each
 	$(BIN)/python tests/fuzz/fuzz.py --seconds $(FUZZ)
 
-coverage: $(READY)  ## Run core and thorough tests as one and print which lines they miss
-	$(PYTEST) $(CORE) $(THOROUGH) -m 'not slow' --cov --cov-report=term-missing:skip-covered
+coverage: $(READY)  ## Run the core tests and print which lines they miss
+	$(if $(SHARED),PYTEST_DEBUG_TEMPROOT=$(SHARED)) $(PYTEST) $(CORE) --cov --cov-report=term-missing:skip-covered
 
 test-integrations: $(ALL_READY)  ## Run the tests of the framework integrations
 	$(PYTEST) $(THOROUGH) tests/integrations
