@@ -12,7 +12,7 @@ HIDDEN = "Berta keeps the spare key below the blue flowerpot."
 async def test_no_tool_shows_the_notes_of_another_namespace(memory, asking):
     store = memory.store
     others = [
-        Memory(store, name) for name in (("user", "4"), ("user", "421"), "user/42", ("user",), ("user", "42", "x"))
+        Memory(store, name) for name in (("user", "4"), ("user", "421"), ("user/42",), ("user",), ("user", "42", "x"))
     ]
     hidden = [other.remember(HIDDEN, id="berta", metadata={"topic": "key"}, session="s").id for other in others]
     for other in others:
