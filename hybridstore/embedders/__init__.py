@@ -32,8 +32,7 @@ def load(
     is in the catalog, or was loaded on this machine before without `recorded`; only the catalog's are then fetched.
 
     Raises:
-        ModelUnavailable: there is no such model, or its files are not available or fail verification, or only a file
-            names it.
+        ModelUnavailable: there is no such model, its files are missing or fail verification, or only a file names it.
         MissingExtra: onnxruntime, tokenizers or huggingface_hub is needed and not installed.
         InputError: an unknown device, "cuda" without a GPU, or fewer threads than one.
 
