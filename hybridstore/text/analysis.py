@@ -27,6 +27,7 @@ from hybridstore.text.normalisation import (
     emoji_forms,
     folded,
     german,
+    in_ascii,
     is_emoji,
     normal_form,
     spelt_out,
@@ -67,6 +68,9 @@ _NEIGHBOURS = re.compile("\2(?: \\d|(?<=\\d\2) [^ \2]{1,4}\2)")
 _RUN = re.compile("(?:(?:[^ \2]+\2|\\d+)(?: |$)){2,14}")
 _RUN_BEFORE = re.compile("(?:\\d+ ){0,4}[^ \2]+$")
 _HYPHENATED = re.compile("[A-Z]?[a-z]+(?:-[A-Z]?[a-z]+)+")
+# A decimal number or a percentage; `1.000` is a thousand.
+_DECIMAL = re.compile(r"((\d{1,50})(?:\.(?!000%?$)(\d{1,50}))?)%?")
+_DIGIT = re.compile(r"\d")
 _SEGMENT = re.compile(r"[/\\:@ ]+")
 _POSSESSIVE = re.compile(r"['’]s$")
 _ENDS = ",.;:!?"  # a number does not go on behind these
@@ -136,16 +140,15 @@ class _Cache(dict[str, str]):
     full, the previous one is dropped.
     """
 
-    def __init__(self, expand: Callable[[str], tuple[str, str]]) -> None:
+    def __init__(self, analysed: Callable[[str], str]) -> None:
         super().__init__()
-        self._expand = expand
+        self._analysed = analysed
         self._previous: dict[str, str] = {}
 
     def __missing__(self, piece: str) -> str:
         expanded = self._previous.get(piece)
         if expanded is None:
-            words, extra = self._expand(piece)
-            expanded = f"{words}\0{extra.replace(' ', _SOH)}" if extra else piece if words == piece else words
+            expanded = self._analysed(piece)
         if len(piece) <= _CACHED_LENGTH:
             if len(self) >= _GENERATION:
                 self._previous = dict(self)
@@ -173,7 +176,9 @@ class Analyser:
             raise InputError(f"language {language!r} is not known; choose one of {', '.join(LANGUAGES)}")
         self.language = language
         self._stemmers: dict[str, Callable[[str], str]] = {}
-        self._cache = _Cache(self._expand_piece)
+        # English terms stand inside Russian or Arabic text.
+        self._stem_ascii = self._stemmer("english" if language in _SCRIPTS.values() else language)
+        self._cache = _Cache(self._analysed)
 
     def index(self, text: str) -> tuple[str, str]:
         """Return the (words, compounds) of a text for the index, tokens joined by spaces."""
@@ -181,8 +186,9 @@ class Analyser:
         tokens = " ".join(filter(None, map(self._cache.__getitem__, text.split())))
         compounds = ""
         if "\0" in tokens:
-            compounds = " ".join(_COMPOUNDS.findall(tokens)).replace(_SOH, " ")
-            tokens = _COMPOUNDS.sub("", tokens)
+            split = _COMPOUNDS.split(tokens)  # words and compounds in turn
+            tokens = "".join(split[::2])
+            compounds = " ".join(split[1::2]).replace(_SOH, " ")
         if "\2" in tokens:
             if _NEIGHBOURS.search(tokens):
                 compounds = " ".join([compounds, *_numbers(tokens)]).strip()
@@ -198,11 +204,17 @@ class Analyser:
         tokens: list[str] = []
         text = self._visible(text)
         for raw in dict.fromkeys(self._raws(text).findall(text)):
-            if self._is_paired(raw):
+            if raw[0] > "\u0dff" and self._is_paired(raw):
                 tokens += _query_pairs(self._clusters(raw))
+                continue
+            expanded = self._cache[raw]
+            if expanded.isalnum():  # one word, without compounds
+                tokens.append(expanded)
             else:
                 words, extra = self._cache.pair(raw)
                 tokens += dict.fromkeys(f"{words} {extra}".split())
+        if not _DIGIT.search(" ".join(tokens)):
+            return tuple(tokens)
         known = set(tokens)
         marked = _COMPOUNDS.sub("", " ".join(filter(None, map(self._cache.__getitem__, text.split()))))
         return (*tokens, *(form for form in _numbers(marked) if form not in known))
@@ -236,26 +248,54 @@ class Analyser:
         spans = _merged(spans, self._number_spans(text, exact))
         return spans if places is None else [(places[start], places[end - 1] + 1) for start, end in spans]
 
+    def _analysed(self, piece: str) -> str:
+        """Return what the cache keeps for a piece."""
+        word = piece.strip(_EDGES)
+        if word.isalpha() and word.isascii():  # most new pieces are a plain word
+            lower = word.lower()
+            if (lower == word or word[1:].islower()) and word not in UNITS and not _is_dotted(piece, word):
+                stem = self._stem(lower)
+                return piece if stem == piece else stem
+        words, extra = self._expand_piece(piece)
+        return f"{words}\0{extra.replace(' ', _SOH)}" if extra else piece if words == piece else words
+
     def _expand_piece(self, piece: str) -> tuple[str, str]:
         if not piece.isascii():
             piece = visible(piece)
-        word = piece.strip(_EDGES)
-        mark = "" if piece[-1:] in _ENDS else "\2"
-        if word.isascii() and not (piece[:1] in _OPENING and f".{word}" in piece):
-            if word.isalnum():  # most new pieces are a plain word
-                lower = word.lower()
-                if (lower == word or word[1:].islower()) and word.isalpha():
-                    return self._stem(lower) + mark if word in UNITS else self._stem(lower), ""
-                if word.isdigit() or not (word[0] <= "9" or _ASCII.hump.search(word)):
-                    part = (word[0] <= "9" or len(word) < 6) and (piece == word or part_of_number(piece))
-                    return self._stem(lower) + mark if part else self._stem(lower), ""
-            elif _HYPHENATED.fullmatch(word) and len(word) <= _LONGEST:  # and of the others most are these
+        seen = in_ascii(piece)
+        word = seen.strip(_EDGES)
+        # Only a piece that does not end with a sign may go on in the next.
+        mark = "" if seen[-1:] in _ENDS else "\2"
+        if word.isascii() and not _is_dotted(seen, word):
+            if word.isalnum():
+                return self._alphanumeric(seen, word, mark)
+            # Of the others, most are words with hyphens or decimal numbers.
+            if "-" in word and len(word) <= _LONGEST and _HYPHENATED.fullmatch(word):
                 lower = word.lower()
                 return " ".join(map(self._stem, lower.split("-"))), self._stem(lower.replace("-", ""))
-        pairs = [self._expand(raw) for raw in self._raws(piece).findall(piece)]
+            decimal = _DECIMAL.fullmatch(word) if word[:1].isdigit() else None
+            if decimal:
+                whole, number, fraction = decimal.groups()
+                part = "\2" if mark and part_of_number(seen) else ""
+                return (f"{number} {fraction}{part}", whole) if fraction else (number + part, "")
+        pairs = [self._expand(raw) for raw in self._raws(seen).findall(seen)]
         words = " ".join([words for words, _ in pairs if words])
-        part = bool(words) and (words[0].isdigit() or (len(word) < 6 and word.isupper())) and part_of_number(piece)
-        return words + mark if part else words, " ".join([extra for _, extra in pairs if extra])
+        if mark and words and (words[0].isdigit() or (len(word) < 6 and word.isupper())) and part_of_number(piece):
+            words += mark
+        return words, " ".join([extra for _, extra in pairs if extra])
+
+    def _alphanumeric(self, piece: str, word: str, mark: str) -> tuple[str, str]:
+        """Return the (words, compounds) of a piece that is one word of ASCII letters and digits between signs."""
+        stem = self._stem(word.lower())
+        forms: list[str] = []
+        if word.isdigit():
+            part = piece == word or part_of_number(piece)
+        elif word[0] > "9" and (word.isupper() or not _ASCII.hump.search(word)):
+            part = word in UNITS or (piece == word and len(word) < 6)
+        else:
+            forms = self._part_forms(word, _ASCII)
+            part = word[0] <= "9" and part_of_number(piece)
+        return stem + mark if part else stem, " ".join(dict.fromkeys(forms))
 
     def _expand(self, raw: str) -> tuple[str, str]:
         if raw[0] > "\u0dff":
@@ -264,21 +304,24 @@ class Analyser:
             if _first_is_paired(raw[0]):
                 clusters = self._clusters(raw)
                 return " ".join([*map("".join, pairwise(clusters)), *clusters[-1:]]), ""
-        raw = _plain(_POSSESSIVE.sub("", raw))
+        raw = _plain(_POSSESSIVE.sub("", raw) if raw[-1] == "s" else raw)
         inside = _ASCII if raw.isascii() else _scripts().inside
         parts = inside.part.findall(raw)
         forms: list[str] = []
-        if len(raw) > sum(map(len, parts)):
+        if len(parts) != 1 or len(parts[0]) < len(raw):
             for piece in dict.fromkeys([raw, *_SEGMENT.split(raw)]) if _SEGMENT.search(raw) else (raw,):
                 if len(piece) <= _LONGEST and not inside.part.fullmatch(piece):
-                    forms += self._whole(piece)
-            if len(parts) > 1 and raw[0].isdigit():
+                    forms += self._joined(folded(piece))
+            if raw[0].isdigit() and raw[-1].isalpha() and len(parts) > 1:
                 forms += quantity(folded(raw))
-        forms += [form for part in parts for form in self._part_forms(part, inside)]
+        for part in parts:
+            forms += self._part_forms(part, inside)
         return " ".join([self._stem(folded(part)) for part in parts]), " ".join(dict.fromkeys(forms))
 
     def _part_forms(self, part: str, inside: TokenPatterns) -> list[str]:
         forms: list[str] = []
+        if part.isascii() and ((part[0] > "9" and part.islower()) or part.isdigit()):
+            return forms  # a plain word
         if not part.islower() and inside.hump.search(part):
             forms += [self._stem(folded(form)) for form in hump_forms(part, inside.camel.findall(part))]
         if "0" <= part[0] <= "9" and not part.isdigit():
@@ -298,28 +341,37 @@ class Analyser:
         """Return the token for a piece of text with signs in it: at most one."""
         if is_emoji(raw[0]):
             return (raw,)
-        piece = folded(_plain(raw))
-        apart = piece.endswith("'s") or piece in CONTRACTIONS or self.language in _ELIDING
-        if apart and "'" in piece and not piece[0].isdigit():
+        return self._joined(folded(_plain(raw)))
+
+    def _joined(self, piece: str) -> tuple[str, ...]:
+        if "'" in piece and not piece[0].isdigit() and self._is_apart(piece):
             return ()
         form = whole_form(piece.replace('"', "'"))
         if "'" in form or "," in form or " " in form or not form:
             return ()
         return (self._stem(form) if form.isalpha() else form,)
 
+    def _is_apart(self, piece: str) -> bool:
+        return piece.endswith("'s") or piece in CONTRACTIONS or self.language in _ELIDING
+
     def _stem(self, word: str) -> str:
-        if self.language == "none" or len(word) > _LONGEST:
+        if len(word) > _LONGEST:
             return word[:_LONGEST]
-        language = self.language if word.isascii() else _script_language(word[0]) or self.language
-        if word.isascii() and language in _SCRIPTS.values():
-            language = "english"  # English terms inside Russian or Arabic text
-        if language == "german":
-            word = self._german(word)
-        stem = self._stemmers.get(language)
-        if stem is None:
+        if word.isascii():
+            return self._stem_ascii(word) or word
+        return self._stemmer(_script_language(word[0]) or self.language)(word) or word
+
+    def _stemmer(self, language: str) -> Callable[[str], str]:
+        """Return the stemmer of a language."""
+        if self.language == "none":
+            return str
+        known = self._stemmers.get(language)
+        if known is None:
             # No cache of the stemmer's own: it is not safe between threads, and _Cache makes it needless.
-            stem = self._stemmers.setdefault(language, Stemmer.Stemmer(language, 0).stemWord)
-        return stem(word) or word
+            stem = Stemmer.Stemmer(language, 0).stemWord
+            known = (lambda word: stem(self._german(word)) or self._german(word)) if language == "german" else stem
+            self._stemmers[language] = known
+        return known
 
     def _number_spans(self, text: str, exact: frozenset[str]) -> list[tuple[int, int]]:
         pieces = [(match.group(), *match.span()) for match in re.finditer(r"\S+", text)]
@@ -380,6 +432,11 @@ class Analyser:
         return german(word)
 
 
+def _is_dotted(piece: str, word: str) -> bool:
+    """Return whether a piece has a dot before its word, as `.NET`."""
+    return piece[:1] in _OPENING and f".{word}" in piece
+
+
 def _numbers(tokens: str) -> list[str]:
     """Return the forms without spaces of the numbers that stand in several pieces, from marked words."""
     forms: list[str] = []
@@ -387,8 +444,13 @@ def _numbers(tokens: str) -> list[str]:
     for match in _NEIGHBOURS.finditer(tokens):
         if match.start() < at:
             continue
-        before = _RUN_BEFORE.search(tokens, max(at, match.start() - 200), match.start())
-        run = _RUN.match(tokens, before.start()) if before else None
+        start = tokens.rfind(" ", at, match.start()) + 1 or at
+        first = start
+        while first > at and tokens[first - 2].isdigit() and first > match.start() - 200:
+            first = tokens.rfind(" ", at, first - 1) + 1 or at
+        if first < start and (before := _RUN_BEFORE.search(tokens, first, match.start())):
+            start = before.start()
+        run = _RUN.match(tokens, start)
         if run:
             forms += joined_numbers(run[0].replace("\2", "").strip())
             at = run.end()

@@ -55,6 +55,7 @@ _LETTERS: dict[str, str | None] = {
     # Dashes and apostrophes inside a word.
     **dict.fromkeys("‐‑‒–−", "-") | dict.fromkeys("’‘`´′״׳", "'"),
 }
+_ASCII_SIGNS = str.maketrans(dict.fromkeys("‐‑‒–−", "-") | {"’": "'"})
 _FOLDED_LETTERS = str.maketrans(_LETTERS)
 # Marks that people omit when typing: Latin, Greek and Cyrillic accents, Hebrew points, Arabic vowels. The vowel
 # signs of Indic scripts are letters to their readers and stay, as does й, a letter of its own.
@@ -121,6 +122,14 @@ def visible(text: str) -> str:
     if text.isascii() or not INVISIBLE.search(text):
         return text
     return INVISIBLE.sub("", _SUFFIX.sub("-", text))
+
+
+def in_ascii(text: str) -> str:
+    """Return a text with the ASCII forms of dashes and apostrophes if it is ASCII then, else the text itself."""
+    if text.isascii():
+        return text
+    plain = text.translate(_ASCII_SIGNS)
+    return plain if plain.isascii() and "'." not in plain else text
 
 
 def visible_places(text: str) -> tuple[str, list[int] | None]:

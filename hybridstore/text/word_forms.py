@@ -38,6 +38,7 @@ _PART_OF_NUMBER = re.compile(
 _DIGIT_GROUPS = re.compile(r"(?<!\S)\d{1,15}(?: \d{1,15})+(?!\S)")
 _THOUSANDS = re.compile(r"\d{1,3}(?: \d{3})+")
 _ACCOUNT = re.compile(r"(?<!\S)[a-z]{2}\d{2}(?: [a-z0-9]{4}){2,7}(?: [a-z0-9]{1,3})?(?!\S)")
+_LEAST_ACCOUNT = 14  # characters, with spaces
 _CODE_AND_NUMBER = re.compile(r"(?<!\S)([a-z]{2,5}) (?=(\d{2,})(?!\S))")
 _NUMBER_AND_UNIT = re.compile(r"(?<!\S)(\d+) ([^\W\d]+|°[a-z])(?!\S)")
 _MOST_GROUPS = 8  # more are the row of a table
@@ -92,7 +93,7 @@ def part_of_number(piece: str) -> bool:
 
 def joined_numbers(words: str) -> list[str]:
     """Return the forms without spaces of the numbers, codes and quantities in some neighbouring words."""
-    forms = [match[0].replace(" ", "") for match in _ACCOUNT.finditer(words)]
+    forms = [match[0].replace(" ", "") for match in _ACCOUNT.finditer(words)] if len(words) >= _LEAST_ACCOUNT else []
     for match in _DIGIT_GROUPS.finditer(words):
         groups = match[0].split(" ")
         if _THOUSANDS.fullmatch(match[0]) or (

@@ -145,3 +145,18 @@ def test_visible_places_lead_back_to_the_text():
 def test_a_number_in_several_pieces_is_one_span():
     analyser = Analyser()
     assert analyser.spans("have 1 000 000, or so", analyser.terms("1000000")) == [(5, 14)]
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("0.05, (20.7%). of 42%", ("0 05 20 7 of 42", "0.05 20.7")),
+        ("1.000, or 3.000%", ("1 000 or 3 000", "1000 3000")),
+        ("kg) 12", ("kg 12", "")),
+        ("cell–cell CD33’s 38–83 38-83", ("cell cell cd33 38 83 38 83", "cellcel 38-83 38-83")),
+        ("or 2 345 678 kg", ("or 2 345 678 kg", "2345678 678kg")),
+        ("3DFC 5kg eGFR", ("3dfc 5kg egfr", "5 kg gfr egfr")),
+    ],
+)
+def test_the_short_ways_of_common_pieces_give_what_the_long_way_does(text, tokens):
+    assert Analyser().index(text) == tokens
