@@ -49,8 +49,9 @@ class Plan:
 
 
 def has_words(query: str) -> bool:
-    """Return whether there is anything to search for: a letter, a digit or a symbol such as an emoji."""
-    return any(character.isalnum() or unicodedata.category(character) in ("So", "Co") for character in query)
+    """Return whether there is anything to search for: a letter, its mark, a digit or a symbol such as an emoji."""
+    categories = {unicodedata.category(character) for character in query}
+    return any(category[0] in "LMN" or category in ("So", "Co") for category in categories)
 
 
 def plan(query: str, analyser: Analyser, syntax: str = "simple", exclude: Sequence[str] = ()) -> Plan:

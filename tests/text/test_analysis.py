@@ -208,6 +208,7 @@ def test_tokens_of_every_character_survive_the_index(stride):
     text=st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("aé漢字한 -_."), min_size=1, max_size=30)
 )
 @example(text="I {")
+@example(text="ा")  # a vowel sign of Hindi
 def test_every_word_of_a_text_finds_it(store, text):
     store.add(hs.Document(id="any", text=text), chunk=False)
     for word in {text, *text.split()}:
