@@ -12,15 +12,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hybridstore.errors import InputError
 from hybridstore.filters import field
-from hybridstore.ingest.chat_messages import ROLES, ChatMessage, chat_messages
 from hybridstore.memory import note_ids
 from hybridstore.memory.note_space import NoteChange, NoteSpace
 from hybridstore.memory.notes import Moment, Note, Span, check_metadata, moment_of, note_of, span_of
 from hybridstore.memory.remembering import Remembered, expiry
+
+if TYPE_CHECKING:
+    from hybridstore.ingest.chat_messages import ChatMessage
 
 Message = Mapping[str, Any]
 
@@ -41,6 +43,8 @@ class Turn:
         """Return whether a note holds this turn: by the message's id, else by speaker, text, and time if known."""
         if self.message is not None and note.message is not None:
             return self.message == note.message
+        from hybridstore.ingest.chat_messages import ROLES  # here, as a recall needs none of the readers
+
         role = ROLES.get(str(note.role).lower(), note.role)  # earlier versions kept "human" and "ai"
         same = (self.role, self.name) == (role, note.name) and note.text in {self.text, self.former or self.text}
         return same and (self.occurred_at is None or self.occurred_at == note.occurred_at)
@@ -51,6 +55,8 @@ def turns_of(messages: Sequence[Message], occurred_at: datetime | None) -> tuple
 
     Messages without words, such as empty ones, become no turn. See `chat_messages` for their forms.
     """
+    from hybridstore.ingest.chat_messages import chat_messages
+
     turns: list[Turn] = []
     left_out: list[tuple[str, str]] = []
     for number, message in enumerate(messages, start=1):

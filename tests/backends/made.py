@@ -13,7 +13,6 @@ from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Embedding, Entry, Restriction
 from hybridstore.filters import parse
 from hybridstore.records import Chunk, Document, KeywordQuery, Ranking, Source
-from hybridstore.text.analysis import Analyser
 
 ALL = Restriction()
 DIM = 8
@@ -64,7 +63,7 @@ def units(rng: np.random.Generator, count: int, dim: int = DIM) -> np.ndarray:
 
 
 def restriction(backend: Backend, where=None, phrases: Iterable[str] = (), excluded: Iterable[str] = ()) -> Restriction:
-    said = Analyser(backend.language).phrase
+    said = backend.analyser.phrase
     return Restriction(parse(where), tuple(map(said, phrases)), tuple(map(said, excluded)))
 
 
@@ -75,9 +74,7 @@ def ids_of(backend: Backend, chunks: Iterable[int]) -> list[str]:
 def found(backend: Backend, text: str = "", *, where=None, phrases=(), excluded=(), depth: int = 1000) -> list[str]:
     """Give the ids of the documents whose chunks the keyword leg finds for words and phrases, best first."""
     limits = restriction(backend, where, phrases, excluded)
-    return ids_of(
-        backend, ranked(backend, Analyser(backend.language).terms(text), limits.phrases, limits, depth).chunks
-    )
+    return ids_of(backend, ranked(backend, backend.analyser.terms(text), limits.phrases, limits, depth).chunks)
 
 
 def ranked(

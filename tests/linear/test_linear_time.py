@@ -72,6 +72,6 @@ def test_the_measure_sees_quadratic_time_and_output():
             text.count("b")
         return len(text)
 
-    assert "then" in growth(quadratic, lambda size: "a" * 20 * size, 8_000)
+    assert "then" in growth(quadratic, lambda size: "a" * 20 * size, 16_000)
     assert "output" in growth(lambda text: len(text) ** 2 // 1000, lambda size: "a" * size)
     assert not growth(len, lambda size: "a" * size)

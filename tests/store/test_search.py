@@ -362,7 +362,7 @@ def test_explain_says_which_words_were_too_common_to_search_for():
     with hs.open(":memory:", embedder="none") as store:
         store.add([f"spare {'valve' if n == 7 else 'pump'} number{n}" for n in range(1_200)])
         story = str(store.explain("spare valve", mode="keyword"))
-    assert "Terms, rarest first: valv (in 1," in story
+    assert "Terms, rarest first: valve (in 1," in story
     assert "Left out, because they are too common to add much: spare (in 1,200," in story
 
 
