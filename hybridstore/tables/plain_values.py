@@ -109,7 +109,7 @@ def _members(value: Any, name: str, path: str) -> Iterable[Any]:
         return [None if member == "NaT" else member for member in members] if kind == "M" else members
     if isinstance(value, Sequence):
         return value
-    what = f"a {type(value).__name__}"
+    what = f"of the type {type(value).__name__}"
     raise InputError(f"{_at(name, path)} is {what}; metadata takes {_TAKEN}: convert it, for example with str()")
 
 

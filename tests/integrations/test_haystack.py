@@ -139,7 +139,7 @@ def test_a_write_that_fails_writes_nothing(documents):
         ([made("wine"), made("wine")], DuplicateDocumentError, "'wine'"),
         ([made("wine"), made("sloop", embedding=[1.0])], InputError, "1 dimensions, and the store's vectors 64"),
         ([made("wine", embedding=[1.0]), made("sloop", embedding=[1.0, 0.0])], InputError, "different lengths: 1, 2"),
-        ([made("wine"), made("sloop", meta={"when": object()})], InputError, "is a object"),
+        ([made("wine"), made("sloop", meta={"when": object()})], InputError, "is of the type object"),
         ([made("wine"), made("sloop", meta={"_haystack": 1})], InputError, "rename it"),
         ([made("wine"), made("sloop", embedding=[float("nan")] * 64)], InputError, "finite"),
     ]:

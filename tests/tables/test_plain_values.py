@@ -94,14 +94,14 @@ def test_missing_values_of_pandas_are_null():
     [
         (b"x", "'v' in metadata of document 'a' is bytes; decode them to text, or write them as base64"),
         ({"deep": [0, {"photo": bytearray(b"x")}]}, "'v.deep[1].photo' in metadata of document 'a' is bytes"),
-        ([object()], r"'v\[0\]' in metadata of document 'a' is a object; metadata takes numbers, text"),
-        ({"f": print}, "'v.f' .* is a builtin_function_or_method"),
-        (1j, "'v' .* is a complex"),
+        ([object()], r"'v\[0\]' in metadata of document 'a' is of the type object; metadata takes numbers, text"),
+        ({"f": print}, "'v.f' .* is of the type builtin_function_or_method"),
+        (1j, "'v' .* is of the type complex"),
         ({("a", "b"): 1}, r"'v' .* has the key \('a', 'b'\); the keys of JSON are texts"),
         ({1: "a", "1": "b"}, "'v' .* has two keys that are written '1'; rename one"),
         ("a\ud800", "'v' .* contains half of a character"),
         ({"\ud800": date(2024, 5, 1)}, "'v' .* contains half of a character"),
-        ((n for n in range(3)), "'v' .* is a generator"),
+        ((n for n in range(3)), "'v' .* is of the type generator"),
     ],
 )
 def test_what_json_cannot_represent_is_refused_with_its_place(value, sentence):
