@@ -21,7 +21,7 @@ BAD = {
     "metadata that is a list": ({"text": "x", "metadata": [1]}, "mapping"),
     "metadata that is no JSON": (
         {"text": "x", "metadata": {"a": object()}},
-        "'a' in metadata of a document without id is a object",
+        "'a' in metadata of a document without id is of the type object",
     ),
     "metadata with bytes": ({"text": "x", "metadata": {"a": b"x"}}, "decode them"),
     "metadata with half a character": ({"text": "x", "metadata": {"a": "\ud800"}}, "half of a character"),
