@@ -25,7 +25,7 @@ def reembed(
     promote: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Give every chunk a vector of another embedder and switch to it; see `Store.reembed`."""
+    """Embed every chunk with another embedder and switch to it; see `Store.reembed`."""
     begun = backend.embeddings().building if embedders.follows_store else None
     if embedder is not None:
         target: Embedder | None = embedders.load(embedder)

@@ -410,7 +410,7 @@ class Store(StoreParts):
         promote: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> int:
-        """Give every chunk a vector of another embedder, and switch to it in one step; return how many were made.
+        """Embed every chunk with another embedder, and switch to it in one step; return how many were made.
 
         Searches use the old vectors until then. Interrupted, the next call continues. `embedder` None continues what
         was begun, or else makes the missing vectors of the store's own embedder; naming another one drops what was

@@ -57,7 +57,7 @@ def source(key: str, digest: str = "d1") -> Source:
 
 
 def units(rng: np.random.Generator, count: int, dim: int = DIM) -> np.ndarray:
-    """Give random unit vectors (count, dim)."""
+    """Return random unit vectors (count, dim)."""
     rows = rng.normal(size=(count, dim))
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
@@ -72,7 +72,7 @@ def ids_of(backend: Backend, chunks: Iterable[int]) -> list[str]:
 
 
 def found(backend: Backend, text: str = "", *, where=None, phrases=(), excluded=(), depth: int = 1000) -> list[str]:
-    """Give the ids of the documents whose chunks the keyword leg finds for words and phrases, best first."""
+    """Return the ids of the documents whose chunks the keyword leg finds for words and phrases, best first."""
     limits = restriction(backend, where, phrases, excluded)
     return ids_of(backend, ranked(backend, backend.analyser.terms(text), limits.phrases, limits, depth).chunks)
 
@@ -80,12 +80,12 @@ def found(backend: Backend, text: str = "", *, where=None, phrases=(), excluded=
 def ranked(
     backend: Backend, terms: Sequence[str] = (), phrases=(), limits: Restriction = ALL, depth: int = 1000
 ) -> Ranking:
-    """Give the keyword leg's ranking for tokens."""
+    """Return the keyword leg's ranking for tokens."""
     return backend.match(KeywordQuery(tuple(terms), tuple(phrases), limits.excluded), depth, limits)[0]
 
 
 def near(backend: Backend, vector: np.ndarray, depth: int = 1000, **limits) -> list[str]:
-    """Give the ids of the documents whose chunks the vector leg finds, nearest first."""
+    """Return the ids of the documents whose chunks the vector leg finds, nearest first."""
     return ids_of(backend, backend.nearest(vector, depth, restriction(backend, **limits)).chunks)
 
 

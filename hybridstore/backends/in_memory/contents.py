@@ -199,7 +199,7 @@ class Contents:
         return AddReport(added=int(not stored), replaced=int(bool(stored)), chunks=len(numbers))
 
     def _move(self, old: str, new: str, source: str | None) -> None:
-        """Give a document another id; where another document has it, the one that moves goes."""
+        """Change a document's id; if another document has the new id already, the one that moves is removed."""
         if old not in self.documents:
             return
         if new in self.documents:

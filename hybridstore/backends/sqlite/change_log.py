@@ -15,7 +15,7 @@ from hybridstore.backends.values import ChunkChange
 
 # Lines kept. A reader that is further behind reloads the whole index.
 KEPT = 10_000
-_MOST_CHUNKS = 10_000_000  # beyond that reading everything anew is no slower
+_MOST_CHUNKS = 10_000_000  # beyond that, reading everything anew is as fast
 
 
 class Log:

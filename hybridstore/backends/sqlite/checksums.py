@@ -71,12 +71,12 @@ def next_number(connection: apsw.Connection, table: str) -> int:
     """Return the number of the next row of a table that counts with AUTOINCREMENT."""
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
     if row is not None and type(row[0]) is not int:
-        raise apsw.CorruptError(f"the last number of {table} is no integer")
+        raise apsw.CorruptError(f"the last number of {table} is not an integer")
     return (row[0] if row else 0) + 1
 
 
 def write_all(connection: apsw.Connection, table: str, columns: tuple[str, ...]) -> None:
-    """Give every row of a table its checksum."""
+    """Write the checksum of every row of a table."""
     connection.execute(f"UPDATE {table} SET checksum = checksum({', '.join(columns)})")
 
 

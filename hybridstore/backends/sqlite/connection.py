@@ -356,7 +356,7 @@ def connect(
 
 
 def add_functions(connection: apsw.Connection) -> None:
-    """Give a connection the functions that filters call on a value: NULL where it is no text, or not a date."""
+    """Register the functions that filters call on a value; they return NULL where it is not a text, or not a date."""
     functions: dict[str, Callable[..., Any]] = {
         "instant": instant,
         "found": found,

@@ -83,7 +83,7 @@ def _put_batch(
 
 
 def _move(connection: apsw.Connection, log: Log, batch: Mapping[str, Entry]) -> None:
-    """Give documents that move the ids that they move to; one in whose place another document is goes.
+    """Change the ids of documents that move; one whose new id another document has already is removed.
 
     A file whose last document moves is forgotten.
     """

@@ -85,7 +85,7 @@ def _folders(connection: apsw.Connection) -> dict[str, Folder]:
 
 def _texts(found: object) -> tuple[str, ...]:
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
-        raise apsw.CorruptError("there is no list of texts where one belongs")
+        raise apsw.CorruptError("a value that should be a list of texts is not")
     return tuple(found)
 
 

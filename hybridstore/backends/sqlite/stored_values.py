@@ -32,9 +32,9 @@ def integers(lines: str, separator: str = "\n") -> NDArray[np.int64]:
     try:
         found = np.fromstring(lines, np.int64, sep=separator)
     except (DeprecationWarning, ValueError, TypeError) as error:
-        raise apsw.CorruptError("there is no integer where one belongs") from error
+        raise apsw.CorruptError("a value that should be an integer is not") from error
     if len(found) != lines.count(separator) + 1:
-        raise apsw.CorruptError("there is no integer where one belongs")
+        raise apsw.CorruptError("a value that should be an integer is not")
     return found
 
 
@@ -54,7 +54,7 @@ def whole_number(value: object) -> int:
     if type(value) is not int:
         raise apsw.CorruptError(f"there is {type(value).__name__} where an integer belongs")
     if not 0 <= value < _LARGEST:
-        raise apsw.CorruptError(f"{value} is no number that a store has counted to")
+        raise apsw.CorruptError(f"{value} is not a number that a store has counted to")
     return value
 
 
