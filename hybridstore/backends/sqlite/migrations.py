@@ -59,7 +59,7 @@ def _check_readable(connections: Connections) -> None:
     """Raise FileRefused for a file that would have to be created or changed before it can be read."""
     path = connections.path
     if connections.access.vfs is None and not recognise(path, connections.key):
-        raise FileRefused(path, "does not exist; check the path")
+        raise FileRefused(path, "there is no such file to read; check the path")
     with connections.reading() as connection:
         application, version = (value(connection, f"PRAGMA {name}") for name in ("application_id", "user_version"))
     if application != APPLICATION_ID:
