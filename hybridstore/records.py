@@ -107,9 +107,8 @@ class KeywordQuery:
 class Term:
     """A query term: how many chunks contain it, its IDF, how often it counts, whether the keyword leg used it.
 
-    `word` is the word of the query that it was made of, as typed ("" for part of a phrase).
-
-    A token that occurs only in a phrase is not used on its own, nor is one so common that it adds little.
+    A token that occurs only in a phrase is not used on its own, nor is one so common that it adds little. `word` is the
+    word of the query that it was made of, as typed ("" for part of a phrase).
     """
 
     text: str

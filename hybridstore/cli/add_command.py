@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hybridstore.cli.shared_options import Target, examples, new_store_options, pass_target
+from hybridstore.cli.shared_options import Target, examples, new_store_options, options, pass_target
 from hybridstore.cli.terminal import Counter, count, print_json, printable, progress, say, say_missing
 
 if TYPE_CHECKING:
@@ -24,6 +24,15 @@ _STDIN = "-"
 _NOTICES = 20  # lines of the report
 _DRY_RUN = "--dry-run"
 _RESUME = "run the same command again to continue."
+
+dry_run_option = click.option(
+    _DRY_RUN, "dry_run", is_flag=True, help="Print the files that would be read, and write nothing."
+)
+report_options = options(
+    click.option("-q", "--quiet", is_flag=True, help="Show no progress and no report, only the files that failed."),
+    click.option("-v", "--verbose", is_flag=True, help="Name every file and folder that was skipped, with the reason."),
+    click.option("--json", "as_json", is_flag=True, help="Print the report as JSON."),
+)
 
 
 @click.command(
@@ -45,15 +54,13 @@ _RESUME = "run the same command again to continue."
     help="Largest file in MiB, after unpacking; default: 2048 for text and tables, else 64.",
 )
 @click.option("--prune", is_flag=True, help="Remove documents whose files below PATH are gone.")
-@click.option(_DRY_RUN, "dry_run", is_flag=True, help="Print the files that would be read, and write nothing.")
+@dry_run_option
 @click.option("--encoding", metavar="NAME", help="Of text that is not UTF-8: shift_jis, cp1251, ...; default: a guess.")
 @new_store_options
 @click.option("--id", "identifier", metavar="ID", help="For standard input: the document's id.")
 @click.option("--title", help="For standard input: the document's title.")
 @click.option("--kind", metavar="KIND", help="For standard input: txt, md, html, jsonl, csv, ...; default: a guess.")
-@click.option("-q", "--quiet", is_flag=True, help="Show no progress and no report, only the files that failed.")
-@click.option("-v", "--verbose", is_flag=True, help="Name every file and folder that was skipped, with the reason.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@report_options
 @pass_target
 def add(
     target: Target,
@@ -86,8 +93,8 @@ def add(
     most = rules["max_file_size"] = None if rules["max_file_size"] is None else rules["max_file_size"] << 20
     with _opened(target, embedder, language, dry_run=dry_run) as store:
         if from_stdin:
-            options = {"kind": kind, "max_file_size": most, "encoding": rules["encoding"]}
-            added = store.add(_documents(target, identifier, title, options | {"notice": None if quiet else say}))
+            how = {"kind": kind, "max_file_size": most, "encoding": rules["encoding"]}
+            added = store.add(_documents(target, identifier, title, how | {"notice": None if quiet else say}))
             target.if_stopped = "The document is in the store."
             missing = store.embeddings.missing_count()
             if missing:
@@ -100,11 +107,7 @@ def add(
                 say_missing(missing)
             return
         report, seconds = run_sync(target, _sync, store, paths=paths, dry_run=dry_run, quiet=quiet or as_json, **rules)
-    if as_json:
-        print_json(asdict(replace(report, skipped={})) | {"skipped": dict(report.skipped), "seconds": seconds})
-    elif not quiet:
-        print_report(report, seconds, dry_run=dry_run, verbose=verbose)
-    print_failures(report)
+    show_outcome(report, seconds, dry_run=dry_run, quiet=quiet, verbose=verbose, as_json=as_json)
     if not (report.read or report.unchanged or report.pruned or report.moved):
         raise click.exceptions.Exit(1)
 
@@ -175,6 +178,17 @@ def _opened(
     from hybridstore.store import open as open_store
 
     return target.open() if Path(target.path).exists() else open_store(":memory:", embedder="none")
+
+
+def show_outcome(
+    report: SyncReport, seconds: float, *, dry_run: bool, quiet: bool, verbose: bool, as_json: bool
+) -> None:
+    """Print the report as the `report_options` ask, and always which files could not be read."""
+    if as_json:
+        print_json(asdict(replace(report, skipped={})) | {"skipped": dict(report.skipped), "seconds": seconds})
+    elif not quiet:
+        print_report(report, seconds, dry_run=dry_run, verbose=verbose)
+    print_failures(report)
 
 
 def print_report(report: SyncReport, seconds: float | None, *, dry_run: bool, verbose: bool) -> None:

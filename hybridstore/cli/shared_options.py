@@ -28,6 +28,7 @@ VARIABLE = "HYBRIDSTORE_DB"
 EMBEDDER = "HYBRIDSTORE_EMBEDDER"
 KEY = "HYBRIDSTORE_KEY"
 DURABILITY = "HYBRIDSTORE_DURABILITY"
+NAMESPACE = "HYBRIDSTORE_NAMESPACE"
 
 # Repeated here, because importing the pipeline would load NumPy for every `--help`; a test compares them.
 MODES = ("hybrid", "keyword", "vector")
@@ -37,8 +38,6 @@ ORDERS = ("score", "time")
 ON_SIMILAR = ("keep", "link", "supersede", "error")
 KEEPS = ("newest", "used")
 
-NAMESPACE = "HYBRIDSTORE_NAMESPACE"
-
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 
@@ -46,9 +45,9 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([smhdw])")
 _WHOLE = re.compile(rf"(?:{_PART.pattern}\s*)+")
 
-# A question may name flags (`tar -xzf`), so what looks like short options is part of it; there are none, not even -h.
 EMPTY = "The store is empty: `hybridstore add FILE-OR-FOLDER` reads documents into it."
 
+# A question may name flags (`tar -xzf`), so what looks like short options is part of it; there are none, not even -h.
 AS_WORDS: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -96,8 +95,7 @@ class Target:
         """Open the store as `hybridstore.open` does; a missing file is an error unless `create`.
 
         Without `embedder` it is the one that HYBRIDSTORE_EMBEDDER names, else the store's own, or for a new store the
-        config file's. HYBRIDSTORE_KEY is the
-        key of an encrypted store, HYBRIDSTORE_DURABILITY the `durability`.
+        config file's. HYBRIDSTORE_KEY is the key of an encrypted store, HYBRIDSTORE_DURABILITY the `durability`.
         """
         from hybridstore.store import open as open_store
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hybridstore.cli.add_command import print_failures, print_report, run_sync
+from hybridstore.cli.add_command import (
+    dry_run_option,
+    print_failures,
+    print_report,
+    report_options,
+    run_sync,
+    show_outcome,
+)
 from hybridstore.cli.shared_options import Target, examples, pass_target
 from hybridstore.cli.terminal import count, print_json, printable, say
 
@@ -27,10 +34,8 @@ if TYPE_CHECKING:
 @click.argument("paths", metavar="[FOLDER]...", nargs=-1, type=click.Path())
 @click.option("--forget", is_flag=True, help="Do not read FOLDER again; its documents stay in the store.")
 @click.option("--list", "list_", is_flag=True, help="Print the folders that are read, and read nothing.")
-@click.option("--dry-run", "dry_run", is_flag=True, help="Print the files that would be read, and write nothing.")
-@click.option("-q", "--quiet", is_flag=True, help="Show no progress and no report, only the files that failed.")
-@click.option("-v", "--verbose", is_flag=True, help="Name every file and folder that was skipped, with the reason.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@dry_run_option
+@report_options
 @pass_target
 def sync(
     target: Target,
@@ -67,11 +72,7 @@ def sync(
             store,
             quiet=quiet or as_json,
         )
-    if as_json:
-        print_json(asdict(replace(report, skipped={})) | {"skipped": dict(report.skipped), "seconds": seconds})
-    elif not quiet:
-        print_report(report, seconds, dry_run=dry_run, verbose=verbose)
-    print_failures(report)
+    show_outcome(report, seconds, dry_run=dry_run, quiet=quiet, verbose=verbose, as_json=as_json)
 
 
 def _sync(store: Store, folders: Sequence[Folder] | None, **options: object) -> SyncReport:

@@ -28,8 +28,8 @@ _EDGES = "\"'“”„«»‘’.,;:!?()[]{}<>-"
 def as_typed(terms: Sequence[Term], query: str, analyser: Analyser) -> tuple[Term, ...]:
     """Return the terms with the word of the query that each was made of: "valves" for "valv"."""
     written: dict[str, str] = {}
-    for word in query.split():
-        for part in (word.strip(_EDGES), *_PART.findall(word)):  # of "decoder.py" also its words
+    for word in dict.fromkeys(query.split()):
+        for part in dict.fromkeys((word.strip(_EDGES), *_PART.findall(word))):  # of "decoder.py" also its words
             tokens = analyser.terms(part)
             if len(tokens) == 1:
                 written.setdefault(tokens[0], part)
