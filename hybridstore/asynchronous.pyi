@@ -178,6 +178,7 @@ class AsyncMemory(ThreadedObject[Memory]):
         embedder: str | Path | Embedder | None = ...,
         language: str | None = ...,
         threads: int | None = ...,
+        key: str | None = ...,
         count_tokens: Callable[[str], int] | None = ...,
         clock: Callable[[], float] = ...,
     ) -> None: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from dataclasses import asdict
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hybridstore.cli.compare_commands import FILE, metric_option
-from hybridstore.cli.shared_options import FUSIONS, MODES, embedder_option, examples, json_option, number_option
+from hybridstore.cli.shared_options import FUSIONS, KEY, MODES, embedder_option, examples, json_option, number_option
 from hybridstore.cli.terminal import console, print_json, steps, table, write_page
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def evaluate(
     search["split"] = split if qrels_file is None else qrels_file.name
     with tempfile.TemporaryDirectory(prefix="hybridstore-") as temporary:
         path = keep or Path(temporary) / "evaluate.db"
-        with open_store(path, embedder=embedder, language=language) as store:
+        with open_store(path, embedder=embedder, language=language, key=os.environ.get(KEY) or None) as store:
             report, result, seconds = _measure(store, path, collection, chunk=chunk, qrels=qrels, **search)
             about = _about(store, result, search, seconds, chunk=chunk)
     differences = pairs(result, result.metrics if report_file else result.metrics[:1])

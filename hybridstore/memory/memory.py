@@ -37,11 +37,11 @@ _SWEEP_INTERVAL = 60.0  # seconds; looking for what has expired takes longer tha
 class Memory(Holder):
     """The notes and conversations of one namespace in a store; a context manager, safe to use from many threads.
 
-    `path_or_store` is a store's file, created if it does not exist, or an open Store, which then stays open. Namespaces
-    share a file and never see each other's notes; one is named by its parts, ("user", "42"), or by a text in which
-    slashes divide them, "user/42", as on the command line (%2F is a slash within a part). `count_tokens` should count
-    as the model does that will read what is recalled; without it the embedder's tokenizer is used. `clock` returns the
-    time in seconds since 1970.
+    `path_or_store` is a store's file, created if it does not exist and opened with `embedder`, `language`, `threads`
+    and `key` as `hybridstore.open` does, or an open Store, which then stays open. Namespaces share a file and never see
+    each other's notes; one is named by its parts, ("user", "42"), or by a text in which slashes divide them, "user/42",
+    as on the command line (%2F is a slash within a part). `count_tokens` should count as the model does that will read
+    what is recalled; without it the embedder's tokenizer is used. `clock` returns the time in seconds since 1970.
     """
 
     def __init__(
@@ -52,13 +52,14 @@ class Memory(Holder):
         embedder: str | Path | Embedder | None = None,
         language: str | None = None,
         threads: int | None = None,
+        key: str | None = None,
         count_tokens: Callable[[str], int] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         owner = Namespace.of(namespace)
-        own = {"embedder": embedder, "language": language, "threads": threads}
+        own = {"embedder": embedder, "language": language, "threads": threads, "key": key}
         if isinstance(path_or_store, Store) and any(value is not None for value in own.values()):
-            raise InputError("an open store has its embedder and language; pass these when opening it")
+            raise InputError("an open store has its embedder, language, threads and key; pass these when opening it")
         self._hold(path_or_store, **own)
         self._space = NoteSpace(self.store, owner, clock)
         self._token_counter = TokenCounter(self.store, count_tokens)

@@ -54,9 +54,9 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
     writers. `vfs` names a VFS of SQLite that reads the file, such as one of a replica, with `read_only`.
 
     Raises FileRefused for a file that is not ours or too new, or was not written with this key, Unsupported where no
-    file can be encrypted, StoreRefused for `create=False` in memory, where nothing
-    is yet, EmbedderMismatch when the file was filled by another embedder than the one named, InputError for a language
-    that is not known or not the file's.
+    file can be encrypted, StoreRefused for `create=False` in memory, where nothing is yet, EmbedderMismatch when the
+    file was filled by another embedder than the one named, InputError for a language that is not known or not the
+    file's.
     """
     if not isinstance(memory, int) or memory < 0:
         raise InputError(f"memory is a whole number of MiB, not {memory!r}")

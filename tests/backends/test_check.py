@@ -91,6 +91,7 @@ def filled(path) -> SQLiteBackend:
 
 def damaged(path, statements: str) -> None:
     with closing(apsw.Connection(str(path))) as connection:
+        connection.set_busy_timeout(10_000)  # the store copies its log into the file at any time
         connection.enable_load_extension(True)
         connection.load_extension(sqlite_vec.loadable_path())
         connection.execute(statements)

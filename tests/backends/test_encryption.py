@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import hybridstore as hs
 from hybridstore.cli.app import app
+from hybridstore.memory import Memory
 
 ENCRYPTS = hasattr(apsw, "mc_version")
 PROCESS = Path(__file__).with_name("encrypting_process.py")
@@ -72,14 +73,28 @@ def test_commands_take_the_key_from_the_environment_alone(tmp_path):
 
 @pytest.mark.skipif(ENCRYPTS, reason="apsw encrypts here")
 def test_where_apsw_cannot_encrypt_a_key_is_an_error_and_no_plain_file_is_made(tmp_path):
-    with pytest.raises(hs.Unsupported, match="apsw-sqlite3mc"):
-        hs.open(tmp_path / "notes.db", key="secret", embedder="none")
+    for opened in (hs.open, Memory):
+        with pytest.raises(hs.Unsupported, match="apsw-sqlite3mc"):
+            opened(tmp_path / "notes.db", key="secret", embedder="none")
     result = CliRunner().invoke(
         app, ["--db", str(tmp_path / "notes.db"), "remember", "x", "--embedder", "none"], env={"HYBRIDSTORE_KEY": "k"}
     )
     assert result.exit_code == 1
     assert "apsw-sqlite3mc" in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(ENCRYPTS, reason="apsw encrypts here")
+def test_the_index_of_evaluate_has_the_key_too(tmp_path):
+    collection, index = tmp_path / "collection", tmp_path / "index.db"
+    (collection / "qrels").mkdir(parents=True)
+    (collection / "corpus.jsonl").write_text('{"_id": "d", "text": "The harbour is closed."}\n')
+    (collection / "queries.jsonl").write_text('{"_id": "q", "text": "harbour"}\n')
+    (collection / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
+    evaluate = ["evaluate", str(collection), "--embedder", "none", "--keep", str(index)]
+    result = CliRunner().invoke(app, evaluate, env={"HYBRIDSTORE_KEY": "k"})
+    assert (result.exit_code, index.exists()) == (1, False)
+    assert "apsw-sqlite3mc" in result.stderr
 
 
 def test_a_store_in_memory_has_no_key():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
+from functools import cache
 from zlib import crc32
 
 import apsw
@@ -54,12 +55,14 @@ def register(connection: apsw.Connection) -> None:
     connection.create_scalar_function("checksum", checksum, -1, deterministic=True)
 
 
+@cache
 def insertion(table: str, columns: tuple[str, ...] = ()) -> str:
     """Return an INSERT of a whole row with its checksum, whose parameters are the table's columns in their order."""
     parameters = ", ".join(f"?{n}" for n in range(1, len(columns or COLUMNS[table]) + 1))
     return f"INSERT INTO {table} VALUES ({parameters}, checksum({parameters}))"
 
 
+@cache
 def change(table: str, **expressions: str) -> str:
     """Return an UPDATE that sets columns to SQL expressions, and the checksum with them; a WHERE is to follow."""
     summed = ", ".join(expressions.get(column, column) for column in COLUMNS[table])

@@ -176,6 +176,8 @@ def _remove_chunks(connection: apsw.Connection, log: Log, rows: Sequence[int]) -
     gone: list[int] = []
     for row in rows:
         gone += document_rows.chunk_ids(connection, row)
+    if not gone:
+        return
     keyword_index.remove(connection, gone)
     vector_tables.remove(connection, gone)
     forget_chunks(connection, gone)
