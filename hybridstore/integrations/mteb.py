@@ -24,7 +24,8 @@ from hybridstore.records import Document
 from hybridstore.search.query_plan import has_words
 from hybridstore.store import Store
 from hybridstore.store import open as open_store
-from hybridstore.text.analysis import LANGUAGES, Analyser
+from hybridstore.text.analysis import Analyser
+from hybridstore.text.stemming import LANGUAGES
 
 if TYPE_CHECKING:
     import os

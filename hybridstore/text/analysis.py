@@ -12,35 +12,39 @@ A token never contains a space, a quote or an asterisk, except that a query toke
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Collection, Iterator
-from functools import cache, lru_cache
-from itertools import pairwise
-from typing import NamedTuple
 
-import Stemmer
-
-from hybridstore.errors import InputError
 from hybridstore.text.normalisation import (
-    EMOJI,
-    MARKED,
     emoji_forms,
     folded,
     german,
     in_ascii,
     is_emoji,
-    normal_form,
     spelt_out,
-    unspaced,
     visible,
     visible_places,
 )
+from hybridstore.text.raw_tokens import (
+    ASCII,
+    EDGES,
+    TokenPatterns,
+    clusters_of,
+    index_pairs,
+    is_paired,
+    is_run_of_pairs,
+    plain,
+    query_pairs,
+    raw_pattern,
+    scripts,
+)
+from hybridstore.text.stemming import LONGEST, Stemming
+from hybridstore.text.term_spans import merged, number_spans, paired_spans
 from hybridstore.text.word_forms import (
     CONTRACTIONS,
-    JOIN,
+    NEIGHBOURS,
     UNITS,
     hump_forms,
-    joined_numbers,
+    numbers_across,
     part_of_number,
     quantity,
     whole_form,
@@ -50,23 +54,11 @@ from hybridstore.text.word_forms import (
 # tokens (`analysis_versions`): a store keeps its version until it is reindexed.
 ANALYSIS_VERSION = 3
 
-_LONGEST = 128  # characters of a token; anything longer is data, not a word
 _CACHED_LENGTH = 40  # longer pieces (whole sentences of Chinese) are not worth caching
 _GENERATION = 2**18  # pieces; an analyser caches two generations, of at most about 40 MB each
-_MOST_PIECES = 9  # of one number written in several
 
-# Underscores are taken from the run's start and never given back: from each of n it would take n²/2 steps. A dot
-# belongs to a name that begins with it, `.NET` or `.env`.
-_LEAD = r"(?:(?<!_)_++|(?<![^\s(\[{\"'])\.(?=[^\W\d_]))?"
-_TAIL = r"(?:_++|\+\+|\#)?(?:['’]s\b)?"
-_RAW_SIMPLE = re.compile(rf"{_LEAD}[^\W_]++(?:{JOIN}[^\W_]++)*+{_TAIL}")
 _SOH = "\1"
 _COMPOUNDS = re.compile("\0([^ ]+)")
-# A piece that may go on in the next one, as a number does, ends with STX: a number before a number or a unit, or a code
-# before a number; and all the words of such a run.
-_NEIGHBOURS = re.compile("\2(?: \\d|(?<=\\d\2) [^ \2]{1,4}\2)")
-_RUN = re.compile("(?:(?:[^ \2]+\2|\\d+)(?: |$)){2,14}")
-_RUN_BEFORE = re.compile("(?:\\d+ ){0,4}[^ \2]+$")
 _HYPHENATED = re.compile("[A-Z]?[a-z]+(?:-[A-Z]?[a-z]+)+")
 # A decimal number or a percentage; `1.000` is a thousand.
 _DECIMAL = re.compile(r"((\d{1,50})(?:\.(?!000%?$)(\d{1,50}))?)%?")
@@ -75,57 +67,7 @@ _SEGMENT = re.compile(r"[/\\:@ ]+")
 _POSSESSIVE = re.compile(r"['’]s$")
 _ENDS = ",.;:!?"  # a number does not go on behind these
 _OPENING = ".([{\"'"  # before a name that begins with a dot
-_EDGES = '.,;:()[]{}"!?'  # never part of a token when around a word
 
-
-class TokenPatterns(NamedTuple):
-    """Patterns for the inside of a raw token: its words, and the humps of camel case."""
-
-    part: re.Pattern[str]
-    camel: re.Pattern[str]
-    hump: re.Pattern[str]
-
-
-_ASCII = TokenPatterns(
-    re.compile("[A-Za-z0-9]+"),
-    re.compile("[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+[a-z0-9]*|[A-Z]+[0-9]*|[0-9]+"),
-    re.compile("[a-z][A-Z]|[0-9][A-Z][a-z]|[A-Z][A-Z][a-z]"),
-)
-
-
-class _Scripts:
-    """The patterns for all of Unicode, compiled only for text that needs them, as this takes 30 ms."""
-
-    def __init__(self) -> None:
-        import regex
-
-        # Thai, Lao, Khmer and Burmese without their digits; the marks of half-width katakana.
-        clustered = (
-            "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ecf\u0edc-\u0edf\u1780-\u17d3\u17d7\u17dc\u17dd"
-            "\u1000-\u103f\u104c-\u108f\u109a-\u109d\ua9e0-\ua9ef\ua9fa-\ua9fe\uaa60-\uaa7f"
-        )
-        paired = rf"\p{{Han}}\p{{Hiragana}}\p{{Katakana}}\p{{Hangul}}ー\uff70\uff9e\uff9f{clustered}"
-        word = rf"(?:(?![{paired}])[\p{{L}}\p{{M}}\p{{N}}])++"
-        self.paired = regex.compile(rf"[{paired}]")
-        self.clustered = regex.compile(f"[{clustered}]")  # a letter with its marks is one unit
-        self.cluster = regex.compile(r"\X")
-        join = rf"(?:{JOIN}|(?<=\p{{Hebrew}})\"(?=\p{{Hebrew}}))"  # `צה"ל`, an abbreviation
-        joined = rf"{_LEAD}{word}(?:{join}{word})*+{_TAIL}"
-        self.raw = regex.compile(rf"{EMOJI}|[{paired}][{paired}\p{{M}}]*+|{joined}")
-        # Compatibility forms may contain characters that no token has: `⑴` is `(1)`, and `ﷺ` is four words.
-        self.unkept = regex.compile(r"[^\p{L}\p{M}\p{N}\-_./\\:@+#&⁄‐‑‒–−,\"'’‘´`ʼ′״׳]+")
-        self.inside = TokenPatterns(
-            regex.compile(r"[\p{L}\p{M}\p{N}]+"),
-            regex.compile(r"\p{Lu}+(?=\p{Lu}\p{Ll})|\p{Lu}?\p{Ll}[\p{Ll}\p{N}]*|\p{Lu}+\p{N}*|\p{N}+"),
-            regex.compile(r"\p{Ll}\p{Lu}|\p{N}\p{Lu}\p{Ll}|\p{Lu}\p{Lu}\p{Ll}"),
-        )
-
-
-_scripts = cache(_Scripts)
-
-# The script of a word determines its stemmer, whatever the store's language.
-_SCRIPTS = {"CYRILLIC": "russian", "GREEK": "greek", "ARABIC": "arabic", "DEVANAGARI": "hindi", "TAMIL": "tamil"}
-LANGUAGES = ("none", *sorted(Stemmer.algorithms()))
 # Arabic words that end in teh marbuta or alef maksura are also typed with heh or yeh; the stemmer needs the former.
 _VARIABLE_ENDS = {"ه": "ة", "ى": "ي"}
 _ELIDING = ("french", "italian", "catalan")  # `l'homme` is two words, which nobody writes as one
@@ -170,14 +112,17 @@ class Analyser:
 
     version = ANALYSIS_VERSION
     indexes_names = True  # the names of files and folders, with the title
+    # What differs between the versions of the analysis.
+    _visible = staticmethod(visible)
+    _visible_places = staticmethod(visible_places)
+    _raws = staticmethod(raw_pattern)
+    _is_paired = staticmethod(is_run_of_pairs)
+    _clusters = staticmethod(clusters_of)
+    _german = staticmethod(german)
 
     def __init__(self, language: str = "english") -> None:
-        if language not in LANGUAGES:
-            raise InputError(f"language {language!r} is not known; choose one of {', '.join(LANGUAGES)}")
+        self._stem = Stemming(language, self._german).stem
         self.language = language
-        self._stemmers: dict[str, Callable[[str], str]] = {}
-        # English terms stand inside Russian or Arabic text.
-        self._stem_ascii = self._stemmer("english" if language in _SCRIPTS.values() else language)
         self._cache = _Cache(self._analysed)
 
     def index(self, text: str) -> tuple[str, str]:
@@ -190,8 +135,8 @@ class Analyser:
             tokens = "".join(split[::2])
             compounds = " ".join(split[1::2]).replace(_SOH, " ")
         if "\2" in tokens:
-            if _NEIGHBOURS.search(tokens):
-                compounds = " ".join([compounds, *_numbers(tokens)]).strip()
+            if NEIGHBOURS.search(tokens):
+                compounds = " ".join([compounds, *numbers_across(tokens)]).strip()
             tokens = tokens.replace("\2", "")
         return tokens, compounds
 
@@ -205,7 +150,7 @@ class Analyser:
         text = self._visible(text)
         for raw in dict.fromkeys(self._raws(text).findall(text)):
             if raw[0] > "\u0dff" and self._is_paired(raw):
-                tokens += _query_pairs(self._clusters(raw))
+                tokens += query_pairs(self._clusters(raw))
                 continue
             expanded = self._cache[raw]
             if expanded.isalnum():  # one word, without compounds
@@ -217,7 +162,7 @@ class Analyser:
             return tuple(tokens)
         known = set(tokens)
         marked = _COMPOUNDS.sub("", " ".join(filter(None, map(self._cache.__getitem__, text.split()))))
-        return (*tokens, *(form for form in _numbers(marked) if form not in known))
+        return (*tokens, *(form for form in numbers_across(marked) if form not in known))
 
     def phrase(self, text: str) -> tuple[str, ...]:
         """Return the tokens that occur consecutively where the text occurs as a phrase; () for no words."""
@@ -228,7 +173,7 @@ class Analyser:
         tokens = [token for raw in raws[:-1] for token in self._cache.pair(raw)[0].split()]
         if raws:
             last = raws[-1]
-            tokens += _query_pairs(self._clusters(last)) if self._is_paired(last) else self._cache.pair(last)[0].split()
+            tokens += query_pairs(self._clusters(last)) if self._is_paired(last) else self._cache.pair(last)[0].split()
         return tuple(tokens)
 
     def spans(self, text: str, terms: Collection[str]) -> list[tuple[int, int]]:
@@ -240,17 +185,17 @@ class Analyser:
         for match in self._raws(text).finditer(text):
             raw = match.group()
             if self._is_paired(raw):
-                spans += self._paired_spans(raw, match.start(), exact, prefixes)
+                spans += paired_spans(self._placed_clusters(raw, match.start()), exact, prefixes)
             else:
                 words, extra = self._cache.pair(raw)
                 if not exact.isdisjoint(f"{words} {extra}".split()):
                     spans.append(match.span())
-        spans = _merged(spans, self._number_spans(text, exact))
+        spans = merged(spans, number_spans(text, self._marked, exact))
         return spans if places is None else [(places[start], places[end - 1] + 1) for start, end in spans]
 
     def _analysed(self, piece: str) -> str:
         """Return what the cache keeps for a piece."""
-        word = piece.strip(_EDGES)
+        word = piece.strip(EDGES)
         if word.isalpha() and word.isascii():  # most new pieces are a plain word
             lower = word.lower()
             if (lower == word or word[1:].islower()) and word not in UNITS and not _is_dotted(piece, word):
@@ -263,14 +208,14 @@ class Analyser:
         if not piece.isascii():
             piece = visible(piece)
         seen = in_ascii(piece)
-        word = seen.strip(_EDGES)
+        word = seen.strip(EDGES)
         # Only a piece that does not end with a sign may go on in the next.
         mark = "" if seen[-1:] in _ENDS else "\2"
         if word.isascii() and not _is_dotted(seen, word):
             if word.isalnum():
                 return self._alphanumeric(seen, word, mark)
             # Of the others, most are words with hyphens or decimal numbers.
-            if "-" in word and len(word) <= _LONGEST and _HYPHENATED.fullmatch(word):
+            if "-" in word and len(word) <= LONGEST and _HYPHENATED.fullmatch(word):
                 lower = word.lower()
                 return " ".join(map(self._stem, lower.split("-"))), self._stem(lower.replace("-", ""))
             decimal = _DECIMAL.fullmatch(word) if word[:1].isdigit() else None
@@ -290,10 +235,10 @@ class Analyser:
         forms: list[str] = []
         if word.isdigit():
             part = piece == word or part_of_number(piece)
-        elif word[0] > "9" and (word.isupper() or not _ASCII.hump.search(word)):
+        elif word[0] > "9" and (word.isupper() or not ASCII.hump.search(word)):
             part = word in UNITS or (piece == word and len(word) < 6)
         else:
-            forms = self._part_forms(word, _ASCII)
+            forms = self._part_forms(word, ASCII)
             part = word[0] <= "9" and part_of_number(piece)
         return stem + mark if part else stem, " ".join(dict.fromkeys(forms))
 
@@ -301,16 +246,15 @@ class Analyser:
         if raw[0] > "\u0dff":
             if is_emoji(raw[0]):
                 return "", " ".join(emoji_forms(raw))
-            if _first_is_paired(raw[0]):
-                clusters = self._clusters(raw)
-                return " ".join([*map("".join, pairwise(clusters)), *clusters[-1:]]), ""
-        raw = _plain(_POSSESSIVE.sub("", raw) if raw[-1] == "s" else raw)
-        inside = _ASCII if raw.isascii() else _scripts().inside
+            if is_paired(raw[0]):
+                return " ".join(index_pairs(self._clusters(raw))), ""
+        raw = plain(_POSSESSIVE.sub("", raw) if raw[-1] == "s" else raw)
+        inside = ASCII if raw.isascii() else scripts().inside
         parts = inside.part.findall(raw)
         forms: list[str] = []
         if len(parts) != 1 or len(parts[0]) < len(raw):
             for piece in dict.fromkeys([raw, *_SEGMENT.split(raw)]) if _SEGMENT.search(raw) else (raw,):
-                if len(piece) <= _LONGEST and not inside.part.fullmatch(piece):
+                if len(piece) <= LONGEST and not inside.part.fullmatch(piece):
                     forms += self._joined(folded(piece))
             if raw[0].isdigit() and raw[-1].isalpha() and len(parts) > 1:
                 forms += quantity(folded(raw))
@@ -341,7 +285,7 @@ class Analyser:
         """Return the token for a piece of text with signs in it: at most one."""
         if is_emoji(raw[0]):
             return (raw,)
-        return self._joined(folded(_plain(raw)))
+        return self._joined(folded(plain(raw)))
 
     def _joined(self, piece: str) -> tuple[str, ...]:
         if "'" in piece and not piece[0].isdigit() and self._is_apart(piece):
@@ -354,139 +298,19 @@ class Analyser:
     def _is_apart(self, piece: str) -> bool:
         return piece.endswith("'s") or piece in CONTRACTIONS or self.language in _ELIDING
 
-    def _stem(self, word: str) -> str:
-        if len(word) > _LONGEST:
-            return word[:_LONGEST]
-        if word.isascii():
-            return self._stem_ascii(word) or word
-        return self._stemmer(_script_language(word[0]) or self.language)(word) or word
+    def _marked(self, piece: str) -> str:
+        """Return the words of a piece, with STX if they may be a part of a number."""
+        return self._cache[piece].partition("\0")[0]
 
-    def _stemmer(self, language: str) -> Callable[[str], str]:
-        """Return the stemmer of a language."""
-        if self.language == "none":
-            return str
-        known = self._stemmers.get(language)
-        if known is None:
-            # No cache of the stemmer's own: it is not safe between threads, and _Cache makes it needless.
-            stem = Stemmer.Stemmer(language, 0).stemWord
-            known = (lambda word: stem(self._german(word)) or self._german(word)) if language == "german" else stem
-            self._stemmers[language] = known
-        return known
-
-    def _number_spans(self, text: str, exact: frozenset[str]) -> list[tuple[int, int]]:
-        pieces = [(match.group(), *match.span()) for match in re.finditer(r"\S+", text)]
-        values = [self._cache[piece].partition("\0")[0] for piece, _, _ in pieces]
-        spans: list[tuple[int, int]] = []
-        for first, (_, start, _) in enumerate(pieces):
-            for last in range(first + 1, min(first + _MOST_PIECES, len(pieces))):
-                if not values[last - 1].endswith("\2"):
-                    break
-                if not exact.isdisjoint(_numbers(" ".join(values[first : last + 1]))):
-                    spans.append((start, start + len(text[start : pieces[last][2]].rstrip(_EDGES))))
-                    break
-        return spans
-
-    def _paired_spans(
-        self, raw: str, offset: int, exact: frozenset[str], prefixes: tuple[str, ...]
-    ) -> list[tuple[int, int]]:
+    def _placed_clusters(self, raw: str, offset: int) -> list[tuple[str, int, int]]:
         # The compatibility form of one cluster may be several, which all share its span.
-        clusters = [
+        return [
             (cluster, offset + match.start(), offset + match.end())
-            for match in _scripts().cluster.finditer(raw)
+            for match in scripts().cluster.finditer(raw)
             for cluster in self._clusters(match.group())
         ]
-        spans: list[tuple[int, int]] = []
-        for index, (cluster, start, end) in enumerate(clusters):
-            following, _, last = clusters[index + 1] if index + 1 < len(clusters) else ("", 0, end)
-            if cluster + following in exact:
-                span = (start, last)
-            elif prefixes and cluster.startswith(prefixes):
-                span = (start, end)
-            else:
-                continue
-            if spans and spans[-1][1] >= span[0]:
-                spans[-1] = (spans[-1][0], span[1])
-            else:
-                spans.append(span)
-        return spans
-
-    # what differs between the versions of the analysis
-
-    def _visible(self, text: str) -> str:
-        return visible(text)
-
-    def _visible_places(self, text: str) -> tuple[str, list[int] | None]:
-        return visible_places(text)
-
-    def _raws(self, text: str) -> re.Pattern[str]:
-        return _RAW_SIMPLE if text.isascii() or not MARKED.search(text) else _scripts().raw
-
-    def _is_paired(self, raw: str) -> bool:
-        return raw[0] > "\u0dff" and _first_is_paired(raw[0])
-
-    def _clusters(self, raw: str) -> list[str]:
-        raw = unspaced(_plain(raw).replace(" ", ""))
-        return _scripts().cluster.findall(raw) if _scripts().clustered.search(raw) else list(raw)
-
-    def _german(self, word: str) -> str:
-        return german(word)
 
 
 def _is_dotted(piece: str, word: str) -> bool:
     """Return whether a piece has a dot before its word, as `.NET`."""
     return piece[:1] in _OPENING and f".{word}" in piece
-
-
-def _numbers(tokens: str) -> list[str]:
-    """Return the forms without spaces of the numbers that stand in several pieces, from marked words."""
-    forms: list[str] = []
-    at = 0
-    for match in _NEIGHBOURS.finditer(tokens):
-        if match.start() < at:
-            continue
-        start = tokens.rfind(" ", at, match.start()) + 1 or at
-        first = start
-        while first > at and tokens[first - 2].isdigit() and first > match.start() - 200:
-            first = tokens.rfind(" ", at, first - 1) + 1 or at
-        if first < start and (before := _RUN_BEFORE.search(tokens, first, match.start())):
-            start = before.start()
-        run = _RUN.match(tokens, start)
-        if run:
-            forms += joined_numbers(run[0].replace("\2", "").strip())
-            at = run.end()
-    return forms
-
-
-def _merged(spans: list[tuple[int, int]], longer: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the spans in order, without those inside of longer ones."""
-    if not longer:
-        return spans
-    merged: list[tuple[int, int]] = []
-    for start, end in sorted([*spans, *longer], key=lambda span: (span[0], -span[1])):
-        if merged and start < merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged
-
-
-@lru_cache(maxsize=4096)
-def _first_is_paired(character: str) -> bool:
-    return _scripts().paired.match(character) is not None
-
-
-@lru_cache(maxsize=4096)
-def _script_language(character: str) -> str | None:
-    return _SCRIPTS.get(unicodedata.name(character, "").partition(" ")[0])
-
-
-def _plain(raw: str) -> str:
-    """Return the compatibility form, with a space for what cannot be in a token."""
-    return raw if raw.isascii() else _scripts().unkept.sub(" ", normal_form("NFKC", raw)).strip()
-
-
-def _query_pairs(clusters: list[str]) -> list[str]:
-    """Return the tokens that match a run of unspaced script inside longer runs: pairs, or one character by prefix."""
-    if len(clusters) == 1:
-        return [clusters[0] + "*"]
-    return ["".join(pair) for pair in pairwise(clusters)]

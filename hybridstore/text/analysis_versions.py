@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from itertools import pairwise
 
-from hybridstore.text.analysis import ANALYSIS_VERSION, Analyser, TokenPatterns
+from hybridstore.text.analysis import ANALYSIS_VERSION, Analyser
 from hybridstore.text.normalisation import normal_form
+from hybridstore.text.raw_tokens import TokenPatterns, index_pairs
+from hybridstore.text.stemming import LONGEST
 
-_LONGEST = 128  # characters of a token; anything longer is data, not a word
 _JOIN = r"[-_./\\:@+#&‐‑]{1,3}"
 _MARKED = re.compile("[\u0300-\u036f\u0483-\u0489\u0590-\u1dff\u20d0-\u20ff\u2cef-\U0010ffff]")
 _LEAD = r"(?:(?<!_)_++)?"
@@ -76,8 +76,7 @@ class FirstAnalyser(Analyser):
 
     def _expand(self, raw: str) -> tuple[str, str]:
         if self._is_paired(raw):
-            clusters = self._clusters(raw)
-            return " ".join([*map("".join, pairwise(clusters)), *clusters[-1:]]), ""
+            return " ".join(index_pairs(self._clusters(raw))), ""
         raw = _plain(_POSSESSIVE.sub("", raw))
         inside = _ASCII if raw.isascii() else _scripts().inside
         parts = inside.part.findall(raw)
@@ -87,7 +86,7 @@ class FirstAnalyser(Analyser):
             compounds = [
                 _folded(piece)
                 for piece in dict.fromkeys([raw, *_SEGMENT.split(raw)])
-                if len(piece) <= _LONGEST and len(piece) > len("".join(inside.part.findall(piece))) and " " not in piece
+                if len(piece) <= LONGEST and len(piece) > len("".join(inside.part.findall(piece))) and " " not in piece
             ]
         for part in parts:
             if inside.hump.search(part):
@@ -97,23 +96,29 @@ class FirstAnalyser(Analyser):
     def _whole(self, raw: str) -> tuple[str, ...]:
         return tuple(_folded(_plain(raw)).split())
 
-    def _visible(self, text: str) -> str:
+    @staticmethod
+    def _visible(text: str) -> str:
         return text
 
-    def _visible_places(self, text: str) -> tuple[str, list[int] | None]:
+    @staticmethod
+    def _visible_places(text: str) -> tuple[str, list[int] | None]:
         return text, None
 
-    def _raws(self, text: str) -> re.Pattern[str]:
+    @staticmethod
+    def _raws(text: str) -> re.Pattern[str]:
         return _RAW_SIMPLE if text.isascii() or not _MARKED.search(text) else _scripts().raw
 
-    def _is_paired(self, raw: str) -> bool:
+    @staticmethod
+    def _is_paired(raw: str) -> bool:
         return raw[0] > "\u0dff" and _scripts().paired.match(raw[0]) is not None
 
-    def _clusters(self, raw: str) -> list[str]:
+    @staticmethod
+    def _clusters(raw: str) -> list[str]:
         raw = _plain(raw).replace(" ", "")
         return _scripts().cluster.findall(raw) if _scripts().clustered.search(raw) else list(raw)
 
-    def _german(self, word: str) -> str:
+    @staticmethod
+    def _german(word: str) -> str:
         return word
 
 

@@ -42,6 +42,11 @@ _LEAST_ACCOUNT = 14  # characters, with spaces
 _CODE_AND_NUMBER = re.compile(r"(?<!\S)([a-z]{2,5}) (?=(\d{2,})(?!\S))")
 _NUMBER_AND_UNIT = re.compile(r"(?<!\S)(\d+) ([^\W\d]+|°[a-z])(?!\S)")
 _MOST_GROUPS = 8  # more are the row of a table
+# A piece that may go on in the next one, as a number does, ends with STX: a number before a number or a unit, or a code
+# before a number; and all the words of such a run.
+NEIGHBOURS = re.compile("\2(?: \\d|(?<=\\d\2) [^ \2]{1,4}\2)")
+_RUN = re.compile("(?:(?:[^ \2]+\2|\\d+)(?: |$)){2,14}")
+_RUN_BEFORE = re.compile("(?:\\d+ ){0,4}[^ \2]+$")
 
 # Contractions that would be other words.
 CONTRACTIONS = frozenset(["i'll", "i'd", "he'll", "he'd", "she'll", "she'd", "we'll", "we'd", "we're"])
@@ -91,7 +96,7 @@ def part_of_number(piece: str) -> bool:
     return _PART_OF_NUMBER.fullmatch(piece) is not None
 
 
-def joined_numbers(words: str) -> list[str]:
+def _joined_numbers(words: str) -> list[str]:
     """Return the forms without spaces of the numbers, codes and quantities in some neighbouring words."""
     forms = [match[0].replace(" ", "") for match in _ACCOUNT.finditer(words)] if len(words) >= _LEAST_ACCOUNT else []
     for match in _DIGIT_GROUPS.finditer(words):
@@ -102,4 +107,24 @@ def joined_numbers(words: str) -> list[str]:
             forms.append("".join(groups))
     forms += [match[1] + match[2] for match in _CODE_AND_NUMBER.finditer(words) if match[1] not in UNITS]
     forms += [match[1] + match[2] for match in _NUMBER_AND_UNIT.finditer(words) if match[2] in UNITS]
+    return forms
+
+
+def numbers_across(tokens: str) -> list[str]:
+    """Return the forms without spaces of the numbers that stand in several pieces, from marked words."""
+    forms: list[str] = []
+    at = 0
+    for match in NEIGHBOURS.finditer(tokens):
+        if match.start() < at:
+            continue
+        start = tokens.rfind(" ", at, match.start()) + 1 or at
+        first = start
+        while first > at and tokens[first - 2].isdigit() and first > match.start() - 200:
+            first = tokens.rfind(" ", at, first - 1) + 1 or at
+        if first < start and (before := _RUN_BEFORE.search(tokens, first, match.start())):
+            start = before.start()
+        run = _RUN.match(tokens, start)
+        if run:
+            forms += _joined_numbers(run[0].replace("\2", "").strip())
+            at = run.end()
     return forms

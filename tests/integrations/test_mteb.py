@@ -11,7 +11,7 @@ import hybridstore as hs
 from hybridstore.errors import EmbedderMismatch, InputError, MissingExtra
 from hybridstore.integrations import mteb as adapter
 from hybridstore.integrations.mteb import HybridStoreSearch, decreasing, language_of
-from hybridstore.text.analysis import LANGUAGES
+from hybridstore.text.stemming import LANGUAGES
 
 CORPUS = [
     {"id": "bread", "title": "Bread", "text": "Flour, water, salt and yeast; knead and bake."},

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 import hybridstore as hs
 from hybridstore.errors import InputError
-from hybridstore.text.analysis import LANGUAGES, Analyser
+from hybridstore.text.analysis import Analyser
+from hybridstore.text.stemming import LANGUAGES
 
 # Pairs of what is typed and what is written.
 FOUND = {
