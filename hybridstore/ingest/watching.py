@@ -71,7 +71,7 @@ def _changes(folders: Sequence[str], wanted: _Wanted, stop: Event) -> Iterator[s
     try:
         for changes in watchfiles.watch(
             *folders,
-            watch_filter=wanted,
+            watch_filter=None,  # with one, changes that it leaves out alone would be no reason to look at the folders
             debounce=_LATEST,
             step=_QUIET,
             stop_event=stop,
@@ -79,7 +79,7 @@ def _changes(folders: Sequence[str], wanted: _Wanted, stop: Event) -> Iterator[s
             yield_on_timeout=True,
             ignore_permission_denied=True,
         ):
-            yield {path for _, path in changes}
+            yield {path for _, path in changes if wanted(path)}
     except (OSError, RuntimeError) as error:  # its own error is a RuntimeError without a public name
         raise Unsupported(
             ", ".join(folders),
@@ -112,6 +112,6 @@ class _Wanted:
         names = {os.path.abspath(location), os.path.realpath(location)}  # noqa: PTH100
         self._own = {f"{name}{suffix}" for name in names for suffix in _OWN_FILES}
 
-    def __call__(self, _: object, path: str) -> bool:
+    def __call__(self, path: str) -> bool:
         """Return whether a change is one of a file that may be read."""
         return path not in self._own and NEVER.isdisjoint(Path(path).parts)
