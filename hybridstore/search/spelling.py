@@ -65,18 +65,19 @@ def _similar(backend: Backend, token: str) -> tuple[list[str], list[str]]:
     token from being stemmed ("confguratoin", "configur").
     """
     most = 1 if len(token) < _TWO_ERRORS else 2
+    letters = set(token)
     near: dict[str, tuple[int, int]] = {}
     stems: list[str] = []
     for other, frequency in _neighbourhood(backend, token):
         shorter = len(token) - len(other)
         # An error changes two letters at most; this is ten times as fast as counting the errors.
-        if -most <= shorter <= most and len(set(token).symmetric_difference(other)) <= 2 * most:
+        if -most <= shorter <= most and len(letters.symmetric_difference(other)) <= 2 * most:
             if (errors := distance(token, other, most)) <= most:
                 near[other] = (errors, -frequency)
         elif (
             most < shorter <= _ENDING
             and len(other) > _SHORTEST
-            and len(set(other).difference(token)) <= most
+            and len(set(other) - letters) <= most
             and distance(token[: len(other)], other, 2) <= 2
         ):
             stems.append(other)
@@ -99,14 +100,18 @@ def distance(a: str, b: str, most: int) -> int:
 
     This is the optimal string alignment distance.
     """
+    # What both begin with changes nothing, nor do prefixes whose lengths differ by more than `most`.
+    same = next((n for n, (one, other) in enumerate(zip(a, b, strict=False)) if one != other), min(len(a), len(b)))
+    a, b = a[same:], b[same:]
     before, above = [0] * (len(b) + 1), list(range(len(b) + 1))
     for i, letter in enumerate(a, start=1):
-        row = [i]
-        for j, other in enumerate(b, start=1):
-            cost = min(above[j] + 1, row[-1] + 1, above[j - 1] + (letter != other))
+        row = [i] + [most + 1] * len(b)
+        for j in range(max(1, i - most), min(len(b), i + most) + 1):
+            other = b[j - 1]
+            cost = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (letter != other))
             if i > 1 and j > 1 and letter == b[j - 2] and a[i - 2] == other:
                 cost = min(cost, before[j - 2] + 1)
-            row.append(cost)
+            row[j] = cost
         if min(row) > most:
             return most + 1
         before, above = above, row

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import tempfile
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -198,9 +199,10 @@ class MemoryBackend(Backend):
 
     def vocabulary(self, beginning: str, limit: int) -> list[tuple[str, int]]:
         """Return tokens that begin so, and in how many chunks each is."""
-        postings = self._handle.contents().postings
-        tokens = sorted((token for token in postings if token.startswith(beginning)), key=str.encode)
-        return [(token, len(postings[token])) for token in tokens[:limit]]
+        contents = self._handle.contents()
+        start = bisect_left(contents.vocabulary, beginning)
+        tokens = takewhile(lambda token: token.startswith(beginning), contents.vocabulary[start : start + limit])
+        return [(token, len(contents.postings[token])) for token in tokens]
 
     def holds(self, phrase: tuple[str, ...], restriction: Restriction) -> bool:
         contents = self._handle.contents()

@@ -126,6 +126,11 @@ class Contents:
         """The vectors that searches use."""
         return self.generations.get("active")
 
+    @cached_property
+    def vocabulary(self) -> list[str]:
+        """All tokens, in the order of their UTF-8, which is that of their code points; never asked of a draft."""
+        return sorted(self.postings)
+
     def measured(self) -> Calibration | None:
         """Return the calibration, unless it was measured with other vectors than those that searches use."""
         measured, active = self.calibration, self.active
