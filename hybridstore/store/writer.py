@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -18,7 +18,6 @@ from hybridstore.backends.values import (
     Embedding,
     Entry,
     Outdated,
-    Restriction,
     StoredDocument,
     Whatever,
     check_replaces,
@@ -27,7 +26,8 @@ from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import EmbedderMismatch, InputError, ModelUnavailable
 from hybridstore.records import AddReport, Chunk, Document, Source
 from hybridstore.store import calibration
-from hybridstore.store.embedder_choice import GIVEN, StoreEmbedder, embedded_text, identify
+from hybridstore.store.chunk_vectors import cut, embed, embedded, fill, known_vectors
+from hybridstore.store.embedder_choice import GIVEN, StoreEmbedder
 from hybridstore.store.inputs import checked, content_digest, digest_of
 
 # Characters of text in one commit. With a model: about three seconds of embedding on two cores, so that progress is
@@ -35,10 +35,8 @@ from hybridstore.store.inputs import checked, content_digest, digest_of
 _EMBEDDED_CHARACTERS = 120_000
 _PLAIN_CHARACTERS = 4_000_000
 _MOST_DOCUMENTS = 2_000
-_EMBEDDED_AT_ONCE = 128  # chunks between two calls of `progress`
 # Characters of a document whose vectors are committed as they are made, since embedding it takes ten seconds and more.
 _IN_STEPS = 400_000
-_PLAIN_WINDOW = 256  # tokens of a chunk in a store without an embedder
 
 Progress = Callable[[AddReport], None]
 
@@ -261,23 +259,24 @@ class Writer:
         embedder = self._embedders.for_writing() if lacking else None
         entries: list[Entry] = []
         for id_, item in pending.items():
-            if id_ not in fresh:
-                entries.append(
-                    Entry(item.document, item.digest, (), (), None, item.source, item.replaces, item.moved_from)
-                )
-                continue
-            chunks = self._cut(item.document, embedder) if item.chunks is None else item.chunks
-            digests = [digest_of(_embedded(item.document, chunk)) for chunk in chunks]
-            own = item.vectors
-            made = Entry(item.document, item.digest, chunks, digests, own, item.source, item.replaces)
-            entries.append(replace(made, moved_from=item.moved_from))
+            chunks: Sequence[Chunk] = ()
+            if id_ in fresh:
+                chunks = self._divided(item.document, embedder) if item.chunks is None else item.chunks
+            digests = [digest_of(embedded(item.document, chunk)) for chunk in chunks]
+            own = item.vectors if id_ in fresh else None
+            entries.append(
+                Entry(item.document, item.digest, chunks, digests, own, item.source, item.replaces, item.moved_from)
+            )
         if embedder is not None and (long := self._to_embed_in_steps(entries)):
             return self._put_in_steps(entries, long, fresh & known.keys(), embedder)
-        embedded, identity = self._embed(entries, fresh & known.keys(), embedder)
+        filled, identity = embed(self._backend, entries, fresh & known.keys(), embedder, self._made)
         passed = next((entry.vectors for entry in entries if entry.vectors is not None), None)
         if identity is None and passed is not None:
             identity = self._embedding or self._embedders.identity(passed.shape[1])
-        return self._backend.put(embedded, embedding=identity, finished=self._finished, removing=self._removing)
+        return self._backend.put(filled, embedding=identity, finished=self._finished, removing=self._removing)
+
+    def _divided(self, document: Document, embedder: Embedder | None) -> Sequence[Chunk]:
+        return cut(document, embedder) if self._chunk else (Chunk(0, len(document.text)),)
 
     def _to_embed_in_steps(self, entries: Sequence[Entry]) -> list[Entry]:
         """Return the long documents to be embedded; none where they would have to wait for a re-embedding's switch."""
@@ -293,25 +292,15 @@ class Writer:
 
         If it is stopped, what was made is kept, and the rest is made as other missing vectors are.
         """
-        known = self._known_vectors(replaced & {str(entry.document.id) for entry in long})
+        known = known_vectors(self._backend, replaced & {str(entry.document.id) for entry in long})
         steps = {entry.document.id for entry in long}
-        others, identity = self._embed([each for each in entries if each.document.id not in steps], replaced, embedder)
+        rest = [each for each in entries if each.document.id not in steps]
+        others, identity = embed(self._backend, rest, replaced, embedder, self._made)
         report = self._backend.put([*others, *long], embedding=identity, removing=self._removing)
         for entry in long:
-            id_ = str(entry.document.id)
-            ids = self._backend.chunks_of([id_], Restriction()).get(id_, [])
-            chunks = dict(zip(ids, entry.chunk_digests, strict=False))  # another process may have replaced it
-            own = [chunk for chunk, digest in chunks.items() if digest in known]
-            if own:
-                self._backend.fill(identify(embedder), own, np.stack([known[chunks[chunk]] for chunk in own]))
-            texts = dict(zip(ids, (_embedded(entry.document, chunk) for chunk in entry.chunks), strict=False))
-            missing = [chunk for chunk, digest in chunks.items() if digest not in known]
-            for first in range(0, len(missing), _EMBEDDED_AT_ONCE):
-                batch = missing[first : first + _EMBEDDED_AT_ONCE]
-                vectors = embedder.embed_documents([texts[chunk] for chunk in batch])
-                self._backend.fill(identify(embedder), batch, vectors)
-                share = len(batch) / len(missing) * len(entry.document.text) / max(self._characters, 1)
-                self._made(len(batch), share)
+            share = len(entry.document.text) / max(self._characters, 1)
+            for made, part in fill(self._backend, entry, known, embedder):
+                self._made(made, part * share)
         return report + self._backend.put((), finished=self._finished)
 
     def _made(self, chunks: int, share: float) -> None:
@@ -322,12 +311,6 @@ class Writer:
         self.report += AddReport(embedded=chunks)
         if self._progress:
             self._progress(self.report)
-
-    def _known_vectors(self, ids: Iterable[str]) -> dict[bytes, NDArray[np.float32]]:
-        known: dict[bytes, NDArray[np.float32]] = {}
-        for id_ in ids:
-            known.update(self._backend.chunk_vectors(id_))
-        return known
 
     def __enter__(self) -> Self:
         return self
@@ -346,56 +329,3 @@ class Writer:
     def _budget(self, pending: _Pending) -> int:
         embeds = pending.vectors is None and pending.embed and not self._embedders.without
         return _EMBEDDED_CHARACTERS if embeds else _PLAIN_CHARACTERS
-
-    def _cut(self, document: Document, embedder: Embedder | None) -> Sequence[Chunk]:
-        if not self._chunk:
-            return (Chunk(0, len(document.text)),)
-        from hybridstore.text.chunking import chunk as cut  # a search never needs it
-
-        if embedder is None:
-            return cut(document.text, format=document.format, max_tokens=_PLAIN_WINDOW)
-        # The title is embedded with every chunk, so it takes its share of the window; a heading path may take another
-        # eighth of it; the embedder truncates what is longer, at the chunk's end.
-        window = embedder.max_tokens - 2
-        title = (
-            min(len(embedder.token_starts(document.title)) + 1, window // 4) if document.title else 0
-        )  # and its full stop
-        heading = window // 8 if document.format != "plain" else 0
-        return cut(
-            document.text,
-            format=document.format,
-            max_tokens=window - title - heading,
-            token_starts=embedder.token_starts,
-        )
-
-    def _embed(
-        self, entries: list[Entry], replaced: set[str], embedder: Embedder | None
-    ) -> tuple[list[Entry], Embedding | None]:
-        """Fill in the missing vectors, in batches across documents, and reuse those of chunks that did not change."""
-        if embedder is None:
-            return entries, None
-        known = self._known_vectors(replaced)
-        missing = {
-            digest: _embedded(entry.document, chunk)
-            for entry in entries
-            if entry.vectors is None
-            for chunk, digest in zip(entry.chunks, entry.chunk_digests, strict=True)
-            if digest not in known
-        }
-        digests = list(missing)
-        for first in range(0, len(digests), _EMBEDDED_AT_ONCE):
-            batch = digests[first : first + _EMBEDDED_AT_ONCE]
-            vectors = embedder.embed_documents([missing[digest] for digest in batch])
-            known.update(zip(batch, vectors, strict=True))
-            self._made(len(batch), len(batch) / len(digests))
-        filled = [
-            replace(entry, vectors=np.stack([known[digest] for digest in entry.chunk_digests]))
-            if entry.vectors is None and entry.chunks
-            else entry
-            for entry in entries
-        ]
-        return filled, identify(embedder)
-
-
-def _embedded(document: Document, chunk: Chunk) -> str:
-    return embedded_text(document.title, chunk.heading, document.text[chunk.start : chunk.end])

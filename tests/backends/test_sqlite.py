@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from made import ALL, EMBEDDING, FEW, OTHER, all_chunks, chunks_of, entry, found, ranked, units
 
 from hybridstore.backends.resident.scoring import score
-from hybridstore.backends.sqlite import SQLiteBackend, change_log, keyword_check, keyword_index
+from hybridstore.backends.sqlite import SQLiteBackend, change_log, checksums, keyword_check, keyword_index
 from hybridstore.backends.sqlite.loader import SQLiteLoader
 from hybridstore.backends.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
 from hybridstore.backends.values import ChunkChange, Restriction
@@ -230,6 +230,18 @@ def test_the_change_log_keeps_whole_revisions_of_about_as_many_lines_as_it_shoul
         backend.put([entry(f"e{n}", "text")])
     assert [change.revision for change in changes(backend, 9)] == [10, 11, 12]  # the ninth had six lines with these
     assert changes(backend, 8) is None
+
+
+@pytest.mark.parametrize("table", ["chunks", "triples", "models", "embeddings"])
+@pytest.mark.parametrize("last", [2**63 - 1, -1, "many"])
+def test_a_counter_that_cannot_be_counted_up_is_damage(open_backend, table, last):
+    backend = open_backend()
+    with backend._connections.atomic() as connection:
+        connection.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
+        assert checksums.next_number(connection, table) == 1
+        connection.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (table, last))
+        with pytest.raises(apsw.CorruptError):
+            checksums.next_number(connection, table)
 
 
 def test_a_switch_of_embedders_makes_followers_begin_anew(open_backend):

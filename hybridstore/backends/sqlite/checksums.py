@@ -14,6 +14,8 @@ from zlib import crc32
 
 import apsw
 
+from hybridstore.backends.sqlite.stored_values import whole_number
+
 Value = str | int | float | bytes | None
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -73,9 +75,7 @@ def change(table: str, **expressions: str) -> str:
 def next_number(connection: apsw.Connection, table: str) -> int:
     """Return the number of the next row of a table that counts with AUTOINCREMENT."""
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
-    if row is not None and type(row[0]) is not int:
-        raise apsw.CorruptError(f"the last number of {table} is not an integer")
-    return (row[0] if row else 0) + 1
+    return (whole_number(row[0]) if row else 0) + 1
 
 
 def write_all(connection: apsw.Connection, table: str, columns: tuple[str, ...]) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import apsw
 
 from hybridstore.backends import forking
+from hybridstore.backends.sqlite.checkpoints import Checkpoints
 from hybridstore.backends.sqlite.checksums import register
 from hybridstore.backends.sqlite.encryption import unlock
 from hybridstore.backends.sqlite.file_identity import COUNT_COMMIT, FileIdentity, new_stamp
@@ -39,12 +40,6 @@ _PRAGMAS = (
     "PRAGMA cache_size = -32768",  # 32 MiB for each thread that uses the store
     "PRAGMA journal_size_limit = 67108864",  # a WAL that one big write blew up shrinks again
 )
-
-# The log is copied into the file at once after a write, but so seldom that it takes no more than a fiftieth of the time
-# that writing takes, and otherwise when nothing has been written for a moment.
-_CHECKPOINT_SHARE = 50
-_LONGEST_LOG = 1000 * PAGE_SIZE  # bytes, from which on it is copied after every write; SQLite's own default
-_IDLE = 0.25  # seconds
 
 _FORKED = (
     "was being written when this process was forked, so this process cannot use it; fork when nothing is being "
@@ -75,11 +70,7 @@ class Connections:
         self._open: _Opened = []
         self._opening = 0
         self._closed = False
-        self._wrote = False  # something that may still be in the log
-        self._written_at = self._checkpointed_at = self._checkpoint_seconds = 0.0
-        self._log_copied = 0  # bytes of the log when it was last copied
-        self._idle: threading.Thread | None = None
-        self._wake = threading.Event()
+        self._checkpoints = Checkpoints(self.file)
         self._finalizer = weakref.finalize(self, _close_all, self._open, self.file)
         forking.register(self)
 
@@ -126,11 +117,10 @@ class Connections:
 
     def close(self) -> None:
         """Close every thread's connection, interrupting what other threads are doing."""
-        if not self._closed and self._wrote:
-            with suppress(HybridstoreError, apsw.Error):
-                self._checkpoint(self.get(), apsw.SQLITE_CHECKPOINT_PASSIVE)
+        if not self._closed:
+            self._checkpoints.before_close(self.get)
         self._closed = True
-        self._wake.set()
+        self._checkpoints.stop()
         with self._lock:
             _close_all(self._open, self.file, interrupt=True)
 
@@ -164,7 +154,7 @@ class Connections:
         if connection.in_transaction:
             raise InputError("this thread is reading a snapshot of the store; leave it before writing")
         forking.wait_for_fork()
-        self._local.writing = self._wrote = True
+        self._local.writing = self._checkpoints.wrote = True
         self.file.check(connection)
         return _Writing(connection)
 
@@ -199,8 +189,6 @@ class Connections:
             with suppress(apsw.Error):
                 self.get().execute("BEGIN")
 
-    # the log
-
     def settle(self) -> None:
         """After a write of this thread: make sure that it went into the file at this path, and see to the log."""
         connection: apsw.Connection | None = getattr(self._local, "connection", None)
@@ -209,34 +197,7 @@ class Connections:
         self._local.writing = False
         with suppress(apsw.Error):  # it was committed, whatever is read afterwards
             self.file.check(connection)
-        self._written_at = now = time.monotonic()
-        due = now - self._checkpointed_at >= _CHECKPOINT_SHARE * self._checkpoint_seconds
-        # The log begins anew where all of it was copied, so only one that has grown since holds much that was not.
-        if due or self.file.log_bytes > max(self._log_copied, _LONGEST_LOG):
-            self._checkpoint(connection, apsw.SQLITE_CHECKPOINT_PASSIVE)
-        if self._idle is None:
-            self._idle = threading.Thread(target=self._checkpoint_when_idle, name="hybridstore-log", daemon=True)
-            with suppress(RuntimeError):  # the interpreter is ending, which closes the store
-                self._idle.start()
-
-    def _checkpoint(self, connection: apsw.Connection, mode: int) -> None:
-        """Copy the log into the file as far as its readers allow. What fails is tried again: nothing is lost by it."""
-        began = time.monotonic()
-        with suppress(apsw.Error):
-            self.file.check(connection)
-            connection.wal_checkpoint(mode=mode)
-            self.file.check(connection)  # which notes the state that is in the file now
-        self._checkpointed_at, self._log_copied = time.monotonic(), self.file.log_bytes
-        self._checkpoint_seconds = self._checkpointed_at - began
-
-    def _checkpoint_when_idle(self) -> None:
-        while (left := self._written_at + _IDLE - time.monotonic()) > 0 and not self._closed:
-            self._wake.wait(left)
-        self._idle = None  # a write from here on starts another thread
-        with suppress(HybridstoreError, apsw.Error):  # closed meanwhile, or moved: the next user is told
-            connection = self.get()
-            connection.set_busy_handler(None)  # who reads or writes comes first
-            self._checkpoint(connection, apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self._checkpoints.after_write(connection, self.get)
 
     # forks
 
@@ -255,7 +216,7 @@ class Connections:
                 connection.close()  # or SQLite would believe that this process holds the locks of its parent
         self._open.clear()
         self._local, self._lock, self._opening = threading.local(), threading.Lock(), 0
-        self._idle, self._wake, self._wrote = None, threading.Event(), False
+        self._checkpoints = Checkpoints(self.file)
         self.file.forget_log()
 
 
@@ -341,7 +302,7 @@ def connect(
         register(connection)
         inspect(connection, path)
         add_functions(connection)
-        connection.wal_autocheckpoint(0)  # `settle` does it, after a look at the file
+        connection.wal_autocheckpoint(0)  # `checkpoints` does it, after a look at the file
         for pragma in _PRAGMAS:
             connection.execute(pragma)
     except BaseException as error:
@@ -396,18 +357,3 @@ def value(connection: apsw.Connection, sql: str, bindings: tuple[Any, ...] = ())
 def rows(connection: apsw.Connection, sql: str, bindings: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Return all rows; apsw cannot know the types of their columns."""
     return connection.execute(sql, bindings).fetchall()
-
-
-def varints(data: bytes) -> Iterator[int]:
-    """Yield SQLite's variable-length integers (https://sqlite.org/fileformat2.html#varint) one after another."""
-    number = count = 0
-    for byte in data:
-        count += 1
-        if count == 9:  # the ninth byte counts whole
-            yield number << 8 | byte
-        elif byte & 0x80:
-            number = number << 7 | byte & 0x7F
-            continue
-        else:
-            yield number << 7 | byte
-        number = count = 0

@@ -26,11 +26,6 @@ _IDS_AT_ONCE = 500  # ids bound to one statement
 _SCANNED_AT_ONCE = 200  # documents a scan holds in memory
 
 
-def next_chunk(connection: apsw.Connection) -> int:
-    """Return the first chunk id that was never used."""
-    return whole_number(value(connection, "SELECT seq FROM sqlite_sequence WHERE name = 'chunks'") or 0) + 1
-
-
 def known(connection: apsw.Connection, ids: Sequence[str]) -> dict[str, tuple[int, bytes, str | None]]:
     """Return (row, digest, source) of those of the ids that are stored."""
     found: dict[str, tuple[int, bytes, str | None]] = {}

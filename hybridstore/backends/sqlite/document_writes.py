@@ -11,7 +11,7 @@ import numpy as np
 from hybridstore.backends.keyword_scoring import index_columns
 from hybridstore.backends.sqlite import document_rows, keyword_index, vector_tables
 from hybridstore.backends.sqlite.change_log import Log
-from hybridstore.backends.sqlite.checksums import change
+from hybridstore.backends.sqlite.checksums import change, next_number
 from hybridstore.backends.sqlite.chunk_references import forget_chunks, renumber
 from hybridstore.backends.sqlite.connection import value
 from hybridstore.backends.values import Entry, Outdated, check_replaces
@@ -62,7 +62,7 @@ def _put_batch(
     for id_ in fresh:
         rows[id_] = known[id_][0] if id_ in known else next_row
         next_row += id_ not in known
-    first = next_chunk = document_rows.next_chunk(connection)
+    first = next_chunk = next_number(connection, "chunks")
     placed: list[tuple[int, int, Entry]] = []  # (document row, first chunk id, entry)
     for id_, entry in fresh.items():
         placed.append((rows[id_], next_chunk, entry))

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import apsw
 
-from hybridstore.backends.sqlite.connection import varints
+from hybridstore.backends.sqlite.stored_values import varints
 
 _SEGMENT = 37  # bits by which a segment's number is shifted in the ids of its pages
 _TOMBSTONES = 1 << 16  # added to a segment's number in the ids of its tombstone pages

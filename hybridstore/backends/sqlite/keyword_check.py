@@ -14,9 +14,9 @@ from hybridstore.backends.keyword_scoring import COLUMNS, index_columns
 from hybridstore.backends.sqlite import document_rows, keyword_index
 from hybridstore.backends.sqlite.change_log import Log
 from hybridstore.backends.sqlite.checksums import set_fact
-from hybridstore.backends.sqlite.connection import Connections, rows, value, varints
+from hybridstore.backends.sqlite.connection import Connections, rows, value
 from hybridstore.backends.sqlite.problems import AT_ONCE, EXAMPLES, batches, column, found
-from hybridstore.backends.sqlite.stored_values import whole_number
+from hybridstore.backends.sqlite.stored_values import varints, whole_number
 from hybridstore.backends.values import Problem
 from hybridstore.errors import FileRefused
 from hybridstore.text.analysis import ANALYSIS_VERSION, Analyser

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.backends.keyword_scoring import K1, WEIGHTS, idf
-from hybridstore.backends.sqlite.connection import value, varints
+from hybridstore.backends.sqlite.connection import value
+from hybridstore.backends.sqlite.stored_values import varints
 from hybridstore.records import KeywordQuery, Ranking, Term
 from hybridstore.text.expressions import AllOf, Expression, NotOf, WordSequence, passes_empty
 

@@ -6,7 +6,7 @@ A damaged or hostile file may hold anything in any column. `apsw.CorruptError` i
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apsw
@@ -73,3 +73,18 @@ _TYPES: dict[str, tuple[type, ...]] = {
     ".": (str, int, float, bytes, type(None)),
 }
 _NAMES = {"t": "text", "T": "text", "i": "an integer", "b": "a BLOB"}
+
+
+def varints(data: bytes) -> Iterator[int]:
+    """Yield SQLite's variable-length integers (https://sqlite.org/fileformat2.html#varint) one after another."""
+    number = count = 0
+    for byte in data:
+        count += 1
+        if count == 9:  # the ninth byte counts whole
+            yield number << 8 | byte
+        elif byte & 0x80:
+            number = number << 7 | byte & 0x7F
+            continue
+        else:
+            yield number << 7 | byte
+        number = count = 0

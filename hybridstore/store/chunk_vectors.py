@@ -1,0 +1,110 @@
+"""Chunks and their vectors: documents divided to fit an embedder's window, and embedded in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybridstore.backends.protocols import Backend
+from hybridstore.backends.values import Embedding, Entry, Restriction
+from hybridstore.embedders.protocol import Embedder
+from hybridstore.records import Chunk, Document
+from hybridstore.store.embedder_choice import embedded_text, identify
+
+_EMBEDDED_AT_ONCE = 128  # chunks between two reports of progress
+_PLAIN_WINDOW = 256  # tokens of a chunk in a store without an embedder
+
+
+def cut(document: Document, embedder: Embedder | None) -> Sequence[Chunk]:
+    """Divide a document into chunks that fit the embedder's window."""
+    from hybridstore.text.chunking import chunk as cut_text  # a search never needs it
+
+    if embedder is None:
+        return cut_text(document.text, format=document.format, max_tokens=_PLAIN_WINDOW)
+    # The title is embedded with every chunk, so it takes its share of the window; a heading path may take another
+    # eighth of it; the embedder truncates what is longer, at the chunk's end.
+    window = embedder.max_tokens - 2
+    title = (
+        min(len(embedder.token_starts(document.title)) + 1, window // 4) if document.title else 0
+    )  # and its full stop
+    heading = window // 8 if document.format != "plain" else 0
+    return cut_text(
+        document.text,
+        format=document.format,
+        max_tokens=window - title - heading,
+        token_starts=embedder.token_starts,
+    )
+
+
+def embedded(document: Document, chunk: Chunk) -> str:
+    """Return the text that is embedded for a chunk."""
+    return embedded_text(document.title, chunk.heading, document.text[chunk.start : chunk.end])
+
+
+def known_vectors(backend: Backend, ids: Iterable[str]) -> dict[bytes, NDArray[np.float32]]:
+    """Return the stored vectors of documents, by the digests of what was embedded."""
+    known: dict[bytes, NDArray[np.float32]] = {}
+    for id_ in ids:
+        known.update(backend.chunk_vectors(id_))
+    return known
+
+
+def embed(
+    backend: Backend,
+    entries: list[Entry],
+    replaced: set[str],
+    embedder: Embedder | None,
+    made: Callable[[int, float], None],
+) -> tuple[list[Entry], Embedding | None]:
+    """Fill in the missing vectors, in batches across documents, and reuse those of chunks that did not change.
+
+    `replaced` are the ids of stored documents whose vectors may be reused. `made` is called with the number of chunks
+    that were embedded, and which part of all that are missing they are.
+    """
+    if embedder is None:
+        return entries, None
+    known = known_vectors(backend, replaced)
+    missing = {
+        digest: embedded(entry.document, chunk)
+        for entry in entries
+        if entry.vectors is None
+        for chunk, digest in zip(entry.chunks, entry.chunk_digests, strict=True)
+        if digest not in known
+    }
+    digests = list(missing)
+    for first in range(0, len(digests), _EMBEDDED_AT_ONCE):
+        batch = digests[first : first + _EMBEDDED_AT_ONCE]
+        vectors = embedder.embed_documents([missing[digest] for digest in batch])
+        known.update(zip(batch, vectors, strict=True))
+        made(len(batch), len(batch) / len(digests))
+    filled = [
+        replace(entry, vectors=np.stack([known[digest] for digest in entry.chunk_digests]))
+        if entry.vectors is None and entry.chunks
+        else entry
+        for entry in entries
+    ]
+    return filled, identify(embedder)
+
+
+def fill(
+    backend: Backend, entry: Entry, known: Mapping[bytes, NDArray[np.float32]], embedder: Embedder
+) -> Iterator[tuple[int, float]]:
+    """Store the vectors of a document that is stored without: the `known` ones, and others in batches.
+
+    After each batch it yields how many were made, and which part of all that were to be made they are.
+    """
+    id_ = str(entry.document.id)
+    ids = backend.chunks_of([id_], Restriction()).get(id_, [])
+    chunks = dict(zip(ids, entry.chunk_digests, strict=False))  # another process may have replaced it
+    own = [chunk for chunk, digest in chunks.items() if digest in known]
+    if own:
+        backend.fill(identify(embedder), own, np.stack([known[chunks[chunk]] for chunk in own]))
+    texts = dict(zip(ids, (embedded(entry.document, chunk) for chunk in entry.chunks), strict=False))
+    missing = [chunk for chunk, digest in chunks.items() if digest not in known]
+    for first in range(0, len(missing), _EMBEDDED_AT_ONCE):
+        batch = missing[first : first + _EMBEDDED_AT_ONCE]
+        backend.fill(identify(embedder), batch, embedder.embed_documents([texts[chunk] for chunk in batch]))
+        yield len(batch), len(batch) / len(missing)
