@@ -13,14 +13,21 @@ from hybridstore.cli.document_names import named_document, shown_places
 from hybridstore.cli.shared_options import (
     AS_WORDS,
     EMPTY,
+    FUSIONS,
+    MODES,
+    SYNTAXES,
     QueryCommand,
     Target,
     chosen,
     combined,
     examples,
+    json_option,
+    min_relevance_option,
+    number_option,
+    options,
     pass_target,
     query_argument,
-    search_options,
+    where_option,
 )
 from hybridstore.cli.terminal import count, print_json, say, say_missing
 from hybridstore.errors import NotFound
@@ -32,6 +39,43 @@ if TYPE_CHECKING:
 _SEARCH = ("query", "mode", "fusion", "confidence", "hits", "timings", "notes")  # what `search --json` prints
 _PER_DOCUMENT = 3  # passages, in the list for people
 LOGGING = "HYBRIDSTORE_LOG_QUERIES"
+
+_search_options = options(
+    number_option("--limit", "Number of results.", default=10),
+    where_option,
+    click.option(
+        "--exclude",
+        "--not",
+        "exclude",
+        multiple=True,
+        metavar="WORDS",
+        help="Leave out passages in which this word or phrase occurs; repeatable.",
+    ),
+    click.option(
+        "--mode", default="hybrid", type=click.Choice(MODES), help="Both legs, or only one; keyword needs no model."
+    ),
+    click.option(
+        "--fusion", default="adaptive", type=click.Choice(FUSIONS), help="How hybrid fuses the rankings of both legs."
+    ),
+    number_option("--depth", "Candidates per leg; default: 200, or twice the limit if that is more."),
+    click.option(
+        "--syntax",
+        default="simple",
+        type=click.Choice(SYNTAXES),
+        help="How QUERY is read; advanced has AND, OR, NOT, parentheses and prefix*, and every term must match.",
+    ),
+    min_relevance_option,
+    click.option("--unique", is_flag=True, help="Show the best of near-identical passages, and name the others."),
+    number_option("--per-document", "At most N passages of the same document."),
+    click.option(
+        "--diversity",
+        default=0.0,
+        type=click.FloatRange(0, 1),
+        metavar="X",
+        help="From 0 to 1: the penalty of a passage for being similar to those above it.",
+    ),
+    json_option,
+)
 
 
 @click.command(
@@ -46,7 +90,7 @@ LOGGING = "HYBRIDSTORE_LOG_QUERIES"
     ),
 )
 @query_argument
-@search_options
+@_search_options
 @click.option("--full", is_flag=True, help="Show whole passages instead of the best lines.")
 @click.option(
     "--log",
@@ -111,7 +155,7 @@ def search(
     ),
 )
 @query_argument
-@search_options
+@_search_options
 @click.option(
     "--expect",
     metavar="DOCUMENT",
