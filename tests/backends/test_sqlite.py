@@ -216,17 +216,19 @@ def test_the_change_log_names_the_chunks_of_each_revision(open_backend):
 
 def test_the_change_log_keeps_whole_revisions_of_about_as_many_lines_as_it_should(open_backend, monkeypatch):
     monkeypatch.setattr(change_log, "KEPT", 5)
+    monkeypatch.setattr(change_log, "_TRIMMED_EVERY", 3)
     backend = open_backend()
     for n in range(8):
         backend.put([entry(f"d{n}", "text")])
     backend.remove(["d0", "d2", "d4"])  # three lines in one revision, the ninth
-    assert changes(backend, 6) == [
+    assert changes(backend, 6) == [  # trimmed at the ninth revision
         ChunkChange(7, "added", 7, 7),
         ChunkChange(8, "added", 8, 8),
         *(ChunkChange(9, "removed", n, n) for n in (1, 3, 5)),
     ]
     assert changes(backend, 5) is None
     for n in range(3):
+        assert changes(backend, 6) is not None
         backend.put([entry(f"e{n}", "text")])
     assert [change.revision for change in changes(backend, 9)] == [10, 11, 12]  # the ninth had six lines with these
     assert changes(backend, 8) is None
