@@ -14,7 +14,16 @@ from numpy.typing import ArrayLike, NDArray
 from hybridstore import filters
 from hybridstore.backends.learning import LoggedQuestion, ModelVersion
 from hybridstore.backends.protocols import SearchState
-from hybridstore.backends.values import Capabilities, Embedding, Problem, PurgeReport, Stats, StoredDocument, Whatever
+from hybridstore.backends.values import (
+    Capabilities,
+    CompactReport,
+    Embedding,
+    Problem,
+    PurgeReport,
+    Stats,
+    StoredDocument,
+    Whatever,
+)
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.filters import Filter
 from hybridstore.ingest.line_files import File
@@ -103,6 +112,7 @@ class AsyncStore(ThreadedObject[Store]):
     async def check(
         self, *, repair: bool = ..., progress: Callable[[int, int], None] | None = ...
     ) -> list[Problem]: ...
+    async def compact(self) -> CompactReport: ...
     async def count(self) -> int: ...
     async def digests(self, ids: Sequence[str]) -> dict[str, bytes]: ...
     def documents(self, where: Where = ...) -> AsyncIterator[Document]: ...

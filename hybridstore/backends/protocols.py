@@ -19,6 +19,7 @@ from hybridstore.backends.learning import LearningBackend, ModelVersion
 from hybridstore.backends.values import (
     Calibration,
     Capabilities,
+    CompactReport,
     Embedding,
     Embeddings,
     Entry,
@@ -297,6 +298,14 @@ class UpkeepBackend(Protocol):
         """Write a compact copy to a new file while others read and write; raises Unsupported where that is impossible.
 
         Raises FileRefused where the path exists or cannot be written.
+        """
+        ...
+
+    def compact(self) -> CompactReport:
+        """Rewrite the store without the space that removed and replaced content left, its log emptied.
+
+        Others read meanwhile, and writers wait. Raises Unsupported where that is impossible, InputError within
+        `snapshot`, StoreRefused where there is too little room for the copy; the store is as before then.
         """
         ...
 

@@ -57,6 +57,7 @@ class Capabilities:
     """What this kind of store cannot do, and why: a sentence for people, None for what it can do."""
 
     backup: str | None = None  # copy itself to a file
+    compacting: str | None = None  # rewrite itself to take less space
     erasure: str | None = None  # prove that no byte of a purged document is left
 
 
@@ -227,6 +228,19 @@ class PurgeReport:
     unsearched: int = 0
     files: tuple[tuple[str, int], ...] = ()
     residues: tuple[Residue, ...] = ()
+    remedy: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CompactReport:
+    """The size of a store's files in bytes before and after they were rewritten, and the seconds that took.
+
+    `remedy` is what is to be done where the space could not be given back at once, "" where it was.
+    """
+
+    before: int
+    after: int
     remedy: str = ""
     seconds: float = 0.0
 

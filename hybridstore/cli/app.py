@@ -34,6 +34,7 @@ COMMANDS = {
     "check": ("upkeep_commands:check", "Check that the store is consistent, and repair it."),
     "reembed": ("upkeep_commands:reembed", "Create missing vectors, or change the embedder."),
     "reindex": ("upkeep_commands:reindex", "Make the keywords anew with this version."),
+    "compact": ("upkeep_commands:compact", "Give unused space in the file back."),
     "backup": ("upkeep_commands:backup", "Write a copy while the store is in use."),
     "export": ("document_commands:export", "Write all documents as JSON lines."),
     "import": ("document_commands:import_", "Read an export into the store."),

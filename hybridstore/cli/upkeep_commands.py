@@ -1,4 +1,4 @@
-"""`info`, `check`, `reembed`, `reindex` and `backup`: maintenance of the store."""
+"""`info`, `check`, `reembed`, `reindex`, `compact` and `backup`: maintenance of the store."""
 
 from __future__ import annotations
 
@@ -169,6 +169,26 @@ def reindex(target: Target) -> None:
     with target.open() as store:
         made = store.reindex()
     say(f"The keywords of {count(made, 'chunk')} were made anew.")
+
+
+@click.command(epilog=examples("hybridstore compact", "hybridstore --db notes.db compact --json"))
+@json_option
+@pass_target
+def compact(target: Target, *, as_json: bool) -> None:
+    """Rewrite the file without the space that removed and replaced documents left in it.
+
+    Others can read meanwhile, but not write; the disk needs room for a second copy. To erase what was removed, and
+    prove it, see `purge`.
+    """
+    target.if_stopped = "The store's content is unchanged."
+    with target.open() as store:
+        report = store.compact()
+    if as_json:
+        print_json(asdict(report))
+        return
+    click.echo(f"Compacted from {size(report.before)} to {size(report.after)} in {report.seconds:.1f} s.")
+    if report.remedy:
+        say(f"Not all is done: {report.remedy}.")
 
 
 @click.command(epilog=examples("hybridstore backup notes-2024-06-01.db"))

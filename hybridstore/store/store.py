@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from hybridstore import filters
 from hybridstore.backends.learning import LoggedQuestion, ModelVersion
 from hybridstore.backends.protocols import Backend
-from hybridstore.backends.values import Problem, PurgeReport, Stats
+from hybridstore.backends.values import CompactReport, Problem, PurgeReport, Stats
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import EmbedderMismatch, EmptyQuery, InputError
 from hybridstore.records import AddReport, Document, Hit, Results, Source, Trace
@@ -397,6 +397,16 @@ class Store(StoreParts):
         stopped, nothing has changed.
         """
         return self._backend.reindex()
+
+    def compact(self) -> CompactReport:
+        """Rewrite the file without the space that removed and replaced documents left; return both sizes.
+
+        The keyword index is merged and the log emptied. Others can read meanwhile, but not write, and it takes room for
+        a second copy of the file. Where another process still reads the old state, `remedy` of the report says so.
+        Raises FileRefused for a store that was opened with `read_only` or where there is too little room, and
+        Unsupported in memory.
+        """
+        return self._backend.compact()
 
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Write a compact copy to a new file, while others read and write."""

@@ -190,6 +190,22 @@ class PurgingContract:
                 backend.backup(str(tmp_path / "copy.db"))
             pytest.skip(backend.capabilities.backup)
 
+    def test_a_store_is_compacted_without_any_change_to_its_answers_or_says_why_not(self, backend):
+        vectors = filled(backend)
+        backend.remove([f"document {n}" for n in range(20, 30)])
+        before = backend.state().revision, list(backend.scan()), answers(backend, vectors)
+        if backend.capabilities.compacting is not None:
+            with pytest.raises(Unsupported, match=re.escape(backend.capabilities.compacting)):
+                backend.compact()
+            pytest.skip(backend.capabilities.compacting)
+        report = backend.compact()
+        assert 0 < report.after < report.before
+        assert (report.remedy, backend.stats().bytes) == ("", report.after)
+        assert (backend.state().revision, list(backend.scan()), answers(backend, vectors)) == before
+        assert backend.check() == []
+        with backend.snapshot(), pytest.raises(InputError, match="leave it first"):
+            backend.compact()
+
     def test_a_store_verifies_erasure_or_says_why_it_cannot(self, backend):
         backend.put([entry("a", "zanzibar")])
         assert backend.purge(["a"]).clean is (True if backend.capabilities.erasure is None else None)

@@ -106,6 +106,19 @@ def test_reembed_gives_every_chunk_a_vector_and_changes_the_embedder(run, hashin
     assert hits[0]["vector_rank"] == 1
 
 
+def test_compact_says_what_it_gave_back_and_writes_nothing_where_it_may_only_read(run, db):
+    with hs.open(db, embedder="none") as store:
+        store.add({"id": f"long{n}", "text": f"word{n} " * 5000} for n in range(40))
+        store.remove(f"long{n}" for n in range(40))
+    report = json.loads(run("compact", "--json").stdout)
+    assert report["after"] == db.stat().st_size < report["before"] / 2
+    assert report["remedy"] == ""
+    assert run("compact").stdout.startswith("Compacted from ")
+    content = db.read_bytes()
+    assert "opened for reading alone" in run("--read-only", "compact", code=1).stderr
+    assert db.read_bytes() == content
+
+
 def test_a_backup_is_a_store_and_never_replaces_a_file(run, tmp_path):
     copy = tmp_path / "copy.db"
     assert f"Wrote {copy}" in run("backup", copy).stderr

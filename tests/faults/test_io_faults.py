@@ -30,6 +30,7 @@ OPERATIONS = {
     "remove": lambda store: store.remove(["d1", "d2"]),
     "remove_where": lambda store: store.remove_where({"@id": {"$prefix": "d1"}}),
     "purge": lambda store: store.purge(["d7"]),
+    "compact": lambda store: store.compact(),
     "feedback": learn,
     "forget": lambda store: store.forget_queries("pumps"),
     "backup": lambda store: store.backup(Path(store.location).with_name("backup.db")),

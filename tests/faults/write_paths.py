@@ -215,6 +215,11 @@ def _created(_: hs.Store, n: int, folder: Path) -> str:
         return "not sound" if store.check() else is_there(store, "first")
 
 
+def _compact(store: hs.Store, n: int, _: Path) -> None:
+    store.add(documents(f"compacted{n}"))
+    store.compact()
+
+
 def _prune(store: hs.Store, n: int, folder: Path) -> None:
     (folder / "pruned" / f"{n}.md").unlink(missing_ok=True)
     sync(store, folder / "pruned", prune=True)
@@ -249,6 +254,7 @@ PATHS = {
         lambda s, n, _: s.purge(f"purged{n}"),
         lambda s, n, folder: _erased(is_gone(s, f"purged{n}"), f"onlypurged{n}", folder),
     ),
+    "compact": WritePath(_compact, lambda s, n, _: is_there(s, f"compacted{n}")),
     "reembed": WritePath(lambda s, n, _: s.reembed(HashingEmbedder(DIMS[n + 1])), _embedder),
     "promote": WritePath(lambda s, n, _: promote_embedder(s, HashingEmbedder(DIMS[n + 1])), _embedder),
     "backup": WritePath(

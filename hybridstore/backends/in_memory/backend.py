@@ -23,6 +23,7 @@ from hybridstore.backends.protocols import Backend, SearchState
 from hybridstore.backends.values import (
     Calibration,
     Capabilities,
+    CompactReport,
     Embedding,
     Embeddings,
     Entry,
@@ -36,7 +37,7 @@ from hybridstore.backends.values import (
     check_replaces,
     check_vectors_fit,
 )
-from hybridstore.errors import InputError, NotFound
+from hybridstore.errors import InputError, NotFound, Unsupported
 from hybridstore.filters import Filter
 from hybridstore.records import AddReport, Folder, KeywordQuery, Ranking, Source, Term
 from hybridstore.text.analysis import Analyser
@@ -68,7 +69,7 @@ class MemoryBackend(Backend):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities()
+        return Capabilities(compacting="a store in memory has no file to compact; backup() writes a compact one")
 
     @property
     def learning(self) -> MemoryLearning:
@@ -299,6 +300,9 @@ class MemoryBackend(Backend):
         from hybridstore.backends.in_memory.file_copy import write_file
 
         write_file(self._handle.contents(), self.language, self.shared.created, path)
+
+    def compact(self) -> CompactReport:
+        raise Unsupported(self.location, str(self.capabilities.compacting))
 
     def purge(self, ids: Iterable[str], *, verify: bool = True) -> PurgeReport:
         began, named = time.perf_counter(), list(dict.fromkeys(ids))

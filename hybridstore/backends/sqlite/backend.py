@@ -41,6 +41,7 @@ from hybridstore.backends.sqlite.where_sql import compile_where, restricted
 from hybridstore.backends.values import (
     Calibration,
     Capabilities,
+    CompactReport,
     Embedding,
     Embeddings,
     Entry,
@@ -218,6 +219,10 @@ class SQLiteBackend(Backend):
     def purge(self, ids: Iterable[str], *, verify: bool = True) -> PurgeReport:
         self._connections.access.check_may_write(self._path)
         return self._purging.purge(list(ids), verify=verify)
+
+    def compact(self) -> CompactReport:
+        self._connections.access.check_may_write(self._path)
+        return self._purging.compact()
 
     def remove_sources(self, keys: Iterable[str]) -> int:
         with self._connections.atomic() as connection, Log(connection) as log:

@@ -1,5 +1,7 @@
 """Purging: documents removed, the file rewritten, its log emptied, and all files searched for bytes that are left.
 
+Compacting is the middle of it: the file rewritten and its log emptied.
+
 Deleting leaves bytes: in free pages, in free space within pages (also of rows that moved while they existed), in
 segments of the keyword index, in the write-ahead log. SQLite's `secure_delete` misses rows that moved before it was on.
 So VACUUM rewrites the file row by row, and only then is the log copied into it and truncated: on a file of 10,000
@@ -16,6 +18,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from glob import escape
 from itertools import accumulate, groupby, islice
@@ -30,7 +33,8 @@ from hybridstore.backends.sqlite.change_log import Log
 from hybridstore.backends.sqlite.chunk_references import erasing
 from hybridstore.backends.sqlite.connection import Connections, rows
 from hybridstore.backends.sqlite.purge_targets import DocumentContent, Targets, remaining
-from hybridstore.backends.values import PurgeReport, Residue
+from hybridstore.backends.sqlite.store_state import file_bytes
+from hybridstore.backends.values import CompactReport, PurgeReport, Residue
 from hybridstore.errors import InputError
 from hybridstore.text.analysis import Analyser
 
@@ -38,11 +42,12 @@ _IN_MEMORY = 256 * 2**20  # bytes of a file up to which VACUUM writes to memory 
 _AT_ONCE = 2**23  # bytes searched together
 _MOST = 100  # residues reported, of each kind in each file
 _BINARY = {"vector", "code", "digest"}
+_STILL_READ = "another process still reads the file as it was, so old pages stay in it and in its log"
 _QUERIES = "SELECT query FROM asked UNION SELECT query FROM feedback UNION SELECT query FROM triples"
 
 
 class Purging:
-    """The purges of one open store, one at a time. What one could not finish, the next ones search for too."""
+    """Purges and compactions of one open store, one at a time. What one could not finish, the next ones search for."""
 
     def __init__(self, connections: Connections, analyser: Callable[[], Analyser]) -> None:
         self._connections, self._analyser = connections, analyser
@@ -54,17 +59,30 @@ class Purging:
         began = time.perf_counter()
         if "" in ids:
             raise InputError("an id must not be empty; name the documents to purge")
-        if self._connections.get().in_transaction:
-            raise InputError("a snapshot still reads what is to be purged; leave it first")
-        # Connections of its own: VACUUM allows no other statement, and `secure_delete` is for this alone.
-        theirs = self._connections
-        own = Connections(theirs.file.path, theirs.busy_timeout, theirs.key, theirs.durability)
-        try:
-            with self._lock:
-                report = self._purge(own, list(dict.fromkeys(ids)), verify=verify)
-        finally:
-            own.close()
+        with closing(self._own()) as own, self._lock:
+            report = self._purge(own, list(dict.fromkeys(ids)), verify=verify)
         return replace(report, seconds=time.perf_counter() - began)
+
+    def compact(self) -> CompactReport:
+        """Merge the keyword index, rewrite the file and empty its log; see the protocol."""
+        began = time.perf_counter()
+        with closing(self._own()) as own, self._lock:
+            before = file_bytes(own.path)
+            with own.atomic() as connection:
+                merge(connection)
+            obstacle = _rewrite(own)
+            emptied = _empty_log(own)
+            if obstacle is not None:
+                raise obstacle
+        remedy = "" if emptied else f"{_STILL_READ}: when that has ended, compact again"
+        return CompactReport(before, file_bytes(own.path), remedy, time.perf_counter() - began)
+
+    def _own(self) -> Connections:
+        """Return connections for this alone: VACUUM allows no other statement, and `secure_delete` is not for all."""
+        theirs = self._connections
+        if theirs.get().in_transaction:
+            raise InputError("a snapshot of this thread still reads the file as it is; leave it first")
+        return Connections(theirs.file.path, theirs.busy_timeout, theirs.key, theirs.durability)
 
     def _purge(self, own: Connections, ids: Sequence[str], *, verify: bool) -> PurgeReport:
         report, targets = self._remove(own, ids)
@@ -137,8 +155,8 @@ def merge(connection: apsw.Connection) -> None:
     connection.execute("INSERT INTO keywords (keywords) VALUES ('optimize')")
 
 
-def _rewrite(own: Connections) -> str:
-    """Rewrite the whole file; return what prevented it, "" if nothing did."""
+def _rewrite(own: Connections) -> apsw.Error | None:
+    """Rewrite the whole file; return what prevented it, None if nothing did."""
     connection = own.get()
     own.file.check(connection)
     try:
@@ -147,8 +165,8 @@ def _rewrite(own: Connections) -> str:
             connection.execute("PRAGMA temp_store = FILE")
         connection.execute("VACUUM")
     except (apsw.BusyError, apsw.FullError, apsw.IOError, apsw.NoMemError) as error:
-        return str(error)
-    return ""
+        return error
+    return None
 
 
 def _empty_log(own: Connections) -> bool:
@@ -239,17 +257,14 @@ def _read_blocks(file: Path) -> Iterator[bytes]:
             yield block
 
 
-def _remedy(path: str, obstacle: str, unread: str, found: Findings, *, emptied: bool) -> str:
+def _remedy(path: str, obstacle: apsw.Error | None, unread: str, found: Findings, *, emptied: bool) -> str:
     remedies = []
     if obstacle:
         remedies.append(f"the file could not be rewritten ({obstacle}): make room, or wait, and call purge([])")
     if unread:
         remedies.append(f"what is left could not be searched ({unread}): call purge([])")
     if not emptied:
-        remedies.append(
-            "another process still reads the file as it was, so old pages stay in it and in its log: "
-            "when that has ended, call purge([])"
-        )
+        remedies.append(f"{_STILL_READ}: when that has ended, call purge([])")
     copies = sorted({residue.file for residue in found.residues} - {path, f"{path}-wal"})
     if copies:
         remedies.append(f"copies hold it too: wait for the tuning that made them, or remove them: {', '.join(copies)}")

@@ -89,6 +89,11 @@ def _texts(found: object) -> tuple[str, ...]:
     return tuple(found)
 
 
+def file_bytes(path: str) -> int:
+    """Return the size of the file at `path` and of its write-ahead log together."""
+    return sum(file.stat().st_size for file in map(Path, (path, f"{path}-wal")) if file.exists())
+
+
 def stats(connection: apsw.Connection, path: str) -> Stats:
     """Return what the file holds; the size of the file at `path` includes the write-ahead log."""
     active, embeddings = vector_tables.by_state(connection, "active"), vector_tables.embeddings(connection)
@@ -100,7 +105,7 @@ def stats(connection: apsw.Connection, path: str) -> Stats:
         vectors=value(connection, f"SELECT count(*) FROM vectors_{active[0]}") if active else 0,
         sources=value(connection, "SELECT count(*) FROM sources"),
         revision=whole_number(facts.get("revision")),
-        bytes=sum(file.stat().st_size for file in map(Path, (path, f"{path}-wal")) if file.exists()),
+        bytes=file_bytes(path),
         language=str(facts.get("language")),
         embedding=embeddings.active,
         building=embeddings.building,
