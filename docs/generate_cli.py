@@ -26,6 +26,8 @@ INTRODUCTION = """\
 - `--where` takes `year>=2020`, `lang=en`, `lang!=en`, `tags~word` (contains), `path^=/home` (begins with),
   `draft?` (is there) or a JSON filter such as `{"$or": [{"year": 2020}, {"lang": "en"}]}`.
 - `HYBRIDSTORE_EMBEDDER` names the embedder of stores whose model is neither in the catalog nor known on this machine.
+- `--durability full`, `HYBRIDSTORE_DURABILITY` or `durability` in `hybridstore.toml`: what a command has written
+  survives a power cut, too, as each commit waits for the disk.
 - `HYBRIDSTORE_KEY` is the key of an encrypted store; it is never an option, which other programs could read.
 - Completion: `eval "$(_HYBRIDSTORE_COMPLETE=bash_source hybridstore)"`, or `zsh_source`, `fish_source`.
 """

@@ -10,14 +10,14 @@ from typing import Any
 import click
 
 from hybridstore import __version__
-from hybridstore.cli.config import Config, find_config
-from hybridstore.cli.shared_options import DATABASE, VARIABLE, Target, examples
+from hybridstore.cli.config import DURABILITIES, Config, find_config
+from hybridstore.cli.shared_options import DATABASE, DURABILITY, VARIABLE, Target, examples
 from hybridstore.errors import HybridstoreError
 
 _INTERRUPTED = 130  # the exit code of shells for Ctrl-C: 128 + SIGINT
 
-_DB_AFTER = "db_after"
 _FILE = click.Path(dir_okay=False)
+_DURABILITY = click.Choice(DURABILITIES)
 
 _WITHOUT_CONFIG = ("help", "judge", "compare")
 
@@ -56,19 +56,28 @@ COMMANDS = {
 }
 
 
-def _accept_db(command: click.Command) -> None:
-    """Let --db stand after the name of a command, too; hidden there, as `hybridstore --help` describes it."""
-    if not any(param.name == _DB_AFTER for param in command.params):
-        command.params.append(
-            click.Option(["--db", _DB_AFTER], type=_FILE, expose_value=False, hidden=True, callback=_use_db)
-        )
+# Options of the whole command by the attribute of the Target that they set.
+_AFTER: dict[str, tuple[str, click.ParamType[Any]]] = {
+    "path": ("--db", _FILE),
+    "durability": ("--durability", _DURABILITY),
+}
+
+
+def _accept_after(command: click.Command) -> None:
+    """Let --db and --durability stand after the name of a command, too; hidden there, as they are the group's."""
+    known = {param.name for param in command.params}
+    command.params += [
+        click.Option([option, f"{name}_after"], type=kind, expose_value=False, hidden=True, callback=_set_on_target)
+        for name, (option, kind) in _AFTER.items()
+        if f"{name}_after" not in known
+    ]
     for inner in command.commands.values() if isinstance(command, click.Group) else ():
-        _accept_db(inner)
+        _accept_after(inner)
 
 
-def _use_db(ctx: click.Context, _: click.Parameter, path: str | None) -> None:
-    if path is not None and (target := ctx.find_object(Target)):
-        target.path = path
+def _set_on_target(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None and (target := ctx.find_object(Target)):
+        setattr(target, str(param.name).removesuffix("_after"), value)
 
 
 class App(click.Group):
@@ -87,7 +96,7 @@ class App(click.Group):
             return None
         module, attribute = COMMANDS[cmd_name][0].split(":")
         command: click.Command = getattr(import_module(f"hybridstore.cli.{module}"), attribute)
-        _accept_db(command)
+        _accept_after(command)
         return command
 
     def resolve_command(
@@ -146,15 +155,23 @@ hybridstore explain "error E4012"         see why each result was found
     help="The store's file; before or after the command.",
 )
 @click.option("--read-only", is_flag=True, help="Write nothing into the store; by itself where it cannot be written.")
+@click.option(
+    "--durability",
+    envvar=DURABILITY,
+    show_envvar=True,
+    type=_DURABILITY,
+    help="full: a power cut loses nothing that was written; normal, the default: perhaps the last moment's writes.",
+)
 @click.version_option(__version__, "-V", "--version", prog_name="hybridstore", message="%(prog)s %(version)s")
 @click.pass_context
-def app(ctx: click.Context, path: str, *, read_only: bool) -> None:
+def app(ctx: click.Context, path: str, *, read_only: bool, durability: str | None) -> None:
     """Set the store that the command uses; without a command, show the help."""
     # Help, and what needs no store, works whatever a config file says.
     config = find_config(Path.cwd()) if ctx.invoked_subcommand not in (None, *_WITHOUT_CONFIG) else Config()
     if config.db is not None and ctx.get_parameter_source("path") is click.core.ParameterSource.DEFAULT:
         path = config.db
-    ctx.obj = Target(path, read_only=read_only, config=config)
+    durability = durability or config.durability or DURABILITIES[0]
+    ctx.obj = Target(path, read_only=read_only, durability=durability, config=config)
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 

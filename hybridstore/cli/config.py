@@ -9,6 +9,7 @@ from typing import Any
 
 from hybridstore.errors import InputError
 
+DURABILITIES = ("normal", "full")  # as in `hybridstore.open`; a test compares them
 _NAMES = ("hybridstore.toml", "pyproject.toml")
 
 
@@ -17,13 +18,15 @@ class Config:
     """What a config file says; options and environment variables come before it.
 
     `db` is the store's file, `embedder` the model, `folders` what `add` reads without a PATH, `exclude` patterns that
-    `add` skips besides its own. Paths in the file are relative to its folder; here they are absolute.
+    `add` skips besides its own, `durability` that of what commands write. Paths in the file are relative to its folder;
+    here they are absolute.
     """
 
     db: str | None = None
     embedder: str | None = None
     folders: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    durability: str | None = None
 
 
 def find_config(folder: Path) -> Config:
@@ -59,11 +62,14 @@ def _config(file: Path, content: object) -> Config:
     if not isinstance(content, dict) or (unknown := [name for name in content if name not in known]):
         wrong = f"has unknown names: {', '.join(unknown)}" if isinstance(content, dict) else "is not a table"
         raise InputError(f"the configuration in {file} {wrong}; there are {', '.join(known)}")
-    texts = {name: _text(file, name, content[name]) for name in ("db", "embedder") if name in content}
+    texts = {name: _text(file, name, content[name]) for name in ("db", "embedder", "durability") if name in content}
     lists = {name: _list(file, name, content[name]) for name in ("folders", "exclude") if name in content}
     folders = tuple(_absolute(file, folder) for folder in lists.get("folders", ()))
     db = _absolute(file, texts["db"]) if "db" in texts else None
-    return Config(db, texts.get("embedder"), folders, lists.get("exclude", ()))
+    durability = texts.get("durability")
+    if durability is not None and durability not in DURABILITIES:
+        raise InputError(f"durability in {file} must be {' or '.join(map(repr, DURABILITIES))}, not {durability!r}")
+    return Config(db, texts.get("embedder"), folders, lists.get("exclude", ()), durability)
 
 
 def _text(file: Path, name: str, value: object) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hybridstore.cli.config import Config
+from hybridstore.cli.config import DURABILITIES, Config
 from hybridstore.cli.terminal import say
 from hybridstore.errors import FileRefused, MissingExtra, ModelUnavailable
 
@@ -81,6 +81,7 @@ class Target:
     path: str
     if_stopped: str = "Nothing was changed."
     read_only: bool = False
+    durability: str = DURABILITIES[0]
     config: Config = Config()  # noqa: RUF009 - frozen
 
     def open(
@@ -95,7 +96,7 @@ class Target:
         """Open the store as `hybridstore.open` does; a missing file is an error unless `create`.
 
         Without `embedder` it is the one that HYBRIDSTORE_EMBEDDER names, else the store's own, or for a new store the
-        config file's. HYBRIDSTORE_KEY is the key of an encrypted store, HYBRIDSTORE_DURABILITY the `durability`.
+        config file's. HYBRIDSTORE_KEY is the key of an encrypted store.
         """
         from hybridstore.store import open as open_store
 
@@ -114,7 +115,7 @@ class Target:
             language=language,
             create=create,
             log_queries=log_queries and not read_only,
-            durability=os.environ.get(DURABILITY) or "normal",
+            durability=self.durability,
             key=os.environ.get(KEY) or None,  # never an option: a command line can be read by others
             read_only=read_only,
         )

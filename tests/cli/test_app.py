@@ -10,10 +10,11 @@ from click.testing import CliRunner
 
 import hybridstore as hs
 from hybridstore import errors
-from hybridstore.cli import shared_options
+from hybridstore.cli import config, shared_options
 from hybridstore.cli.app import COMMANDS, app
 from hybridstore.cli.shared_options import Target
 from hybridstore.search.request import FUSIONS, MODES
+from hybridstore.store.opening import DURABILITIES
 
 HEAVY = ("numpy", "onnxruntime", "torch", "apsw", "rich", "hybridstore.store")
 
@@ -150,6 +151,7 @@ def test_a_search_in_a_separate_process_prints_its_hits(process, db):
 def test_the_offered_modes_and_fusions_are_the_pipelines():
     assert shared_options.MODES == MODES
     assert shared_options.FUSIONS == FUSIONS
+    assert config.DURABILITIES == DURABILITIES
 
 
 def test_ctrl_c_during_an_add_keeps_what_was_committed_and_the_next_run_continues(process, tmp_path):

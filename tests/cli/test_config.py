@@ -2,14 +2,17 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 import hybridstore as hs
+from hybridstore import store
 from hybridstore.cli.app import COMMANDS, app
 from hybridstore.cli.config import Config, find_config
 from hybridstore.errors import InputError
+from hybridstore.store.opening import open as open_store
 
 SETTINGS = 'db = "own.db"\nembedder = "none"\nfolders = ["notes"]\nexclude = ["drafts/"]\n'
 
@@ -52,6 +55,42 @@ def test_options_and_variables_come_first(folder, monkeypatch):
     assert {path.name for path in folder.glob("*.db")} == {"option.db", "after.db", "variable.db"}
 
 
+@pytest.mark.parametrize(
+    ("config", "variable", "arguments", "expected"),
+    [
+        ("", None, ["add", "notes"], "normal"),
+        ('durability = "full"', None, ["add", "notes"], "full"),
+        ('durability = "full"', "normal", ["add", "notes"], "normal"),
+        ("", "full", ["add", "notes"], "full"),
+        ("", "full", ["--durability", "normal", "add", "notes"], "normal"),
+        ("", None, ["add", "notes", "--durability", "full"], "full"),
+        ("", None, ["--durability", "normal", "add", "notes", "--durability", "full"], "full"),
+    ],
+)
+def test_durability_is_that_of_the_option_the_variable_or_the_file(opened, config, variable, arguments, expected):
+    Path("hybridstore.toml").write_text(f'embedder = "none"\n{config}\n')
+    if variable:
+        os.environ["HYBRIDSTORE_DURABILITY"] = variable
+    run(*arguments)
+    assert {options["durability"] for options in opened} == {expected}
+
+
+@pytest.fixture
+def opened(folder, monkeypatch):
+    """The options of the stores that are opened; commands run where the notes are."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HYBRIDSTORE_DURABILITY", "")
+    found = []
+    monkeypatch.setattr(store, "open", lambda *args, **options: found.append(options) or open_store(*args, **options))
+    return found
+
+
+def test_an_unknown_durability_is_wrong_usage(monkeypatch):
+    assert "'half' is not one of 'normal', 'full'" in run("--durability", "half", "list", code=2).stderr
+    monkeypatch.setenv("HYBRIDSTORE_DURABILITY", "half")
+    assert "HYBRIDSTORE_DURABILITY" in run("list", code=2).stderr
+
+
 def test_the_nearest_file_counts_and_foreign_files_do_not(folder):
     (folder / "hybridstore.toml").write_text('db = "far.db"\n')
     (folder / "sub" / "pyproject.toml").write_text("[tool.other]\nx = 1\n")
@@ -66,9 +105,11 @@ def test_the_nearest_file_counts_and_foreign_files_do_not(folder):
     ("content", "why"),
     [
         ("db = ", "is not valid TOML"),
-        ('databse = "x"', "unknown names: databse; there are db, embedder, folders, exclude"),
+        ('databse = "x"', "unknown names: databse; there are db, embedder, folders, exclude, durability"),
         ("db = 7", "db in .* must be a text"),
         ('folders = "notes"', "folders in .* must be a list of texts"),
+        ('durability = "half"', "durability in .* must be 'normal' or 'full', not 'half'"),
+        ("durability = 1", "durability in .* must be a text"),
         ("exclude = [1]", "exclude in .* must be a list of texts"),
     ],
 )
