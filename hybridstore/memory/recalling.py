@@ -14,9 +14,10 @@ from hybridstore.backends.values import Passage
 from hybridstore.errors import InputError, NotFound
 from hybridstore.filters import Filter
 from hybridstore.memory import note_ids
+from hybridstore.memory.fillers import is_filler
 from hybridstore.memory.note_space import NoteSpace
 from hybridstore.memory.notes import Span, note_of, span_of
-from hybridstore.memory.recall_result import LeftOut, Recall, Recalled, render_block
+from hybridstore.memory.recall_result import Frame, LeftOut, Recall, Recalled
 from hybridstore.memory.token_budget import Counter, pack
 from hybridstore.records import Hit
 from hybridstore.search.query_plan import has_words
@@ -26,6 +27,8 @@ from hybridstore.store.inputs import Where
 ORDERS = ("score", "time")
 # Passages searched: as many as could fit if each took 16 tokens, within bounds.
 _LEAST_HITS, _MOST_HITS, _TOKENS_EACH = 50, 1000, 16
+_CHANCE = 0.05  # relevance below which a turn of one word is a filler
+_QUESTION_MARKS = ("?", "？", "؟", "՞", "፧")
 _MOST_NEIGHBOURS = 1000  # to either side: each is looked up for each item
 
 
@@ -86,7 +89,7 @@ def recall(space: NoteSpace, request: RecallRequest, count_tokens: Counter) -> R
         results = space.store.search(
             request.query, limit=limit, where=where, min_relevance=request.min_relevance, around=note_ids.neighbours
         )
-        items: Iterable[Recalled] = map(_recalled, results)
+        items, fillers = _without_fillers([_recalled(hit) for hit in results], request.query)
         if request.recency is not None:
             items = _weighted(items, request.recency, request.as_of or space.now())
         copies: list[Recalled] = []
@@ -94,16 +97,25 @@ def recall(space: NoteSpace, request: RecallRequest, count_tokens: Counter) -> R
 
         def left_out(shown: Sequence[Recalled]) -> LeftOut:
             matching = {hit.chunk_id for hit in results}
-            return LeftOut(len(matching.difference(item.chunk_id for item in (*shown, *copies))), len(copies))
+            beside = {item.chunk_id for item in (*shown, *copies, *fillers)}
+            return LeftOut(len(matching - beside), len(copies), len(fillers))
+
+        frame = Frame(space.namespace.prefix, request.query, confidence)
+        frame = frame.within(request.max_tokens, count_tokens)
 
         def render(shown: Sequence[Recalled]) -> str:
-            ordered = _ordered(shown, request.order)
-            return render_block(space.namespace.prefix, request.query, ordered, left_out(shown), confidence)
+            return frame.block(_ordered(shown, request.order), left_out(shown))
 
         def neighbours(item: Recalled) -> list[Recalled]:
             return _neighbours(space, item, request.neighbours, where) if request.neighbours else []
 
-        shown, text, tokens = pack(_without_copies(items, copies), neighbours, render, count_tokens, request.max_tokens)
+        def cost(item: Recalled) -> int:
+            return count_tokens(f"{frame.item(item)}\n") + 1
+
+        candidates = _without_copies(items, copies)
+        shown, text, tokens = pack(
+            candidates, neighbours, render, cost, count_tokens=count_tokens, budget=request.max_tokens
+        )
     return Recall(
         query=request.query,
         items=tuple(_ordered(shown, request.order)),
@@ -124,6 +136,19 @@ def _recalled(hit: Hit) -> Recalled:
         score=hit.score,
         relevance=hit.relevance,
     )
+
+
+def _without_fillers(items: Sequence[Recalled], query: str) -> tuple[list[Recalled], list[Recalled]]:
+    """Split items into those that say something and fillers; the answer to a question is not one, however short."""
+    questions = {(item.session, item.note.turn) for item in items if item.text.rstrip().endswith(_QUESTION_MARKS)}
+    kept: list[Recalled] = []
+    fillers: list[Recalled] = []
+    for item in items:
+        turn = item.note.turn
+        by_chance = turn is not None and item.relevance is not None and item.relevance < _CHANCE
+        answers = turn is not None and (item.session, turn - 1) in questions
+        (fillers if not answers and is_filler(item.text, query, by_chance=by_chance) else kept).append(item)
+    return kept, fillers
 
 
 def _weighted(items: Iterable[Recalled], recency: Recency, at: datetime) -> list[Recalled]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from hybridstore.memory.recall_result import Recalled, render_item
+from hybridstore.memory.recall_result import Recalled
 from hybridstore.store import Store
 
 _SMALLEST = 12  # tokens that an item takes at least, for its citation
@@ -71,6 +71,8 @@ def pack(
     candidates: Iterable[Recalled],
     neighbours: Callable[[Recalled], Sequence[Recalled]],
     render: Callable[[Sequence[Recalled]], str],
+    cost: Callable[[Recalled], int],
+    *,
     count_tokens: Counter,
     budget: int,
 ) -> tuple[list[Recalled], str, int]:
@@ -78,9 +80,9 @@ def pack(
 
     `candidates` come best first and are read only while there is room; one that does not fit is skipped. Each is
     followed by as many of its `neighbours`, nearest first, as fit, and shown among them in the order of their turns.
-    `render` writes the block. If not even an empty block fits, the text is empty.
+    `render` writes the block, `cost` counts an item's tokens. If not even an empty block fits, the text is empty.
     """
-    groups = _choose(candidates, neighbours, count_tokens, budget - count_tokens(render([])))
+    groups = _choose(candidates, neighbours, cost, budget - count_tokens(render([])))
     while True:  # items were counted one by one, and token counts do not quite add up
         shown = [item for group in groups for item in sorted(group, key=_position)]
         text = render(shown)
@@ -96,7 +98,7 @@ def pack(
 def _choose(
     candidates: Iterable[Recalled],
     neighbours: Callable[[Recalled], Sequence[Recalled]],
-    count_tokens: Counter,
+    cost: Callable[[Recalled], int],
     room: int,
 ) -> list[list[Recalled]]:
     """Return what fits, each item followed by its neighbours."""
@@ -106,29 +108,29 @@ def _choose(
     for item in candidates:
         if item.chunk_id in taken:
             continue
-        cost = _cost(item, room, count_tokens)
-        if cost > room:
+        tokens = _cost(item, room, cost)
+        if tokens > room:
             misses += 1
             if misses == _MISSES:
                 break
             continue
         misses = 0
-        room -= cost
+        room -= tokens
         groups.append([item])
         taken.add(item.chunk_id)
         for neighbour in neighbours(item):
-            if neighbour.chunk_id not in taken and (cost := _cost(neighbour, room, count_tokens)) <= room:
-                room -= cost
+            if neighbour.chunk_id not in taken and (tokens := _cost(neighbour, room, cost)) <= room:
+                room -= tokens
                 groups[-1].append(neighbour)
                 taken.add(neighbour.chunk_id)
     return groups
 
 
-def _cost(item: Recalled, room: int, count_tokens: Counter) -> int:
+def _cost(item: Recalled, room: int, cost: Callable[[Recalled], int]) -> int:
     """Return the tokens of an item with its line end, or some number above the room if it cannot fit."""
     if room < _SMALLEST or len(item.text) > room * _LONGEST_TOKEN:
         return room + 1
-    return count_tokens(f"{render_item(item)}\n") + 1
+    return cost(item)
 
 
 def _position(item: Recalled) -> tuple[int, int]:

@@ -31,6 +31,12 @@ _MEAN, _MEAN_OBSERVATIONS = 0.1, 4
 _DEVIATION, _DEVIATION_OBSERVATIONS = 0.1, 16
 # Logistic regression on sixteen collections' own queries against those of the others (docs/experiments.md).
 _INTERCEPT, _SLOPE, _WORDS = 2.4, 1.35, 3.0
+_ENOUGH = 64  # chunks from which on relevance is measured as in those collections
+
+
+def few(chunks: int) -> float:
+    """Return how few chunks a store has, from 1 for none to 0 for as many as a calibration measures."""
+    return max(1.0 - chunks / _ENOUGH, 0.0)
 
 
 def cosine_statistics(cosines: NDArray[np.float32]) -> tuple[float, float]:
@@ -115,7 +121,7 @@ class EvidenceCollector:
                 cosines[chunks.searchsorted(vector.chunks)] = vector.scores  # the leg's own are more exact
             z_scores = self.z_scores(cosines)
             if self._calibration is not None:
-                relevance = _relevance(cosines, coverage, self._calibration)
+                relevance = relevance_of(cosines, coverage, self._calibration)
         return Evidence(chunks=chunks, keyword=keyword, coverage=coverage, vector=z_scores, relevance=relevance)
 
     def z_scores(self, cosines: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -130,10 +136,15 @@ class EvidenceCollector:
         return cosine_statistics(self.backend.sample()[1] @ self.query)
 
 
-def _relevance(
+def relevance_of(
     cosines: NDArray[np.float64], coverage: NDArray[np.float64], calibration: Calibration
 ) -> NDArray[np.float64]:
-    """Return the probability, (n,), that a query with such evidence has an answer in the store."""
+    """Return the probability, (n,), that a query with such evidence has an answer in the store.
+
+    Among a few notes most that share a name with the query are far above chance ("Anna is allergic to nuts" for "Which
+    city does Anna live in?"), so there what a chunk is short of the best counts once more.
+    """
     above = np.nan_to_num((cosines - calibration.chance) / calibration.spread)
+    above -= few(calibration.chunks) * (above.max(initial=0.0) - above)
     probability: NDArray[np.float64] = 1 / (1 + np.exp(-_SLOPE * (above + _WORDS * coverage - _INTERCEPT)))
     return probability

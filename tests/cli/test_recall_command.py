@@ -97,7 +97,7 @@ def test_json_is_what_the_library_returns(run, remembered):
     outcome = json.loads(run("recall", "Anna job", "--json").stdout)
     assert outcome["tokens"] == found.tokens
     assert [item["id"] for item in outcome["items"]] == [item.id for item in found]
-    assert outcome["left_out"] == {"over_budget": 0, "copies": 0}
+    assert outcome["left_out"] == {"over_budget": 0, "copies": 0, "fillers": 0}
     assert outcome["confident"] is found.confident
 
 
