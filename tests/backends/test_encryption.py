@@ -49,6 +49,17 @@ def test_nothing_is_readable_without_the_key(tmp_path):
     assert seen["bad keys"] == ["InputError"] * 3
 
 
+@pytest.mark.thorough
+@pytest.mark.skipif(ENCRYPTS, reason="apsw encrypts here, so that they are run as they are")
+def test_an_encrypted_file_that_is_moved_or_written_over_while_it_is_open_is_noticed():
+    tests = Path(__file__).parents[1] / "store" / "test_moved_files.py"
+    command = [python_that_encrypts(), "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    if "No module named pytest" in ran.stderr:
+        pytest.skip("the interpreter that encrypts has no pytest")
+    assert ran.returncode == 0, ran.stdout[-3000:]
+
+
 def test_commands_take_the_key_from_the_environment_alone(tmp_path):
     python = python_that_encrypts()
     environment = {**os.environ, "HYBRIDSTORE_KEY": "correct horse battery staple"}

@@ -7,20 +7,28 @@ import threading
 import time
 from pathlib import Path
 
+import apsw
 import pytest
 
 import hybridstore as hs
 from hybridstore.backends.sqlite.file_identity import FileIdentity
 from hybridstore.errors import FileRefused
 
+# Encrypted where this SQLite can: test_encryption.py runs these tests so, too.
+OPEN = {"embedder": "none"} | ({"key": "a secret"} if hasattr(apsw, "mc_version") else {})
 DOCUMENTS = [{"id": f"d{n}", "text": f"document number {n} about pumps"} for n in range(50)]
 
 
 @pytest.fixture
 def store(tmp_path):
-    with hs.open(tmp_path / "x.db", embedder="none") as store:
+    with hs.open(tmp_path / "x.db", **OPEN) as store:
         store.add(DOCUMENTS)
         yield store
+
+
+def in_process(code: str, path: Path) -> None:
+    code = f"import os, sys, hybridstore as hs\nOPEN = {OPEN}\n{code}"
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
 
 
 def copy(path: Path, to: Path) -> None:
@@ -40,16 +48,20 @@ def move(path: Path) -> None:
 
 def replace(path: Path) -> None:
     other = path.with_name("other.db")
-    with hs.open(other, embedder="none") as another:
+    with hs.open(other, **OPEN) as another:
         another.add("something else")
     other.replace(path)
 
 
-def write_over(path: Path) -> None:
+def write_over(path: Path, **options) -> None:
     other = path.with_name("other.db")
-    with hs.open(other, embedder="none") as another:
+    with hs.open(other, **(options or OPEN)) as another:
         another.add("something else")
     copy(other, path)
+
+
+def write_over_unencrypted(path: Path) -> None:
+    write_over(path, embedder="none")
 
 
 def remove(path: Path) -> None:
@@ -77,7 +89,8 @@ def empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
-KINDS = [move, replace, write_over, remove, move_folder, remove_log, remove_index, link, empty]
+OVER = [write_over, write_over_unencrypted]
+KINDS = [move, replace, *OVER, remove, move_folder, remove_log, remove_index, link, empty]
 
 
 @pytest.mark.parametrize("resting", [True, False])
@@ -98,7 +111,7 @@ def test_nothing_is_acknowledged_after_the_file_was(store, tmp_path, change, res
             use()
 
 
-@pytest.mark.parametrize("change", [move, remove, replace, write_over, move_folder], ids=lambda change: change.__name__)
+@pytest.mark.parametrize("change", [move, remove, replace, *OVER, move_folder], ids=lambda change: change.__name__)
 def test_a_closed_store_leaves_alone_what_lies_at_its_path(store, tmp_path, change):
     rest()
     change(tmp_path / "x.db")
@@ -112,9 +125,9 @@ def test_a_moved_file_has_everything_that_was_acknowledged(store, tmp_path):
     move(tmp_path / "x.db")
     with pytest.raises(FileRefused, match="moved"):
         store.add("more")
-    with hs.open(tmp_path / "x.db", embedder="none") as second:
+    with hs.open(tmp_path / "x.db", **OPEN) as second:
         second.add("in the new file")
-        with hs.open(tmp_path / "y.db", embedder="none") as moved:
+        with hs.open(tmp_path / "y.db", **OPEN) as moved:
             assert (moved.count(), second.count()) == (50, 1)
             assert moved.check() == second.check() == []
 
@@ -140,10 +153,10 @@ def test_a_backup_that_is_copied_over_an_open_store_stays_whole(store, tmp_path,
     store.close()
     if not resting and (tmp_path / "x.db-wal").exists() and (tmp_path / "x.db-wal").stat().st_size:
         with pytest.raises(FileRefused, match="another state"):
-            hs.open(tmp_path / "x.db")
+            hs.open(tmp_path / "x.db", **OPEN)
         (tmp_path / "x.db-wal").unlink()
         (tmp_path / "x.db-shm").unlink(missing_ok=True)
-    with hs.open(tmp_path / "x.db", embedder="none") as restored:
+    with hs.open(tmp_path / "x.db", **OPEN) as restored:
         assert sorted(restored.ids()) == sorted(document["id"] for document in DOCUMENTS)
         assert restored.check() == []
 
@@ -158,8 +171,7 @@ def test_a_backup_of_the_same_state_is_told_from_the_file_itself(store, tmp_path
 
 def test_the_log_of_another_file_is_refused(tmp_path):
     code = """
-import os, sys, hybridstore as hs
-store = hs.open(sys.argv[1], embedder="none")
+store = hs.open(sys.argv[1], **OPEN)
 store.add("one"), store.add("two")
 with store.snapshot():
     store.count()
@@ -168,26 +180,26 @@ with store.snapshot():
     os._exit(0)
 """
     path, log = tmp_path / "x.db", tmp_path / "x.db-wal"
-    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+    in_process(code, path)
     assert log.stat().st_size > 0
-    with hs.open(tmp_path / "other.db", embedder="none") as other:
+    with hs.open(tmp_path / "other.db", **OPEN) as other:
         other.add(DOCUMENTS)
     whole = {name: name.read_bytes() for name in (path, log)}
     copy(tmp_path / "other.db", path)
     for attempt in ("another state", "does not exist"):
         with pytest.raises(FileRefused, match=attempt):
-            hs.open(path)
+            hs.open(path, **OPEN)
         path.unlink(missing_ok=True)
     for name, data in whole.items():
         name.write_bytes(data)
     (tmp_path / "x.db-shm").unlink()
-    with hs.open(path, embedder="none") as store:
+    with hs.open(path, **OPEN) as store:
         assert store.count() == 22
         assert store.check() == []
 
 
 def test_the_one_file_is_whole_when_a_write_is_over(tmp_path):
-    with hs.open(tmp_path / "x.db", embedder="none") as store:
+    with hs.open(tmp_path / "x.db", **OPEN) as store:
         store.add(DOCUMENTS)
         shutil.copy(tmp_path / "x.db", tmp_path / "at once.db")
         for n in range(100):
@@ -196,20 +208,20 @@ def test_the_one_file_is_whole_when_a_write_is_over(tmp_path):
         assert (tmp_path / "x.db-wal").stat().st_size == 0
         shutil.copy(tmp_path / "x.db", tmp_path / "after a moment.db")
     for name, number in (("at once", 50), ("after a moment", 150)):
-        with hs.open(tmp_path / f"{name}.db", embedder="none") as copied:
+        with hs.open(tmp_path / f"{name}.db", **OPEN) as copied:
             assert copied.count() == number
             assert copied.check() == []
 
 
 def test_a_closed_store_is_one_file_although_it_was_not_closed_by_its_program(tmp_path):
-    code = "import sys, hybridstore as hs; s = hs.open(sys.argv[1], embedder='none'); s.add(['a', 'b'])"
-    subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.db")], check=True)
+    code = "s = hs.open(sys.argv[1], **OPEN); s.add(['a', 'b'])"
+    in_process(code, tmp_path / "x.db")
     assert [path.name for path in tmp_path.iterdir()] == ["x.db"]
 
 
 def test_threads_open_the_same_file_after_a_change_of_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with hs.open("x.db", embedder="none") as store:
+    with hs.open("x.db", **OPEN) as store:
         store.add(DOCUMENTS)
         (tmp_path / "elsewhere").mkdir()
         monkeypatch.chdir(tmp_path / "elsewhere")
@@ -226,10 +238,10 @@ def test_threads_open_the_same_file_after_a_change_of_folder(tmp_path, monkeypat
 def test_a_symlink_that_is_turned_to_another_file_is_noticed(store, tmp_path):
     rest()
     (tmp_path / "link.db").symlink_to(tmp_path / "x.db")
-    with hs.open(tmp_path / "link.db", embedder="none") as linked:
+    with hs.open(tmp_path / "link.db", **OPEN) as linked:
         linked.add({"id": "by link", "text": "by link"})
         assert store.count() == 51
-        with hs.open(tmp_path / "other.db", embedder="none"):
+        with hs.open(tmp_path / "other.db", **OPEN):
             pass
         (tmp_path / "link.db").unlink()
         (tmp_path / "link.db").symlink_to(tmp_path / "other.db")
@@ -240,9 +252,9 @@ def test_a_symlink_that_is_turned_to_another_file_is_noticed(store, tmp_path):
 
 def test_two_stores_in_one_process_and_another_process_leave_the_log_in_place(store, tmp_path):
     for _ in range(3):
-        hs.open(tmp_path / "x.db", embedder="none").close()  # opening must not drop this process's locks
-    code = "import sys, hybridstore as hs; s = hs.open(sys.argv[1], embedder='none'); s.add('other'); s.close()"
-    subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.db")], check=True)
+        hs.open(tmp_path / "x.db", **OPEN).close()  # opening must not drop this process's locks
+    code = "s = hs.open(sys.argv[1], **OPEN); s.add('other'); s.close()"
+    in_process(code, tmp_path / "x.db")
     store.add("after")
     assert store.count() == 52
 
@@ -256,6 +268,6 @@ def test_a_log_that_another_process_began_anew_between_two_looks_is_not_foreign(
 
     monkeypatch.setattr(FileIdentity, "_fits", look)
     store.add("a write that is in the log")
-    with hs.open(tmp_path / "x.db", embedder="none") as other:
+    with hs.open(tmp_path / "x.db", **OPEN) as other:
         assert other.count() == 51
     assert len(looks) >= 3

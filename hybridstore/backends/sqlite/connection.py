@@ -64,7 +64,7 @@ class Connections:
         access: Access = _WRITING,
     ) -> None:
         self.path, self.busy_timeout, self.key, self.durability = path, busy_timeout, key, durability
-        self.access, self.file = access, FileIdentity(path, local=access.vfs is None)
+        self.access, self.file = access, FileIdentity(path, local=access.vfs is None, key=key)
         self._local = threading.local()
         self._lock = threading.Lock()
         self._open: _Opened = []

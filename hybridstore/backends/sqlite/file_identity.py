@@ -14,13 +14,14 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 import apsw
 
+from hybridstore.backends.sqlite.encryption import page_decoder
 from hybridstore.errors import FileRefused
 
 _STAMP_PAGE = 2  # the root of `meta`, which is the first table of every file; VACUUM keeps the order of tables
@@ -60,8 +61,9 @@ def new_stamp() -> str:
 class FileIdentity:
     """The file that one store has opened at a path."""
 
-    def __init__(self, path: str, *, local: bool = True) -> None:
+    def __init__(self, path: str, *, local: bool = True, key: str | None = None) -> None:
         self.name, self._local = path, local  # what another VFS of SQLite reads is not in this file system
+        self._encryption_key = key
         self.path = (
             str(Path(path).absolute()) if local else path
         )  # threads open it again, perhaps from another working directory
@@ -146,8 +148,17 @@ class FileIdentity:
             raise FileRefused(self.name, reason)
 
     def _check_stamp(self, connection: apsw.Connection) -> None:
-        if not any(self._stamp_follows(connection) for _ in _attempts()):
-            self._refuse(_REPLACED)
+        error: apsw.Error | None = None
+        for _ in _attempts():
+            try:
+                if self._stamp_follows(connection):
+                    return
+                error = None
+            except (apsw.NotADBError, apsw.CorruptError) as unreadable:  # an encrypted page that is being written?
+                error = unreadable
+        if isinstance(error, apsw.CorruptError):  # page 1 could be read with the key, but not the stamp's
+            raise error
+        self._refuse(_REPLACED, error)
 
     def _stamp_follows(self, connection: apsw.Connection) -> bool:
         """Return whether the file's stamp is that of a commit between what was last seen and now."""
@@ -193,16 +204,18 @@ class FileIdentity:
     def _fits(self, log: Path) -> bool:
         connection = apsw.Connection(str(self._real), flags=apsw.SQLITE_OPEN_READONLY)
         try:  # not by ourselves: a process that closes a file loses the locks that SQLite holds on it
-            stamp = _stamp_in(_page(connection))
+            first, page = _page(connection, 1), _page(connection)
         finally:
             connection.close()
-        if stamp is None:
-            return True
-        logged = _stamps_in_log(log)
+        with page_decoder(first, self._encryption_key) as decoded:
+            stamp = _stamp_in(decoded(page))
+            if stamp is None:
+                return True
+            logged = _stamps_in_log(log, decoded)
         if not logged:
-            return True
-        (number, first), (_, last) = logged[0], logged[-1]
-        return stamp[0] == number and first - 1 <= stamp[1] <= last
+            return self._encryption_key is None  # else it was encrypted for another file
+        (number, earliest), (_, last) = logged[0], logged[-1]
+        return stamp[0] == number and earliest - 1 <= stamp[1] <= last
 
 
 def _attempts() -> Iterator[None]:
@@ -216,13 +229,13 @@ def _attempts() -> Iterator[None]:
         yield
 
 
-def _page(connection: apsw.Connection) -> bytes:
-    """Return the page of the stamp as it stands in the file, without the log."""
+def _page(connection: apsw.Connection, number: int = _STAMP_PAGE) -> bytes:
+    """Return a page as it stands in the file, without the log."""
     header = connection.read("main", 0, 0, 18)[1]
     size = int.from_bytes(header[16:18], "big")
     if size == 1:  # stands for 65,536
         size = 65536
-    return connection.read("main", 0, (_STAMP_PAGE - 1) * size, size)[1] if size else b""
+    return connection.read("main", 0, (number - 1) * size, size)[1] if size else b""
 
 
 def _stamp_in(page: bytes) -> tuple[bytes, int] | None:
@@ -237,7 +250,7 @@ def _has_frames(log: Path) -> bool:
         return False
 
 
-def _stamps_in_log(log: Path) -> list[tuple[bytes, int]]:
+def _stamps_in_log(log: Path, decoded: Callable[[bytes], bytes]) -> list[tuple[bytes, int]]:
     """Return the stamps in the committed frames of a log, in order."""
     stamps, uncommitted = list[tuple[bytes, int]](), list[tuple[bytes, int]]()
     with log.open("rb") as stream:
@@ -251,7 +264,7 @@ def _stamps_in_log(log: Path) -> list[tuple[bytes, int]]:
                 if not page or block[start + 8 : start + 16] != header[16:24]:
                     return stamps
                 if page == _STAMP_PAGE:
-                    stamp = _stamp_in(block[start + _FRAME_HEADER : start + frame])
+                    stamp = _stamp_in(decoded(block[start + _FRAME_HEADER : start + frame]))
                     uncommitted += [stamp] if stamp else []
                 if block[start + 4 : start + 8] != bytes(4):  # the last frame of a commit
                     stamps, uncommitted = stamps + uncommitted, []
