@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, Unpack
+from typing import Any, Generic, Literal, Self, TypeVar, Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -42,7 +42,7 @@ from hybridstore.store.folders import Paths, SyncProgress, SyncReport
 from hybridstore.store.inputs import Addable, SearchOptions, Table, Where
 from hybridstore.store.store import Store, T
 from hybridstore.store.trial import Trial
-from hybridstore.store.writer import Progress, Writer
+from hybridstore.store.writer import Progress, Vectors, Writer
 
 _Made = TypeVar("_Made")
 _Returned = TypeVar("_Returned")
@@ -89,7 +89,7 @@ class AsyncStore(ThreadedObject[Store]):
         self,
         documents: Addable | os.PathLike[str] | Iterable[Addable | os.PathLike[str]] | Table,
         *,
-        vectors: ArrayLike | None = ...,
+        vectors: ArrayLike | Literal["later"] | None = ...,
         chunk: bool = ...,
         progress: Progress | None = ...,
     ) -> AddReport: ...
@@ -116,7 +116,7 @@ class AsyncStore(ThreadedObject[Store]):
     async def count(self) -> int: ...
     async def digests(self, ids: Sequence[str]) -> dict[str, bytes]: ...
     def documents(self, where: Where = ...) -> AsyncIterator[Document]: ...
-    async def embed_missing(self, *, progress: Callable[[int, int], None] | None = ...) -> int: ...
+    async def embed(self, *, limit: int | None = ..., progress: Callable[[int, int], None] | None = ...) -> int: ...
     async def embedder(self) -> Embedder | None: ...
     async def explain(
         self, query: str, *, expect: str | None = ..., **options: Unpack[SearchOptions]
@@ -175,7 +175,13 @@ class AsyncStore(ThreadedObject[Store]):
     async def update(self, decide: Callable[[Writer], T], *, chunk: bool = ..., embed: bool = ...) -> T: ...
     async def use_for_queries(self, embedder: Embedder) -> None: ...
     def writer(
-        self, *, chunk: bool = ..., progress: Progress | None = ..., together: bool = ..., embed: bool = ...
+        self,
+        *,
+        chunk: bool = ...,
+        progress: Progress | None = ...,
+        together: bool = ...,
+        embed: bool = ...,
+        vectors: Vectors = ...,
     ) -> AbstractAsyncContextManager[AsyncWriter]: ...
 
 class AsyncMemory(ThreadedObject[Memory]):

@@ -174,7 +174,8 @@ class Evidence:
 
     `chunks` are ascending. `keyword` is how strongly a chunk matches the query's words, and `coverage` the share of
     them it contains, by IDF; both from 0 to 1. `vector` is the z-score of its cosine among those of the store's chunks.
-    `relevance` is as in Hit; None without a calibration.
+    `relevance` is as in Hit; None without a calibration. `estimated` says for which chunks `vector` is estimated from
+    their words, as their vectors are still to be made; None where all have one.
     """
 
     chunks: NDArray[np.int64]
@@ -182,6 +183,7 @@ class Evidence:
     coverage: NDArray[np.float64]
     vector: NDArray[np.float64]
     relevance: NDArray[np.float64] | None = None
+    estimated: NDArray[np.bool_] | None = None
 
     @property
     def confidence(self) -> float | None:
@@ -193,12 +195,22 @@ class Evidence:
         index = int(self.chunks.searchsorted(chunk))
         return index if index < len(self.chunks) and self.chunks[index] == chunk else None
 
-    def of_hit(self, hit: Hit) -> dict[str, float | None]:
+    def is_estimated(self, chunk: int) -> bool:
+        """Return whether a candidate's `vector` is estimated."""
+        index = self.at(chunk)
+        return self.estimated is not None and index is not None and bool(self.estimated[index])
+
+    def of_hit(self, hit: Hit) -> dict[str, float | bool | None]:
         """Return the evidence for one hit, ready for JSON."""
         index = self.at(hit.chunk_id)
         parts = {"keyword": self.keyword, "coverage": self.coverage, "vector": self.vector}
         values = {name: None if index is None else float(part[index]) for name, part in parts.items()}
-        return {"chunk_id": hit.chunk_id, **values, "relevance": hit.relevance}
+        return {
+            "chunk_id": hit.chunk_id,
+            **values,
+            "relevance": hit.relevance,
+            "estimated": self.is_estimated(hit.chunk_id),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +236,8 @@ class Trace:
     `keyword` and `vector` are the legs' full candidate rankings (None if a leg did not run), `fused` the ranking made
     from them, `hits` the part of it returned, `selection` what was left out of that (None without such options).
     `matching` are the other conditions on every chunk. `model` is the number of the model version whose adapter turned
-    the query's vector (None without one). `timings` are seconds per step. `notes` are sentences for people.
+    the query's vector (None without one). `timings` are seconds per step. `notes` are sentences for people. `filled` is
+    the share of the store's chunks that have a vector, where the vector leg ran; see `Evidence.estimated`.
     """
 
     query: str
@@ -250,6 +263,7 @@ class Trace:
     syntax: str = "simple"
     matching: tuple[Expression, ...] = ()
     model: int | None = None
+    filled: float = 1.0
 
     def __repr__(self) -> str:
         milliseconds = 1000 * sum(self.timings.values())

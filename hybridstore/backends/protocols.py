@@ -232,8 +232,18 @@ class EmbeddingBackend(Protocol):
         """Return how many chunks are pending."""
         ...
 
-    def fill(self, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
-        """Store vectors for chunks of the embedding being built, or the active one, skipping those that are gone."""
+    def missing(self) -> NDArray[np.int64]:
+        """Return the chunks without a vector of the active embedding, ascending; empty without one.
+
+        Every search calls it, so it is cheap where nothing is missing, or nothing has changed.
+        """
+        ...
+
+    def fill(self, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]) -> int:
+        """Store vectors for chunks of the embedding being built, or of the active one; return how many were stored.
+
+        Chunks that are gone, or have a vector by now, are skipped.
+        """
         ...
 
     def switch(self, *, keep: bool = False, promote: int | None = None) -> bool:

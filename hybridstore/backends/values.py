@@ -42,7 +42,7 @@ class Calibration:
 
     `power` is how well the vectors separate chunks: searched for by eight of its own words, a chunk's cosine is that
     many standard deviations above the mean of other chunks. `chance` is the mean of the best cosine that an unrelated
-    query gets, `spread` one standard deviation of a query's cosines. `chunks` is how many the store had.
+    query gets, `spread` one standard deviation of a query's cosines. `chunks` is how many had a vector.
     """
 
     fingerprint: str

@@ -98,7 +98,7 @@ def add(
             target.if_stopped = "The document is in the store."
             missing = store.embeddings.missing_count()
             if missing:
-                store.embed_missing()
+                store.embed()
                 missing = store.embeddings.missing_count()
             if as_json:
                 print_json(asdict(added))

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from hybridstore.records import Trace
     from hybridstore.store import Store
 
-_SEARCH = ("query", "mode", "fusion", "confidence", "hits", "timings", "notes")  # what `search --json` prints
+_SEARCH = ("query", "mode", "fusion", "confidence", "hits", "timings", "notes", "filled")  # what `search --json` prints
 _PER_DOCUMENT = 3  # passages, in the list for people
 LOGGING = "HYBRIDSTORE_LOG_QUERIES"
 

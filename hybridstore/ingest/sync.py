@@ -153,7 +153,7 @@ def _sync(
     run.report_progress()
     if not dry_run:
         with suppress(MissingExtra, ModelUnavailable):  # `without_vectors` tells
-            run.embedded += store.embed_missing(progress=run.mended)
+            run.embedded += store.embed(progress=run.mended)
     left = store.sources().keys() & run.moved if run.moved and not dry_run else ()
     removed = store.remove_sources(left)  # what the files no longer yield
     pruned, gone = _prune(store, prune, run.moved, dry_run=dry_run)

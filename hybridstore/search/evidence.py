@@ -31,6 +31,10 @@ _MEAN, _MEAN_OBSERVATIONS = 0.1, 4
 _DEVIATION, _DEVIATION_OBSERVATIONS = 0.1, 16
 # Logistic regression on sixteen collections' own queries against those of the others (docs/experiments.md).
 _INTERCEPT, _SLOPE, _WORDS = 2.4, 1.35, 3.0
+# The line by which a missing vector's z-score is estimated from keyword evidence k: usual slope and intercept, and as
+# how many candidates they count, by the second moments of those of a query: mean k² and k (docs/experiments.md).
+_USUAL_LINE = (5.0, 0.0)
+_LINE_OBSERVATIONS = 8 * np.array([[0.05, 0.18], [0.18, 1.0]])
 _ENOUGH = 64  # chunks from which on relevance is measured as in those collections
 
 
@@ -94,7 +98,8 @@ class KeywordEvidence:
 class EvidenceCollector:
     """Collects the evidence of chunks for one query; `query` is its vector (dim,), None without.
 
-    Without a `calibration` there is no relevance.
+    Without a `calibration` there is no relevance. The cosines of chunks whose vectors are `missing` are estimated: what
+    chunks with vectors and as many of the query's words have.
     """
 
     def __init__(
@@ -103,26 +108,49 @@ class EvidenceCollector:
         words: KeywordEvidence,
         query: NDArray[np.float32] | None,
         calibration: Calibration | None,
+        missing: NDArray[np.int64] | None = None,
     ) -> None:
         self.backend, self.query = backend, query
         self._words, self._calibration = words, calibration
+        self._missing = np.empty(0, np.int64) if missing is None else missing
+        self._expected = _USUAL_LINE
 
     def of_legs(self, keyword: Ranking, vector: Ranking) -> Evidence:
         """Return the evidence of every candidate of either leg."""
-        return self.of_chunks(np.union1d(keyword.chunks, vector.chunks), vector)
+        return self.of_chunks(np.union1d(keyword.chunks, vector.chunks), vector, keyword)
 
-    def of_chunks(self, chunks: NDArray[np.int64], vector: Ranking | None = None) -> Evidence:
-        """Return the evidence of ascending chunks; cosines in the `vector` leg's ranking are taken from it."""
+    def of_chunks(
+        self, chunks: NDArray[np.int64], vector: Ranking | None = None, words: Ranking | None = None
+    ) -> Evidence:
+        """Return the evidence of ascending chunks; cosines in the `vector` leg's ranking are taken from it.
+
+        From those of the ranking by `words`, what is missing is estimated, in later calls too.
+        """
         impacts, cosines = self.backend.evidence(chunks, self._words.terms, self.query)
         keyword, coverage = self._words.scores(impacts)
-        z_scores, relevance = np.zeros(len(chunks)), None
+        z_scores, relevance, estimated = np.zeros(len(chunks)), None, None
         if cosines is not None and len(chunks):
             if vector is not None:
                 cosines[chunks.searchsorted(vector.chunks)] = vector.scores  # the leg's own are more exact
+            if len(self._missing) and (lacking := np.isin(chunks, self._missing)).any():
+                estimated = lacking
+                if words is not None:  # not those of the vector leg, which are in it for their cosines
+                    known = ~lacking & np.isin(chunks, words.chunks)
+                    self._expected = _fitted_line(keyword[known], self.z_scores(cosines[known]))
+                mean, deviation = self._cosine_statistics
+                slope, intercept = self._expected
+                cosines[lacking] = mean + deviation * (intercept + slope * keyword[lacking])
             z_scores = self.z_scores(cosines)
             if self._calibration is not None:
                 relevance = relevance_of(cosines, coverage, self._calibration)
-        return Evidence(chunks=chunks, keyword=keyword, coverage=coverage, vector=z_scores, relevance=relevance)
+        return Evidence(
+            chunks=chunks,
+            keyword=keyword,
+            coverage=coverage,
+            vector=z_scores,
+            relevance=relevance,
+            estimated=estimated,
+        )
 
     def z_scores(self, cosines: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return how many standard deviations cosines to the query lie above those of a sample of the store, (n,)."""
@@ -134,6 +162,16 @@ class EvidenceCollector:
         if self.query is None:
             return _MEAN, _DEVIATION
         return cosine_statistics(self.backend.sample()[1] @ self.query)
+
+
+def _fitted_line(keyword: NDArray[np.float64], z_scores: NDArray[np.float64]) -> tuple[float, float]:
+    """Return slope and intercept of the z-scores (n,) by keyword evidence (n,): least squares, shrunk to the usual."""
+    slope, intercept = _USUAL_LINE
+    rows = np.stack([keyword, np.ones(len(keyword))], axis=1)
+    gram = rows.T @ rows + _LINE_OBSERVATIONS
+    residual = rows.T @ (z_scores - slope * keyword - intercept)
+    change = np.linalg.solve(gram, residual)
+    return slope + float(change[0]), intercept + float(change[1])
 
 
 def relevance_of(

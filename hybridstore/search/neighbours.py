@@ -54,13 +54,14 @@ def with_neighbours(
     near = np.where(exists, evidence.chunks.searchsorted(np.where(exists, adjacent, 0)), 0)
     near = near.clip(0, len(keyword) - 1)
     keyword[own] += (np.where(exists, evidence.keyword[near], 0.0) * _WORDS).max(axis=1)
-    vector[own] = _mean_z_scores(collector, evidence.chunks, own, near, exists)
+    vector[own] = _mean_z_scores(collector, evidence.chunks, own, near, exists, evidence.vector[own])
     return Evidence(
         chunks=evidence.chunks,
         keyword=keyword,
         coverage=evidence.coverage,
         vector=vector,
         relevance=evidence.relevance,
+        estimated=evidence.estimated,
     )
 
 
@@ -95,27 +96,38 @@ def _added(collector: EvidenceCollector, evidence: Evidence, chunks: NDArray[np.
     relevance = None
     if evidence.relevance is not None and added.relevance is not None:
         relevance = np.concatenate([evidence.relevance, added.relevance])[order]
+    estimated = None
+    if evidence.estimated is not None or added.estimated is not None:
+        parts = [evidence.estimated, added.estimated]
+        sizes = [len(evidence.chunks), len(new)]
+        whole = [np.zeros(n, np.bool_) if part is None else part for part, n in zip(parts, sizes, strict=True)]
+        estimated = np.concatenate(whole)[order]
     return Evidence(
         chunks=np.concatenate([evidence.chunks, new])[order],
         keyword=np.concatenate([evidence.keyword, added.keyword])[order],
         coverage=np.concatenate([evidence.coverage, added.coverage])[order],
         vector=np.concatenate([evidence.vector, added.vector])[order],
         relevance=relevance,
+        estimated=estimated,
     )
 
 
-def _mean_z_scores(
+def _mean_z_scores(  # noqa: PLR0917 - indexes into the same arrays
     collector: EvidenceCollector,
     chunks: NDArray[np.int64],
     own: NDArray[np.int64],
     near: NDArray[np.int64],
     exists: NDArray[np.bool_],
+    own_scores: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return the z-scores (n,) of the means of chunks' vectors and their neighbours'; `own`, `near` index `chunks`."""
+    """Return the z-scores (n,) of the means of chunks' vectors and their neighbours'; `own`, `near` index `chunks`.
+
+    Where none of these has a vector it is the chunk's own score (n,), which is estimated or 0.
+    """
     used = np.union1d(own, near[exists])
     vectors = collector.backend.vectors(chunks[used].tolist())
     rows, near_rows = used.searchsorted(own), used.searchsorted(near).clip(0, len(used) - 1)
     means = vectors[rows] + _VECTOR * (vectors[near_rows] * exists[:, :, None]).sum(axis=1)
     norms = np.linalg.norm(means, axis=1)
     cosines = (means @ collector.query) / np.where(norms == 0.0, 1.0, norms)
-    return np.where(norms == 0.0, 0.0, collector.z_scores(cosines))
+    return np.where(norms == 0.0, own_scores, collector.z_scores(cosines))

@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 
+import numpy as np
+
 from hybridstore.backends.protocols import Backend, SearchState
 from hybridstore.backends.values import Restriction
 from hybridstore.records import Evidence, Hit, Ranking, Term, Trace
@@ -20,6 +22,8 @@ from hybridstore.search.unknown_fields import about_unknown_fields
 from hybridstore.text.analysis import Analyser
 from hybridstore.text.expressions import Expression, describe, passes_empty, positive_words
 
+_NONE = np.empty(0, np.int64)
+
 
 def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
     """Run a request and return its Trace. Everything is read from one state of the store."""
@@ -33,6 +37,7 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
         state = _state(backend, request)
         query_plan, restriction = _satisfiable(backend, analyser, query_plan, request, notes)
         keyword = vector = query = model = None
+        missing = _NONE
         terms: tuple[Term, ...] = ()
         if request.mode != "vector":
             keyword, terms = backend.match(query_plan.keyword, request.candidates, restriction)
@@ -42,10 +47,13 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
         if embedded is not None:
             query, model = transform_query(state.model, state.embedding, *embedded)
             vector = backend.nearest(query, request.candidates, restriction)
+            missing = backend.missing()
+            if len(missing):
+                notes.append(_while_filling(len(missing), state.chunks))
         elif request.mode != "keyword" and query_plan.text.strip():
             notes.append(_without_vectors(state, request))
         clock.lap("vector")
-        legs = LegResults(query_plan.text, keyword, vector, terms, query, restriction)
+        legs = LegResults(query_plan.text, keyword, vector, terms, query, restriction, missing)
         fused = fuse(backend, request, state, legs)
         if not len(fused.ranking):
             notes += about_unknown_fields(backend, request.where)
@@ -77,6 +85,16 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
         syntax=request.syntax,
         matching=query_plan.keyword.matching,
         model=model,
+        filled=1 - len(missing) / max(state.chunks, 1),
+    )
+
+
+def _while_filling(missing: int, chunks: int) -> str:
+    """Return the note for a search while not all chunks have a vector."""
+    share = 100 * (chunks - missing) // max(chunks, 1)
+    return (
+        f"Meaning: {share} % of passages so far; for the other {missing:,} it is estimated from their words, until "
+        "`hybridstore embed` has made their vectors."
     )
 
 

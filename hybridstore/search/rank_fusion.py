@@ -130,7 +130,7 @@ def _reciprocal_ranks(k: int, count: int) -> NDArray[np.float64]:
 class LegResults:
     """The results of both legs for a query's `text` within a restriction; None for a leg that did not run.
 
-    `query` is the text's vector (dim,).
+    `query` is the text's vector (dim,), `missing` are the chunks of the store that have no vector yet, ascending.
     """
 
     text: str
@@ -139,6 +139,7 @@ class LegResults:
     terms: tuple[Term, ...]
     query: NDArray[np.float32] | None
     restriction: Restriction = field(default_factory=Restriction)
+    missing: NDArray[np.int64] = field(default_factory=lambda: EMPTY.chunks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,7 @@ def fuse(backend: Backend, request: Request, state: SearchState, legs: LegResult
     if keyword is None or vector is None or not len(vector):
         return _keyword_only(request, keyword or EMPTY, legs.terms)
     words = KeywordEvidence(legs.terms, state.chunks)
-    collector = EvidenceCollector(backend, words, legs.query, state.calibration)
+    collector = EvidenceCollector(backend, words, legs.query, state.calibration, legs.missing)
     if request.fusion == "adaptive":
         return _adaptive(collector, request, state, legs, collector.of_legs(keyword, vector))
     evidence = None if request.min_relevance is None else collector.of_legs(keyword, vector)

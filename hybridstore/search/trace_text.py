@@ -97,6 +97,8 @@ def describe_parts(trace: Trace, chunk: int) -> str | None:
     keyword, deviations = float(evidence.keyword[place]), float(evidence.vector[place])
     above = f"{abs(deviations):.1f} standard deviations {'below' if deviations < 0 else 'above'} the average chunk"
     cosines = [] if trace.vector is None else trace.vector.scores[trace.vector.chunks == chunk].tolist()
+    if evidence.is_estimated(chunk):
+        above = f"its vector is still to be made; estimated from its words: {above}"
     meaning = ", ".join([*(f"cosine {cosine:.3f}" for cosine in cosines), above])
     total = trace.weights[0] * keyword + trace.weights[1] * deviations / FULL_Z_SCORE
     return (

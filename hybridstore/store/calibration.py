@@ -3,7 +3,7 @@
 A store measures both without judgments, by two kinds of queries whose answers it knows. Eight words of a chunk should
 find that chunk: how far its cosine is above those of other chunks is the power of the vectors. Queries from anywhere
 should find nothing: the best cosine that they get is chance. This happens when text was embedded, and again when the
-number of chunks has doubled or halved, or another model version transforms the queries.
+number of vectors has doubled or halved, or another model version transforms the queries.
 
 In a store of a few chunks the unrelated queries, which are English, say little about texts in another language, whose
 cosines to each other are high where the embedder does not know it (.34 to .61 between unrelated notes in German,
@@ -39,7 +39,7 @@ _SHARE = (
 )
 _FEWEST = 3
 _PRIOR = 8  # measured chunks that the usual power is worth
-_CHANGED = 2  # times as many chunks, or one in so many left: measured anew
+CHANGED = 2.0  # times as many vectors, or one in so many left: measured anew
 
 # Short, each from another field of life, so that a store is about few of them.
 _UNRELATED = (
@@ -80,11 +80,11 @@ _UNRELATED = (
 _unrelated_vectors: dict[str, list[NDArray[np.float32]]] = {}  # by fingerprint
 
 
-def is_due(backend: Backend) -> bool:
-    """Return whether the store has changed so much since its last calibration that it should be measured anew."""
+def is_due(backend: Backend, changed: float = CHANGED) -> bool:
+    """Return whether there are `changed` times as many vectors as at the last calibration, or one in so many."""
     state = backend.state()
-    known, chunks = state.calibration, state.chunks
-    return known is None or not known.chunks / _CHANGED < chunks < known.chunks * _CHANGED
+    known, vectors = state.calibration, state.chunks - len(backend.missing())
+    return known is None or not known.chunks / changed < vectors < known.chunks * changed
 
 
 def calibrate(backend: Backend, embedder: Embedder) -> None:
@@ -111,7 +111,7 @@ def measure(backend: Backend, embedder: Embedder, model: Model = ACTIVE) -> Cali
         if path is None:
             return None
         chunks, vectors = backend.sample()
-        count = backend.state().chunks
+        count = backend.state().chunks - len(backend.missing())
         step = max(len(chunks) // _CHUNKS, 1)
         passages = backend.passages(chunks[::step][:_CHUNKS].tolist())
     fragments = {passage.chunk: _fragment(passage.text, passage.chunk) for passage in passages}

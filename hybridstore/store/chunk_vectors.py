@@ -89,6 +89,24 @@ def embed(
     return filled, identify(embedder)
 
 
+def fill_known(
+    backend: Backend, entry: Entry, known: Mapping[bytes, NDArray[np.float32]], identity: Embedding
+) -> dict[int, Chunk]:
+    """Store the `known` vectors of a document that is stored without; return its other chunks by their ids.
+
+    None, where another process has replaced it meanwhile.
+    """
+    id_ = str(entry.document.id)
+    with backend.snapshot():
+        same = backend.digests([id_]).get(id_) == entry.digest
+        ids = backend.chunks_of([id_], Restriction()).get(id_, []) if same else []
+    chunks = list(zip(ids, entry.chunk_digests, entry.chunks, strict=bool(ids)))
+    own = {id_: known[digest] for id_, digest, _ in chunks if digest in known}
+    if own:
+        backend.fill(identity, list(own), np.stack(list(own.values())))
+    return {id_: chunk for id_, _, chunk in chunks if id_ not in own}
+
+
 def fill(
     backend: Backend, entry: Entry, known: Mapping[bytes, NDArray[np.float32]], embedder: Embedder
 ) -> Iterator[tuple[int, float]]:
@@ -96,15 +114,10 @@ def fill(
 
     After each batch it yields how many were made, and which part of all that were to be made they are.
     """
-    id_ = str(entry.document.id)
-    ids = backend.chunks_of([id_], Restriction()).get(id_, [])
-    chunks = dict(zip(ids, entry.chunk_digests, strict=False))  # another process may have replaced it
-    own = [chunk for chunk, digest in chunks.items() if digest in known]
-    if own:
-        backend.fill(identify(embedder), own, np.stack([known[chunks[chunk]] for chunk in own]))
-    texts = dict(zip(ids, (embedded(entry.document, chunk) for chunk in entry.chunks), strict=False))
-    missing = [chunk for chunk, digest in chunks.items() if digest not in known]
-    for first in range(0, len(missing), _EMBEDDED_AT_ONCE):
-        batch = missing[first : first + _EMBEDDED_AT_ONCE]
-        backend.fill(identify(embedder), batch, embedder.embed_documents([texts[chunk] for chunk in batch]))
-        yield len(batch), len(batch) / len(missing)
+    missing = fill_known(backend, entry, known, identify(embedder))
+    ids = list(missing)
+    for first in range(0, len(ids), _EMBEDDED_AT_ONCE):
+        batch = ids[first : first + _EMBEDDED_AT_ONCE]
+        texts = [embedded(entry.document, missing[chunk]) for chunk in batch]
+        backend.fill(identify(embedder), batch, embedder.embed_documents(texts))
+        yield len(batch), len(batch) / len(ids)

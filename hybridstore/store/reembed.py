@@ -57,16 +57,6 @@ def reembed(
             return done
 
 
-def embed_missing(
-    backend: Backend, embedders: StoreEmbedder, progress: Callable[[int, int], None] | None = None
-) -> int:
-    """Make the vectors that chunks lack; see `Store.embed_missing`."""
-    there = backend.embeddings()
-    if there.active is None or there.building is not None or not backend.pending_count() or not embedders.can_embed():
-        return 0
-    return reembed(backend, embedders, None, progress=progress)
-
-
 def _check_promotable(backend: Backend, promote: int, identity: Embedding) -> None:
     """Raise before the work, not after it, where the switch could not promote this model version."""
     target = {model.number: model.target for model in backend.learning.models()}.get(promote)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Literal, Self, TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,18 +28,20 @@ from hybridstore.search.pipeline import search
 from hybridstore.search.query_plan import has_words
 from hybridstore.search.request import Request
 from hybridstore.search.selection import SelectionRequest
-from hybridstore.store import calibration, write_operations
+from hybridstore.store import calibration, filling, write_operations
 from hybridstore.store.embedder_choice import StoreEmbedder, unit
 from hybridstore.store.folders import Paths, SyncProgress, SyncReport, add_folder, add_paths
 from hybridstore.store.inputs import Addable, SearchOptions, Table, Where, checked_path, ids_from, names_arguments
 from hybridstore.store.query_log import QueryLog
-from hybridstore.store.reembed import embed_missing, reembed
+from hybridstore.store.reembed import reembed
 from hybridstore.store.store_views import StoreParts
 from hybridstore.store.trial import Trial, TrialCalibrations
-from hybridstore.store.writer import Progress, Writer
+from hybridstore.store.writer import Progress, Vectors, Writer
 from hybridstore.text.analysis import Analyser
 
 T = TypeVar("T")
+
+_FOUND, _FOUND_A_QUERY = 1024, 32  # chunks that are remembered to be embedded first
 
 
 class Store(StoreParts):
@@ -57,6 +60,7 @@ class Store(StoreParts):
         super().__init__(backend)
         self._query_log = QueryLog(backend.learning, enabled=log_queries)
         self._embedder = StoreEmbedder(backend, embedder, threads)
+        self._found: deque[int] = deque(maxlen=_FOUND)  # chunks that searches found while vectors were missing
         self._trial_calibrations = TrialCalibrations(backend, self._embedder)
         self.reopen: partial[Store] | None = None
 
@@ -109,7 +113,7 @@ class Store(StoreParts):
         self,
         documents: Addable | os.PathLike[str] | Iterable[Addable | os.PathLike[str]] | Table,
         *,
-        vectors: ArrayLike | None = None,
+        vectors: ArrayLike | Literal["later"] | None = None,
         chunk: bool = True,
         progress: Progress | None = None,
     ) -> AddReport:
@@ -117,18 +121,25 @@ class Store(StoreParts):
 
         A known id with the same content changes nothing; with other content it replaces the document, embedding only
         chunks that changed. Long iterables are committed in batches. `vectors` is (n, dim), one for each document,
-        scaled to unit norm; no model runs then. With `vectors` or `chunk=False` a document is one chunk. `progress` is
-        called with the report so far. A table is anything that exports Arrow data, such as a frame of polars or pandas:
-        `hybridstore.tables.documents_from` describes how its columns are read, and a column "vector" stands for
-        `vectors`.
+        scaled to unit norm; no model runs then. With such `vectors` or `chunk=False` a document is one chunk. With
+        `vectors="later"` nothing is embedded yet: words find the documents at once, and `embed` makes the vectors.
+        `progress` is called with the report so far. A table is anything that exports Arrow data, such as a frame of
+        polars or pandas: `hybridstore.tables.documents_from` describes how its columns are read, and a column "vector"
+        stands for `vectors`.
 
         A `Path` is read, be it a file or a folder: see `add_folder`. A text that is the path of something that exists
         is refused, as it is hardly the text that was meant. Raises InputError for a document that cannot be stored, and
         for a file that cannot be read.
         """
         paths: list[os.PathLike[str]] = []
+        later = write_operations.to_embed_later(vectors)
         report = write_operations.add(
-            self.writer, documents, vectors=vectors, chunk=chunk, progress=progress, paths=paths
+            partial(self.writer, vectors="later" if later else "now"),
+            documents,
+            vectors=None if later else vectors,
+            chunk=chunk,
+            progress=progress,
+            paths=paths,
         )
         return report + add_paths(self, paths) if paths else report
 
@@ -176,14 +187,22 @@ class Store(StoreParts):
         )
 
     def writer(
-        self, *, chunk: bool = True, progress: Progress | None = None, together: bool = False, embed: bool = True
+        self,
+        *,
+        chunk: bool = True,
+        progress: Progress | None = None,
+        together: bool = False,
+        embed: bool = True,
+        vectors: Vectors = "now",
     ) -> Writer:
         """Return a Writer, which adds documents one by one and commits them in batches, or all `together`.
 
-        With `embed=False` no model runs: chunks that come without vectors get none.
+        With `embed=False` no model runs: chunks that come without vectors get none. `vectors` says when others get
+        theirs: "now", with the commit; "later", by `embed`; "soon", now if the documents are embedded in about two
+        seconds, and else later.
         """
         embedder = self._embedder if embed else self._embedder.none()
-        return Writer(self._backend, embedder, chunk=chunk, progress=progress, together=together)
+        return Writer(self._backend, embedder, chunk=chunk, progress=progress, together=together, vectors=vectors)
 
     def update(self, decide: Callable[[Writer], T], *, chunk: bool = True, embed: bool = True) -> T:
         """Let `decide` write by what it reads, all in one step; return what it returned.
@@ -303,6 +322,8 @@ class Store(StoreParts):
         except EmbedderMismatch:
             # Another process changed the embedder or the model between the embedding of the query and the search.
             trace = search(self._backend, self._analyser, request)
+        if trace.filled < 1.0:
+            self._found.extendleft(trace.fused.chunks[_FOUND_A_QUERY - 1 :: -1].tolist())
         self._query_log.add(query)
         return Results(trace)
 
@@ -429,14 +450,18 @@ class Store(StoreParts):
         """
         return reembed(self._backend, self._embedder, embedder, keep=keep, promote=promote, progress=progress)
 
-    def embed_missing(self, *, progress: Callable[[int, int], None] | None = None) -> int:
-        """Make the vectors that chunks of this store lack, with its own embedder; return how many were made.
+    def embed(self, *, limit: int | None = None, progress: Callable[[int, int], None] | None = None) -> int:
+        """Make the vectors that chunks of this store lack, at most `limit`; return how many were made.
 
-        They were added without (`embedder="none"`, an import), or a long document's embedding was stopped. Nothing is
-        made in a store that has no vectors at all, while a re-embedding is unfinished (`reembed` continues it), with
-        `embedder="none"`, or where vectors come from the caller. `embeddings.pending_count()` says how many are left.
+        They were added with `vectors="later"`, or without an embedder (`embedder="none"`, an import), or an earlier
+        call was stopped: what it made is kept. Chunks that searches found come first, of this store object and in the
+        query log, and then the newest. Several processes can do it at once. `progress` is called with (done, total).
+
+        Nothing is made in a store that has no vectors at all, while a re-embedding is unfinished (`reembed` continues
+        it), with `embedder="none"`, or where vectors come from the caller. `embeddings.missing_count()` says how many
+        are left.
         """
-        return embed_missing(self._backend, self._embedder, progress)
+        return filling.embed(self._backend, self._embedder, limit=limit, progress=progress, asked=self._found.copy)
 
     def embedder(self) -> Embedder | None:
         """Return the embedder of queries, loaded; None in a store without vectors, or opened without an embedder."""

@@ -110,12 +110,11 @@ class EmbeddingView:
 
         While a re-embedding is unfinished it is 0, as it makes all of them.
         """
-        there = self._backend.embeddings()
-        return 0 if there.active is None or there.building is not None else self._backend.pending_count()
+        return 0 if self._backend.embeddings().building is not None else len(self._backend.missing())
 
-    def fill(self, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
-        """Store vectors of chunks; removed chunks are skipped."""
-        self._backend.fill(embedding, chunks, vectors)
+    def fill(self, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]) -> int:
+        """Store vectors of chunks; return how many. Chunks that are gone, or have one by now, are skipped."""
+        return self._backend.fill(embedding, chunks, vectors)
 
     def switch(self, *, keep: bool = False, promote: int | None = None) -> bool:
         """Make the vectors that were built those that are searched, in one step; False while any are pending.

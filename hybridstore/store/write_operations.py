@@ -6,7 +6,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +24,13 @@ from hybridstore.tables import is_table, pages_from
 T = TypeVar("T")
 
 _TRIES = 200  # of an update: whenever one fails, another process has succeeded
+
+
+def to_embed_later(vectors: ArrayLike | Literal["later"] | None) -> bool:
+    """Return whether the vectors are to be made "later"; raises InputError for another word."""
+    if isinstance(vectors, str) and vectors != "later":
+        raise InputError(f'vectors is an array, one row for each document, or "later", not {vectors!r}')
+    return isinstance(vectors, str)
 
 
 def add(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,8 @@ from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import EmbedderMismatch, InputError, ModelUnavailable
 from hybridstore.records import AddReport, Chunk, Document, Source
 from hybridstore.store import calibration
-from hybridstore.store.chunk_vectors import cut, embed, embedded, fill, known_vectors
-from hybridstore.store.embedder_choice import GIVEN, StoreEmbedder
+from hybridstore.store.chunk_vectors import cut, embed, embedded, fill, fill_known, known_vectors
+from hybridstore.store.embedder_choice import GIVEN, StoreEmbedder, identify
 from hybridstore.store.inputs import checked, content_digest, digest_of
 
 # Characters of text in one commit. With a model: about three seconds of embedding on two cores, so that progress is
@@ -35,10 +35,14 @@ from hybridstore.store.inputs import checked, content_digest, digest_of
 _EMBEDDED_CHARACTERS = 120_000
 _PLAIN_CHARACTERS = 4_000_000
 _MOST_DOCUMENTS = 2_000
+# Characters of all documents up to which they are embedded "soon": less than two seconds.
+_SOON = 80_000
 # Characters of a document whose vectors are committed as they are made, since embedding it takes ten seconds and more.
 _IN_STEPS = 400_000
 
 Progress = Callable[[AddReport], None]
+Vectors = Literal["now", "soon", "later"]
+"""When added chunks get their vectors; see `Store.writer`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +77,10 @@ class Writer:
         chunk: bool = True,
         progress: Progress | None = None,
         together: bool = False,
+        vectors: Vectors = "now",
     ) -> None:
         self._backend, self._embedders, self._chunk, self._progress = backend, embedder, chunk, progress
-        self._together = together
+        self._together, self._vectors = together, vectors
         self._pending: dict[str, _Pending] = {}
         self._characters = 0
         self._embedded_share = 0.0  # of `_characters`
@@ -202,6 +207,8 @@ class Writer:
             self.flush()
         self._pending[identifier] = pending
         self._characters += len(pending.document.text) + len(pending.document.title)
+        if self._vectors == "soon" and (self._characters >= _SOON or len(self._pending) >= _MOST_DOCUMENTS):
+            self._vectors = "later"
         full = self._characters >= self._budget(pending) or len(self._pending) >= _MOST_DOCUMENTS
         if full and not self._together:
             self.flush()
@@ -267,6 +274,8 @@ class Writer:
             entries.append(
                 Entry(item.document, item.digest, chunks, digests, own, item.source, item.replaces, item.moved_from)
             )
+        if embedder is not None and self._vectors == "later":
+            return self._put_words(entries, fresh & known.keys(), embedder)
         if embedder is not None and (long := self._to_embed_in_steps(entries)):
             return self._put_in_steps(entries, long, fresh & known.keys(), embedder)
         filled, identity = embed(self._backend, entries, fresh & known.keys(), embedder, self._made)
@@ -303,6 +312,17 @@ class Writer:
                 self._made(made, part * share)
         return report + self._backend.put((), finished=self._finished)
 
+    def _put_words(self, entries: Sequence[Entry], replaced: set[str], embedder: Embedder) -> AddReport:
+        """Commit documents with the vectors that they came with; chunks that did not change keep theirs."""
+        lacking = [entry for entry in entries if entry.vectors is None and entry.document.id in replaced]
+        known = known_vectors(self._backend, replaced)
+        identity = identify(embedder)
+        report = self._backend.put(entries, embedding=identity, finished=self._finished, removing=self._removing)
+        for entry in lacking if known else ():
+            with suppress(EmbedderMismatch):  # a re-embedding is under way, which makes all vectors anew
+                fill_known(self._backend, entry, known, identity)
+        return report
+
     def _made(self, chunks: int, share: float) -> None:
         """Count and report vectors that were made, for a share of the characters that are pending."""
         share = min(share, 1 - self._embedded_share)
@@ -327,5 +347,5 @@ class Writer:
                         calibration.calibrate(self._backend, embedder)
 
     def _budget(self, pending: _Pending) -> int:
-        embeds = pending.vectors is None and pending.embed and not self._embedders.without
+        embeds = pending.vectors is None and pending.embed and not self._embedders.without and self._vectors != "later"
         return _EMBEDDED_CHARACTERS if embeds else _PLAIN_CHARACTERS

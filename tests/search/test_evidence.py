@@ -220,18 +220,31 @@ def test_from_64_chunks_on_a_chunk_is_as_relevant_as_its_own_cosine_says(chunks)
     assert relevance_of(cosines, coverage, fewer)[2] == expected[2]
 
 
-def test_a_chunk_without_a_vector_has_a_z_score_of_zero(tmp_path):
+def test_a_missing_vector_is_estimated_from_the_words_and_a_zero_one_is_not(tmp_path):
     with hs.open(tmp_path / "one.db", embedder=HashingEmbedder()) as store:
         store.add(documents(0, 20))
         with hs.open(tmp_path / "one.db", embedder="none") as plain:
             plain.add(hs.Document(id="bare", text="inlet valve"))
-        evidence = gathered(store, "inlet valve")
+        evidence = store.search("inlet valve").trace.evidence
         place = evidence.at(store.chunks.of(["bare"])["bare"][0])
-        assert evidence.vector[place] == 0.0
-        assert evidence.keyword[place] == evidence.keyword.max()
-        assert evidence.coverage[place] > 0.5
-        coverage = float(evidence.coverage[place])
-        assert 0.0 < evidence.relevance[place] < 1 / (1 + math.exp(-1.35 * (3 * coverage - 2.4)))
+        assert evidence.estimated.tolist() == (evidence.chunks == evidence.chunks[place]).tolist()
+        known = ~evidence.estimated & (evidence.keyword > 0)  # the others were found by their vectors
+        keyword, vector = evidence.keyword[known], evidence.vector[known]
+        rows = np.stack([keyword, np.ones(len(keyword))], axis=1)
+        usual = 8 * np.array([[0.05, 0.18], [0.18, 1.0]])
+        line = np.linalg.solve(rows.T @ rows + usual, rows.T @ vector + usual @ [5.0, 0.0])
+        assert evidence.vector[place] == pytest.approx(line @ [evidence.keyword[place], 1.0], abs=1e-6)
+        mean, deviation = cosine_statistics(store.chunks.sample()[1] @ HashingEmbedder().embed_query("inlet valve"))
+        measured = store.state().calibration
+        cosines = mean + deviation * evidence.vector
+        assert evidence.relevance == pytest.approx(relevance_of(cosines, evidence.coverage, measured))
+        with store.writer(vectors="later") as writer:
+            writer.add(hs.Document(id="zero", text="of the"))
+        (zero,) = store.chunks.of(["zero"])["zero"]
+        store.embeddings.fill(store.embeddings.active, [zero], np.zeros((1, store.embeddings.active.dim), np.float32))
+        evidence = store.search("inlet valve of the").trace.evidence
+        if (place := evidence.at(zero)) is not None:
+            assert (evidence.vector[place], evidence.estimated[place]) == (0.0, False)
 
 
 def test_without_a_query_vector_there_is_only_keyword_evidence(store):

@@ -42,17 +42,17 @@ def test_missing_vectors_are_made_by_themselves_or_left_where_there_is_no_embedd
     path = tmp_path / "n.db"
     lacking(path, embedder, tmp_path, "text")
     with hs.open(path, embedder="none") as store:
-        assert store.embed_missing() == 0
+        assert store.embed() == 0
     with hs.open(path, embedder=embedder) as store:
-        assert (store.embed_missing(), store.embed_missing(), store.embeddings.missing_count()) == (1, 0, 0)
+        assert (store.embed(), store.embed(), store.embeddings.missing_count()) == (1, 0, 0)
     with hs.open(":memory:", embedder="none") as store:
         store.add("Words.")
-        assert (store.embed_missing(), store.embeddings.missing_count()) == (0, 0)  # no store with holes
+        assert (store.embed(), store.embeddings.missing_count()) == (0, 0)  # no store with holes
     with hs.open(":memory:") as store:
         store.add(["one", "two"], vectors=[[1.0, 0.0], [0.0, 1.0]])
         with store.writer(embed=False) as writer:
             writer.add(hs.Document(text="three"))
-        assert (store.embed_missing(), store.embeddings.missing_count()) == (0, 1)  # only the caller has vectors
+        assert (store.embed(), store.embeddings.missing_count()) == (0, 1)  # only the caller has vectors
 
 
 def test_a_zero_vector_is_no_missing_one(tmp_path):

@@ -248,9 +248,12 @@ class MemoryBackend(Backend):
     def pending_count(self) -> int:
         return sum(1 for _ in self._handle.contents().pending())
 
-    def fill(self, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
+    def missing(self) -> NDArray[np.int64]:
+        return self._handle.contents().missing()
+
+    def fill(self, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]) -> int:
         with self._handle.writing() as draft:
-            draft.fill(embedding, chunks, vectors)
+            return draft.fill(embedding, chunks, vectors)
 
     def switch(self, *, keep: bool = False, promote: int | None = None) -> bool:
         with self._handle.writing() as draft:

@@ -359,15 +359,24 @@ class Contents:
         target = self.generations.get("building") or self.active
         return (chunk for chunk in self.chunks if target and chunk not in target.vectors)
 
-    def fill(self, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
-        """Store vectors (n, dim) for those of the chunks that are there and have none."""
+    def missing(self) -> NDArray[np.int64]:
+        """Return the chunks without a vector of the active embedding, ascending."""
+        active = self.active
+        if active is None or len(active.vectors) == len(self.chunks):
+            return np.empty(0, np.int64)
+        return np.array(sorted(self.chunks.keys() - active.vectors.keys()), np.int64)
+
+    def fill(self, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]) -> int:
+        """Store vectors (n, dim) for those of the chunks that are there and have none; return how many these are."""
         state = "building" if "building" in self.generations else "active"
         self.require(embedding, state)
         own = self.writable(state)
+        before = len(own)
         for chunk, vector in zip(chunks, np.array(vectors, np.float32), strict=True):
             if chunk in self.chunks and chunk not in own:
                 own[chunk] = vector
                 self.changed |= state == "active"
+        return len(own) - before
 
     def switch(self, *, keep: bool, promote: int | None) -> bool:
         """Make the embedding being built the active one; return False while chunks are pending."""

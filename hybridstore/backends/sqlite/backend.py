@@ -131,6 +131,7 @@ class SQLiteBackend(Backend):
         """Begin with locks that nobody holds."""
         self._turns = _Turns(max(os.cpu_count() or 2, 2))
         self._memory = ResidentCache(lambda: self.analyser, self._memory_bytes)
+        self._missing: tuple[int, NDArray[np.int64]] | None = None  # at a revision
         self._purging = Purging(self._connections, lambda: self.analyser)
 
     def _analyser_of_file(self) -> Analyser:
@@ -343,9 +344,17 @@ class SQLiteBackend(Backend):
         with self._connections.reading() as connection:
             return generations.pending_count(connection)
 
-    def fill(self, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
+    def missing(self) -> NDArray[np.int64]:
+        with self._connections.reading() as connection:
+            revision = SQLiteLoader(connection).revision()
+            known = self._missing
+            if known is None or known[0] != revision:
+                known = self._missing = (revision, generations.missing(connection))
+            return known[1]
+
+    def fill(self, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]) -> int:
         with self._connections.atomic() as connection, Log(connection) as log:
-            generations.fill(connection, log, embedding, chunks, vectors)
+            return generations.fill(connection, log, embedding, chunks, vectors)
 
     def switch(self, *, keep: bool = False, promote: int | None = None) -> bool:
         with self._connections.atomic() as connection, Log(connection) as log:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from hybridstore.backends.sqlite import document_rows, model_rows, vector_tables
 from hybridstore.backends.sqlite.change_log import Log
 from hybridstore.backends.sqlite.checksums import change
-from hybridstore.backends.sqlite.connection import value
 from hybridstore.backends.values import Embedding, Passage
 from hybridstore.errors import InputError
 
@@ -42,17 +41,19 @@ def pending_count(connection: apsw.Connection) -> int:
     number = _target(connection)
     if number is None:
         return 0
-    chunks = int(value(connection, "SELECT count(*) FROM chunks"))
-    # Counting vectors reads all of them, 1.5 GB of a million; a vector has a code unless it is zero.
-    if chunks == value(connection, f"SELECT count(*) FROM codes_{number}_rowids"):
-        return 0
-    return chunks - int(value(connection, f"SELECT count(*) FROM vectors_{number}"))
+    return len(vector_tables.unembedded(connection, number))
+
+
+def missing(connection: apsw.Connection) -> NDArray[np.int64]:
+    """Return the chunks without a vector of the active embedding; see the protocol."""
+    active = vector_tables.by_state(connection, "active")
+    return np.empty(0, np.int64) if active is None else vector_tables.unembedded(connection, active[0])
 
 
 def fill(
     connection: apsw.Connection, log: Log, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]
-) -> None:
-    """Store vectors (n, dim) for chunks that still exist and have none."""
+) -> int:
+    """Store vectors (n, dim) for chunks that still exist and have none; return how many these are."""
     building = vector_tables.by_state(connection, "building") is not None
     number = vector_tables.require(connection, embedding, "building" if building else "active")
     sql = f"""SELECT n.value FROM json_each(?) AS n JOIN chunks ON chunk = n.value
@@ -61,7 +62,8 @@ def fill(
     accepted = [n for n, chunk in enumerate(chunks) if chunk in here]
     vector_tables.write(connection, number, [chunks[n] for n in accepted], vectors[accepted])
     if not building:
-        log.note_all("embedded", [chunks[n] for n in accepted])
+        log.note_all("embedded", sorted(chunks[n] for n in accepted))
+    return len(accepted)
 
 
 def switch(connection: apsw.Connection, log: Log, *, keep: bool = False, promote: int | None = None) -> bool:

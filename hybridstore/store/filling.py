@@ -1,0 +1,122 @@
+"""Filling: the vectors that chunks lack are made while the store is searched, by any number of processes at once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybridstore.backends.protocols import Backend
+from hybridstore.backends.values import Restriction
+from hybridstore.errors import EmbedderMismatch, ModelUnavailable
+from hybridstore.search.query_plan import plan
+from hybridstore.store import calibration
+from hybridstore.store.embedder_choice import StoreEmbedder, embedded_text, identify
+
+Chunks = NDArray[np.int64]
+
+_AT_ONCE = 128  # chunks embedded between two commits: a second or two on two cores
+_AT_ONCE_OF_MANY, _MANY = 512, 100_000  # of so many missing ones, which take a tenth of a second to list
+_SPREAD = 512  # vectors that are spread over the store first: the calibration and the statistics of cosines need them
+_LOGGED, _LOGGED_DEPTH = 64, 16  # logged queries, and the best of the chunks with their words
+_UP_TO_DATE = 1.05  # times as many vectors as were calibrated with, up to which a filled store is not measured again
+
+
+def embed(
+    backend: Backend,
+    embedders: StoreEmbedder,
+    *,
+    limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    asked: Callable[[], Iterable[int]] = tuple,
+) -> int:
+    """Make the vectors that chunks lack, at most `limit`; see `Store.embed`. `asked` are chunks that searches found."""
+    there = backend.embeddings()
+    if there.active is None or there.building is not None or not embedders.can_embed() or not len(backend.missing()):
+        return 0
+    embedder = embedders.for_writing()
+    if embedder is None:
+        return 0
+    order, done, made = _Order(_of_logged_queries(backend)), 0, 0
+    with suppress(EmbedderMismatch):  # another process has begun to re-embed, which makes all of them
+        while limit is None or made < limit:
+            missing = backend.missing()
+            block = order.next(missing, backend.state().chunks - len(missing), asked())
+            block = block if limit is None else block[: limit - made]
+            if not len(block):
+                break
+            passages = backend.passages(block.tolist())
+            texts = [embedded_text(passage.title, passage.heading, passage.text) for passage in passages]
+            vectors = embedder.embed_documents(texts)
+            stored = backend.fill(identify(embedder), [passage.chunk for passage in passages], vectors)
+            order.collided = stored < len(passages)
+            made, done = made + stored, done + len(block)
+            if progress:
+                progress(done, done + max(len(missing) - len(block), 0))
+            _calibrate(backend, embedders, calibration.CHANGED)
+        if made and not len(backend.missing()):
+            _calibrate(backend, embedders, _UP_TO_DATE)
+    return made
+
+
+def _calibrate(backend: Backend, embedders: StoreEmbedder, changed: float) -> None:
+    """Measure the vectors there are, if there are enough and `changed` times as many as when that was done last."""
+    few = backend.state().chunks - len(backend.missing()) < _SPREAD // 2
+    if (few and len(backend.missing())) or not calibration.is_due(backend, changed):
+        return
+    with suppress(EmbedderMismatch, ModelUnavailable):
+        if queries := embedders.for_queries():
+            calibration.calibrate(backend, queries)
+
+
+class _Order:
+    """Which chunks are embedded next: what was asked for, some of everywhere, and then the newest first.
+
+    Where another process has filled what this one was working on (`collided`), this one goes on elsewhere, so that two
+    of them do the same work for one block at most each time they meet. No lock is needed, and none is left behind.
+    """
+
+    def __init__(self, logged: Chunks) -> None:
+        self.collided = False
+        self._logged = logged
+        self._tried = np.empty(0, np.int64)  # once in a run: a damaged chunk stays missing
+        self._newest: int | None = None  # to begin with, after a collision
+
+    def next(self, missing: Chunks, there: int, asked: Iterable[int]) -> Chunks:
+        """Return the next chunks of those that are missing, ascending; `there` is how many have a vector."""
+        left = np.setdiff1d(missing, self._tried, assume_unique=True)
+        if not len(left):
+            return left
+        count = _AT_ONCE if len(left) < _MANY else _AT_ONCE_OF_MANY
+        wanted = np.array([*asked, *self._logged], np.int64)
+        block = wanted[np.isin(wanted, left)][:count]
+        if len(block) < count:
+            rest = np.setdiff1d(left, block)
+            block = np.concatenate([block, self._rest(rest, count - len(block), spread=there < _SPREAD)])
+        block = np.unique(block)
+        self._tried = np.concatenate([self._tried, block])
+        return block
+
+    def _rest(self, left: Chunks, count: int, *, spread: bool) -> Chunks:
+        if len(left) <= count:
+            return left
+        if self.collided:
+            self._newest = int(random.choice(left))  # noqa: S311 - no secret
+        if spread and self._newest is None:
+            return left[np.linspace(0, len(left) - 1, count).astype(np.intp)]
+        end = len(left) if self._newest is None else int(left.searchsorted(self._newest, side="right"))
+        if not end:  # nothing older is left
+            self._newest, end = None, len(left)
+        return left[max(end - count, 0) : end]
+
+
+def _of_logged_queries(backend: Backend) -> Chunks:
+    """Return the chunks with the words of the most frequent logged queries, best first."""
+    found: list[int] = []
+    for logged in backend.learning.query_log()[:_LOGGED]:
+        query = plan(logged.query, backend.analyser, "simple", ()).keyword
+        found += backend.match(query, _LOGGED_DEPTH, Restriction())[0].chunks.tolist()
+    return np.array(list(dict.fromkeys(found)), np.int64)
