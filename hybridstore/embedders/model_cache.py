@@ -2,6 +2,7 @@
 
 A model is in CACHE/organisation--name/REVISION/. CACHE/organisation--name/pin.json records that revision and the
 SHA-256 of each file when it was fetched, which files without a checksum in the catalog are held to from then on.
+Files that are made here of an installed package's weights are in CACHE/model--package/KEY/, KEY being their digest.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +23,11 @@ from hybridstore.embedders import recipe
 from hybridstore.errors import MissingExtra, ModelUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 VARIABLE = "HYBRIDSTORE_CACHE"
+_PARTIAL = "partial-"
+_ABANDONED = 3600.0  # seconds after which a partial folder has no process that is still filling it
 _TIMEOUT = 10.0  # seconds for the request before any download: whether the hub answers, and which files it has
 
 
@@ -127,7 +131,7 @@ def fetch(
         info = HfApi().model_info(repo, revision=revision, timeout=_TIMEOUT)
         paths = _files_to_fetch(repo, [sibling.rfilename for sibling in info.siblings or []], files)
         home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=home, prefix="partial-") as partial:
+        with tempfile.TemporaryDirectory(dir=home, prefix=_PARTIAL) as partial:
             revision = recipe.inside(str(info.sha), repo)
             for path in (recipe.inside(path, repo) for path in paths):
                 hf_hub_download(repo, path, revision=revision, local_dir=partial, etag_timeout=_TIMEOUT)
@@ -140,6 +144,62 @@ def fetch(
         raise ModelUnavailable(repo, _reason(repo, error)) from error
     _write_json(home / "pin.json", {"repo": repo, "revision": revision, "files": digests})
     return Pinned(home / revision, revision, digests)
+
+
+def made(name: str, digests: Mapping[str, str], model: str, cache: Path, make: Callable[[Path], None]) -> Path:
+    """Return the folder CACHE/name/KEY with these files; where one lacks or is damaged, `make` writes them all anew.
+
+    They are verified before they are moved into place together, so that processes that begin at once, or are killed,
+    leave no half-made folder. Raises ModelUnavailable if they cannot be written, or come out otherwise.
+    """
+    home = cache / name
+    folder = home / hashlib.sha256(json.dumps(sorted(digests.items())).encode()).hexdigest()[:16]
+    if _intact(folder, digests, model, cache):
+        return folder
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(home)
+        with tempfile.TemporaryDirectory(dir=home, prefix=_PARTIAL, ignore_cleanup_errors=True) as scratch:
+            new, old = Path(scratch) / "new", Path(scratch) / "old"
+            new.mkdir()
+            make(new)
+            for path, digest in digests.items():
+                verify(new / path, digest, model, cache)
+            _put(new, folder, old, lambda: _intact(folder, digests, model, cache))
+    except OSError as error:
+        raise ModelUnavailable(
+            model,
+            f"its files cannot be written to {home}: {error}; make room there, or set {VARIABLE} to another folder",
+        ) from error
+    return folder
+
+
+def _put(new: Path, folder: Path, old: Path, intact: Callable[[], bool]) -> None:
+    """Move a folder into place, unless another process has put the same files there in the meantime."""
+    try:
+        new.rename(folder)
+    except OSError:
+        if not intact():
+            with contextlib.suppress(FileNotFoundError):
+                folder.rename(old)
+            new.rename(folder)
+
+
+def _intact(folder: Path, digests: Mapping[str, str], model: str, cache: Path) -> bool:
+    try:
+        for path, digest in digests.items():
+            verify(folder / path, digest, model, cache)
+    except (OSError, ModelUnavailable):
+        return False
+    return True
+
+
+def _remove_abandoned(home: Path) -> None:
+    """Remove what processes that were killed have left behind."""
+    for partial in home.glob(f"{_PARTIAL}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - partial.stat().st_mtime > _ABANDONED:
+                shutil.rmtree(partial, ignore_errors=True)
 
 
 def _home(repo: str, cache: Path) -> Path:

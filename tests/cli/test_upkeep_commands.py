@@ -14,7 +14,7 @@ from hybridstore import embedders
 from hybridstore.backends.learning import ModelVersion, Triple
 from hybridstore.cli import doctor
 from hybridstore.cli.app import app
-from hybridstore.embedders.catalog import MODELS
+from hybridstore.embedders.catalog import DEFAULT, MODELS
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import ModelUnavailable
 
@@ -159,6 +159,17 @@ def test_the_models_are_listed_with_their_facts(run):
     for card in MODELS:
         assert card.name in printed
         assert json.loads(run("model", "info", card.name, "--json").stdout)["dim"] == card.dim
+
+
+def test_the_list_says_what_is_here_what_an_extra_brings_and_what_needs_the_hub(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("HYBRIDSTORE_CACHE", str(tmp_path))
+    monkeypatch.setattr("hybridstore.embedders.locate._packaged_file", lambda card: card.name == DEFAULT or None)
+    printed = run("model", "list").stdout
+    lines = {line.split()[0]: " ".join(line.split()[1:]) for line in printed.splitlines() if line}
+    assert lines[DEFAULT] == "384 256 en 21 Apache-2.0 here"
+    assert lines["mdbr-leaf-ir"] == "768 512 en 94 Apache-2.0 hub"
+    assert lines["multilingual-e5-small"] == "384 512 about 100 91 MIT [multilingual] or hub"
+    assert "for English" in printed
 
 
 def test_an_unknown_model_is_an_error_that_names_the_known_ones(run):

