@@ -10,6 +10,7 @@ import traceback
 import pytest
 
 import hybridstore as hs
+from hybridstore.backends.in_memory import MemoryBackend
 from hybridstore.errors import FileRefused
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and setitimer")
@@ -36,11 +37,21 @@ def alarm():
     signal.signal(signal.SIGALRM, before)
 
 
+def second(store: hs.Store) -> hs.Store:
+    """Open the same store again."""
+    backend = store._backend
+    if isinstance(backend, MemoryBackend):
+        return hs.Store(MemoryBackend(shared=backend.shared), embedder="none")
+    return hs.open(store.location, embedder="none")
+
+
 @pytest.mark.usefixtures("alarm")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # an import that was stopped
-def test_a_signal_at_any_moment_leaves_a_store_that_reads_and_writes(tmp_path):
+@pytest.mark.parametrize("name", ["x.db", ":memory:"])
+def test_a_signal_at_any_moment_leaves_a_store_that_reads_and_writes(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
     kept = []  # as a notebook keeps the last traceback, and with it the frames
-    with hs.open(tmp_path / "x.db", embedder="none") as store, hs.open(tmp_path / "x.db", embedder="none") as other:
+    with hs.open(name, embedder="none") as store, second(store) as other:
         store.add([{"id": f"d{n}", "text": f"text {n}"} for n in range(20)])
 
         def use(n: int) -> None:
@@ -133,6 +144,26 @@ def test_a_child_forked_while_other_threads_read_and_write_uses_the_store_and_ot
             for thread in threads:
                 thread.join()
         assert store.check() == []
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_child_forked_while_a_store_in_memory_is_being_written_writes_to_it():
+    with hs.open(":memory:", embedder="none") as store:
+        store.add("one")
+        written, over = threading.Event(), threading.Event()
+
+        def write() -> None:
+            with store._backend.shared.lock:
+                written.set()
+                over.wait()
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        written.wait()
+        assert child(lambda: store.add("two")) == 0
+        over.set()
+        thread.join()
+        assert store.count() == 1
 
 
 def test_a_store_that_is_being_written_by_the_thread_that_forks_is_refused_in_the_child(tmp_path):

@@ -93,7 +93,7 @@ class MemoryBackend(Backend):
         check_not_removed(entries, removing)
         if embedding is not None:
             check_vectors_fit(entries, embedding)
-        with self._handle.writing() as draft:
+        with self._handle.lock, self._handle.writing() as draft:
             if embedding is not None:
                 draft.require(embedding)
             if isinstance(removing, Mapping):
@@ -109,15 +109,15 @@ class MemoryBackend(Backend):
             return report + AddReport(removed=removed + draft.remove(removing))
 
     def remove(self, ids: Iterable[str]) -> int:
-        with self._handle.writing() as draft:
+        with self._handle.lock, self._handle.writing() as draft:
             return draft.remove(ids)
 
     def remove_where(self, where: Filter) -> int:
-        with self._handle.writing() as draft:
+        with self._handle.lock, self._handle.writing() as draft:
             return draft.remove([id_ for id_, _ in draft.passing(where)])
 
     def remove_sources(self, keys: Iterable[str]) -> int:
-        with self._handle.writing() as draft:
+        with self._handle.lock, self._handle.writing() as draft:
             removed = 0
             for key in keys:
                 removed += draft.remove(draft.of_source(key))
@@ -134,11 +134,11 @@ class MemoryBackend(Backend):
         return [folder for _, folder in sorted(self._handle.contents().folders.items())]
 
     def remember_folder(self, folder: Folder) -> None:
-        with self._handle.writing() as draft:
+        with self._handle.lock, self._handle.writing() as draft:
             draft.folders[folder.path] = folder
 
     def forget_folder(self, path: str) -> bool:
-        with self._handle.writing() as draft:
+        with self._handle.lock, self._handle.writing() as draft:
             return draft.folders.pop(path, None) is not None
 
     def scan(self, where: Filter | None = None, *, vectors: bool = False) -> Iterator[StoredDocument]:
@@ -234,11 +234,11 @@ class MemoryBackend(Backend):
         return self._handle.contents().embeddings()
 
     def calibrate(self, calibration: Calibration) -> None:
-        with self._handle.writing() as draft:
+        with self._handle.lock, self._handle.writing() as draft:
             draft.calibration = calibration
 
     def begin(self, embedding: Embedding) -> None:
-        with self._handle.writing() as draft:
+        with self._handle.lock, self._handle.writing() as draft:
             draft.begin(embedding)
 
     def pending(self, limit: int) -> list[Passage]:
@@ -252,11 +252,11 @@ class MemoryBackend(Backend):
         return self._handle.contents().missing()
 
     def fill(self, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]) -> int:
-        with self._handle.writing() as draft:
+        with self._handle.lock, self._handle.writing() as draft:
             return draft.fill(embedding, chunks, vectors)
 
     def switch(self, *, keep: bool = False, promote: int | None = None) -> bool:
-        with self._handle.writing() as draft:
+        with self._handle.lock, self._handle.writing() as draft:
             return draft.switch(keep=keep, promote=promote)
 
     # upkeep
@@ -313,13 +313,13 @@ class MemoryBackend(Backend):
             raise InputError("an id must not be empty; name the documents to purge")
         if self._handle.snapshot_taken:
             raise InputError("a snapshot still reads what is to be purged; leave it first")
-        with self._handle.writing() as draft:
+        with self._handle.lock, self._handle.writing() as draft:
             before = draft.draft()
             documents = draft.remove(named)
             queries = quoting(before, draft, named, self._analyser)
             draft.forget_queries(queries)
         remedies = []
-        if self.shared.snapshots:
+        if self.shared.snapshots_taken:
             remedies.append("a snapshot still reads the store as it was: wait until it ends")
         if self._folder is not None and any(Path(self._folder.name).glob(".*/*")):
             remedies.append("a copy that was made for tuning may hold it too: wait for the tuning")

@@ -44,13 +44,13 @@ class MemoryLearning(LearningBackend):
 
     def propose(self, model: ModelVersion) -> int:
         report = json.loads(report_json(model))
-        with self._handle.writing() as draft:
+        with self._handle.lock, self._handle.writing() as draft:
             number = draft.last_model = draft.last_model + 1
             draft.models[number] = replace(model, number=number, report=report, made=model.made or timestamp())
             return number
 
     def promote(self, number: int | None, *, calibration: Calibration | None = None) -> ModelVersion | None:
-        with self._handle.writing() as draft:
+        with self._handle.lock, self._handle.writing() as draft:
             if draft.promote(number) and calibration is not None:
                 draft.calibration = calibration
             return draft.model()
@@ -59,7 +59,7 @@ class MemoryLearning(LearningBackend):
 
     def add_triples(self, triples: Sequence[Triple]) -> None:
         check_triples(triples)
-        with self._handle.writing() as draft:
+        with self._handle.lock, self._handle.writing() as draft:
             for triple in triples:
                 if triple.positive in draft.chunks and (triple.origin is None or triple.origin in draft.chunks):
                     number = draft.last_triple = draft.last_triple + 1
@@ -75,7 +75,7 @@ class MemoryLearning(LearningBackend):
         return len(self._handle.contents().triples)
 
     def drop_triples(self) -> int:
-        with self._handle.writing() as draft:
+        with self._handle.lock, self._handle.writing() as draft:
             dropped = len(draft.triples)
             draft.triples.clear()
             return dropped
@@ -83,7 +83,7 @@ class MemoryLearning(LearningBackend):
     # the query log and feedback
 
     def log_queries(self, queries: Sequence[str]) -> None:
-        with self._handle.writing() as draft:
+        with self._handle.lock, self._handle.writing() as draft:
             for query, times in Counter(map(storable, queries)).items():
                 before = draft.query_log[query].times if query in draft.query_log else 0
                 draft.query_log[query] = LoggedQuestion(query, before + times, timestamp())
@@ -92,12 +92,12 @@ class MemoryLearning(LearningBackend):
         return sorted(self._handle.contents().query_log.values(), key=lambda logged: (-logged.times, logged.query))
 
     def forget_queries(self, queries: Sequence[str] | None = None) -> int:
-        with self._handle.writing() as draft:
+        with self._handle.lock, self._handle.writing() as draft:
             return draft.forget_queries(set(draft.query_log) if queries is None else set(map(storable, queries)))
 
     def add_feedback(self, query: str, chunk: int, *, used: bool) -> None:
         query = storable(query)
-        with self._handle.writing() as draft:
+        with self._handle.lock, self._handle.writing() as draft:
             if chunk not in draft.chunks:
                 raise NotFound(str(chunk), f"no chunk has the id {chunk}; it was removed or replaced: search again")
             for number, earlier in list(draft.feedback.items()):
@@ -108,7 +108,7 @@ class MemoryLearning(LearningBackend):
             draft.feedback[draft.last_feedback] = Feedback(query, chunk, document_id, used, timestamp())
 
     def move_feedback(self, chunks: Mapping[int, int]) -> None:
-        with self._handle.writing() as draft:
+        with self._handle.lock, self._handle.writing() as draft:
             there = {(feedback.chunk, feedback.query) for feedback in draft.feedback.values()}
             for number, feedback in reversed(list(draft.feedback.items())):  # the latest first, for it is to stay
                 target = chunks.get(feedback.chunk, feedback.chunk)
