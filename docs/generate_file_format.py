@@ -56,7 +56,9 @@ For row N of `embeddings`, whose vectors have `dim` components (here {dim}):
 A vector is `dim` little-endian float32 numbers of unit norm. Its code is the vector scaled so that its largest
 component is 127 or -127, rounded; codes are compared by cosine. A zero vector has no code. Searches use the set whose
 row is `active`. While a re-embedding is under way there is one that is `building`; one that was active may be `kept`,
-to be gone back to: it loses the vectors of chunks that go and gets none of those that come.
+to be gone back to: it loses the vectors of chunks that go and gets none of those that come. Those `added` are vector
+legs of their own: they are filled with every write, and searched beside the active one once `meta` has a calibration
+for them, under the key `background N`.
 """
 
 CLOSING = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from hybridstore.tables import Column, Tabular, to_plain
@@ -175,7 +176,8 @@ class Evidence:
     `chunks` are ascending. `keyword` is how strongly a chunk matches the query's words, and `coverage` the share of
     them it contains, by IDF; both from 0 to 1. `vector` is the z-score of its cosine among those of the store's chunks.
     `relevance` is as in Hit; None without a calibration. `estimated` says for which chunks `vector` is estimated from
-    their words, as their vectors are still to be made; None where all have one.
+    their words, as their vectors are still to be made; None where all have one. With several vector legs, `legs` are
+    the z-scores in each by its fingerprint, NaN for a chunk without a vector, and `vector` those of all together.
     """
 
     chunks: NDArray[np.int64]
@@ -184,6 +186,7 @@ class Evidence:
     vector: NDArray[np.float64]
     relevance: NDArray[np.float64] | None = None
     estimated: NDArray[np.bool_] | None = None
+    legs: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def confidence(self) -> float | None:
@@ -200,11 +203,14 @@ class Evidence:
         index = self.at(chunk)
         return self.estimated is not None and index is not None and bool(self.estimated[index])
 
-    def of_hit(self, hit: Hit) -> dict[str, float | bool | None]:
+    def of_hit(self, hit: Hit) -> dict[str, Any]:
         """Return the evidence for one hit, ready for JSON."""
         index = self.at(hit.chunk_id)
         parts = {"keyword": self.keyword, "coverage": self.coverage, "vector": self.vector}
-        values = {name: None if index is None else float(part[index]) for name, part in parts.items()}
+        values: dict[str, Any] = {name: None if index is None else float(part[index]) for name, part in parts.items()}
+        if self.legs and index is not None:
+            numbers = {name: float(part[index]) for name, part in self.legs.items()}
+            values["legs"] = {name: number if isfinite(number) else None for name, number in numbers.items()}
         return {
             "chunk_id": hit.chunk_id,
             **values,
@@ -229,6 +235,20 @@ class Selection:
     capped: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """A leg of a search: "keyword" or the name of an embedder, with its full candidate ranking.
+
+    `weight` is what its evidence counts in the fused score (its ranking, where the fusion is one of ranks); `power`
+    that of its vectors, None for the keyword leg and where it is unknown.
+    """
+
+    name: str
+    ranking: Ranking
+    weight: float
+    power: float | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Trace:
     """Everything a search did. `explain` renders it; nothing is computed twice.
@@ -237,7 +257,8 @@ class Trace:
     from them, `hits` the part of it returned, `selection` what was left out of that (None without such options).
     `matching` are the other conditions on every chunk. `model` is the number of the model version whose adapter turned
     the query's vector (None without one). `timings` are seconds per step. `notes` are sentences for people. `filled` is
-    the share of the store's chunks that have a vector, where the vector leg ran; see `Evidence.estimated`.
+    the share of the store's chunks that have a vector, where the vector leg ran; see `Evidence.estimated`. `legs` are
+    all legs that ran, by their names: of several vector legs, `vector` is the store's own.
     """
 
     query: str
@@ -264,6 +285,12 @@ class Trace:
     matching: tuple[Expression, ...] = ()
     model: int | None = None
     filled: float = 1.0
+    legs: tuple[Leg, ...] = ()
+
+    @property
+    def added(self) -> tuple[Leg, ...]:
+        """The vector legs beside the store's own."""
+        return tuple(leg for leg in self.legs if leg.ranking is not self.keyword and leg.ranking is not self.vector)
 
     def __repr__(self) -> str:
         milliseconds = 1000 * sum(self.timings.values())
@@ -285,13 +312,19 @@ class Trace:
     def to_dict(self) -> dict[str, Any]:
         """Return all fields and the confidence, ready for JSON; evidence only for the hits, matching in words."""
         evidence = self.evidence
-        separate = {"evidence", "matching"}
+        separate = {"evidence", "matching", "legs"}
         return {
             **{each.name: to_plain(getattr(self, each.name)) for each in fields(self) if each.name not in separate},
             "confidence": None if evidence is None else evidence.confidence,
             "evidence": None if evidence is None else [evidence.of_hit(hit) for hit in self.hits],
             "matching": [describe(part) for part in self.matching],
+            "legs": [self._plain(leg) for leg in self.legs],
         }
+
+    def _plain(self, leg: Leg) -> dict[str, Any]:
+        """Return a leg ready for JSON, without a ranking that is `keyword` or `vector`."""
+        plain = {"name": leg.name, "weight": leg.weight, "power": leg.power, "candidates": len(leg.ranking)}
+        return plain | ({"ranking": to_plain(leg.ranking)} if leg in self.added else {})
 
 
 class Results(Tabular, Sequence[Hit]):

@@ -29,6 +29,7 @@ from hybridstore.backends.values import (
     Restriction,
     Stats,
     StoredDocument,
+    VectorLeg,
 )
 from hybridstore.records import AddReport, Folder, KeywordQuery, Ranking, Source, Term
 
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
 class SearchState:
     """What every search reads first, of one state of the store.
 
-    `embedding` made the vectors that are searched, `calibration` is what was last measured about them, `model` is the
-    active model version.
+    `embedding` made the store's own vectors, `calibration` is what was last measured about them, `model` is the active
+    model version. `legs` are the vector legs beside it that are searched: those with a calibration.
     """
 
     chunks: int = 0
@@ -53,6 +54,7 @@ class SearchState:
     calibration: Calibration | None = None
     model: ModelVersion | None = None
     revision: int = 0
+    legs: tuple[VectorLeg, ...] = ()
 
 
 class DocumentBackend(Protocol):
@@ -124,7 +126,7 @@ class DocumentBackend(Protocol):
         """Return the content digests of those of the ids that are stored."""
         ...
 
-    def chunk_vectors(self, document_id: str) -> dict[bytes, NDArray[np.float32]]:
+    def chunk_vectors(self, document_id: str, leg: str | None = None) -> dict[bytes, NDArray[np.float32]]:
         """Return a document's vectors by the digest of what was embedded; {} where there are none."""
         ...
 
@@ -134,7 +136,10 @@ class DocumentBackend(Protocol):
 
 
 class SearchBackend(Protocol):
-    """Chunks: ranked by keyword and by vector, and read."""
+    """Chunks: ranked by keyword and by vector, and read.
+
+    A `leg` is the fingerprint of an added vector leg; None is the store's own.
+    """
 
     def snapshot(self) -> AbstractContextManager[object]:
         """Make all reads of this thread inside the block see one state of the store, whatever others write."""
@@ -155,7 +160,9 @@ class SearchBackend(Protocol):
         """Return at most `limit` tokens that begin so, with the numbers of chunks that hold them, in their order."""
         ...
 
-    def nearest(self, vector: NDArray[np.float32], depth: int, restriction: Restriction) -> Ranking:
+    def nearest(
+        self, vector: NDArray[np.float32], depth: int, restriction: Restriction, leg: str | None = None
+    ) -> Ranking:
         """Rank chunks by cosine to a unit vector, at most `depth` of them; empty without vectors.
 
         Cosines and order are exact for the first 64, and within 0.01 below. A zero vector has no direction: nothing is
@@ -174,7 +181,11 @@ class SearchBackend(Protocol):
         """
         ...
 
-    def sample(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def cosines(self, chunks: NDArray[np.int64], vector: NDArray[np.float32], leg: str) -> NDArray[np.float64]:
+        """Return the cosines (n,) of distinct chunks to a unit vector in an added leg, within 0.01; NaN without one."""
+        ...
+
+    def sample(self, leg: str | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return a few hundred chunks' ids (n,) and vectors (n, dim), spread over the store, the same at each call.
 
         Empty without vectors. The choice depends on what is stored alone: see `backends.ranking.sampled`.
@@ -189,7 +200,7 @@ class SearchBackend(Protocol):
         """Return chunks as they are shown, in the order of `chunks`; those that no longer exist are left out."""
         ...
 
-    def vectors(self, chunks: Sequence[int]) -> NDArray[np.float32]:
+    def vectors(self, chunks: Sequence[int], leg: str | None = None) -> NDArray[np.float32]:
         """Return the exact vectors of chunks, (n, dim), in the order of `chunks`; zeros where there is none.
 
         Without an embedding dim is 0.
@@ -206,29 +217,47 @@ class SearchBackend(Protocol):
 
 
 class EmbeddingBackend(Protocol):
-    """Generations of vectors: the active one, one being built, one kept."""
+    """Generations of vectors: the active one, one being built, one kept, and those of added legs."""
 
     def embeddings(self) -> Embeddings:
         """Return which embedders made the vectors there are."""
         ...
 
     def calibrate(self, calibration: Calibration) -> None:
-        """Record what was measured about the vectors, in place of what was recorded before; no new revision."""
+        """Record what was measured about the vectors, in place of what was recorded before; no new revision.
+
+        A calibration with the fingerprint of an added leg is that leg's: from then on it is searched.
+        """
         ...
 
     def begin(self, embedding: Embedding) -> None:
         """Start or continue building vectors of another embedder, and drop what was built for a third one.
 
-        The kept vectors become those being built if they are this embedder's. For the active embedder, only drop what
-        was being built.
+        The kept vectors become those being built if they are this embedder's, or those of an added leg. For the active
+        embedder, only drop what was being built.
         """
         ...
 
-    def pending(self, limit: int) -> list[Passage]:
-        """Return chunks that have no vector yet of the embedding being built (of the active one if none is)."""
+    def add_leg(self, embedding: Embedding) -> None:
+        """Add a vector leg, whose vectors are `pending` then; nothing changes where it is there.
+
+        Kept vectors of this embedder, or those being built, become the leg's. Raises InputError for the active embedder
+        and for more than MOST_LEGS.
+        """
         ...
 
-    def pending_count(self) -> int:
+    def drop_leg(self, fingerprint: str) -> bool:
+        """Remove an added leg with its vectors and its calibration; return whether it was there."""
+        ...
+
+    def pending(self, limit: int, leg: str | None = None) -> list[Passage]:
+        """Return chunks that have no vector yet of the embedding being built (of the active one if none is).
+
+        Or of an added leg; none where it is not there.
+        """
+        ...
+
+    def pending_count(self, leg: str | None = None) -> int:
         """Return how many chunks are pending."""
         ...
 
@@ -242,7 +271,7 @@ class EmbeddingBackend(Protocol):
     def fill(self, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]) -> int:
         """Store vectors for chunks of the embedding being built, or of the active one; return how many were stored.
 
-        Chunks that are gone, or have a vector by now, are skipped.
+        Chunks that are gone, or have a vector by now, are skipped. Those of an added leg's embedding become that leg's.
         """
         ...
 

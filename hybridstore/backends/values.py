@@ -29,11 +29,15 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """The embeddings of a store: the one searched, one being built beside it, one that was searched before and kept."""
+    """The embeddings of a store: its own, one being built to replace it, one that was its own before and kept.
+
+    `added` are those of its other vector legs.
+    """
 
     active: Embedding | None = None
     building: Embedding | None = None
     kept: Embedding | None = None
+    added: tuple[Embedding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +46,8 @@ class Calibration:
 
     `power` is how well the vectors separate chunks: searched for by eight of its own words, a chunk's cosine is that
     many standard deviations above the mean of other chunks. `chance` is the mean of the best cosine that an unrelated
-    query gets, `spread` one standard deviation of a query's cosines. `chunks` is how many had a vector.
+    query gets, `spread` one standard deviation of a query's cosines. `chunks` is how many had a vector. `agreement` is,
+    for the vectors of an added leg, how their cosines correlate with those of legs before it, by fingerprint.
     """
 
     fingerprint: str
@@ -50,6 +55,35 @@ class Calibration:
     power: float
     chance: float
     spread: float
+    agreement: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorLeg:
+    """A vector leg beside the store's own: its embedding, the number of its vectors, and what was measured of them.
+
+    Without a calibration its first filling is not finished, and it is not searched.
+    """
+
+    embedding: Embedding
+    calibration: Calibration | None = None
+    vectors: int = 0
+
+
+MOST_LEGS = 4  # vector legs that may be added: each one embeds every query
+
+
+def check_new_leg(there: Embeddings, embedding: Embedding) -> None:
+    """Raise InputError where a vector leg of this embedding cannot be added to those there are."""
+    if there.active is None:
+        raise InputError("this store has no vectors that others could be added to; run `hybridstore reembed` first")
+    if there.active.fingerprint == embedding.fingerprint:
+        raise InputError(f"{embedding.reference} is the store's embedder already; name another one to add")
+    known = {each.fingerprint: each for each in there.added}
+    if known.get(embedding.fingerprint, embedding).dim != embedding.dim:
+        raise InputError(f"the leg's vectors have {known[embedding.fingerprint].dim} dimensions, not {embedding.dim}")
+    if len(known) >= MOST_LEGS and embedding.fingerprint not in known:
+        raise InputError(f"a store has at most {MOST_LEGS} added legs; `hybridstore model drop NAME` takes one away")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +197,7 @@ class Stats:
     """What a store holds. `kept` is an earlier embedding that can be restored, `model` the active version's number.
 
     `analysis` is the version of the analysis that made the keywords; `reindex` makes them anew with the current one.
+    `legs` are the vector legs beside the store's own.
     """
 
     documents: int
@@ -180,6 +215,7 @@ class Stats:
     model: int | None = None
     triples: int = 0
     analysis: int = 0
+    legs: tuple[VectorLeg, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,13 @@ _COMMON = ("name", "dim", "max_tokens", "pooling", "query_prefix", "document_pre
 
 
 @click.group(
-    commands=(version_commands.history, version_commands.promote, version_commands.rollback, version_commands.drift),
+    commands=(
+        version_commands.history,
+        version_commands.promote,
+        version_commands.rollback,
+        version_commands.drift,
+        version_commands.drop,
+    ),
     epilog=examples(
         "hybridstore model list",
         "hybridstore model export ./my-encoder ./my-encoder-onnx --precision int8",

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from hybridstore.records import Trace
     from hybridstore.store import Store
 
-_SEARCH = ("query", "mode", "fusion", "confidence", "hits", "timings", "notes", "filled")  # what `search --json` prints
+# what `search --json` prints
+_SEARCH = ("query", "mode", "fusion", "legs", "confidence", "hits", "timings", "notes", "filled")
 _PER_DOCUMENT = 3  # passages, in the list for people
 LOGGING = "HYBRIDSTORE_LOG_QUERIES"
 
@@ -53,6 +54,14 @@ _search_options = options(
     ),
     click.option(
         "--mode", default="hybrid", type=click.Choice(MODES), help="Both legs, or only one; keyword needs no model."
+    ),
+    click.option(
+        "--legs",
+        metavar="NAME,…",
+        callback=lambda _context, _option, value: (
+            None if value is None else [name.strip() for name in value.split(",")]
+        ),
+        help="Only these legs instead of a mode: keyword, vector for all embedders, or an embedder's name.",
     ),
     click.option(
         "--fusion", default="adaptive", type=click.Choice(FUSIONS), help="How hybrid fuses the rankings of both legs."
@@ -126,6 +135,7 @@ def search(
         places = {} if as_json else shown_places(store, trace.hits)
     if as_json:
         fields = trace.to_dict()
+        fields["legs"] = [{name: fact for name, fact in leg.items() if name != "ranking"} for leg in fields["legs"]]
         print_json({name: fields[name] for name in _SEARCH})
         return
     for note in trace.notes:

@@ -20,7 +20,7 @@ from hybridstore.cli.shared_options import (
 from hybridstore.cli.terminal import count, counting, print_facts, print_json, printable, say, size
 
 if TYPE_CHECKING:
-    from hybridstore.backends.values import Problem, Stats
+    from hybridstore.backends.values import Problem, Stats, VectorLeg
     from hybridstore.store import Store
 
 
@@ -67,6 +67,8 @@ def _facts(target: Target, stats: Stats, missing: int) -> list[tuple[str, str]]:
     ]
     if stats.background is not None:
         facts.insert(7, ("power", f"{stats.background.power:.1f}; how well its vectors separate chunks, usually 4"))
+    for leg in stats.legs:
+        facts.insert(facts.index(("language", stats.language)), ("added", _leg(leg, stats.chunks)))
     if missing:
         facts.insert(5, ("without", f"{count(missing, 'chunk')} without a vector; `hybridstore reembed` makes them"))
     if stats.model is not None:
@@ -80,6 +82,18 @@ def _facts(target: Target, stats: Stats, missing: int) -> list[tuple[str, str]]:
     if stats.building is not None:
         facts.append(("unfinished", f"a change to {stats.building.fingerprint}; `hybridstore reembed` continues it"))
     return facts
+
+
+def _leg(leg: VectorLeg, chunks: int) -> str:
+    """Describe a vector leg beside the store's own."""
+    name = f"{leg.embedding.fingerprint}, {leg.embedding.dim} dimensions"
+    if leg.calibration is None:
+        return (
+            f"{name}: not finished, {leg.vectors:,} of {chunks:,} vectors; "
+            f"`hybridstore reembed --add {leg.embedding.reference}` continues it"
+        )
+    lacking = f", {count(chunks - leg.vectors, 'chunk')} without a vector" if leg.vectors < chunks else ""
+    return f"{name}, power {leg.calibration.power:.1f}{lacking}"
 
 
 @click.command(epilog=examples("hybridstore check", "hybridstore check --repair"))
@@ -138,23 +152,37 @@ def _print_problems(problems: list[Problem], left: list[Problem], *, repair: boo
         say("Run `hybridstore check --repair` to repair what can be repaired.")
 
 
-@click.command(epilog=examples("hybridstore reembed", "hybridstore reembed --embedder multilingual-e5-small"))
+@click.command(
+    epilog=examples(
+        "hybridstore reembed",
+        "hybridstore reembed --embedder multilingual-e5-small",
+        "hybridstore reembed --add multilingual-e5-small",
+    )
+)
 @embedder_option("The model to change to, by name or folder; without it, missing vectors are created.")
+@click.option(
+    "--add", metavar="NAME-OR-FOLDER", help="A model whose vectors are to be searched too, beside those there are."
+)
 @quiet_option
 @pass_target
-def reembed(target: Target, *, embedder: str | None, quiet: bool) -> None:
-    """Create missing vectors, or change the store to another embedder.
+def reembed(target: Target, *, embedder: str | None, add: str | None, quiet: bool) -> None:
+    """Create missing vectors, change the store to another embedder, or add another one's vectors.
 
     Searches use the old vectors meanwhile; the switch is one step at the end. A stopped change is continued by the
-    same command.
+    same command. With --add, words and the vectors of all embedders are searched from then on, each for what it is
+    worth here; `hybridstore model drop` takes an embedder's vectors away again.
     """
+    if add is not None and embedder is not None:
+        raise click.UsageError("--embedder changes the store's vectors and --add puts others beside them; give one")
     target.if_stopped = "The vectors made so far are kept; run the same command again to continue."
     with target.open() as store, counting("Embedding", "chunks", quiet=quiet) as counter:
-        made = store.reembed(embedder, progress=counter)
-        embedding = store.embeddings.active
+        made = store.reembed(embedder, add=add, progress=counter)
+        embeddings = store.embeddings
+        names = [each.fingerprint for each in (embeddings.active, *embeddings.added) if each is not None]
+    embedders = "embedders are" if len(names) > 1 else "embedder is"
     say(
         f"{count(made, 'vector')} made in {counter.seconds:.1f} s; "
-        f"the store's embedder is {embedding.fingerprint if embedding else 'none'}."
+        f"the store's {embedders} {' and '.join(names) or 'none'}."
     )
 
 

@@ -132,6 +132,19 @@ def drift(target: Target, /, *, name: str, sample: int | None, quiet: bool, as_j
         )
 
 
+@click.command(
+    short_help="Take an added embedder's vectors away.",
+    epilog=examples("hybridstore model drop multilingual-e5-small"),
+)
+@click.argument("name")
+@pass_target
+def drop(target: Target, /, *, name: str) -> None:
+    """Take away the vectors of an embedder that was added with `hybridstore reembed --add`."""
+    with target.open(embedder="none") as store:
+        dropped = store.drop_leg(name)
+    say(f"The vectors of {dropped} are gone; the store is searched without them.")
+
+
 def _facts(model: ModelVersion) -> dict[str, Any]:
     names = ("number", "kind", "state", "made", "previous", "source", "target", "reference")
     facts = {name: getattr(model, name) for name in names}

@@ -212,7 +212,9 @@ def _header(fields: Mapping[str, Any]) -> ExportHeader:
         calibration = Calibration(
             fingerprint=str(values["fingerprint"]),
             chunks=int(values["chunks"]),
-            **{name: _finite(values[name]) for name in ("power", "chance", "spread")},
+            power=_finite(values["power"]),
+            chance=_finite(values["chance"]),
+            spread=_finite(values["spread"]),
         )
     vectors = bool(fields.get("vectors"))
     return ExportHeader(str(fields["language"]), embedding, int(fields["documents"]), vectors, calibration)

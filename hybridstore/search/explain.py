@@ -43,7 +43,7 @@ class Line:
 class Explanation(Trace):
     """A search's Trace that describes itself: `lines()` for a program that styles them, `str()` for reading.
 
-    `alone` holds for each of two legs the ids of the documents that it would have ranked first by itself, at most
+    `alone` holds for each of several legs the ids of the documents that it would have ranked first by itself, at most
     three. `min_relevance` is that of the search; `expected` says what became of the document named by `expect`.
     """
 
@@ -68,7 +68,10 @@ class Explanation(Trace):
         return [*lines, Line("", ""), Line(f"Milliseconds: {steps}.", "timing")]
 
     def _facts(self) -> list[str]:
-        lines = [f"Searched with {_LEGS[self.mode]}, at most {self.depth:,} candidates each."]
+        legs = _LEGS[self.mode]
+        if self.added:
+            legs = f"{' and '.join(leg.name for leg in self.legs)} {'alone' if len(self.legs) == 1 else 'together'}"
+        lines = [f"Searched with {legs}, at most {self.depth:,} candidates each."]
         if self.phrases:
             lines.append("Must contain: " + ", ".join(f'"{phrase}"' for phrase in self.phrases))
         if self.excluded:
@@ -80,6 +83,7 @@ class Explanation(Trace):
             lines.append(f"Keyword leg: {describe_spread(self.keyword, 'BM25')}.")
         if self.vector is not None:
             lines.append(f"Vector leg: {describe_spread(self.vector, 'cosine')}.")
+        lines += [f"{leg.name}: {describe_spread(leg.ranking, 'cosine')}." for leg in self.added]
         lines += describe_model(self)
         lines += describe_weights(self)
         lines += describe_alone(self.alone, self.hits)
@@ -89,7 +93,7 @@ class Explanation(Trace):
     def _hit(self, hit: Hit) -> list[Line]:
         title = f"  {hit.title}" if hit.title not in {"", hit.document_id} else ""
         heading = f" under {hit.heading}" if hit.heading else ""
-        parts, ranks = describe_parts(self, hit.chunk_id), describe_ranks(hit)
+        parts, ranks = describe_parts(self, hit.chunk_id), describe_ranks(hit, self.added)
         details = [f"score {hit.score:.3f} = {parts}", ranks] if parts else [f"score {hit.score:.4f}: {ranks}"]
         if hit.relevance is not None:
             details[-1] += f"; relevance {hit.relevance:.2f}"
@@ -105,10 +109,12 @@ def explain(
     """Make an Explanation of a Trace; `expect` is followed through the search. Raises NotFound for an unknown id."""
     values = {item.name: getattr(trace, item.name) for item in fields(Trace)}
     legs = {"keyword": trace.keyword, "vector": trace.vector}
+    if trace.added:
+        legs = {leg.name: leg.ranking for leg in trace.legs}
     alone = {leg: _documents(backend, ranking) for leg, ranking in legs.items() if ranking is not None}
     return Explanation(
         **values,
-        alone=alone if len(alone) == len(legs) else {},
+        alone=alone if len(alone) == len(legs) > 1 else {},
         min_relevance=search.min_relevance,
         expected=None if expect is None else follow(trace, backend, analyser, search, expect),
     )

@@ -158,6 +158,10 @@ class _SearchPath:
             vector_rank = vector_rank or best(deep.vector, self.chunks)
             otherwise = "it has no vector" if len(trace.vector) else "the vector leg found nothing"
             parts.append(_leg("vector", vector_rank, deep, otherwise))
+        for leg in deep.added:
+            rank = best(leg.ranking, self.chunks)
+            lacks = f"the {leg.name} leg does not have it among its first {deep.depth:,}"
+            parts.append(lacks if rank is None else f"the {leg.name} leg ranks it at {rank}")
         return keyword_rank, vector_rank, "; ".join(parts)
 
     def _relevant(self, least: float | None) -> Collection[int]:

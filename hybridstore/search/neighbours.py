@@ -11,6 +11,7 @@ its surroundings); on LoCoMo's 1,536 questions it gains as much as embedding the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Restriction
 from hybridstore.records import Evidence
-from hybridstore.search.evidence import EvidenceCollector
+from hybridstore.search.evidence import EvidenceCollector, Scale
 
 REACH = 2  # neighbours on either side
 Around = Callable[[str], Sequence[str]]
@@ -54,15 +55,15 @@ def with_neighbours(
     near = np.where(exists, evidence.chunks.searchsorted(np.where(exists, adjacent, 0)), 0)
     near = near.clip(0, len(keyword) - 1)
     keyword[own] += (np.where(exists, evidence.keyword[near], 0.0) * _WORDS).max(axis=1)
-    vector[own] = _mean_z_scores(collector, evidence.chunks, own, near, exists, evidence.vector[own])
-    return Evidence(
-        chunks=evidence.chunks,
-        keyword=keyword,
-        coverage=evidence.coverage,
-        vector=vector,
-        relevance=evidence.relevance,
-        estimated=evidence.estimated,
-    )
+    if not evidence.legs:
+        vector[own] = _mean_z_scores(collector, evidence.chunks, own, near, exists, evidence.vector[own])
+        return replace(evidence, keyword=keyword, vector=vector)
+    legs = {fingerprint: each.copy() for fingerprint, each in evidence.legs.items()}
+    for scale in collector.scales:
+        legs[scale.fingerprint][own] = _mean_deviations(scale, evidence.chunks, own, near, exists)
+    parts = [*legs.values()]
+    total = np.where(np.isnan(np.array(parts)).all(axis=0), evidence.vector, collector.combined(parts))
+    return replace(evidence, keyword=keyword, vector=total, legs=legs)
 
 
 def _neighbours(
@@ -102,8 +103,10 @@ def _added(collector: EvidenceCollector, evidence: Evidence, chunks: NDArray[np.
         sizes = [len(evidence.chunks), len(new)]
         whole = [np.zeros(n, np.bool_) if part is None else part for part, n in zip(parts, sizes, strict=True)]
         estimated = np.concatenate(whole)[order]
+    legs = {name: np.concatenate([each, added.legs[name]])[order] for name, each in evidence.legs.items()}
     return Evidence(
         chunks=np.concatenate([evidence.chunks, new])[order],
+        legs=legs,
         keyword=np.concatenate([evidence.keyword, added.keyword])[order],
         coverage=np.concatenate([evidence.coverage, added.coverage])[order],
         vector=np.concatenate([evidence.vector, added.vector])[order],
@@ -124,10 +127,35 @@ def _mean_z_scores(  # noqa: PLR0917 - indexes into the same arrays
 
     Where none of these has a vector it is the chunk's own score (n,), which is estimated or 0.
     """
+    cosines = _mean_cosines(collector.backend, collector.query, None, chunks, own, near, exists)
+    return np.where(np.isnan(cosines), own_scores, collector.z_scores(cosines))
+
+
+def _mean_deviations(
+    scale: Scale,
+    chunks: NDArray[np.int64],
+    own: NDArray[np.int64],
+    near: NDArray[np.int64],
+    exists: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """Return the same in one of several vector legs, NaN without any vector."""
+    return scale.deviations(_mean_cosines(scale.backend, scale.query, scale.leg, chunks, own, near, exists))
+
+
+def _mean_cosines(  # noqa: PLR0917 - a leg, then the chunks
+    backend: Backend,
+    query: NDArray[np.float32] | None,
+    leg: str | None,
+    chunks: NDArray[np.int64],
+    own: NDArray[np.int64],
+    near: NDArray[np.int64],
+    exists: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """Return the cosines (n,) of the query to these means, NaN without any vector."""
     used = np.union1d(own, near[exists])
-    vectors = collector.backend.vectors(chunks[used].tolist())
+    vectors = backend.vectors(chunks[used].tolist(), leg)
     rows, near_rows = used.searchsorted(own), used.searchsorted(near).clip(0, len(used) - 1)
     means = vectors[rows] + _VECTOR * (vectors[near_rows] * exists[:, :, None]).sum(axis=1)
     norms = np.linalg.norm(means, axis=1)
-    cosines = (means @ collector.query) / np.where(norms == 0.0, 1.0, norms)
-    return np.where(norms == 0.0, own_scores, collector.z_scores(cosines))
+    cosines = (means @ query) / np.where(norms == 0.0, 1.0, norms)
+    return np.where(norms == 0.0, np.nan, cosines)

@@ -9,16 +9,17 @@ from dataclasses import replace
 import numpy as np
 
 from hybridstore.backends.protocols import Backend, SearchState
-from hybridstore.backends.values import Restriction
-from hybridstore.records import Evidence, Hit, Ranking, Term, Trace
+from hybridstore.backends.values import Calibration, Restriction
+from hybridstore.records import Evidence, Hit, Leg, Ranking, Term, Trace
 from hybridstore.search.query_plan import Plan, plan
-from hybridstore.search.rank_fusion import EMPTY, LegResults, fuse, relevant
+from hybridstore.search.rank_fusion import EMPTY, Fused, LegResults, fuse, relevant
 from hybridstore.search.request import ACTIVE, Request
 from hybridstore.search.selection import SelectedPassages, select_passages
 from hybridstore.search.spelling import as_typed, suggestions
 from hybridstore.search.stopwords import stopwords_in
 from hybridstore.search.transforms import transform_query
 from hybridstore.search.unknown_fields import about_unknown_fields
+from hybridstore.search.vector_legs import KEYWORD, AddedLeg, QueryVectors, names
 from hybridstore.text.analysis import Analyser
 from hybridstore.text.expressions import Expression, describe, passes_empty, positive_words
 
@@ -38,6 +39,7 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
         query_plan, restriction = _satisfiable(backend, analyser, query_plan, request, notes)
         keyword = vector = query = model = None
         missing = _NONE
+        added: tuple[AddedLeg, ...] = ()
         terms: tuple[Term, ...] = ()
         if request.mode != "vector":
             keyword, terms = backend.match(query_plan.keyword, request.candidates, restriction)
@@ -45,15 +47,19 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
             notes += suggestions(backend, analyser, terms, restriction)
         clock.lap("keyword")
         if embedded is not None:
-            query, model = transform_query(state.model, state.embedding, *embedded)
-            vector = backend.nearest(query, request.candidates, restriction)
-            missing = backend.missing()
-            if len(missing):
-                notes.append(_while_filling(len(missing), state.chunks))
+            notes += embedded.notes
+            if embedded.vector is not None:
+                query, model = transform_query(state.model, state.embedding, embedded.vector, embedded.fingerprint)
+                vector = backend.nearest(query, request.candidates, restriction)
+                missing = backend.missing()
+                if len(missing):
+                    notes.append(_while_filling(len(missing), state.chunks))
+            if embedded.added:
+                added = _added_legs(backend, state, embedded, request.candidates, restriction)
         elif request.mode != "keyword" and query_plan.text.strip():
             notes.append(_without_vectors(state, request))
         clock.lap("vector")
-        legs = LegResults(query_plan.text, keyword, vector, terms, query, restriction, missing)
+        legs = LegResults(query_plan.text, keyword, vector, terms, query, restriction, missing, added)
         fused = fuse(backend, request, state, legs)
         if not len(fused.ranking):
             notes += about_unknown_fields(backend, request.where)
@@ -85,6 +91,7 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
         syntax=request.syntax,
         matching=query_plan.keyword.matching,
         model=model,
+        legs=_legs(state, legs, fused),
         filled=1 - len(missing) / max(state.chunks, 1),
     )
 
@@ -96,6 +103,37 @@ def _while_filling(missing: int, chunks: int) -> str:
         f"Meaning: {share} % of passages so far; for the other {missing:,} it is estimated from their words, until "
         "`hybridstore embed` has made their vectors."
     )
+
+
+def _added_legs(
+    backend: Backend, state: SearchState, embedded: QueryVectors, depth: int, restriction: Restriction
+) -> tuple[AddedLeg, ...]:
+    """Search those of the added legs that the query was embedded for, unless another process has dropped them."""
+    found = []
+    for leg in state.legs:
+        fingerprint = leg.embedding.fingerprint
+        query = embedded.added.get(fingerprint)
+        if query is not None and leg.calibration is not None:
+            ranking = backend.nearest(query, depth, restriction, fingerprint)
+            found.append(AddedLeg(fingerprint, leg.calibration, query, ranking))
+    return tuple(found)
+
+
+def _legs(state: SearchState, results: LegResults, fused: Fused) -> tuple[Leg, ...]:
+    """Return the legs that ran, with what each counted."""
+    legs = []
+    if results.keyword is not None:
+        legs.append(Leg(name=KEYWORD, ranking=results.keyword, weight=fused.weights[0]))
+    vectors: list[tuple[str, Ranking, Calibration | None]] = []
+    if results.vector is not None and state.embedding is not None:
+        vectors.append((state.embedding.fingerprint, results.vector, state.calibration))
+    vectors += [(leg.fingerprint, leg.ranking, leg.calibration) for leg in results.added]
+    named = names([fingerprint for fingerprint, *_ in vectors])
+    shares = fused.shares or (1.0,) * len(vectors)
+    for (fingerprint, ranking, measured), share in zip(vectors, shares, strict=True):
+        power = None if measured is None else measured.power
+        legs.append(Leg(name=named[fingerprint], ranking=ranking, weight=fused.weights[1] * share, power=power))
+    return tuple(legs)
 
 
 def _without_vectors(state: SearchState, request: Request) -> str:

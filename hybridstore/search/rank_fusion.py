@@ -15,14 +15,12 @@ from hybridstore.backends.protocols import Backend, SearchState
 from hybridstore.backends.values import Restriction
 from hybridstore.errors import InputError
 from hybridstore.records import Evidence, Ranking, Term
-from hybridstore.search.evidence import EvidenceCollector, KeywordEvidence
+from hybridstore.search.evidence import USUAL_POWER, EvidenceCollector, KeywordEvidence
 from hybridstore.search.neighbours import with_neighbours
 from hybridstore.search.request import Request
+from hybridstore.search.vector_legs import AddedLeg
 
-# What a store's vectors are worth compared with its words: at a power of 4 the vector leg weighs 0.64. On sixteen
-# collections of people's questions the best weight is between 0.25 and 0.8 and follows the power (docs/experiments.md).
-USUAL_POWER = 4.0
-_KEYWORD, _VECTOR = 0.429, 0.768
+_KEYWORD, _VECTOR = 0.429, 0.768  # at a power of 4
 _STEEPNESS = 2
 _LEAST_TRUST, _MOST_TRUST = 0.05, 1.6  # of the power over 4: no leg is trusted blindly, none is silenced
 _LONG_QUERY = 50  # words above which the published weighting gives the vectors nine tenths
@@ -81,35 +79,52 @@ def scaled(ranking: Ranking, highest: float) -> Ranking:
     return Ranking(ranking.chunks, (ranking.scores / (highest or 1.0)).clip(0.0, 1.0))
 
 
-def convex(keyword: Ranking, vector: Ranking, weights: Weights = (0.5, 0.5)) -> Ranking:
+def convex(keyword: Ranking, vector: Ranking, weights: Weights = (0.5, 0.5), added: Sequence[Ranking] = ()) -> Ranking:
     """Fuse by scores: weight · BM25 / highest BM25 + weight · cosine between the leg's lowest (0) and highest (1).
 
-    A chunk missing from a leg has 0 there; ties go to the smaller chunk id. Source: Bruch, Gai & Ingber, "An Analysis
+    With `added` vector legs, each has an equal part of the vector leg's weight. A chunk missing from a leg has 0 there;
+    ties go to the smaller chunk id. Source: Bruch, Gai & Ingber, "An Analysis
     of Fusion Functions for Hybrid Retrieval", ACM TOIS 42(1), 2023.
     """
     words = keyword.scores / max(float(keyword.scores.max(initial=0.0)), 1e-12)
+    each = weights[1] / (1 + len(added))
+    vectors = (vector, *added)
+    return _summed((keyword, *vectors), [weights[0] * words, *(each * _between(leg) for leg in vectors)])
+
+
+def _between(vector: Ranking) -> NDArray[np.float64]:
+    """Return the cosines of a leg's ranking between its lowest (0) and its highest (1)."""
     low, high = (float(vector.scores[-1]), float(vector.scores[0])) if len(vector) else (0.0, 0.0)
-    meaning = (vector.scores - low) / (high - low) if high > low else np.ones(len(vector))
-    return _summed(keyword, weights[0] * words, vector, weights[1] * meaning)
+    return (vector.scores - low) / (high - low) if high > low else np.ones(len(vector))
 
 
-def rrf(keyword: Ranking, vector: Ranking, weights: Weights = (1.0, 1.0), k: int = RRF_K) -> Ranking:
+def rrf(
+    keyword: Ranking,
+    vector: Ranking,
+    weights: Weights = (1.0, 1.0),
+    k: int = RRF_K,
+    added: Sequence[Ranking] = (),
+) -> Ranking:
     """Fuse by reciprocal ranks: score = Σ weight / (k + rank) over the rankings that contain the chunk.
 
-    Ties go to the smaller chunk id. Source: Cormack, Clarke & Büttcher, "Reciprocal Rank Fusion outperforms
-    Condorcet and individual rank learning methods", SIGIR 2009.
+    An `added` vector leg has the weight of the vector leg. Ties go to the smaller chunk id. Source: Cormack, Clarke &
+    Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual rank learning methods", SIGIR 2009.
     """
-    shares = _reciprocal_ranks(k, len(keyword)), _reciprocal_ranks(k, len(vector))
-    return _summed(keyword, weights[0] * shares[0], vector, weights[1] * shares[1])
+    rankings = (keyword, vector, *added)
+    each = (weights[0], *([weights[1]] * (1 + len(added))))
+    parts = [weight * _reciprocal_ranks(k, len(leg)) for weight, leg in zip(each, rankings, strict=True)]
+    return _summed(rankings, parts)
 
 
-def _summed(
-    keyword: Ranking, keyword_parts: NDArray[np.float64], vector: Ranking, vector_parts: NDArray[np.float64]
-) -> Ranking:
-    chunks = np.concatenate([keyword.chunks, vector.chunks])
-    parts = np.concatenate([keyword_parts, vector_parts])
+def _summed(rankings: Sequence[Ranking], parts: Sequence[NDArray[np.float64]]) -> Ranking:
+    """Rank by the sum of the parts that each chunk has in the rankings."""
+    chunks: NDArray[np.int64] = np.concatenate([leg.chunks for leg in rankings])
+    scores: NDArray[np.float64] = np.concatenate(parts)
+    if len(rankings) > 2:
+        chunks, place = np.unique(chunks, return_inverse=True)
+        scores = np.bincount(place, scores, len(chunks)).astype(np.float64)
     order = chunks.argsort(kind="stable")
-    chunks, scores = chunks[order], parts[order]
+    chunks, scores = chunks[order], scores[order]
     # A chunk occurs once in a ranking, so one that both contain is now a pair of adjacent entries.
     twice = np.flatnonzero(chunks[1:] == chunks[:-1])
     if len(twice):
@@ -131,6 +146,7 @@ class LegResults:
     """The results of both legs for a query's `text` within a restriction; None for a leg that did not run.
 
     `query` is the text's vector (dim,), `missing` are the chunks of the store that have no vector yet, ascending.
+    `added` are the vector legs beside the store's own.
     """
 
     text: str
@@ -140,50 +156,70 @@ class LegResults:
     query: NDArray[np.float32] | None
     restriction: Restriction = field(default_factory=Restriction)
     missing: NDArray[np.int64] = field(default_factory=lambda: EMPTY.chunks)
+    added: tuple[AddedLeg, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """The fused ranking, with the weights, the evidence and the power behind it; see Trace."""
+    """The fused ranking, with the weights, the evidence and the power behind it; see Trace.
+
+    `shares` are those of several vector legs in the vector part, the store's own first, if it was searched.
+    """
 
     ranking: Ranking
     weights: Weights
     evidence: Evidence | None = None
     power: float | None = None
+    shares: tuple[float, ...] = ()
 
 
 def fuse(backend: Backend, request: Request, state: SearchState, legs: LegResults) -> Fused:
     """Fuse the rankings of both legs, or return the only one."""
-    keyword, vector = legs.keyword, legs.vector
+    keyword, vector, added = legs.keyword, legs.vector, [leg.ranking for leg in legs.added]
+    if request.mode == "vector" and (len(added) > 1 or (added and vector is not None)):
+        return _several_vectors(backend, request, state, legs)
     if request.mode != "hybrid":
+        vector = vector or (added[0] if added else None)
         return Fused(keyword or vector or EMPTY, (float(keyword is not None), float(vector is not None)))
-    if keyword is None or vector is None or not len(vector):
+    if keyword is None or not any(len(leg) for leg in (vector or EMPTY, *added)):
         return _keyword_only(request, keyword or EMPTY, legs.terms)
     words = KeywordEvidence(legs.terms, state.chunks)
-    collector = EvidenceCollector(backend, words, legs.query, state.calibration, legs.missing)
+    collector = EvidenceCollector(backend, words, legs.query, state.calibration, legs.missing, legs.added)
+    vectors = [vector, *added] if vector is not None else added
     if request.fusion == "adaptive":
-        return _adaptive(collector, request, state, legs, collector.of_legs(keyword, vector))
-    evidence = None if request.min_relevance is None else collector.of_legs(keyword, vector)
+        return _adaptive(collector, request, legs, collector.of_legs(keyword, vector or EMPTY))
+    evidence = None if request.min_relevance is None else collector.of_legs(keyword, vector or EMPTY)
     if request.fusion == "convex":
         weights = (0.5, 0.5)
-        return Fused(convex(keyword, vector, weights), weights, evidence)
+        return Fused(convex(keyword, vectors[0], weights, vectors[1:]), weights, evidence)
     weights = (1.0, 1.0)
     if request.fusion == "idf-rrf":
         used = [term for term in legs.terms if term.used]
         weights = by_idf(used, state.chunks, len(legs.text.split()))
-    return Fused(rrf(keyword, vector, weights), weights, evidence)
+    return Fused(rrf(keyword, vectors[0], weights, added=vectors[1:]), weights, evidence)
 
 
-def _adaptive(
-    collector: EvidenceCollector, request: Request, state: SearchState, legs: LegResults, evidence: Evidence
-) -> Fused:
-    power = None if state.calibration is None else state.calibration.power
+def _adaptive(collector: EvidenceCollector, request: Request, legs: LegResults, evidence: Evidence) -> Fused:
+    power = collector.power
     weights = by_power(power)
     ranking = adaptive(evidence, weights)
-    if request.around is not None and legs.query is not None:
+    if request.around is not None and (legs.query is not None or legs.added):
         evidence = with_neighbours(collector, evidence, ranking.chunks, request.around, legs.restriction)
         ranking = adaptive(evidence, weights)
-    return Fused(ranking, weights, evidence, power)
+    return Fused(ranking, weights, evidence, power, collector.shares if legs.added else ())
+
+
+def _several_vectors(backend: Backend, request: Request, state: SearchState, legs: LegResults) -> Fused:
+    """Fuse several vector legs without the words."""
+    weights, vectors = (0.0, 1.0), [*filter(None, [legs.vector]), *(leg.ranking for leg in legs.added)]
+    if request.fusion != "adaptive":
+        fused = convex if request.fusion == "convex" else rrf
+        return Fused(fused(EMPTY, vectors[0], weights, added=vectors[1:]), weights)
+    collector = EvidenceCollector(
+        backend, KeywordEvidence((), state.chunks), legs.query, state.calibration, legs.missing, legs.added
+    )
+    evidence = collector.of_legs(EMPTY, legs.vector or EMPTY)
+    return Fused(adaptive(evidence, weights), weights, evidence, collector.power, collector.shares)
 
 
 def _keyword_only(request: Request, keyword: Ranking, terms: tuple[Term, ...]) -> Fused:

@@ -13,11 +13,9 @@ from hybridstore.search.neighbours import Around
 from hybridstore.search.selection import SelectionRequest
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from hybridstore.backends.learning import ModelVersion
     from hybridstore.backends.values import Calibration
+    from hybridstore.search.vector_legs import QueryVectors
 
 MODES = ("hybrid", "keyword", "vector")
 FUSIONS = ("adaptive", "rrf", "idf-rrf", "convex")
@@ -37,8 +35,8 @@ def check_choice(option: str, name: object, known: Sequence[str]) -> None:
 class Request:
     """The options of a search; see `Store.search`. Raises InputError for invalid values.
 
-    `embed` returns the query's vector and the fingerprint of its embedder (None for a caller's own vector), or None if
-    the store has no vectors or the query no words. `depth` None is 200, or twice the limit if that is more. `model` and
+    `embed` returns the query's vectors, or None if the store has no vectors, none of its vector legs is wanted, or the
+    query has no words. `depth` None is 200, or twice the limit if that is more. `model` and
     `calibration` are for trials: another model version than the active one, and the calibration measured with it.
     """
 
@@ -47,7 +45,7 @@ class Request:
     mode: str
     fusion: str
     where: Filter | None
-    embed: Callable[[str], tuple[NDArray[np.float32], str | None] | None]
+    embed: Callable[[str], QueryVectors | None]
     selection: SelectionRequest
     depth: int | None = None
     syntax: str = "simple"

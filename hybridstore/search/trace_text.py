@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hybridstore.records import Evidence, Hit, Ranking, Selection, Term, Trace
-from hybridstore.search.rank_fusion import FULL_Z_SCORE, USUAL_POWER, by_power
+from hybridstore.records import Evidence, Hit, Leg, Ranking, Selection, Term, Trace
+from hybridstore.search.evidence import USUAL_POWER
+from hybridstore.search.rank_fusion import FULL_Z_SCORE, by_power
+from hybridstore.search.vector_legs import names
 
 ANSWERED = 0.5  # confidence from which on the store more likely has an answer than not
 SURE = 0.8
@@ -35,6 +37,8 @@ def describe_terms(trace: Trace) -> list[str]:
 
 def describe_weights(trace: Trace) -> list[str]:
     """Say how the two rankings were fused, and where the weights come from; [] where one leg ran alone."""
+    if trace.added:
+        return _describe_several(trace)
     if trace.keyword is None or trace.vector is None:
         return []
     if not len(trace.vector):
@@ -52,6 +56,20 @@ def describe_weights(trace: Trace) -> list[str]:
         why = "This store's vectors separate a passage from the average chunk by "
         why += f"{trace.power:.1f} standard deviations (power); {USUAL_POWER:g} is usual and gives them {usual:.2f}."
     return [f"Fused by adaptive: the keyword leg weighs {keyword:.2f}, the vector leg {vector:.2f}; {together}.", why]
+
+
+def _describe_several(trace: Trace) -> list[str]:
+    """Say how the legs were fused where there are several vector legs."""
+    if len(trace.legs) < 2:
+        return []
+    if trace.fusion != "adaptive":
+        return [f"Fused by {trace.fusion}: {', '.join(leg.name for leg in trace.legs)}."]
+    weighed = ", ".join(
+        f"{leg.name} weighs {leg.weight:.2f}" + ("" if leg.power is None else f" (power {leg.power:.1f})")
+        for leg in trace.legs
+    )
+    together = "" if trace.power is None else f" The vectors together have a power of {trace.power:.1f}."
+    return [f"Fused by adaptive: {weighed}.{together}"]
 
 
 def describe_model(trace: Trace) -> list[str]:
@@ -100,6 +118,12 @@ def describe_parts(trace: Trace, chunk: int) -> str | None:
     if evidence.is_estimated(chunk):
         above = f"its vector is still to be made; estimated from its words: {above}"
     meaning = ", ".join([*(f"cosine {cosine:.3f}" for cosine in cosines), above])
+    if evidence.legs:
+        each = names(list(evidence.legs))
+        meaning = f"{above}: " + ", ".join(
+            f"{each[leg]} {'none' if np.isnan(part[place]) else format(part[place], '.1f')}"
+            for leg, part in evidence.legs.items()
+        )
     total = trace.weights[0] * keyword + trace.weights[1] * deviations / FULL_Z_SCORE
     return (
         f"{trace.weights[0]:.3f} × {keyword:.3f} (words: {100 * evidence.coverage[place]:.0f} % of the query's, by "
@@ -108,13 +132,16 @@ def describe_parts(trace: Trace, chunk: int) -> str | None:
     )
 
 
-def describe_ranks(hit: Hit) -> str:
-    """Return a hit's rank in each leg that has it, with the leg's own score."""
+def describe_ranks(hit: Hit, added: Sequence[Leg] = ()) -> str:
+    """Return a hit's rank in each leg that has it, `added` ones included, with the leg's own score."""
     parts = []
     if hit.keyword_rank is not None:
         parts.append(f"keyword rank {hit.keyword_rank} (BM25 {hit.keyword_score:.3f})")
     if hit.vector_rank is not None:
         parts.append(f"vector rank {hit.vector_rank} (cosine {hit.vector_score:.3f})")
+    for leg in added:
+        places = np.flatnonzero(leg.ranking.chunks == hit.chunk_id).tolist()
+        parts += [f"{leg.name} rank {place + 1} (cosine {leg.ranking.scores[place]:.3f})" for place in places]
     return " + ".join(parts)
 
 

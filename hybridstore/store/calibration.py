@@ -12,8 +12,8 @@ Spanish, Chinese and Russian, .05 to .14 in English). So chance is at least thei
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -25,8 +25,7 @@ from hybridstore.backends.values import Calibration, Restriction
 from hybridstore.embedders.protocol import Embedder, ManyQueries
 from hybridstore.errors import EmbedderMismatch
 from hybridstore.search import transforms
-from hybridstore.search.evidence import cosine_statistics, few
-from hybridstore.search.rank_fusion import USUAL_POWER
+from hybridstore.search.evidence import USUAL_POWER, cosine_statistics, few
 from hybridstore.search.request import ACTIVE
 
 Model = ModelVersion | None | Literal["active"]
@@ -39,6 +38,7 @@ _SHARE = (
 )
 _FEWEST = 3
 _PRIOR = 8  # measured chunks that the usual power is worth
+_USUAL_AGREEMENT, _AGREEMENT_PRIOR = 0.5, 8  # of two sentence embedders, and the measured chunks that it is worth
 CHANGED = 2.0  # times as many vectors, or one in so many left: measured anew
 
 # Short, each from another field of life, so that a store is about few of them.
@@ -87,62 +87,96 @@ def is_due(backend: Backend, changed: float = CHANGED) -> bool:
     return known is None or not known.chunks / changed < vectors < known.chunks * changed
 
 
-def calibrate(backend: Backend, embedder: Embedder) -> None:
+def calibrate(backend: Backend, embedder: Embedder | None, added: Mapping[str, Embedder] | None = None) -> None:
     """Measure the store and record it, unless another process has switched to other vectors meanwhile.
 
-    `embedder` is that of queries. To be called after every change of the active model version.
+    `embedder` is that of queries, `added` are those of added legs, by their fingerprints. To be called after every
+    change of the active model version.
     """
-    measured = measure(backend, embedder)
-    if (
-        measured is not None
-        and (path := _query_path(backend, embedder, ACTIVE))
-        and path.target == measured.fingerprint
-    ):
-        backend.calibrate(measured)
+    before = []
+    measured = None if embedder is None else _measured(backend, embedder, ACTIVE)
+    if embedder is not None and measured is not None:
+        before.append(measured)
+        path = _query_path(backend, embedder, ACTIVE)
+        if path is not None and path.target == measured.calibration.fingerprint:
+            backend.calibrate(measured.calibration)
+    for fingerprint, leg_embedder in (added or {}).items():
+        found = None if backend.pending_count(fingerprint) else _measured(backend, leg_embedder, None, fingerprint)
+        if found is not None:
+            agreement = {each.calibration.fingerprint: _agreement(found, each) for each in before}
+            backend.calibrate(replace(found.calibration, agreement=agreement))
+            before.append(found)
 
 
 def measure(backend: Backend, embedder: Embedder, model: Model = ACTIVE) -> Calibration | None:
-    """Measure the vectors that are searched, by queries that `embedder` embeds and this model version transforms.
+    """Measure the store's own vectors, by queries that `embedder` embeds and this model version transforms.
 
     None where there are no vectors, or where this embedder's queries cannot be compared with them.
     """
+    found = _measured(backend, embedder, model)
+    return None if found is None else found.calibration
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A calibration, and what it was made of: the cosines (n,) of each chunk queried for to the `sample` (n,)."""
+
+    calibration: Calibration
+    sample: NDArray[np.int64]
+    cosines: Mapping[int, NDArray[np.float32]]
+
+
+def _agreement(one: _Measured, other: _Measured) -> float:
+    """Return how the cosines of two legs correlate over chunks that were not queried for."""
+    chunks, here, there = np.intersect1d(one.sample, other.sample, return_indices=True)
+    products = []
+    for chunk in one.cosines.keys() & other.cosines.keys():
+        others = chunks != chunk
+        pair = one.cosines[chunk][here[others]], other.cosines[chunk][there[others]]
+        if others.sum() > 1 and all(cosines.std() > 0.0 for cosines in pair):
+            products.append(float(np.corrcoef(*pair)[0, 1]))
+    return sum(products, _AGREEMENT_PRIOR * _USUAL_AGREEMENT) / (len(products) + _AGREEMENT_PRIOR)
+
+
+def _measured(backend: Backend, embedder: Embedder, model: Model, leg: str | None = None) -> _Measured | None:
     with backend.snapshot():
-        path = _query_path(backend, embedder, model)
+        path = _query_path(backend, embedder, model) if leg is None else _leg_path(backend, embedder, leg)
         if path is None:
             return None
-        chunks, vectors = backend.sample()
-        count = backend.state().chunks - len(backend.missing())
+        chunks, vectors = backend.sample(leg)
+        count = backend.state().chunks - (len(backend.missing()) if leg is None else backend.pending_count(leg))
         step = max(len(chunks) // _CHUNKS, 1)
         passages = backend.passages(chunks[::step][:_CHUNKS].tolist())
     fragments = {passage.chunk: _fragment(passage.text, passage.chunk) for passage in passages}
     queried = [chunk for chunk, fragment in fragments.items() if fragment]
     queries = dict(zip(queried, _embedded(embedder, [fragments[chunk] for chunk in queried]), strict=True))
-    powers, spreads = [], []
+    powers, spreads, cosines_of = [], [], {}
     for row, chunk in enumerate(chunks.tolist()):
         if chunk in queries:
-            cosines = vectors @ path.untrained(queries[chunk])
+            cosines = cosines_of[chunk] = vectors @ path.untrained(queries[chunk])
             # Without the answer, which would widen the deviation.
             mean, deviation = cosine_statistics(np.delete(cosines, row))
             powers.append((float(cosines[row]) - mean) / deviation)
             spreads.append(deviation)
     unrelated = [path.transformed(vector) for vector in _unrelated_queries(embedder)]
     with backend.snapshot():
-        again = _query_path(backend, embedder, model)
+        again = _query_path(backend, embedder, model) if leg is None else _leg_path(backend, embedder, leg)
         if again is None or (again.target, again.number) != (path.target, path.number):
             return None  # another process has switched while the model ran
-        rankings = [backend.nearest(vector, 1, Restriction()).scores for vector in unrelated]
+        rankings = [backend.nearest(vector, 1, Restriction(), leg).scores for vector in unrelated]
     best = [float(scores[0]) for scores in rankings if len(scores)]
     if not powers or not best:
         return None
     chance = sum(best) / len(best)
     chance += few(count) * max(_mean_cosine(vectors) - chance, 0.0)
-    return Calibration(
+    calibration = Calibration(
         fingerprint=path.target,
         chunks=count,
         power=(sum(powers) + _PRIOR * USUAL_POWER) / (len(powers) + _PRIOR),
         chance=chance,
         spread=sum(spreads) / len(spreads),
     )
+    return _Measured(calibration, chunks, cosines_of)
 
 
 def _mean_cosine(vectors: NDArray[np.float32]) -> float:
@@ -185,6 +219,12 @@ def _query_path(backend: Backend, embedder: Embedder, model: Model) -> _QueryPat
         return None
     drifted = version is not None and version.kind == "drift" and version.target == stored.fingerprint
     return None if drifted and applied is None else _QueryPath(stored.fingerprint, applied)
+
+
+def _leg_path(backend: Backend, embedder: Embedder, leg: str) -> _QueryPath | None:
+    """Return how queries reach an added leg's vectors; None where it is not there, or is another embedder's."""
+    there = {each.fingerprint for each in backend.embeddings().added}
+    return _QueryPath(leg, None) if leg in there and embedder.fingerprint == leg else None
 
 
 def _fragment(text: str, chunk: int) -> str:

@@ -44,11 +44,11 @@ def embedded(document: Document, chunk: Chunk) -> str:
     return embedded_text(document.title, chunk.heading, document.text[chunk.start : chunk.end])
 
 
-def known_vectors(backend: Backend, ids: Iterable[str]) -> dict[bytes, NDArray[np.float32]]:
-    """Return the stored vectors of documents, by the digests of what was embedded."""
+def known_vectors(backend: Backend, ids: Iterable[str], leg: str | None = None) -> dict[bytes, NDArray[np.float32]]:
+    """Return the stored vectors of documents, by the digests of what was embedded; of an added leg, if it is named."""
     known: dict[bytes, NDArray[np.float32]] = {}
     for id_ in ids:
-        known.update(backend.chunk_vectors(id_))
+        known.update(backend.chunk_vectors(id_, leg))
     return known
 
 

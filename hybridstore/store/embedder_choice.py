@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +23,8 @@ from hybridstore.backends.learning import ModelVersion
 from hybridstore.backends.protocols import Backend, SearchState
 from hybridstore.backends.values import Embedding
 from hybridstore.embedders.protocol import Embedder
-from hybridstore.errors import EmbedderMismatch, InputError, ModelUnavailable
+from hybridstore.errors import EmbedderMismatch, HybridstoreError, InputError, MissingExtra, ModelUnavailable
+from hybridstore.search.vector_legs import QueryVectors
 
 GIVEN = "given"  # the reference of vectors that the caller passed, without an embedder
 _SENTENCE_ENDS = (".", "!", "?", ":", ";", "。", "！", "？")
@@ -43,6 +46,7 @@ class StoreEmbedder:
         self._lock = threading.Lock()
         self._loaded: Embedder | None = None  # for documents, and for queries unless they have their own
         self._query_embedder: Embedder | None = None  # for queries that a newer embedder embeds
+        self._added: dict[str, Embedder | HybridstoreError] = {}  # of added legs, by fingerprint, or why there is none
         self._queries: OrderedDict[tuple[str, str], NDArray[np.float32]] = OrderedDict()
         stored = backend.embeddings().active
         self._fitted = stored is not None  # if it did not fit, that is told here
@@ -141,29 +145,97 @@ class StoreEmbedder:
                 self._query_embedder = embedder
             return embedder
 
-    def query(self, text: str) -> tuple[NDArray[np.float32], str] | None:
-        """Return a query's vector, (dim,), and its embedder's fingerprint; None where `for_queries` returns None.
+    def query(self, text: str, wanted: Collection[str] | None = None) -> QueryVectors | None:
+        """Return a query's vectors; None where `for_queries` returns None.
 
-        The last 1,024 queries are cached; the vectors are read-only.
+        `wanted` are the fingerprints of the vector legs that are searched, None for all. An added leg whose embedder is
+        not available is left out, and said in the notes; where there are added legs, so is the store's own. The last
+        1,024 queries are cached; the vectors are read-only.
         """
-        embedder = self.for_queries()
-        if embedder is None:
+        state = self._backend.state()
+        if not state.legs and wanted is None:
+            embedder = self._for_queries(state)
+            return None if embedder is None else QueryVectors(self._vector(embedder, text), embedder.fingerprint)
+        return self._of_legs(state, text, wanted)
+
+    def _of_legs(self, state: SearchState, text: str, wanted: Collection[str] | None) -> QueryVectors | None:
+        stored = state.embedding
+        if stored is None or self.without:
             return None
+        legs = [leg.embedding for leg in state.legs if wanted is None or leg.embedding.fingerprint in wanted]
+        vector, fingerprint, failed, notes = None, None, list[HybridstoreError](), list[str]()
+        if wanted is None or stored.fingerprint in wanted:
+            try:
+                if (embedder := self._for_queries(state)) is not None:
+                    vector, fingerprint = self._vector(embedder, text), embedder.fingerprint
+            except (InputError, MissingExtra, ModelUnavailable) as error:
+                failed.append(error)
+                notes.append(_left_out(stored, error))
+        vectors = {}
+        for leg in legs:
+            try:
+                vectors[leg.fingerprint] = self._vector(self.added(leg), text)
+            except (MissingExtra, ModelUnavailable) as error:
+                failed.append(error)
+                notes.append(_left_out(leg, error))
+        if vector is None and not vectors:
+            if failed:
+                raise failed[0]
+            return None
+        return QueryVectors(vector, fingerprint, vectors, tuple(notes))
+
+    def _vector(self, embedder: Embedder, text: str) -> NDArray[np.float32]:
         key = embedder.fingerprint, text
         with self._lock:
             cached = self._queries.get(key)
             if cached is not None:
                 self._queries.move_to_end(key)
-                return cached, key[0]
+                return cached
         vector = embedder.embed_query(text).copy()
         vector.setflags(write=False)
         if len(text) <= _LONGEST_CACHED:
             with self._lock:
-                if embedder is self._loaded or embedder is self._query_embedder:  # else another thread has changed it
+                known = (self._loaded, self._query_embedder, *self._added.values())
+                if any(embedder is each for each in known):  # else another thread has changed it
                     self._queries[key] = vector
                     while len(self._queries) > _CACHED_QUERIES:
                         self._queries.popitem(last=False)
-        return vector, key[0]
+        return vector
+
+    def added(self, leg: Embedding) -> Embedder:
+        """Return the embedder of an added leg; raises ModelUnavailable or MissingExtra where it is not available."""
+        with self._lock:
+            known = self._added.get(leg.fingerprint)
+            if known is None:
+                try:
+                    known = self.load_recorded(leg.reference)
+                    if known.fingerprint != leg.fingerprint:
+                        known = ModelUnavailable(
+                            leg.reference,
+                            f"its leg in this store was made by {leg.fingerprint}, and the model of that name here is "
+                            f"{known.fingerprint}; `hybridstore reembed --add {leg.reference}` adds that one",
+                        )
+                except (MissingExtra, ModelUnavailable) as error:
+                    known = error
+                self._added[leg.fingerprint] = known
+        if isinstance(known, HybridstoreError):
+            raise known
+        return known
+
+    def available(self) -> dict[str, Embedder]:
+        """Return the embedders of the added legs by fingerprint, without those that are not available here."""
+        if self.without:
+            return {}
+        found = {}
+        for leg in self._backend.embeddings().added:
+            with suppress(MissingExtra, ModelUnavailable):
+                found[leg.fingerprint] = self.added(leg)
+        return found
+
+    def adopt_added(self, embedder: Embedder) -> None:
+        """Use this embedder for the added leg of its fingerprint."""
+        with self._lock:
+            self._added[embedder.fingerprint] = embedder
 
     def identity(self, dim: int) -> Embedding:
         """Return the embedding of vectors of this length that a caller passes: the store's embedder's, or its own."""
@@ -183,9 +255,13 @@ class StoreEmbedder:
                 self._wanted = embedder
 
     def use_for_queries(self, embedder: Embedder) -> None:
-        """Embed queries with this embedder, for as long as the active model version is made for it."""
+        """Embed queries with this embedder, for as long as the active model version or an added leg is made for it."""
+        added = embedder.fingerprint in {leg.fingerprint for leg in self._backend.embeddings().added}
         with self._lock:
-            self._query_embedder = embedder
+            if added:
+                self._added[embedder.fingerprint] = embedder
+            else:
+                self._query_embedder = embedder
 
     def load(self, wanted: str | Path | Embedder) -> Embedder:
         """Return the embedder of a name or folder that the caller names, or the Embedder itself."""
@@ -229,6 +305,10 @@ class StoreEmbedder:
     def _use(self, embedder: Embedder) -> None:
         self._loaded = embedder
         self._queries.clear()
+
+
+def _left_out(leg: Embedding, error: HybridstoreError) -> str:
+    return f"The vector leg {leg.fingerprint.partition('@')[0]} was left out: {error}."
 
 
 def identify(embedder: Embedder) -> Embedding:

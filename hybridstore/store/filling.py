@@ -69,7 +69,7 @@ def _calibrate(backend: Backend, embedders: StoreEmbedder, changed: float) -> No
         return
     with suppress(EmbedderMismatch, ModelUnavailable):
         if queries := embedders.for_queries():
-            calibration.calibrate(backend, queries)
+            calibration.calibrate(backend, queries, embedders.available())
 
 
 class _Order:

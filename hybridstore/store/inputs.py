@@ -90,6 +90,7 @@ class SearchOptions(TypedDict, total=False):
     diversity: float
     around: Around | None
     exclude: Iterable[str]
+    legs: str | Iterable[str] | None
 
 
 def document_from(value: object) -> Document:

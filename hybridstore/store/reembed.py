@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Embedding
 from hybridstore.embedders.protocol import Embedder
-from hybridstore.errors import InputError
+from hybridstore.errors import InputError, MissingExtra, ModelUnavailable, NotFound
 from hybridstore.store import calibration
 from hybridstore.store.embedder_choice import StoreEmbedder, embedded_text, identify
+from hybridstore.store.inputs import digest_of
 
 _AT_ONCE = 128  # chunks embedded between two commits: a second or two on two cores
 
@@ -53,8 +57,104 @@ def reembed(
             if promote is not None:
                 backend.learning.promote(promote)  # changes nothing, unless there was nothing to switch
             embedders.adopt(target)
-            calibration.calibrate(backend, embedders.for_queries() or target)
+            done += fill_legs(backend, embedders, progress=progress)
+            calibration.calibrate(backend, embedders.for_queries() or target, embedders.available())
             return done
+
+
+def add_leg(
+    backend: Backend,
+    embedders: StoreEmbedder,
+    embedder: str | Path | Embedder,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Add a vector leg, or make the vectors that it lacks, and measure it; see `Store.reembed`."""
+    target = embedders.load(embedder)
+    backend.add_leg(identify(target))
+    embedders.adopt_added(target)
+    done = fill_legs(backend, embedders, only=target.fingerprint, progress=progress)
+    _measure(backend, embedders)
+    return done
+
+
+def embed_legs(
+    backend: Backend,
+    embedders: StoreEmbedder,
+    *,
+    limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Make the vectors that added legs lack, at most `limit`, and measure legs that have grown; see `Store.embed`."""
+    legs, chunks = backend.state().legs, backend.state().chunks
+    if not legs:
+        return 0
+    made = fill_legs(backend, embedders, limit=limit, progress=progress)
+    known = [leg.calibration.chunks for leg in legs if leg.calibration is not None]
+    if made and chunks >= calibration.CHANGED * min(known):
+        _measure(backend, embedders)
+    return made
+
+
+def _measure(backend: Backend, embedders: StoreEmbedder) -> None:
+    own = None
+    with suppress(InputError, MissingExtra, ModelUnavailable):
+        own = embedders.for_queries()
+    calibration.calibrate(backend, own, embedders.available())
+
+
+def fill_legs(
+    backend: Backend,
+    embedders: StoreEmbedder,
+    *,
+    known: Mapping[str, Mapping[bytes, NDArray[np.float32]]] | None = None,
+    only: str | None = None,
+    limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Make the vectors that chunks lack in the added legs whose embedders are available; return how many were made.
+
+    `known` are vectors by leg and by the digest of what was embedded, which are used again. `only` is the fingerprint
+    of one leg. At most `limit` vectors are made, if there is a limit.
+    """
+    done = 0
+    for fingerprint, embedder in embedders.available().items():
+        if only not in {None, fingerprint}:
+            continue
+        own, total = (known or {}).get(fingerprint, {}), done + backend.pending_count(fingerprint)
+        while passages := backend.pending(_AT_ONCE if limit is None else min(_AT_ONCE, limit - done), fingerprint):
+            texts = [embedded_text(passage.title, passage.heading, passage.text) for passage in passages]
+            vectors = {text: own[digest] for text in texts if (digest := digest_of(text)) in own}
+            lacking = [text for text in dict.fromkeys(texts) if text not in vectors]
+            if lacking:
+                vectors.update(zip(lacking, embedder.embed_documents(lacking), strict=True))
+            chunks = [passage.chunk for passage in passages]
+            backend.fill(identify(embedder), chunks, np.stack([vectors[text] for text in texts]))
+            done += len(passages)
+            if progress:
+                progress(done, max(done, total))
+    return done
+
+
+def drop_leg(backend: Backend, name: str) -> str:
+    """Take away an added leg; see `Store.drop_leg`."""
+    there = backend.embeddings()
+    named = {leg.fingerprint for leg in there.added if name in _names(leg)}
+    if not named:
+        if there.active is not None and name in _names(there.active):
+            raise InputError(
+                f"{name} made the store's own vectors; `hybridstore reembed --embedder NAME` changes to another one"
+            )
+        known = ", ".join(leg.fingerprint.partition("@")[0] for leg in there.added) or "none"
+        raise NotFound(name, f"this store has no added vector leg {name!r}; there are: {known}")
+    if len(named) > 1:
+        raise InputError(f"{name!r} names several legs; name one of {', '.join(sorted(named))}")
+    fingerprint = named.pop()
+    backend.drop_leg(fingerprint)
+    return fingerprint
+
+
+def _names(leg: Embedding) -> set[str]:
+    return {leg.fingerprint, leg.fingerprint.partition("@")[0], leg.reference}
 
 
 def _check_promotable(backend: Backend, promote: int, identity: Embedding) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from hybridstore import filters
 from hybridstore.backends.learning import LoggedQuestion, ModelVersion
@@ -28,12 +27,13 @@ from hybridstore.search.pipeline import search
 from hybridstore.search.query_plan import has_words
 from hybridstore.search.request import Request
 from hybridstore.search.selection import SelectionRequest
+from hybridstore.search.vector_legs import QueryVectors, chosen
 from hybridstore.store import calibration, filling, write_operations
 from hybridstore.store.embedder_choice import StoreEmbedder, unit
 from hybridstore.store.folders import Paths, SyncProgress, SyncReport, add_folder, add_paths
 from hybridstore.store.inputs import Addable, SearchOptions, Table, Where, checked_path, ids_from, names_arguments
 from hybridstore.store.query_log import QueryLog
-from hybridstore.store.reembed import reembed
+from hybridstore.store.reembed import add_leg, drop_leg, embed_legs, reembed
 from hybridstore.store.store_views import StoreParts
 from hybridstore.store.trial import Trial, TrialCalibrations
 from hybridstore.store.writer import Progress, Vectors, Writer
@@ -277,6 +277,7 @@ class Store(StoreParts):
         diversity: float = 0.0,
         around: Around | None = None,
         exclude: Iterable[str] = (),
+        legs: str | Iterable[str] | None = None,
     ) -> Results:
         """Find the chunks that answer a query best, by its words and by its meaning.
 
@@ -285,7 +286,9 @@ class Store(StoreParts):
         NOT, parentheses and `prefix*` are operators, and can be malformed. `where` restricts what is searched, before
         anything is ranked. `mode` is "hybrid", "keyword" (no model is needed) or "vector". `depth` is the number of
         candidates of each leg (at least `limit`; default 200).
-        `vector` is the query's embedding (dim,), if the caller has it.
+        `vector` is the query's embedding (dim,), if the caller has it; then only the store's own vectors are searched.
+        `legs` names those that are searched instead of a mode: "keyword", "vector" for all embedders of the store, or
+        an embedder's name, as in `legs=["keyword", "multilingual-e5-small"]`.
 
         `fusion` "adaptive" weighs the evidence for each candidate in both legs by the store's calibration; its scores
         lie in [0, 1] and compare across a store's queries. "rrf", "idf-rrf" and "convex" are there for comparison.
@@ -301,6 +304,12 @@ class Store(StoreParts):
         included, or to nothing: a chunk is then ranked in the light of its neighbours. Raises InputError for invalid
         arguments, among them EmptyQuery for a query without words that comes without a `vector`.
         """
+        embed: Callable[[str], QueryVectors | None] = self._embed if vector is None else _constant(vector)
+        if legs is not None:
+            if mode != "hybrid" or vector is not None:
+                raise InputError("legs chooses what is searched: leave out mode and vector")
+            mode, vectors = self._chosen(legs)
+            embed = partial(self._embed, legs=vectors)
         request = Request(
             query=query,
             limit=limit,
@@ -308,7 +317,7 @@ class Store(StoreParts):
             fusion=fusion,
             depth=depth,
             where=filters.parse(where),
-            embed=self._embed if vector is None else _constant(vector),
+            embed=embed,
             selection=SelectionRequest(unique, per_document, diversity),
             syntax=syntax,
             min_relevance=min_relevance,
@@ -335,8 +344,11 @@ class Store(StoreParts):
         """
 
         def again(**changes: Unpack[SearchOptions]) -> Trace:
+            how = options | changes
+            if "mode" in changes:
+                how.pop("legs", None)
             with self.unlogged():
-                return self.search(query, **(options | changes)).trace
+                return self.search(query, **how).trace
 
         where, depth, least = filters.parse(options.get("where")), options.get("depth"), options.get("min_relevance")
         return explain(
@@ -350,8 +362,17 @@ class Store(StoreParts):
         """
         return Trial(self._backend, self._analyser, model, self._trial_calibrations.of(model))
 
-    def _embed(self, text: str) -> tuple[NDArray[np.float32], str] | None:
-        return self._embedder.query(text) if text.strip() else None
+    def _embed(self, text: str, legs: Collection[str] | None = None) -> QueryVectors | None:
+        return self._embedder.query(text, legs) if text.strip() else None
+
+    def _chosen(self, legs: str | Iterable[str]) -> tuple[str, frozenset[str]]:
+        """Return the mode that the named legs make, and the fingerprints of the vector legs among them."""
+        state = self._backend.state()
+        there = [state.embedding] if state.embedding else []
+        there += [leg.embedding for leg in state.legs]
+        known = {each.fingerprint: {each.fingerprint.partition("@")[0], each.reference} for each in there}
+        keyword, vectors = chosen((legs,) if isinstance(legs, str) else legs, known)
+        return ("hybrid" if keyword and vectors else "keyword" if keyword else "vector"), vectors
 
     # reading
 
@@ -437,6 +458,7 @@ class Store(StoreParts):
         self,
         embedder: str | Path | Embedder | None = None,
         *,
+        add: str | Path | Embedder | None = None,
         keep: bool = False,
         promote: int | None = None,
         progress: Callable[[int, int], None] | None = None,
@@ -447,8 +469,23 @@ class Store(StoreParts):
         was begun, or else makes the missing vectors of the store's own embedder; naming another one drops what was
         begun. With `keep` the old vectors stay in the store, so that naming their embedder here returns to them at
         once; model version `promote` becomes active in the same step. `progress` is called with (done, total).
+
+        With `add` the store's own vectors stay, and those of this embedder become a vector leg beside them: searches
+        use all of them once it is complete, and text that is added later gets vectors of all. `drop_leg` takes a leg
+        away.
         """
+        if add is not None:
+            if embedder is not None or keep or promote is not None:
+                raise InputError("add puts vectors beside those there are: leave out embedder, keep and promote")
+            return add_leg(self._backend, self._embedder, add, progress)
         return reembed(self._backend, self._embedder, embedder, keep=keep, promote=promote, progress=progress)
+
+    def drop_leg(self, name: str) -> str:
+        """Take away an added vector leg, named as in `search(legs=…)`, with its vectors; return its fingerprint.
+
+        Raises NotFound for an unknown name, InputError for the store's own embedder.
+        """
+        return drop_leg(self._backend, name)
 
     def embed(self, *, limit: int | None = None, progress: Callable[[int, int], None] | None = None) -> int:
         """Make the vectors that chunks of this store lack, at most `limit`; return how many were made.
@@ -461,7 +498,9 @@ class Store(StoreParts):
         it), with `embedder="none"`, or where vectors come from the caller. `embeddings.missing_count()` says how many
         are left.
         """
-        return filling.embed(self._backend, self._embedder, limit=limit, progress=progress, asked=self._found.copy)
+        made = filling.embed(self._backend, self._embedder, limit=limit, progress=progress, asked=self._found.copy)
+        left = None if limit is None else limit - made
+        return made + embed_legs(self._backend, self._embedder, limit=left, progress=progress)
 
     def embedder(self) -> Embedder | None:
         """Return the embedder of queries, loaded; None in a store without vectors, or opened without an embedder."""
@@ -473,7 +512,7 @@ class Store(StoreParts):
         `embedder` is that of queries, if the caller has it.
         """
         if (embedder := embedder or self.embedder()) is not None:
-            calibration.calibrate(self._backend, embedder)
+            calibration.calibrate(self._backend, embedder, self._embedder.available())
 
     def use_for_queries(self, embedder: Embedder) -> None:
         """Embed queries with this embedder while the active model version is made for it; it is not loaded by name."""
@@ -487,6 +526,6 @@ class Store(StoreParts):
         return self._embedder.load_recorded(str(name)) if recorded else self._embedder.load(name)
 
 
-def _constant(vector: ArrayLike) -> Callable[[str], tuple[NDArray[np.float32], None]]:
+def _constant(vector: ArrayLike) -> Callable[[str], QueryVectors]:
     checked_vector = unit(vector, (None,), "vector")
-    return lambda _: (checked_vector, None)
+    return lambda _: QueryVectors(checked_vector)

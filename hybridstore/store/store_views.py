@@ -89,6 +89,11 @@ class EmbeddingView:
         return self._backend.embeddings().building
 
     @property
+    def added(self) -> tuple[Embedding, ...]:
+        """The embeddings of the vector legs beside the store's own."""
+        return self._backend.embeddings().added
+
+    @property
     def kept(self) -> Embedding | None:
         """The earlier embedding whose vectors were kept, so that `Store.reembed` can go back to it at once."""
         return self._backend.embeddings().kept

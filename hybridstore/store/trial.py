@@ -11,6 +11,7 @@ from hybridstore.records import Trace
 from hybridstore.search.pipeline import search
 from hybridstore.search.request import Request
 from hybridstore.search.selection import SelectionRequest
+from hybridstore.search.vector_legs import QueryVectors
 from hybridstore.store import calibration
 from hybridstore.store.embedder_choice import StoreEmbedder
 from hybridstore.text.analysis import Analyser
@@ -50,7 +51,7 @@ class Trial:
             mode="keyword" if vector is None else "hybrid",
             fusion="adaptive",
             where=None,
-            embed=lambda _: None if vector is None else (vector, None),
+            embed=lambda _: None if vector is None else QueryVectors(vector),
             selection=SelectionRequest(unique=False, per_document=per_document, diversity=0.0),
             depth=depth,
             model=self.model,

@@ -29,6 +29,7 @@ from hybridstore.store import calibration
 from hybridstore.store.chunk_vectors import cut, embed, embedded, fill, fill_known, known_vectors
 from hybridstore.store.embedder_choice import GIVEN, StoreEmbedder, identify
 from hybridstore.store.inputs import checked, content_digest, digest_of
+from hybridstore.store.reembed import fill_legs
 
 # Characters of text in one commit. With a model: about three seconds of embedding on two cores, so that progress is
 # visible and Ctrl-C loses little. Without one: enough that a commit's fixed cost disappears.
@@ -88,6 +89,7 @@ class Writer:
         self._seen: dict[str, set[str]] = {}  # document ids of sources that are not finished yet
         self._finished: dict[Source, frozenset[str]] = {}
         self._dropped: set[str] = set()  # sources that lost documents to a Conflict
+        self._known: dict[str, dict[bytes, NDArray[np.float32]]] = {}  # of added legs, by fingerprint and digest
         self._embedding: Embedding | None = None  # of the vectors that `add_chunked` is passed
         self.report = AddReport()
         self.characters = 0.0  # of the documents added so far, those that are embedded or committed
@@ -246,6 +248,8 @@ class Writer:
                 self._dropped |= {*self._seen, *(source.key for source in self._finished)}
                 self._clear()
                 raise
+        if report.chunks and self._vectors != "later" and not self._embedders.without:
+            fill_legs(self._backend, self._embedders, known=self._known)
         self.characters += self._characters * (1 - self._embedded_share)
         self._clear()
         self.report += report
@@ -278,11 +282,17 @@ class Writer:
             return self._put_words(entries, fresh & known.keys(), embedder)
         if embedder is not None and (long := self._to_embed_in_steps(entries)):
             return self._put_in_steps(entries, long, fresh & known.keys(), embedder)
+        self._remember_legs(fresh & known.keys())
         filled, identity = embed(self._backend, entries, fresh & known.keys(), embedder, self._made)
         passed = next((entry.vectors for entry in entries if entry.vectors is not None), None)
         if identity is None and passed is not None:
             identity = self._embedding or self._embedders.identity(passed.shape[1])
         return self._backend.put(filled, embedding=identity, finished=self._finished, removing=self._removing)
+
+    def _remember_legs(self, replaced: set[str]) -> None:
+        """Read the vectors that documents to be replaced have in added legs, for chunks that did not change."""
+        legs = self._backend.embeddings().added if replaced and not self._embedders.without else ()
+        self._known = {leg.fingerprint: known_vectors(self._backend, replaced, leg.fingerprint) for leg in legs}
 
     def _divided(self, document: Document, embedder: Embedder | None) -> Sequence[Chunk]:
         return cut(document, embedder) if self._chunk else (Chunk(0, len(document.text)),)
@@ -344,7 +354,7 @@ class Writer:
                 # Left to others, where another process has switched or this one lacks the embedder of queries.
                 with suppress(EmbedderMismatch, ModelUnavailable):
                     if embedder := self._embedders.for_queries():
-                        calibration.calibrate(self._backend, embedder)
+                        calibration.calibrate(self._backend, embedder, self._embedders.available())
 
     def _budget(self, pending: _Pending) -> int:
         embeds = pending.vectors is None and pending.embed and not self._embedders.without and self._vectors != "later"

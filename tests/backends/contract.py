@@ -10,6 +10,7 @@ from contract_conditions import ConditionsContract
 from contract_embedding import EmbeddingContract
 from contract_evidence import EvidenceContract
 from contract_learning import LearningContract
+from contract_legs import LegsContract
 from contract_purging import PurgingContract
 from contract_sampling import SamplingContract
 from contract_searching import SearchingContract
@@ -26,6 +27,7 @@ class BackendContract(
     EvidenceContract,
     SamplingContract,
     EmbeddingContract,
+    LegsContract,
     PurgingContract,
     LearningContract,
     SharingContract,

@@ -41,7 +41,9 @@ def test_search_prints_rank_title_place_legs_and_text(run):
 
 def test_search_as_json_has_every_field_of_a_hit(run):
     found = json.loads(run("search", "soup", "--json").stdout)
-    assert found.keys() == {"query", "mode", "fusion", "confidence", "hits", "timings", "notes"}
+    assert found.keys() == {
+        *("query", "mode", "fusion", "legs", "confidence", "hits", "timings", "notes", "filled"),
+    }
     assert found["confidence"] is None
     assert found["query"] == "soup"
     assert found["hits"][0].keys() == {field.name for field in fields(hs.Hit)}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -224,3 +225,24 @@ def test_chunks_without_vectors_are_told_by_add_info_and_search_and_made_by_the_
     assert told in run("add", "-", "--embedder", "none", input="Words from a pipe.").stderr
     assert "no vector" not in run("add", "-", input="More of them.").stderr
     assert "without a vector" not in run("info").stdout
+
+
+def test_reembed_adds_the_vectors_of_another_embedder_and_model_drop_takes_them_away(run, db, hashing):
+    run("reembed", "--embedder", "hashing-64", "--quiet")
+    outcome = run("reembed", "--add", "hashing-32", "--quiet").stderr
+    assert re.search(r"the store's embedders are hashing-64@\w+ and hashing-32@\w+\.", outcome)
+    found = json.loads(run("info", "--json").stdout)
+    assert [leg["embedding"]["reference"] for leg in found["legs"]] == ["hashing-32"]
+    assert "added" in run("info").stdout
+    searched = json.loads(run("search", "--json", "--legs", "keyword, hashing-32", "boat").stdout)
+    assert [leg["name"] for leg in searched["legs"]] == ["keyword", "hashing-32"]
+    assert [leg["name"] for leg in json.loads(run("search", "--json", "boat").stdout)["legs"]][1:] == [
+        "hashing-64",
+        "hashing-32",
+    ]
+    assert "hashing-32 weighs" in run("explain", "boat").stdout
+    assert "give one" in run("reembed", "--add", "hashing-32", "--embedder", "hashing-64", code=2).stderr
+    assert "its legs are" in run("search", "--legs", "words", "boat", code=1).stderr
+    assert "hashing-32@" in run("model", "drop", "hashing-32").stderr
+    assert json.loads(run("info", "--json").stdout)["legs"] == []
+    assert "no added vector leg" in run("model", "drop", "hashing-32", code=1).stderr

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from hybridstore.records import Evidence, Term
-from hybridstore.search.rank_fusion import USUAL_POWER, by_power
+from hybridstore.search.evidence import USUAL_POWER
+from hybridstore.search.rank_fusion import by_power
 from hybridstore.search.trace_text import describe_confidence, describe_parts, describe_terms, describe_weights
 
 

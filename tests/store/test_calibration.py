@@ -24,11 +24,13 @@ def asked(monkeypatch):
     """Count the measurements."""
     made = []
 
-    def counted(backend, embedder):
-        made.append(embedder.fingerprint)
-        return measure(backend, embedder)
+    measured = calibration._measured
 
-    monkeypatch.setattr(calibration, "measure", counted)
+    def counted(backend, embedder, *model):
+        made.append(embedder.fingerprint)
+        return measured(backend, embedder, *model)
+
+    monkeypatch.setattr(calibration, "_measured", counted)
     return made
 
 

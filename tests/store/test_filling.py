@@ -205,13 +205,14 @@ def test_an_unfinished_reembedding_is_left_alone(path, counting):
 
 def test_the_store_is_calibrated_when_there_are_some_vectors_and_again_at_the_end(store, monkeypatch):
     measured = []
-    measure = calibration.measure
+    measure = calibration._measured
 
     def counted(*arguments):
-        measured.append(measure(*arguments))
-        return measured[-1]
+        found = measure(*arguments)
+        measured.append(found.calibration)
+        return found
 
-    monkeypatch.setattr(calibration, "measure", counted)
+    monkeypatch.setattr(calibration, "_measured", counted)
     store.add([f"{text} number {n}" for n, text in enumerate(TEXTS * 3)], vectors="later")
     store.embed()
     counts = [each.chunks for each in measured]

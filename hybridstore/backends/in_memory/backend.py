@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.backends.in_memory import searching
-from hybridstore.backends.in_memory.contents import Contents, DocumentRecord
+from hybridstore.backends.in_memory.contents import Contents, DocumentRecord, leg_state
 from hybridstore.backends.in_memory.handle import Handle, SharedContents
 from hybridstore.backends.in_memory.memory_learning import MemoryLearning
 from hybridstore.backends.in_memory.upkeep import check, quoting
@@ -156,9 +156,9 @@ class MemoryBackend(Backend):
         documents = self._handle.contents().documents
         return {id_: documents[id_].digest for id_ in ids if id_ in documents}
 
-    def chunk_vectors(self, document_id: str) -> dict[bytes, NDArray[np.float32]]:
+    def chunk_vectors(self, document_id: str, leg: str | None = None) -> dict[bytes, NDArray[np.float32]]:
         contents = self._handle.contents()
-        record, active = contents.documents.get(document_id), contents.active
+        record, active = contents.documents.get(document_id), contents.of_leg(leg)
         if record is None or active is None:
             return {}
         known = [chunk for chunk in record.chunks if chunk in active.vectors]
@@ -180,21 +180,27 @@ class MemoryBackend(Backend):
             calibration=contents.measured(),
             model=contents.model(),
             revision=contents.revision,
+            legs=tuple(leg for leg in contents.legs() if leg.calibration),
         )
 
     def match(self, query: KeywordQuery, depth: int, restriction: Restriction) -> tuple[Ranking, tuple[Term, ...]]:
         return searching.match(self._handle.contents(), query, depth, restriction)
 
-    def nearest(self, vector: NDArray[np.float32], depth: int, restriction: Restriction) -> Ranking:
-        return searching.nearest(self._handle.contents(), vector, depth, restriction)
+    def nearest(
+        self, vector: NDArray[np.float32], depth: int, restriction: Restriction, leg: str | None = None
+    ) -> Ranking:
+        return searching.nearest(self._handle.contents(), vector, depth, restriction, leg)
 
     def evidence(
         self, chunks: NDArray[np.int64], terms: Sequence[Term], vector: NDArray[np.float32] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
         return searching.evidence(self._handle.contents(), chunks, terms, vector)
 
-    def sample(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        active = self._handle.contents().active
+    def cosines(self, chunks: NDArray[np.int64], vector: NDArray[np.float32], leg: str) -> NDArray[np.float64]:
+        return searching.cosines(self._handle.contents().of_leg(leg), chunks.tolist(), vector)
+
+    def sample(self, leg: str | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        active = self._handle.contents().of_leg(leg)
         chunks = searching.sample(sorted(active.vectors) if active else [])
         return chunks, active.rows(chunks.tolist()) if active else np.zeros((0, 0), np.float32)
 
@@ -213,8 +219,8 @@ class MemoryBackend(Backend):
     def passages(self, chunks: Sequence[int]) -> list[Passage]:
         return self._handle.contents().passages(chunks)
 
-    def vectors(self, chunks: Sequence[int]) -> NDArray[np.float32]:
-        active = self._handle.contents().active
+    def vectors(self, chunks: Sequence[int], leg: str | None = None) -> NDArray[np.float32]:
+        active = self._handle.contents().of_leg(leg)
         return active.rows(chunks) if active else np.zeros((len(chunks), 0), np.float32)
 
     def chunks_of(self, ids: Sequence[str], restriction: Restriction) -> dict[str, list[int]]:
@@ -235,18 +241,29 @@ class MemoryBackend(Backend):
 
     def calibrate(self, calibration: Calibration) -> None:
         with self._handle.lock, self._handle.writing() as draft:
-            draft.calibration = calibration
+            if (state := leg_state(calibration.fingerprint)) in draft.generations:
+                draft.calibrations[state] = calibration
+            else:
+                draft.calibration = calibration
 
     def begin(self, embedding: Embedding) -> None:
         with self._handle.lock, self._handle.writing() as draft:
             draft.begin(embedding)
 
-    def pending(self, limit: int) -> list[Passage]:
-        contents = self._handle.contents()
-        return contents.passages(islice(contents.pending(), limit))
+    def add_leg(self, embedding: Embedding) -> None:
+        with self._handle.lock, self._handle.writing() as draft:
+            draft.add_leg(embedding)
 
-    def pending_count(self) -> int:
-        return sum(1 for _ in self._handle.contents().pending())
+    def drop_leg(self, fingerprint: str) -> bool:
+        with self._handle.lock, self._handle.writing() as draft:
+            return draft.drop_leg(fingerprint)
+
+    def pending(self, limit: int, leg: str | None = None) -> list[Passage]:
+        contents = self._handle.contents()
+        return contents.passages(islice(contents.pending(leg), limit))
+
+    def pending_count(self, leg: str | None = None) -> int:
+        return sum(1 for _ in self._handle.contents().pending(leg))
 
     def missing(self) -> NDArray[np.int64]:
         return self._handle.contents().missing()
@@ -282,6 +299,7 @@ class MemoryBackend(Backend):
             model=model.number if model else None,
             triples=len(contents.triples),
             analysis=self._analyser.version,
+            legs=contents.legs(),
         )
 
     def check(

@@ -14,11 +14,23 @@ from numpy.typing import NDArray
 
 from hybridstore.backends.keyword_scoring import index_columns, weigh
 from hybridstore.backends.learning import Feedback, LoggedQuestion, ModelVersion, Triple
-from hybridstore.backends.values import Calibration, Embedding, Embeddings, Entry, Outdated, Passage, check_replaces
+from hybridstore.backends.values import (
+    Calibration,
+    Embedding,
+    Embeddings,
+    Entry,
+    Outdated,
+    Passage,
+    VectorLeg,
+    check_new_leg,
+    check_replaces,
+)
 from hybridstore.errors import EmbedderMismatch, InputError, NotFound
 from hybridstore.filters import Filter, parse, predicate
 from hybridstore.records import AddReport, Chunk, Document, Folder, Source
 from hybridstore.text.analysis import Analyser
+
+_ADDED = "added "  # begins the key of an added leg's generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +87,8 @@ class Contents:
 
     `documents` are in the order in which they were first added. `postings` give for a token the chunks that hold it,
     with its frequency weighted by column; `tokens` counts all of them. `generations` have the states "active",
-    "building" and "kept" as keys; models, triples and feedback have numbers, which are never used twice.
+    "building" and "kept" as keys, those of added legs `leg_state` of their fingerprints, as have `calibrations`;
+    models, triples and feedback have numbers, which are never used twice.
     """
 
     documents: dict[str, DocumentRecord] = field(default_factory=dict)
@@ -89,6 +102,7 @@ class Contents:
     query_log: dict[str, LoggedQuestion] = field(default_factory=dict)
     feedback: dict[int, Feedback] = field(default_factory=dict)
     calibration: Calibration | None = None
+    calibrations: dict[str, Calibration] = field(default_factory=dict)
     last_chunk: int = 0
     last_model: int = 0
     last_triple: int = 0
@@ -125,6 +139,22 @@ class Contents:
     def active(self) -> Generation | None:
         """The vectors that searches use."""
         return self.generations.get("active")
+
+    def of_leg(self, leg: str | None) -> Generation | None:
+        """Return the vectors of an added leg by its fingerprint; None is the store's own."""
+        return self.generations.get("active" if leg is None else leg_state(leg))
+
+    def legs(self) -> tuple[VectorLeg, ...]:
+        """Return the added legs."""
+        return tuple(
+            VectorLeg(
+                embedding=generation.embedding,
+                calibration=self.calibrations.get(state),
+                vectors=len(generation.vectors),
+            )
+            for state, generation in self.generations.items()
+            if state.startswith(_ADDED)
+        )
 
     @cached_property
     def vocabulary(self) -> list[str]:
@@ -333,7 +363,8 @@ class Contents:
 
     def embeddings(self) -> Embeddings:
         """Return the embedders of the generations."""
-        return Embeddings(**{state: generation.embedding for state, generation in self.generations.items()})
+        states = {state: each.embedding for state, each in self.generations.items() if not state.startswith(_ADDED)}
+        return Embeddings(**states, added=tuple(leg.embedding for leg in self.legs()))
 
     def require(self, embedding: Embedding, state: str = "active") -> None:
         """Record the embedding if there is none in this state; raises EmbedderMismatch or InputError for another."""
@@ -350,13 +381,32 @@ class Contents:
             del self.generations["building"]
         if self.active and self.active.embedding.fingerprint == embedding.fingerprint:
             return
-        if "building" not in self.generations and kept and kept.embedding.fingerprint == embedding.fingerprint:
-            self.generations["building"] = self.generations.pop("kept")
+        if "building" not in self.generations:
+            own = leg_state(embedding.fingerprint)
+            if own in self.generations:
+                self.generations["building"] = self.generations.pop(own)
+                self.calibrations.pop(own, None)
+            elif kept and kept.embedding.fingerprint == embedding.fingerprint:
+                self.generations["building"] = self.generations.pop("kept")
         self.require(embedding, "building")
 
-    def pending(self) -> Iterator[int]:
-        """Yield the chunks without a vector of the embedding being built, or of the active one."""
-        target = self.generations.get("building") or self.active
+    def add_leg(self, embedding: Embedding) -> None:
+        """Add a vector leg; vectors of this embedder that are kept or being built become its own."""
+        check_new_leg(self.embeddings(), embedding)
+        state = leg_state(embedding.fingerprint)
+        for other in ("building", "kept"):
+            if other in self.generations and self.generations[other].embedding == embedding:
+                self.generations[state] = self.generations.pop(other)
+        self.require(embedding, state)
+
+    def drop_leg(self, fingerprint: str) -> bool:
+        """Remove an added leg; return whether it was there."""
+        self.calibrations.pop(leg_state(fingerprint), None)
+        return self.generations.pop(leg_state(fingerprint), None) is not None
+
+    def pending(self, leg: str | None = None) -> Iterator[int]:
+        """Yield the chunks without a vector of the embedding being built, or of the active one, or of a leg."""
+        target = self.of_leg(leg) if leg is not None else self.generations.get("building") or self.active
         return (chunk for chunk in self.chunks if target and chunk not in target.vectors)
 
     def missing(self) -> NDArray[np.int64]:
@@ -368,14 +418,16 @@ class Contents:
 
     def fill(self, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]) -> int:
         """Store vectors (n, dim) for those of the chunks that are there and have none; return how many these are."""
-        state = "building" if "building" in self.generations else "active"
+        state = leg_state(embedding.fingerprint)
+        if state not in self.generations:
+            state = "building" if "building" in self.generations else "active"
         self.require(embedding, state)
         own = self.writable(state)
         before = len(own)
         for chunk, vector in zip(chunks, np.array(vectors, np.float32), strict=True):
             if chunk in self.chunks and chunk not in own:
                 own[chunk] = vector
-                self.changed |= state == "active"
+                self.changed |= state != "building"
         return len(own) - before
 
     def switch(self, *, keep: bool, promote: int | None) -> bool:
@@ -401,6 +453,11 @@ def _same_words(stored: Sequence[tuple[int, bytes]], entry: Entry, first: int) -
     for number, digest in enumerate(entry.chunk_digests, start=first):
         coming[digest].append(number)
     return {number: coming[digest].pop(0) for number, digest in stored if coming.get(digest)}
+
+
+def leg_state(fingerprint: str) -> str:
+    """Return the key of an added leg's generation."""
+    return f"{_ADDED}{fingerprint}"
 
 
 def timestamp() -> str:

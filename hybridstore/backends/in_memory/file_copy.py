@@ -7,7 +7,7 @@ from contextlib import closing
 
 import apsw
 
-from hybridstore.backends.in_memory.contents import Contents
+from hybridstore.backends.in_memory.contents import Contents, leg_state
 from hybridstore.backends.sqlite import document_rows, keyword_index, vector_tables
 from hybridstore.backends.sqlite.backend import SQLiteBackend
 from hybridstore.backends.sqlite.checksums import change, insertion, set_fact
@@ -49,12 +49,15 @@ def _write_documents(connection: apsw.Connection, contents: Contents) -> None:
         title, heading, body, compounds = map(" ".join, chunk.columns)
         keyword_index.write(connection, [(number, title, heading, body, compounds)])
     for state, generation in contents.generations.items():
-        number = vector_tables.require(connection, generation.embedding, state)
+        added = state == leg_state(generation.embedding.fingerprint)
+        number = vector_tables.make(connection, generation.embedding, "added" if added else state)
         ids, vectors = generation.matrix
         vector_tables.write(connection, number, ids.tolist(), vectors)
     document_rows.write_sources(connection, contents.sources.values())
     if contents.calibration:
         vector_tables.write_calibration(connection, contents.calibration)
+    for calibration in contents.calibrations.values():
+        vector_tables.write_calibration(connection, calibration)
     _set_last(connection, "chunks", contents.last_chunk)
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.in_memory.contents import Contents
+from hybridstore.backends.in_memory.contents import Contents, Generation
 from hybridstore.backends.keyword_scoring import COLUMNS, K1, WEIGHTS, B, affordable, idf, missed
 from hybridstore.backends.resident.vector_sample import evenly_spread
 from hybridstore.backends.values import Restriction
@@ -122,9 +122,11 @@ def _holding(contents: Contents, expression: Expression) -> set[int]:
             return set.union(*(_holding(contents, member) for member in members))
 
 
-def nearest(contents: Contents, query: NDArray[np.float32], depth: int, restriction: Restriction) -> Ranking:
+def nearest(  # the protocol's arguments
+    contents: Contents, query: NDArray[np.float32], depth: int, restriction: Restriction, leg: str | None = None
+) -> Ranking:
     """Rank by exact cosine."""
-    active = contents.active
+    active = contents.of_leg(leg)
     if active is None or depth < 1 or not query.any():
         return Ranking(np.empty(0, np.int64), np.empty(0, np.float64))
     if query.shape != (active.embedding.dim,):
@@ -160,9 +162,14 @@ def evidence(
         found[:, column] = [known.get(chunk, 0.0) for chunk in ids]
     if vector is None:
         return found, None
-    if contents.active is None or not vector.any():
-        return found, np.full(len(ids), np.nan)
-    return found, _cosines(contents.active.rows(ids), vector)
+    return found, cosines(contents.active, ids, vector)
+
+
+def cosines(generation: Generation | None, chunks: Sequence[int], vector: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the chunks' cosines to a unit vector (n,); NaN where there is no vector."""
+    if generation is None or not vector.any():
+        return np.full(len(chunks), np.nan)
+    return _cosines(generation.rows(chunks), vector)
 
 
 def sample(chunks: Sequence[int]) -> NDArray[np.int64]:

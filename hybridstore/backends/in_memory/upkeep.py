@@ -40,7 +40,15 @@ def check(contents: Contents, analyser: Analyser) -> list[Problem]:
         "vectors without a chunk": {
             chunk for generation in contents.generations.values() for chunk in generation.vectors.keys() - chunks.keys()
         },
-        "chunks without a vector (`hybridstore reembed` makes them)": chunks.keys() - active.vectors if active else (),
+        "chunks without a vector (`hybridstore reembed` makes them)": [
+            *(chunks.keys() - active.vectors if active else ()),
+            *(
+                chunk
+                for leg in contents.legs()
+                if leg.calibration
+                for chunk in contents.pending(leg.embedding.fingerprint)
+            ),
+        ],
         "feedback or triples of chunks that are not there": named - chunks.keys(),
         "an active model for vectors that are not those searched": [model.number] if model and misplaced else (),
     }

@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.resident.chunk_ids import ChunkIds, GrowingArray, added_and_removed, best
+from hybridstore.backends.resident.chunk_ids import NO_IDS, ChunkIds, GrowingArray, added_and_removed, best
 from hybridstore.backends.resident.loader import Ids, Loader
 from hybridstore.backends.values import ChunkChange, Embedding
 from hybridstore.codecs import int8, signs
@@ -58,6 +58,12 @@ class ResidentCodes:
     scales: GrowingArray
     sieve: Sieve | None = None
     tried: bool = False
+
+    @property
+    def bytes(self) -> int:
+        """About how much memory the copy takes."""
+        dim = self.embedding.dim
+        return len(self.chunks) * ((dim if self.rows else 0) + (dim // 8 if self.sieve else 0) + _BYTES_A_CHUNK)
 
     def nearest(self, query: NDArray[np.float32], count: int, allowed: Ids | None) -> tuple[Ranking, bool]:
         """Rank at least `count` chunks nearest to a unit vector, if there are so many, by their codes' cosine.
@@ -161,9 +167,13 @@ def follow(loader: Loader, old: ResidentCodes, revision: int, changes: Sequence[
     """Return the codes after these changes; None where loading again is cheaper, or needed."""
     added, removed = added_and_removed(changes, old.chunks)
     active = loader.embedding()
-    filled = any(change.kind == "embedded" for change in changes)
-    changed = len(old.chunks.removed) + len(removed) + len(added)
-    if filled or active is None or active[0] != old.number or changed > _MOST_CHANGED * len(old.chunks):
+    filled = _filled(changes, old.chunks, removed)
+    last = int(old.chunks.ids[-1]) if len(old.chunks) else 0
+    added, earlier = np.union1d(added, filled[filled > last]), filled[filled <= last]
+    changed = len(old.chunks.removed) + len(removed) + len(added) + len(earlier)
+    if active is None or active[0] != old.number or changed > _MOST_CHANGED * len(old.chunks):
+        return None
+    if len(earlier) and len(loader.vectors(earlier.tolist())[0]):  # else they were embedded for another leg
         return None
     chunks = old.chunks.without(removed) if len(removed) else old.chunks
     rows, scales, sieve = old.rows, old.scales, old.sieve
@@ -178,6 +188,15 @@ def follow(loader: Loader, old: ResidentCodes, revision: int, changes: Sequence[
             sieve = sieve.with_added(codes)
         chunks = chunks.with_added(ids)
     return ResidentCodes(revision, old.number, old.embedding, chunks, rows, scales, sieve, old.tried)
+
+
+def _filled(changes: Sequence[ChunkChange], known: ChunkIds, removed: Ids) -> Ids:
+    """Return the chunks that got vectors after they were added, without those known or removed; ascending."""
+    runs = [np.arange(run.first, run.last + 1) for run in changes if run.kind == "embedded"]
+    if not runs:
+        return NO_IDS
+    filled = np.setdiff1d(np.concatenate(runs), removed)
+    return np.setdiff1d(filled, known.ids[known.places(filled)], assume_unique=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,14 @@ class Loader(Protocol):
     """Reads of one state of a store: a loader is bound to one read transaction and is not kept beyond it.
 
     Chunk ids are positive, never reused, and larger for chunks added later. No result depends on the order of rows in
-    the database. "Vectors" and "codes" are always those of the active embedding.
+    the database. "Vectors" and "codes" are those of the active embedding, or those of the added `leg` with this
+    fingerprint.
     """
+
+    @property
+    def leg(self) -> str | None:
+        """The fingerprint of the added leg whose vectors are read; None for the active embedding's."""
+        ...
 
     def revision(self) -> int:
         """Return the number of this state: larger after every write that changes chunks or their vectors."""

@@ -36,8 +36,8 @@ class ResidentCache:
         self._analyser, self._budget = analyser, budget
         self._lock = threading.Lock()
         self._postings: Postings | None = None
-        self._codes: ResidentCodes | None = None
-        self._sample: VectorSample | None = None
+        self._codes: dict[str | None, ResidentCodes] = {}  # by leg
+        self._samples: dict[str | None, VectorSample] = {}
         self._columns = MetadataColumns(budget * _COLUMNS // 100)
         self._allowed: OrderedDict[Restriction, Ids] = OrderedDict()
         self._allowed_at = -1
@@ -58,30 +58,43 @@ class ResidentCache:
 
     def codes(self, loader: Loader, *, scanned: bool = True) -> ResidentCodes | None:
         """Return the codes at the loader's revision; `scanned` if all of them are to be compared."""
-        revision = loader.revision()
+        revision, leg = loader.revision(), loader.leg
         with self._lock:
-            if self._codes is not None and self._codes.revision > revision:
+            before = self._codes.get(leg)
+            if before is not None and before.revision > revision:
                 return None
-            again = self._codes is not None
-            self._codes = _brought_to(
+            budget = self._budget * _CODES // 100
+            if len(self._codes) > (before is not None):
+                budget -= sum(others.bytes for other, others in self._codes.items() if other != leg)
+            copy = _brought_to(
                 loader,
                 revision,
-                self._codes,
+                before,
                 lambda old, changes: codes.follow(loader, old, revision, changes),
-            ) or codes.load(loader, revision, self._budget * _CODES // 100)
-            if self._codes is not None and again and scanned:  # a process that searches once has no use for a sieve
-                self._codes = self._codes.sieved()
-            return self._codes
+            ) or codes.load(loader, revision, budget)
+            if copy is None:
+                self._codes.pop(leg, None)
+                return None
+            if before is not None and scanned:  # a process that searches once has no use for a sieve
+                copy = copy.sieved()
+            self._codes[leg] = copy
+            return copy
+
+    def forget(self, leg: str) -> None:
+        """Drop the copies of a leg that is not there any more."""
+        with self._lock:
+            self._codes.pop(leg, None)
+            self._samples.pop(leg, None)
 
     def sample(self, loader: Loader) -> VectorSample:
         """Return a sample of the vectors at the loader's revision; at 256 vectors it is not part of the budget."""
         revision = loader.revision()
         with self._lock:
-            sample = self._sample
+            sample = self._samples.get(loader.leg)
         if sample is None or sample.revision != revision:
             sample = vector_sample.load(loader, revision, sample)
             with self._lock:
-                self._sample = sample
+                self._samples[loader.leg] = sample
         return sample
 
     def allowed(self, loader: Loader, restriction: Restriction) -> Ids | None:

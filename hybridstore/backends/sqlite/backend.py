@@ -235,9 +235,11 @@ class SQLiteBackend(Backend):
         with self._turns.mine(), self._connections.reading() as connection:
             return searching.match(connection, self._memory, query, depth, restriction)
 
-    def nearest(self, vector: NDArray[np.float32], depth: int, restriction: Restriction) -> Ranking:
+    def nearest(
+        self, vector: NDArray[np.float32], depth: int, restriction: Restriction, leg: str | None = None
+    ) -> Ranking:
         with self._turns.mine(), self._connections.reading() as connection:
-            return searching.nearest(connection, self._memory, vector, depth, restriction)
+            return searching.nearest(connection, self._memory, vector, depth, restriction, leg)
 
     def evidence(
         self, chunks: NDArray[np.int64], terms: Sequence[Term], vector: NDArray[np.float32] | None
@@ -247,9 +249,13 @@ class SQLiteBackend(Backend):
             cosines = None if vector is None else searching.cosines(connection, self._memory, vector, chunks)
             return impacts, cosines
 
-    def sample(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def cosines(self, chunks: NDArray[np.int64], vector: NDArray[np.float32], leg: str) -> NDArray[np.float64]:
         with self._connections.reading() as connection:
-            sample = self._memory.sample(SQLiteLoader(connection))
+            return searching.cosines(connection, self._memory, vector, chunks, leg)
+
+    def sample(self, leg: str | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        with self._connections.reading() as connection:
+            sample = self._memory.sample(SQLiteLoader(connection, leg))
         return sample.chunks, sample.vectors
 
     def vocabulary(self, beginning: str, limit: int) -> list[tuple[str, int]]:
@@ -278,13 +284,13 @@ class SQLiteBackend(Backend):
         with self._connections.reading() as connection:
             return {id_: digest for id_, (_, digest, _) in document_rows.known(connection, ids).items()}
 
-    def chunk_vectors(self, document_id: str) -> dict[bytes, NDArray[np.float32]]:
+    def chunk_vectors(self, document_id: str, leg: str | None = None) -> dict[bytes, NDArray[np.float32]]:
         with self._connections.reading() as connection:
-            return document_rows.chunk_vectors(connection, document_id)
+            return document_rows.chunk_vectors(connection, document_id, leg)
 
-    def vectors(self, chunks: Sequence[int]) -> NDArray[np.float32]:
+    def vectors(self, chunks: Sequence[int], leg: str | None = None) -> NDArray[np.float32]:
         with self._connections.reading() as connection:
-            return document_rows.vectors(connection, chunks)
+            return document_rows.vectors(connection, chunks, leg)
 
     def get(self, document_id: str, *, vectors: bool = False) -> StoredDocument:
         with self._connections.reading() as connection:
@@ -336,13 +342,23 @@ class SQLiteBackend(Backend):
         with self._connections.atomic() as connection:
             generations.begin(connection, embedding)
 
-    def pending(self, limit: int) -> list[Passage]:
-        with self._connections.reading() as connection:
-            return generations.pending(connection, limit)
+    def add_leg(self, embedding: Embedding) -> None:
+        with self._connections.atomic() as connection:
+            generations.add_leg(connection, embedding)
 
-    def pending_count(self) -> int:
+    def drop_leg(self, fingerprint: str) -> bool:
+        with self._connections.atomic() as connection:
+            dropped = generations.drop_leg(connection, fingerprint)
+        self._memory.forget(fingerprint)
+        return dropped
+
+    def pending(self, limit: int, leg: str | None = None) -> list[Passage]:
         with self._connections.reading() as connection:
-            return generations.pending_count(connection)
+            return generations.pending(connection, limit, leg)
+
+    def pending_count(self, leg: str | None = None) -> int:
+        with self._connections.reading() as connection:
+            return generations.pending_count(connection, leg)
 
     def missing(self) -> NDArray[np.int64]:
         with self._connections.reading() as connection:

@@ -241,10 +241,12 @@ def _read(connection: apsw.Connection, row: int, *, vectors: bool) -> StoredDocu
     return StoredDocument(*stored, vectors=found[np.searchsorted(chunks, ids)] if complete else None)
 
 
-def chunk_vectors(connection: apsw.Connection, document_id: str) -> dict[bytes, NDArray[np.float32]]:
+def chunk_vectors(
+    connection: apsw.Connection, document_id: str, leg: str | None = None
+) -> dict[bytes, NDArray[np.float32]]:
     """Return the vectors of a document's chunks by the digests of what was embedded; {} where there are none."""
     found = known(connection, [document_id]).get(document_id)
-    active = vector_tables.by_state(connection, "active")
+    active = vector_tables.of_leg(connection, leg)
     if found is None or active is None:
         return {}
     digests = dict(rows(connection, "SELECT chunk, digest FROM chunks WHERE document = ?", (found[0],)))
@@ -252,8 +254,8 @@ def chunk_vectors(connection: apsw.Connection, document_id: str) -> dict[bytes, 
     return {digests[int(chunk)]: row for chunk, row in zip(chunks, vectors, strict=True)}
 
 
-def vectors(connection: apsw.Connection, chunks: Sequence[int]) -> NDArray[np.float32]:
+def vectors(connection: apsw.Connection, chunks: Sequence[int], leg: str | None = None) -> NDArray[np.float32]:
     """Return the vectors of chunks (n, dim) in their order; zeros where there is none, dim 0 without any."""
-    if (active := vector_tables.by_state(connection, "active")) is None:
+    if (active := vector_tables.of_leg(connection, leg)) is None:
         return np.zeros((len(chunks), 0), np.float32)
     return vector_tables.in_order(connection, active[0], active[1].dim, chunks)

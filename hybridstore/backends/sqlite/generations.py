@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hybridstore.backends.sqlite import document_rows, model_rows, vector_tables
 from hybridstore.backends.sqlite.change_log import Log
 from hybridstore.backends.sqlite.checksums import change
-from hybridstore.backends.values import Embedding, Passage
+from hybridstore.backends.values import Embedding, Passage, check_new_leg
 from hybridstore.errors import InputError
 
 
@@ -23,22 +23,45 @@ def begin(connection: apsw.Connection, embedding: Embedding) -> None:
         building = None
     if active is not None and active[1].fingerprint == embedding.fingerprint:
         return
-    if building is None and kept is not None and kept[1].fingerprint == embedding.fingerprint:
-        _set_state(connection, kept[0], "building")
+    there = vector_tables.of_leg(connection, embedding.fingerprint) or kept
+    if building is None and there is not None and there[1].fingerprint == embedding.fingerprint:
+        vector_tables.forget_calibration(connection, there[0])
+        _set_state(connection, there[0], "building")
     vector_tables.require(connection, embedding, "building")
 
 
-def pending(connection: apsw.Connection, limit: int) -> list[Passage]:
-    """Return chunks that have no vector yet of the embedding being built, or of the active one."""
-    number = _target(connection)
+def add_leg(connection: apsw.Connection, embedding: Embedding) -> None:
+    """Add a vector leg; see the protocol."""
+    there = vector_tables.embeddings(connection)
+    check_new_leg(there, embedding)
+    for state in ("building", "kept"):
+        found = vector_tables.by_state(connection, state)
+        if found is not None and found[1] == embedding:
+            _set_state(connection, found[0], "added")
+            return
+    if embedding.fingerprint not in {each.fingerprint for each in there.added}:
+        vector_tables.make(connection, embedding, "added")
+
+
+def drop_leg(connection: apsw.Connection, fingerprint: str) -> bool:
+    """Remove an added leg; return whether it was there."""
+    leg = vector_tables.of_leg(connection, fingerprint)
+    if leg is not None:
+        vector_tables.drop(connection, leg[0])
+    return leg is not None
+
+
+def pending(connection: apsw.Connection, limit: int, leg: str | None = None) -> list[Passage]:
+    """Return chunks that have no vector yet of the embedding being built, or of the active one, or of a leg."""
+    number = _target(connection, leg)
     return (
         [] if number is None else document_rows.passages(connection, vector_tables.missing(connection, number, limit))
     )
 
 
-def pending_count(connection: apsw.Connection) -> int:
+def pending_count(connection: apsw.Connection, leg: str | None = None) -> int:
     """Return the number of those chunks."""
-    number = _target(connection)
+    number = _target(connection, leg)
     if number is None:
         return 0
     return len(vector_tables.unembedded(connection, number))
@@ -55,13 +78,16 @@ def fill(
 ) -> int:
     """Store vectors (n, dim) for chunks that still exist and have none; return how many these are."""
     building = vector_tables.by_state(connection, "building") is not None
-    number = vector_tables.require(connection, embedding, "building" if building else "active")
+    if (leg := vector_tables.of_leg(connection, embedding.fingerprint)) is not None:
+        number = leg[0]
+    else:
+        number = vector_tables.require(connection, embedding, "building" if building else "active")
     sql = f"""SELECT n.value FROM json_each(?) AS n JOIN chunks ON chunk = n.value
               WHERE chunk NOT IN (SELECT chunk FROM vectors_{number})"""
     here = {chunk for (chunk,) in connection.execute(sql, (str(list(chunks)),))}
     accepted = [n for n, chunk in enumerate(chunks) if chunk in here]
     vector_tables.write(connection, number, [chunks[n] for n in accepted], vectors[accepted])
-    if not building:
+    if not building or leg is not None:
         log.note_all("embedded", sorted(chunks[n] for n in accepted))
     return len(accepted)
 
@@ -92,6 +118,9 @@ def _set_state(connection: apsw.Connection, number: int, state: str) -> None:
     connection.execute(f"{change('embeddings', state='?1')} WHERE embedding = ?2", (state, number))
 
 
-def _target(connection: apsw.Connection) -> int | None:
+def _target(connection: apsw.Connection, leg: str | None = None) -> int | None:
+    if leg is not None:
+        added = vector_tables.of_leg(connection, leg)
+        return added[0] if added else None
     target = vector_tables.by_state(connection, "building") or vector_tables.by_state(connection, "active")
     return target[0] if target else None

@@ -34,6 +34,7 @@ class SQLiteLoader:
     """Reads through a connection inside a read transaction; `resident.loader.Loader` says what each method returns."""
 
     connection: apsw.Connection
+    leg: str | None = None
     _known_columns: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def revision(self) -> int:
@@ -102,8 +103,8 @@ class SQLiteLoader:
         return document_rows.passages(self.connection, chunks)
 
     def embedding(self) -> tuple[int, Embedding] | None:
-        """Return the active embedding and its number."""
-        return vector_tables.by_state(self.connection, "active")
+        """Return the active embedding and its number, or the leg's."""
+        return vector_tables.of_leg(self.connection, self.leg)
 
     def coded(self) -> Ids:
         """Read the ids out of vec0's blobs: 1,024 to a blob, and a bit each for those in use.

@@ -19,7 +19,14 @@ from hybridstore.backends.sqlite.connection import PAGE_SIZE, Connections, conne
 from hybridstore.backends.sqlite.encryption import PLAIN, refuse_plain
 from hybridstore.backends.sqlite.file_creation import refuse_side_files, wait_until_created, why_refused
 from hybridstore.backends.sqlite.file_identity import new_stamp
-from hybridstore.backends.sqlite.schema import APPLICATION_ID, CHECKSUM, SCHEMA_VERSION, TABLES, learning_of_version
+from hybridstore.backends.sqlite.schema import (
+    APPLICATION_ID,
+    CHECKSUM,
+    EMBEDDINGS,
+    SCHEMA_VERSION,
+    TABLES,
+    learning_of_version,
+)
 from hybridstore.backends.sqlite.translation import why_not_opened
 from hybridstore.errors import FileRefused, InputError
 from hybridstore.whole_files import whole_file
@@ -138,25 +145,31 @@ def _migrate(connections: Connections) -> None:
 
 def _learn(connection: apsw.Connection) -> None:
     """1 -> 2: the tables of learning; an embedding may be kept."""
-    # SQLite cannot change a CHECK. The old table is renamed, not the new one, whose text would then differ from that of
-    # a new file; the renamed one takes its row of sqlite_sequence with it.
-    last = value(connection, "SELECT seq FROM sqlite_sequence WHERE name = 'embeddings'")
-    connection.execute("ALTER TABLE embeddings RENAME TO embeddings_1")
-    connection.execute(
+    _remake_embeddings(
+        connection,
         """CREATE TABLE embeddings (
     embedding INTEGER PRIMARY KEY AUTOINCREMENT,
     fingerprint TEXT NOT NULL,
     reference TEXT NOT NULL,
     dim INTEGER NOT NULL,
     state TEXT NOT NULL UNIQUE CHECK (state IN ('active', 'building', 'kept'))
-) STRICT"""
+) STRICT""",
     )
-    connection.execute("INSERT INTO embeddings SELECT * FROM embeddings_1 ORDER BY embedding")
-    connection.execute("DROP TABLE embeddings_1")
+    connection.execute(learning_of_version(2))
+
+
+def _remake_embeddings(connection: apsw.Connection, ddl: str) -> None:
+    """Make the table of embeddings anew with the same rows, as SQLite cannot change a CHECK."""
+    # The old table is renamed, not the new one, whose text would then differ from that of a new file; the renamed one
+    # takes its row of sqlite_sequence with it.
+    last = value(connection, "SELECT seq FROM sqlite_sequence WHERE name = 'embeddings'")
+    connection.execute("ALTER TABLE embeddings RENAME TO embeddings_before")
+    connection.execute(ddl)
+    connection.execute("INSERT INTO embeddings SELECT * FROM embeddings_before ORDER BY embedding")
+    connection.execute("DROP TABLE embeddings_before")
     if last is not None:  # no number is reused, not even of embeddings that were removed
         connection.execute("DELETE FROM sqlite_sequence WHERE name = 'embeddings'")
         connection.execute("INSERT INTO sqlite_sequence VALUES ('embeddings', ?)", (last,))
-    connection.execute(learning_of_version(2))
 
 
 def _sum(connection: apsw.Connection) -> None:
@@ -168,8 +181,13 @@ def _sum(connection: apsw.Connection) -> None:
         write_all(connection, table, columns)
 
 
+def _add_legs(connection: apsw.Connection) -> None:
+    """3 -> 4: vectors of several embedders may be searched."""
+    _remake_embeddings(connection, EMBEDDINGS)
+
+
 # version -> the migration of a file of that version to the next
-MIGRATIONS: Mapping[int, Callable[[apsw.Connection], None]] = {1: _learn, 2: _sum}
+MIGRATIONS: Mapping[int, Callable[[apsw.Connection], None]] = {1: _learn, 2: _sum, 3: _add_legs}
 
 
 def _create_file(connections: Connections, language: str, analysis: int) -> None:

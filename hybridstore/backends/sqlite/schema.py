@@ -7,7 +7,7 @@ the vectors' length; everything else is made with the file.
 from __future__ import annotations
 
 APPLICATION_ID = 0x48594253  # "HYBS", at byte 68 of the file
-SCHEMA_VERSION = 3  # `PRAGMA user_version`
+SCHEMA_VERSION = 4  # `PRAGMA user_version`
 
 # FTS5 reads tokens that the analyser made, so its own tokenizer must only split at spaces: `ascii` takes every
 # non-ASCII character as part of a token, and these are the ASCII characters that compounds keep.
@@ -86,6 +86,20 @@ CREATE TABLE feedback (
 CREATE INDEX feedback_chunk ON feedback (chunk);
 """
 
+EMBEDDINGS = """
+-- Which embedder made which vectors. One row is active; another may be building, and one that was active may be kept,
+-- so that what replaced it can be undone. Those added are vector legs of their own beside the active one.
+CREATE TABLE embeddings (
+    embedding INTEGER PRIMARY KEY AUTOINCREMENT,
+    fingerprint TEXT NOT NULL,
+    reference TEXT NOT NULL,
+    dim INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('active', 'building', 'kept', 'added')),
+    checksum INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE UNIQUE INDEX embeddings_state ON embeddings (state) WHERE state <> 'added';
+"""
+
 TABLES = f"""
 -- One row a fact about the file: format settings, the revision counter, and the stamp, which tells the file from others
 -- and from its own earlier states: 16 hexadecimal digits chosen at random and 16 that count its commits.
@@ -134,17 +148,7 @@ CREATE VIRTUAL TABLE keywords USING fts5 (
 );
 CREATE VIRTUAL TABLE vocabulary USING fts5vocab (keywords, row);
 
--- Which embedder made which vectors. One row is active; another may be building, and one that was active may be kept,
--- so that what replaced it can be undone.
-CREATE TABLE embeddings (
-    embedding INTEGER PRIMARY KEY AUTOINCREMENT,
-    fingerprint TEXT NOT NULL,
-    reference TEXT NOT NULL,
-    dim INTEGER NOT NULL,
-    state TEXT NOT NULL UNIQUE CHECK (state IN ('active', 'building', 'kept')),
-    checksum INTEGER NOT NULL DEFAULT 0
-) STRICT;
-
+{EMBEDDINGS}
 -- Files whose documents were read to the end, as they were then.
 CREATE TABLE sources (
     key TEXT PRIMARY KEY,
@@ -166,9 +170,16 @@ CREATE INDEX changes_revision ON changes (revision);
 {LEARNING}"""
 
 
+_STATES = "NOT NULL CHECK (state IN ('active', 'building', 'kept', 'added'))"
+_STATES_BEFORE = "NOT NULL UNIQUE CHECK (state IN ('active', 'building', 'kept'))"
+_ONE_A_STATE = "CREATE UNIQUE INDEX embeddings_state ON embeddings (state) WHERE state <> 'added';\n"
+
+
 def tables_of_version(version: int) -> str:
     """Return the DDL of what a file of this version was made with, embeddings' tables aside."""
     tables = TABLES
+    if version < 4:
+        tables = tables.replace(_ONE_A_STATE, "").replace(_STATES, _STATES_BEFORE)
     if version < 3:
         tables = tables.replace(f",\n    {CHECKSUM}", "")
     if version < 2:

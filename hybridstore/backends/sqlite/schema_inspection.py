@@ -17,10 +17,11 @@ import apsw
 import sqlite_vec
 
 from hybridstore.backends.sqlite.schema import SCHEMA_VERSION, embedding_tables, tables_of_version
+from hybridstore.backends.values import MOST_LEGS
 from hybridstore.errors import FileDamaged, FileRefused
 
 MOST_DIMENSIONS = 8192  # sqlite-vec's own limit
-_MOST_EMBEDDINGS = 3  # one in each state
+_MOST_EMBEDDINGS = 3 + MOST_LEGS  # one in each state, and the legs
 _LONGEST = 100_000  # bytes of a row of the schema; ours have up to 600
 _MOST_STEPS = 200_000  # of SQLite's virtual machine; our schema takes 2,000
 _SECONDS = 5.0

@@ -58,12 +58,17 @@ def impacts(
     return found
 
 
-def nearest(
-    connection: apsw.Connection, memory: ResidentCache, query: NDArray[np.float32], depth: int, restriction: Restriction
+def nearest(  # noqa: PLR0917 - the protocol's arguments, after where they are read from
+    connection: apsw.Connection,
+    memory: ResidentCache,
+    query: NDArray[np.float32],
+    depth: int,
+    restriction: Restriction,
+    leg: str | None = None,
 ) -> Ranking:
     """Rank by cosine: candidates by their codes, the best of them by their exact vectors."""
     condition, bindings = restricted(restriction)
-    active = vector_tables.by_state(connection, "active")
+    active = vector_tables.of_leg(connection, leg)
     if active is None or depth < 1 or not query.any():
         return Ranking(np.empty(0, np.int64), np.empty(0, np.float64))
     number, embedding = active
@@ -71,7 +76,7 @@ def nearest(
         raise InputError(
             f"the query vector has shape {query.shape}; the file's vectors have {embedding.dim} dimensions"
         )
-    loader = SQLiteLoader(connection)
+    loader = SQLiteLoader(connection, leg)
     codes = memory.codes(loader)
     allowed = memory.allowed(loader, restriction) if codes else None
     looked_up = vector_tables.candidates(depth)
@@ -106,14 +111,18 @@ def chunks_of(
 
 
 def cosines(
-    connection: apsw.Connection, memory: ResidentCache, query: NDArray[np.float32], chunks: NDArray[np.int64]
+    connection: apsw.Connection,
+    memory: ResidentCache,
+    query: NDArray[np.float32],
+    chunks: NDArray[np.int64],
+    leg: str | None = None,
 ) -> NDArray[np.float64]:
     """Return the chunks' cosines to a unit vector, (n,), by their codes where these are in memory; NaN without one."""
     found = np.full(len(chunks), np.nan)
-    active = vector_tables.by_state(connection, "active")
+    active = vector_tables.of_leg(connection, leg)
     if active is None or not len(chunks) or not query.any():
         return found
-    codes = memory.codes(SQLiteLoader(connection), scanned=False)
+    codes = memory.codes(SQLiteLoader(connection, leg), scanned=False)
     if codes is not None and codes.rows is not None:
         here, scores = codes.cosines(query, chunks)
     else:

@@ -21,14 +21,17 @@ from hybridstore.records import Folder
 # One statement takes half the time of five.
 _STATE = """
     SELECT (SELECT value FROM meta WHERE key = 'revision'), (SELECT value FROM meta WHERE key = 'background'),
-           (SELECT block FROM keywords_data WHERE id = 1), fingerprint, embeddings.reference, dim, model, previous
+           (SELECT block FROM keywords_data WHERE id = 1), fingerprint, embeddings.reference, dim, model, previous,
+           (SELECT json_group_array(json_array(fingerprint, reference, dim,
+                                               (SELECT value FROM meta WHERE key = 'background ' || embedding)))
+            FROM (SELECT * FROM embeddings WHERE state = 'added' ORDER BY embedding))
     FROM (SELECT 1) LEFT JOIN embeddings ON embeddings.state = 'active' LEFT JOIN models ON models.state = 'active'
 """
 
 
 def state(connection: apsw.Connection, learning: SQLiteLearning) -> SearchState:
     """Read what every search needs first; see the protocol."""
-    ((revision, calibration, record, fingerprint, reference, dim, model, previous),) = rows(connection, _STATE)
+    ((revision, calibration, record, fingerprint, reference, dim, model, previous, legs),) = rows(connection, _STATE)
     embedding = None if fingerprint is None else Embedding(fingerprint, reference, dim)
     return SearchState(
         chunks=keyword_index.count_in(record),
@@ -36,6 +39,7 @@ def state(connection: apsw.Connection, learning: SQLiteLearning) -> SearchState:
         calibration=vector_tables.applicable_calibration(calibration, embedding),
         model=None if model is None else learning.known(connection, model, previous),
         revision=whole_number(revision),
+        legs=() if legs == "[]" else vector_tables.searched_legs(legs),
     )
 
 
@@ -115,4 +119,5 @@ def stats(connection: apsw.Connection, path: str) -> Stats:
         kept=embeddings.kept,
         model=model[0] if model else None,
         triples=learning_rows.count_triples(connection),
+        legs=vector_tables.legs(connection),
     )

@@ -49,6 +49,17 @@ def json_object(text: object) -> dict[str, Any]:
     return found
 
 
+def json_lists(text: object, length: int) -> list[list[Any]]:
+    """Return a list of lists of this length from its JSON."""
+    try:
+        found = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, list) or not all(isinstance(row, list) and len(row) == length for row in found):
+        raise apsw.CorruptError("there is no JSON list where one belongs")
+    return found
+
+
 def whole_number(value: object) -> int:
     """Return a value that must be an integer, and can be counted up."""
     if type(value) is not int:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hybridstore.backends.sqlite import vector_tables
 from hybridstore.backends.sqlite.checksums import VECTOR_COLUMNS, checksum
-from hybridstore.backends.sqlite.connection import rows, value
+from hybridstore.backends.sqlite.connection import rows
 from hybridstore.backends.sqlite.problems import batches, column, found
 from hybridstore.backends.sqlite.schema import embedding_tables
 from hybridstore.backends.sqlite.stored_values import FLOAT, float_rows
@@ -31,9 +31,9 @@ def check_vectors(
     if repair:
         gone = [(chunk,) for chunk in (*stale, *broken, *changed)]
         connection.executemany(f"DELETE FROM {table} WHERE chunk = ?", gone)
-    state = value(connection, "SELECT state FROM embeddings WHERE embedding = ?", (number,))
+    searched = vector_tables.is_searched(connection, number)
     sql = f"SELECT chunk FROM chunks WHERE chunk NOT IN (SELECT chunk FROM {table})"
-    absent = column(connection, sql) if state == "active" else []
+    absent = column(connection, sql) if searched else []
     return [
         *found("vectors without a chunk", stale, repaired=repair),
         *found("vectors of a wrong length or with values that are no numbers", broken, repaired=repair),

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from hybridstore.backends.sqlite.checksums import VECTOR_COLUMNS, insertion, next_number, set_fact
 from hybridstore.backends.sqlite.connection import rows, value
 from hybridstore.backends.sqlite.schema import embedding_tables
-from hybridstore.backends.sqlite.stored_values import FLOAT, float_rows, json_object
-from hybridstore.backends.values import Calibration, Embedding, Embeddings
+from hybridstore.backends.sqlite.stored_values import FLOAT, float_rows, json_lists, json_object
+from hybridstore.backends.values import Calibration, Embedding, Embeddings, VectorLeg
 from hybridstore.codecs.int8 import encode
 from hybridstore.errors import EmbedderMismatch, InputError
 from hybridstore.records import Ranking
@@ -36,10 +36,51 @@ def by_state(connection: apsw.Connection, state: str) -> tuple[int, Embedding] |
     return None if row is None else (row[0], Embedding(*row[1:]))
 
 
+def of_leg(connection: apsw.Connection, leg: str | None) -> tuple[int, Embedding] | None:
+    """Return the active embedding with its number, or that of an added leg by its fingerprint."""
+    if leg is None:
+        return by_state(connection, "active")
+    sql = "SELECT embedding, fingerprint, reference, dim FROM embeddings WHERE state = 'added' AND fingerprint = ?"
+    row = connection.execute(sql, (leg,)).fetchone()
+    return None if row is None else (row[0], Embedding(*row[1:]))
+
+
 def embeddings(connection: apsw.Connection) -> Embeddings:
     """Return the embeddings there are, by state."""
-    found = rows(connection, "SELECT state, fingerprint, reference, dim FROM embeddings")
-    return Embeddings(**{state: Embedding(*facts) for state, *facts in found})
+    found = rows(connection, "SELECT state, fingerprint, reference, dim FROM embeddings ORDER BY embedding")
+    states = {state: Embedding(*facts) for state, *facts in found if state != "added"}
+    return Embeddings(**states, added=tuple(Embedding(*facts) for state, *facts in found if state == "added"))
+
+
+def legs(connection: apsw.Connection) -> tuple[VectorLeg, ...]:
+    """Return the added legs with what was measured of them."""
+    sql = f"""SELECT embedding, fingerprint, reference, dim,
+                     (SELECT value FROM meta WHERE key = '{_CALIBRATION} ' || embedding)
+              FROM embeddings WHERE state = 'added' ORDER BY embedding"""
+    found = []
+    for number, *facts, measured in rows(connection, sql):
+        embedding = Embedding(*facts)
+        count = value(connection, f"SELECT count(*) FROM vectors_{number}")
+        calibrated = applicable_calibration(measured, embedding)
+        found.append(VectorLeg(embedding=embedding, calibration=calibrated, vectors=count))
+    return tuple(found)
+
+
+def is_searched(connection: apsw.Connection, number: int) -> bool:
+    """Return whether an embedding is the active one, or an added leg that was filled and measured."""
+    sql = f"""SELECT state = 'active' OR EXISTS (SELECT 1 FROM meta WHERE key = '{_CALIBRATION} ' || embedding)
+              FROM embeddings WHERE embedding = ?"""
+    return bool(value(connection, sql, (number,)))
+
+
+def searched_legs(found: str) -> tuple[VectorLeg, ...]:
+    """Return the added legs that are searched from JSON: [[fingerprint, reference, dim, calibration], …]."""
+    legs = []
+    for *facts, measured in json_lists(found, 4):
+        embedding = Embedding(*facts)
+        if (calibrated := applicable_calibration(measured, embedding)) is not None:
+            legs.append(VectorLeg(embedding=embedding, calibration=calibrated))
+    return tuple(legs)
 
 
 def require(connection: apsw.Connection, new: Embedding, state: str = "active") -> int:
@@ -49,7 +90,7 @@ def require(connection: apsw.Connection, new: Embedding, state: str = "active") 
     """
     found = by_state(connection, state)
     if found is None:
-        return _make(connection, new, state)
+        return make(connection, new, state)
     number, embedding = found
     if embedding.fingerprint != new.fingerprint:
         raise EmbedderMismatch(embedding.fingerprint, new.fingerprint)
@@ -58,7 +99,8 @@ def require(connection: apsw.Connection, new: Embedding, state: str = "active") 
     return number
 
 
-def _make(connection: apsw.Connection, embedding: Embedding, state: str) -> int:
+def make(connection: apsw.Connection, embedding: Embedding, state: str) -> int:
+    """Record an embedding in a state, with tables for its vectors; return its number."""
     number = next_number(connection, "embeddings")
     row = (number, embedding.fingerprint, embedding.reference, embedding.dim, state)
     connection.execute(insertion("embeddings"), row)
@@ -72,6 +114,12 @@ def drop(connection: apsw.Connection, number: int) -> None:
     connection.execute(f"DROP TABLE codes_{number}")
     connection.execute(f"DROP TABLE vectors_{number}")
     connection.execute("DELETE FROM embeddings WHERE embedding = ?", (number,))
+    forget_calibration(connection, number)
+
+
+def forget_calibration(connection: apsw.Connection, number: int) -> None:
+    """Remove what was measured of an added leg's vectors."""
+    connection.execute("DELETE FROM meta WHERE key = ?", (f"{_CALIBRATION} {number}",))
 
 
 def write(connection: apsw.Connection, number: int, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
@@ -225,8 +273,9 @@ def applicable_calibration(stored: str | None, embedding: Embedding | None) -> C
         return None
     try:
         measured = Calibration(**json_object(stored))
-        numbers = np.array([measured.chunks, measured.power, measured.chance, measured.spread], np.float64)
-    except (TypeError, ValueError) as error:
+        facts = [measured.chunks, measured.power, measured.chance, measured.spread, *measured.agreement.values()]
+        numbers = np.array(facts, np.float64)
+    except (AttributeError, TypeError, ValueError) as error:
         raise apsw.CorruptError("the calibration cannot be read") from error
     if not np.isfinite(numbers).all():
         raise apsw.CorruptError("the calibration cannot be read")
@@ -234,5 +283,7 @@ def applicable_calibration(stored: str | None, embedding: Embedding | None) -> C
 
 
 def write_calibration(connection: apsw.Connection, measured: Calibration) -> None:
-    """Record a calibration in place of the one before."""
-    set_fact(connection, _CALIBRATION, json.dumps(asdict(measured)))
+    """Record a calibration in place of the one before: of the leg with its fingerprint, or of the active vectors."""
+    leg = of_leg(connection, measured.fingerprint)
+    facts = {name: fact for name, fact in asdict(measured).items() if name != "agreement" or fact}
+    set_fact(connection, _CALIBRATION if leg is None else f"{_CALIBRATION} {leg[0]}", json.dumps(facts))
