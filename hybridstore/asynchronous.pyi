@@ -89,7 +89,7 @@ class AsyncStore(ThreadedObject[Store]):
         self,
         documents: Addable | os.PathLike[str] | Iterable[Addable | os.PathLike[str]] | Table,
         *,
-        vectors: ArrayLike | Literal["later"] | None = ...,
+        vectors: ArrayLike | Literal["soon", "later"] | None = ...,
         chunk: bool = ...,
         progress: Progress | None = ...,
     ) -> AddReport: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
     from hybridstore.store import Store
 
 _STDIN = "-"
+_MANY = 256  # vectors that are worth a word before they are made
 _NOTICES = 20  # lines of the report
 _DRY_RUN = "--dry-run"
 _RESUME = "run the same command again to continue."
+_EMBED = "`hybridstore embed` goes on with the vectors, and so does the next `add`."
 
 dry_run_option = click.option(
     _DRY_RUN, "dry_run", is_flag=True, help="Print the files that would be read, and write nothing."
@@ -94,12 +97,11 @@ def add(
     with _opened(target, embedder, language, dry_run=dry_run) as store:
         if from_stdin:
             how = {"kind": kind, "max_file_size": most, "encoding": rules["encoding"]}
-            added = store.add(_documents(target, identifier, title, how | {"notice": None if quiet else say}))
-            target.if_stopped = "The document is in the store."
+            documents = _documents(target, identifier, title, how | {"notice": None if quiet else say})
+            added = store.add(documents, vectors="soon")
+            target.if_stopped = f"The document is in the store, and words find it; {_EMBED}"
+            added = replace(added, embedded=added.embedded + store.embed())
             missing = store.embeddings.missing_count()
-            if missing:
-                store.embed()
-                missing = store.embeddings.missing_count()
             if as_json:
                 print_json(asdict(added))
             elif not quiet:
@@ -143,18 +145,50 @@ def run_sync(
     target: Target, sync: Callable[..., SyncReport], store: Store, *, quiet: bool, **options: Any
 ) -> tuple[SyncReport, float]:
     """Return the report of a sync, whose progress is shown, and the seconds that it took."""
-    # Where nobody looks, the report at the end is enough.
-    with progress("Reading", quiet=quiet or not sys.stderr.isatty()) as update:
-        counter = Counter("chunks", update)
+    # Where nobody looks, the report at the end is enough, and that words find everything already.
+    shown = _TwoPhases(target, quiet=quiet)
+    with shown:
+        return sync(store, progress=shown, **options), shown.seconds
 
-        def show(state: SyncProgress) -> None:
-            files = f"{state.files:,}/{count(state.files_total, 'file')}"
-            target.if_stopped = f"{count(state.chunks, 'chunk')} of this run are kept; {_RESUME}"
-            chunks = max(state.chunks, state.embedded)  # embedding runs ahead of what is committed
-            update(state.bytes, state.bytes_total, f"{files}, {count(chunks, 'chunk')}", counter.rate(chunks))
 
+class _TwoPhases(ExitStack):
+    """The progress of a sync: a bar while files are read, and another one while vectors are made."""
+
+    def __init__(self, target: Target, *, quiet: bool) -> None:
+        super().__init__()
+        self._target, self._quiet = target, quiet
+        self._hidden = quiet or not sys.stderr.isatty()
+        self._update = self.enter_context(progress("Reading", quiet=self._hidden))
+        self._counter = Counter("chunks", self._update)
+        self._embedding = False
         target.if_stopped = f"Committed documents are kept; {_RESUME}"
-        return sync(store, progress=show, **options), counter.seconds
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the sync began."""
+        return self._counter.seconds
+
+    def __call__(self, state: SyncProgress) -> None:
+        """Show the state; what Ctrl-C says follows it."""
+        chunks = count(state.chunks, "chunk")
+        if state.to_embed is None:
+            files = f"{state.files:,}/{count(state.files_total, 'file')}"
+            self._target.if_stopped = f"{chunks} of this run are kept; {_RESUME}"
+            self._update(state.bytes, state.bytes_total, f"{files}, {chunks}", self._counter.rate(state.chunks))
+            return
+        total = state.embedded + state.to_embed
+        if not self._embedding:
+            self._begin_embedding(chunks if total >= _MANY else "")
+        self._target.if_stopped = f"Words find everything; {state.to_embed:,} vectors are still to be made: {_EMBED}"
+        self._update(state.embedded, total, f"{state.embedded:,}/{total:,} vectors", self._rate(state.embedded))
+
+    def _begin_embedding(self, chunks: str) -> None:
+        self._embedding = True
+        self.close()  # the first bar
+        if chunks and not self._quiet:
+            say(f"Searchable by words: {chunks} in {self.seconds:.1f} s. Now their vectors, for search by meaning:")
+        self._update = self.enter_context(progress("Meaning", quiet=self._hidden))
+        self._rate = Counter("vectors", self._update).rate
 
 
 def _documents(

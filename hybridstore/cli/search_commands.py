@@ -29,7 +29,7 @@ from hybridstore.cli.shared_options import (
     query_argument,
     where_option,
 )
-from hybridstore.cli.terminal import count, print_json, say, say_missing
+from hybridstore.cli.terminal import count, print_json, say
 from hybridstore.errors import NotFound
 
 if TYPE_CHECKING:
@@ -131,7 +131,6 @@ def search(
         results = store.search(" ".join(query), where=combined(conditions), **how)
         trace, confidence = results.trace, results.confidence
         language, empty = store.language, not store.count()
-        missing = 0 if as_json or how["mode"] == "keyword" else store.embeddings.missing_count()
         places = {} if as_json else shown_places(store, trace.hits)
     if as_json:
         fields = trace.to_dict()
@@ -140,7 +139,6 @@ def search(
         return
     for note in trace.notes:
         say(note)
-    say_missing(missing)
     if not trace.hits:
         say(EMPTY if empty else _why_empty(trace, conditions))
         return

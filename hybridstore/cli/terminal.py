@@ -55,7 +55,7 @@ def say_missing(chunks: int) -> None:
     if chunks:
         say(
             f"{count(chunks, 'chunk has', 'chunks have')} no vector and can only be found by words; `hybridstore "
-            "reembed` makes what is missing, and so does the next `add` without --embedder none."
+            "embed` makes what is missing, and so does the next `add` without --embedder none."
         )
 
 

@@ -14,6 +14,7 @@ from hybridstore.cli.shared_options import (
     embedder_option,
     examples,
     json_option,
+    number_option,
     pass_target,
     quiet_option,
 )
@@ -70,7 +71,7 @@ def _facts(target: Target, stats: Stats, missing: int) -> list[tuple[str, str]]:
     for leg in stats.legs:
         facts.insert(facts.index(("language", stats.language)), ("added", _leg(leg, stats.chunks)))
     if missing:
-        facts.insert(5, ("without", f"{count(missing, 'chunk')} without a vector; `hybridstore reembed` makes them"))
+        facts.insert(5, ("without", f"{count(missing, 'chunk')} without a vector; `hybridstore embed` makes them"))
     if stats.model is not None:
         facts.append(("model", f"version {stats.model} adapts queries; see `hybridstore model history`"))
     if _outdated(stats):
@@ -150,6 +151,30 @@ def _print_problems(problems: list[Problem], left: list[Problem], *, repair: boo
         say("All problems are repaired." if not left else f"{count(len(left), 'problem')} left.")
     else:
         say("Run `hybridstore check --repair` to repair what can be repaired.")
+
+
+@click.command(epilog=examples("hybridstore embed", "hybridstore embed --limit 5000"))
+@number_option("--limit", "Most vectors to make.", default=None)
+@quiet_option
+@pass_target
+def embed(target: Target, *, limit: int | None, quiet: bool) -> None:
+    """Make the vectors that are still missing: words find those passages, and their meaning is estimated.
+
+    `add` makes them itself; this goes on where it was stopped. What was searched for comes first, then the newest.
+    Several processes can do it at once, while others search and write.
+    """
+    target.if_stopped = "The vectors made so far are kept; run the same command again to continue."
+    with target.open() as store, counting("Meaning", "vectors", quiet=quiet) as counter:
+        made, missing = store.embed(limit=limit, progress=counter), store.embeddings.missing_count()
+        there, building = store.state(), store.embeddings.building
+    left = f"; {missing:,} {'is' if missing == 1 else 'are'} still missing" if missing else ""
+    say(f"{count(made, 'vector')} made in {counter.seconds:.1f} s{left}.")
+    if there.embedding is None and there.chunks:
+        say("This store has no vectors at all; `hybridstore reembed --embedder NAME` gives it some.")
+    elif building is not None:
+        say(f"A change to {building.fingerprint} is unfinished, which makes all vectors: `hybridstore reembed`.")
+    elif missing and not made:
+        say("None can be made: its vectors were passed by a program, or there is no embedder here.")
 
 
 @click.command(

@@ -34,6 +34,7 @@ def sync(
     max_file_size: int | None = None,
     beneath: Sequence[Path] | None = None,
     encoding: str | None = None,
+    embed: bool = True,
 ) -> SyncReport:
     """Read the files at and below these paths into the store; the other options are those of `walk`.
 
@@ -47,8 +48,10 @@ def sync(
     `sync_remembered`.
 
     Files are committed along the way, and count as read only with their last document: if a sync is stopped at any
-    point, even by KeyboardInterrupt, the next one continues from there. A file that cannot be read does not stop the
-    sync and keeps the documents it had; of a table, the rows before the invalid one are written.
+    point, even by KeyboardInterrupt, the next one continues from there. Where embedding takes more than about two
+    seconds, words find everything first, and then vectors are made, unless `embed` is False: `Store.embed` makes them.
+    A file that cannot be read does not stop the sync and keeps the documents it had; of a table, the rows before the
+    invalid one are written.
 
     With `dry_run` files are opened and read, but nothing is written: the report says what a sync would do.
 
@@ -64,7 +67,7 @@ def sync(
     if not dry_run:
         for root in filter(os.path.isdir, there):
             store.remember_folder(Folder(PurePath(root).as_posix(), *rules, max_file_size, encoding))
-    return _sync(store, [plan], progress, roots if prune else (), dry_run=dry_run)
+    return _sync(store, [plan], progress, roots if prune else (), dry_run=dry_run, embed=embed)
 
 
 def sync_remembered(
@@ -73,6 +76,7 @@ def sync_remembered(
     *,
     dry_run: bool = False,
     progress: Callable[[SyncProgress], None] | None = None,
+    embed: bool = True,
 ) -> SyncReport:
     """Bring the store up to date with all files that were read into it, and all new ones in remembered folders.
 
@@ -89,7 +93,8 @@ def sync_remembered(
         plans.append(_Plan(existing))
     # A file whose folder is gone too may be on a disk that is not there.
     missing = [key for key in loose if is_gone(key) and not is_gone(os.path.dirname(key))]  # noqa: PTH120
-    report = _sync(store, plans, progress, [*(each.path for each in here), *missing], dry_run=dry_run)
+    gone = [*(each.path for each in here), *missing]
+    report = _sync(store, plans, progress, gone, dry_run=dry_run, embed=embed)
     absent = [each.path for each in chosen if each not in here]
     emptied = [path for path in absent if not _at_or_below(path, store.sources())]
     if not dry_run:
@@ -131,6 +136,7 @@ def _sync(
     prune: Sequence[str],
     *,
     dry_run: bool,
+    embed: bool,
 ) -> SyncReport:
     # The totals take a separate walk, since a list of all files would grow with the folder.
     known = store.sources()
@@ -138,7 +144,7 @@ def _sync(
     files_total, bytes_total = (sum(column) for column in zip((0, 0), *totals, strict=True))
     run = SyncRun(store, known, progress, files_total, bytes_total)
     seen = set[Path]()  # only if folders lie in one another
-    with nullcontext() if dry_run else store.writer(progress=run.committed) as writer:
+    with nullcontext() if dry_run else store.writer(progress=run.committed, vectors="soon") as writer:
         run.writer = writer
         for plan in plans:
             run.limits = (plan.max_file_size, plan.beneath)
@@ -151,12 +157,12 @@ def _sync(
                 run.read_file(path)
                 run.report_progress()
     run.report_progress()
-    if not dry_run:
-        with suppress(MissingExtra, ModelUnavailable):  # `without_vectors` tells
-            run.embedded += store.embed(progress=run.mended)
     left = store.sources().keys() & run.moved if run.moved and not dry_run else ()
     removed = store.remove_sources(left)  # what the files no longer yield
     pruned, gone = _prune(store, prune, run.moved, dry_run=dry_run)
+    if embed and not dry_run:
+        with suppress(MissingExtra, ModelUnavailable):  # `without_vectors` tells
+            run.embedded += store.embed(progress=run.embedding)
     documents = writer.report if writer else AddReport(added=run.documents)
     return SyncReport(
         read=run.read,

@@ -181,11 +181,11 @@ class SyncRun:
         self.chunks, self.embedded = report.chunks, report.embedded
         self.report_progress()
 
-    def mended(self, done: int, _: int) -> None:
-        """Take over the count of vectors that were missing before."""
+    def embedding(self, done: int, total: int) -> None:
+        """Take over the count of vectors that are made once all is committed."""
         if self.progress:
-            counts = (self.files, self.files_total, self._bytes_done(), self.bytes_total, self.chunks)
-            self.progress(SyncProgress(*counts, self.embedded + done))
+            counts = (self.files, self.files_total, self.bytes_total, self.bytes_total, self.chunks)
+            self.progress(SyncProgress(*counts, self.embedded + done, total - done))
 
     def _mark(self, size: int, document: Document | None = None) -> None:
         """Note how far reading is: in a file of this size, or at its end."""
@@ -202,7 +202,7 @@ class SyncRun:
         self._marks.append((self._characters, where))
 
     def _bytes_done(self) -> int:
-        """Return the bytes of the files whose text is embedded and committed, which lags behind what was read."""
+        """Return the bytes of the files whose text is committed, which lags behind what was read."""
         done = self._characters if self.writer is None else self.writer.characters
         while len(self._marks) > 1 and self._marks[1][0] <= done:
             self._marks.popleft()

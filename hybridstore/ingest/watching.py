@@ -12,6 +12,7 @@ from hybridstore.ingest.sync import sync_remembered
 from hybridstore.ingest.walk import NEVER
 from hybridstore.records import Folder
 from hybridstore.store import Store
+from hybridstore.store.filling import in_background
 from hybridstore.store.folders import SyncReport
 
 _QUIET = 400  # milliseconds without a change before files are read: editors save in several steps
@@ -32,7 +33,8 @@ def watch(
     `report` is called after each sync, and `waiting` with the folders whenever it begins to wait for changes; it ends
     when `stop` is set. What is done in one go, such as an editor's save or a move, is read once: after 0.4 seconds
     without a change, or 3 seconds. Folders that are remembered, forgotten, or appear meanwhile are taken up within a
-    second. A file that cannot be read stops nothing, nor does another process that is writing for long.
+    second. A file that cannot be read stops nothing, nor does another process that is writing for long. Vectors that
+    take more than about two seconds are made in the background.
 
     Raises InputError where no folder is remembered, MissingExtra without watchfiles, Unsupported where the system
     cannot watch that many folders.
@@ -43,7 +45,17 @@ def watch(
         raise MissingExtra("watch", "watching folders", "watchfiles") from error
     if not store.folders():
         raise InputError("no folder is remembered that could be watched; read one with `hybridstore add FOLDER` first")
-    wanted, stopped = _Wanted(store.location), stop or Event()
+    with in_background(store):
+        _watch(store, report, stop or Event(), waiting)
+
+
+def _watch(
+    store: Store,
+    report: Callable[[SyncReport], None],
+    stopped: Event,
+    waiting: Callable[[Sequence[str]], None] | None,
+) -> None:
+    wanted = _Wanted(store.location)
     done = _sync(store, None, report)
     while not stopped.is_set():
         here = _here(store)
@@ -91,7 +103,7 @@ def _changes(folders: Sequence[str], wanted: _Wanted, stop: Event) -> Iterator[s
 def _sync(store: Store, folders: Sequence[Folder] | None, report: Callable[[SyncReport], None]) -> bool:
     """Return False where another process was writing for too long."""
     try:
-        report(sync_remembered(store, folders))
+        report(sync_remembered(store, folders, embed=False))
     except StoreBusy:
         return False
     return True

@@ -99,9 +99,10 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
 def _while_filling(missing: int, chunks: int) -> str:
     """Return the note for a search while not all chunks have a vector."""
     share = 100 * (chunks - missing) // max(chunks, 1)
+    vectors = "1 vector is" if missing == 1 else f"{missing:,} vectors are"
     return (
-        f"Meaning: {share} % of passages so far; for the other {missing:,} it is estimated from their words, until "
-        "`hybridstore embed` has made their vectors."
+        f"Meaning: {share} % of passages so far; {vectors} still to be made (`hybridstore embed` does it), and "
+        "estimated from the passages' words until then."
     )
 
 

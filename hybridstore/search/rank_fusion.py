@@ -238,7 +238,7 @@ def relevant(fused: Fused, min_relevance: float | None, notes: list[str]) -> Ran
     if evidence is None:
         raise InputError(
             "min_relevance needs the evidence of both legs, and only keywords could be searched here: open the store "
-            "with its embedder, or make the vectors that are missing with `hybridstore reembed`"
+            "with its embedder, or make the vectors that are missing with `hybridstore embed`"
         )
     if evidence.relevance is None:
         raise InputError(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from hybridstore.serving.access import Folders, Guard, Scope, checked_token, lis
 from hybridstore.serving.answers import cut, line
 from hybridstore.serving.operations import Operations
 from hybridstore.serving.paging import Budget
+from hybridstore.store.filling import in_background
 
 try:
     from mcp.server import MCPServer
@@ -158,16 +160,18 @@ def server(
     budget: int = BUDGET,
     read_only: bool = False,
     documents: bool = True,
+    filling: bool = False,
 ) -> MCPServer[Any]:
     """Make the MCP server of a memory and of the documents in the same store.
 
     Its tools are search, fetch, recall, list and stats and, unless `read_only`, remember, supersede, forget and ingest,
     which reads files below `roots` only. Only notes of the memory's namespace are visible; documents are shared, and
     hidden with `documents` False. An answer has at most `budget` tokens, as the memory counts them, and a cursor where
-    there is more. The store is left open. Raises InputError for a root that is not a folder, or a budget that is too
-    small.
+    there is more. The store is left open. `filling` says that the caller makes missing vectors in the background, so
+    that ingest need not wait for them (`serve` does). Raises InputError for a root that is not a folder, or a budget
+    that is too small.
     """
-    operations = Operations(Scope(memory, documents), Budget(memory.count_tokens, budget), Folders.of(roots))
+    operations = Operations(Scope(memory, documents), Budget(memory.count_tokens, budget), Folders.of(roots), filling)
     return StoreServer(operations, read_only=read_only)
 
 
@@ -193,10 +197,15 @@ def serve(
     """
     if transport not in TRANSPORTS:
         raise InputError(f"transport is one of {', '.join(TRANSPORTS)}, not {transport!r}")
-    mcp = server(memory, roots=roots, budget=budget, read_only=read_only, documents=documents)
-    if transport == "stdio":
-        mcp.run("stdio")
-        return
+    mcp = server(memory, roots=roots, budget=budget, read_only=read_only, documents=documents, filling=not read_only)
+    with nullcontext() if read_only else in_background(memory.store):
+        if transport == "stdio":
+            mcp.run("stdio")
+        else:
+            _serve_http(mcp, host, port, token, names)
+
+
+def _serve_http(mcp: MCPServer[Any], host: str, port: int, token: str | None, names: Sequence[str]) -> None:
     import uvicorn
 
     from hybridstore.serving.http_limits import limited

@@ -50,11 +50,15 @@ Occurred = Annotated[str, Argument("When it happened, ISO 8601, if not now.")]
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """What clients can do with what `scope` shows, and with files below `folders`; each answer is within `budget`."""
+    """What clients can do with what `scope` shows, and with files below `folders`; each answer is within `budget`.
+
+    `filling` says that missing vectors are made in the background.
+    """
 
     scope: Scope
     budget: Budget
     folders: Folders
+    filling: bool = False
 
     def search(
         self,
@@ -270,5 +274,5 @@ class Operations:
             raise InputError("name the files or folders to read")
         allowed = [self.folders.allowed(path) for path in paths]
         # A file may be replaced by a link after it was checked: what is opened below a root follows none.
-        report = sync(self.scope.memory.store, allowed, beneath=self.folders.roots)
+        report = sync(self.scope.memory.store, allowed, beneath=self.folders.roots, embed=not self.filling)
         return self.budget.short(lambda width: answers.of_ingest(report, width))

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Restriction
-from hybridstore.errors import EmbedderMismatch, ModelUnavailable
+from hybridstore.errors import EmbedderMismatch, HybridstoreError, ModelUnavailable, StoreBusy
 from hybridstore.search.query_plan import plan
 from hybridstore.store import calibration
 from hybridstore.store.embedder_choice import StoreEmbedder, embedded_text, identify
+
+if TYPE_CHECKING:
+    from hybridstore.store.store import Store
 
 Chunks = NDArray[np.int64]
 
@@ -22,6 +28,7 @@ _AT_ONCE = 128  # chunks embedded between two commits: a second or two on two co
 _AT_ONCE_OF_MANY, _MANY = 512, 100_000  # of so many missing ones, which take a tenth of a second to list
 _SPREAD = 512  # vectors that are spread over the store first: the calibration and the statistics of cosines need them
 _LOGGED, _LOGGED_DEPTH = 64, 16  # logged queries, and the best of the chunks with their words
+_LOOK = 2.0  # seconds between two looks at whether vectors are missing
 _UP_TO_DATE = 1.05  # times as many vectors as were calibrated with, up to which a filled store is not measured again
 
 
@@ -60,6 +67,45 @@ def embed(
         if made and not len(backend.missing()):
             _calibrate(backend, embedders, _UP_TO_DATE)
     return made
+
+
+class _StoppedError(Exception):
+    """Ends a run of `embed` in the background between two commits."""
+
+
+@contextmanager
+def in_background(store: Store) -> Iterator[None]:
+    """Make missing vectors in a thread of its own while the block runs, whoever adds text to the store.
+
+    Leaving the block waits for the vectors that are being made. An error ends the thread, with a RuntimeWarning, except
+    that another process is writing.
+    """
+    stop = threading.Event()
+
+    def stop_here(_: int, __: int) -> None:
+        if stop.is_set():
+            raise _StoppedError
+
+    def fill() -> None:
+        while not stop.wait(_LOOK):
+            try:
+                if store.embeddings.missing_count():
+                    store.embed(progress=stop_here)
+            except StoreBusy:
+                continue
+            except _StoppedError:
+                return
+            except HybridstoreError as error:
+                warnings.warn(f"vectors are missing, and none can be made: {error}", RuntimeWarning, stacklevel=2)
+                return
+
+    thread = threading.Thread(target=fill, name="hybridstore-filling")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def _calibrate(backend: Backend, embedders: StoreEmbedder, changed: float) -> None:

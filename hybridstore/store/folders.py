@@ -26,8 +26,9 @@ _NAMED = 3  # files that a warning names
 class SyncProgress:
     """The progress of a sync: files and bytes done and in total, chunks committed, and chunks embedded.
 
-    `files` are those that were looked at, `files_total` all. `bytes` are those whose text is embedded and committed, of
-    the `bytes_total` of new and changed files, so they grow with the work: within a large file, too.
+    `files` are those that were looked at, `files_total` all. `bytes` are those whose text is committed, of the
+    `bytes_total` of new and changed files, so they grow with the work: within a large file, too. `to_embed` is None
+    until words find all of it, and then the number of chunks that are still to be embedded.
     """
 
     files: int
@@ -36,6 +37,7 @@ class SyncProgress:
     bytes_total: int
     chunks: int
     embedded: int = 0
+    to_embed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ class Store(StoreParts):
         self,
         documents: Addable | os.PathLike[str] | Iterable[Addable | os.PathLike[str]] | Table,
         *,
-        vectors: ArrayLike | Literal["later"] | None = None,
+        vectors: ArrayLike | Literal["soon", "later"] | None = None,
         chunk: bool = True,
         progress: Progress | None = None,
     ) -> AddReport:
@@ -122,21 +122,22 @@ class Store(StoreParts):
         A known id with the same content changes nothing; with other content it replaces the document, embedding only
         chunks that changed. Long iterables are committed in batches. `vectors` is (n, dim), one for each document,
         scaled to unit norm; no model runs then. With such `vectors` or `chunk=False` a document is one chunk. With
-        `vectors="later"` nothing is embedded yet: words find the documents at once, and `embed` makes the vectors.
-        `progress` is called with the report so far. A table is anything that exports Arrow data, such as a frame of
-        polars or pandas: `hybridstore.tables.documents_from` describes how its columns are read, and a column "vector"
-        stands for `vectors`.
+        `vectors="later"` nothing is embedded yet: words find the documents at once, and `embed` makes the vectors; with
+        "soon" that is so if embedding takes more than about two seconds. `progress` is called with the report so far. A
+        table is anything that exports Arrow data, such as a frame of polars or pandas:
+        `hybridstore.tables.documents_from` describes how its columns are read, and a column "vector" stands for
+        `vectors`.
 
         A `Path` is read, be it a file or a folder: see `add_folder`. A text that is the path of something that exists
         is refused, as it is hardly the text that was meant. Raises InputError for a document that cannot be stored, and
         for a file that cannot be read.
         """
         paths: list[os.PathLike[str]] = []
-        later = write_operations.to_embed_later(vectors)
+        when = write_operations.when_to_embed(vectors)
         report = write_operations.add(
-            partial(self.writer, vectors="later" if later else "now"),
+            partial(self.writer, vectors=when or "now"),
             documents,
-            vectors=None if later else vectors,
+            vectors=None if when else vectors,
             chunk=chunk,
             progress=progress,
             paths=paths,

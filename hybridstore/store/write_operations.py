@@ -26,11 +26,13 @@ T = TypeVar("T")
 _TRIES = 200  # of an update: whenever one fails, another process has succeeded
 
 
-def to_embed_later(vectors: ArrayLike | Literal["later"] | None) -> bool:
-    """Return whether the vectors are to be made "later"; raises InputError for another word."""
-    if isinstance(vectors, str) and vectors != "later":
-        raise InputError(f'vectors is an array, one row for each document, or "later", not {vectors!r}')
-    return isinstance(vectors, str)
+def when_to_embed(vectors: ArrayLike | Literal["soon", "later"] | None) -> Literal["soon", "later"] | None:
+    """Return the word that stands for the vectors, None for vectors or none; raises InputError for another word."""
+    if not isinstance(vectors, str):
+        return None
+    if vectors not in {"soon", "later"}:
+        raise InputError(f'vectors is an array, one row for each document, or "soon" or "later", not {vectors!r}')
+    return vectors  # type: ignore[return-value]  # mypy does not narrow by membership
 
 
 def add(

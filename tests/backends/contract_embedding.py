@@ -6,7 +6,7 @@ from made import ALL, EMBEDDING, OTHER, chunks_of, entry, near, units
 
 from hybridstore.backends.learning import ModelVersion
 from hybridstore.backends.protocols import Backend
-from hybridstore.backends.values import Embedding, Embeddings
+from hybridstore.backends.values import Embedding, Embeddings, Restriction
 from hybridstore.errors import EmbedderMismatch, InputError, NotFound
 
 
@@ -135,6 +135,21 @@ class EmbeddingContract:
         assert fill_some(backend, 10) == 1
         assert backend.state().revision == before + 1
         assert (backend.pending_count(), backend.stats().vectors) == (0, 4)
+
+    def test_what_is_missing_is_listed_and_counted_as_it_is_filled(self, filled):
+        assert filled.missing().tolist() == []
+        filled.put([entry(f"late{n}", f"late text {n}") for n in range(3)], embedding=EMBEDDING)
+        late = [chunk for n in range(3) for chunk in filled.chunks_of([f"late{n}"], Restriction())[f"late{n}"]]
+        assert filled.missing().tolist() == late
+        zero = np.zeros((1, EMBEDDING.dim), np.float32)
+        assert filled.fill(EMBEDDING, [late[2]], zero) == 1  # a zero vector is one
+        assert filled.missing().tolist() == late[:2]
+        assert filled.fill(EMBEDDING, [late[2], late[0], 10_000], VECTORS[:3]) == 1
+        assert filled.missing().tolist() == [late[1]]
+        filled.begin(OTHER)
+        assert filled.missing().tolist() == [late[1]]  # of the vectors that are searched
+        filled.remove(["late1"])
+        assert filled.missing().tolist() == []
 
     def test_an_empty_store_can_change_its_embedder(self, backend):
         backend.begin(EMBEDDING)

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 import hybridstore as hs
 from hybridstore import embedders
 from hybridstore.cli.app import app
+from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import MissingExtra
 
 
@@ -178,3 +179,70 @@ def test_add_reports_guessed_encodings_and_takes_the_right_one(run, tmp_path):
     run("add", tmp_path / "a.txt", "--embedder", "none", "--encoding", "mac-romanian")
     assert "părinți" in run("get", tmp_path / "a.txt").stdout
     assert "there is no encoding 'klingon'" in run("add", tmp_path / "a.txt", "--encoding", "klingon", code=1).stderr
+
+
+@pytest.fixture
+def many(tmp_path, monkeypatch):
+    """Return a folder of more text than is embedded at once, with an embedder that can be stopped."""
+    monkeypatch.setattr("hybridstore.store.writer._SOON", 1_000)
+    monkeypatch.setattr("hybridstore.store.filling._AT_ONCE", 50)
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for n in range(300):
+        (folder / f"{n}.txt").write_text(f"Onion number {n} keeps for {n} months.")
+    embedder = HashingEmbedder()
+    monkeypatch.setattr(embedders, "load", lambda *_, **__: embedder)
+    return folder, embedder
+
+
+def command(db, *arguments):
+    return CliRunner().invoke(app, ["--db", str(db), *map(str, arguments)])
+
+
+def test_words_find_everything_before_the_vectors_are_made(tmp_path, many):
+    folder, embedder = many
+    db, plain, found = tmp_path / "n.db", embedder.embed_documents, []
+
+    def look(texts):
+        with hs.open(db, embedder="none") as store:
+            found.append((store.count(), len(store.search("onion number 7"))))
+        return plain(texts)
+
+    embedder.embed_documents = look
+    said = command(db, "add", folder).stderr
+    assert "Searchable by words: 300 chunks in " in said
+    assert "300 chunks written, 300 of them embedded" in said
+    assert set(found[:6]) == {(300, 10)}
+    assert "Searchable by words" not in command(db, "add", folder).stderr
+    (folder / "more.txt").write_text("A leek.")
+    assert "Searchable by words" not in command(db, "add", folder).stderr
+
+
+def test_ctrl_c_while_vectors_are_made_loses_nothing_and_says_how_to_go_on(tmp_path, many):
+    folder, embedder = many
+    db, plain, calls = tmp_path / "n.db", embedder.embed_documents, []
+
+    def stop(texts):
+        calls.append(len(texts))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return plain(texts)
+
+    embedder.embed_documents = stop
+    stopped = command(db, "add", folder)
+    assert stopped.exit_code == 130
+    assert "Words find everything; 200 vectors are still to be made: `hybridstore embed` goes on" in stopped.stderr
+    assert command(db, "search", "onion number 7").stderr.count("Meaning: 33 % of passages so far") == 1
+    assert "50 vectors made" in command(db, "embed", "--limit", 50).stderr
+    again = json.loads(command(db, "add", folder, "--json").stdout)
+    assert (again["unchanged"], again["documents"]["embedded"], again["without_vectors"]) == (300, 150, 0)
+    assert "No problems found" in command(db, "check").stdout
+
+
+def test_standard_input_is_found_by_words_first_too(tmp_path, many):
+    db = tmp_path / "n.db"
+    text = "\n\n".join(f"Onion number {n} keeps for {n} months." for n in range(300))
+    result = CliRunner().invoke(app, ["--db", str(db), "add", "-"], input=text)
+    assert result.exit_code == 0
+    with hs.open(db) as store:
+        assert (store.embeddings.missing_count(), store.check()) == (0, [])

@@ -216,8 +216,10 @@ def test_chunks_without_vectors_are_told_by_add_info_and_search_and_made_by_the_
     (tmp_path / "bridge.txt").write_text("An iron bridge.")
     told = "1 chunk has no vector and can only be found by words"
     assert told in run("add", tmp_path / "boat.txt", "--embedder", "none").stderr
-    assert told in run("search", "boat").stderr
-    assert told not in run("search", "boat", "--mode", "keyword").stderr
+    assert run("search", "boat").stderr.count("Meaning: 75 % of passages so far; 1 vector is still to be made") == 1
+    found = json.loads(run("search", "boat", "--json").stdout)
+    assert (found["filled"], found["notes"][0].split(";")[0]) == (0.75, "Meaning: 75 % of passages so far")
+    assert "Meaning" not in run("search", "boat", "--mode", "keyword").stderr
     assert "1 chunk without a vector" in run("info").stdout
     assert json.loads(run("info", "--json").stdout)["without_vectors"] == 1
     assert "no vector" not in run("add", tmp_path / "bridge.txt").stderr
@@ -225,6 +227,11 @@ def test_chunks_without_vectors_are_told_by_add_info_and_search_and_made_by_the_
     assert told in run("add", "-", "--embedder", "none", input="Words from a pipe.").stderr
     assert "no vector" not in run("add", "-", input="More of them.").stderr
     assert "without a vector" not in run("info").stdout
+    run("add", "-", "--embedder", "none", input="Still more of them.")
+    run("add", "-", "--embedder", "none", input="And the last of them.")
+    assert "1 vector made" in run("embed", "--limit", "1").stderr
+    assert "; 1 are still missing" not in run("embed").stderr
+    assert "0 vectors made" in run("embed").stderr
 
 
 def test_reembed_adds_the_vectors_of_another_embedder_and_model_drop_takes_them_away(run, db, hashing):
@@ -246,3 +253,14 @@ def test_reembed_adds_the_vectors_of_another_embedder_and_model_drop_takes_them_
     assert "hashing-32@" in run("model", "drop", "hashing-32").stderr
     assert json.loads(run("info", "--json").stdout)["legs"] == []
     assert "no added vector leg" in run("model", "drop", "hashing-32", code=1).stderr
+
+
+def test_embed_says_why_it_makes_nothing(run, db, tmp_path, hashing):
+    assert "no vectors at all; `hybridstore reembed --embedder NAME`" in run("embed").stderr
+    with hs.open(tmp_path / "given.db") as store:
+        store.add(["one"], vectors=[[1.0, 0.0]])
+        with store.writer(embed=False) as writer:
+            writer.add(hs.Document(text="two"))
+    told = run("embed", "--db", tmp_path / "given.db").stderr
+    assert "1 is still missing" in told
+    assert "passed by a program" in told

@@ -3,6 +3,7 @@
 import random
 import re
 import threading
+import time
 import zlib
 from contextlib import suppress
 
@@ -11,7 +12,7 @@ import pytest
 
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
-from hybridstore.errors import InputError
+from hybridstore.errors import InputError, ModelUnavailable
 from hybridstore.evaluation import Qrels, Run, score
 from hybridstore.store import calibration, filling
 
@@ -222,7 +223,7 @@ def test_the_store_is_calibrated_when_there_are_some_vectors_and_again_at_the_en
     assert store.state().calibration == measured[-1]
 
 
-@pytest.mark.parametrize("vectors", ["soon", "sooner or later", ""])
+@pytest.mark.parametrize("vectors", ["now", "sooner or later", ""])
 def test_another_word_than_later_is_refused(store, vectors):
     with pytest.raises(InputError, match="later"):
         store.add("text", vectors=vectors)
@@ -238,6 +239,56 @@ def test_few_documents_are_embedded_at_once_and_many_later(store, monkeypatch, e
         for text in TEXTS[10:]:
             writer.add(hs.Document(text=text))
     assert (writer.report.embedded, store.embeddings.missing_count()) == (0, 30)
+
+
+def test_vectors_are_made_in_the_background_while_others_add_text(path, embedder, counting, monkeypatch):
+    monkeypatch.setattr(filling, "_LOOK", 0.01)
+    with hs.open(path, embedder=embedder) as store, hs.open(path, embedder=counting()) as other:
+        with filling.in_background(store):
+            other.add(TEXTS, vectors="later")
+            assert eventually(lambda: not store.embeddings.missing_count() and store.count() == 40)
+            store.add("one more", vectors="later")
+            assert eventually(lambda: not store.embeddings.missing_count())
+        store.add("and another", vectors="later")
+        assert store.embeddings.missing_count() == 1
+        assert len(embedder.documents) == 41
+
+
+def eventually(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    return condition()
+
+
+def test_leaving_the_background_stops_between_two_blocks(path, embedder, monkeypatch):
+    monkeypatch.setattr(filling, "_LOOK", 0.01)
+    begun, plain = threading.Event(), embedder.embed_documents
+    embedder.embed_documents = lambda texts: (begun.set(), time.sleep(0.05), plain(texts))[2]
+    with hs.open(path, embedder=embedder) as store:
+        store.add([f"text number {n}" for n in range(600)], vectors="later")
+        with filling.in_background(store):
+            assert begun.wait(20)
+        assert 0 < store.stats().vectors < 600
+        assert store.check()[0].what.startswith("chunks without a vector")
+
+
+def test_an_embedder_that_fails_in_the_background_is_told_and_stops_nothing_else(path, embedder, monkeypatch):
+    monkeypatch.setattr(filling, "_LOOK", 0.01)
+
+    def fail(_):
+        raise ModelUnavailable("counting", "its file is gone")
+
+    with hs.open(path, embedder=embedder) as store:
+        store.add(TEXTS, vectors="later")
+        embedder.embed_documents = fail
+        told = []
+        monkeypatch.setattr(filling.warnings, "warn", lambda sentence, *_, **__: told.append(sentence))
+        with filling.in_background(store):
+            assert eventually(lambda: told)
+            assert store.search("comets", mode="keyword")
+        assert "its file is gone" in told[0]
+        assert len(told) == 1
 
 
 class TopicEmbedder(HashingEmbedder):

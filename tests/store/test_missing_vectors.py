@@ -1,5 +1,7 @@
 """Chunks without vectors: counted, told, and mended, however they came about; long documents commit as they go."""
 
+from dataclasses import replace
+
 import pytest
 
 import hybridstore as hs
@@ -83,14 +85,33 @@ def test_an_interrupted_long_file_keeps_what_was_embedded_and_goes_on_there(tmp_
             store.add_folder(log, progress=stop)
         made, chunks = store.stats().vectors, store.stats().chunks
         assert 500 < made < chunks
-        assert store.sources() == {}  # not listed as read
+        assert len(store.sources()) == 1  # words find all of it
         assert store.embeddings.missing_count() == chunks - made
         before = len(embedder.documents)
         report = store.add_folder(log)
-        assert (report.without_vectors, len(store.sources()), store.count()) == (0, 1, 1)
+        assert (report.without_vectors, report.unchanged, store.count()) == (0, 1, 1)
         assert len(embedder.documents) - before == chunks - made
         assert store.check() == []
-        assert store.add_folder(log).unchanged == 1
+
+
+def test_an_interrupted_long_document_keeps_what_was_embedded_and_goes_on_there(embedder, log):
+    document = hs.Document(id="log", text=(log / "log.md").read_text(), format="markdown")
+    with hs.open(":memory:", embedder=embedder) as store:
+
+        def stop(report):
+            if report.embedded > 500:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            store.add(document, progress=stop)
+        made, chunks = store.stats().vectors, store.stats().chunks
+        assert 500 < made < chunks
+        assert store.embed() == chunks - made
+        before = len(embedder.documents)
+        assert store.add(document).unchanged == 1
+        store.add(replace(document, text=f"{document.text}\n\nThe very last line."))
+        assert 1 <= len(embedder.documents) - before <= 3
+        assert (store.embeddings.missing_count(), store.check()) == (0, [])
 
 
 def test_an_edited_long_file_embeds_only_what_changed(embedder, log):
@@ -105,19 +126,26 @@ def test_an_edited_long_file_embeds_only_what_changed(embedder, log):
         assert store.check() == []
 
 
-def test_progress_grows_with_what_is_embedded_within_a_file_and_ends_at_the_total(embedder, log):
-    (log / "small.txt").write_text("A small file.")
+def test_progress_grows_with_what_words_find_and_then_with_the_vectors(embedder, log, monkeypatch):
+    monkeypatch.setattr(writer_module, "_SOON", 1_000)
+    monkeypatch.setattr(writer_module, "_PLAIN_CHARACTERS", 20_000)
     (log / "same.txt").write_text("An unchanged file, which is no work.")
     with hs.open(":memory:", embedder=embedder) as store:
         store.add_folder(log / "same.txt")
+        for n in range(10):
+            (log / f"part{n}.txt").write_text("\n\n".join(f"Line {k} of part {n}." for k in range(700)))
         states = []
         store.add_folder(log, progress=states.append)
-        total = sum((log / name).stat().st_size for name in ("log.md", "small.txt"))
-        done = [state.bytes for state in states]
+        total = sum(file.stat().st_size for file in log.iterdir() if file.name != "same.txt")
+        words = [state for state in states if state.to_embed is None]
+        assert words == states[: len(words)]
+        done = [state.bytes for state in words]
         assert {state.bytes_total for state in states} == {total}
         assert done == sorted(done)
         assert done[-1] == total
-        assert len(set(done)) > 5  # within one file
-        embedded = states[-1].embedded
-        middle = next(state for state in states if state.embedded >= embedded / 2)
-        assert middle.bytes == pytest.approx(total / 2, rel=0.2)
+        assert len(set(done)) > 5
+        assert {state.embedded for state in words} == {0}
+        meaning = states[len(words) :]
+        chunks = store.stats().chunks - 1
+        assert {state.embedded + state.to_embed for state in meaning} == {chunks}
+        assert [state.embedded for state in meaning] == [*range(128, chunks, 128), chunks]

@@ -40,7 +40,7 @@ def check(contents: Contents, analyser: Analyser) -> list[Problem]:
         "vectors without a chunk": {
             chunk for generation in contents.generations.values() for chunk in generation.vectors.keys() - chunks.keys()
         },
-        "chunks without a vector (`hybridstore reembed` makes them)": [
+        "chunks without a vector (`hybridstore embed` makes them)": [
             *(chunks.keys() - active.vectors if active else ()),
             *(
                 chunk

@@ -38,7 +38,7 @@ def check_vectors(
         *found("vectors without a chunk", stale, repaired=repair),
         *found("vectors of a wrong length or with values that are no numbers", broken, repaired=repair),
         *found("vectors that are not what was written", changed, repaired=repair),
-        *found("chunks without a vector (`hybridstore reembed` makes them)", absent, repaired=False),
+        *found("chunks without a vector (`hybridstore embed` makes them)", absent, repaired=False),
     ]
 
 
