@@ -68,9 +68,13 @@ SOAK ?= 1200
 soak: $(READY)  ## The same with random kills for SOAK= seconds (twenty minutes), sampling memory, files and descriptors
 	$(BIN)/python tests/faults/load.py --seconds $(SOAK) --kill 5
 
+# With INPUTS the surfaces take turns until there are so many; cheap ones carry most. FUZZERS are processes at a time.
 FUZZ ?= 60
-fuzz: $(READY)  ## Change valid inputs of everything that reads, FUZZ= seconds for each
-	$(BIN)/python tests/fuzz/fuzz.py --seconds $(FUZZ)
+FUZZERS ?= $(shell nproc 2>/dev/null || echo 2)
+fuzz: $(READY)  ## Change valid inputs of everything that reads: FUZZ= seconds for each, or INPUTS= in all
+	mkdir -p build
+	$(BIN)/python tests/fuzz/fuzz.py --workers $(FUZZERS) --json build/fuzz.json \
+		$(if $(INPUTS),--total $(INPUTS) --seconds 20,--seconds $(FUZZ))
 
 coverage: $(READY)  ## Run the core tests and print which lines they miss
 	$(if $(SHARED),PYTEST_DEBUG_TEMPROOT=$(SHARED)) $(PYTEST) $(CORE) --cov --cov-report=term-missing:skip-covered

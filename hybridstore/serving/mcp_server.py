@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import anyio.to_thread
@@ -49,6 +49,9 @@ try:
     from hybridstore.serving.mcp_tools import offer
 except ImportError as error:
     raise MissingExtra("mcp", "serving a store to models", "mcp") from error
+
+if TYPE_CHECKING:
+    import uvicorn
 
 BUDGET = 2000
 """The default for the most tokens of an answer."""
@@ -208,21 +211,27 @@ def serve(
 def _serve_http(mcp: MCPServer[Any], host: str, port: int, token: str | None, names: Sequence[str]) -> None:
     import uvicorn
 
-    from hybridstore.serving.http_limits import limited
-
     secret = secrets.token_urlsafe(32) if token is None else checked_token(token)
     with listening(host, port) as socket:
         actual_port = socket.getsockname()[1]
-        app = mcp.streamable_http_app(
-            streamable_http_path=PATH,
-            json_response=True,
-            stateless_http=True,
-            transport_security=security(host, actual_port, names),
-        )
+        config = http_config(mcp, secret, host, actual_port, names)
         print(f"Serving on http://{_url_host(host)}:{actual_port}{PATH}", file=sys.stderr, flush=True)  # noqa: T201
         if token is None:
             print(f"Token: {secret}", file=sys.stderr, flush=True)  # noqa: T201
-        uvicorn.Server(limited(Guard(app, secret))).run(sockets=[socket])
+        uvicorn.Server(config).run(sockets=[socket])
+
+
+def http_config(mcp: MCPServer[Any], token: str, host: str, port: int, names: Sequence[str] = ()) -> uvicorn.Config:
+    """Return uvicorn's configuration of the server over HTTP, with its token, names and limits; see `serve`."""
+    from hybridstore.serving.http_limits import limited
+
+    app = mcp.streamable_http_app(
+        streamable_http_path=PATH,
+        json_response=True,
+        stateless_http=True,
+        transport_security=security(host, port, names),
+    )
+    return limited(Guard(app, token))
 
 
 def error_sentence(error: HybridstoreError) -> str:

@@ -199,17 +199,17 @@ def changed_text(rng: random.Random, text: str, others: list[str]) -> str:
 def changed_value(rng: random.Random, value: Any, keys: list[str]) -> Any:
     """Return a JSON-like value with one change somewhere in it; in two of five, of letters or numbers only."""
     if rng.random() < 0.4:
-        return _other_words(rng, value)
+        return other_words(rng, value)
     return _changed(rng, value, keys)
 
 
-def _other_words(rng: random.Random, value: Any) -> Any:
+def other_words(rng: random.Random, value: Any) -> Any:
     """Return the value with other words and numbers in places; words that mean something stay."""
     match value:
         case dict():
-            return {key: _other_words(rng, inner) for key, inner in value.items()}
+            return {key: other_words(rng, inner) for key, inner in value.items()}
         case list():
-            return [_other_words(rng, inner) for inner in value]
+            return [other_words(rng, inner) for inner in value]
         case bool() | None:
             return value
         case int() | float():

@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import io
+import json
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fuzz_mutations import changed_bytes, changed_file, changed_lines, changed_text, changed_value
+from fuzz_server import Errors, Loopback, StandardInput, changed_message, changed_request, messages, request
 
 import hybridstore as hs
 from hybridstore import filters
@@ -27,6 +29,7 @@ from hybridstore.evaluation import collections, judgments
 from hybridstore.ingest import export_import, read
 from hybridstore.ingest.readers.file_types import kind_of
 from hybridstore.memory import importers
+from hybridstore.serving.mcp_server import StoreServer, server
 
 _SENTENCE = "The gate opens at 7:30; see RFC 9110, foo_bar() and Müller GmbH."
 
@@ -205,16 +208,30 @@ def _refusing(import_file: Callable[[], Any]) -> None:
         raise InputError("nothing was added")
 
 
+def _server_surfaces(servers: ExitStack, mcp: StoreServer) -> dict[str, Surface]:
+    valid = messages(_CALLS)
+    bodies, errors = [json.dumps(each).encode() for each in valid], Errors()
+    by_body = dict(zip(bodies, valid, strict=True))
+    loopback, stdio = (servers.enter_context(closing(kind(mcp, errors))) for kind in (Loopback, StandardInput))
+    change = lambda rng, seed: changed_message(rng, by_body[seed])  # noqa: E731
+    return {
+        "mcp over stdio": Surface(stdio.message, bodies, change),
+        "mcp over http": Surface(loopback.message, bodies, change),
+        "http": Surface(
+            loopback.raw, [request(body) for body in bodies], lambda rng, _: changed_request(rng, rng.choice(bodies))
+        ),
+    }
+
+
 @contextmanager
 def surfaces(folder: Path) -> Iterator[dict[str, Surface]]:
     """Open what is needed, and return all surfaces by name; files are written into `folder`."""
-    from hybridstore.serving.mcp_server import server
-
     embedder, loop = HashingEmbedder(16), asyncio.new_event_loop()
     with (
         hs.open(folder / "store.db", embedder=embedder) as store,
         hs.open(":memory:", embedder=embedder) as scratch,
         hs.open(":memory:", embedder=embedder) as other,
+        ExitStack() as servers,
     ):
         store.add(_documents())
         memory, notes = hs.Memory(store, "a"), hs.Memory(other, "a")
@@ -295,5 +312,6 @@ def surfaces(folder: Path) -> Iterator[dict[str, Surface]]:
             "conversation": Surface(notes.remember, _MESSAGES, value),
             "remember": Surface(note, _NOTES, value),
             "mcp": Surface(message, _CALLS, value),
+            **_server_surfaces(servers, mcp),
         }
     loop.close()

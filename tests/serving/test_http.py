@@ -93,6 +93,20 @@ def test_it_listens_on_this_machine_alone(served):
     assert served.address.endswith("/mcp")
 
 
+@pytest.mark.parametrize("sent", [0, 1, len(BODY) - 1])
+@pytest.mark.parametrize("extra", ["", "Expect: 100-continue\r\n"])
+def test_a_client_that_goes_before_its_request_is_whole_is_no_error(served, sent, extra):
+    host, port = served.address.split("/")[2].split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as client:
+        lines = [f"POST /mcp HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {TOKEN}"]
+        lines += [*(f"{name}: {value}" for name, value in HEADERS.items()), f"Content-Length: {len(BODY)}"]
+        client.sendall("\r\n".join([*lines, extra, ""]).encode() + BODY[:sent])
+        client.shutdown(socket.SHUT_WR)
+        answer = client.recv(65536)
+    assert b" 500 " not in answer
+    assert served.posted(Authorization=f"Bearer {TOKEN}")[0] == 200  # the fixture finds no traceback at its end
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -246,9 +260,12 @@ async def test_the_guard_needs_exactly_one_token_and_closes_web_sockets(authoriz
     async def send(message):
         sent.append(message.get("status") or message["type"])
 
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
     guard = Guard(inner, "t")
     await guard({"type": "http", "headers": [(b"authorization", each) for each in authorization]}, None, send)
     await guard({"type": "websocket", "headers": [(b"authorization", b"Bearer t")]}, None, send)
-    await guard({"type": "http", "headers": [(b"authorization", b"bearer t")]}, None, send)
+    await guard({"type": "http", "headers": [(b"authorization", b"bearer t")]}, receive, send)
     await guard({"type": "lifespan"}, None, send)
     assert sent == [401, "http.response.body", "websocket.close", "inner", "inner"]
