@@ -33,9 +33,11 @@ from hybridstore.records import AddReport, Document, Hit, Results, Trace
 
 if TYPE_CHECKING:
     from hybridstore.asynchronous import AsyncMemory, AsyncStore
+    from hybridstore.embedders.cross_encoder import CrossEncoder
     from hybridstore.embedders.protocol import Embedder
     from hybridstore.filters import field
     from hybridstore.memory import Memory
+    from hybridstore.search.second_stage import Rerank
     from hybridstore.store import Store, open  # noqa: A004 - `hybridstore.open`, as `gzip.open`
 
 __version__ = "0.1.0"
@@ -44,6 +46,7 @@ __all__ = [
     "AddReport",
     "AsyncMemory",
     "AsyncStore",
+    "CrossEncoder",
     "Document",
     "Embedder",
     "EmbedderMismatch",
@@ -58,6 +61,7 @@ __all__ = [
     "MissingExtra",
     "ModelUnavailable",
     "NotFound",
+    "Rerank",
     "Results",
     "Store",
     "StoreBusy",
@@ -73,8 +77,10 @@ __all__ = [
 _LATER = {
     "AsyncMemory": "hybridstore.asynchronous",
     "AsyncStore": "hybridstore.asynchronous",
+    "CrossEncoder": "hybridstore.embedders.cross_encoder",
     "Embedder": "hybridstore.embedders.protocol",
     "Memory": "hybridstore.memory",
+    "Rerank": "hybridstore.search.second_stage",
     "Store": "hybridstore.store",
     "field": "hybridstore.filters",
     "open": "hybridstore.store",

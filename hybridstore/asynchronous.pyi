@@ -38,6 +38,7 @@ from hybridstore.memory.remembering import ImportReport, Remembered
 from hybridstore.records import AddReport, Chunk, Document, Folder, Hit, Results, Source
 from hybridstore.search.explain import Explanation
 from hybridstore.search.neighbours import Around
+from hybridstore.search.second_stage import Rerank, Reranker
 from hybridstore.store.folders import Paths, SyncProgress, SyncReport
 from hybridstore.store.inputs import Addable, SearchOptions, Table, Where
 from hybridstore.store.store import Store, T
@@ -166,6 +167,7 @@ class AsyncStore(ThreadedObject[Store]):
         diversity: float = ...,
         around: Around | None = ...,
         exclude: Iterable[str] = ...,
+        rerank: Reranker | Rerank | None = ...,
         legs: str | Iterable[str] | None = ...,
     ) -> Results: ...
     async def sources(self) -> dict[str, Source]: ...

@@ -249,6 +249,15 @@ class Leg:
     power: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SecondStage:
+    """What the second stage did: the reranker's `name` and `weight`, and its `scores` of the chunks that it read."""
+
+    name: str
+    weight: float
+    scores: Mapping[int, float]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Trace:
     """Everything a search did. `explain` renders it; nothing is computed twice.
@@ -285,6 +294,7 @@ class Trace:
     matching: tuple[Expression, ...] = ()
     model: int | None = None
     filled: float = 1.0
+    second: SecondStage | None = None
     legs: tuple[Leg, ...] = ()
 
     @property

@@ -83,6 +83,14 @@ _search_options = options(
         metavar="X",
         help="From 0 to 1: the penalty of a passage for being similar to those above it.",
     ),
+    click.option(
+        "--rerank",
+        metavar="FOLDER",
+        help="Read the best passages again with this folder's cross-encoder (ONNX), and put them in its order.",
+    ),
+    click.option(
+        "--rerank-ms", type=click.FloatRange(0, min_open=True), metavar="MS", help="Stop reading after this time."
+    ),
     json_option,
 )
 
@@ -128,7 +136,7 @@ def search(
     if not as_json and how["per_document"] is None:
         how["per_document"] = _PER_DOCUMENT
     with target.open(log_queries=log) as store:
-        results = store.search(" ".join(query), where=combined(conditions), **how)
+        results = store.search(" ".join(query), where=combined(conditions), **_with_reranker(how))
         trace, confidence = results.trace, results.confidence
         language, empty = store.language, not store.count()
         places = {} if as_json else shown_places(store, trace.hits)
@@ -179,7 +187,7 @@ def explain(
     """
     with target.open() as store:
         expect = _expected(store, expect)
-        explanation = store.explain(" ".join(query), expect=expect, where=combined(conditions), **how)
+        explanation = store.explain(" ".join(query), expect=expect, where=combined(conditions), **_with_reranker(how))
     if as_json:
         print_json(explanation.to_dict())
     elif sys.stdout.isatty():
@@ -194,6 +202,19 @@ def _expected(store: Store, name: str | None) -> str | None:
     with suppress(NotFound):  # which the explanation says
         return None if name is None else named_document(store, name)
     return name
+
+
+def _with_reranker(how: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a search with the reranker that --rerank names; it is loaded here."""
+    folder, milliseconds = how.pop("rerank"), how.pop("rerank_ms")
+    if folder is None:
+        if milliseconds is not None:
+            raise click.UsageError("--rerank-ms is the time of --rerank, which names a cross-encoder's folder")
+        return how
+    from hybridstore.embedders.cross_encoder import CrossEncoder
+    from hybridstore.search.second_stage import Rerank
+
+    return how | {"rerank": Rerank(CrossEncoder(folder), milliseconds=milliseconds)}
 
 
 def _why_empty(trace: Trace, conditions: Sequence[str]) -> str:

@@ -15,6 +15,8 @@ from hybridstore.search.trace_text import (
     describe_model,
     describe_parts,
     describe_ranks,
+    describe_reading,
+    describe_second,
     describe_selection,
     describe_spread,
     describe_terms,
@@ -88,13 +90,17 @@ class Explanation(Trace):
         lines += describe_weights(self)
         lines += describe_alone(self.alone, self.hits)
         lines += describe_threshold(self, self.min_relevance)
+        lines += describe_second(self)
         return lines if self.selection is None else [*lines, describe_selection(self.selection)]
 
     def _hit(self, hit: Hit) -> list[Line]:
         title = f"  {hit.title}" if hit.title not in {"", hit.document_id} else ""
         heading = f" under {hit.heading}" if hit.heading else ""
         parts, ranks = describe_parts(self, hit.chunk_id), describe_ranks(hit, self.added)
-        details = [f"score {hit.score:.3f} = {parts}", ranks] if parts else [f"score {hit.score:.4f}: {ranks}"]
+        reading, score = describe_reading(self, hit)
+        details = (
+            [*reading, f"score {score:.3f} = {parts}", ranks] if parts else [*reading, f"score {score:.4f}: {ranks}"]
+        )
         if hit.relevance is not None:
             details[-1] += f"; relevance {hit.relevance:.2f}"
         if hit.copies:

@@ -14,6 +14,7 @@ from hybridstore.records import Evidence, Hit, Leg, Ranking, Term, Trace
 from hybridstore.search.query_plan import Plan, plan
 from hybridstore.search.rank_fusion import EMPTY, Fused, LegResults, fuse, relevant
 from hybridstore.search.request import ACTIVE, Request
+from hybridstore.search.second_stage import reranked
 from hybridstore.search.selection import SelectedPassages, select_passages
 from hybridstore.search.spelling import as_typed, suggestions
 from hybridstore.search.stopwords import stopwords_in
@@ -65,6 +66,10 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
             notes += about_unknown_fields(backend, request.where)
         clock.lap("fuse")
         ranking = relevant(fused, request.min_relevance, notes)
+        second = None
+        if request.rerank is not None:
+            ranking, second = reranked(backend, ranking, query_plan.text, request.rerank)
+            clock.lap("rerank")
         selected = select_passages(backend, ranking, request.limit, request.selection)
         clock.lap("fetch")
     return Trace(
@@ -91,6 +96,7 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
         syntax=request.syntax,
         matching=query_plan.keyword.matching,
         model=model,
+        second=second,
         legs=_legs(state, legs, fused),
         filled=1 - len(missing) / max(state.chunks, 1),
     )

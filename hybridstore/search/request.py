@@ -10,6 +10,7 @@ from hybridstore.errors import InputError
 from hybridstore.filters import Filter
 from hybridstore.search.advanced_syntax import SYNTAXES
 from hybridstore.search.neighbours import Around
+from hybridstore.search.second_stage import Rerank
 from hybridstore.search.selection import SelectionRequest
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Request:
     min_relevance: float | None = None
     around: Around | None = None
     exclude: Iterable[str] = ()
+    rerank: Rerank | None = None
     model: ModelVersion | Literal["active"] | None = ACTIVE
     calibration: Calibration | None = None
 

@@ -132,6 +132,25 @@ def describe_parts(trace: Trace, chunk: int) -> str | None:
     )
 
 
+def describe_second(trace: Trace) -> list[str]:
+    """Say what the second stage read; [] without one."""
+    if trace.second is None:
+        return []
+    share = f"its score weighs {trace.second.weight:.2f}"
+    return [f"Read again by {trace.second.name}: the best {len(trace.second.scores)}; {share}."]
+
+
+def describe_reading(trace: Trace, hit: Hit) -> tuple[list[str], float]:
+    """Return how the second stage changed a hit's score, [] without one, and the score that the search gave it."""
+    if trace.second is None:
+        return [], hit.score
+    place = int(np.flatnonzero(trace.fused.chunks == hit.chunk_id)[0])
+    before = float(trace.fused.scores[place])
+    read = trace.second.scores.get(hit.chunk_id)
+    how = "not read again" if read is None else f"{trace.second.name} gave it {read:.3f}"
+    return [f"score {hit.score:.3f} after the second stage: {how}; the search ranked it {place + 1}"], before
+
+
 def describe_ranks(hit: Hit, added: Sequence[Leg] = ()) -> str:
     """Return a hit's rank in each leg that has it, `added` ones included, with the leg's own score."""
     parts = []

@@ -19,6 +19,7 @@ from hybridstore.errors import InputError
 from hybridstore.filters import Filter
 from hybridstore.records import Document
 from hybridstore.search.neighbours import Around
+from hybridstore.search.second_stage import Rerank, Reranker
 from hybridstore.tables.plain_values import plain_object
 
 _FORMATS = ("plain", "markdown", "code")
@@ -90,6 +91,7 @@ class SearchOptions(TypedDict, total=False):
     diversity: float
     around: Around | None
     exclude: Iterable[str]
+    rerank: Reranker | Rerank | None
     legs: str | Iterable[str] | None
 
 

@@ -26,6 +26,7 @@ from hybridstore.search.neighbours import Around
 from hybridstore.search.pipeline import search
 from hybridstore.search.query_plan import has_words
 from hybridstore.search.request import Request
+from hybridstore.search.second_stage import Rerank, Reranker, rerank_of
 from hybridstore.search.selection import SelectionRequest
 from hybridstore.search.vector_legs import QueryVectors, chosen
 from hybridstore.store import calibration, filling, write_operations
@@ -278,6 +279,7 @@ class Store(StoreParts):
         diversity: float = 0.0,
         around: Around | None = None,
         exclude: Iterable[str] = (),
+        rerank: Reranker | Rerank | None = None,
         legs: str | Iterable[str] | None = None,
     ) -> Results:
         """Find the chunks that answer a query best, by its words and by its meaning.
@@ -302,8 +304,13 @@ class Store(StoreParts):
         the order of their scores.
 
         `around` maps a document's id to the ids around it in a conversation, two to either side, in order and itself
-        included, or to nothing: a chunk is then ranked in the light of its neighbours. Raises InputError for invalid
-        arguments, among them EmptyQuery for a query without words that comes without a `vector`.
+        included, or to nothing: a chunk is then ranked in the light of its neighbours.
+
+        `rerank` reads the best 30 passages again, with the question, and puts them in a new order: a `CrossEncoder`,
+        any object with its method `score`, or a `Rerank` that says how many and for how long.
+
+        Raises InputError for invalid arguments, among them EmptyQuery for a query without words that comes without a
+        `vector`.
         """
         embed: Callable[[str], QueryVectors | None] = self._embed if vector is None else _constant(vector)
         if legs is not None:
@@ -324,6 +331,7 @@ class Store(StoreParts):
             min_relevance=min_relevance,
             around=around,
             exclude=exclude,
+            rerank=rerank_of(rerank),
         )
         if vector is None and not has_words(query):
             raise EmptyQuery(query)
