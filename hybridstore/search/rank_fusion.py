@@ -238,7 +238,8 @@ def relevant(fused: Fused, min_relevance: float | None, notes: list[str]) -> Ran
     if evidence is None:
         raise InputError(
             "min_relevance needs the evidence of both legs, and only keywords could be searched here: open the store "
-            "with its embedder, or make the vectors that are missing with `hybridstore embed`"
+            "with its embedder, or make the vectors that are missing with `hybridstore embed` "
+            "(`hybridstore reembed` where there are none)"
         )
     if evidence.relevance is None:
         raise InputError(
