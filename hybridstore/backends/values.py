@@ -48,6 +48,7 @@ class Calibration:
     many standard deviations above the mean of other chunks. `chance` is the mean of the best cosine that an unrelated
     query gets, `spread` one standard deviation of a query's cosines. `chunks` is how many had a vector. `agreement` is,
     for the vectors of an added leg, how their cosines correlate with those of legs before it, by fingerprint.
+    `foreign` is the share of chunks in other languages than English, `foreign_power` the power among these (0 without).
     """
 
     fingerprint: str
@@ -56,6 +57,8 @@ class Calibration:
     chance: float
     spread: float
     agreement: Mapping[str, float] = field(default_factory=dict)
+    foreign: float = 0.0
+    foreign_power: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

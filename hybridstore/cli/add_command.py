@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import click
 
 from hybridstore.cli.shared_options import Target, examples, new_store_options, options, pass_target
 from hybridstore.cli.terminal import Counter, count, print_json, printable, progress, say, say_missing
+from hybridstore.cli.upkeep_commands import language_advice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -94,7 +95,7 @@ def add(
     if not from_stdin and not (rules["prune"] and Path(target.path).exists()):  # what is gone can be pruned
         _check_existing(paths)
     most = rules["max_file_size"] = None if rules["max_file_size"] is None else rules["max_file_size"] << 20
-    with _opened(target, embedder, language, dry_run=dry_run) as store:
+    with _opened(target, embedder, language, dry_run=dry_run) as store, _advising(store, quiet=quiet or as_json):
         if from_stdin:
             how = {"kind": kind, "max_file_size": most, "encoding": rules["encoding"]}
             documents = _documents(target, identifier, title, how | {"notice": None if quiet else say})
@@ -112,6 +113,15 @@ def add(
     show_outcome(report, seconds, dry_run=dry_run, quiet=quiet, verbose=verbose, as_json=as_json)
     if not (report.read or report.unchanged or report.pruned or report.moved):
         raise click.exceptions.Exit(1)
+
+
+@contextmanager
+def _advising(store: Store, *, quiet: bool) -> Iterator[None]:
+    """Say once, when what was added shows it, that the vectors cannot read the languages of the passages."""
+    before = language_advice(store.stats())
+    yield
+    if not quiet and before is None and (note := language_advice(store.stats())) is not None:
+        say(f"Note: {note}")
 
 
 def _checked(paths: tuple[str, ...], about: tuple[str | None, ...], *, dry_run: bool) -> bool:

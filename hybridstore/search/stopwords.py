@@ -66,6 +66,12 @@ def stopwords_in(words: Sequence[str], language: str, *, alone: bool = True) -> 
     return () if alone and len(stopwords) == len(words) else stopwords
 
 
+def share_of_stopwords(words: Sequence[str], language: str) -> float:
+    """Return the share of words that are stop words of a language with a list; 0 for no words."""
+    known = _BY_LANGUAGE[language]
+    return sum(_normalised(word, all_capitals=True) in known for word in words) / max(len(words), 1)
+
+
 def _normalised(word: str, *, all_capitals: bool) -> str:
     text = word.strip(_PUNCTUATION).replace("’", "'")
     return "" if not all_capitals and len(text) > 1 and text.isupper() else text.lower()

@@ -27,6 +27,7 @@ from hybridstore.errors import EmbedderMismatch
 from hybridstore.search import transforms
 from hybridstore.search.evidence import USUAL_POWER, cosine_statistics, few
 from hybridstore.search.request import ACTIVE
+from hybridstore.store import languages
 
 Model = ModelVersion | None | Literal["active"]
 
@@ -150,7 +151,8 @@ def _measured(backend: Backend, embedder: Embedder, model: Model, leg: str | Non
     fragments = {passage.chunk: _fragment(passage.text, passage.chunk) for passage in passages}
     queried = [chunk for chunk, fragment in fragments.items() if fragment]
     queries = dict(zip(queried, _embedded(embedder, [fragments[chunk] for chunk in queried]), strict=True))
-    powers, spreads, cosines_of = [], [], {}
+    foreign = {passage.chunk for passage in passages if languages.is_foreign(passage.text)}
+    powers, spreads, cosines_of, foreign_powers = [], [], {}, []
     for row, chunk in enumerate(chunks.tolist()):
         if chunk in queries:
             cosines = cosines_of[chunk] = vectors @ path.untrained(queries[chunk])
@@ -158,6 +160,8 @@ def _measured(backend: Backend, embedder: Embedder, model: Model, leg: str | Non
             mean, deviation = cosine_statistics(np.delete(cosines, row))
             powers.append((float(cosines[row]) - mean) / deviation)
             spreads.append(deviation)
+            if chunk in foreign:
+                foreign_powers.append(powers[-1])
     unrelated = [path.transformed(vector) for vector in _unrelated_queries(embedder)]
     with backend.snapshot():
         again = _query_path(backend, embedder, model) if leg is None else _leg_path(backend, embedder, leg)
@@ -175,6 +179,8 @@ def _measured(backend: Backend, embedder: Embedder, model: Model, leg: str | Non
         power=(sum(powers) + _PRIOR * USUAL_POWER) / (len(powers) + _PRIOR),
         chance=chance,
         spread=sum(spreads) / len(spreads),
+        foreign=round(len(foreign_powers) / len(powers), 4),
+        foreign_power=round(sum(foreign_powers) / max(len(foreign_powers), 1), 4),
     )
     return _Measured(calibration, chunks, cosines_of)
 

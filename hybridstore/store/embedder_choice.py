@@ -25,6 +25,7 @@ from hybridstore.backends.values import Embedding
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import EmbedderMismatch, HybridstoreError, InputError, MissingExtra, ModelUnavailable
 from hybridstore.search.vector_legs import QueryVectors
+from hybridstore.store import languages
 
 GIVEN = "given"  # the reference of vectors that the caller passed, without an embedder
 _SENTENCE_ENDS = (".", "!", "?", ":", ";", "。", "！", "？")
@@ -49,6 +50,7 @@ class StoreEmbedder:
         self._added: dict[str, Embedder | HybridstoreError] = {}  # of added legs, by fingerprint, or why there is none
         self._queries: OrderedDict[tuple[str, str], NDArray[np.float32]] = OrderedDict()
         stored = backend.embeddings().active
+        self._advised = False
         self._fitted = stored is not None  # if it did not fit, that is told here
         forking.register(self)
         if stored and wanted is not None and wanted != NONE and str(wanted) != stored.reference:
@@ -155,8 +157,18 @@ class StoreEmbedder:
         state = self._backend.state()
         if not state.legs and wanted is None:
             embedder = self._for_queries(state)
-            return None if embedder is None else QueryVectors(self._vector(embedder, text), embedder.fingerprint)
+            if embedder is None:
+                return None
+            vector = self._vector(embedder, text)
+            return QueryVectors(vector, embedder.fingerprint, notes=self._advice(state))
         return self._of_legs(state, text, wanted)
+
+    def _advice(self, state: SearchState) -> tuple[str, ...]:
+        """Return what is to be said of vectors that cannot read the store's languages: once while it is open."""
+        if self._advised or (said := languages.advice(state.embedding, state.calibration)) is None:
+            return ()
+        self._advised = True
+        return (f"{said}.",)
 
     def _of_legs(self, state: SearchState, text: str, wanted: Collection[str] | None) -> QueryVectors | None:
         stored = state.embedding

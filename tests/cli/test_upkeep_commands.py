@@ -146,6 +146,19 @@ def test_doctor_gives_each_missing_thing_its_install_line(run, monkeypatch):
     assert missing["torch"] == "pip install 'hybridstore[train]'"
 
 
+def test_add_info_and_doctor_say_that_the_vectors_cannot_read_the_passages(run, monkeypatch, tmp_path):
+    (tmp_path / "a.txt").write_text("one")
+    (tmp_path / "b.txt").write_text("two")
+    said = iter([None, *["it reads English"] * 9])  # before the first file was added, and from then on
+    monkeypatch.setattr("hybridstore.store.languages.advice", lambda *_: next(said))
+    assert run("add", tmp_path / "a.txt").stderr.count("Note: it reads English") == 1
+    assert "reads English" not in run("add", tmp_path / "b.txt").output
+    assert "it reads English" in run("info").stdout
+    assert json.loads(run("info", "--json").stdout)["note"] == "it reads English"
+    findings = {finding["what"]: finding for finding in json.loads(run("doctor", "--json").stdout)}
+    assert findings["vectors"]["detail"] == "it reads English"
+
+
 def test_doctor_reports_when_both_runtimes_are_installed(run, monkeypatch):
     monkeypatch.setattr(doctor, "_version", lambda _: "1.0")
     said = run("doctor", code=1).stdout

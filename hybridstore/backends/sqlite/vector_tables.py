@@ -26,6 +26,7 @@ EXACT = 64
 # Codes order chunks almost as the exact vectors do; this many more than are to be exact are looked up.
 _MORE = 16
 MOST_CANDIDATES = 4096  # vec0's own limit on k
+_OPTIONAL = {"agreement", "foreign", "foreign_power"}  # of a calibration: left out where there is nothing to say
 _CALIBRATION = "background"  # its key among the facts of the file
 
 
@@ -274,6 +275,7 @@ def applicable_calibration(stored: str | None, embedding: Embedding | None) -> C
     try:
         measured = Calibration(**json_object(stored))
         facts = [measured.chunks, measured.power, measured.chance, measured.spread, *measured.agreement.values()]
+        facts += [measured.foreign, measured.foreign_power]
         numbers = np.array(facts, np.float64)
     except (AttributeError, TypeError, ValueError) as error:
         raise apsw.CorruptError("the calibration cannot be read") from error
@@ -285,5 +287,5 @@ def applicable_calibration(stored: str | None, embedding: Embedding | None) -> C
 def write_calibration(connection: apsw.Connection, measured: Calibration) -> None:
     """Record a calibration in place of the one before: of the leg with its fingerprint, or of the active vectors."""
     leg = of_leg(connection, measured.fingerprint)
-    facts = {name: fact for name, fact in asdict(measured).items() if name != "agreement" or fact}
+    facts = {name: fact for name, fact in asdict(measured).items() if fact or name not in _OPTIONAL}
     set_fact(connection, _CALIBRATION if leg is None else f"{_CALIBRATION} {leg[0]}", json.dumps(facts))
