@@ -87,7 +87,7 @@ def run(surface: Surface, rng: random.Random, inputs: int, seconds: float) -> It
     for n in range(inputs):
         if time.monotonic() - watched > SECONDS:  # not for each input: it begins and ends a thread
             watched = time.monotonic()
-            faulthandler.dump_traceback_later(_STUCK, exit=True)
+            faulthandler.dump_traceback_later(_STUCK, exit=True, file=sys.__stderr__)
         seed = surface.seeds[n] if n < len(surface.seeds) else surface.change(rng, rng.choice(surface.seeds))
         yield *outcome(surface, seed), seed
         if time.monotonic() > deadline:
@@ -130,17 +130,20 @@ def work(name: str, seed: int, inputs: int, seconds: float, pipe: Connection) ->
     pipe.send(tally)
 
 
-def jobs(names: list[str], *, again: bool) -> Iterator[tuple[str, int]]:
-    """Yield surfaces and numbers to make seeds of; with `again` without end."""
+def jobs(table: dict[str, Tally], *, again: bool) -> Iterator[tuple[str, int]]:
+    """Yield surfaces and numbers to make seeds of; with `again` until no surface is left whose processes end well."""
     for n in itertools.count() if again else range(1):
-        for name in names:
+        left = [name for name, tally in table.items() if not tally.counts["died"]]
+        if not left:
+            return
+        for name in left:
             yield name, n
 
 
 def fuzz(options: argparse.Namespace, names: list[str]) -> dict[str, Tally]:
     """Run the processes; print what they find as it is found."""
     table = {name: Tally() for name in names}
-    waiting = jobs(names, again=options.total is not None)
+    waiting = jobs(table, again=options.total is not None)
     running: dict[Connection, tuple[multiprocessing.Process, str]] = {}
     fork = multiprocessing.get_context("fork")
     over = False
