@@ -70,6 +70,7 @@ CLOSING = """
 | `analysis` | version of the analysis that made the keywords, now {analysis}; older ones stay in use until `reindex` |
 | `revision` | number of the last change to any chunk, or to which model is active |
 | `log_start` | `changes` tells of every revision after this one |
+| `purging` | there from a purge's removal of rows until the file is rewritten and its log is empty |
 | `folders` | the folders that are read again by `hybridstore sync`, if any: path to JSON of their options |
 | `created` | when, in UTC |
 | `stamp` | a random number of the file and the count of its commits; the only row without a checksum |

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from kill_points import printed
 from vfs import KINDS, Faults, installed
-from write_paths import PATHS, documents, is_there, opened, prepare, unsound
+from write_paths import PATHS, documents, finish, is_there, opened, prepare, unsound
 
 from hybridstore.errors import FileDamaged, HybridstoreError
 
@@ -45,6 +45,7 @@ def attempt(name: str, folder: Path, faults: Faults, kind: str, n: int) -> tuple
         error = error and str(error)
     gc.collect()
     with opened(folder / "x.db") as store:
+        finish(store)
         for at, allowed in enumerate((["after"], ["before", "part", "after"] if error else ["after"])):
             state = path.seen(store, at, folder)
             if state not in allowed or (state == "part" and not path.batches):

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from vfs import installed
-from write_paths import PATHS, STEPS, documents, is_there, opened, prepare, unsound
+from write_paths import PATHS, STEPS, documents, finish, is_there, opened, prepare, unsound
 
 _GIVEN_UP = 60  # seconds
 
@@ -64,6 +64,7 @@ def verdict(name: str, folder: Path, acknowledged: int, *, lasting: bool = True)
     """Return what is wrong in the folder afterwards; without `lasting`, what was acknowledged may be gone."""
     path, wrong = PATHS[name], []
     with opened(folder / "x.db") as store:
+        finish(store)
         for n in range(STEPS):
             state = path.seen(store, n, folder)
             if n < acknowledged and state != "after" and (lasting or state != "before"):

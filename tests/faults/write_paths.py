@@ -315,6 +315,12 @@ PATHS = {
 }
 
 
+def finish(store: hs.Store) -> None:
+    """Do what `check` says after a purge that was interrupted."""
+    if any("hybridstore compact" in str(problem) for problem in store.check()):
+        store.compact()
+
+
 def unsound(store: hs.Store) -> list[str]:
     """Return what is wrong with the whole store: `check`, documents nobody touched, searches beside a fresh store."""
     wrong = [str(problem) for problem in store.check()]

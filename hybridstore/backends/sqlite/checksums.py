@@ -88,6 +88,11 @@ def set_fact(connection: apsw.Connection, key: str, value: Value) -> None:
     connection.execute(insertion("meta").replace("INSERT", "INSERT OR REPLACE", 1), (key, value))
 
 
+def unset_fact(connection: apsw.Connection, key: str) -> None:
+    """Forget a fact about the file."""
+    connection.execute("DELETE FROM meta WHERE key = ?", (key,))
+
+
 def wrong_rows(connection: apsw.Connection, table: str, columns: tuple[str, ...]) -> Iterator[tuple[Value, ...]]:
     """Yield the first two columns of each row whose checksum is another, in the order of the table.
 

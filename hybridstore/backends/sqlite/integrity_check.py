@@ -16,6 +16,7 @@ from hybridstore.backends.sqlite.checksums import COLUMNS, wrong_rows
 from hybridstore.backends.sqlite.connection import Connections, rows, value
 from hybridstore.backends.sqlite.keyword_check import check_keywords
 from hybridstore.backends.sqlite.problems import AT_ONCE, DAMAGE, EXAMPLES, column, found, guarded
+from hybridstore.backends.sqlite.purge import PURGING
 from hybridstore.backends.sqlite.schema_inspection import differences
 from hybridstore.backends.sqlite.stored_values import json_object
 from hybridstore.backends.sqlite.vector_check import check_codes, check_vectors
@@ -153,7 +154,9 @@ def _facts(connection: apsw.Connection) -> list[Problem]:
         counter = value(connection, "SELECT seq FROM sqlite_sequence WHERE name = ?", (table,))
         if last is not None and (type(counter) is not int or counter < last):
             counted.append(f"{table}: {counter!r} is before {last}")
+    purging = [Problem("a purge that was interrupted, so bytes of it may be left; run `hybridstore compact`", 1, ())]
     return [
+        *(purging if PURGING in facts else ()),
         *found("facts about the store that are missing; restore a backup", missing, repaired=False),
         *found("counters that would give a number twice; restore a backup", counted, repaired=False),
     ]

@@ -18,7 +18,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from glob import escape
 from itertools import accumulate, groupby, islice
@@ -30,12 +30,13 @@ import numpy as np
 from hybridstore.backends.sqlite import document_rows, document_writes, fts5_terms, keyword_index, learning_rows
 from hybridstore.backends.sqlite.byte_search import WINDOW, Needles
 from hybridstore.backends.sqlite.change_log import Log
+from hybridstore.backends.sqlite.checksums import set_fact, unset_fact
 from hybridstore.backends.sqlite.chunk_references import erasing
 from hybridstore.backends.sqlite.connection import Connections, rows
 from hybridstore.backends.sqlite.purge_targets import DocumentContent, Targets, remaining
 from hybridstore.backends.sqlite.store_state import file_bytes
 from hybridstore.backends.values import CompactReport, PurgeReport, Residue
-from hybridstore.errors import InputError
+from hybridstore.errors import HybridstoreError, InputError
 from hybridstore.text.analysis import Analyser
 
 _IN_MEMORY = 256 * 2**20  # bytes of a file up to which VACUUM writes to memory first
@@ -43,6 +44,7 @@ _AT_ONCE = 2**23  # bytes searched together
 _MOST = 100  # residues reported, of each kind in each file
 _BINARY = {"vector", "code", "digest"}
 _STILL_READ = "another process still reads the file as it was, so old pages stay in it and in its log"
+PURGING = "purging"  # the fact that bytes of what was purged may be left, from the removal until the log is empty
 _QUERIES = "SELECT query FROM asked UNION SELECT query FROM feedback UNION SELECT query FROM triples"
 
 
@@ -74,6 +76,8 @@ class Purging:
             emptied = _empty_log(own)
             if obstacle is not None:
                 raise obstacle
+            if emptied:
+                _finish(own)
         remedy = "" if emptied else f"{_STILL_READ}: when that has ended, compact again"
         return CompactReport(before, file_bytes(own.path), remedy, time.perf_counter() - began)
 
@@ -99,6 +103,8 @@ class Purging:
         finished = emptied and not obstacle and not unread
         if finished and not found.residues:
             self._unfinished = Targets()
+        if emptied and not obstacle and not found.residues:
+            _finish(own)
         return replace(
             report,
             clean=finished and not found.residues if verify else None,
@@ -118,6 +124,8 @@ class Purging:
             documents = [row for row, _, _ in known.values()]
             chunks = sum(len(document_rows.chunk_ids(connection, row)) for row in documents)
             content = DocumentContent(connection, self._analyser(), ids, documents)
+            if documents:
+                set_fact(connection, PURGING, "1")  # in case this process is killed before the bytes are gone
             document_writes.remove(connection, log, documents)
             merge(connection)
             targets = self._still_removed(connection) + content.removed(connection)
@@ -167,6 +175,12 @@ def _rewrite(own: Connections) -> apsw.Error | None:
     except (apsw.BusyError, apsw.FullError, apsw.IOError, apsw.NoMemError) as error:
         return error
     return None
+
+
+def _finish(own: Connections) -> None:
+    """Record that no bytes are left of what was purged; where that fails, `check` goes on advising to compact."""
+    with suppress(HybridstoreError), own.atomic() as connection:
+        unset_fact(connection, PURGING)
 
 
 def _empty_log(own: Connections) -> bool:
