@@ -49,6 +49,8 @@ class Calibration:
     query gets, `spread` one standard deviation of a query's cosines. `chunks` is how many had a vector. `agreement` is,
     for the vectors of an added leg, how their cosines correlate with those of legs before it, by fingerprint.
     `foreign` is the share of chunks in other languages than English, `foreign_power` the power among these (0 without).
+    `scale` are mean and deviation of cosines between unrelated texts where the embedder has them far closer together
+    than is usual (0.1 and 0.1; about 0.77 and 0.02 for multilingual-e5-small).
     """
 
     fingerprint: str
@@ -59,6 +61,7 @@ class Calibration:
     agreement: Mapping[str, float] = field(default_factory=dict)
     foreign: float = 0.0
     foreign_power: float = 0.0
+    scale: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -217,9 +217,20 @@ def _header(fields: Mapping[str, Any]) -> ExportHeader:
             spread=_finite(values["spread"]),
             foreign=_finite(values.get("foreign", 0.0)),
             foreign_power=_finite(values.get("foreign_power", 0.0)),
+            scale=_scale(values.get("scale")),
         )
     vectors = bool(fields.get("vectors"))
     return ExportHeader(str(fields["language"]), embedding, int(fields["documents"]), vectors, calibration)
+
+
+def _scale(pair: object) -> tuple[float, float] | None:
+    match pair:
+        case None:
+            return None
+        case [mean, deviation] if _finite(deviation) > 0:
+            return _finite(mean), _finite(deviation)
+        case _:
+            raise ValueError(pair)
 
 
 def _finite(number: object) -> float:

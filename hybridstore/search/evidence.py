@@ -49,13 +49,16 @@ def few(chunks: int) -> float:
     return max(1.0 - chunks / _ENOUGH, 0.0)
 
 
-def cosine_statistics(cosines: NDArray[np.float32]) -> tuple[float, float]:
-    """Return mean and standard deviation of a query's cosines to a sample (n,), shrunk to usual values if n is low."""
-    count = len(cosines)
+def cosine_statistics(cosines: NDArray[np.float32], scale: tuple[float, float] | None = None) -> tuple[float, float]:
+    """Return mean and standard deviation of a query's cosines to a sample (n,), shrunk to usual values if n is low.
+
+    `scale` are those of an embedder that has its own; see Calibration.
+    """
+    count, (usual_mean, usual_deviation) = len(cosines), scale or (_MEAN, _DEVIATION)
     if not count:
-        return _MEAN, _DEVIATION
-    mean = (count * float(cosines.mean()) + _MEAN_OBSERVATIONS * _MEAN) / (count + _MEAN_OBSERVATIONS)
-    prior = _DEVIATION_OBSERVATIONS * _DEVIATION**2
+        return usual_mean, usual_deviation
+    mean = (count * float(cosines.mean()) + _MEAN_OBSERVATIONS * usual_mean) / (count + _MEAN_OBSERVATIONS)
+    prior = _DEVIATION_OBSERVATIONS * usual_deviation**2
     variance = (count * float(cosines.var()) + prior) / (count + _DEVIATION_OBSERVATIONS)
     return mean, variance**0.5
 
@@ -131,7 +134,8 @@ class Scale:
 
     @cached_property
     def _statistics(self) -> tuple[float, float]:
-        return cosine_statistics(self.backend.sample(self.leg)[1] @ self.query)
+        scale = None if self.calibration is None else self.calibration.scale
+        return cosine_statistics(self.backend.sample(self.leg)[1] @ self.query, scale)
 
     def deviations(self, cosines: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the standard deviations of cosines (n,) above those of a sample of the store; NaN stays."""
@@ -316,7 +320,8 @@ class EvidenceCollector:
     def _cosine_statistics(self) -> tuple[float, float]:
         if self.query is None:
             return _MEAN, _DEVIATION
-        return cosine_statistics(self.backend.sample()[1] @ self.query)
+        scale = None if self._calibration is None else self._calibration.scale
+        return cosine_statistics(self.backend.sample()[1] @ self.query, scale)
 
 
 def _fitted_line(keyword: NDArray[np.float64], z_scores: NDArray[np.float64]) -> tuple[float, float]:

@@ -39,6 +39,10 @@ _SHARE = (
 )
 _FEWEST = 3
 _PRIOR = 8  # measured chunks that the usual power is worth
+# A deviation of cosines below which the usual 0.1 would hide how far a chunk stands out: an embedder of a contrastive
+# loss at a low temperature has all cosines between 0.7 and 0.9. multilingual-e5-small has 0.017, MiniLM 0.066 to 0.1.
+_CLOSE, _CLOSEST = 0.05, 1e-4
+_SCALE_OBSERVATIONS = 16  # cosines to chunks that those between unrelated queries are worth
 _USUAL_AGREEMENT, _AGREEMENT_PRIOR = 0.5, 8  # of two sentence embedders, and the measured chunks that it is worth
 CHANGED = 2.0  # times as many vectors, or one in so many left: measured anew
 
@@ -152,17 +156,20 @@ def _measured(backend: Backend, embedder: Embedder, model: Model, leg: str | Non
     queried = [chunk for chunk, fragment in fragments.items() if fragment]
     queries = dict(zip(queried, _embedded(embedder, [fragments[chunk] for chunk in queried]), strict=True))
     foreign = {passage.chunk for passage in passages if languages.is_foreign(passage.text)}
-    powers, spreads, cosines_of, foreign_powers = [], [], {}, []
-    for row, chunk in enumerate(chunks.tolist()):
-        if chunk in queries:
-            cosines = cosines_of[chunk] = vectors @ path.untrained(queries[chunk])
-            # Without the answer, which would widen the deviation.
-            mean, deviation = cosine_statistics(np.delete(cosines, row))
-            powers.append((float(cosines[row]) - mean) / deviation)
-            spreads.append(deviation)
-            if chunk in foreign:
-                foreign_powers.append(powers[-1])
-    unrelated = [path.transformed(vector) for vector in _unrelated_queries(embedder)]
+    rows = {chunk: row for row, chunk in enumerate(chunks.tolist()) if chunk in queries}
+    cosines = {chunk: vectors @ path.untrained(queries[chunk]) for chunk in rows}
+    # Without the answer, which would widen the deviation.
+    others = {chunk: np.delete(cosines[chunk], row) for chunk, row in rows.items()}
+    plain = _unrelated_queries(embedder)
+    scale = _scale(list(others.values()), plain)
+    powers, spreads, foreign_powers = [], [], []
+    for chunk, row in rows.items():
+        mean, deviation = cosine_statistics(others[chunk], scale)
+        powers.append((float(cosines[chunk][row]) - mean) / deviation)
+        spreads.append(deviation)
+        if chunk in foreign:
+            foreign_powers.append(powers[-1])
+    unrelated = [path.transformed(vector) for vector in plain]
     with backend.snapshot():
         again = _query_path(backend, embedder, model) if leg is None else _leg_path(backend, embedder, leg)
         if again is None or (again.target, again.number) != (path.target, path.number):
@@ -181,8 +188,9 @@ def _measured(backend: Backend, embedder: Embedder, model: Model, leg: str | Non
         spread=sum(spreads) / len(spreads),
         foreign=round(len(foreign_powers) / len(powers), 4),
         foreign_power=round(sum(foreign_powers) / max(len(foreign_powers), 1), 4),
+        scale=scale,
     )
-    return _Measured(calibration, chunks, cosines_of)
+    return _Measured(calibration, chunks, cosines)
 
 
 def _mean_cosine(vectors: NDArray[np.float32]) -> float:
@@ -225,6 +233,21 @@ def _query_path(backend: Backend, embedder: Embedder, model: Model) -> _QueryPat
         return None
     drifted = version is not None and version.kind == "drift" and version.target == stored.fingerprint
     return None if drifted and applied is None else _QueryPath(stored.fingerprint, applied)
+
+
+def _scale(
+    cosines: Sequence[NDArray[np.float32]], unrelated: Sequence[NDArray[np.float32]]
+) -> tuple[float, float] | None:
+    """Return mean and deviation of queries' cosines to other chunks, if they are far closer together than is usual.
+
+    Of a store of few chunks the cosines between unrelated queries say it. None for usual ones.
+    """
+    pairs = (np.array(unrelated) @ np.array(unrelated).T)[np.triu_indices(len(unrelated), 1)]
+    counts = np.array([*map(len, cosines), _SCALE_OBSERVATIONS])
+    means = np.array([*(each.mean() if len(each) else 0.0 for each in cosines), pairs.mean()])
+    variances = np.array([*(each.var() if len(each) else 0.0 for each in cosines), pairs.var()])
+    mean, deviation = (float(np.average(each, weights=counts)) for each in (means, variances))
+    return None if deviation**0.5 >= _CLOSE else (mean, max(deviation**0.5, _CLOSEST))
 
 
 def _leg_path(backend: Backend, embedder: Embedder, leg: str) -> _QueryPath | None:

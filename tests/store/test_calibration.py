@@ -1,13 +1,19 @@
 """Calibration: when a store measures its own vectors, and what it measures."""
 
 import hashlib
+import json
+from contextlib import closing
 
+import apsw
 import numpy as np
 import pytest
 
 import hybridstore as hs
+from hybridstore.backends.sqlite.checksums import register, set_fact
 from hybridstore.backends.values import Calibration
 from hybridstore.embedders.hashing import HashingEmbedder
+from hybridstore.errors import FileDamaged
+from hybridstore.ingest.export_import import export, load
 from hybridstore.store import calibration
 from hybridstore.store.calibration import calibrate, measure
 from hybridstore.store.embedder_choice import identify
@@ -247,3 +253,60 @@ def test_a_fragment_is_a_few_words_of_the_text_in_a_row():
     assert len(calibration._fragment(unspaced, 5)) == 24
     assert calibration._fragment(unspaced, 5) in unspaced
     assert len(calibration._fragment(unspaced[:40], 5)) == 10
+
+
+class Squeezed(HashingEmbedder):
+    """An embedder whose cosines are all near each other, as those trained at a low temperature are."""
+
+    def __init__(self) -> None:
+        super().__init__(64)
+        self.fingerprint = "squeezed@1"
+
+    def embed_documents(self, texts):
+        vectors = super().embed_documents(texts).copy()
+        vectors[:, 0] += 2.0
+        return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_power_does_not_depend_on_how_close_together_an_embedder_has_its_cosines(tmp_path):
+    powers, scores = [], []
+    for embedder in (HashingEmbedder(64), Squeezed()):
+        path = tmp_path / f"{len(powers)}.db"
+        with hs.open(path, embedder=embedder) as store:
+            store.add(lines(0, 120))
+            measured = store.state().calibration
+            powers.append(measured.power)
+        with hs.open(path, embedder=embedder) as store:
+            assert store.state().calibration == measured
+            found = store.search(" ".join(lines(7, 8)[0].split()[:4]))
+            scores.append(found[0].score)
+            assert found[0].text == lines(7, 8)[0]
+        if len(powers) == 1:
+            assert measured.scale is None
+    mean, deviation = measured.scale
+    assert mean > 0.7
+    assert 0.001 < deviation < 0.05
+    assert powers[1] == pytest.approx(powers[0], abs=0.5)
+    assert scores[1] == pytest.approx(scores[0], abs=0.05)
+
+
+def test_the_scale_of_an_embedder_goes_with_an_export(tmp_path):
+    with hs.open(":memory:", embedder=Squeezed()) as store:
+        store.add(lines(0, 40))
+        export(store, tmp_path / "all.jsonl", vectors=True)
+        measured = store.state().calibration
+    with hs.open(":memory:", embedder=Squeezed()) as copy:
+        load(copy, tmp_path / "all.jsonl")
+        assert copy.state().calibration == measured
+
+
+def test_a_file_whose_scale_is_none_is_damaged(tmp_path):
+    with hs.open(tmp_path / "a.db", embedder=Squeezed()) as store:
+        store.add(lines(0, 40))
+    with closing(apsw.Connection(str(tmp_path / "a.db"))) as connection:
+        register(connection)
+        (stored,) = connection.execute("SELECT value FROM meta WHERE key = 'background'").fetchone()
+        for scale in ([0.7], [0.7, 0.0], "wide", [0.7, float("nan")], {"a": 1}):
+            set_fact(connection, "background", json.dumps(json.loads(stored) | {"scale": scale}))
+            with pytest.raises(FileDamaged), hs.open(tmp_path / "a.db", embedder=Squeezed()) as store:
+                store.search("anything")

@@ -26,7 +26,7 @@ EXACT = 64
 # Codes order chunks almost as the exact vectors do; this many more than are to be exact are looked up.
 _MORE = 16
 MOST_CANDIDATES = 4096  # vec0's own limit on k
-_OPTIONAL = {"agreement", "foreign", "foreign_power"}  # of a calibration: left out where there is nothing to say
+_OPTIONAL = {"agreement", "foreign", "foreign_power", "scale"}  # of a calibration: left out with nothing to say
 _CALIBRATION = "background"  # its key among the facts of the file
 
 
@@ -273,13 +273,15 @@ def applicable_calibration(stored: str | None, embedding: Embedding | None) -> C
     if stored is None or embedding is None:
         return None
     try:
-        measured = Calibration(**json_object(stored))
-        facts = [measured.chunks, measured.power, measured.chance, measured.spread, *measured.agreement.values()]
-        facts += [measured.foreign, measured.foreign_power]
-        numbers = np.array(facts, np.float64)
+        facts = json_object(stored)
+        mean, deviation = facts.get("scale") or (0.0, 1.0)
+        measured = Calibration(**facts | ({"scale": (mean, deviation)} if facts.get("scale") else {}))
+        numbers = [measured.chunks, measured.power, measured.chance, measured.spread, mean, deviation]
+        numbers += [*measured.agreement.values(), measured.foreign, measured.foreign_power]
+        finite = np.isfinite(np.array(numbers, np.float64)).all() and deviation > 0
     except (AttributeError, TypeError, ValueError) as error:
         raise apsw.CorruptError("the calibration cannot be read") from error
-    if not np.isfinite(numbers).all():
+    if not finite:
         raise apsw.CorruptError("the calibration cannot be read")
     return measured if measured.fingerprint == embedding.fingerprint else None
 
