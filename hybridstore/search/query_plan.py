@@ -51,7 +51,8 @@ class Plan:
 def has_words(query: str) -> bool:
     """Return whether there is anything to search for: a letter, its mark, a digit or a symbol such as an emoji."""
     categories = {unicodedata.category(character) for character in query}
-    return any(category[0] in "LMN" or category in ("So", "Co") for category in categories)
+    # What Python does not know (Cn) may be a letter of a newer Unicode.
+    return any(category[0] in "LMN" or category in ("So", "Co", "Cn") for category in categories)
 
 
 def plan(query: str, analyser: Analyser, syntax: str = "simple", exclude: Sequence[str] = ()) -> Plan:

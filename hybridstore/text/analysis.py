@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator
+from unicodedata import normalize
 
 from hybridstore.text.normalisation import (
     emoji_forms,
     folded,
+    folded_letters,
     german,
     in_ascii,
     is_emoji,
@@ -27,6 +29,7 @@ from hybridstore.text.normalisation import (
 from hybridstore.text.raw_tokens import (
     ASCII,
     EDGES,
+    LETTERS,
     TokenPatterns,
     clusters_of,
     index_pairs,
@@ -60,12 +63,14 @@ _GENERATION = 2**18  # pieces; an analyser caches two generations, of at most ab
 _SOH = "\1"
 _COMPOUNDS = re.compile("\0([^ ]+)")
 _HYPHENATED = re.compile("[A-Z]?[a-z]+(?:-[A-Z]?[a-z]+)+")
+_IDENTIFIER = re.compile("[a-z]+(?:[-_.][a-z]+)+")
+_SEPARATORS = str.maketrans("", "", "-_.")
 # A decimal number or a percentage; `1.000` is a thousand.
 _DECIMAL = re.compile(r"((\d{1,50})(?:\.(?!000%?$)(\d{1,50}))?)%?")
-_DIGIT = re.compile(r"\d")
 _SEGMENT = re.compile(r"[/\\:@ ]+")
-_POSSESSIVE = re.compile(r"['’]s$")
+_POSSESSIVE = ("'s", "’s")
 _ENDS = ",.;:!?"  # a number does not go on behind these
+_LONG = 6  # letters; a longer word in capitals is not the beginning of a code
 _OPENING = ".([{\"'"  # before a name that begins with a dot
 
 # Arabic words that end in teh marbuta or alef maksura are also typed with heh or yeh; the stemmer needs the former.
@@ -147,18 +152,20 @@ class Analyser:
         in long queries shows what they are about (measured in docs/experiments.md).
         """
         tokens: list[str] = []
+        numbered = False  # only words with a mark may belong to a number in several pieces
         text = self._visible(text)
         for raw in dict.fromkeys(self._raws(text).findall(text)):
             if raw[0] > "\u0dff" and self._is_paired(raw):
                 tokens += query_pairs(self._clusters(raw))
                 continue
             expanded = self._cache[raw]
-            if expanded.isalnum():  # one word, without compounds
+            if " " not in expanded and expanded.isprintable() and expanded:  # one word, without compounds
                 tokens.append(expanded)
             else:
                 words, extra = self._cache.pair(raw)
                 tokens += dict.fromkeys(f"{words} {extra}".split())
-        if not _DIGIT.search(" ".join(tokens)):
+                numbered = numbered or "\2" in expanded
+        if not numbered:
             return tuple(tokens)
         known = set(tokens)
         marked = _COMPOUNDS.sub("", " ".join(filter(None, map(self._cache.__getitem__, text.split()))))
@@ -196,13 +203,26 @@ class Analyser:
     def _analysed(self, piece: str) -> str:
         """Return what the cache keeps for a piece."""
         word = piece.strip(EDGES)
-        if word.isalpha() and word.isascii():  # most new pieces are a plain word
-            lower = word.lower()
-            if (lower == word or word[1:].islower()) and word not in UNITS and not _is_dotted(piece, word):
-                stem = self._stem(lower)
-                return piece if stem == piece else stem
-        words, extra = self._expand_piece(piece)
-        return f"{words}\0{extra.replace(' ', _SOH)}" if extra else piece if words == piece else words
+        if word.isascii():  # most new pieces are a plain word
+            if word.isalpha():
+                lower = word.lower()
+                upper = word.isupper()
+                if (lower == word or upper or word[1:].islower()) and word not in UNITS and not _is_dotted(piece, word):
+                    stem = self._stem(lower)
+                    if upper and piece == word and len(word) < _LONG:
+                        return stem + "\2"
+                    return piece if stem == piece else stem
+        elif letters := LETTERS.fullmatch(piece):
+            word = letters[letters.lastindex or 0]
+            if letters[2] or word[1:].islower():
+                return cached_value(piece, *self._letters(word))
+        return cached_value(piece, *self._expand_piece(piece))
+
+    def _letters(self, word: str) -> tuple[str, str]:
+        """Return the (words, compounds) of a piece that `LETTERS` matches, whose word is this."""
+        word = normalize("NFKC", word)
+        forms = [self._stem(folded(form)) for form in self._spellings(word)]
+        return self._stem(folded_letters(word)), " ".join(dict.fromkeys(forms))
 
     def _expand_piece(self, piece: str) -> tuple[str, str]:
         if not piece.isascii():
@@ -225,7 +245,7 @@ class Analyser:
                 return (f"{number} {fraction}{part}", whole) if fraction else (number + part, "")
         pairs = [self._expand(raw) for raw in self._raws(seen).findall(seen)]
         words = " ".join([words for words, _ in pairs if words])
-        if mark and words and (words[0].isdigit() or (len(word) < 6 and word.isupper())) and part_of_number(piece):
+        if mark and words and (words[0].isdigit() or (len(word) < _LONG and word.isupper())) and part_of_number(piece):
             words += mark
         return words, " ".join([extra for _, extra in pairs if extra])
 
@@ -236,19 +256,29 @@ class Analyser:
         if word.isdigit():
             part = piece == word or part_of_number(piece)
         elif word[0] > "9" and (word.isupper() or not ASCII.hump.search(word)):
-            part = word in UNITS or (piece == word and len(word) < 6)
+            part = word in UNITS or (piece == word and len(word) < _LONG)
         else:
             forms = self._part_forms(word, ASCII)
             part = word[0] <= "9" and part_of_number(piece)
         return stem + mark if part else stem, " ".join(dict.fromkeys(forms))
 
     def _expand(self, raw: str) -> tuple[str, str]:
-        if raw[0] > "\u0dff":
-            if is_emoji(raw[0]):
-                return "", " ".join(emoji_forms(raw))
+        """Return the (words, compounds) of a raw token."""
+        if raw.isascii():
+            if raw.islower():  # of source code, most are a name
+                if raw.isalpha():
+                    return self._stem(raw), ""
+                if len(raw) <= LONGEST and _IDENTIFIER.fullmatch(raw):
+                    return " ".join(map(self._stem, ASCII.part.findall(raw))), self._stem(raw.translate(_SEPARATORS))
+        elif raw[0] > "\u0dff":
             if is_paired(raw[0]):
                 return " ".join(index_pairs(self._clusters(raw))), ""
-        raw = plain(_POSSESSIVE.sub("", raw) if raw[-1] == "s" else raw)
+            if is_emoji(raw[0]):
+                return "", " ".join(emoji_forms(raw))
+        return self._expand_parts(raw)
+
+    def _expand_parts(self, raw: str) -> tuple[str, str]:
+        raw = plain(raw[:-2] if raw.endswith(_POSSESSIVE) else raw)
         inside = ASCII if raw.isascii() else scripts().inside
         parts = inside.part.findall(raw)
         forms: list[str] = []
@@ -309,6 +339,11 @@ class Analyser:
             for match in scripts().cluster.finditer(raw)
             for cluster in self._clusters(match.group())
         ]
+
+
+def cached_value(piece: str, words: str, extra: str) -> str:
+    """Return what the cache keeps for a piece with these words and compounds."""
+    return f"{words}\0{extra.replace(' ', _SOH)}" if extra else piece if words == piece else words
 
 
 def _is_dotted(piece: str, word: str) -> bool:

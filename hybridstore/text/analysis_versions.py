@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from hybridstore.text.analysis import ANALYSIS_VERSION, Analyser
+from hybridstore.text.analysis import ANALYSIS_VERSION, Analyser, cached_value
 from hybridstore.text.normalisation import normal_form
 from hybridstore.text.raw_tokens import TokenPatterns, index_pairs
 from hybridstore.text.stemming import LONGEST
@@ -64,6 +64,9 @@ class FirstAnalyser(Analyser):
 
     version = 1
     indexes_names = False
+
+    def _analysed(self, piece: str) -> str:
+        return cached_value(piece, *self._expand_piece(piece))
 
     def _expand_piece(self, piece: str) -> tuple[str, str]:
         word = piece.strip(_EDGES)

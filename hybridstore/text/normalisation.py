@@ -20,10 +20,12 @@ _MANY_MARKED = re.compile("[\u0300-\u036f\u0483-\u0489\u0590-\u1dff\u20d0-\u20ff
 # Soft hyphens, joiners, directional marks, fillers, variation selectors, tags: nobody types them into a query. The
 # zero-width joiner stays inside an emoji.
 _EMOJI_START = "\u231a-\u23ff\u2600-\u2775\u2794-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
-INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164"
-    f"\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e01ef]|\u200d(?![{_EMOJI_START}])"
+_HIDDEN = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e01ef"
 )
+INVISIBLE = re.compile(f"[{_HIDDEN}]|\u200d(?![{_EMOJI_START}])")
+_PERHAPS_INVISIBLE = re.compile(f"[{_HIDDEN}\u200d]")  # found in a third of the time
 # Persian and Kurdish write a suffix behind a non-joiner, with a space, or joined: here, as behind a hyphen.
 _SUFFIX = re.compile("(?<=[\u0600-\u06ff])\u200c(?=[\u0600-\u06ff])")
 
@@ -55,6 +57,7 @@ _LETTERS: dict[str, str | None] = {
     # Dashes and apostrophes inside a word.
     **dict.fromkeys("‐‑‒–−", "-") | dict.fromkeys("’‘`´′״׳", "'"),
 }
+_ASCII_SIGN = re.compile("[‐‑‒–−’]")
 _ASCII_SIGNS = str.maketrans(dict.fromkeys("‐‑‒–−", "-") | {"’": "'"})
 _FOLDED_LETTERS = str.maketrans(_LETTERS)
 # Marks that people omit when typing: Latin, Greek and Cyrillic accents, Hebrew points, Arabic vowels. The vowel
@@ -119,14 +122,14 @@ _GERMAN = re.compile("(?<=[ao])e|(?<=[^aeiouq]u)e|(?<=^u)e")
 
 def visible(text: str) -> str:
     """Return a text without characters that nobody sees."""
-    if text.isascii() or not INVISIBLE.search(text):
+    if text.isascii() or not _PERHAPS_INVISIBLE.search(text):
         return text
     return INVISIBLE.sub("", _SUFFIX.sub("-", text))
 
 
 def in_ascii(text: str) -> str:
     """Return a text with the ASCII forms of dashes and apostrophes if it is ASCII then, else the text itself."""
-    if text.isascii():
+    if text.isascii() or not _ASCII_SIGN.search(text):  # translating takes ten times as long as searching
         return text
     plain = text.translate(_ASCII_SIGNS)
     return plain if plain.isascii() and "'." not in plain else text
@@ -134,7 +137,7 @@ def in_ascii(text: str) -> str:
 
 def visible_places(text: str) -> tuple[str, list[int] | None]:
     """Return the visible text, and where each of its characters is in the text; None for the same places."""
-    if text.isascii() or not INVISIBLE.search(text):
+    if text.isascii() or not _PERHAPS_INVISIBLE.search(text):
         return text, None
     suffixes = _SUFFIX.sub("-", text)
     hidden = {match.start() for match in INVISIBLE.finditer(suffixes)}
@@ -170,6 +173,25 @@ def folded(word: str) -> str:
     return normal_form("NFC", _DIGIT.sub(_ascii_digit, word))
 
 
+class _Folds(dict[int, str]):
+    """What characters become when they are folded alone, by code point."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = fold = folded(chr(code))
+        return fold
+
+
+_FOLDS = _Folds()
+
+
+def folded_letters(word: str) -> str:
+    """Return what `folded` does, in a third of the time, for a word that `LETTERS` matches."""
+    word = word.translate(_FOLDS)
+    if "\u094d" in word:
+        word = _NASAL.sub("\u0902", word)
+    return unicodedata.normalize("NFC", word)
+
+
 def _ascii_digit(match: re.Match[str]) -> str:
     return str(unicodedata.decimal(match[0]))
 
@@ -187,14 +209,18 @@ def german(word: str) -> str:
 
 def unspaced(text: str) -> str:
     """Return a run of unspaced script with simplified characters, and one vowel sign where Thai was typed with two."""
-    return text.translate(_simplified()).replace("\u0e40\u0e40", "\u0e41")
+    return "".join(simplified(text)).replace("\u0e40\u0e40", "\u0e41")
+
+
+def simplified(text: str) -> list[str]:
+    """Return the characters of a text, simplified ones for traditional ones."""
+    return list(map(_simplified().get, text, text))
 
 
 @cache
-def _simplified() -> dict[int, str]:
+def _simplified() -> dict[str, str]:
     path = Path(__file__).parent / "data" / "simplified.txt"
-    traditional, simplified = path.read_text("utf-8").split()
-    return dict(zip(map(ord, traditional), simplified, strict=True))
+    return dict(zip(*path.read_text("utf-8").split(), strict=True))
 
 
 def is_emoji(character: str) -> bool:

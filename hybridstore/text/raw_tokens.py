@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from functools import cache, lru_cache
-from itertools import pairwise
+from operator import add
 from typing import NamedTuple
 
-from hybridstore.text.normalisation import EMOJI, MARKED, normal_form, unspaced
+from hybridstore.text.normalisation import EMOJI, MARKED, normal_form, simplified, unspaced
 from hybridstore.text.word_forms import JOIN
 
 # Underscores are taken from the run's start and never given back: from each of n it would take n²/2 steps. A dot
@@ -16,6 +16,20 @@ _LEAD = r"(?:(?<!_)_++|(?<![^\s(\[{\"'])\.(?=[^\W\d_]))?"
 _TAIL = r"(?:_++|\+\+|\#)?(?:['’]s\b)?"
 _RAW_SIMPLE = re.compile(rf"{_LEAD}[^\W_]++(?:{JOIN}[^\W_]++)*+{_TAIL}")
 EDGES = '.,;:()[]{}"!?'  # never part of a token when around a word
+
+# A piece that is one word of letters which are folded one by one: Latin, Greek, Cyrillic and Armenian, whose case may
+# divide words, or Hebrew, Arabic and Indic. A dot before a word is part of it.
+_CASED = (
+    "a-zA-Z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u0131\u0134-\u013e\u0141-\u0148\u014a-\u017e\u1ea0-\u1ef9"
+    "\u0388-\u038a\u038e-\u03a1\u03a3-\u03ce\u0400-\u0481\u048a-\u052f\u0531-\u0556\u0561-\u0586"
+)
+_CASELESS = "\u05d0-\u05ea\u0621-\u063a\u0640-\u0655\u0670-\u0673\u0679-\u06d3\u0900-\u0963\u0971-\u0980"
+_AROUND = "“”„«»‘’…—،؛؟।"
+LETTERS = re.compile(
+    rf"[,;:()\[\]{{}}\"!?{_AROUND}]*+(?:([{_CASED}]++)|([{_CASELESS}]++))[.,;:()\[\]{{}}\"!?{_AROUND}]*+"
+)
+# Characters of unspaced scripts that are units by themselves, in their compatibility form.
+_UNITS = re.compile("[\u3041-\u3096\u30a1-\u30fa\u30fc-\u30fe\u4e00-\u9fd5\uac00-\ud7a3]+")
 
 
 class TokenPatterns(NamedTuple):
@@ -87,17 +101,19 @@ def plain(raw: str) -> str:
 
 def clusters_of(raw: str) -> list[str]:
     """Return the units of a run of unspaced script: its characters, or letters with their marks."""
+    if _UNITS.fullmatch(raw):
+        return simplified(raw)
     raw = unspaced(plain(raw).replace(" ", ""))
     return scripts().cluster.findall(raw) if scripts().clustered.search(raw) else list(raw)
 
 
 def index_pairs(clusters: list[str]) -> list[str]:
     """Return the tokens of a run of unspaced script for the index: pairs, and its last character alone."""
-    return [*map("".join, pairwise(clusters)), *clusters[-1:]]
+    return [*map(add, clusters, clusters[1:]), *clusters[-1:]]
 
 
 def query_pairs(clusters: list[str]) -> list[str]:
     """Return the tokens that match a run of unspaced script inside longer runs: pairs, or one character by prefix."""
     if len(clusters) == 1:
         return [clusters[0] + "*"]
-    return list(map("".join, pairwise(clusters)))
+    return list(map(add, clusters, clusters[1:]))

@@ -17,6 +17,8 @@ _SEPARATOR = re.compile(
     rf"{_BETWEEN}(?:(?<!\d)[-_']{{1,3}}(?=[^-_.'/\\:@+#&])|[-_']{{1,3}}(?=[^-_.'/\\:@+#&\d])"
     r"|(?<!\d)\.(?=[^-_.'/\\:@+#&\d]))"
 )
+_SIMPLY_JOINED = re.compile("[a-z]+(?:[-_.'][a-z]+)+")  # most of them; only separators to take out
+_SEPARATORS = str.maketrans("", "", "-_.'")
 _GROUPED = re.compile(r"(\d{1,3}(?:,\d{3})+|\d{1,3}(?:['_]\d{3})+|\d{1,3}(?:\.\d{3}){2,}|\d{1,3}\.000)([.,]\d{1,2})?")
 _NUMBERED = re.compile(r"\d+(?:[-.]\d+)+(?:-x)?")
 _TELEPHONE = re.compile(r"\d{3}\.\d{3}\.\d{4}")
@@ -56,6 +58,8 @@ _HUMP_AND_DIGITS = re.compile(r"([^\W\d_]+)\d+")
 
 def whole_form(joined: str) -> str:
     """Return the one form of a folded token that contains separators."""
+    if _SIMPLY_JOINED.fullmatch(joined):
+        return joined.translate(_SEPARATORS)
     if joined[0].isdigit():
         grouped = _GROUPED.fullmatch(joined)
         if grouped:

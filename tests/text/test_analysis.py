@@ -210,6 +210,7 @@ def test_tokens_of_every_character_survive_the_index(stride):
 )
 @example(text="I {")
 @example(text="ा")  # a vowel sign of Hindi
+@example(text="\U0003d000")  # a letter since Unicode 18
 def test_every_word_of_a_text_finds_it(store, text):
     store.add(hs.Document(id="any", text=text), chunk=False)
     for word in {text, *text.split()}:
