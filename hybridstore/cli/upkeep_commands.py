@@ -137,7 +137,9 @@ def _fill(store: Store) -> None:
     """Create the missing vectors if the embedder is available; say why if it is not."""
     from hybridstore.errors import HybridstoreError
 
-    if store.embeddings.building is not None or not store.embeddings.pending_count():
+    there = store.embeddings
+    lacking = there.pending_count() or any(there.pending_count(leg.fingerprint) for leg in there.added)
+    if there.building is not None or not lacking:
         return
     try:
         with counting("Embedding", "chunks") as counter:
@@ -213,11 +215,15 @@ def reembed(target: Target, *, embedder: str | None, add: str | None, quiet: boo
         made = store.reembed(embedder, add=add, progress=counter)
         embeddings = store.embeddings
         names = [each.fingerprint for each in (embeddings.active, *embeddings.added) if each is not None]
+        lacking = {leg.reference: embeddings.pending_count(leg.fingerprint) for leg in embeddings.added}
     embedders = "embedders are" if len(names) > 1 else "embedder is"
     say(
         f"{count(made, 'vector')} made in {counter.seconds:.1f} s; "
         f"the store's {embedders} {' and '.join(names) or 'none'}."
     )
+    for name, number in lacking.items():
+        if number:
+            say(f"{count(number, 'chunk')} without a vector of {name}: `hybridstore reembed --add {name}` says why.")
 
 
 @click.command(epilog=examples("hybridstore reindex"))

@@ -73,6 +73,10 @@ def chosen(legs: Iterable[str], known: Mapping[str, Collection[str]]) -> tuple[b
             there = ", ".join([KEYWORD, *names(list(known)).values()])
             raise InputError(f"this store has no leg {name!r}; its legs are {there}")
         found |= named
+    if not (keyword or found):
+        raise InputError(
+            f"name at least one leg; this store's are {', '.join([KEYWORD, *names(list(known)).values()])}"
+        )
     return keyword, frozenset(found)
 
 

@@ -31,7 +31,7 @@ from hybridstore.store import languages
 
 Model = ModelVersion | None | Literal["active"]
 
-_CHUNKS = 64  # chunks queried for: the power is then known to a fifth of a deviation
+_CHUNKS = 256  # chunks queried for: the power is then known to a tenth of a deviation, with 64 to a fifth
 _WORDS = 8  # of a chunk at most, as many as a short query has
 _UNSPACED, _CHARACTERS = 20, 24  # characters a word beyond which a text has no spaces; as many of it are taken then
 _SHARE = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.backends.protocols import Backend
-from hybridstore.backends.values import Embedding
+from hybridstore.backends.values import Embedding, Passage, Restriction
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import InputError, MissingExtra, ModelUnavailable, NotFound
 from hybridstore.store import calibration
@@ -106,33 +106,58 @@ def fill_legs(
     backend: Backend,
     embedders: StoreEmbedder,
     *,
-    known: Mapping[str, Mapping[bytes, NDArray[np.float32]]] | None = None,
     only: str | None = None,
     limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Make the vectors that chunks lack in the added legs whose embedders are available; return how many were made.
 
-    `known` are vectors by leg and by the digest of what was embedded, which are used again. `only` is the fingerprint
-    of one leg. At most `limit` vectors are made, if there is a limit.
+    `only` is the fingerprint of one leg. At most `limit` vectors are made, if there is a limit.
     """
     done = 0
     for fingerprint, embedder in embedders.available().items():
         if only not in {None, fingerprint}:
             continue
-        own, total = (known or {}).get(fingerprint, {}), done + backend.pending_count(fingerprint)
+        total = done + backend.pending_count(fingerprint)
         while passages := backend.pending(_AT_ONCE if limit is None else min(_AT_ONCE, limit - done), fingerprint):
-            texts = [embedded_text(passage.title, passage.heading, passage.text) for passage in passages]
-            vectors = {text: own[digest] for text in texts if (digest := digest_of(text)) in own}
-            lacking = [text for text in dict.fromkeys(texts) if text not in vectors]
-            if lacking:
-                vectors.update(zip(lacking, embedder.embed_documents(lacking), strict=True))
-            chunks = [passage.chunk for passage in passages]
-            backend.fill(identify(embedder), chunks, np.stack([vectors[text] for text in texts]))
+            _fill(backend, embedder, passages, {})
             done += len(passages)
             if progress:
                 progress(done, max(done, total))
     return done
+
+
+def fill_documents(
+    backend: Backend,
+    embedders: StoreEmbedder,
+    ids: Collection[str],
+    known: Mapping[str, Mapping[bytes, NDArray[np.float32]]],
+) -> None:
+    """Make the vectors of documents that were just written in the added legs that are searched and available.
+
+    `known` are vectors by leg and by the digest of what was embedded, which are used again.
+    """
+    searched = {leg.embedding.fingerprint for leg in backend.state().legs}
+    if not searched or not ids:
+        return
+    chunks = [chunk for own in backend.chunks_of(list(ids), Restriction()).values() for chunk in own]
+    for fingerprint, embedder in embedders.available().items():
+        for first in range(0, len(chunks) if fingerprint in searched else 0, _AT_ONCE):
+            passages = backend.passages(chunks[first : first + _AT_ONCE])
+            _fill(backend, embedder, passages, known.get(fingerprint, {}))
+
+
+def _fill(
+    backend: Backend, embedder: Embedder, passages: Sequence[Passage], known: Mapping[bytes, NDArray[np.float32]]
+) -> None:
+    texts = [embedded_text(passage.title, passage.heading, passage.text) for passage in passages]
+    vectors = {text: known[digest] for text in texts if (digest := digest_of(text)) in known}
+    lacking = [text for text in dict.fromkeys(texts) if text not in vectors]
+    if lacking:
+        vectors.update(zip(lacking, embedder.embed_documents(lacking), strict=True))
+    if passages:
+        chunks = [passage.chunk for passage in passages]
+        backend.fill(identify(embedder), chunks, np.stack([vectors[text] for text in texts]))
 
 
 def drop_leg(backend: Backend, name: str) -> str:

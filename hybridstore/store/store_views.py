@@ -106,9 +106,9 @@ class EmbeddingView:
         """Return chunks that have no vector yet of the embedding being built, or of the active one, by ascending id."""
         return self._backend.pending(limit)
 
-    def pending_count(self) -> int:
-        """Return the number of chunks that have no vector yet."""
-        return self._backend.pending_count()
+    def pending_count(self, leg: str | None = None) -> int:
+        """Return the number of chunks that have no vector yet; in an added leg, if its fingerprint is given."""
+        return self._backend.pending_count(leg)
 
     def missing_count(self) -> int:
         """Return the number of chunks that only keywords find: without a vector in a store that has some.

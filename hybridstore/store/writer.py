@@ -29,7 +29,7 @@ from hybridstore.store import calibration
 from hybridstore.store.chunk_vectors import cut, embed, embedded, fill, fill_known, known_vectors
 from hybridstore.store.embedder_choice import GIVEN, StoreEmbedder, identify
 from hybridstore.store.inputs import checked, content_digest, digest_of
-from hybridstore.store.reembed import fill_legs
+from hybridstore.store.reembed import fill_documents
 
 # Characters of text in one commit. With a model: about three seconds of embedding on two cores, so that progress is
 # visible and Ctrl-C loses little. Without one: enough that a commit's fixed cost disappears.
@@ -89,6 +89,7 @@ class Writer:
         self._seen: dict[str, set[str]] = {}  # document ids of sources that are not finished yet
         self._finished: dict[Source, frozenset[str]] = {}
         self._dropped: set[str] = set()  # sources that lost documents to a Conflict
+        self._fresh: set[str] = set()  # the documents of the last commit that were not there like this
         self._known: dict[str, dict[bytes, NDArray[np.float32]]] = {}  # of added legs, by fingerprint and digest
         self._embedding: Embedding | None = None  # of the vectors that `add_chunked` is passed
         self.report = AddReport()
@@ -249,7 +250,7 @@ class Writer:
                 self._clear()
                 raise
         if report.chunks and self._vectors != "later" and not self._embedders.without:
-            fill_legs(self._backend, self._embedders, known=self._known)
+            fill_documents(self._backend, self._embedders, self._fresh, self._known)
         self.characters += self._characters * (1 - self._embedded_share)
         self._clear()
         self.report += report
@@ -266,6 +267,7 @@ class Writer:
         for id_, replaces in conditions.items():  # checked again in the write; here it saves embedding in vain
             check_replaces(id_, replaces, known.get(id_))
         fresh = {id_ for id_, item in pending.items() if known.get(id_) != item.digest}
+        self._fresh = fresh
         lacking = any(pending[id_].vectors is None and pending[id_].embed for id_ in fresh)
         embedder = self._embedders.for_writing() if lacking else None
         entries: list[Entry] = []

@@ -138,9 +138,9 @@ def test_measuring_is_deterministic(store, path, tmp_path, embedder):
         assert second.state().calibration == store.state().calibration
 
 
-def test_no_more_than_64_fragments_and_32_questions_are_asked(store, embedder):
+def test_no_more_than_256_fragments_and_32_questions_are_asked(store, embedder):
     store.add(lines(0, 1_000))
-    assert 64 <= len(embedder.queries) <= 64 + 32
+    assert 200 <= len(embedder.queries) <= 256 + 32
 
 
 def test_a_store_of_nothing_to_ask_about_is_not_measured(store, embedder):

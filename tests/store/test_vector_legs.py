@@ -8,6 +8,7 @@ from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import InputError, ModelUnavailable, NotFound
 from hybridstore.search.rank_fusion import FULL_Z_SCORE, by_power
 from hybridstore.search.vector_legs import shares
+from hybridstore.store.embedder_choice import identify
 
 OWN, ADDED = HashingEmbedder(64), HashingEmbedder(32)
 TEXTS = [f"{word} number {n} in hall {n % 7}" for n, word in enumerate(["valve", "pump", "pressure", "inlet"] * 10)]
@@ -255,3 +256,33 @@ def test_neighbours_are_read_in_every_leg(store):
     share = [leg.weight / trace.weights[1] for leg in trace.legs[1:]]
     summed = sum(each * part for each, part in zip(share, trace.evidence.legs.values(), strict=True))
     assert trace.evidence.vector == pytest.approx(summed)
+
+
+def test_a_write_fills_its_own_chunks_and_leaves_the_rest_to_embed(store):
+    store.reembed(add=ADDED)
+    store.add([f"later {n}" for n in range(20)], vectors="later")
+    assert [leg.vectors for leg in store.stats().legs] == [len(TEXTS)]
+    store.add("at once")
+    assert [leg.vectors for leg in store.stats().legs] == [len(TEXTS) + 1]
+    assert store.embed(limit=25) == 25
+    assert store.embeddings.pending_count(ADDED.fingerprint) == 15
+    assert store.embed() == 15
+    assert store.check() == []
+
+
+def test_a_write_does_not_continue_a_leg_that_is_not_finished(store):
+    store._backend.add_leg(identify(ADDED))
+    store._embedder.adopt_added(ADDED)
+    store.add("one more")
+    assert [leg.vectors for leg in store.stats().legs] == [0]
+    with pytest.raises(InputError, match="name at least one leg"):
+        store.search("one", legs=[])
+
+
+def test_a_chunk_without_any_vector_is_judged_by_its_words(store):
+    store.reembed(add=ADDED)
+    store.add([hs.Document(id="late", text="valve of platinum")], vectors="later")
+    trace = store.search("valve of platinum", limit=3).trace
+    assert trace.hits[0].document_id == "late"
+    assert trace.evidence.is_estimated(trace.hits[0].chunk_id)
+    assert trace.hits[0].relevance > 0.3
