@@ -65,8 +65,8 @@ concurrency: $(READY)  ## Let eight processes share a store, for ten minutes
 	$(BIN)/python tests/faults/load.py --seconds 600
 
 SOAK ?= 1200
-soak: $(READY)  ## The same with random kills for SOAK= seconds (twenty minutes), sampling memory, files and descriptors
-	$(BIN)/python tests/faults/load.py --seconds $(SOAK) --kill 5
+soak: $(READY)  ## The same with random kills for SOAK= seconds (twenty minutes); draws what grows into build/soak.svg
+	$(BIN)/python tests/faults/load.py --seconds $(SOAK) --kill 5 --svg build/soak.svg
 
 # With INPUTS the surfaces take turns until there are so many; cheap ones carry most. FUZZERS are processes at a time.
 FUZZ ?= 60
