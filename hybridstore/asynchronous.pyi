@@ -44,6 +44,7 @@ from hybridstore.store.inputs import Addable, SearchOptions, Table, Where
 from hybridstore.store.store import Store, T
 from hybridstore.store.trial import Trial
 from hybridstore.store.writer import Progress, Vectors, Writer
+from hybridstore.text.analysis import Analyser
 
 _Made = TypeVar("_Made")
 _Returned = TypeVar("_Returned")
@@ -86,6 +87,8 @@ class AsyncStore(ThreadedObject[Store]):
     def key(self) -> str | None: ...
     @property
     def folder(self) -> Path | None: ...
+    @property
+    def analyser(self) -> Analyser: ...
     async def add(
         self,
         documents: Addable | os.PathLike[str] | Iterable[Addable | os.PathLike[str]] | Table,

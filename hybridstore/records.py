@@ -372,6 +372,11 @@ class Results(Tabular, Sequence[Hit]):
         """How likely it is that the store has an answer, from 0 to 1: below 0.5, rather not. None if unknown."""
         return None if self.trace.evidence is None else self.trace.evidence.confidence
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for people about this search, such as that some passages have no vector yet."""
+        return self.trace.notes
+
     @overload
     def __getitem__(self, index: int) -> Hit: ...
     @overload

@@ -7,8 +7,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,7 +46,7 @@ class Finding:
 def doctor(target: Target, *, as_json: bool) -> None:
     """Show what this machine has and what is missing, with the command that installs it; exit 1 if it is vital.
 
-    Needs no store.
+    Needs no store; of the one that --db names, it says whether `reindex` would help.
     """
     findings = [finding for check in _CHECKS for finding in check(target)]
     if as_json:
@@ -166,12 +165,24 @@ def _disk(target: Target) -> Iterator[Finding]:
     state = "exists" if file.exists() else "not created yet"
     yield Finding("store", writable or None, f"{file}, {state}{'' if writable else ', not writable'}",
                   "" if writable else "name another file with --db")  # fmt: skip
-    with suppress(HybridstoreError):  # a store that cannot be opened is not what this command is about
-        if file.exists():
-            with target.open() as store:
-                note = language_advice(store.stats())
-            if note:
-                yield Finding("vectors", None, note)
+
+
+def _keywords(target: Target) -> Iterator[Finding]:
+    if not Path(target.path).exists():
+        return
+    from hybridstore.text.analysis import ANALYSIS_VERSION
+
+    try:
+        with replace(target, read_only=True).open(embedder="none") as store:
+            made_with, advice = store.analyser.version, language_advice(store.stats())
+    except HybridstoreError as error:
+        yield Finding("keywords", None, f"cannot be read: {error}")
+        return
+    old = made_with < ANALYSIS_VERSION
+    yield Finding("keywords", None if old else True, f"analysis version {made_with} of {ANALYSIS_VERSION}",
+                  "hybridstore reindex makes them anew: more spellings are found then" if old else "")  # fmt: skip
+    if advice:
+        yield Finding("vectors", None, advice)
 
 
 def _package(what: str, distribution: str, use: str, remedy: str, module: str | None = None) -> Finding:
@@ -196,4 +207,5 @@ _CHECKS: tuple[Callable[[Target], Iterator[Finding]], ...] = (
     _files,
     _training,
     _disk,
+    _keywords,
 )

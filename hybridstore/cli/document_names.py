@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,8 +67,20 @@ def shown_path(id_: str) -> str:
     return id_.removeprefix(here) if len(here) > 1 else id_
 
 
-def shown_places(store: Store, hits: Iterable[Hit]) -> dict[int, str]:
-    """Return where each hit is, by chunk id: "notes/keys.md:12", "papers/a.pdf, p. 3", or its id and characters."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a hit is: `place` is "notes/keys.md:12", "papers/a.pdf, p. 3", or the document's id and characters.
+
+    `line` counts from 1; `page` is "p. 3", "slide 2" or "cell 4-5"; each is None where there is none.
+    """
+
+    place: str
+    line: int | None = None
+    page: str | None = None
+
+
+def shown_places(store: Store, hits: Iterable[Hit]) -> dict[int, Place]:
+    """Return where each hit is, by chunk id."""
     documents: dict[str, Document | None] = {}
     places = {}
     for hit in hits:
@@ -79,11 +92,13 @@ def shown_places(store: Store, hits: Iterable[Hit]) -> dict[int, str]:
     return places
 
 
-def _place(hit: Hit, document: Document | None) -> str:
+def _place(hit: Hit, document: Document | None) -> Place:
     from hybridstore.ingest.places import line, place
 
     shown = shown_path(hit.document_id)
     if document is not None and (number := line(document, hit.start)):
-        return f"{shown}:{number}"
+        return Place(f"{shown}:{number}", line=number)
     page = place(document, hit.start, hit.end) if document is not None else ""
-    return f"{shown}, {page}" if page else f"{shown} · characters {hit.start:,}-{hit.end:,}"
+    if page:
+        return Place(f"{shown}, {page}", page=page)
+    return Place(f"{shown} · characters {hit.start:,}-{hit.end:,}")

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from hybridstore.cli.document_names import Place
     from hybridstore.memory import Note
     from hybridstore.records import Hit, Trace
     from hybridstore.search.explain import Explanation
+    from hybridstore.text.analysis import Analyser
 
 MATCH = "bold yellow"
 
@@ -43,15 +45,15 @@ def relevant(trace: Trace) -> Sequence[Hit]:
     return [hit for hit in hits if hit.score > max(least, 0.0)] or hits[:1]
 
 
-def print_hits(hits: Sequence[Hit], trace: Trace, language: str, *, full: bool, places: Mapping[int, str]) -> None:
+def print_hits(
+    hits: Sequence[Hit], trace: Trace, analyser: Analyser, *, full: bool, places: Mapping[int, Place]
+) -> None:
     """Print each hit: rank, title, place, both legs' ranks, and the lines that match best; or the whole passage.
 
-    A document's hits are printed together, where its best one stands. `places` are by chunk id.
+    A document's hits are printed together, where its best one stands. `analyser` is the store's, `places` are by chunk
+    id.
     """
-    from hybridstore.text.analysis import Analyser
-
     terminal = console()
-    analyser = Analyser(language)
     terms = {term.text for term in trace.terms}
     width = min(terminal.width, WIDEST) - MARGIN
     by_document: dict[str, list[Hit]] = {}
@@ -61,7 +63,7 @@ def print_hits(hits: Sequence[Hit], trace: Trace, language: str, *, full: bool, 
         first = by_document[hit.document_id][0]
         if hit is first and hit is not hits[0]:
             terminal.print()
-        _print_head(terminal, hit, places[hit.chunk_id], first if hit is not first else None)
+        _print_head(terminal, hit, places[hit.chunk_id].place, first if hit is not first else None)
         text = hit.text.replace("\f", " ")  # between pages
         spans = analyser.spans(text, terms)
         rows = marked(text, spans).split("\n") if full else snippet(text, spans, terminal, width)

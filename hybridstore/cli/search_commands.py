@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -138,11 +139,12 @@ def search(
     with target.open(log_queries=log) as store:
         results = store.search(" ".join(query), where=combined(conditions), **_with_reranker(how))
         trace, confidence = results.trace, results.confidence
-        language, empty = store.language, not store.count()
-        places = {} if as_json else shown_places(store, trace.hits)
+        analyser, empty = store.analyser, not store.count()
+        places = shown_places(store, trace.hits)
     if as_json:
         fields = trace.to_dict()
         fields["legs"] = [{name: fact for name, fact in leg.items() if name != "ranking"} for leg in fields["legs"]]
+        fields["hits"] = [hit | asdict(places[hit["chunk_id"]]) for hit in fields["hits"]]
         print_json({name: fields[name] for name in _SEARCH})
         return
     for note in trace.notes:
@@ -156,7 +158,7 @@ def search(
     if confidence is not None and confidence < ANSWERED:
         say(f"Probably nothing here answers this (confidence {confidence:.2f}); the closest passages:")
     hits = trace.hits if chosen("limit") else relevant(trace)
-    print_hits(hits, trace, language, full=full, places=places)
+    print_hits(hits, trace, analyser, full=full, places=places)
     weak = f"; {len(trace.hits) - len(hits)} weak ones are left out (--limit N shows them)"
     told = weak if len(hits) < len(trace.hits) else ""
     say(f"{count(len(hits), 'result')} in {1000 * sum(trace.timings.values()):.0f} ms{told}")

@@ -39,8 +39,6 @@ _LEXEME = re.compile(
 _OPERATORS = ("AND", "OR", "NOT")
 _CONTEXT = 32  # characters of the query shown before and after an error
 
-_UNSTEMMED = Analyser("none")
-
 
 @dataclass(frozen=True, slots=True)
 class _Lexeme:
@@ -69,7 +67,7 @@ def word_condition(text: str, field: str, analyser: Analyser, *, prefix: bool = 
         return AllOf((WordSequence(parts, field, text), whole)) if parts else whole
     if not prefix:
         return WordSequence(tokens, field, text)
-    stem = _UNSTEMMED.phrase(text)[-1].removesuffix("*")
+    stem = type(analyser)("none").phrase(text)[-1]  # of the store's version of the analysis.removesuffix("*")
     longer = WordSequence((*tokens[:-1], f"{stem}*"), field, f"{text}*")
     return longer if tokens[-1].startswith(stem) else AnyOf((longer, WordSequence(tokens, field, text)))
 

@@ -24,6 +24,7 @@ from hybridstore.backends.values import (
 from hybridstore.records import Folder
 from hybridstore.store.inputs import Where
 from hybridstore.tables import DOCUMENT_COLUMNS, Column, reader
+from hybridstore.text.analysis import Analyser
 
 if TYPE_CHECKING:
     import numpy as np
@@ -160,6 +161,11 @@ class StoreParts:
     def folder(self) -> Path | None:
         """Where files made for this store may be put; None where there is no such place."""
         return self._backend.folder
+
+    @property
+    def analyser(self) -> Analyser:
+        """The analysis of words that the store's keywords were made with, which `reindex` brings up to date."""
+        return self._backend.analyser
 
     def snapshot(self) -> AbstractContextManager[object]:
         """Make all reads of this thread in the block see one state of the store, whatever others write meanwhile."""

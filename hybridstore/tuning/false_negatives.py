@@ -68,8 +68,8 @@ class LexicalJudge:
     `sample` (n, dim) are vectors of random chunks.
     """
 
-    def __init__(self, language: str, sample: NDArray[np.float32]) -> None:
-        self._analyser, self._sample = Analyser(language), sample
+    def __init__(self, analyser: Analyser, sample: NDArray[np.float32]) -> None:
+        self._analyser, self._sample = analyser, sample
         self._last: tuple[Candidate, float, float] | None = None
 
     def __call__(self, trace: Trace, positive: Candidate, candidate: Candidate) -> Judgment:

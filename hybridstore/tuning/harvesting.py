@@ -132,7 +132,7 @@ def harvest(
             "makes them"
         )
     if judged and judge is None:
-        judge = LexicalJudge(store.language, store.chunks.sample()[1])
+        judge = LexicalJudge(store.analyser, store.chunks.sample()[1])
     return _search_all(store, questions, settings, judge if judged else None)
 
 

@@ -30,6 +30,8 @@ def test_search_shows_the_page_of_a_passage(run, db):
     out = run("search", "zebra", "--mode", "keyword").stdout
     assert " 1. p, p. 1-2\n" in out
     assert "    The zebra crosses." in out
+    (hit,) = json.loads(run("search", "zebra", "--json").stdout)["hits"]
+    assert (hit["place"], hit["line"], hit["page"]) == ("p, p. 1-2", None, "p. 1-2")
 
 
 def test_search_prints_rank_title_place_legs_and_text(run):
@@ -46,7 +48,8 @@ def test_search_as_json_has_every_field_of_a_hit(run):
     }
     assert found["confidence"] is None
     assert found["query"] == "soup"
-    assert found["hits"][0].keys() == {field.name for field in fields(hs.Hit)}
+    assert found["hits"][0].keys() == {field.name for field in fields(hs.Hit)} | {"place", "line", "page"}
+    assert (found["hits"][0]["place"], found["hits"][0]["line"]) == ("soup · characters 0-25", None)
     assert found["hits"][0]["document_id"] == "soup"
     assert found["notes"] == ["The store has no vectors, so only keywords were searched."]
 
@@ -322,6 +325,8 @@ def test_an_ambiguous_name_lists_the_candidates_and_changes_nothing(run, files):
 def test_text_and_code_are_placed_by_line_relative_to_the_working_directory(run, files):
     assert "    notes/tool.py:1 · keyword 1" in run("search", "giraffe").stdout
     assert run("search", "zebra").stdout.splitlines()[1].startswith("    notes/ops/runbook.md:")
+    (hit,) = json.loads(run("search", "giraffe", "--json").stdout)["hits"]
+    assert (hit["place"], hit["line"], hit["page"]) == ("notes/tool.py:1", 1, None)
 
 
 def test_the_store_may_be_named_after_the_command(run, db, tmp_path):

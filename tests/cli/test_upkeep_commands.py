@@ -18,6 +18,7 @@ from hybridstore.cli.app import app
 from hybridstore.embedders.catalog import DEFAULT, MODELS
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import ModelUnavailable
+from hybridstore.text.analysis import ANALYSIS_VERSION, Analyser
 
 
 @pytest.fixture
@@ -39,9 +40,34 @@ def test_info_shows_the_same_numbers_to_people_and_programs(run, db):
 def test_a_store_of_an_earlier_analysis_is_told_of_reindex(run, tmp_path):
     old = tmp_path / "old.db"
     shutil.copy(Path(__file__).parent.parent / "archive" / "v3.db", old)
+    before = old.read_bytes()
+    assert "hybridstore reindex" in " ".join(run("--db", str(old), "doctor").stdout.split())
+    assert old.read_bytes() == before
     assert "hybridstore reindex" in " ".join(run("--db", str(old), "info").stdout.split())
     assert "were made anew" in run("--db", str(old), "reindex").stderr
     assert "reindex" not in run("--db", str(old), "info").stdout
+    assert "reindex" not in run("--db", str(old), "doctor").stdout
+    old.write_bytes(b"no store")
+    assert "cannot be read: " in run("--db", str(old), "doctor").stdout
+
+
+def test_an_old_store_is_searched_by_prefix_and_highlighted_with_its_own_analysis(run, tmp_path):
+    old = tmp_path / "old.db"
+    shutil.copy(Path(__file__).parent.parent / "archive" / "v3.db", old)
+    with hs.open(old, embedder="none", read_only=True) as store:
+        assert store.analyser.version < ANALYSIS_VERSION
+        made = [type(store.analyser)]
+    spans = []
+
+    def spied(self, text, terms):
+        spans.append(type(self))
+        return []
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Analyser, "spans", spied)
+        run("--db", str(old), "search", "--syntax", "advanced", "--mode", "keyword", "the OR a*")
+    assert spans
+    assert set(spans) == set(made)
 
 
 def test_a_sound_store_passes_the_check(run):

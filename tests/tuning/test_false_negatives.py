@@ -39,7 +39,7 @@ def candidate(text, cosine):
 def judging(low=0.0, high=0.2, count=10_000):
     """Return a judge of a store whose chunks' cosines to the positive are `low` and `high` in turn."""
     cosines = np.array([low, high] * (count // 2), np.float32)
-    return LexicalJudge("english", np.stack([cosines, np.sqrt(1 - cosines**2)], axis=1))
+    return LexicalJudge(Analyser("english"), np.stack([cosines, np.sqrt(1 - cosines**2)], axis=1))
 
 
 POSITIVE = candidate("The pump is primed with water.", 1.0)
