@@ -93,10 +93,10 @@ def shown_places(store: Store, hits: Iterable[Hit]) -> dict[int, Place]:
 
 
 def _place(hit: Hit, document: Document | None) -> Place:
-    from hybridstore.ingest.places import line, place
+    from hybridstore.ingest.places import body_start, line, place
 
     shown = shown_path(hit.document_id)
-    if document is not None and (number := line(document, hit.start)):
+    if document is not None and (number := line(document, hit.start + body_start(hit.text, hit.metadata.get("type")))):
         return Place(f"{shown}:{number}", line=number)
     page = place(document, hit.start, hit.end) if document is not None else ""
     if page:

@@ -53,6 +53,8 @@ def print_hits(
     A document's hits are printed together, where its best one stands. `analyser` is the store's, `places` are by chunk
     id.
     """
+    from hybridstore.ingest.places import body_start
+
     terminal = console()
     terms = {term.text for term in trace.terms}
     width = min(terminal.width, WIDEST) - MARGIN
@@ -66,6 +68,9 @@ def print_hits(
         _print_head(terminal, hit, places[hit.chunk_id].place, first if hit is not first else None)
         text = hit.text.replace("\f", " ")  # between pages
         spans = analyser.spans(text, terms)
+        body = body_start(hit.text, hit.metadata.get("type"))
+        if not spans or spans[-1][1] > body:  # else the front matter is what was found
+            text, spans = text[body:], [(a - body, b - body) for a, b in spans if a >= body]
         rows = marked(text, spans).split("\n") if full else snippet(text, spans, terminal, width)
         for row in rows:
             terminal.print(padded(row), soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,9 +10,24 @@ if TYPE_CHECKING:
 
 _BREAK = "\f"  # between two pages, slides or cells, as the readers write them
 _UNITS = {"ipynb": "cell"} | dict.fromkeys("pptx pptm ppsx ppsm potx potm odp otp fodp".split(), "slide")  # noqa: SIM905
+_MARKDOWN = frozenset("md markdown mdown mkd mdx qmd rmd".split())  # noqa: SIM905
+_AS_WRITTEN = _MARKDOWN | {"txt", "text", "log"}
+_LARGEST = 1 << 16  # characters; more is not front matter
+# YAML between `---` or TOML between `+++`, whose first line that is not a comment names a field or a table.
+_FRONT_MATTER = re.compile(
+    r"\ufeff?(---|\+\+\+)[ \t]*\r?\n(?=(?:[ \t]*(?:#[^\n]*)?\r?\n)*+[\w\"'\[-][^\n]*?(?:[:=\]]))"
+    r".*?^(?:\1|\.\.\.)[ \t]*(?:\r?\n|\Z)(?:[ \t]*\r?\n)*+",
+    re.DOTALL | re.MULTILINE,
+)
 
 
-_AS_WRITTEN = frozenset("txt text log md markdown mdown mkd mdx qmd rmd".split())  # noqa: SIM905
+def body_start(text: str, document_type: object) -> int:
+    """Return where a passage of Markdown begins after the front matter that it starts with; 0 without one.
+
+    Front matter stays in the text, where its fields are searched, but it is not what a passage says.
+    """
+    block = _FRONT_MATTER.match(text[:_LARGEST]) if document_type in _MARKDOWN else None
+    return block.end() if block and block.end() < len(text) else 0
 
 
 def line(document: Document, start: int) -> int | None:

@@ -14,6 +14,7 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from hybridstore.ingest import SyncReport
+from hybridstore.ingest.places import body_start
 from hybridstore.memory import Note, Recalled, Remembered
 from hybridstore.memory.note_ids import Namespace
 from hybridstore.memory.notes import note_of, short_iso
@@ -119,13 +120,14 @@ def _plain(value: Any) -> str:
 
 def of_hit(hit: Hit, namespace: Namespace) -> AnswerRow:
     """Return a passage of a document, or of one of the namespace's notes."""
-    place = {"span": f"{hit.start}-{hit.end}", "relevance": _rounded(hit.relevance)}
+    body = body_start(hit.text, hit.metadata.get("type"))
+    place = {"span": f"{hit.start + body}-{hit.end}", "relevance": _rounded(hit.relevance)}
     key = f"{hit.document_id}#{hit.start}"
     if namespace.note(hit.document_id) is not None:
         note = note_of(hit.document_id, hit.text, hit.metadata)
         return _row(key, {**_note_facts(note), **place}, note.text)
     facts = _document_facts(hit.document_id, hit.title, hit.uri) | {"heading": line(hit.heading, BEGINNING)}
-    return _row(key, {**facts, **place}, hit.text)
+    return _row(key, {**facts, **place}, hit.text[body:])
 
 
 def of_recalled(item: Recalled) -> AnswerRow:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -14,6 +15,7 @@ from hybridstore import embedders
 from hybridstore.cli.app import app
 from hybridstore.cli.result_output import MATCH, densest, print_explanation, relevant, snippet
 from hybridstore.embedders.hashing import HashingEmbedder
+from hybridstore.ingest.places import body_start
 from hybridstore.search.trace_text import ANSWERED
 from hybridstore.text.analysis import Analyser
 
@@ -367,3 +369,35 @@ def test_the_list_ends_where_relevance_does_unless_a_limit_asks_for_more(db, run
         hit.score for hit in trace.hits if hit.score > trace.hits[0].score / 10
     ]
     assert 0 < len(relevant(trace)) < len(trace.hits)
+
+
+FRONT = "---\ntitle: Beans\ndate: 2024-04-01\nzylophone: quartzite\n---\n\n# Beans\n\nPlant the beans in April.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "starts"),
+    [
+        (FRONT, "# Beans"),
+        (FRONT.replace("\n", "\r\n"), "# Beans"),
+        ("+++\n# TOML\n\ntitle = 'Beans'\n+++\nPlant beans", "Plant"),
+        ("---\n# no fields\n\nBeans\n---\nPlant beans", "---"),  # two rules
+        ("---\ntitle: Beans\n---\n", "---"),  # nothing else is there
+        ("---\ntitle: Beans without an end", "---"),
+        ("Plant\n---\ntitle: x\n---\n", "Plant"),
+    ],
+)
+def test_a_passage_begins_after_the_front_matter(text, starts):
+    assert text[body_start(text, "md") :].startswith(starts)
+    assert body_start(text, "txt") == 0
+
+
+def test_front_matter_is_searched_but_shown_only_where_it_is_what_was_found(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("beans.md").write_text(FRONT)
+    run("add", "beans.md", "--embedder", "none")
+    for how in ([], ["--full"]):
+        shown = run("search", "when to plant beans", *how).stdout
+        assert "Plant the beans in April." in shown
+        assert "2024-04-01" not in shown
+        assert "beans.md:7 ·" in shown
+        assert "zylophone: quartzite" in run("search", "quartzite", *how).stdout

@@ -114,6 +114,15 @@ async def test_a_search_leaves_out_what_is_excluded_and_reads_flags_as_words(mem
         assert len(left["items"]) == len(found["items"]) - 1
 
 
+async def test_passages_of_markdown_begin_after_its_front_matter(memory, asking):
+    text = "---\ntitle: Plan\ndate: 2024-04-01\n---\n\nPlant the beans."
+    memory.store.add(hs.Document(id="plan", text=text, metadata={"type": "md"}, format="markdown"))
+    async with asking(memory) as ask:
+        answer = await ask("search", query="plant beans")
+    assert "Plant the beans." in str(answer)
+    assert "2024-04-01" not in str(answer)
+
+
 async def test_search_finds_passages_of_documents_and_notes_and_says_which(memory, asking):
     memory.store.add(hs.Document(id="pump", title="Pump P-101", text="Close the inlet.", uri="https://x.example/pump"))
     note = memory.remember("The inlet of the pump sticks.").id
