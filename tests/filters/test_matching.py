@@ -246,6 +246,16 @@ def test_no_pattern_takes_long(pattern):
     assert time.process_time() - started < 1.0
 
 
+@pytest.mark.parametrize("length", [12, 14])
+def test_many_texts_that_each_take_a_little_too_long_are_noticed(length):
+    started = time.process_time()
+    texts = [f"{'b' * length}c{n}" for n in range(2000)]  # some milliseconds each
+    with pytest.raises(InputError, match="takes too long"):
+        sum(kept({"a": {"$regex": "(b|b)*$"}}, {"a": text}) for text in texts)
+    assert time.process_time() - started < 1.0
+    assert kept({"a": {"$regex": "(b|b)*$"}}, {"a": "bb"})  # the next query begins anew
+
+
 def test_a_pattern_that_takes_too_long_or_is_malformed_is_an_error():
     with pytest.raises(InputError, match="takes too long on a text of 61 characters"):
         kept({"a": {"$regex": "(a|aa)+$"}}, {"a": "a" * 60 + "!"})
