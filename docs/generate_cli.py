@@ -1,4 +1,4 @@
-"""Writes docs/cli.md from the commands themselves; with --check, says whether the page is up to date."""
+"""Writes docs/cli.md and the manual page from the commands; with --check, says whether they are up to date."""
 
 from __future__ import annotations
 
@@ -48,12 +48,13 @@ def page() -> str:
     """Give the whole page."""
     context = click.Context(app, info_name="hybridstore")
     lines = [INTRODUCTION]
-    for name, command in _commands(context):
+    for name, command in commands(context):
         lines += _section(name, command, context)
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _commands(context: click.Context, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
+def commands(context: click.Context, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Yield every command with its whole name."""
     group = context.command
     if not isinstance(group, click.Group):
         return
@@ -62,7 +63,7 @@ def _commands(context: click.Context, prefix: str = "") -> Iterator[tuple[str, c
         if command is None:
             continue
         if isinstance(command, click.Group):
-            yield from _commands(click.Context(command, info_name=name, parent=context), f"{prefix}{name} ")
+            yield from commands(click.Context(command, info_name=name, parent=context), f"{prefix}{name} ")
         else:
             yield f"{prefix}{name}", command
 
@@ -83,10 +84,7 @@ def _section(name: str, command: click.Command, parent: click.Context) -> list[s
 
 def _row(option: click.Option, context: click.Context) -> str:
     names = ", ".join(f"`{name}`" for name in [*option.opts, *option.secondary_opts])
-    if isinstance(option.type, click.Choice):
-        names += " " + ", ".join(option.type.choices)
-    elif not option.is_flag:
-        names += f" {option.metavar or _NOUNS.get(type(option.type), option.type.name.upper())}"
+    names = f"{names} {choices_and_values(option)}".rstrip()
     default = option.get_default(context)
     shown = (
         ""
@@ -97,16 +95,25 @@ def _row(option: click.Option, context: click.Context) -> str:
     return f"| {names} | {meaning} | {shown} |"
 
 
+def choices_and_values(option: click.Option) -> str:
+    """Return what follows an option's name: its choices, or what its value is; "" for a flag."""
+    if isinstance(option.type, click.Choice):
+        return ", ".join(option.type.choices)
+    return "" if option.is_flag else option.metavar or _NOUNS.get(type(option.type), option.type.name.upper())
+
+
 def main() -> int:
-    """Write the page, or with --check say whether it is stale."""
-    text = page()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(text, encoding="utf-8")
-        return 0
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
-        return 0
-    print(f"{PAGE} is stale: run python docs/generate_cli.py", file=sys.stderr)
-    return 1
+    """Write the pages, or with --check say which are stale."""
+    import generate_man  # which imports this
+
+    stale = 0
+    for file, text in ((PAGE, page()), (generate_man.PAGE, generate_man.page())):
+        if "--check" not in sys.argv[1:]:
+            file.write_text(text, encoding="utf-8")
+        elif not file.exists() or file.read_text(encoding="utf-8") != text:
+            print(f"{file} is stale: run python docs/generate_cli.py", file=sys.stderr)
+            stale = 1
+    return stale
 
 
 if __name__ == "__main__":

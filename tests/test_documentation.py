@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from hybridstore.cli.app import app
+from hybridstore.cli.app import COMMANDS, app
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "docs/guide.md", "docs/memory.md"]
@@ -85,3 +85,16 @@ def test_the_commands_of_the_readme_run_as_they_stand(tmp_path):
 def test_every_link_to_a_file_leads_somewhere(page):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text()):
         assert ((ROOT / page).parent / target).exists(), target
+
+
+def test_the_manual_page_has_every_command_and_is_read_without_warnings():
+    page = ROOT / "docs" / "man" / "hybridstore.1"
+    written = page.read_text()
+    for name in COMMANDS.keys() - {"model", "serve"}:  # groups
+        assert f"\n.SS {name}" in written
+    groff = shutil.which("groff")
+    if groff is None:
+        pytest.skip("needs groff")
+    ran = subprocess.run([groff, "-man", "-ww", "-Tutf8", "-P-c", page], capture_output=True, text=True, check=True)
+    assert ran.stderr == ""
+    assert "hybridstore.toml" in re.sub(r".\x08", "", ran.stdout)  # bold is printed twice
