@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hybridstore.cli.document_names import shown_path
 from hybridstore.cli.shared_options import Target, examples, new_store_options, options, pass_target
 from hybridstore.cli.terminal import Counter, count, print_json, printable, progress, say, say_missing
 from hybridstore.cli.upkeep_commands import language_advice
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _STDIN = "-"
 _MANY = 256  # vectors that are worth a word before they are made
 _NOTICES = 20  # lines of the report
+_NAMED = 3  # files, for each reason that says what to do
 _DRY_RUN = "--dry-run"
 _RESUME = "run the same command again to continue."
 _EMBED = "`hybridstore embed` goes on with the vectors, and so does the next `add`."
@@ -269,7 +271,13 @@ def _print_skipped(report: SyncReport, *, verbose: bool) -> None:
         return
     reasons = sorted(report.skipped.items(), key=lambda item: (-item[1], item[0]))
     names = ":" if verbose else " (--verbose names them)."
-    say(f"Skipped: {', '.join(f'{number:,} {reason}' for reason, number in reasons)}{names}")
+    kinds = [f"{number:,} {reason.partition(': ')[0]}" for reason, number in reasons]
+    say(f"Skipped: {', '.join(kinds)}{names}")
+    for reason, _ in reasons:
+        if ": " in reason:  # with what to do about it
+            paths = [shown_path(path) for path, why in report.left_out if why == reason]
+            more = f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else ""
+            say(f"  {reason} ({', '.join(paths[:_NAMED])}{more})")
     for path, reason in report.left_out if verbose else ():
         say(f"  {path}: {reason}")
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from hybridstore.errors import InputError
 from hybridstore.ingest.readers.encodings import is_binary
-from hybridstore.ingest.readers.file_types import binary_reason, kind_of_name
+from hybridstore.ingest.readers.file_types import binary_reason, kind_of_name, readable_members
 from hybridstore.ingest.readers.noise import noise_of_name
 from hybridstore.ingest.regular_files import open_file
 
@@ -225,7 +225,7 @@ def _binary_reason(entry: os.DirEntry[str]) -> str | None:
             return "not a regular file"
     except OSError:
         return "broken link"
-    reason = binary_reason(entry.name) or noise_of_name(entry.name)
+    reason = readable_members(entry.path) or binary_reason(entry.name) or noise_of_name(entry.name)
     if reason or kind_of_name(entry.name):
         return reason
     try:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -246,3 +247,14 @@ def test_standard_input_is_found_by_words_first_too(tmp_path, many):
     assert result.exit_code == 0
     with hs.open(db) as store:
         assert (store.embeddings.missing_count(), store.check()) == (0, [])
+
+
+def test_what_could_be_converted_is_named_with_what_to_do(run, tmp_path, monkeypatch):
+    (tmp_path / "mails").mkdir()
+    monkeypatch.chdir(tmp_path / "mails")
+    for name in ("a.msg", "b.msg", "c.msg", "d.msg", "photo.png", "note.txt"):
+        Path(name).write_text("x")
+    said = run("add", ".", "--embedder", "none").stderr
+    assert "Skipped: 4 Outlook message, 1 image (--verbose names them).\n" in said
+    assert "  Outlook message: save it as eml, or `msgconvert FILE` (Email::Outlook::Message) " in said
+    assert "(a.msg, b.msg, c.msg and 1 more)\n" in said

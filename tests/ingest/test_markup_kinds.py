@@ -307,3 +307,36 @@ def test_no_repetition_takes_longer_than_its_length(tmp_path, name, piece):
     with suppress(Unreadable):
         only(tmp_path, name, piece * (200_000 // len(piece)))
     assert time.perf_counter() - start < 15  # 1.5 s at most on an idle core; quadratic ones take minutes
+
+
+EVERNOTE = """<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE en-export SYSTEM "http://xml.evernote.com/pub/evernote-export4.dtd">
+<en-export><note><title>Beans &amp; peas</title><created>20240401T101500Z</created><tag>garden</tag><tag>spring</tag>
+<note-attributes><author>Anna</author><source-url>https://x.example/</source-url></note-attributes>
+<content><![CDATA[<?xml version="1.0" encoding="UTF-8" standalone="no"?>
+<!DOCTYPE en-note SYSTEM "http://xml.evernote.com/pub/enml2.dtd"><en-note>
+<div>Plant the <b>beans</b> in April &amp; May.</div>
+<ul><li>water</li></ul></en-note>]]></content><resource><data>aGVsbG8=</data></resource></note>
+<note><title>Tea</title><content><![CDATA[<en-note>Buy green tea</en-note>]]></content></note></en-export>"""
+
+
+def test_each_note_of_an_evernote_export_is_a_document(tmp_path):
+    path = tmp_path / "notes.enex"
+    path.write_text(EVERNOTE)
+    beans, tea = read(path)
+    assert (beans.title, beans.text) == ("Beans & peas", "Plant the beans in April & May.\n\n- water")
+    assert beans.metadata == {
+        "path": path.as_posix(),
+        "type": "enex",
+        "created": "2024-04-01T10:15:00Z",
+        "author": "Anna",
+        "source": "https://x.example/",
+        "tags": ["garden", "spring"],
+    }
+    assert (tea.id, tea.text) == (f"{path.as_posix()}#2", "Buy green tea")
+    path.write_text("<en-export></en-export>")
+    with pytest.raises(Unreadable, match="contains no notes"):
+        list(read(path))
+    path.write_text("<en-export><note>")
+    with pytest.raises(Unreadable, match="not a valid enex file"):
+        list(read(path))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import time
+import zipfile
 
 import pytest
 
 from hybridstore.errors import InputError
-from hybridstore.ingest import Skipped, walk
+from hybridstore.ingest import Skipped, Unreadable, read, walk
 
 
 @pytest.fixture
@@ -106,6 +108,37 @@ def test_binary_files_are_skipped_by_name_or_content(tree):
         "x.tar.gz": "archive",
         "unknown": "binary",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("a.msg", "save it as eml, or `msgconvert"),
+        ("a.DOC", "save it as docx, or `soffice"),
+        ("a.ppt", "save it as pptx"),
+        ("a.pst", "`readpst -o FOLDER"),
+        ("a.pages", "export it as docx"),
+        ("a.mobi", "`ebook-convert"),
+        ("a.one", "export it as docx or PDF"),
+    ],
+)
+def test_what_cannot_be_read_says_how_it_is_converted(tree, name, advice):
+    root = tree(name)
+    assert advice in skipped_reasons(root)[name]
+    with pytest.raises(Unreadable, match=re.escape(advice)):
+        list(read(root / name))
+
+
+def test_an_archive_of_readable_files_is_to_be_unpacked(tree):
+    root = tree("broken.zip")
+    for name, member in (("takeout.zip", "Takeout/Keep/note.html"), ("pictures.zip", "a.png"), ("LICENSE", "b.md")):
+        with zipfile.ZipFile(root / name, "w") as archive:
+            archive.writestr(member, "x")
+    reasons = skipped_reasons(root)
+    assert reasons["takeout.zip"] == "archive of files that can be read: `unzip FILE -d FOLDER`, and add the folder"
+    assert (reasons["pictures.zip"], reasons["broken.zip"]) == ("archive", "archive")
+    with pytest.raises(Unreadable, match=r"`unzip .*takeout\.zip -d FOLDER`"):
+        list(read(root / "takeout.zip"))
 
 
 def test_links_are_skipped_unless_followed_and_loops_end(tree, tmp_path_factory):

@@ -6,13 +6,21 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from shlex import quote as quoted
 from typing import TYPE_CHECKING, Any, cast
 
 from hybridstore.errors import InputError
 from hybridstore.ingest.readers.csv_json import read_csv, read_json, read_jsonl
 from hybridstore.ingest.readers.encodings import checked_encoding
 from hybridstore.ingest.readers.epub import read_epub
-from hybridstore.ingest.readers.file_types import READERS, Kind, binary_reason, kind_of, kind_of_stream
+from hybridstore.ingest.readers.file_types import (
+    READERS,
+    Kind,
+    binary_reason,
+    kind_of,
+    kind_of_stream,
+    readable_members,
+)
 from hybridstore.ingest.readers.front_matter import front_matter
 from hybridstore.ingest.readers.html import read_html
 from hybridstore.ingest.readers.latex import read_latex
@@ -30,7 +38,7 @@ from hybridstore.ingest.readers.slides import read_pptx
 from hybridstore.ingest.readers.spreadsheets import read_spreadsheet
 from hybridstore.ingest.readers.subtitles import read_subtitles
 from hybridstore.ingest.readers.word import read_docx
-from hybridstore.ingest.readers.xml_text import read_xml
+from hybridstore.ingest.readers.xml_text import read_evernote, read_xml
 from hybridstore.records import Document
 from hybridstore.text.chunking import first_heading
 
@@ -49,6 +57,7 @@ _ROW_READERS: dict[str, Callable[[Origin, str], Iterator[Document]]] = {
     "json": read_json,
     "xlsx": read_spreadsheet,
     "mbox": read_mailbox,
+    "enex": read_evernote,
 }
 _FILE_READERS: dict[str, Callable[[Origin], Document]] = {
     "txt": lambda origin: _with_front_matter(Document(text=origin.text())),
@@ -201,7 +210,10 @@ def _with_file_metadata(document: Document, origin: Origin, kind: Kind) -> Docum
 
 
 def _kind(origin: Origin) -> Kind:
-    reason = binary_reason(origin.name)
+    reason = readable_members(origin.name) or binary_reason(origin.name)
+    if reason and ": " in reason:
+        advice = f"{reason[0].upper()}{reason[1:]}".replace("FILE", quoted(origin.name))
+        raise Unreadable(origin.name, f"is not read. {advice}")
     if reason:
         raise Unreadable(origin.name, f"is of a type without readable text ({reason})")
     noise = noise_of_name(origin.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -39,6 +40,7 @@ _READERS = {
     "openapi": "",
     "xlsx": "xlsx xlsm xltx xlsb xls ods ots",
     "mbox": "mbox mbx",
+    "enex": "enex",
     "csv": "csv",
     "tsv": "tsv tab",
     "jsonl": "jsonl ndjson",
@@ -117,8 +119,15 @@ _BINARY = {
     ),
     "database": "db sqlite sqlite3 db3 mdb accdb dbf db-wal db-shm db-journal sqlite-wal sqlite-shm ldb",
     "font": "ttf otf woff woff2 eot",
-    "older Office file: save it as docx or pptx": "doc dot ppt pps pot",
-    "office file": "odg odb pages numbers key mobi azw azw3 djvu ps msg pst one pub vsd vsdx",
+    "older Word file: save it as docx, or `soffice --headless --convert-to docx FILE`": "doc dot wpd wps",
+    "older PowerPoint file: save it as pptx, or `soffice --headless --convert-to pptx FILE`": "ppt pps pot",
+    "Outlook message: save it as eml, or `msgconvert FILE` (Email::Outlook::Message)": "msg oft",
+    "Outlook mailbox: `readpst -o FOLDER FILE` makes mailboxes that are read": "pst ost",
+    "OneNote file: export it as docx or PDF": "one onetoc2 onepkg",
+    "Apple iWork file: export it as docx, xlsx, pptx or PDF": "pages numbers key",
+    "Kindle book: `ebook-convert FILE book.epub` (Calibre) makes one that is read": "mobi azw azw3 prc",
+    "scanned or printed pages: make a PDF or text of it (`djvutxt`, `ps2pdf`)": "djvu ps xps oxps",
+    "drawing or layout: export it as PDF": "odg odb pub vsd vsdx indd",
     "key or certificate": "p12 pfx jks keystore der gpg",
 }
 
@@ -153,6 +162,19 @@ def binary_reason(path: str) -> str | None:
     name = PurePath(path)
     suffix = name.suffix[1:].lower()
     return binary_reason(name.stem) if suffix == "gz" else _BINARY_OF.get(suffix)
+
+
+def readable_members(path: str) -> str | None:
+    """Return what to do about a zip archive of files that would be read, such as an export; None for any other file."""
+    if not path.lower().endswith(".zip"):
+        return None
+    try:
+        with zipfile.ZipFile(path) as members:
+            names = members.namelist()
+    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
+        return None
+    readable = sum(kind_of_name(name) is not None for name in names)
+    return None if not readable else "archive of files that can be read: `unzip FILE -d FOLDER`, and add the folder"
 
 
 def kind_of_name(path: str) -> Kind | None:

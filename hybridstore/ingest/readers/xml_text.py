@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from hybridstore.ingest.readers.archives import name_of, parse_xml, words
 from hybridstore.ingest.readers.html import fenced, markdown_of
-from hybridstore.ingest.readers.origin import Origin, Unreadable
+from hybridstore.ingest.readers.origin import Origin, Unreadable, errors_as_unreadable
 from hybridstore.records import Document
 
 _TITLES = frozenset(("title", "head", "heading"))
@@ -25,6 +26,7 @@ _PROSE = frozenset(
 _CODE = frozenset(("programlisting", "screen", "literallayout", "codeblock", "pre", "synopsis"))
 _LONGEST_VALUE = 60  # characters; a longer text says what it is
 _TECHNICAL = re.compile(r"(?:https?://|urn:|#|[\w-]+:[\w-]+$|[\d.,:;%\s-]*$)")
+_ENEX_TIME = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)")
 _DECLARATION = re.compile(r"\A\s*+<\?xml[^>]{0,200}\?>\s*")
 
 
@@ -50,6 +52,25 @@ def read_xml(origin: Origin) -> Document:
     if not text:
         raise Unreadable(origin.name, "contains no text")
     return Document(text=text, format="markdown", metadata={"root": name_of(root)})
+
+
+def read_evernote(origin: Origin, kind: str) -> Iterator[Document]:
+    """Yield a document for each note of an Evernote export, with its title, tags, author, source and times."""
+    with errors_as_unreadable(origin, "enex"):
+        root = parse_xml(origin.data())
+    number = 0
+    for number, note in enumerate(root.iter("note"), start=1):
+        text, _ = markdown_of(_DECLARATION.sub("", (note.findtext("content") or "").lstrip()))
+        facts = {"created": "created", "updated": "updated", "author": ".//author", "source": ".//source-url"}
+        metadata: dict[str, Any] = {name: words(note.findtext(path) or "") for name, path in facts.items()}
+        metadata |= {name: _ENEX_TIME.sub(r"\1-\2-\3T\4:\5:\6", metadata[name]) for name in ("created", "updated")}
+        metadata["tags"] = [words(tag.text or "") for tag in note.iter("tag")]
+        title, id_ = words(note.findtext("title") or ""), f"{origin.name}#{number}"
+        about = {"path": origin.name, "type": kind} | {name: value for name, value in metadata.items() if value}
+        if text or title:
+            yield Document(text=text or title, id=id_, uri=id_, title=title, metadata=about, format="markdown")
+    if not number:
+        raise Unreadable(origin.name, "contains no notes")
 
 
 def _lines(root: Any) -> list[str]:
