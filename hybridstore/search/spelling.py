@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Restriction
 from hybridstore.records import KeywordQuery, Term
@@ -14,6 +17,7 @@ from hybridstore.text.analysis import Analyser
 _SHORTEST = 4  # letters: of shorter words, too many others are one letter away
 _TWO_ERRORS = 7  # letters from which on two errors are allowed
 _ENDING = 6  # letters that stemming takes off
+_STEM_ERRORS = 2  # of a word that the errors kept from being stemmed
 _STEMS = 5  # whose words are looked up
 _SHARE = 3  # a third of the words: of a question whose others are known, one matters little
 _WORDS = 3  # of a query, which get a suggestion
@@ -48,7 +52,7 @@ def suggestions(backend: Backend, analyser: Analyser, terms: Sequence[Term], res
         near, stems = _similar(backend, term.text)
         for token in (*near, *stems):
             word = _word(backend, analyser, token, restriction)
-            if word and (token in near or distance(term.text, word, 2) <= 2):
+            if word and (token in near or errors(term.text, [word])[0][0] <= _STEM_ERRORS):
                 yield f'No passage contains "{term.word or term.text}"{_ASKED}"{word}"?'
                 break
 
@@ -65,21 +69,18 @@ def _similar(backend: Backend, token: str) -> tuple[list[str], list[str]]:
     token from being stemmed ("confguratoin", "configur").
     """
     most = 1 if len(token) < _TWO_ERRORS else 2
-    letters = set(token)
+    shortest, longest = min(len(token) - _ENDING, _SHORTEST + 1), len(token) + most
+    found = {other: count for other, count in _neighbourhood(backend, token) if shortest <= len(other) <= longest}
+    others = [other for other in found if _WORD.fullmatch(other)]
+    whole, beginning = errors(token, others)
     near: dict[str, tuple[int, int]] = {}
     stems: list[str] = []
-    for other, frequency in _neighbourhood(backend, token):
+    for at in np.flatnonzero((whole <= most) | (beginning <= _STEM_ERRORS)).tolist():
+        other = others[at]
         shorter = len(token) - len(other)
-        # An error changes two letters at most; this is ten times as fast as counting the errors.
-        if -most <= shorter <= most and len(letters.symmetric_difference(other)) <= 2 * most:
-            if (errors := distance(token, other, most)) <= most:
-                near[other] = (errors, -frequency)
-        elif (
-            most < shorter <= _ENDING
-            and len(other) > _SHORTEST
-            and len(set(other) - letters) <= most
-            and distance(token[: len(other)], other, 2) <= 2
-        ):
+        if whole[at] <= most:
+            near[other] = (int(whole[at]), -found[other])
+        elif most < shorter <= _ENDING and len(other) > _SHORTEST and len(set(other).difference(token)) <= most:
             stems.append(other)
     stems.sort(key=len, reverse=True)
     return sorted(near, key=lambda other: near[other])[:_WORDS], stems[:_STEMS]
@@ -92,30 +93,35 @@ def _neighbourhood(backend: Backend, token: str) -> Iterator[tuple[str, int]]:
     if token.isascii():
         rows += [(first + letter + rest, 1) for letter in _VOWELS for rest in (token[1:], token[2:])]
     for beginning, most in dict.fromkeys(rows):
-        yield from (row for row in backend.vocabulary(beginning, most) if _WORD.fullmatch(row[0]))
+        yield from backend.vocabulary(beginning, most)
 
 
-def distance(a: str, b: str, most: int) -> int:
-    """Return how many letters were left out, added, replaced or swapped with the next; more than `most` is not counted.
+def errors(word: str, others: Sequence[str]) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """Return how many letters were left out, added, replaced or swapped with the next, (n,), for each of the others.
 
-    This is the optimal string alignment distance.
+    This is the optimal string alignment distance. The second array counts the errors up to the length of the other
+    only: those of the beginning of the word; for a longer one it is the first.
     """
-    # What both begin with changes nothing, nor do prefixes whose lengths differ by more than `most`.
-    same = next((n for n, (one, other) in enumerate(zip(a, b, strict=False)) if one != other), min(len(a), len(b)))
-    a, b = a[same:], b[same:]
-    before, above = [0] * (len(b) + 1), list(range(len(b) + 1))
-    for i, letter in enumerate(a, start=1):
-        row = [i] + [most + 1] * len(b)
-        for j in range(max(1, i - most), min(len(b), i + most) + 1):
-            other = b[j - 1]
-            cost = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (letter != other))
-            if i > 1 and j > 1 and letter == b[j - 2] and a[i - 2] == other:
-                cost = min(cost, before[j - 2] + 1)
-            row[j] = cost
-        if min(row) > most:
-            return most + 1
+    if not others:
+        return np.zeros(0, np.int16), np.zeros(0, np.int16)
+    lengths = np.array([len(other) for other in others])
+    codes = np.array(others, dtype=f"<U{max(lengths.max(), 1)}").view(np.uint32).reshape(len(others), -1)
+    columns = np.arange(codes.shape[1] + 1, dtype=np.int16)
+    above = before = np.broadcast_to(columns, (len(others), len(columns)))
+    every = np.arange(len(others))
+    beginning = above[every, 0]
+    for i, letter in enumerate(map(ord, word), start=1):
+        row = np.empty_like(above)
+        row[:, 0] = i
+        np.minimum(above[:, :-1] + (codes != letter), above[:, 1:] + 1, out=row[:, 1:])
+        if i > 1:
+            swapped = (codes[:, :-1] == letter) & (codes[:, 1:] == ord(word[i - 2]))
+            np.minimum(row[:, 2:], before[:, :-2] + 1, out=row[:, 2:], where=swapped)
+        # One letter more: each column may follow from any before it.
+        row = np.minimum.accumulate(row - columns, axis=1) + columns
+        beginning = np.where(lengths >= i, row[every, np.minimum(lengths, i)], beginning)
         before, above = above, row
-    return above[-1]
+    return above[every, lengths], np.where(lengths <= len(word), beginning, above[every, lengths])
 
 
 def _word(backend: Backend, analyser: Analyser, token: str, restriction: Restriction) -> str | None:
