@@ -204,7 +204,7 @@ def test_a_least_relevance_that_cannot_be_had_is_a_sentence(run, measured):
 def test_a_least_relevance_in_a_store_of_keywords_alone_is_a_sentence(run):
     said = run("search", "soup", "--min-relevance", 0.5, code=1).stderr
     assert "min_relevance" in said
-    assert "hybridstore reembed" in said
+    assert "hybridstore embed" in said
     assert "Traceback" not in said
 
 
