@@ -7,7 +7,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -173,7 +173,7 @@ def _keywords(target: Target) -> Iterator[Finding]:
     from hybridstore.text.analysis import ANALYSIS_VERSION
 
     try:
-        with replace(target, read_only=True).open(embedder="none") as store:
+        with target.open(embedder="none") as store:
             made_with, advice = store.analyser.version, language_advice(store.stats())
     except HybridstoreError as error:
         yield Finding("keywords", None, f"cannot be read: {error}")
