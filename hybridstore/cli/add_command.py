@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hybridstore.cli.document_names import shown_path
+from hybridstore.cli.document_names import shown_path, shown_paths
 from hybridstore.cli.shared_options import Target, examples, new_store_options, options, pass_target
 from hybridstore.cli.terminal import Counter, count, print_json, printable, progress, say, say_missing
 from hybridstore.cli.upkeep_commands import language_advice
@@ -296,7 +296,7 @@ def print_failures(report: SyncReport) -> None:
     if report.failed:
         say(f"{count(len(report.failed), 'file')} could not be read:")
         for path, why in report.failed:
-            say(f"  {path}: {why.removeprefix(f'{path}: ')}")
+            say(f"  {shown_path(path)}: {shown_paths(why.removeprefix(f'{path}: '))}")
 
 
 def _changes(report: AddReport) -> str:

@@ -24,8 +24,8 @@ def named_document(store: Store, name: str) -> str:
     """Return the id of the document that a person means.
 
     That is the document with this id, with this path relative to the working directory, or the only one whose id ends
-    with it: after a slash ("runbook.md", "ops/runbook.md"), or anywhere. `:12` after it is ignored. Raises InputError
-    that lists the candidates where several are meant, NotFound where none is.
+    with it: after a slash ("runbook.md", "ops/runbook"), or anywhere. `:12` after it is ignored. Raises InputError that
+    lists the candidates where several are meant, NotFound where none is.
     """
     place = _LINE.fullmatch(name)
     for text in (name, *([place[1]] if place else [])):
@@ -47,6 +47,7 @@ def _named(store: Store, name: str) -> str | None:
     rows = [id_ for id_ in ids if id_.rpartition("#")[0] in (path, name)]  # of a table's file
     for found in (rows, [id_ for id_ in ids if id_.endswith(f"/{end}")],
                   [id_ for id_ in ids if id_.rpartition("#")[0].endswith(f"/{end}")],
+                  [id_ for id_ in ids if f"/{id_}".rpartition(".")[0].endswith(f"/{end}")],
                   [id_ for id_ in ids if id_.endswith(end)]):  # fmt: skip
         if len(found) == 1:
             return found[0]
@@ -65,6 +66,12 @@ def shown_path(id_: str) -> str:
     """Return an id as people read it: a path below the working directory relative to it, anything else unchanged."""
     here = Path.cwd().as_posix().rstrip("/") + "/"
     return id_.removeprefix(here) if len(here) > 1 else id_
+
+
+def shown_paths(text: str) -> str:
+    """Return a text in which paths below the working directory are relative to it."""
+    here = Path.cwd().as_posix().rstrip("/") + "/"
+    return re.sub(rf"(?<![\w./-]){re.escape(here)}", "", text) if len(here) > 1 else text
 
 
 @dataclass(frozen=True, slots=True)

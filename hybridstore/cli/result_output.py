@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from hybridstore.cli.document_names import shown_paths
 from hybridstore.cli.terminal import console, printable, table
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def print_explanation(explanation: Explanation) -> None:
     """Print an explanation line by line, coloured by what each line is about."""
     terminal = console()
     for line in explanation.lines():
-        terminal.print(printable(line.text), style=_STYLES.get(line.kind))
+        terminal.print(printable(shown_paths(line.text)), style=_STYLES.get(line.kind))
 
 
 def marked(text: str, spans: Spans) -> Text:

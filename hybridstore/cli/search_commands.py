@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hybridstore.cli.document_names import named_document, shown_places
+from hybridstore.cli.document_names import named_document, shown_paths, shown_places
 from hybridstore.cli.shared_options import (
     AS_WORDS,
     EMPTY,
@@ -197,7 +197,7 @@ def explain(
 
         print_explanation(explanation)
     else:
-        click.echo(str(explanation).encode("utf-8", "replace").decode())
+        click.echo(shown_paths(str(explanation)).encode("utf-8", "replace").decode())
 
 
 def _expected(store: Store, name: str | None) -> str | None:

@@ -347,6 +347,7 @@ def relevance_of(
 
 
 def _probability(above: NDArray[np.float64], coverage: NDArray[np.float64], among_few: float) -> NDArray[np.float64]:
-    above = above - among_few * (above.max(initial=0.0) - above)
-    probability: NDArray[np.float64] = 1 / (1 + np.exp(-_SLOPE * (above + _WORDS * coverage - _INTERCEPT)))
+    evidence = above + _WORDS * coverage
+    evidence = evidence - among_few * (evidence.max(initial=0.0) - evidence)
+    probability: NDArray[np.float64] = 1 / (1 + np.exp(-_SLOPE * (evidence - _INTERCEPT)))
     return probability

@@ -311,7 +311,7 @@ def files(db, tmp_path, monkeypatch):
 def test_a_document_is_named_by_a_path_a_name_or_the_end_of_one(run, files, name):
     assert run("get", name).stdout.startswith("# Runbook")
     assert run("explain", "valve", "--expect", name, "--json").stdout.count('"not_stored"') == 0
-    assert f"{files}/ops/runbook.md" in run("explain", "valve", "--expect", name).stdout
+    assert "notes/ops/runbook.md" in run("explain", "valve", "--expect", name).stdout
     run("remove", name, "--yes")
     assert "no document" in run("get", name, code=1).stderr
 
@@ -401,3 +401,11 @@ def test_front_matter_is_searched_but_shown_only_where_it_is_what_was_found(run,
         assert "2024-04-01" not in shown
         assert "beans.md:7 ·" in shown
         assert "zylophone: quartzite" in run("search", "quartzite", *how).stdout
+
+
+def test_a_file_is_named_without_its_suffix_too_and_explained_by_its_relative_path(run, files):
+    assert run("get", "runbook").stdout == run("get", "notes/ops/runbook.md").stdout
+    said = run("explain", "zebra", "--expect", "runbook").stdout
+    assert "1. notes/ops/runbook.md" in said
+    assert str(Path.cwd()) not in said
+    assert str(Path.cwd()) in run("explain", "zebra", "--json").stdout

@@ -203,8 +203,9 @@ def test_relevance_is_the_logistic_formula(store):
     cosines = store.chunks.vectors(evidence.chunks.tolist()) @ HashingEmbedder().embed_query(query)
     above = (cosines - measured.chance) / measured.spread
     assert measured.chunks < 64
+    above = above + 3.0 * evidence.coverage
     above -= (1 - measured.chunks / 64) * (above.max() - above)
-    logits = 1.35 * (above + 3.0 * evidence.coverage - 2.4)
+    logits = 1.35 * (above - 2.4)
     assert evidence.relevance == pytest.approx(1 / (1 + np.exp(-logits)), abs=0.02)
     assert evidence.confidence == evidence.relevance.max()
 
