@@ -192,7 +192,8 @@ class _TwoPhases(ExitStack):
         if not self._embedding:
             self._begin_embedding(chunks if total >= _MANY else "")
         self._target.if_stopped = f"Words find everything; {state.to_embed:,} vectors are still to be made: {_EMBED}"
-        self._update(state.embedded, total, f"{state.embedded:,}/{total:,} vectors", self._rate(state.embedded))
+        done = state.embedded if state.share is None else round(state.share * total)
+        self._update(done, total, f"{state.embedded:,}/{total:,} vectors", self._rate(state.embedded))
 
     def _begin_embedding(self, chunks: str) -> None:
         self._embedding = True

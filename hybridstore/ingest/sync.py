@@ -162,7 +162,7 @@ def _sync(
     pruned, gone = _prune(store, prune, run.moved, dry_run=dry_run)
     if embed and not dry_run:
         with suppress(MissingExtra, ModelUnavailable):  # `without_vectors` tells
-            run.embedded += store.embed(progress=run.embedding)
+            run.embedded += store.embed(progress=run.embedding, work=run.worked)
     documents = writer.report if writer else AddReport(added=run.documents)
     return SyncReport(
         read=run.read,

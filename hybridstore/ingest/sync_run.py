@@ -52,6 +52,7 @@ class SyncRun:
     missing: int = 0  # files whose reader is not installed
     notices: list[tuple[str, str]] = field(default_factory=list)
     _in_file: int = 0  # characters of the file that is being read
+    _share: float | None = None  # of the embedding that comes last
     _characters: int = 0  # passed to the writer
     # (characters passed to the writer, bytes of the files that they are from), back to what is embedded.
     _marks: deque[tuple[int, int]] = field(default_factory=lambda: deque([(0, 0)]))
@@ -185,7 +186,11 @@ class SyncRun:
         """Take over the count of vectors that are made once all is committed."""
         if self.progress:
             counts = (self.files, self.files_total, self.bytes_total, self.bytes_total, self.chunks)
-            self.progress(SyncProgress(*counts, self.embedded + done, total - done))
+            self.progress(SyncProgress(*counts, self.embedded + done, total - done, self._share))
+
+    def worked(self, share: float) -> None:
+        """Note which share of the embedding is done, before the count of it."""
+        self._share = share
 
     def _mark(self, size: int, document: Document | None = None) -> None:
         """Note how far reading is: in a file of this size, or at its end."""

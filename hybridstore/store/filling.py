@@ -28,6 +28,8 @@ _AT_ONCE = 128  # chunks embedded between two commits: a second or two on two co
 _AT_ONCE_OF_MANY, _MANY = 512, 100_000  # of so many missing ones, which take a tenth of a second to list
 _SPREAD = 512  # vectors that are spread over the store first: the calibration and the statistics of cosines need them
 _LOGGED, _LOGGED_DEPTH = 64, 16  # logged queries, and the best of the chunks with their words
+_EACH, _LONGEST = 67, 1_100  # characters: the cost of a text as such, and what of it a model reads at most
+_SAMPLED = 128  # chunks, to estimate the cost of those left: 3 ms, while a block of them takes seconds
 _LOOK = 2.0  # seconds between two looks at whether vectors are missing
 _UP_TO_DATE = 1.05  # times as many vectors as were calibrated with, up to which a filled store is not measured again
 
@@ -39,6 +41,7 @@ def embed(
     limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     asked: Callable[[], Iterable[int]] = tuple,
+    work: Callable[[float], None] | None = None,
 ) -> int:
     """Make the vectors that chunks lack, at most `limit`; see `Store.embed`. `asked` are chunks that searches found."""
     there = backend.embeddings()
@@ -47,7 +50,7 @@ def embed(
     embedder = embedders.for_writing()
     if embedder is None:
         return 0
-    order, done, made = _Order(_of_logged_queries(backend)), 0, 0
+    order, done, made, spent = _Order(_of_logged_queries(backend)), 0, 0, 0.0
     with suppress(EmbedderMismatch):  # another process has begun to re-embed, which makes all of them
         while limit is None or made < limit:
             missing = backend.missing()
@@ -61,12 +64,27 @@ def embed(
             stored = backend.fill(identify(embedder), [passage.chunk for passage in passages], vectors)
             order.collided = stored < len(passages)
             made, done = made + stored, done + len(block)
+            if work:
+                spent += sum(map(_cost, texts))
+                work(spent / (spent + _cost_of(backend, np.setdiff1d(missing, block))))
             if progress:
                 progress(done, done + max(len(missing) - len(block), 0))
             _calibrate(backend, embedders, calibration.CHANGED)
         if made and not len(backend.missing()):
             _calibrate(backend, embedders, _UP_TO_DATE)
     return made
+
+
+def _cost(text: str) -> float:
+    return _EACH + min(len(text), _LONGEST)
+
+
+def _cost_of(backend: Backend, chunks: Chunks) -> float:
+    """Estimate the cost of chunks from a sample: their order is not random, and long ones may come last."""
+    if not len(chunks):
+        return 0.0
+    passages = backend.passages(chunks[np.linspace(0, len(chunks) - 1, _SAMPLED).astype(np.intp)].tolist())
+    return len(chunks) * sum(_cost(passage.text) for passage in passages) / max(len(passages), 1)
 
 
 class _StoppedError(Exception):

@@ -28,7 +28,8 @@ class SyncProgress:
 
     `files` are those that were looked at, `files_total` all. `bytes` are those whose text is committed, of the
     `bytes_total` of new and changed files, so they grow with the work: within a large file, too. `to_embed` is None
-    until words find all of it, and then the number of chunks that are still to be embedded.
+    until words find all of it, and then the number of chunks that are still to be embedded; `share` is which part of
+    that work is done, by the lengths of the texts.
     """
 
     files: int
@@ -38,6 +39,7 @@ class SyncProgress:
     chunks: int
     embedded: int = 0
     to_embed: int | None = None
+    share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import InputError
 from hybridstore.ingest import sync
 from hybridstore.store import open as open_store
@@ -307,3 +308,34 @@ def test_words_that_happen_to_be_names_of_files_are_words_among_others(store, fo
     assert store.add(["files", "a.b", "~", "..", "\0"]).added == 5
     with pytest.raises(InputError, match="add_folder"):
         store.add(["one", "./files"])
+
+
+class CountedEmbedder(HashingEmbedder):
+    """An embedder whose clock runs as a model's would: 3 ms for each text and 45 µs for each of its characters."""
+
+    clock = 0.0
+
+    def embed_documents(self, texts):
+        self.clock += sum(0.003 + 45e-6 * min(len(text), 1_100) for text in texts)
+        return super().embed_documents(texts)
+
+    def embed_query(self, text):  # calibrations take no time here
+        return super().embed_documents([text])[0]
+
+
+def test_the_time_left_is_known_whatever_the_order_of_long_and_short_texts(tmp_path, monkeypatch):
+    monkeypatch.setattr("hybridstore.store.writer._SOON", 1_000)
+    monkeypatch.setattr("hybridstore.store.filling._AT_ONCE", 32)
+    monkeypatch.setattr("hybridstore.store.filling._SPREAD", 64)
+    (tmp_path / "files").mkdir()
+    for n in range(500):  # the newest are the shortest, and come first
+        (tmp_path / "files" / f"{n:03}.txt").write_text(f"Onion number {n}. " * (40 if n < 250 else 1))
+    embedder, states = CountedEmbedder(64), []
+    with open_store(tmp_path / "n.db", embedder=embedder) as store:
+        store.add_folder(tmp_path / "files", progress=lambda state: states.append((embedder.clock, state.share)))
+    clocks = [(clock, share) for clock, share in states if share]
+    assert clocks[-1][1] == 1.0
+    for part in (0.25, 0.5, 0.75):
+        clock, share = next(each for each in clocks if each[0] >= part * embedder.clock)
+        left = clock * (1 - share) / share
+        assert left == pytest.approx(embedder.clock - clock, rel=0.2)
