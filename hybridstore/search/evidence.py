@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Calibration
 from hybridstore.records import Evidence, Ranking, Term
+from hybridstore.search.provisional import Estimator
 from hybridstore.search.vector_legs import AddedLeg, combined, shares
 
 _COVERAGE = 0.3  # weight of the share of the query's words that a chunk contains, where BM25 weighs 1
@@ -37,10 +38,6 @@ _MEAN, _MEAN_OBSERVATIONS = 0.1, 4
 _DEVIATION, _DEVIATION_OBSERVATIONS = 0.1, 16
 # Logistic regression on sixteen collections' own queries against those of the others (docs/experiments.md).
 _INTERCEPT, _SLOPE, _WORDS = 2.4, 1.35, 3.0
-# The line by which a missing vector's z-score is estimated from keyword evidence k: usual slope and intercept, and as
-# how many candidates they count, by the second moments of those of a query: mean k² and k (docs/experiments.md).
-_USUAL_LINE = (5.0, 0.0)
-_LINE_OBSERVATIONS = 8 * np.array([[0.05, 0.18], [0.18, 1.0]])
 _ENOUGH = 64  # chunks from which on relevance is measured as in those collections
 
 
@@ -152,7 +149,7 @@ class EvidenceCollector:
     """Collects the evidence of chunks for one query; `query` is its vector (dim,), None without.
 
     `added` are the vector legs beside the store's own. Without a `calibration` there is no relevance. The cosines of
-    chunks whose vectors are `missing` are estimated: what chunks with vectors and as many of the query's words have.
+    chunks whose vectors are `missing` are estimated.
     """
 
     def __init__(  # noqa: PLR0917 - what a query is, then what the store lacks and has besides
@@ -167,7 +164,7 @@ class EvidenceCollector:
         self.backend, self.query = backend, query
         self._words, self._calibration, self._added = words, calibration, added
         self._missing = np.empty(0, np.int64) if missing is None else missing
-        self._expected = _USUAL_LINE
+        self._estimator = Estimator(backend, query)
 
     def of_legs(self, keyword: Ranking, vector: Ranking) -> Evidence:
         """Return the evidence of every candidate of any leg."""
@@ -193,12 +190,9 @@ class EvidenceCollector:
                 cosines[chunks.searchsorted(vector.chunks)] = vector.scores  # the leg's own are more exact
             if len(self._missing) and (lacking := np.isin(chunks, self._missing)).any():
                 estimated = lacking
-                if words is not None:  # not those of the vector leg, which are in it for their cosines
-                    known = ~lacking & np.isin(chunks, words.chunks)
-                    self._expected = _fitted_line(keyword[known], self.z_scores(cosines[known]))
                 mean, deviation = self._cosine_statistics
-                slope, intercept = self._expected
-                cosines[lacking] = mean + deviation * (intercept + slope * keyword[lacking])
+                expected = self._estimator(chunks, keyword, self.z_scores(cosines), lacking, words)
+                cosines[lacking] = mean + deviation * expected
             z_scores = self.z_scores(cosines)
             if self._calibration is not None:
                 relevance = relevance_of(cosines, coverage, self._calibration)
@@ -233,11 +227,7 @@ class EvidenceCollector:
         total, above = self.combined(deviations), self._above_chance(cosines)
         lacking: NDArray[np.bool_] = np.logical_and.reduce(np.isnan(np.array(deviations)))
         if lacking.any():
-            if words is not None:
-                known = ~lacking & np.isin(chunks, words.chunks)
-                self._expected = _fitted_line(keyword[known], total[known])
-            slope, intercept = self._expected
-            total[lacking] = intercept + slope * keyword[lacking]
+            total[lacking] = self._estimator(chunks, keyword, total, lacking, words)
             # Every leg is expected to contribute by its power, and its own scale leads back to a cosine.
             parts = [total[lacking] * scale.power / max(self._shares[1], 1e-12) for scale in self.scales]
             expected = [scale.cosines(part) for scale, part in zip(self.scales, parts, strict=True)]
@@ -322,16 +312,6 @@ class EvidenceCollector:
             return _MEAN, _DEVIATION
         scale = None if self._calibration is None else self._calibration.scale
         return cosine_statistics(self.backend.sample()[1] @ self.query, scale)
-
-
-def _fitted_line(keyword: NDArray[np.float64], z_scores: NDArray[np.float64]) -> tuple[float, float]:
-    """Return slope and intercept of the z-scores (n,) by keyword evidence (n,): least squares, shrunk to the usual."""
-    slope, intercept = _USUAL_LINE
-    rows = np.stack([keyword, np.ones(len(keyword))], axis=1)
-    gram = rows.T @ rows + _LINE_OBSERVATIONS
-    residual = rows.T @ (z_scores - slope * keyword - intercept)
-    change = np.linalg.solve(gram, residual)
-    return slope + float(change[0]), intercept + float(change[1])
 
 
 def relevance_of(

@@ -1,0 +1,93 @@
+"""Provisional vectors: a student that predicts vectors from words, what it is held to, and when it is fitted anew."""
+
+import numpy as np
+import pytest
+
+import hybridstore as hs
+from hybridstore.embedders.hashing import HashingEmbedder
+from hybridstore.search import provisional
+from hybridstore.search.provisional import Student, provisional_scores, student_of
+
+RNG = np.random.default_rng(3)
+WORDS = [f"word{n}" for n in range(60)]
+MEANINGS = RNG.standard_normal((60, 16))
+
+
+def texts(count: int, seed: int) -> list[str]:
+    rng = np.random.default_rng(seed)
+    return [" ".join(rng.choice(WORDS, 8, replace=False)) for _ in range(count)]
+
+
+def vectors(of: list[str]) -> np.ndarray:
+    """Return vectors that are the sums of their words' meanings."""
+    sums = np.array([sum(MEANINGS[WORDS.index(word)] for word in text.split()) for text in of])
+    return (sums / np.linalg.norm(sums, axis=1, keepdims=True)).astype(np.float32)
+
+
+def fitted(count: int = 200) -> Student:
+    given = texts(count, 1)
+    return Student.of(np.arange(1, count + 1), given, vectors(given))
+
+
+def test_a_student_predicts_vectors_of_texts_that_it_has_not_seen():
+    new = texts(50, 2)
+    cosines = (fitted().predict(new) * vectors(new)).sum(axis=1)
+    assert cosines.mean() > 0.9
+    assert np.linalg.norm(fitted().predict(new), axis=1) == pytest.approx(np.ones(50), abs=1e-5)
+
+
+def test_a_text_of_unknown_words_is_predicted_as_the_mean():
+    student = fitted()
+    mean = student.vectors.mean(axis=0)
+    assert student.predict(["nothing known", ""]) == pytest.approx(
+        np.tile(mean / np.linalg.norm(mean), (2, 1)), abs=1e-5
+    )
+
+
+def test_what_it_was_fitted_on_is_predicted_as_if_it_were_not():
+    given = texts(80, 4)
+    noise = RNG.standard_normal((80, 16)).astype(np.float32)  # which nobody can predict, but a fit can memorise
+    noise /= np.linalg.norm(noise, axis=1, keepdims=True)
+    student = Student.of(np.arange(80), given, noise)
+    assert abs((student.held_out * noise).sum(axis=1).mean()) < 0.15
+    assert (student.predict(given) * noise).sum(axis=1).mean() > 0.2
+
+
+def test_it_is_fitted_when_there_are_vectors_enough_and_anew_when_the_sample_has_changed(monkeypatch):
+    made = []
+    of = Student.of.__func__
+    monkeypatch.setattr(Student, "of", classmethod(lambda cls, *given: made.append(1) or of(cls, *given)))
+    with hs.open(":memory:", embedder=HashingEmbedder()) as store:
+        store.add(texts(40, 1))
+        store.add("one more of word1 and word2", vectors="later")
+        store.search("word1")
+        assert student_of(store._backend) is None
+        store.add(texts(60, 2))
+        for query in ("word1", "word2"):
+            assert store.search(query).trace.filled < 1.0
+        assert len(made) == 1
+        store.add(texts(60, 3))
+        store.search("word1")
+        assert len(made) == 2
+        store.reembed(HashingEmbedder(32))
+        store.add("yet another word1", vectors="later")
+        store.search("word1")
+        assert len(made) == 3
+
+
+def test_scores_are_deviations_of_the_samples_own():
+    with hs.open(":memory:", embedder=HashingEmbedder()) as store:
+        store.add(texts(100, 1))
+        chunks, _ = store._backend.sample()
+        query = HashingEmbedder().embed_query("word1 word2")
+        scores = provisional_scores(store._backend, chunks, query)
+        assert (scores.mean(), scores.std()) == pytest.approx((0.0, 1.0), abs=1e-3)
+        assert provisional_scores(store._backend, np.array([10_000]), query) is None
+
+
+def test_the_switch_changes_nothing_where_all_vectors_are_there(monkeypatch):
+    with hs.open(":memory:", embedder=HashingEmbedder()) as store:
+        store.add(texts(100, 1))
+        found = store.search("word1 word2 word3")
+        monkeypatch.setattr(provisional, "USED", False)
+        assert store.search("word1 word2 word3") == found
