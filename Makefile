@@ -13,7 +13,7 @@ PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-thorough test-integrations test-benchmarks test-slow faults concurrency soak fuzz coverage lint types docs \
-	check-docs site bench memory quality clean
+	check-docs site bench filling memory quality clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -140,6 +140,10 @@ bench: .venv-bench/.ready .venv-train/.ready  ## Measure against the rivals; STO
 	.venv-train/bin/python benchmarks/embedder.py --json $(RESULTS)/embedder.json
 	$(BENCH) benchmarks/tables.py --results $(RESULTS) \
 		--page $(if $(filter benchmarks/results,$(RESULTS)),benchmarks,$(RESULTS))/README.md
+
+filling:  ## Measure how soon a new store answers; FOLDERS= of documents with questions, SIZE= in passages
+	mkdir -p $(RESULTS)
+	$(PYTHON) benchmarks/filling.py $(FOLDERS) --size $(SIZE) --json $(RESULTS)/filling.json
 
 # TALKS are conversations with questions: LoCoMo's or LongMemEval's file, or folders in BEIR layout.
 MEMORY := benchmarks/memory

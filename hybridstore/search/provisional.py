@@ -6,8 +6,8 @@ vectors that every search reads: ridge regression from words, weighted by IDF, t
 second for 256 of them. It is asked by the model's own query vector, and only about candidates that the words found, so
 nothing is stored and no index is needed. How far its answer is to be trusted, a search learns from candidates that have
 both. The idea of a static student in the model's own space is that of LEAF (Vujanic & Rueckstiess, "LEAF: Knowledge
-Distillation of Text Embedding Models with Teacher-Aligned Representations", 2025). With a tenth of the vectors it is
-worth .018 to .034 nDCG@10 on three collections (docs/experiments.md).
+Distillation of Text Embedding Models with Teacher-Aligned Representations", 2025). With a quarter of the vectors it is
+worth .006 to .046 nDCG@10 on five collections (docs/experiments.md).
 """
 
 from __future__ import annotations
