@@ -152,8 +152,9 @@ class Measurement:
 
 def measure(path: Path, given: Material, embedder: Embedder, how: str) -> dict[str, Any]:
     """Fill a new store at `path` and return the figures."""
-    with hs.open(path, embedder=embedder) as store:
-        measurement = Measurement(store, given)
+    # Another store object asks, as what was asked of this one would be embedded first.
+    with hs.open(path, embedder=embedder) as store, hs.open(path, embedder=embedder) as asked:
+        measurement = Measurement(asked, given)
         if how == "later":
             store.add(given.documents, vectors="later", progress=measurement.committed)
         else:

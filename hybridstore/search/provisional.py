@@ -34,7 +34,7 @@ USED = True  # the switch
 # usual coefficients, and as how many candidates they count, by the second moments of a query's (docs/experiments.md).
 _USUAL = {2: np.array([5.0, 0.0]), 3: np.array([2.5, 0.0, 0.5])}
 _OBSERVATIONS = 8 * np.array([[0.05, 0.18, 0.1], [0.18, 1.0, 0.3], [0.1, 0.3, 1.0]])
-_FEWEST = 48  # vectors that a student is fitted on
+FEWEST = 64  # vectors that a student is fitted on
 _RIDGES = (0.03, 0.1, 0.3, 1.0)  # of these the one that predicts vectors best that it was not fitted on
 _SAME = 0.9  # share of the sample that must still be what the student was fitted on
 _WORD = re.compile(r"\w+")
@@ -174,7 +174,7 @@ _students: WeakKeyDictionary[Backend, Student] = WeakKeyDictionary()  # the last
 def student_of(backend: Backend) -> Student | None:
     """Return a student of the store's present vectors, fitted when it is first needed; None while there are too few."""
     chunks, vectors = backend.sample()
-    if not USED or len(chunks) < _FEWEST:
+    if not USED or len(chunks) < FEWEST:
         return None
     student = _students.get(backend)
     if student is None or not student.fits(chunks, vectors):

@@ -17,6 +17,7 @@ from hybridstore.errors import InputError
 from hybridstore.records import Evidence, Ranking, Term
 from hybridstore.search.evidence import USUAL_POWER, EvidenceCollector, KeywordEvidence
 from hybridstore.search.neighbours import with_neighbours
+from hybridstore.search.provisional import FEWEST
 from hybridstore.search.request import Request
 from hybridstore.search.vector_legs import AddedLeg
 
@@ -181,7 +182,8 @@ def fuse(backend: Backend, request: Request, state: SearchState, legs: LegResult
     if request.mode != "hybrid":
         vector = vector or (added[0] if added else None)
         return Fused(keyword or vector or EMPTY, (float(keyword is not None), float(vector is not None)))
-    if keyword is None or not any(len(leg) for leg in (vector or EMPTY, *added)):
+    found = any(len(leg) for leg in (vector or EMPTY, *added))
+    if keyword is None or not found or _barely_begun(request, state, legs):
         return _keyword_only(request, keyword or EMPTY, legs.terms)
     words = KeywordEvidence(legs.terms, state.chunks)
     collector = EvidenceCollector(backend, words, legs.query, state.calibration, legs.missing, legs.added)
@@ -197,6 +199,17 @@ def fuse(backend: Backend, request: Request, state: SearchState, legs: LegResult
         used = [term for term in legs.terms if term.used]
         weights = by_idf(used, state.chunks, len(legs.text.split()))
     return Fused(rrf(keyword, vectors[0], weights, added=vectors[1:]), weights, evidence)
+
+
+def _barely_begun(request: Request, state: SearchState, legs: LegResults) -> bool:
+    """Return whether most vectors are missing, and those there are too few to estimate the others by.
+
+    Words alone are better then, by up to .035 nDCG@10; the request must need no evidence (docs/experiments.md).
+    """
+    there = state.chunks - len(legs.missing)
+    needed = request.fusion != "adaptive" or request.around is not None or request.min_relevance is not None
+    found = legs.keyword is not None and len(legs.keyword) > 0
+    return there < min(FEWEST, len(legs.missing)) and found and not needed and not legs.added
 
 
 def _adaptive(collector: EvidenceCollector, request: Request, legs: LegResults, evidence: Evidence) -> Fused:

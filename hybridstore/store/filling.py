@@ -137,7 +137,7 @@ def _calibrate(backend: Backend, embedders: StoreEmbedder, changed: float) -> No
 
 
 class _Order:
-    """Which chunks are embedded next: what was asked for, some of everywhere, and then the newest first.
+    """Which chunks are embedded next: some of everywhere, then what was asked for, and then the newest first.
 
     Where another process has filled what this one was working on (`collided`), this one goes on elsewhere, so that two
     of them do the same work for one block at most each time they meet. No lock is needed, and none is left behind.
@@ -155,7 +155,8 @@ class _Order:
         if not len(left):
             return left
         count = _AT_ONCE if len(left) < _MANY else _AT_ONCE_OF_MANY
-        wanted = np.array([*asked, *self._logged], np.int64)
+        # While few are there, those that were asked for alone would make a sample that is like the questions.
+        wanted = np.array([] if there < _SPREAD else [*asked, *self._logged], np.int64)
         block = wanted[np.isin(wanted, left)][:count]
         if len(block) < count:
             rest = np.setdiff1d(left, block)

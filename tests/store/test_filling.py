@@ -370,11 +370,25 @@ def test_with_half_of_the_vectors_hybrid_beats_words_and_no_passage_is_lower_for
         assert np.mean(scores[True]) == pytest.approx(np.mean(scores[False]), rel=0.1)
 
 
+def test_words_alone_decide_while_the_first_few_vectors_are_made(topics):
+    documents, queries, _ = topics
+    with hs.open(":memory:", embedder=TopicEmbedder(64)) as store:
+        store.add(documents, vectors="later")
+        before = [store.search(query) for query in list(queries.values())[:5]]
+        store.embed(limit=30)
+        for result in before:
+            again = store.search(result.trace.query)
+            assert [(hit.chunk_id, hit.score) for hit in again] == [(hit.chunk_id, hit.score) for hit in result]
+            assert again.trace.filled == 0.125
+            assert store.search(result.trace.query, min_relevance=0.0).trace.evidence is not None
+        assert store.search("nothing of the kind").trace.evidence is not None  # only meaning finds something
+
+
 def test_the_trace_says_what_is_estimated(topics):
     documents, queries, _ = topics
     with hs.open(":memory:", embedder=TopicEmbedder(64)) as store:
         store.add(documents, vectors="later")
-        store.embed(limit=60)
+        store.embed(limit=100)
         query = next(iter(queries.values()))
         explanation = store.explain(query)
         assert str(explanation).count("estimated from its words") == sum(
