@@ -35,6 +35,7 @@ from hybridstore.store.reembed import fill_documents
 # visible and Ctrl-C loses little. Without one: enough that a commit's fixed cost disappears.
 _EMBEDDED_CHARACTERS = 120_000
 _PLAIN_CHARACTERS = 4_000_000
+_LATER_CHARACTERS = 1_000_000  # with vectors to follow: about a second, so that words find the first of them soon
 _MOST_DOCUMENTS = 2_000
 # Characters of all documents up to which they are embedded "soon": less than two seconds.
 _SOON = 80_000
@@ -359,5 +360,6 @@ class Writer:
                         calibration.calibrate(self._backend, embedder, self._embedders.available())
 
     def _budget(self, pending: _Pending) -> int:
-        embeds = pending.vectors is None and pending.embed and not self._embedders.without and self._vectors != "later"
-        return _EMBEDDED_CHARACTERS if embeds else _PLAIN_CHARACTERS
+        if pending.vectors is not None or not pending.embed or self._embedders.without:
+            return _PLAIN_CHARACTERS
+        return _LATER_CHARACTERS if self._vectors == "later" else _EMBEDDED_CHARACTERS

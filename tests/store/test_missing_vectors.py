@@ -128,7 +128,7 @@ def test_an_edited_long_file_embeds_only_what_changed(embedder, log):
 
 def test_progress_grows_with_what_words_find_and_then_with_the_vectors(embedder, log, monkeypatch):
     monkeypatch.setattr(writer_module, "_SOON", 1_000)
-    monkeypatch.setattr(writer_module, "_PLAIN_CHARACTERS", 20_000)
+    monkeypatch.setattr(writer_module, "_LATER_CHARACTERS", 20_000)
     (log / "same.txt").write_text("An unchanged file, which is no work.")
     with hs.open(":memory:", embedder=embedder) as store:
         store.add_folder(log / "same.txt")
