@@ -19,10 +19,10 @@ from typing import Any
 import apsw
 
 from hybridstore.backends import forking
-from hybridstore.backends.sqlite.checkpoints import Checkpoints
 from hybridstore.backends.sqlite.checksums import register
 from hybridstore.backends.sqlite.encryption import unlock
 from hybridstore.backends.sqlite.file_identity import COUNT_COMMIT, FileIdentity, new_stamp
+from hybridstore.backends.sqlite.log_checkpoints import Checkpoints
 from hybridstore.backends.sqlite.read_only import Access, open_to_read, why_not_read
 from hybridstore.backends.sqlite.schema_inspection import harden, inspect, load_vectors
 from hybridstore.backends.sqlite.translation import CLOSED, raise_translated, why_not_opened
