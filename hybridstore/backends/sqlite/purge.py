@@ -32,7 +32,7 @@ from hybridstore.backends.sqlite.byte_search import WINDOW, Needles
 from hybridstore.backends.sqlite.change_log import Log
 from hybridstore.backends.sqlite.checksums import set_fact, unset_fact
 from hybridstore.backends.sqlite.chunk_references import erasing
-from hybridstore.backends.sqlite.connection import Connections, rows
+from hybridstore.backends.sqlite.connection import Connections, rows, value
 from hybridstore.backends.sqlite.purge_targets import DocumentContent, Targets, remaining
 from hybridstore.backends.sqlite.store_state import file_bytes
 from hybridstore.backends.values import CompactReport, PurgeReport, Residue
@@ -179,8 +179,11 @@ def _rewrite(own: Connections) -> apsw.Error | None:
 
 def _finish(own: Connections) -> None:
     """Record that no bytes are left of what was purged; where that fails, `check` goes on advising to compact."""
-    with suppress(HybridstoreError), own.atomic() as connection:
-        unset_fact(connection, PURGING)
+    with suppress(HybridstoreError):
+        if value(own.get(), "SELECT count(*) FROM meta WHERE key = ?", (PURGING,)):
+            with own.atomic() as connection:
+                unset_fact(connection, PURGING)
+            _empty_log(own)
 
 
 def _empty_log(own: Connections) -> bool:
