@@ -306,4 +306,6 @@ def _changes(report: AddReport) -> str:
     if report.chunks:
         embedded = f", {report.embedded:,} of them embedded" if report.embedded else ""
         parts.append(f"{count(report.chunks, 'chunk')} written{embedded}")
+    elif report.embedded:  # of an earlier run
+        parts.append(f"{count(report.embedded, 'missing vector')} made")
     return ", ".join(parts) or "nothing changed"

@@ -51,6 +51,8 @@ def embed(
     if embedder is None:
         return 0
     order, done, made, spent = _Order(_of_logged_queries(backend)), 0, 0, 0.0
+    if progress:
+        progress(0, len(backend.missing()))  # at once: on a busy machine the first block takes a minute
     with suppress(EmbedderMismatch):  # another process has begun to re-embed, which makes all of them
         while limit is None or made < limit:
             missing = backend.missing()

@@ -334,6 +334,7 @@ def test_the_time_left_is_known_whatever_the_order_of_long_and_short_texts(tmp_p
     with open_store(tmp_path / "n.db", embedder=embedder) as store:
         store.add_folder(tmp_path / "files", progress=lambda state: states.append((embedder.clock, state.share)))
     clocks = [(clock, share) for clock, share in states if share]
+    assert (0.0, None) in states  # before the first block
     assert clocks[-1][1] == 1.0
     for part in (0.25, 0.5, 0.75):
         clock, share = next(each for each in clocks if each[0] >= part * embedder.clock)
