@@ -16,6 +16,7 @@ from pathlib import Path
 from collections_report import collections_page
 from drift_report import drift_page
 from harvest_report import harvest_page
+from languages_report import languages_page
 from learning_report import learning_page
 from suites_report import suites_page
 
@@ -23,6 +24,7 @@ HERE = Path(__file__).parent
 PAGE = HERE.parent.parent / "docs" / "quality.md"
 PARTS = {
     "collections": collections_page,
+    "languages": languages_page,
     "learning": learning_page,
     "harvest": harvest_page,
     "drift": drift_page,

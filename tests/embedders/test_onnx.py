@@ -18,6 +18,7 @@ from hybridstore.embedders import default_model, onnx
 from hybridstore.embedders.locate import locate
 from hybridstore.embedders.onnx import OnnxEmbedder
 from hybridstore.errors import InputError, MissingExtra, ModelUnavailable
+from hybridstore.tuning import onnx_graph
 
 TEXTS = ["A kettle boils.", "river " * 300, "", "two words"]
 
@@ -39,6 +40,27 @@ def test_the_fused_graph_gives_the_vectors_of_the_packages_own(embedder, monkeyp
     plain = embedders.load(threads=1, device="cpu")
     assert plain.fingerprint == embedder.fingerprint
     assert plain.embed_documents(TEXTS) == pytest.approx(embedder.embed_documents(TEXTS), abs=2e-6)
+
+
+def test_in_int8_the_vectors_are_nearly_the_same_and_another_identity(embedder):
+    quantised = embedders.load("all-MiniLM-L6-v2-int8", threads=1, device="cpu")
+    texts = [text for text in onnx_graph.SENTENCES if len(text.split()) > 3]
+    cosines = np.einsum("ij,ij->i", quantised.embed_documents(texts), embedder.embed_documents(texts))
+    assert cosines.min() >= 0.985
+    assert cosines.mean() >= 0.995
+    assert quantised.fingerprint.startswith("all-MiniLM-L6-v2-int8@")
+    assert quantised.fingerprint.partition("@")[2] != embedder.fingerprint.partition("@")[2]
+
+
+def test_the_matrices_in_int8_cannot_overflow_the_sums_of_older_processors():
+    values = default_model.quantised(locate(embedders.DEFAULT).model)
+    for name in [name.removesuffix(".zero") for name in values if name.endswith(".zero")]:
+        assert values[name].dtype == np.int8
+        assert np.abs(values[name]).max() == (127 if name.endswith("narrow") else 63)
+        if name.endswith("narrow"):
+            assert values[f"{name}.zero"] < 64  # GELU's zero, near which nearly all of its outputs are
+        else:
+            assert 2 * 255 * np.abs(values[name].astype(int)).max() < 2**15
 
 
 def test_prefixes_are_added_to_queries_and_documents(embedder):

