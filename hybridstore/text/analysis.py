@@ -12,7 +12,7 @@ A token never contains a space, a quote or an asterisk, except that a query toke
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from unicodedata import normalize
 
 from hybridstore.text.normalisation import (
@@ -26,6 +26,7 @@ from hybridstore.text.normalisation import (
     visible,
     visible_places,
 )
+from hybridstore.text.piece_cache import SOH, PieceCache, cached_value
 from hybridstore.text.raw_tokens import (
     ASCII,
     EDGES,
@@ -41,13 +42,13 @@ from hybridstore.text.raw_tokens import (
     scripts,
 )
 from hybridstore.text.stemming import LONGEST, Stemming
-from hybridstore.text.term_spans import merged, number_spans, paired_spans
+from hybridstore.text.term_spans import merged, paired_spans
 from hybridstore.text.word_forms import (
     CONTRACTIONS,
     NEIGHBOURS,
     UNITS,
     hump_forms,
-    numbers_across,
+    joined_numbers,
     part_of_number,
     quantity,
     whole_form,
@@ -55,12 +56,9 @@ from hybridstore.text.word_forms import (
 
 # Increase when the same document gives different tokens, and keep the analysis of before for the stores that have its
 # tokens (`analysis_versions`): a store keeps its version until it is reindexed.
-ANALYSIS_VERSION = 3
+ANALYSIS_VERSION = 4
 
-_CACHED_LENGTH = 40  # longer pieces (whole sentences of Chinese) are not worth caching
-_GENERATION = 2**18  # pieces; an analyser caches two generations, of at most about 40 MB each
 
-_SOH = "\1"
 _COMPOUNDS = re.compile("\0([^ ]+)")
 _HYPHENATED = re.compile("[A-Z]?[a-z]+(?:-[A-Z]?[a-z]+)+")
 _IDENTIFIER = re.compile("[a-z]+(?:[-_.][a-z]+)+")
@@ -77,36 +75,6 @@ _OPENING = ".([{\"'"  # before a name that begins with a dot
 _VARIABLE_ENDS = {"ه": "ة", "ى": "ي"}
 _ELIDING = ("french", "italian", "catalan")  # `l'homme` is two words, which nobody writes as one
 _PLAIN_UMLAUTS = ("german", "turkish", "hungarian", "finnish", "estonian", "basque")  # `ö` is not written `oe`
-
-
-class _Cache(dict[str, str]):
-    """Cache of analysed pieces (text between spaces), in which the common case costs one dictionary look-up.
-
-    A value is one string, which takes less memory than a pair: the words, then STX if the piece may be a part of a
-    number, then NUL and the compounds joined by SOH, if any. No token contains these signs. When a generation is
-    full, the previous one is dropped.
-    """
-
-    def __init__(self, analysed: Callable[[str], str]) -> None:
-        super().__init__()
-        self._analysed = analysed
-        self._previous: dict[str, str] = {}
-
-    def __missing__(self, piece: str) -> str:
-        expanded = self._previous.get(piece)
-        if expanded is None:
-            expanded = self._analysed(piece)
-        if len(piece) <= _CACHED_LENGTH:
-            if len(self) >= _GENERATION:
-                self._previous = dict(self)
-                self.clear()
-            self[piece] = expanded
-        return expanded
-
-    def pair(self, piece: str) -> tuple[str, str]:
-        """Return the (words, compounds) of a piece."""
-        words, _, extra = self[piece].partition("\0")
-        return words.rstrip("\2"), extra.replace(_SOH, " ")
 
 
 class Analyser:
@@ -128,7 +96,7 @@ class Analyser:
     def __init__(self, language: str = "english") -> None:
         self._stem = Stemming(language, self._german).stem
         self.language = language
-        self._cache = _Cache(self._analysed)
+        self._cache = PieceCache(self._analysed)
 
     def index(self, text: str) -> tuple[str, str]:
         """Return the (words, compounds) of a text for the index, tokens joined by spaces."""
@@ -138,10 +106,10 @@ class Analyser:
         if "\0" in tokens:
             split = _COMPOUNDS.split(tokens)  # words and compounds in turn
             tokens = "".join(split[::2])
-            compounds = " ".join(split[1::2]).replace(_SOH, " ")
+            compounds = " ".join(split[1::2]).replace(SOH, " ")
         if "\2" in tokens:
             if NEIGHBOURS.search(tokens):
-                compounds = " ".join([compounds, *numbers_across(tokens)]).strip()
+                compounds = " ".join([compounds, *self._numbers_in(text)]).strip()
             tokens = tokens.replace("\2", "")
         return tokens, compounds
 
@@ -168,8 +136,7 @@ class Analyser:
         if not numbered:
             return tuple(tokens)
         known = set(tokens)
-        marked = _COMPOUNDS.sub("", " ".join(filter(None, map(self._cache.__getitem__, text.split()))))
-        return (*tokens, *(form for form in numbers_across(marked) if form not in known))
+        return (*tokens, *(form for form in self._numbers_in(text) if form not in known))
 
     def phrase(self, text: str) -> tuple[str, ...]:
         """Return the tokens that occur consecutively where the text occurs as a phrase; () for no words."""
@@ -197,7 +164,7 @@ class Analyser:
                 words, extra = self._cache.pair(raw)
                 if not exact.isdisjoint(f"{words} {extra}".split()):
                     spans.append(match.span())
-        spans = merged(spans, number_spans(text, self._marked, exact))
+        spans = merged(spans, self._number_spans(text, exact))
         return spans if places is None else [(places[start], places[end - 1] + 1) for start, end in spans]
 
     def _analysed(self, piece: str) -> str:
@@ -328,6 +295,13 @@ class Analyser:
     def _is_apart(self, piece: str) -> bool:
         return piece.endswith("'s") or piece in CONTRACTIONS or self.language in _ELIDING
 
+    def _numbers_in(self, text: str) -> list[str]:
+        """Return the numbers that stand in several pieces of a text, without spaces."""
+        return [form for form, _, _ in joined_numbers(visible(text))]
+
+    def _number_spans(self, text: str, exact: frozenset[str]) -> list[tuple[int, int]]:
+        return [(start, end) for form, start, end in joined_numbers(text) if form in exact]
+
     def _marked(self, piece: str) -> str:
         """Return the words of a piece, with STX if they may be a part of a number."""
         return self._cache[piece].partition("\0")[0]
@@ -339,11 +313,6 @@ class Analyser:
             for match in scripts().cluster.finditer(raw)
             for cluster in self._clusters(match.group())
         ]
-
-
-def cached_value(piece: str, words: str, extra: str) -> str:
-    """Return what the cache keeps for a piece with these words and compounds."""
-    return f"{words}\0{extra.replace(' ', _SOH)}" if extra else piece if words == piece else words
 
 
 def _is_dotted(piece: str, word: str) -> bool:

@@ -6,12 +6,15 @@ A store is searched and written with the analysis that made its tokens, until it
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
 
-from hybridstore.text.analysis import ANALYSIS_VERSION, Analyser, cached_value
+from hybridstore.text.analysis import ANALYSIS_VERSION, Analyser
 from hybridstore.text.normalisation import normal_form
-from hybridstore.text.raw_tokens import TokenPatterns, index_pairs
+from hybridstore.text.piece_cache import cached_value
+from hybridstore.text.raw_tokens import EDGES, TokenPatterns, index_pairs
 from hybridstore.text.stemming import LONGEST
+from hybridstore.text.word_forms import NEIGHBOURS, UNITS
 
 _JOIN = r"[-_./\\:@+#&‐‑]{1,3}"
 _MARKED = re.compile("[\u0300-\u036f\u0483-\u0489\u0590-\u1dff\u20d0-\u20ff\u2cef-\U0010ffff]")
@@ -59,7 +62,81 @@ _UNDECOMPOSED = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ"
 _MARKS = re.compile("(?<!\u0438)\u0306|[\u0300-\u0305\u0307-\u036f\u0591-\u05c7\u0640\u064b-\u065f\u0670]")
 
 
-class FirstAnalyser(Analyser):
+_DIGIT_GROUPS = re.compile(r"(?<!\S)\d{1,15}(?: \d{1,15})+(?!\S)")
+_THOUSANDS = re.compile(r"\d{1,3}(?: \d{3})+")
+_ACCOUNT = re.compile(r"(?<!\S)[a-z]{2}\d{2}(?: [a-z0-9]{4}){2,7}(?: [a-z0-9]{1,3})?(?!\S)")
+_LEAST_ACCOUNT = 14  # characters, with spaces
+_CODE_AND_NUMBER = re.compile(r"(?<!\S)([a-z]{2,5}) (?=(\d{2,})(?!\S))")
+_NUMBER_AND_UNIT = re.compile(r"(?<!\S)(\d+) ([^\W\d]+|°[a-z])(?!\S)")
+_MOST_GROUPS = 8  # more are the row of a table
+_RUN = re.compile("(?:(?:[^ \2]+\2|\\d+)(?: |$)){2,14}")
+_RUN_BEFORE = re.compile("(?:\\d+ ){0,4}[^ \2]+$")
+_MOST_PIECES = 9  # of one number written in several
+
+
+def _joined_numbers(words: str) -> list[str]:
+    """Return the forms without spaces of the numbers, codes and quantities in some neighbouring words."""
+    forms = [match[0].replace(" ", "") for match in _ACCOUNT.finditer(words)] if len(words) >= _LEAST_ACCOUNT else []
+    for match in _DIGIT_GROUPS.finditer(words):
+        groups = match[0].split(" ")
+        if _THOUSANDS.fullmatch(match[0]) or (len(groups) <= _MOST_GROUPS and 7 <= sum(map(len, groups)) <= 19):
+            forms.append("".join(groups))
+    forms += [match[1] + match[2] for match in _CODE_AND_NUMBER.finditer(words) if match[1] not in UNITS]
+    forms += [match[1] + match[2] for match in _NUMBER_AND_UNIT.finditer(words) if match[2] in UNITS]
+    return forms
+
+
+def _numbers_across(tokens: str) -> list[str]:
+    """Return the forms without spaces of the numbers that stand in several pieces, from marked words."""
+    forms: list[str] = []
+    at = 0
+    for match in NEIGHBOURS.finditer(tokens):
+        if match.start() < at:
+            continue
+        start = tokens.rfind(" ", at, match.start()) + 1 or at
+        first = start
+        while first > at and tokens[first - 2].isdigit() and first > match.start() - 200:
+            first = tokens.rfind(" ", at, first - 1) + 1 or at
+        if first < start and (before := _RUN_BEFORE.search(tokens, first, match.start())):
+            start = before.start()
+        run = _RUN.match(tokens, start)
+        if run:
+            forms += _joined_numbers(run[0].replace("\2", "").strip())
+            at = run.end()
+    return forms
+
+
+def _number_spans(text: str, marked: Callable[[str], str], exact: frozenset[str]) -> list[tuple[int, int]]:
+    """Return the spans of numbers and codes in several pieces, one of whose forms is among the terms.
+
+    `marked` gives the words of a piece, with STX if they may be a part of a number.
+    """
+    pieces = [(match.group(), *match.span()) for match in re.finditer(r"\S+", text)]
+    values = [marked(piece) for piece, _, _ in pieces]
+    spans: list[tuple[int, int]] = []
+    for first, (_, start, _) in enumerate(pieces):
+        for last in range(first + 1, min(first + _MOST_PIECES, len(pieces))):
+            if not values[last - 1].endswith("\2"):
+                break
+            if not exact.isdisjoint(_numbers_across(" ".join(values[first : last + 1]))):
+                spans.append((start, start + len(text[start : pieces[last][2]].rstrip(EDGES))))
+                break
+    return spans
+
+
+class ThirdAnalyser(Analyser):
+    """The analysis of version 3: any numbers in neighbouring pieces were one if they had 7 to 19 digits."""
+
+    version = 3
+
+    def _numbers_in(self, text: str) -> list[str]:
+        return _numbers_across(" ".join(filter(None, map(self._marked, text.split()))))
+
+    def _number_spans(self, text: str, exact: frozenset[str]) -> list[tuple[int, int]]:
+        return _number_spans(text, self._marked, exact)
+
+
+class FirstAnalyser(ThirdAnalyser):
     """The analysis of version 1: without other spellings of words, numbers and identifiers, and without emoji."""
 
     version = 1
@@ -144,7 +221,12 @@ class SecondAnalyser(FirstAnalyser):
     indexes_names = True
 
 
-ANALYSERS: dict[int, type[Analyser]] = {1: FirstAnalyser, 2: SecondAnalyser, ANALYSIS_VERSION: Analyser}
+ANALYSERS: dict[int, type[Analyser]] = {
+    1: FirstAnalyser,
+    2: SecondAnalyser,
+    3: ThirdAnalyser,
+    ANALYSIS_VERSION: Analyser,
+}
 
 
 def analyser_of(language: str, version: int = ANALYSIS_VERSION) -> Analyser:

@@ -2,31 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-
-from hybridstore.text.raw_tokens import EDGES
-from hybridstore.text.word_forms import numbers_across
-
-_MOST_PIECES = 9  # of one number written in several
-
-
-def number_spans(text: str, marked: Callable[[str], str], exact: frozenset[str]) -> list[tuple[int, int]]:
-    """Return the spans of numbers and codes in several pieces, one of whose forms is among the terms.
-
-    `marked` gives the words of a piece, with STX if they may be a part of a number.
-    """
-    pieces = [(match.group(), *match.span()) for match in re.finditer(r"\S+", text)]
-    values = [marked(piece) for piece, _, _ in pieces]
-    spans: list[tuple[int, int]] = []
-    for first, (_, start, _) in enumerate(pieces):
-        for last in range(first + 1, min(first + _MOST_PIECES, len(pieces))):
-            if not values[last - 1].endswith("\2"):
-                break
-            if not exact.isdisjoint(numbers_across(" ".join(values[first : last + 1]))):
-                spans.append((start, start + len(text[start : pieces[last][2]].rstrip(EDGES))))
-                break
-    return spans
+from collections.abc import Sequence
 
 
 def paired_spans(

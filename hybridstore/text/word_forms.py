@@ -7,6 +7,9 @@ Equal forms of the same thing: `e-mail` and `email`, `foo_bar` and `fooBar`, `AB
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+
+from hybridstore.text.normalisation import folded
 
 # Signs that join the words of one raw token; the wide forms are Chinese and Japanese keyboards'.
 JOIN = r"(?:[-_./\\:@+#&‐‑‒–−－＿．／＠＋＃＆]{1,3}|['’‘´`ʼ′״׳＇]|(?<=\d)[,，](?=\d{3}(?!\d)))"
@@ -33,22 +36,34 @@ kmh pa kpa mpa psi bar kcal cal j kj mj mol mmol eur usd gbp chf k °c °f ppm p
 UNITS = frozenset(_UNITS.split())
 _QUANTITY = re.compile(r"(\d+(?:[.,]\d+)?)([a-zµμ°]{1,4})")
 
-# What numbers written in several pieces consist of.
+# A piece of text that may be a part of a number or a code, or a unit, is marked by STX behind its words if the next
+# piece may go on with it. Only a text with such neighbours is looked through for numbers in several pieces.
 _PART_OF_NUMBER = re.compile(
     r"\((?:\d{3}|0\d{1,4})\)|[+$€£¥]{0,2}\d[\d.,'’_/-]*|[A-Z]{2,5}|(?=[A-Z]*\d)[A-Z0-9]{2,4}|[µμ°][a-zA-Z]{1,2}"
 )
-_DIGIT_GROUPS = re.compile(r"(?<!\S)\d{1,15}(?: \d{1,15})+(?!\S)")
-_THOUSANDS = re.compile(r"\d{1,3}(?: \d{3})+")
-_ACCOUNT = re.compile(r"(?<!\S)[a-z]{2}\d{2}(?: [a-z0-9]{4}){2,7}(?: [a-z0-9]{1,3})?(?!\S)")
-_LEAST_ACCOUNT = 14  # characters, with spaces
-_CODE_AND_NUMBER = re.compile(r"(?<!\S)([a-z]{2,5}) (?=(\d{2,})(?!\S))")
-_NUMBER_AND_UNIT = re.compile(r"(?<!\S)(\d+) ([^\W\d]+|°[a-z])(?!\S)")
-_MOST_GROUPS = 8  # more are the row of a table
-# A piece that may go on in the next one, as a number does, ends with STX: a number before a number or a unit, or a code
-# before a number; and all the words of such a run.
 NEIGHBOURS = re.compile("\2(?: \\d|(?<=\\d\2) [^ \2]{1,4}\2)")
-_RUN = re.compile("(?:(?:[^ \2]+\2|\\d+)(?: |$)){2,14}")
-_RUN_BEFORE = re.compile("(?:\\d+ ){0,4}[^ \2]+$")
+
+_UNIT = r"(?:[^\W\d_]{1,5}|°[CFcf]?)"
+_END = r"(?=[.,;:!?)\]}\"'%]*(?:\s|\Z)|[:/–-])"
+# The space before a further group of digits, before a unit, or behind a code.
+_JOINT = re.compile(
+    rf" (?:(?<=\d )(?:(?=\(?\d)|(?={_UNIT}{_END}))|(?<=\d\) )(?=\d)|(?<=[A-Z]{{2}} )(?=\d\d)"
+    r"|(?<=[A-Z]{2}\d\d )(?=[A-Z0-9]{4}\s))"
+)
+_BEFORE = re.compile(r"\S{1,20}\Z")
+_GROUPS = r"\d{1,15}\)?(?: \(?\d{1,15}\)?){0,24}"
+_NUMBER = re.compile(
+    rf"(?:([A-Z]{{2,5}}) )?([+$€£¥(]{{0,2}})({_GROUPS})((?:[.,]\d{{1,3}}){{0,4}})(?: ({_UNIT}))?{_END}"
+)
+_ACCOUNT = re.compile(r"[A-Z]{2}\d{2}(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,3})?(?!\w)")
+_SPACES = str.maketrans(dict.fromkeys("\u00a0\u2007\u2009\u202f", " "))
+_GROUP = re.compile(r"\d+")
+_YEAR = re.compile(r"(?:1[5-9]|20)\d\d")
+_ISBN = {(10, 4), (13, 5)}  # digits and groups
+_MOST_TELEPHONE = 15  # digits, after ITU-T E.164
+# Lengths of the groups of telephone, card and social security numbers.
+_LAYOUTS = {(3, 3, 4), (1, 3, 3, 4), (4, 4, 4), (4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (3, 2, 4)}
+_MOST_THOUSANDS = 5  # groups
 
 # Contractions that would be other words.
 CONTRACTIONS = frozenset(["i'll", "i'd", "he'll", "he'd", "she'll", "she'd", "we'll", "we'd", "we're"])
@@ -100,35 +115,59 @@ def part_of_number(piece: str) -> bool:
     return _PART_OF_NUMBER.fullmatch(piece) is not None
 
 
-def _joined_numbers(words: str) -> list[str]:
-    """Return the forms without spaces of the numbers, codes and quantities in some neighbouring words."""
-    forms = [match[0].replace(" ", "") for match in _ACCOUNT.finditer(words)] if len(words) >= _LEAST_ACCOUNT else []
-    for match in _DIGIT_GROUPS.finditer(words):
-        groups = match[0].split(" ")
-        if _THOUSANDS.fullmatch(match[0]) or (
-            len(groups) <= _MOST_GROUPS and _LEAST_DIGITS <= sum(map(len, groups)) <= _MOST_DIGITS
-        ):
-            forms.append("".join(groups))
-    forms += [match[1] + match[2] for match in _CODE_AND_NUMBER.finditer(words) if match[1] not in UNITS]
-    forms += [match[1] + match[2] for match in _NUMBER_AND_UNIT.finditer(words) if match[2] in UNITS]
-    return forms
+def _is_one_number(groups: list[str], before: str) -> bool:
+    """Return whether groups of digits are written as one number, and not several: "1 000 000", but not "2019 2020"."""
+    lengths = tuple(map(len, groups))
+    if lengths[0] <= 3 and set(lengths[1:]) == {3} and len(lengths) <= _MOST_THOUSANDS and groups[0][0] != "0":
+        return True
+    if lengths in _LAYOUTS:
+        return not all(map(_YEAR.fullmatch, groups))
+    digits = sum(lengths)
+    if "+" in before or "(" in before or (groups[0][0] == "0" and lengths[0] > 1):  # a telephone number
+        return _LEAST_DIGITS <= digits <= _MOST_TELEPHONE
+    if lengths == (4, 2, 2):  # a date
+        return _YEAR.fullmatch(groups[0]) is not None and "01" <= groups[1] <= "12" and "01" <= groups[2] <= "31"
+    return lengths[-1] == 1 and (digits, len(lengths)) in _ISBN and (digits == 10 or groups[0] in ("978", "979"))
 
 
-def numbers_across(tokens: str) -> list[str]:
-    """Return the forms without spaces of the numbers that stand in several pieces, from marked words."""
-    forms: list[str] = []
-    at = 0
-    for match in NEIGHBOURS.finditer(tokens):
-        if match.start() < at:
+def _forms_of_number(match: re.Match[str]) -> Iterator[tuple[str, int]]:
+    """Yield each form without spaces of a number with its code or unit, and where it ends in the text."""
+    code, before, written, fraction, unit = match.groups()
+    code = code.lower() if code else None
+    groups = _GROUP.findall(written)
+    end = match.end(3)
+    one = len(groups) == 1 or _is_one_number(groups, before)
+    number = "".join(groups) if one else groups[-1]
+    if fraction:
+        number = whole_form(groups[0] + fraction) if len(groups) == 1 else number + fraction
+        number = number.replace(",", ".")
+    if len(groups) > 1 and one:
+        yield number, match.end(4)
+    if code and code not in UNITS and len(groups[0]) > 1:
+        yield code + groups[0], match.start(3) + len(groups[0])
+        if len(groups) > 1 and one:
+            yield code + number, end
+    if unit and folded(unit) in UNITS:
+        yield number + unit, match.end(5)
+
+
+def joined_numbers(text: str) -> Iterator[tuple[str, int, int]]:
+    """Yield the numbers, codes and quantities that stand in several pieces of a text: as one word, and their span.
+
+    Only single spaces join: tabs, line ends and several spaces are between columns.
+    """
+    text = text if text.isascii() else text.translate(_SPACES)
+    seen = 0
+    for joint in _JOINT.finditer(text):
+        first = _BEFORE.search(text, max(seen, joint.start() - 20), joint.start())
+        if joint.start() < seen or not first:
             continue
-        start = tokens.rfind(" ", at, match.start()) + 1 or at
-        first = start
-        while first > at and tokens[first - 2].isdigit() and first > match.start() - 200:
-            first = tokens.rfind(" ", at, first - 1) + 1 or at
-        if first < start and (before := _RUN_BEFORE.search(tokens, first, match.start())):
-            start = before.start()
-        run = _RUN.match(tokens, start)
-        if run:
-            forms += _joined_numbers(run[0].replace("\2", "").strip())
-            at = run.end()
-    return forms
+        start = first.start()
+        account = _ACCOUNT.match(text, start)
+        number = None if account else _NUMBER.match(text, start)
+        if account:
+            seen = account.end()
+            yield account[0].replace(" ", "").lower(), start, seen
+        elif number:
+            seen = number.end()
+            yield from ((folded(form), start, end) for form, end in _forms_of_number(number))

@@ -224,7 +224,7 @@ def test_every_word_of_a_text_finds_it(store, text):
 def test_the_cache_does_not_change_the_tokens(monkeypatch):
     text = "Running foo_bar v1.2.3 (runs) C++ getHTTPResponse 14th it's 東京 " * 2
     expected = Analyser().index(text)
-    monkeypatch.setattr("hybridstore.text.analysis._GENERATION", 2)
+    monkeypatch.setattr("hybridstore.text.piece_cache._GENERATION", 2)
     forgetful = Analyser()
     for n in range(3):
         assert forgetful.index(text) == expected
