@@ -12,6 +12,7 @@ from typing import Any
 
 _TOKEN = re.compile(rb"\w+|[^\w\s]+|\s+")
 _KEYS = ("id", "text", "title", "metadata", "type", "name", "vectors", "chunks", "_id", "from", "to", "")
+_BETWEEN = re.compile(rb"(?<=>)[^<>&]{2,}(?=<)")
 _PLAIN = re.compile(rb"[A-Za-z0-9]")
 _ODD = (
     b"",
@@ -113,16 +114,21 @@ _VALUES = (
 )
 
 
+def changed_plainly(rng: random.Random, data: bytes, count: int) -> bytes:
+    """Return bytes with other letters in the place of `count` letters, and digits of digits."""
+    out, plain = bytearray(data), [match.start() for match in _PLAIN.finditer(data)]
+    for at in rng.choices(plain, k=count) if plain else ():
+        out[at] = rng.choice(b"0123456789" if 48 <= out[at] < 58 else b"abcdefghijklmnopqrstuvwxyzABC")
+    return bytes(out)
+
+
 def changed_bytes(rng: random.Random, data: bytes, others: list[bytes]) -> bytes:
     """Return bytes with one to four changes; `others` are inputs whose parts may be put in.
 
     Two of five inputs only have other letters and digits: with these, what lies behind the parser is reached.
     """
-    if rng.random() < 0.4 and (plain := [match.start() for match in _PLAIN.finditer(data)]):
-        out = bytearray(data)
-        for at in rng.choices(plain, k=rng.choice((1, 2, 5))):
-            out[at] = rng.choice(b"0123456789" if 48 <= out[at] < 58 else b"abcdefghijklmnopqrstuvwxyzABC")
-        return bytes(out)
+    if rng.random() < 0.4 and _PLAIN.search(data):
+        return changed_plainly(rng, data, rng.choice((1, 2, 5)))
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         at = rng.randint(0, len(data))
         to = min(len(data), at + rng.choice((1, 1, 2, 5, 20, 100)))
@@ -170,6 +176,8 @@ def _changed_archive(rng: random.Random, data: bytes, others: list[bytes]) -> by
             del members[name]
         case 1:
             members[rng.choice(list(members))] = members[name]
+        case 2 | 3:  # other words between its tags, so that what lies behind the parser is reached
+            members[name] = _BETWEEN.sub(lambda found: changed_plainly(rng, found[0], 3), members[name])
         case _:
             members[name] = changed_bytes(rng, members[name], list(members.values()))
     out = io.BytesIO()
@@ -201,6 +209,13 @@ def changed_value(rng: random.Random, value: Any, keys: list[str]) -> Any:
     if rng.random() < 0.4:
         return other_words(rng, value)
     return _changed(rng, value, keys)
+
+
+def changed_call(rng: random.Random, call: dict[str, Any], keys: list[str]) -> Any:
+    """Return a call of a tool with a change; in a quarter of them only of the words in its arguments."""
+    if rng.random() < 0.25:
+        return {**call, "arguments": other_words(rng, call["arguments"])}
+    return changed_value(rng, call, keys)
 
 
 def other_words(rng: random.Random, value: Any) -> Any:

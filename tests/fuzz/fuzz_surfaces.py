@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fuzz_mutations import changed_bytes, changed_file, changed_lines, changed_text, changed_value
+from fuzz_mutations import changed_bytes, changed_call, changed_file, changed_lines, changed_text, changed_value
 from fuzz_server import Errors, Loopback, StandardInput, changed_message, changed_request, messages, request
 
 import hybridstore as hs
@@ -204,7 +204,8 @@ def _by_path(path: Path, read_path: Callable[[Path], object]) -> Callable[[bytes
 
 
 def _refusing(import_file: Callable[[], Any]) -> None:
-    if not import_file().added:
+    report = import_file()
+    if not report.added + report.updated + report.unchanged:
         raise InputError("nothing was added")
 
 
@@ -311,7 +312,7 @@ def surfaces(folder: Path) -> Iterator[dict[str, Surface]]:
             ),
             "conversation": Surface(notes.remember, _MESSAGES, value),
             "remember": Surface(note, _NOTES, value),
-            "mcp": Surface(message, _CALLS, value),
+            "mcp": Surface(message, _CALLS, lambda rng, seed: changed_call(rng, seed, keys)),
             **_server_surfaces(servers, mcp),
         }
     loop.close()
