@@ -47,8 +47,8 @@ _UNIT = r"(?:[^\W\d_]{1,5}|°[CFcf]?)"
 _END = r"(?=[.,;:!?)\]}\"'%]*(?:\s|\Z)|[:/–-])"
 # The space before a further group of digits, before a unit, or behind a code.
 _JOINT = re.compile(
-    rf" (?:(?<=\d )(?:(?=\(?\d)|(?={_UNIT}{_END}))|(?<=\d\) )(?=\d)|(?<=[A-Z]{{2}} )(?=\d\d)"
-    r"|(?<=[A-Z]{2}\d\d )(?=[A-Z0-9]{4}\s))"
+    rf" (?:(?=\d)(?:(?<=\d )|(?=\d\d)(?<=[A-Z]{{2}} )|(?<=\d\) ))|(?<=\d )(?:(?=\(\d)|(?={_UNIT}{_END})"
+    r"|(?<=[A-Z]{2}\d\d )(?=[A-Z0-9]{4}\s)))"
 )
 _BEFORE = re.compile(r"\S{1,20}\Z")
 _GROUPS = r"\d{1,15}\)?(?: \(?\d{1,15}\)?){0,24}"
@@ -56,7 +56,7 @@ _NUMBER = re.compile(
     rf"(?:([A-Z]{{2,5}}) )?([+$€£¥(]{{0,2}})({_GROUPS})((?:[.,]\d{{1,3}}){{0,4}})(?: ({_UNIT}))?{_END}"
 )
 _ACCOUNT = re.compile(r"[A-Z]{2}\d{2}(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,3})?(?!\w)")
-_SPACES = str.maketrans(dict.fromkeys("\u00a0\u2007\u2009\u202f", " "))
+_SPACES = "\u00a0\u2007\u2009\u202f"
 _GROUP = re.compile(r"\d+")
 _YEAR = re.compile(r"(?:1[5-9]|20)\d\d")
 _ISBN = {(10, 4), (13, 5)}  # digits and groups
@@ -156,7 +156,9 @@ def joined_numbers(text: str) -> Iterator[tuple[str, int, int]]:
 
     Only single spaces join: tabs, line ends and several spaces are between columns.
     """
-    text = text if text.isascii() else text.translate(_SPACES)
+    if not text.isascii():
+        for space in _SPACES:  # `translate` takes fifty times as long
+            text = text.replace(space, " ")
     seen = 0
     for joint in _JOINT.finditer(text):
         first = _BEFORE.search(text, max(seen, joint.start() - 20), joint.start())

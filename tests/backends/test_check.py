@@ -276,3 +276,22 @@ def test_every_write_leaves_a_checksum_that_is_right(tmp_path):
     for copied in ("copy.db", "store.db"):
         with closing(SQLiteBackend(str(tmp_path / copied))) as again:
             assert again.check() == []
+
+
+def test_words_that_the_tree_of_the_keyword_index_does_not_lead_to_are_found(tmp_path):
+    path = tmp_path / "words.db"
+    words = [f"word{n:04}" for n in range(3000)]
+    with closing(SQLiteBackend(str(path))) as backend:
+        backend.put([entry(f"d{n}", " ".join(words[n::100])) for n in range(100)])
+        backend.compact()
+        assert backend.check() == []
+    with closing(apsw.Connection(str(path))) as raw:
+        leaves = raw.execute("SELECT term FROM keywords_idx WHERE term > '' ORDER BY term").fetchall()
+        assert len(leaves) > 1
+        shorter = "UPDATE keywords_idx SET term = substr(term, 1, length(term) - 1) WHERE term = ?"
+        raw.execute(shorter, leaves[len(leaves) // 2])
+    with closing(SQLiteBackend(str(path))) as backend:
+        (problem,) = backend.check(repair=True)
+        assert "is not reached" in str(problem)
+        assert backend.check() == []
+        assert found(backend, "word1500") == ["d0"]
