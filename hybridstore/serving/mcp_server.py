@@ -267,7 +267,7 @@ def unknown_tool(name: str, known: Iterable[str]) -> str:
 
 def _near(name: str, known: Iterable[str]) -> str:
     names = list(known)
-    near = get_close_matches(name, names)
+    near = get_close_matches(str(name), names)
     if near:
         return f", did you mean {' or '.join(near)}?"
     return f"; there are {', '.join(names)}" if names else "; there are none"

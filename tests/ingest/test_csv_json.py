@@ -8,7 +8,7 @@ import tracemalloc
 
 import pytest
 
-from hybridstore.ingest import read
+from hybridstore.ingest import Unreadable, read
 
 
 def write(folder, name, content):
@@ -95,3 +95,21 @@ def test_tables_are_streamed(tmp_path):
     tracemalloc.stop()
     assert path.stat().st_size > 12_000_000
     assert peak < 6_000_000
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", ",,"),
+        ("a.csv", ";;\n;;\n"),
+        ("a.tsv", "\t\t\n"),
+        ("a.csv", '"",""\n'),
+        ("a.jsonl", '{"id": 1, "id": "one"}\nfour|"}\n'),
+        ("a.jsonl", '{"id": 1}\n[2]\n'),
+        ("a.json", '{"id": 1}\n{"id": 2}\n'),
+        ("a.ndjson", '{}\n{"text": ""}\n7\n'),
+    ],
+)
+def test_tables_and_lines_without_anything_in_them_are_refused_in_a_sentence(tmp_path, name, content):
+    with pytest.raises(Unreadable):
+        list(read(write(tmp_path, name, content)))

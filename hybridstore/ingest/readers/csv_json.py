@@ -59,10 +59,10 @@ def read_csv(origin: Origin, kind: str) -> Iterator[Document]:
         origin.notice("; ".join(table.notes))
 
 
-def read_jsonl(origin: Origin, kind: str) -> Iterator[Document]:
+def read_jsonl(origin: Origin, kind: str, *, are_lines: bool = False) -> Iterator[Document]:
     """Yield a document for each JSON object; only one line is in memory at a time. Skips and reports invalid lines.
 
-    A file of which no line is an object is read as JSON.
+    A file of which no line gives a document is read as JSON, unless it is known that `are_lines`.
     """
     empty = True
     invalid: list[str] = []
@@ -73,6 +73,8 @@ def read_jsonl(origin: Origin, kind: str) -> Iterator[Document]:
                 empty = False
                 yield document
     if empty and invalid:
+        if are_lines:
+            raise Unreadable(origin.name, invalid[0])
         try:
             yield from read_json(origin, kind)
         except Unreadable as error:
@@ -107,7 +109,7 @@ def read_json(origin: Origin, kind: str) -> Iterator[Document]:
     """
     content = _content(origin)
     if content is None:
-        yield from read_jsonl(origin, kind)
+        yield from read_jsonl(origin, kind, are_lines=True)
         return
     if is_openapi(content):
         document = openapi_document(content)

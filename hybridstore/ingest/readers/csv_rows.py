@@ -59,6 +59,9 @@ class _Form:
         )
 
 
+_NOTHING = " \t\r\n,;|\"'"  # a table of these alone is empty
+
+
 def table_of(lines: Iterator[str], kind: str) -> Table | None:
     """Return the table that these lines are, None if they are blank; `kind` is csv or tsv."""
     head = _head(lines)
@@ -66,7 +69,7 @@ def table_of(lines: Iterator[str], kind: str) -> Table | None:
     named = re.fullmatch(r'\ufeff?"?sep=(.)"?\s*', head[0], re.IGNORECASE) if head else None
     if named:
         del head[0]
-    if not head:
+    if not any(line.strip(_NOTHING) for line in head):
         return None
     form = _form(head, named[1] if named else "\t" if kind == "tsv" and any("\t" in line for line in head) else "")
     sample = [row for row in _Rows(head, form) if any(map(str.strip, row))]
@@ -215,6 +218,8 @@ def _form(head: Sequence[str], delimiter: str) -> _Form:
     first, longest = _Form(_NEVER), 1
     for form in (_quoted(head, separator) for separator in _SEPARATORS):
         rows = [row for row in _Rows(head, form) if any(map(str.strip, row))]
+        if not rows:
+            continue
         width = _width(rows)
         score = (sum(len(row) == width for row in rows) / len(rows), width)
         if width > 1 and score > most:
