@@ -40,7 +40,7 @@ class Searched:
     """A store whose searches are remembered, so that one search serves all ways of reading it."""
 
     def __init__(self, store: hs.Store) -> None:
-        self.chunks, self.embeddings, self.language = store.chunks, store.embeddings, store.language
+        self.chunks, self.embeddings, self.analyser = store.chunks, store.embeddings, store.analyser
         self._store, self._known = store, {}
 
     def unlogged(self) -> AbstractContextManager[None]:

@@ -49,12 +49,12 @@ def list_(*, as_json: bool) -> None:
         print_json(facts)
         return
     terminal = console()
-    shown = table("model", "dim", "window", "languages", "MB", "licence", "from")
+    shown = table("model", "dim", "window", "langs", "MB", "licence", "from")
     for column in (1, 2, 4):
         shown.columns[column].justify = "right"
     shown.columns[0].no_wrap = True
     for card, fact in zip(MODELS, facts, strict=True):
-        languages = "about 100" if card.languages == ("mul",) else ", ".join(card.languages)
+        languages = "100" if card.languages == ("mul",) else ", ".join(card.languages)
         numbers = str(card.dim), str(card.max_tokens), languages, f"{fact['package_mb'] or card.size:,}"
         shown.add_row(card.name, *numbers, card.licence, _source(fact))
     terminal.print(shown)
@@ -123,7 +123,7 @@ def _source(fact: dict[str, Any]) -> str:
     """Say in a few words where a model is, or would come from."""
     if fact["here"]:
         return "here"
-    return f"[{fact['extra']}] or hub" if fact["extra"] else "hub"
+    return f"[{fact['extra']}]" if fact["extra"] else "hub"
 
 
 def _known(name: str) -> dict[str, Any]:

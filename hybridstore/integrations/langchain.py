@@ -25,6 +25,7 @@ from hybridstore.records import Document as Stored
 from hybridstore.records import Hit
 from hybridstore.search.neighbours import Around
 from hybridstore.search.request import MODES, check_choice
+from hybridstore.search.second_stage import Rerank, Reranker
 from hybridstore.search.selection import Candidates, SelectionRequest, select
 from hybridstore.store import Holder, Store
 from hybridstore.store.embedder_choice import GIVEN, unit
@@ -252,6 +253,8 @@ class HybridStoreRetriever(BaseRetriever):
     diversity: float = 0.0
     around: Around | None = None
     exclude: Sequence[str] = ()
+    rerank: Reranker | Rerank | None = None
+    legs: str | Sequence[str] | None = None
 
     def model_post_init(self, _context: Any, /) -> None:
         """Raise InputError for invalid fields, before the first query."""

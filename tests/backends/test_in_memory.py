@@ -147,7 +147,7 @@ def test_a_backup_is_the_whole_store_with_the_same_numbers(open_backend, tmp_pat
     backend.backup(str(tmp_path / "copy.db"))
     with closing(SQLiteBackend(str(tmp_path / "copy.db"))) as copy:
         assert [(problem.what, problem.count) for problem in copy.check()] == [
-            ("chunks without a vector (`hybridstore reembed` makes them)", 5)
+            ("chunks without a vector (`hybridstore embed` makes them)", 5)
         ]
         assert described(copy) == described(backend)
         for each in (copy, backend):

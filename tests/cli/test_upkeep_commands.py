@@ -206,7 +206,7 @@ def test_the_list_says_what_is_here_what_an_extra_brings_and_what_needs_the_hub(
     lines = {line.split()[0]: " ".join(line.split()[1:]) for line in printed.splitlines() if line}
     assert lines[DEFAULT] == "384 256 en 21 Apache-2.0 here"
     assert lines["mdbr-leaf-ir"] == "768 512 en 94 Apache-2.0 hub"
-    assert lines["multilingual-e5-small"] == "384 512 about 100 91 MIT [multilingual] or hub"
+    assert lines["multilingual-e5-small"] == "384 512 100 91 MIT [multilingual]"
     assert "for English" in printed
 
 

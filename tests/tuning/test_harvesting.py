@@ -14,6 +14,7 @@ from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import InputError
 from hybridstore.records import Evidence
 from hybridstore.search.rank_fusion import adaptive
+from hybridstore.text.analysis import Analyser
 from hybridstore.tuning.harvesting import HarvestSettings, harvest, keep_triples
 from hybridstore.tuning.synthetic_questions import Question, from_corpus
 from hybridstore.tuning.user_questions import from_log
@@ -37,6 +38,7 @@ class FakeStore:
         )
         self.documents = {chunk: f"d{chunk}" for chunk in range(COUNT)} | (documents or {})
         self.weights, self.asked, self.options = weights, [], {}
+        self.analyser = Analyser("english")
         self.language, self.embeddings = "english", SimpleNamespace(active="some")
         self.chunks = SimpleNamespace(
             passages=lambda chunks: [
