@@ -9,7 +9,8 @@ import numpy as np
 
 from hybridstore import telemetry
 from hybridstore.embedders import recipe
-from hybridstore.embedders.tokenizer import from_file
+from hybridstore.embedders.onnx import cores, session_options
+from hybridstore.embedders.tokenizer import clean, from_file
 from hybridstore.errors import InputError, ModelUnavailable
 
 if TYPE_CHECKING:
@@ -40,13 +41,11 @@ class CrossEncoder:
         if threads is not None and threads < 1:
             raise InputError(f"threads must be at least 1, not {threads}")
         self._tokenizer = from_file(where / "tokenizer.json", self.name)
-        # The question stays whole, unless it alone fills the window; padding is done here.
+        # Of a pair that is too long the longer one, which is the passage, is cut first; padding is done here.
         self._tokenizer.enable_truncation(recipe.window(where, self.name), strategy="longest_first")
         self._tokenizer.no_padding()
         ort = telemetry.onnxruntime()
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        options.log_severity_level = 3
+        options = session_options(ort, threads or cores())
         try:
             self._session = ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime's errors have no common base
@@ -68,7 +67,7 @@ class CrossEncoder:
         """Return for each text how well it answers the query: (n,) float32 from 0 to 1."""
         if not texts:
             return np.empty(0, np.float32)
-        pairs = self._tokenizer.encode_batch([(_clean(query), _clean(text)) for text in texts])
+        pairs = self._tokenizer.encode_batch([(clean(query), clean(text)) for text in texts])
         longest = max(len(pair.ids) for pair in pairs)
         feed: dict[str, NDArray[Any]] = {
             name: np.zeros((len(pairs), longest), dtype) for name, dtype in self._inputs.items()
@@ -87,8 +86,3 @@ class CrossEncoder:
             )  # fmt: skip
         scores: NDArray[np.float32] = 1 / (1 + np.exp(-logits.reshape(-1).clip(-30, 30)))
         return scores
-
-
-def _clean(text: str) -> str:
-    """Replace lone surrogates, which cannot be encoded."""
-    return text.encode(errors="replace").decode()

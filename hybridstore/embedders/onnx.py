@@ -68,7 +68,7 @@ class OnnxEmbedder:
         self.reference = located.reference
         self.origin = located.origin
         self.max_tokens = located.recipe.max_tokens
-        self.threads = threads or _cores()
+        self.threads = threads or cores()
         vocabulary = located.tokenizer.suffix == ".txt"
         tokenizer = wordpiece(located.tokenizer) if vocabulary else from_file(located.tokenizer, located.recipe.name)
         self._tokens = Tokens(tokenizer, self.max_tokens)
@@ -231,18 +231,24 @@ def _safetensors(data: bytes) -> dict[str, NDArray[np.float32]]:
     return tensors
 
 
-def _cores() -> int:
+def cores() -> int:
     """Return the number of cores available to this process, which in a container may be fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def session_options(ort: Any, threads: int) -> Any:
+    """Return ONNX Runtime's options for an encoder that runs on so many threads."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1  # an encoder is a chain, so none of its nodes can run in parallel
+    options.log_severity_level = 3  # warnings are about the graph, which users cannot change
+    return options
 
 
 def _open_session(located: Located, threads: int, device: str) -> tuple[Any, str, Any]:
     """Return the session, the device it runs on, and the arrays that must live as long as it does."""
     ort = telemetry.onnxruntime()
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1  # an encoder is a chain, so none of its nodes can run in parallel
-    options.log_severity_level = 3  # warnings are about the graph, which users cannot change
+    options = session_options(ort, threads)
     graph: str | bytes = str(located.model)
     weights: list[Any] = []
     int8 = located.digest == MINILM_INT8

@@ -67,7 +67,7 @@ class Tokens:
         last = -1
         pieces = _pieces(text)
         while group := list(islice(pieces, _TOGETHER)):
-            encoded = self._encode([_clean(piece) for _, piece in group])
+            encoded = self._encode([clean(piece) for _, piece in group])
             for (at, _), encoding in zip(group, encoded, strict=True):
                 for begin, end in encoding.offsets:
                     # Some tokenizers have tokens of no character, or several for one character.
@@ -124,7 +124,7 @@ def from_file(path: Path, model: str) -> Any:
         raise ModelUnavailable(model, f"{path} is not a tokenizer: {error}") from error
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Replace each lone surrogate, which cannot be encoded, by "?"."""
     try:
         text.encode()
@@ -136,8 +136,8 @@ def _clean(text: str) -> str:
 def _head(text: str, size: int) -> str:
     """Truncate a text to about its first `size` characters, before a blank if there is one near."""
     if len(text) <= size:
-        return _clean(text)
-    return _clean(text[: _cut(text, 0, size)])
+        return clean(text)
+    return clean(text[: _cut(text, 0, size)])
 
 
 def _cut(text: str, start: int, size: int) -> int:

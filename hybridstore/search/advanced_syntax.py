@@ -67,7 +67,8 @@ def word_condition(text: str, field: str, analyser: Analyser, *, prefix: bool = 
         return AllOf((WordSequence(parts, field, text), whole)) if parts else whole
     if not prefix:
         return WordSequence(tokens, field, text)
-    stem = type(analyser)("none").phrase(text)[-1]  # of the store's version of the analysis.removesuffix("*")
+    # Unstemmed, in the version of the analysis that the store has; a single character is a prefix already.
+    stem = type(analyser)("none").phrase(text)[-1].removesuffix("*")
     longer = WordSequence((*tokens[:-1], f"{stem}*"), field, f"{text}*")
     return longer if tokens[-1].startswith(stem) else AnyOf((longer, WordSequence(tokens, field, text)))
 

@@ -6,8 +6,6 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 
-import numpy as np
-
 from hybridstore.backends.protocols import Backend, SearchState
 from hybridstore.backends.values import Calibration, Restriction
 from hybridstore.records import Evidence, Hit, Leg, Ranking, Term, Trace
@@ -24,8 +22,6 @@ from hybridstore.search.vector_legs import KEYWORD, AddedLeg, QueryVectors, name
 from hybridstore.text.analysis import Analyser
 from hybridstore.text.expressions import Expression, describe, passes_empty, positive_words
 
-_NONE = np.empty(0, np.int64)
-
 
 def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
     """Run a request and return its Trace. Everything is read from one state of the store."""
@@ -39,7 +35,7 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
         state = _state(backend, request)
         query_plan, restriction = _satisfiable(backend, analyser, query_plan, request, notes)
         keyword = vector = query = model = None
-        missing = _NONE
+        missing = EMPTY.chunks
         added: tuple[AddedLeg, ...] = ()
         terms: tuple[Term, ...] = ()
         if request.mode != "vector":

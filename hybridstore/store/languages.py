@@ -15,9 +15,8 @@ _FEWEST_WORDS = 8  # that say what a text in Latin letters is in
 _LETTER, _LATIN = regex.compile(r"\p{L}"), regex.compile(r"\p{Latin}")
 # Of its words, in running text: English has .3 to .5 stop words, German, French and Spanish .3 to .5 of their own.
 _OTHERS, _ENGLISH = 0.15, 0.05
-_ACCENTED = (
-    0.02  # of the letters, in a language without a list of stop words: Finnish, Polish and Turkish have .04 to .1
-)
+# Of the letters, in a language without a list of stop words: Finnish, Polish and Turkish have .04 to .1.
+_ACCENTED = 0.02
 _FEWEST = 0.1  # of the passages, for a store to say anything
 # MiniLM's power over 40 passages each: English 5.2, German 3.5, Chinese 2.1, Thai 1.6, Russian 1.4, Japanese 1.3, Hindi
 # 0.9, Arabic 0.6. Of the first 300 passages of sixteen English collections at most one in 200 is taken for foreign.

@@ -168,3 +168,8 @@ def test_any_text_is_parsed_or_an_input_error(pieces):
     assert planned.keyword.terms
     assert planned.keyword.matching
     assert len(planned.text) <= len(query)
+
+
+@pytest.mark.parametrize(("query", "tokens"), [("\u4f1a*", ("\u4f1a*",)), ("ab\u4f1a*", ("ab", "\u4f1a*"))])
+def test_a_single_character_that_is_a_prefix_already_gets_no_second_star(query, tokens):
+    assert parse_query(query, Analyser("english")).tokens == tokens
