@@ -4,8 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import hybridstore as hs
+from hybridstore.cli.app import app
 from hybridstore.errors import ModelUnavailable
 
 onnx = pytest.importorskip("onnx")
@@ -102,3 +104,25 @@ def test_a_folder_that_is_not_a_cross_encoders_is_refused(tmp_path, spoil, reaso
 def test_a_model_of_many_outputs_is_refused_when_it_is_loaded(tmp_path):
     with pytest.raises(ModelUnavailable, match="one or two each"):
         hs.CrossEncoder(folder(tmp_path / "many", outputs=5))
+
+
+def test_the_command_line_reranks_with_a_folder_and_says_what_a_time_without_one_lacks(tmp_path):
+    db = tmp_path / "notes.db"
+    with hs.open(db, embedder="none") as store:
+        store.add([{"id": "ship", "text": "ship ship ship tea tea tea"}, {"id": "boston", "text": "boston tea"}])
+    path = folder(tmp_path / "tiny")
+
+    def run(*arguments):
+        return CliRunner().invoke(app, ["--db", str(db), *map(str, arguments)])
+
+    def first(*options):
+        return json.loads(run("search", "tea", "--json", *options).stdout)["hits"][0]["document_id"]
+
+    assert (first(), first("--rerank", path), first("--rerank", path, "--rerank-ms", 500)) == (
+        "ship",
+        "boston",
+        "boston",
+    )
+    assert "tiny gave it" in run("explain", "tea", "--rerank", path).stdout
+    lonely = run("search", "tea", "--rerank-ms", 500)
+    assert (lonely.exit_code, "--rerank, which names" in lonely.stderr) == (2, True)
