@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from hybridstore.cli.document_names import shown_paths
 from hybridstore.cli.terminal import console, printable, table
+from hybridstore.search.snippets import Spans, best_of, densest
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,18 +33,8 @@ _STYLES = {"query": "bold", "note": "yellow", "confidence": "bold", "hit": "cyan
 # A line break inside a paragraph: after a long line that ends as prose does, before a letter.
 _SOFT_BREAK = re.compile(r"(?<=[^\n]{40}[^\s:;{}()])\n(?=[^\W\d_])")
 
-_FAINT = 0.1  # share of the best hit's score; below are passages that have next to nothing of the query
 _LONGEST = 500  # characters of a note's text that are put into its row
 _MARK = "*"
-
-Spans = Sequence[tuple[int, int]]
-
-
-def relevant(trace: Trace) -> Sequence[Hit]:
-    """Return the hits down to where relevance ends: a tenth of the best one's score, or nothing at all."""
-    hits = trace.hits
-    least = _FAINT * max(hit.score for hit in hits) if trace.mode == "hybrid" and trace.fusion == "adaptive" else 0.0
-    return [hit for hit in hits if hit.score > max(least, 0.0)] or hits[:1]
 
 
 def print_hits(
@@ -116,7 +107,7 @@ def snippet(text: str, spans: Spans, console: Console, width: int, *, lines: int
     if not rows:
         return []
     words = [[row.plain[span.start : span.end].casefold() for span in row.spans] for row in rows]
-    first = _best(len(rows) - lines + 1, lambda at: [word for row in words[at : at + lines] for word in row])
+    first = best_of(len(rows) - lines + 1, lambda at: [word for row in words[at : at + lines] for word in row])
     chosen = rows[first : first + lines]
     for row in chosen:
         row.rstrip()
@@ -125,33 +116,6 @@ def snippet(text: str, spans: Spans, console: Console, width: int, *, lines: int
     if first + lines < len(rows) or end < len(text):
         chosen[-1].append(" …")
     return chosen
-
-
-def densest(text: str, spans: Spans, size: int) -> tuple[int, int]:
-    """Return the stretch [start, end) of at most `size` characters that holds most different matched words."""
-    if len(text) <= size or not spans:
-        return 0, min(len(text), size)
-    before = size // 4
-
-    def inside(at: int) -> list[str]:
-        limit = spans[at][0] - before + size
-        return [text[a:b].casefold() for a, b in spans[at : at + size] if b <= limit]
-
-    # About 100 starts are tried: a word that matches a thousand times is close to another match everywhere.
-    tried = range(0, len(spans), max(1, len(spans) // 100))
-    best = tried[_best(len(tried), lambda at: inside(tried[at]))]
-    start = max(0, min(spans[best][0] - before, len(text) - size))
-    return start, start + size
-
-
-def _best(places: int, words_at: Callable[[int], list[str]]) -> int:
-    """Return the first of the places with the most different words, then the most words."""
-
-    def worth(at: int) -> tuple[int, int, int]:
-        words = words_at(at)
-        return len(set(words)), len(words), -at
-
-    return max(range(max(places, 1)), key=worth)
 
 
 def _print_head(terminal: Console, hit: Hit, place: str, above: Hit | None) -> None:

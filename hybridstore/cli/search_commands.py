@@ -152,12 +152,13 @@ def search(
     if not trace.hits:
         say(EMPTY if empty else _why_empty(trace, conditions))
         return
-    from hybridstore.cli.result_output import print_hits, relevant
+    from hybridstore.cli.result_output import print_hits
+    from hybridstore.search.snippets import worth_showing
     from hybridstore.search.trace_text import ANSWERED
 
     if confidence is not None and confidence < ANSWERED:
         say(f"Probably nothing here answers this (confidence {confidence:.2f}); the closest passages:")
-    hits = trace.hits if chosen("limit") else relevant(trace)
+    hits = trace.hits if chosen("limit") else worth_showing(trace)
     print_hits(hits, trace, analyser, full=full, places=places)
     weak = f"; {len(trace.hits) - len(hits)} weak ones are left out (--limit N shows them)"
     told = weak if len(hits) < len(trace.hits) else ""

@@ -25,6 +25,7 @@ _ROWS = 5_000  # of the vocabulary for each beginning of a word: 2 ms
 _WORD = re.compile(r"[^\W\d_]+")
 _PART = re.compile(r"\w+")
 _ASKED = "; did you mean "
+_SUGGESTION = re.compile(rf'No passage contains "(.+?)"{_ASKED}"(.+?)"\?')
 _VOWELS = "aeiouy"  # what is mistyped, or left out, most often after the first letter
 _EDGES = "\"'“”„«»‘’.,;:!?()[]{}<>-"
 
@@ -60,6 +61,14 @@ def suggestions(backend: Backend, analyser: Analyser, terms: Sequence[Term], res
 def is_suggestion(note: str) -> bool:
     """Return whether a note of a Trace is one of these sentences."""
     return _ASKED in note
+
+
+def corrected(query: str, notes: Sequence[str]) -> str | None:
+    """Return the query with the suggestions among a Trace's notes taken; None where there are none."""
+    pairs = [match.groups() for note in notes if (match := _SUGGESTION.fullmatch(note))]
+    for unknown, meant in pairs:
+        query = re.sub(rf"(?<!\w){re.escape(unknown)}(?!\w)", meant.replace("\\", r"\\"), query)
+    return query if pairs else None
 
 
 def _similar(backend: Backend, token: str) -> tuple[list[str], list[str]]:

@@ -21,6 +21,7 @@ from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import EmbedderMismatch, EmptyQuery, InputError
 from hybridstore.records import AddReport, Document, Hit, Results, Source, Trace
 from hybridstore.search import remedies
+from hybridstore.search.completion import completions
 from hybridstore.search.explain import Explanation, explain
 from hybridstore.search.neighbours import Around
 from hybridstore.search.pipeline import search
@@ -363,6 +364,14 @@ class Store(StoreParts):
         return explain(
             again(), self._backend, self._analyser, remedies.FailedSearch(where, depth, least, again), expect=expect
         )
+
+    def complete(self, query: str, *, limit: int = 8) -> list[str]:
+        """Return words of the store that the query's last word may be the beginning of, the most frequent first.
+
+        They are for a list that is shown while somebody types: at most `limit`, in lower case, as passages have them.
+        Empty where the query ends in a space, or in less than two letters. No model runs.
+        """
+        return completions(self._backend, self._analyser, query, limit)
 
     def trial(self, model: ModelVersion | None) -> Trial:
         """Return the store as it would be with this model version active (None: the plain embedder), measured with it.

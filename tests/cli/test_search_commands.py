@@ -13,9 +13,10 @@ from rich.console import Console
 import hybridstore as hs
 from hybridstore import embedders
 from hybridstore.cli.app import app
-from hybridstore.cli.result_output import MATCH, densest, print_explanation, relevant, snippet
+from hybridstore.cli.result_output import MATCH, print_explanation, snippet
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.ingest.places import body_start
+from hybridstore.search.snippets import densest, worth_showing
 from hybridstore.search.trace_text import ANSWERED
 from hybridstore.text.analysis import Analyser
 
@@ -365,10 +366,10 @@ def test_the_list_ends_where_relevance_does_unless_a_limit_asks_for_more(db, run
     with hs.open(path, embedder=embedder) as store:
         store.add([f"{word} is here" for word in ("zebra", "house", "boat", "sky", "sea", "wall")])
         trace = store.search("zebra").trace
-    assert [hit.score for hit in relevant(trace)] == [
+    assert [hit.score for hit in worth_showing(trace)] == [
         hit.score for hit in trace.hits if hit.score > trace.hits[0].score / 10
     ]
-    assert 0 < len(relevant(trace)) < len(trace.hits)
+    assert 0 < len(worth_showing(trace)) < len(trace.hits)
 
 
 FRONT = "---\ntitle: Beans\ndate: 2024-04-01\nzylophone: quartzite\n---\n\n# Beans\n\nPlant the beans in April.\n"
