@@ -51,7 +51,7 @@ COMMANDS = {
     "judge": ("compare_commands:judge", "Measure a run made by any system."),
     "compare": ("compare_commands:compare", "Test whether one run is better than another."),
     "model": ("model_commands:model", "Manage embedders, and the versions that the store has learned."),
-    "serve": ("serve_command:serve", "Serve the store to models."),
+    "serve": ("serve_command:serve", "Serve the store: a page, an API, or tools for models."),
     "doctor": ("doctor:doctor", "Show what this machine has, and what is missing."),
     "help": ("app:help_", "Describe a command."),
 }

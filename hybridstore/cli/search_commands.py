@@ -15,6 +15,7 @@ from hybridstore.cli.shared_options import (
     AS_WORDS,
     EMPTY,
     FUSIONS,
+    LOGGING,
     MODES,
     SYNTAXES,
     QueryCommand,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 # what `search --json` prints
 _SEARCH = ("query", "mode", "fusion", "legs", "confidence", "hits", "timings", "notes", "filled")
 _PER_DOCUMENT = 3  # passages, in the list for people
-LOGGING = "HYBRIDSTORE_LOG_QUERIES"
 
 _search_options = options(
     number_option("--limit", "Number of results.", default=10),

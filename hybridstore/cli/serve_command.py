@@ -1,4 +1,4 @@
-"""`serve`: the store as a server for models and the programs around them."""
+"""`serve`: the store as a server for people, programs and models."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from hybridstore.cli.shared_options import (
+    LOGGING,
     Target,
     embedder_option,
     examples,
@@ -17,12 +18,76 @@ from hybridstore.cli.shared_options import (
 
 TOKEN = "HYBRIDSTORE_TOKEN"  # noqa: S105 - the name of a variable
 # Repeated here, because importing the server would load the SDK for every `--help`; a test compares them.
-BUDGET, PORT, HOST = 2000, 8765, "127.0.0.1"
+BUDGET, PORT, HTTP_PORT, HOST = 2000, 8765, 8766, "127.0.0.1"
 
 
-@click.group(epilog=examples("hybridstore serve mcp"))
+class _Serve(click.Group):
+    """The group, whose first command is meant where none is named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not {*self.commands, *ctx.help_option_names} & set(args):
+            args = ["http", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Serve, epilog=examples("hybridstore serve", "hybridstore serve mcp"))
 def serve() -> None:
-    """Serve the store to models."""
+    """Serve the store: `http` to people and programs, which is meant where neither is named, `mcp` to models."""
+
+
+@serve.command(
+    short_help="Serve a page, and an API for programs.",
+    epilog=examples(
+        "hybridstore --db ~/notes.db serve",
+        "hybridstore serve http --port 8000 --read-only",
+        "hybridstore serve http --host 192.168.1.7 --allow-host box.lan",
+    ),
+)
+@namespace_option
+@click.option("--host", default=HOST, metavar="ADDRESS", help="The address to listen on.")
+@click.option("--port", default=HTTP_PORT, type=click.IntRange(0, 65535), metavar="N", help="0 takes any free port.")
+@click.option(
+    "--token",
+    envvar=TOKEN,
+    show_envvar=True,
+    metavar="TEXT",
+    help="The token that requests must send; default: none on this machine alone, else a new one. Prefer the variable.",
+)
+@click.option("--read-only", is_flag=True, help="Change nothing.")
+@click.option(
+    "--allow-host",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="A name besides this machine's own by which clients may reach the server; repeatable.",
+)
+@click.option("--log", is_flag=True, envvar=LOGGING, show_envvar=True, help="Keep questions in the store's query log.")
+@embedder_option('The model of a new store, by name or folder; "none" for keywords only.')
+@pass_target
+def http(
+    target: Target,
+    /,
+    *,
+    namespace: tuple[str, ...],
+    read_only: bool,
+    log: bool,
+    embedder: str | None,
+    **how: Any,
+) -> None:
+    """Serve the store over HTTP: a page to search and explain it, and an API under /api.
+
+    On this machine only, unless --host says otherwise; the address is printed. Documents, and the notes of the
+    namespace, are visible. The store is created if it is missing, unless --read-only. Needs pip install
+    'hybridstore[serve]'. See docs/http.md.
+    """
+    from hybridstore.memory import Memory
+    from hybridstore.serving.http import serve as run
+
+    target.read_only |= read_only
+    opened = target.open(embedder=embedder) if read_only else target.open_to_add(embedder=embedder, log_queries=log)
+    with opened as store:
+        target.if_stopped = "What was written is kept."
+        run(Memory(store, namespace), read_only=read_only, **how)
 
 
 @serve.command(
@@ -85,7 +150,7 @@ def mcp(
     from hybridstore.serving.mcp_server import serve as run
 
     target.read_only |= read_only
-    opened = target.open(embedder=embedder) if read_only else target.open_to_add(embedder=embedder, language=None)
+    opened = target.open(embedder=embedder) if read_only else target.open_to_add(embedder=embedder)
     with opened as store:
         target.if_stopped = "What was written is kept."
         run(

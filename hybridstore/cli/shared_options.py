@@ -29,6 +29,7 @@ EMBEDDER = "HYBRIDSTORE_EMBEDDER"
 KEY = "HYBRIDSTORE_KEY"
 DURABILITY = "HYBRIDSTORE_DURABILITY"
 NAMESPACE = "HYBRIDSTORE_NAMESPACE"
+LOGGING = "HYBRIDSTORE_LOG_QUERIES"
 
 # Repeated here, because importing the pipeline would load NumPy for every `--help`; a test compares them.
 MODES = ("hybrid", "keyword", "vector")
@@ -134,7 +135,12 @@ class Target:
 
     @contextmanager
     def open_to_add(
-        self, *, embedder: str | None = None, language: str | None = None, create: bool = True
+        self,
+        *,
+        embedder: str | None = None,
+        language: str | None = None,
+        create: bool = True,
+        log_queries: bool = False,
     ) -> Iterator[Store]:
         """Open the store to add text, with `create` creating it if it is missing; close it at the end.
 
@@ -143,7 +149,7 @@ class Target:
         """
         new = not Path(self.path).exists()
         try:
-            with self._with_embedder(embedder, language, create=create) as store:
+            with self._with_embedder(embedder, language, create=create, log_queries=log_queries) as store:
                 try:
                     yield store
                 finally:
@@ -154,13 +160,13 @@ class Target:
                 say('Without a model, "--embedder none" creates a store that is searched by keywords.')
             raise
 
-    def _with_embedder(self, embedder: str | None, language: str | None, *, create: bool) -> Store:
-        store = self.open(create=create, embedder=embedder, language=language)
+    def _with_embedder(self, embedder: str | None, language: str | None, *, create: bool, log_queries: bool) -> Store:
+        store = self.open(create=create, embedder=embedder, language=language, log_queries=log_queries)
         if embedder is not None or store.embeddings.active is not None or not store.count():
             return store
         store.close()  # instead of a store with vectors for some of its documents
         say("This store has no vectors, so none are created; `hybridstore reembed` creates them.")
-        return self.open(embedder="none", language=language)
+        return self.open(embedder="none", language=language, log_queries=log_queries)
 
     @contextmanager
     def open_memory(self, namespace: tuple[str, ...]) -> Iterator[Memory]:

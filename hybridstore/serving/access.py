@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from hybridstore.memory import Memory
 from hybridstore.memory.note_ids import SCHEME, Namespace
 from hybridstore.records import Document
 from hybridstore.serving.answers import cut
+from hybridstore.store.inputs import Where
 
 if TYPE_CHECKING:
     from mcp.server.transport_security import TransportSecuritySettings
@@ -55,9 +56,7 @@ class Scope:
         """The namespace whose notes are visible."""
         return Namespace(self.memory.namespace)
 
-    def filter(
-        self, kind: str = "all", *, where: Mapping[str, Any] | None = None, session: str | None = None
-    ) -> Filter:
+    def filter(self, kind: str = "all", *, where: Where = None, session: str | None = None) -> Filter:
         """Return the filter for what is visible; a session contains only notes. Raises InputError."""
         if kind not in KINDS:
             raise InputError(f"kind is one of {', '.join(KINDS)}, not {kind!r}")
@@ -82,6 +81,13 @@ class Scope:
         if id_ is None:
             raise _unknown(name)
         return id_
+
+    def check_new(self, id_: str | None) -> None:
+        """Raise InputError for the id of a document that would be a note, of whatever namespace."""
+        if id_ is not None and id_.startswith(_PRIVATE):
+            raise InputError(
+                f"ids that begin with {' or '.join(_PRIVATE)} belong to notes; choose another, or remember it"
+            )
 
     def document(self, name: str) -> Document:
         """Return a document by its id, or by a uri that only it has; raises NotFound, InputError."""
@@ -227,26 +233,45 @@ def checked_token(token: str) -> str:
     return token
 
 
-def security(host: str, port: int, names: Sequence[str]) -> TransportSecuritySettings:
-    """Return the allowed Host and Origin headers: the machine's own names on loopback, and `names`.
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The Host and Origin headers that requests to a server may have."""
 
-    Raises InputError for a host that other machines can reach when there are no `names`.
-    """
+    hosts: tuple[str, ...]
+    origins: tuple[str, ...]
+
+    @classmethod
+    def of(cls, host: str, port: int, names: Sequence[str] = ()) -> Names:
+        """Return the machine's own names where `host` is loopback, and `names`, each with the port and without.
+
+        Raises InputError for a host that other machines can reach when there are no `names`.
+        """
+        own = LOOPBACK if is_loopback(host) else ()
+        if not own and not names:
+            raise InputError(
+                f"{host} can be reached from other machines, and the connection, including the token, is not "
+                "encrypted; if that is intended, give the name by which clients reach the server: --allow-host NAME"
+            )
+        # Behind a proxy, which may speak HTTPS, names come without our port.
+        hosts = (*(f"{name}:{port}" for name in (*own, *names)), *names)
+        return cls(hosts, (*(f"http://{name}" for name in hosts), *(f"https://{name}" for name in names)))
+
+
+def security(host: str, port: int, names: Sequence[str]) -> TransportSecuritySettings:
+    """Return the allowed headers as the MCP SDK's settings; see `Names.of`."""
     from mcp.server.transport_security import TransportSecuritySettings
 
-    own = LOOPBACK if is_loopback(host) else ()
-    if not own and not names:
-        raise InputError(
-            f"{host} can be reached from other machines, and the connection, including the token, is not encrypted; if "
-            "that is intended, give the name by which clients reach the server: --allow-host NAME"
-        )
-    # Behind a proxy, which may speak HTTPS, names come without our port.
-    hosts = [*(f"{name}:{port}" for name in (*own, *names)), *names]
+    allowed = Names.of(host, port, names)
     return TransportSecuritySettings(
         enable_dns_rebinding_protection=True,
-        allowed_hosts=hosts,
-        allowed_origins=[*(f"http://{host}" for host in hosts), *(f"https://{name}" for name in names)],
+        allowed_hosts=list(allowed.hosts),
+        allowed_origins=list(allowed.origins),
     )
+
+
+def url_host(host: str) -> str:
+    """Return an address as it is written in a URL."""
+    return f"[{host}]" if ":" in host else host
 
 
 def is_loopback(host: str) -> bool:

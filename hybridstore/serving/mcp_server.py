@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,21 +20,12 @@ from urllib.parse import quote
 import anyio.to_thread
 
 from hybridstore import __version__
-from hybridstore.errors import (
-    EmbedderMismatch,
-    HybridstoreError,
-    InputError,
-    MissingExtra,
-    ModelUnavailable,
-    NotFound,
-    StoreBusy,
-    StoreDamaged,
-    StoreRefused,
-)
+from hybridstore.errors import HybridstoreError, InputError, MissingExtra, NotFound
 from hybridstore.memory import Memory
 from hybridstore.memory.note_ids import SCHEME
-from hybridstore.serving.access import Folders, Guard, Scope, checked_token, listening, security
+from hybridstore.serving.access import Folders, Guard, Scope, checked_token, listening, security, url_host
 from hybridstore.serving.answers import cut, line
+from hybridstore.serving.error_sentences import error_sentence, misused
 from hybridstore.serving.operations import Operations
 from hybridstore.serving.paging import Budget
 from hybridstore.store.filling import in_background
@@ -63,17 +54,6 @@ TRANSPORTS = ("stdio", "http")
 _RECENT = 20  # notes listed as resources
 _NAME = 60  # characters of a note's name and title in that list
 _ERROR = 500  # characters of an error message, where tokens cannot be counted
-
-_NAMED = 3  # mistakes that one sentence names
-
-# These errors name files of the machine, and only its operator can act on them.
-_FOR_OPERATOR: dict[type[HybridstoreError], str] = {
-    StoreBusy: "another process is writing to the store; nothing was changed, try again",
-    StoreDamaged: "the store is damaged; its operator should run `hybridstore check`",
-    StoreRefused: "the store cannot be used; its operator can see why with `hybridstore info`",
-    EmbedderMismatch: "the store's vectors are of another embedder; the server's operator should restart it",
-    ModelUnavailable: "the store's embedder cannot be loaded; its operator can see why with `hybridstore doctor`",
-}
 
 _INSTRUCTIONS = """\
 A lasting memory, and a library of documents, on the user's own machine.
@@ -215,7 +195,7 @@ def _serve_http(mcp: MCPServer[Any], host: str, port: int, token: str | None, na
     with listening(host, port) as socket:
         actual_port = socket.getsockname()[1]
         config = http_config(mcp, secret, host, actual_port, names)
-        print(f"Serving on http://{_url_host(host)}:{actual_port}{PATH}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"Serving on http://{url_host(host)}:{actual_port}{PATH}", file=sys.stderr, flush=True)  # noqa: T201
         if token is None:
             print(f"Token: {secret}", file=sys.stderr, flush=True)  # noqa: T201
         uvicorn.Server(config).run(sockets=[socket])
@@ -232,27 +212,6 @@ def http_config(mcp: MCPServer[Any], token: str, host: str, port: int, names: Se
         transport_security=security(host, port, names),
     )
     return limited(Guard(app, token))
-
-
-def error_sentence(error: HybridstoreError) -> str:
-    """Return an error of this project as a sentence for a model, without details of the machine."""
-    for kind, message in _FOR_OPERATOR.items():
-        if isinstance(error, kind):
-            return message
-    if isinstance(error, MissingExtra):
-        return f"{error}; the server's operator can do that"
-    return str(error)
-
-
-def misused(tool: str, mistakes: Iterable[Mapping[str, Any]]) -> str:
-    """Return the mistakes that pydantic found in a tool's arguments as a sentence."""
-    sentences = []
-    for mistake in mistakes:
-        name = ".".join(str(part) for part in mistake["loc"]) or "the arguments"
-        what = str(mistake["msg"])
-        sentences.append(f"{name}: {what[:1].lower()}{what[1:]}")
-    more = f" (and {len(sentences) - _NAMED} more)" if len(sentences) > _NAMED else ""
-    return f"{tool} was not run; {'; '.join(sentences[:_NAMED])}{more}"
 
 
 def unknown_argument(tool: str, name: str, known: Iterable[str]) -> str:
@@ -277,10 +236,6 @@ def _untitled(schema: Any) -> Any:
     if isinstance(schema, dict):
         return {name: _untitled(part) for name, part in schema.items() if name != "title" or not isinstance(part, str)}
     return [_untitled(part) for part in schema] if isinstance(schema, list) else schema
-
-
-def _url_host(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 __all__ = ["BUDGET", "PATH", "PORT", "TRANSPORTS", "StoreServer", "serve", "server"]

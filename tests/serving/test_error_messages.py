@@ -3,7 +3,7 @@
 import pytest
 
 from hybridstore import errors
-from hybridstore.serving.mcp_server import error_sentence, misused
+from hybridstore.serving.error_sentences import error_sentence, misused
 
 PATH = "/home/somebody/private/notes.db"
 

@@ -1,0 +1,69 @@
+"""The app: all routes, behind the guard."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from importlib.util import find_spec
+
+import anyio.to_thread
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+
+from hybridstore import __version__
+from hybridstore.serving.access import Names
+from hybridstore.serving.http import document_routes, search_routes, store_routes
+from hybridstore.serving.http.context import READERS, Context
+from hybridstore.serving.http.guard import LONGEST_BODY, Guard
+from hybridstore.serving.http.problems import Problem, handle_problems
+
+_DESCRIPTION = """\
+Search one hybridstore file by words and by meaning, add documents, and remember notes.
+
+Errors are problem details (RFC 9457) with a `remedy`. Answers that change with the store alone have an `ETag`; sent
+back as `If-None-Match`, it is answered with 304 while nothing has changed."""
+
+_PROBLEMS: dict[int | str, dict[str, object]] = {
+    "4XX": {"description": "The request cannot be answered; `remedy` says what to do.", "model": Problem}
+}
+
+
+def create_app(context: Context, names: Names, *, token: str | None = None) -> FastAPI:
+    """Make the ASGI app of a store: the API under /api, and the page.
+
+    Requests need `token`, if there is one, as `Authorization: Bearer TOKEN`, or once as `?token=TOKEN` in the address
+    of a page, which sets a cookie; and a Host and an Origin in `names`. The store is left open.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = READERS
+        yield
+        context.stopping.set()
+
+    app = FastAPI(
+        title="hybridstore",
+        version=__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        generate_unique_id_function=_operation_id,
+    )
+    app.state.context = context
+    handle_problems(app)
+    api = APIRouter(prefix="/api", responses=_PROBLEMS)
+    for routes in (search_routes, document_routes, store_routes):
+        api.include_router(routes.router)
+    app.include_router(api, max_body_size=LONGEST_BODY)
+    if find_spec("hybridstore.serving.page"):
+        page = import_module("hybridstore.serving.page.routes")
+        app.include_router(page.routes(context), include_in_schema=False, max_body_size=LONGEST_BODY)
+    app.add_middleware(Guard, names=names, token=token)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name

@@ -1,0 +1,110 @@
+"""What all routes of the server share: the memory and its store, what may be done with them, and in which threads."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Annotated, ParamSpec, TypeVar
+
+import anyio.to_thread
+from fastapi import Depends, HTTPException, Request, Response
+
+from hybridstore.filters import And, Or
+from hybridstore.filters import field as metadata
+from hybridstore.memory import Memory
+from hybridstore.serving.access import Scope
+from hybridstore.store import Store
+
+READERS = 8
+"""Threads for what reads. More than the processor has, so that a slow query holds up no others; each has its own
+connection with a cache of up to 32 MiB."""
+
+WRITERS = 4
+"""Threads for what writes or takes long. The store lets one write at a time; none of them keeps a reader waiting."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Context:
+    """A memory with the documents in its store, as a server shows them; with `read_only` nothing can be changed.
+
+    `stopping` is set when the server is told to stop, so that streams end.
+    """
+
+    memory: Memory
+    read_only: bool = False
+    stopping: threading.Event = field(default_factory=threading.Event)
+    _slow: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(WRITERS))
+    _timed: tuple[int, bool] = (-1, False)  # whether that is so, by the revision
+    _process: str = field(default_factory=partial(secrets.token_hex, 4))  # the port may be another store's tomorrow
+
+    @property
+    def store(self) -> Store:
+        """The store."""
+        return self.memory.store
+
+    @property
+    def scope(self) -> Scope:
+        """What of the store is visible: the documents, and the notes of the memory's namespace."""
+        return Scope(self.memory)
+
+    async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call what writes, or takes long, in one of a few threads of its own."""
+        return await anyio.to_thread.run_sync(partial(function, *args, **kwargs), limiter=self._slow)
+
+    def etag(self) -> str | None:
+        """Return what stands for all answers until the next write; None where time alone changes them.
+
+        That is so where notes begin to hold, or expire, at a moment that was set.
+        """
+        revision = self.store.state().revision
+        if self._timed[0] != revision:
+            times = ("memory.expires", "memory.until", "memory.since")
+            coming = Or(tuple(metadata(name) > self.memory.clock() for name in times))
+            visible = metadata("@id").prefix(self.scope.namespace.prefix)
+            self._timed = (revision, bool(self.store.ids(And((visible, coming)))))
+        return None if self._timed[1] else f'W/"{self._process}-{revision}"'
+
+
+class NotModifiedError(Exception):
+    """The client has the current answer already."""
+
+    def __init__(self, etag: str) -> None:
+        self.etag = etag
+        super().__init__(etag)
+
+
+def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+Shared = Annotated[Context, Depends(_context)]
+"""The context, as a parameter of a route."""
+
+
+def _cached(request: Request, response: Response, context: Shared) -> None:
+    etag = context.etag()
+    if etag is None:
+        return
+    sent = [each.strip() for each in request.headers.get("if-none-match", "").split(",")]
+    if etag in sent or "*" in sent:
+        raise NotModifiedError(etag)
+    response.headers["ETag"] = etag
+
+
+def _writable(context: Shared) -> None:
+    if context.read_only:
+        raise HTTPException(403, "this server changes nothing; start it without --read-only")
+
+
+CACHED = Depends(_cached)
+"""Of a route whose answer changes with the store alone: it has an ETag, and 304 says that nothing has changed."""
+
+WRITES = Depends(_writable)
+"""Of a route that changes something."""

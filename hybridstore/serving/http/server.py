@@ -1,0 +1,65 @@
+"""The process: listening, the token, background work while it runs, and the end."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from types import FrameType
+
+import uvicorn
+
+from hybridstore.memory import Memory
+from hybridstore.serving.access import Names, checked_token, is_loopback, listening, url_host
+from hybridstore.serving.http.app import create_app
+from hybridstore.serving.http.context import Context
+from hybridstore.serving.http.guard import TOKEN
+from hybridstore.serving.http_limits import limited
+from hybridstore.store.filling import in_background
+
+HOST = "127.0.0.1"
+PORT = 8766
+
+
+def serve(
+    memory: Memory,
+    *,
+    host: str = HOST,
+    port: int = PORT,
+    token: str | None = None,
+    names: Sequence[str] = (),
+    read_only: bool = False,
+) -> None:
+    """Serve a memory and the documents in its store over HTTP until the process is stopped.
+
+    On loopback no token is needed, unless `token` is given (at least 16 characters); a server that other machines reach
+    has one, a random one if need be. The address to open, with the token in it, is printed to standard error. Port 0
+    takes any free port. `names` are the names by which other machines reach `host`: requests with others in Host or
+    Origin are rejected. The connection is not encrypted. Vectors that are missing are made in the background. Raises
+    InputError for invalid arguments, or a port that is in use.
+    """
+    secret = checked_token(token) if token is not None else None if is_loopback(host) else secrets.token_urlsafe(32)
+    with listening(host, port) as socket, nullcontext() if read_only else in_background(memory.store):
+        actual = socket.getsockname()[1]
+        context = Context(memory, read_only=read_only)
+        app = create_app(context, Names.of(host, actual, names), token=secret)
+        shown = names[0] if names and not is_loopback(host) else host
+        query = f"?{TOKEN}={secret}" if secret and token is None else ""
+        print(f"Serving on http://{url_host(shown)}:{actual}/{query}", file=sys.stderr, flush=True)  # noqa: T201
+        if token is not None:
+            print(f"Open it with ?{TOKEN}= and the token once.", file=sys.stderr, flush=True)  # noqa: T201
+        _Server(limited(app), context).run(sockets=[socket])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which ends streams when it is told to stop: it would wait for them."""
+
+    def __init__(self, config: uvicorn.Config, context: Context) -> None:
+        super().__init__(config)
+        self._context = context
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop, after the answers that are being made."""
+        self._context.stopping.set()
+        super().handle_exit(sig, frame)
