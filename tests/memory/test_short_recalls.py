@@ -75,6 +75,16 @@ def test_relevance_tells_answers_apart_in_stores_of_a_few_notes():
 
 
 @needs_model
+@pytest.mark.parametrize("cities", [("Paris", "Rome"), ("Paris", "Rome", "Oslo", "Lima", "Bonn", "Kyoto")])
+def test_versions_of_a_single_fact_do_not_hide_that_it_answers(cities):
+    with hs.Memory(":memory:") as memory:
+        for city in cities:
+            memory.remember(f"Anna lives in {city}", id="home")
+        assert memory.recall("Where does Anna live?").confident
+        assert not memory.recall("Who wrote the opera Carmen?").confident
+
+
+@needs_model
 def test_a_hundred_tokens_hold_several_notes():
     with hs.Memory(":memory:") as memory:
         for text in ("Anna lives in Paris", "ok", "Anna moved to Rome last week", "allergic to nuts", "haha yes"):
