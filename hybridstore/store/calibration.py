@@ -180,7 +180,8 @@ def _measured(backend: Backend, embedder: Embedder, model: Model, leg: str | Non
     if not powers or not best:
         return None
     chance = sum(best) / len(best)
-    chance += few(count) * max(_usual_cosine(vectors, chance) - chance, 0.0)
+    if few(count):
+        chance += few(count) * max(_usual_cosine(vectors, chance) - chance, 0.0)
     calibration = Calibration(
         fingerprint=path.target,
         chunks=count,
