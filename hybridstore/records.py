@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SHOWN = 3  # hits in the repr of Results
+# The z-score of a cosine that counts as 1 in the fused score: that of a text with itself is about as high.
+FULL_Z_SCORE = 12.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +171,40 @@ class Hit:
         return plain
 
 
+@dataclass(frozen=True, slots=True)
+class WordParts:
+    """What each of the query's words (t,) adds to the keyword evidence of the candidates (n,).
+
+    A chunk's evidence is the sum over the words of impact · `strength`, and of `covering` for each that it contains.
+    """
+
+    terms: tuple[Term, ...]
+    impacts: NDArray[np.float32]
+    strength: NDArray[np.float64]
+    covering: NDArray[np.float64]
+
+    def of(self, index: int) -> list[float]:
+        """Return what each word adds for one candidate; the sum is its `keyword`."""
+        impacts = self.impacts[index]
+        parts: list[float] = (impacts * self.strength + (impacts > 0) * self.covering).tolist()
+        return parts
+
+
+@dataclass(frozen=True, slots=True)
+class CosineScale:
+    """The scale of a query's cosines: `sample` (m,) are those to chunks spread over the store, with mean and deviation.
+
+    `chance` is the best cosine that an unrelated query gets on average, `spread` the usual deviation of a query's
+    cosines, both from the store's calibration; None without one.
+    """
+
+    mean: float
+    deviation: float
+    sample: NDArray[np.float32]
+    chance: float | None = None
+    spread: float | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """The evidence for each candidate of either leg, on scales comparable between a store's queries; arrays (n,).
@@ -178,6 +214,8 @@ class Evidence:
     `relevance` is as in Hit; None without a calibration. `estimated` says for which chunks `vector` is estimated from
     their words, as their vectors are still to be made; None where all have one. With several vector legs, `legs` are
     the z-scores in each by its fingerprint, NaN for a chunk without a vector, and `vector` those of all together.
+    `words` are the parts of `keyword` (None where that takes the neighbours' too), `cosines` the scale of the store's
+    own vector leg (None without it).
     """
 
     chunks: NDArray[np.int64]
@@ -187,6 +225,8 @@ class Evidence:
     relevance: NDArray[np.float64] | None = None
     estimated: NDArray[np.bool_] | None = None
     legs: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    words: WordParts | None = None
+    cosines: CosineScale | None = None
 
     @property
     def confidence(self) -> float | None:
@@ -211,6 +251,9 @@ class Evidence:
         if self.legs and index is not None:
             numbers = {name: float(part[index]) for name, part in self.legs.items()}
             values["legs"] = {name: number if isfinite(number) else None for name, number in numbers.items()}
+        if self.words is not None and index is not None:
+            named = zip(self.words.terms, self.words.of(index), strict=True)
+            values["words"] = [{"word": term.word or term.text, "adds": adds} for term, adds in named]
         return {
             "chunk_id": hit.chunk_id,
             **values,
@@ -308,16 +351,10 @@ class Trace:
         return f"<{name} {self.query!r}: {self.mode}, {_counted(len(self.hits), 'hit')}, {milliseconds:.1f} ms>"
 
     def _repr_html_(self) -> str:
-        """Return the hits with their ranks in both legs, the terms and the notes, for a notebook."""
-        terms = ", ".join(f"{term.word or term.text} ({term.document_frequency:,})" for term in self.terms if term.used)
-        rows = [
-            (hit.rank, hit.document_id, hit.score, hit.keyword_rank, hit.vector_rank, hit.relevance)
-            for hit in self.hits
-        ]
-        columns = ("", "document", "score", "keyword rank", "vector rank", "relevance")
-        steps = ", ".join(f"{step} {1000 * seconds:.1f}" for step, seconds in self.timings.items())
-        facts = [f"searched for: {terms}"] if terms else []
-        return html_table(repr(self)[1:-1], columns, rows, [*self.notes, *facts, f"milliseconds: {steps}"])
+        """Return why the hits are ranked as they are, for a notebook; see `hybridstore.views.why`."""
+        from hybridstore.views.why import why_frame
+
+        return why_frame(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields and the confidence, ready for JSON; evidence only for the hits, matching in words."""
@@ -326,10 +363,19 @@ class Trace:
         return {
             **{each.name: to_plain(getattr(self, each.name)) for each in fields(self) if each.name not in separate},
             "confidence": None if evidence is None else evidence.confidence,
-            "evidence": None if evidence is None else [evidence.of_hit(hit) for hit in self.hits],
+            "evidence": None if evidence is None else [evidence.of_hit(hit) | self._parts(hit) for hit in self.hits],
+            "cosines": None if evidence is None else to_plain(evidence.cosines),
             "matching": [describe(part) for part in self.matching],
             "legs": [self._plain(leg) for leg in self.legs],
         }
+
+    def _parts(self, hit: Hit) -> dict[str, Any]:
+        """Return what words and meaning contribute to a hit's fused score, which is their sum, limited to 0 to 1."""
+        index = None if self.evidence is None else self.evidence.at(hit.chunk_id)
+        if self.fusion != "adaptive" or self.evidence is None or index is None:
+            return {}
+        words, meaning = float(self.evidence.keyword[index]), float(self.evidence.vector[index])
+        return {"parts": {"words": self.weights[0] * words, "meaning": self.weights[1] * meaning / FULL_Z_SCORE}}
 
     def _plain(self, leg: Leg) -> dict[str, Any]:
         """Return a leg ready for JSON, without a ranking that is `keyword` or `vector`."""
@@ -408,7 +454,10 @@ class Results(Tabular, Sequence[Hit]):
         rows = [(hit.rank, hit.document_id, hit.title, hit.text, hit.score, hit.relevance) for hit in self._hits]
         confidence = "" if self.confidence is None else f"; confidence {self.confidence:.2f}"
         caption = f"{self.trace.query}: {_counted(len(self), 'hit')}{confidence}"
-        return html_table(caption, ("", "document", "title", "passage", "score", "relevance"), rows, self.trace.notes)
+        columns = ("", "document", "title", "passage", "score", "relevance")
+        return html_table(caption, columns, rows, self.trace.notes) + (
+            f"<details><summary>Why these results?</summary>{self.trace._repr_html_()}</details>"
+        )
 
 
 def _counted(count: int, noun: str) -> str:

@@ -22,6 +22,7 @@ HEAVY = (
     "docx",
     "lxml",
     "docutils",
+    "jinja2",
 )
 ERRORS = [each for _, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, errors.HybridstoreError)]
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,7 +32,7 @@ from hybridstore.cli.shared_options import (
     query_argument,
     where_option,
 )
-from hybridstore.cli.terminal import count, print_json, say
+from hybridstore.cli.terminal import count, print_json, say, write_page
 from hybridstore.errors import NotFound
 
 if TYPE_CHECKING:
@@ -171,6 +172,7 @@ def search(
     epilog=examples(
         "hybridstore explain rotate signing keys",
         "hybridstore explain rotate signing keys --expect keys.md",
+        "hybridstore explain rotate signing keys --html why.html",
     ),
 )
 @query_argument
@@ -180,9 +182,24 @@ def search(
     metavar="DOCUMENT",
     help="A document, by id, path or name, that should be found: say which stage lost it, and why.",
 )
+@click.option(
+    "--html",
+    "page",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the explanation as a web page in one file, with the scores drawn and weights to move.",
+)
 @pass_target
 def explain(
-    target: Target, /, *, query: Sequence[str], conditions: Sequence[str], expect: str | None, as_json: bool, **how: Any
+    target: Target,
+    /,
+    *,
+    query: Sequence[str],
+    conditions: Sequence[str],
+    expect: str | None,
+    page: Path | None,
+    as_json: bool,
+    **how: Any,
 ) -> None:
     """Search, and explain the results: what each leg found, how the rankings were fused, what each score consists of.
 
@@ -191,8 +208,14 @@ def explain(
     with target.open() as store:
         expect = _expected(store, expect)
         explanation = store.explain(" ".join(query), expect=expect, where=combined(conditions), **_with_reranker(how))
+    if page is not None:
+        from hybridstore.views.why import why_page
+
+        write_page(why_page(explanation.to_dict()), page)
     if as_json:
         print_json(explanation.to_dict())
+    elif page is not None:
+        return
     elif sys.stdout.isatty():
         from hybridstore.cli.result_output import print_explanation
 

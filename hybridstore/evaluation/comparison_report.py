@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
 from hybridstore.errors import InputError
 from hybridstore.evaluation.evaluation_report import difference_plots, interval, interval_plot
-from hybridstore.evaluation.html_page import Markup, element, facts, figures, page, section, table
 from hybridstore.evaluation.metrics import heading
+from hybridstore.views.html_page import element, facts, figures, page, section, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
 from hybridstore.errors import InputError
-from hybridstore.evaluation import svg_plots
 from hybridstore.evaluation.evaluation_results import better_leg, leg_findings, relevant_found, shared
-from hybridstore.evaluation.html_page import Markup, element, facts, figure, figures, page, section, table
 from hybridstore.evaluation.metrics import expected_calibration_error, heading
 from hybridstore.evaluation.significance import QueryDifferences
+from hybridstore.views import svg_plots
+from hybridstore.views.html_page import element, facts, figure, figures, page, section, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Calibration
-from hybridstore.records import Evidence, Ranking, Term
+from hybridstore.records import CosineScale, Evidence, Ranking, Term, WordParts
 from hybridstore.search.provisional import Estimator
 from hybridstore.search.vector_legs import AddedLeg, combined, shares
 
@@ -99,6 +99,14 @@ class KeywordEvidence:
         coverage = (impacts > 0) @ self._weight / self._total_weight
         scores = sums / np.sqrt(self._best_sum * self._highest_sum)
         return (scores + _COVERAGE * coverage) / (1 + _COVERAGE), coverage
+
+    def parts(self, impacts: NDArray[np.float32]) -> WordParts | None:
+        """Return what each word adds to the scores just made of these impacts (n, t); None without any word."""
+        if not impacts.size:
+            return None
+        strength = self._counted / np.sqrt(self._best_sum * self._highest_sum) / (1 + _COVERAGE)
+        covering = _COVERAGE * self._weight / self._total_weight / (1 + _COVERAGE)
+        return WordParts(tuple(self.terms), impacts, strength, covering)
 
 
 OWN = "the store's own vectors"  # their name where nothing was measured of them
@@ -183,7 +191,8 @@ class EvidenceCollector:
         impacts, cosines = self.backend.evidence(chunks, self._words.terms, self.query)
         keyword, coverage = self._words.scores(impacts)
         if self._added and len(chunks):
-            return self._of_several(chunks, keyword, coverage, cosines, vector, words)
+            several = self._of_several(chunks, keyword, coverage, cosines, vector, words)
+            return replace(several, words=self._words.parts(impacts), cosines=self._scale)
         z_scores, relevance, estimated = np.zeros(len(chunks)), None, None
         if cosines is not None and len(chunks):
             if vector is not None:
@@ -203,6 +212,8 @@ class EvidenceCollector:
             vector=z_scores,
             relevance=relevance,
             estimated=estimated,
+            words=self._words.parts(impacts),
+            cosines=self._scale,
         )
 
     def _of_several(  # noqa: PLR0917 - evidence, then rankings
@@ -306,12 +317,20 @@ class EvidenceCollector:
         mean, deviation = self._cosine_statistics
         return np.asarray(np.nan_to_num((cosines - mean) / deviation), np.float64)
 
-    @cached_property
+    @property
     def _cosine_statistics(self) -> tuple[float, float]:
+        return (_MEAN, _DEVIATION) if self._scale is None else (self._scale.mean, self._scale.deviation)
+
+    @cached_property
+    def _scale(self) -> CosineScale | None:
+        """The scale of the query's cosines to the store's own vectors; None without them."""
         if self.query is None:
-            return _MEAN, _DEVIATION
-        scale = None if self._calibration is None else self._calibration.scale
-        return cosine_statistics(self.backend.sample()[1] @ self.query, scale)
+            return None
+        known = self._calibration
+        sample = self.backend.sample()[1] @ self.query
+        mean, deviation = cosine_statistics(sample, None if known is None else known.scale)
+        chance, spread = (None, None) if known is None else (known.chance, known.spread)
+        return CosineScale(mean, deviation, sample, chance, spread)
 
 
 def relevance_of(

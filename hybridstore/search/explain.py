@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
 
 from hybridstore.backends.protocols import Backend
 from hybridstore.records import Hit, Ranking, Trace
 from hybridstore.search.missing_document import Expected, follow
+from hybridstore.search.rank_fusion import Parts, parts_of
 from hybridstore.search.remedies import FailedSearch
 from hybridstore.search.trace_text import (
     describe_alone,
@@ -27,6 +31,9 @@ from hybridstore.text.analysis import Analyser
 from hybridstore.text.expressions import describe
 
 _LOOKED, _ALONE = 10, 3  # chunks of a leg's ranking that are read, to name so many documents
+_OTHER_SHARES = np.linspace(0.0, 1.0, 101).tolist()  # of the words in the weights: those that a slider has
+_MOST_OTHERS = 20  # hits of a ranking under other weights
+_SHOWN = 240  # characters of a candidate's text
 _LEGS = {"hybrid": "both legs", "keyword": "the keyword leg alone", "vector": "the vector leg alone"}
 
 
@@ -41,17 +48,46 @@ class Line:
     kind: str = "fact"
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A chunk that other weights may show: the beginning of its text, and its value in each of `OtherWeights.legs`."""
+
+    chunk_id: int
+    document_id: str
+    title: str
+    text: str
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OtherWeights:
+    """All that it takes to rank anew under other weights of the legs: score = Σ weight · value / scale.
+
+    `legs` names those that `scales` and `weights` (the search's own) belong to. The ranking is that before a selection
+    or a second stage. `candidates`, by ascending id, are the chunks among the first `limit` with the words having 0,
+    0.01, … 1 of the weights, or their own share; ties go to the smaller id.
+    """
+
+    legs: tuple[str, ...]
+    scales: tuple[float, ...]
+    weights: tuple[float, ...]
+    limit: int
+    candidates: tuple[Candidate, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Explanation(Trace):
     """A search's Trace that describes itself: `lines()` for a program that styles them, `str()` for reading.
 
     `alone` holds for each of several legs the ids of the documents that it would have ranked first by itself, at most
     three. `min_relevance` is that of the search; `expected` says what became of the document named by `expect`.
+    `other_weights` are None where one leg decided alone.
     """
 
     alone: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     min_relevance: float | None = None
     expected: Expected | None = None
+    other_weights: OtherWeights | None = None
 
     def __str__(self) -> str:
         return "\n".join(line.text for line in self.lines())
@@ -68,6 +104,11 @@ class Explanation(Trace):
             lines += [Line("", ""), Line(self.expected.story, "expected")]
         steps = ", ".join(f"{step} {seconds * 1000:.1f}" for step, seconds in self.timings.items())
         return [*lines, Line("", ""), Line(f"Milliseconds: {steps}.", "timing")]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields, the confidence and the lines, ready for JSON; evidence only for the hits."""
+        lines = [{"kind": line.kind, "text": line.text} for line in self.lines() if line.text]
+        return {**Trace.to_dict(self), "lines": lines}
 
     def _facts(self) -> list[str]:
         legs = _LEGS[self.mode]
@@ -123,7 +164,27 @@ def explain(
         alone=alone if len(alone) == len(legs) > 1 else {},
         min_relevance=search.min_relevance,
         expected=None if expect is None else follow(trace, backend, analyser, search, expect),
+        other_weights=_other_weights(trace, backend, search.min_relevance),
     )
+
+
+def _other_weights(trace: Trace, backend: Backend, least: float | None) -> OtherWeights | None:
+    parts, evidence = parts_of(trace), trace.evidence
+    if parts is None:
+        return None
+    if least is not None and evidence is not None and evidence.relevance is not None:
+        passed = evidence.relevance[evidence.chunks.searchsorted(parts.chunks)] >= least
+        parts = Parts(parts.chunks[passed], parts.values[passed], parts.scales, parts.weights)
+    limit = min(trace.limit, _MOST_OTHERS)
+    tried = [parts.weights, *map(parts.shared, _OTHER_SHARES)]
+    shown = np.unique(np.concatenate([parts.ranking(weights).chunks[:limit] for weights in tried]))
+    values = dict(zip(shown.tolist(), parts.values[parts.chunks.searchsorted(shown)].tolist(), strict=True))
+    candidates = (
+        Candidate(each.chunk, each.document_id, each.title, each.text[:_SHOWN], tuple(values[each.chunk]))
+        for each in backend.passages(shown.tolist())
+    )
+    vectors = [leg.name for leg in trace.legs if leg.name != "keyword"] if len(parts.weights) > 2 else ["meaning"]
+    return OtherWeights(("words", *vectors), parts.scales, parts.weights, limit, tuple(candidates))
 
 
 def _documents(backend: Backend, ranking: Ranking) -> tuple[str, ...]:

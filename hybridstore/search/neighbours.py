@@ -57,13 +57,13 @@ def with_neighbours(
     keyword[own] += (np.where(exists, evidence.keyword[near], 0.0) * _WORDS).max(axis=1)
     if not evidence.legs:
         vector[own] = _mean_z_scores(collector, evidence.chunks, own, near, exists, evidence.vector[own])
-        return replace(evidence, keyword=keyword, vector=vector)
+        return replace(evidence, keyword=keyword, vector=vector, words=None)
     legs = {fingerprint: each.copy() for fingerprint, each in evidence.legs.items()}
     for scale in collector.scales:
         legs[scale.fingerprint][own] = _mean_deviations(scale, evidence.chunks, own, near, exists)
     parts = [*legs.values()]
     total = np.where(np.isnan(np.array(parts)).all(axis=0), evidence.vector, collector.combined(parts))
-    return replace(evidence, keyword=keyword, vector=total, legs=legs)
+    return replace(evidence, keyword=keyword, vector=total, legs=legs, words=None)
 
 
 def _neighbours(
@@ -112,6 +112,7 @@ def _added(collector: EvidenceCollector, evidence: Evidence, chunks: NDArray[np.
         vector=np.concatenate([evidence.vector, added.vector])[order],
         relevance=relevance,
         estimated=estimated,
+        cosines=evidence.cosines,
     )
 
 

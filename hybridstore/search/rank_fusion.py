@@ -14,7 +14,7 @@ from hybridstore.backends.keyword_scoring import K1
 from hybridstore.backends.protocols import Backend, SearchState
 from hybridstore.backends.values import Restriction
 from hybridstore.errors import InputError
-from hybridstore.records import Evidence, Ranking, Term
+from hybridstore.records import FULL_Z_SCORE, Evidence, Ranking, Term, Trace
 from hybridstore.search.evidence import USUAL_POWER, EvidenceCollector, KeywordEvidence
 from hybridstore.search.neighbours import with_neighbours
 from hybridstore.search.provisional import FEWEST
@@ -26,8 +26,6 @@ _STEEPNESS = 2
 _LEAST_TRUST, _MOST_TRUST = 0.05, 1.6  # of the power over 4: no leg is trusted blindly, none is silenced
 _LONG_QUERY = 50  # words above which the published weighting gives the vectors nine tenths
 RRF_K = 60  # the constant of the paper; its authors found results hardly sensitive to it
-# The z-score of a cosine that counts as 1: that of a text with itself is about as high.
-FULL_Z_SCORE = 12.0
 
 EMPTY = Ranking(np.empty(0, np.int64), np.empty(0, np.float64))
 
@@ -87,10 +85,15 @@ def convex(keyword: Ranking, vector: Ranking, weights: Weights = (0.5, 0.5), add
     ties go to the smaller chunk id. Source: Bruch, Gai & Ingber, "An Analysis
     of Fusion Functions for Hybrid Retrieval", ACM TOIS 42(1), 2023.
     """
-    words = keyword.scores / max(float(keyword.scores.max(initial=0.0)), 1e-12)
+    words = _of_best(keyword)
     each = weights[1] / (1 + len(added))
     vectors = (vector, *added)
     return _summed((keyword, *vectors), [weights[0] * words, *(each * _between(leg) for leg in vectors)])
+
+
+def _of_best(keyword: Ranking) -> NDArray[np.float64]:
+    """Return BM25 scores as shares of the highest."""
+    return keyword.scores / max(float(keyword.scores.max(initial=0.0)), 1e-12)
 
 
 def _between(vector: Ranking) -> NDArray[np.float64]:
@@ -135,6 +138,57 @@ def _summed(rankings: Sequence[Ranking], parts: Sequence[NDArray[np.float64]]) -
         chunks, scores = chunks[first], scores[first]
     best = (-scores).argsort(kind="stable")
     return Ranking(chunks[best], scores[best])
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A fusion as the sum that it is: a chunk's score = Σ weight · value / scale, over the legs in their order.
+
+    `chunks` (n,) are ascending, `values` (n, m) are theirs in each leg, `scales` and `weights` (m,) those of the legs:
+    the words, then the vectors.
+    """
+
+    chunks: NDArray[np.int64]
+    values: NDArray[np.float64]
+    scales: tuple[float, ...]
+    weights: tuple[float, ...]
+
+    def ranking(self, weights: Sequence[float]) -> Ranking:
+        """Fuse with other weights (m,); ties go to the smaller chunk id. Scores are not limited to 0 to 1."""
+        scores = np.zeros(len(self.chunks))
+        for weight, column, scale in zip(weights, self.values.T, self.scales, strict=True):
+            scores += weight * column / scale
+        best = (-scores).argsort(kind="stable")
+        return Ranking(self.chunks[best], scores[best])
+
+    def shared(self, keyword: float) -> tuple[float, ...]:
+        """Return weights with the same sum, of which the words have this share and the vectors the rest."""
+        total, vectors = sum(self.weights), sum(self.weights[1:])
+        return (keyword * total, *((1.0 - keyword) * total * weight / vectors for weight in self.weights[1:]))
+
+
+def parts_of(trace: Trace) -> Parts | None:
+    """Return what the fused ranking of a hybrid search is the sum of; None where one leg decided alone."""
+    keyword, vector, evidence = trace.keyword, trace.vector, trace.evidence
+    if keyword is None or not (trace.weights[0] and trace.weights[1]):
+        return None
+    if trace.fusion == "adaptive":
+        if evidence is None:
+            return None
+        values = np.stack([evidence.keyword, evidence.vector], axis=1)
+        return Parts(evidence.chunks, values, (1.0, FULL_Z_SCORE), trace.weights)
+    vectors = [*([] if vector is None else [vector]), *(leg.ranking for leg in trace.added)]
+    if trace.fusion == "convex":
+        weights = (trace.weights[0], *([trace.weights[1] / len(vectors)] * len(vectors)))
+        columns = [_of_best(keyword), *map(_between, vectors)]
+    else:
+        weights = (trace.weights[0], *([trace.weights[1]] * len(vectors)))
+        columns = [_reciprocal_ranks(RRF_K, len(leg)) for leg in (keyword, *vectors)]
+    chunks = np.unique(np.concatenate([leg.chunks for leg in (keyword, *vectors)]))
+    values = np.zeros((len(chunks), len(columns)))
+    for place, (leg, column) in enumerate(zip((keyword, *vectors), columns, strict=True)):
+        values[chunks.searchsorted(leg.chunks), place] = column
+    return Parts(chunks, values, (1.0,) * len(columns), weights)
 
 
 @lru_cache(maxsize=8)

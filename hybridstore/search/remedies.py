@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.filters import Filter
-from hybridstore.records import Ranking, Trace
-from hybridstore.search.rank_fusion import FULL_Z_SCORE
+from hybridstore.records import FULL_Z_SCORE, Ranking, Trace
 
 DEEP = 4096  # how far down a leg is followed for an expected document; sqlite-vec's limit
 _MOST = 500  # hits; a limit above that is no remedy

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hybridstore.records import Evidence, Hit, Leg, Ranking, Selection, Term, Trace
+from hybridstore.records import FULL_Z_SCORE, Evidence, Hit, Leg, Ranking, Selection, Term, Trace
 from hybridstore.search.evidence import USUAL_POWER
-from hybridstore.search.rank_fusion import FULL_Z_SCORE, by_power
+from hybridstore.search.rank_fusion import by_power
 from hybridstore.search.vector_legs import names
 
 ANSWERED = 0.5  # confidence from which on the store more likely has an answer than not

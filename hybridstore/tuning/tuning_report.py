@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
 from hybridstore.evaluation.evaluation_report import interval, interval_plot
-from hybridstore.evaluation.html_page import Markup, element, facts, figures, page, section, table
 from hybridstore.tuning.gate import TASKS
+from hybridstore.views.html_page import element, facts, figures, page, section, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -410,3 +410,17 @@ def test_a_file_is_named_without_its_suffix_too_and_explained_by_its_relative_pa
     assert "1. notes/ops/runbook.md" in said
     assert str(Path.cwd()) not in said
     assert str(Path.cwd()) in run("explain", "zebra", "--json").stdout
+
+
+def test_explain_writes_a_page_in_one_file_and_prints_json_beside_it_if_asked_to(run, tmp_path):
+    page = tmp_path / "why.html"
+    outcome = run("explain", "onion soup", "--expect", "keys", "--html", page)
+    assert outcome.stdout == ""
+    assert str(page) in outcome.stderr
+    text = page.read_text("utf-8")
+    assert text.startswith("<!DOCTYPE html>")
+    assert "Where is “Signing keys”?" in text or "Where is “keys”?" in text
+    assert json.loads(run("explain", "onion", "--html", page, "--json").stdout)["query"] == "onion"
+    assert "“onion”" in page.read_text("utf-8")
+    outcome = run("explain", "onion", "--html", tmp_path / "none" / "why.html", code=1)
+    assert "cannot be written" in outcome.stderr

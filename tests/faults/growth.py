@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
-from hybridstore.evaluation.html_page import element
+from hybridstore.views.html_page import element
 
 WIDTH, HEIGHT, LEFT = 640, 130, 70
 _STYLE = "text{font:12px sans-serif;fill:#555}polyline{fill:none;stroke:#2563eb;stroke-width:1.5}line{stroke:#ccc}"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybridstore.records import Evidence, Ranking, Term
-from hybridstore.search.rank_fusion import FULL_Z_SCORE, RRF_K, adaptive, by_idf, by_power, convex, rrf, scaled
+from hybridstore.records import FULL_Z_SCORE, Evidence, Ranking, Term
+from hybridstore.search.rank_fusion import RRF_K, adaptive, by_idf, by_power, convex, rrf, scaled
 
 
 def ranking(*chunks: int) -> Ranking:

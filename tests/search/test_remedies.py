@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybridstore.records import Evidence, Ranking, Trace
-from hybridstore.search.rank_fusion import FULL_Z_SCORE, adaptive
+from hybridstore.records import FULL_Z_SCORE, Evidence, Ranking, Trace
+from hybridstore.search.rank_fusion import adaptive
 from hybridstore.search.remedies import weights
 
 

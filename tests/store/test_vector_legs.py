@@ -6,7 +6,8 @@ import pytest
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import InputError, ModelUnavailable, NotFound
-from hybridstore.search.rank_fusion import FULL_Z_SCORE, by_power
+from hybridstore.records import FULL_Z_SCORE
+from hybridstore.search.rank_fusion import by_power
 from hybridstore.search.vector_legs import shares
 from hybridstore.store.embedder_choice import identify
 

@@ -1,14 +1,20 @@
-"""HTML pages in one file that open offline: elements that escape their text, a style, tables, figures.
+"""HTML pages in one file that open offline: elements that escape their text, a style, modules, tables, figures.
 
-The output is well-formed XML too. Text is escaped unless `element` made it, so no id or query becomes markup.
+The output is well-formed XML too, except where it has modules. Text is escaped unless it is Markup, so no id or query
+becomes markup.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from markupsafe import Markup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -17,13 +23,13 @@ if TYPE_CHECKING:
 _UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _VOID = ("meta", "br", "rect", "line", "circle", "path", "polyline")
 
-_STYLE = "\n" + Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+STATIC = Path(__file__).with_name("static")  # the style of all views, that of whole pages, and the modules
 
 
-class Markup(str):
-    """Text that is markup already: what `element` gives."""
-
-    __slots__ = ()
+@cache
+def static_text(name: str) -> str:
+    """Return a file of the package's `static` folder."""
+    return (STATIC / name).read_text(encoding="utf-8")
 
 
 def element(name: str, /, *content: str, **attributes: str | float) -> Markup:
@@ -48,7 +54,12 @@ def join(parts: Iterable[str], separator: str = "") -> Markup:
 
 def escaped(text: str) -> str:
     """Return text as it is written in HTML; characters that HTML cannot hold become U+FFFD."""
-    return escape(_UNFIT.sub("\ufffd", text), quote=True)
+    return escape(fit(text), quote=True)
+
+
+def fit(text: str) -> str:
+    """Return text with U+FFFD for the characters that HTML cannot hold."""
+    return _UNFIT.sub("\ufffd", str(text))
 
 
 def short(number: float) -> str:
@@ -57,17 +68,41 @@ def short(number: float) -> str:
     return "0" if text == "-0" else text
 
 
-def page(title: str, *sections: str) -> str:
-    """Return the whole file. It needs nothing from anywhere: no script, no font, no picture."""
+def page(title: str, *sections: str, modules: Iterable[str] = ()) -> str:
+    """Return the whole file. It needs nothing from anywhere: no font, no picture, and only these modules of `static`.
+
+    It forbids the browser to load anything, and to run or style by anything but what it begins with.
+    """
+    style = "\n" + static_text("views.css") + static_text("page.css")
+    scripts = [static_text(name) for name in modules]
+    allowed = " ".join(map(_hashed, scripts)) or "'none'"
+    policy = (
+        f"default-src 'none'; style-src {_hashed(style)}; script-src {allowed}; base-uri 'none'; form-action 'none'"
+    )
     head = element(
         "head",
         element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=policy),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("title", title),
-        element("style", Markup(_STYLE)),
+        element("style", Markup(style)),
+        *(element("script", Markup(script), type="module") for script in scripts),
     )
     body = element("body", "\n", element("h1", title), "\n", join(sections, "\n"), "\n")
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
+
+
+def _hashed(text: str) -> str:
+    """Return the source expression of a Content-Security-Policy that allows this style or script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def frame(document: str, title: str) -> Markup:
+    """Return a whole page inside another one, such as a notebook: neither's style or scripts reach the other."""
+    return Markup(
+        '<iframe title="{}" sandbox="allow-scripts" loading="lazy" style="width:100%;height:42rem;border:0"'
+        ' srcdoc="{}"></iframe>'
+    ).format(title, document)
 
 
 def section(title: str, *content: str) -> Markup:

@@ -9,12 +9,29 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from hybridstore.evaluation.html_page import Markup, element
+from markupsafe import Markup
+
+from hybridstore.views.html_page import element
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Protocol
 
-    from hybridstore.evaluation.metrics import Bin
+    class Bin(Protocol):
+        """What `reliability` needs of a `hybridstore.evaluation.Bin`."""
+
+        @property
+        def count(self) -> int:
+            """The number of hits."""
+
+        @property
+        def predicted(self) -> float:
+            """Their mean relevance."""
+
+        @property
+        def observed(self) -> float:
+            """The share of them that was judged relevant."""
+
 
 WIDTH = 400
 _LEFT, _RIGHT, _TOP = 44, 394, 10
@@ -43,7 +60,7 @@ def differences(rows: Sequence[tuple[str, float]], reach: float = 1.0) -> Markup
             )
             parts.append(element("path", d=f"M{_LEFT},{zero}{''.join(corners)}V{zero}Z", class_=f"fill {colour}"))
     parts.append(element("line", x1=_LEFT, x2=_RIGHT, y1=zero, y2=zero, class_="zero"))
-    return _drawing(bottom + 6, parts, f"differences of {len(ordered)} queries")
+    return drawing(bottom + 6, parts, f"differences of {len(ordered)} queries")
 
 
 def intervals(rows: Sequence[tuple[str, float, float, float]]) -> Markup:
@@ -61,14 +78,14 @@ def intervals(rows: Sequence[tuple[str, float, float, float]]) -> Markup:
     for number in range(-round(reach / step), round(reach / step) + 1):
         x = place(number * step)
         parts.append(element("line", x1=x, x2=x, y1=0, y2=bottom, class_="axis" if number else "zero"))
-        parts.append(_text(x, bottom + 18, f"{number * step:+.3g}" if number else "0", anchor="middle", soft=True))
+        parts.append(text(x, bottom + 18, f"{number * step:+.3g}" if number else "0", anchor="middle", soft=True))
     for number, (name, difference, low, high) in enumerate(rows):
         y = 44 * number + 32
         colour = "s0" if low > 0 else "s1" if high < 0 else "s5"
-        parts.append(_text(4, y - 14, name))
+        parts.append(text(4, y - 14, name))
         parts.append(element("line", x1=place(low), x2=place(high), y1=y, y2=y, class_=f"stroke {colour}"))
         parts.append(element("circle", cx=place(difference), cy=y, r=5, class_=f"fill {colour}"))
-    return _drawing(bottom + 26, parts, f"{len(rows)} differences with their intervals")
+    return drawing(bottom + 26, parts, f"{len(rows)} differences with their intervals")
 
 
 def histogram(counts: Sequence[int], names: Sequence[str]) -> Markup:
@@ -80,10 +97,10 @@ def histogram(counts: Sequence[int], names: Sequence[str]) -> Markup:
         left, height = 10 + number * step, count / most * (bottom - 26)
         bar = {"x": left + step * 0.08, "y": bottom - height, "width": step * 0.84, "height": height}
         parts.append(element("rect", class_="fill s0", **bar))
-        parts.append(_text(left + step / 2, bottom - height - 5, f"{count:,}", anchor="middle"))
-        parts.append(_text(left + step / 2, bottom + 17, name, anchor="middle", soft=True))
+        parts.append(text(left + step / 2, bottom - height - 5, f"{count:,}", anchor="middle"))
+        parts.append(text(left + step / 2, bottom + 17, name, anchor="middle", soft=True))
     parts.append(element("line", x1=10, x2=WIDTH - 10, y1=bottom, y2=bottom, class_="zero"))
-    return _drawing(bottom + 26, parts, f"histogram of {sum(counts)}")
+    return drawing(bottom + 26, parts, f"histogram of {sum(counts)}")
 
 
 def shares(rows: Sequence[tuple[str, Sequence[int]]]) -> Markup:
@@ -91,7 +108,7 @@ def shares(rows: Sequence[tuple[str, Sequence[int]]]) -> Markup:
     parts = []
     for number, (name, counts) in enumerate(rows):
         top, left, total = 62 * number, 4.0, sum(counts) or 1
-        parts.append(_text(4, top + 18, name))
+        parts.append(text(4, top + 18, name))
         for colour, count in enumerate(counts):
             width = count / total * (WIDTH - 8)
             label = element("title", f"{count:,} of {sum(counts):,}")
@@ -99,7 +116,7 @@ def shares(rows: Sequence[tuple[str, Sequence[int]]]) -> Markup:
             if count:
                 parts.append(element("rect", label, class_=f"fill s{colour % 6}", **bar))
             left += width
-    return _drawing(62 * len(rows), parts, "shares of " + ", ".join(name for name, _ in rows))
+    return drawing(62 * len(rows), parts, "shares of " + ", ".join(name for name, _ in rows))
 
 
 def reliability(bins: Sequence[Bin]) -> Markup:
@@ -109,7 +126,7 @@ def reliability(bins: Sequence[Bin]) -> Markup:
     parts = []
     for tick in (0, 0.25, 0.5, 0.75, 1):
         parts.append(_scale_line(bottom - tick * side, f"{tick:g}", right=_LEFT + side))
-        parts.append(_text(_LEFT + tick * side, bottom + 18, f"{tick:g}", anchor="middle", soft=True))
+        parts.append(text(_LEFT + tick * side, bottom + 18, f"{tick:g}", anchor="middle", soft=True))
     parts.append(element("line", x1=_LEFT, y1=bottom, x2=_LEFT + side, y2=bottom - side, class_="zero dash"))
     points = [(_LEFT + bin_.predicted * side, bottom - bin_.observed * side, bin_) for bin_ in bins if bin_.count]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in points)
@@ -117,7 +134,7 @@ def reliability(bins: Sequence[Bin]) -> Markup:
     for x, y, bin_ in points:
         label = element("title", f"{bin_.count:,} hits: predicted {bin_.predicted:.2f}, observed {bin_.observed:.2f}")
         parts.append(element("circle", label, cx=x, cy=y, r=3 + 15 * math.sqrt(bin_.count / total), class_="fill s0"))
-    return _drawing(bottom + 26, parts, "share judged relevant against relevance")
+    return drawing(bottom + 26, parts, "share judged relevant against relevance")
 
 
 def latencies(series: Mapping[str, Sequence[float]]) -> Markup:
@@ -134,27 +151,29 @@ def latencies(series: Mapping[str, Sequence[float]]) -> Markup:
     for power in range(low, high + 1):
         x = place(10.0**power)
         parts.append(element("line", x1=x, x2=x, y1=_TOP, y2=bottom, class_="axis"))
-        parts.append(_text(x, bottom + 18, f"{10.0**power:g}", anchor="middle", soft=True))
+        parts.append(text(x, bottom + 18, f"{10.0**power:g}", anchor="middle", soft=True))
     for colour, values in enumerate(series.values()):
         ordered = sorted(values)
         # a hundred and one points are as many as the eye can separate, and keep the page small
         picked = [ordered[round(share / 100 * (len(ordered) - 1))] for share in range(101)] if ordered else []
         path = " ".join(f"{place(value):.1f},{bottom - n / 100 * height:.1f}" for n, value in enumerate(picked))
         parts.append(element("polyline", points=path, class_=f"stroke s{colour % 6}"))
-    return _drawing(bottom + 26, parts, "shares of searches by time")
+    return drawing(bottom + 26, parts, "shares of searches by time")
 
 
-def _drawing(height: float, parts: Sequence[Markup], what: str) -> Markup:
-    named = {"viewBox": f"0 0 {WIDTH} {height:g}", "aria_label": what, "role": "img"}
+def drawing(height: float, parts: Sequence[Markup], what: str) -> Markup:
+    """Return a drawing of 400 units by `height`, with what it shows in words for those who cannot see it."""
+    named: dict[str, str | float] = {"viewBox": f"0 0 {WIDTH} {height:g}", "aria_label": what, "role": "img"}
     return element("svg", *parts, xmlns="http://www.w3.org/2000/svg", **named)
 
 
 def _scale_line(y: float, label: str, right: float = _RIGHT) -> Markup:
     line = element("line", x1=_LEFT, x2=right, y1=y, y2=y, class_="axis")
-    return Markup(line + _text(_LEFT - 6, y + 4, label, anchor="end", soft=True))
+    return Markup(line + text(_LEFT - 6, y + 4, label, anchor="end", soft=True))
 
 
-def _text(x: float, y: float, what: str, *, anchor: str = "start", soft: bool = False) -> Markup:
+def text(x: float, y: float, what: str, *, anchor: str = "start", soft: bool = False) -> Markup:
+    """Return a line of text at a place in a drawing."""
     more = {"class_": "soft"} if soft else {}
     return element("text", what, x=x, y=y, text_anchor=anchor, **more)
 

@@ -6,8 +6,9 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markupsafe import Markup
 
-from hybridstore.evaluation.html_page import Markup, element, facts, figure, page, section, short, table
+from hybridstore.views.html_page import element, facts, figure, page, section, short, table
 
 NASTY = "</style><script>alert('x')</script>&amp;\"<b>"
 
@@ -32,7 +33,7 @@ def test_any_text_makes_a_page_that_can_be_parsed_and_written(text):
     root = read(built)
     tags = [each.tag for each in root.iter()]
     expected = (
-        "head meta meta title style body h1 section h2 div table tbody tr th td div table thead tr th tbody tr td"
+        "head meta meta meta title style body h1 section h2 div table tbody tr th td div table thead tr th tbody tr td"
     )
     assert tags == ["html", *expected.split(), "figure", "h3", "ul", "li", "span", "figcaption"]
     built.encode("utf-8")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hybridstore.evaluation import svg_plots
 from hybridstore.evaluation.metrics import Bin, reliability
+from hybridstore.views import svg_plots
 
 SVG = "{http://www.w3.org/2000/svg}"
 
