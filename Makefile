@@ -112,6 +112,7 @@ docs: $(READY)  ## Regenerate the generated pages
 	$(BIN)/python docs/generate_async_stubs.py
 	$(BIN)/python docs/generate_cli.py
 	$(BIN)/python docs/generate_file_format.py
+	$(BIN)/python docs/generate_http.py
 	$(BIN)/python benchmarks/quality/page.py
 	$(BIN)/python benchmarks/memory/page.py
 

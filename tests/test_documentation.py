@@ -17,6 +17,7 @@ PAGES = ["README.md", "docs/guide.md", "docs/memory.md"]
 LINKING = [
     *PAGES,
     "docs/integrations.md",
+    "docs/http.md",
     "docs/mcp.md",
     "docs/design.md",
     "docs/experiments.md",

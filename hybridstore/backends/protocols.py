@@ -118,6 +118,10 @@ class DocumentBackend(Protocol):
         """Return the ids of all documents that match the filter, in the order they were first added."""
         ...
 
+    def metadata(self, where: Filter | None = None) -> list[Mapping[str, object]]:
+        """Return the metadata of all documents that match the filter, in the order they were first added."""
+        ...
+
     def count(self) -> int:
         """Return the number of documents."""
         ...

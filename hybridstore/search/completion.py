@@ -17,7 +17,7 @@ _ROWS = 5_000  # of the vocabulary that begin so: 2 ms
 _LOOKED_UP = 3  # passages in which the word of a token is read
 
 
-def completions(backend: Backend, analyser: Analyser, query: str, limit: int) -> list[str]:
+def completions(backend: Backend, analyser: Analyser, query: str, limit: int, restriction: Restriction) -> list[str]:
     """Return at most `limit` words of the store that begin as the query's last word does, the most frequent first.
 
     They are written as passages have them, in lower case. The index holds stems, so a word that goes on behind its stem
@@ -29,7 +29,7 @@ def completions(backend: Backend, analyser: Analyser, query: str, limit: int) ->
     with backend.snapshot():
         found: dict[str, None] = {}
         for token in _tokens(backend, analyser, beginning):
-            for word in _words(backend, analyser, token, beginning):
+            for word in _words(backend, analyser, token, beginning, restriction):
                 found.setdefault(word)
             if len(found) >= limit:
                 break
@@ -62,9 +62,9 @@ def _tokens(backend: Backend, analyser: Analyser, beginning: str) -> Iterator[st
         yield from (token for token, _ in backend.vocabulary(stem, 1) if token == stem)
 
 
-def _words(backend: Backend, analyser: Analyser, token: str, beginning: str) -> Iterator[str]:
+def _words(backend: Backend, analyser: Analyser, token: str, beginning: str, restriction: Restriction) -> Iterator[str]:
     """Yield the words of some passages that have the token and begin so, the most frequent first."""
-    ranking, _ = backend.match(KeywordQuery(terms=(token,)), _LOOKED_UP, Restriction())
+    ranking, _ = backend.match(KeywordQuery(terms=(token,)), _LOOKED_UP, restriction)
     words: Counter[str] = Counter()
     for passage in backend.passages(ranking.chunks.tolist()):
         for text in (passage.text, passage.title, passage.heading):

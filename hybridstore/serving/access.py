@@ -89,6 +89,11 @@ class Scope:
                 f"ids that begin with {' or '.join(_PRIVATE)} belong to notes; choose another, or remember it"
             )
 
+    def check_visible(self, id_: str) -> None:
+        """Raise NotFound for the id of a document that is not there, or not visible, which look the same."""
+        if not self.memory.store.ids(And((self.filter(), field("@id") == id_))):
+            raise _unknown(id_)
+
     def document(self, name: str) -> Document:
         """Return a document by its id, or by a uri that only it has; raises NotFound, InputError."""
         store = self.memory.store

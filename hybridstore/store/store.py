@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from hybridstore import filters
 from hybridstore.backends.learning import LoggedQuestion, ModelVersion
 from hybridstore.backends.protocols import Backend
-from hybridstore.backends.values import CompactReport, Problem, PurgeReport, Stats
+from hybridstore.backends.values import CompactReport, Problem, PurgeReport, Restriction, Stats
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import EmbedderMismatch, EmptyQuery, InputError
 from hybridstore.records import AddReport, Document, Hit, Results, Source, Trace
@@ -365,13 +365,14 @@ class Store(StoreParts):
             again(), self._backend, self._analyser, remedies.FailedSearch(where, depth, least, again), expect=expect
         )
 
-    def complete(self, query: str, *, limit: int = 8) -> list[str]:
+    def complete(self, query: str, *, limit: int = 8, where: Where = None) -> list[str]:
         """Return words of the store that the query's last word may be the beginning of, the most frequent first.
 
         They are for a list that is shown while somebody types: at most `limit`, in lower case, as passages have them.
-        Empty where the query ends in a space, or in less than two letters. No model runs.
+        `where` restricts the documents that the words are from. Empty where the query ends in a space, or in less than
+        two letters. No model runs.
         """
-        return completions(self._backend, self._analyser, query, limit)
+        return completions(self._backend, self._analyser, query, limit, Restriction(where=filters.parse(where)))
 
     def trial(self, model: ModelVersion | None) -> Trial:
         """Return the store as it would be with this model version active (None: the plain embedder), measured with it.

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -178,6 +178,10 @@ class StoreParts:
     def ids(self, where: Where = None) -> list[str]:
         """Return the ids of all documents that pass the filter, in the order they were first added."""
         return self._backend.ids(filters.parse(where))
+
+    def metadata(self, where: Where = None) -> list[Mapping[str, object]]:
+        """Return the metadata of all documents that pass the filter, in the order they were first added."""
+        return self._backend.metadata(filters.parse(where))
 
     def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
         """Return the content digests of those of the documents that are stored; see `Store.update`."""

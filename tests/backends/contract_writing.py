@@ -115,6 +115,8 @@ class WritingContract:
         assert backend.ids() == ["d", "a", "c", "b"]
         assert backend.ids(parse({"n": {"$gte": 2}})) == ["c", "b"]
         assert backend.ids(parse({"@id": {"$prefix": "a"}})) == ["a"]
+        assert backend.metadata() == [{"n": 0}, {"n": 1}, {"n": 2}, {"n": 3}]
+        assert backend.metadata(parse({"n": {"$gte": 2}})) == [{"n": 2}, {"n": 3}]
 
     def test_a_chunk_id_is_never_used_again(self, backend):
         used = set()

@@ -20,6 +20,12 @@ def store(request, tmp_path):
         yield opened
 
 
+def test_words_of_other_documents_are_not_offered(store):
+    store.add(hs.Document(text="The valkyrie rides.", metadata={"secret": True}))
+    assert "valkyrie" in store.complete("val")
+    assert "valkyrie" not in store.complete("val", where={"secret": {"$ne": True}})
+
+
 @pytest.mark.parametrize(
     ("query", "words"),
     [

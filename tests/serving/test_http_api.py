@@ -1,5 +1,10 @@
 """The API in one process: what each operation answers, and what it says where it cannot."""
 
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("fastapi", reason="the server needs it: pip install 'hybridstore[serve]'")
@@ -7,6 +12,7 @@ pytest.importorskip("fastapi", reason="the server needs it: pip install 'hybrids
 from fastapi.testclient import TestClient
 
 import hybridstore as hs
+from hybridstore.backends.learning import ModelVersion
 from hybridstore.memory import Memory
 from hybridstore.serving.access import Names
 from hybridstore.serving.http import Context, create_app
@@ -141,3 +147,222 @@ def test_a_read_only_server_changes_nothing(client, serving, store):
     assert reading.delete("/api/documents/c").status_code == 403
     assert reading.get("/api/health").json()["read_only"] is True
     assert store.count() == 2
+
+
+def test_documents_are_listed_the_newest_first_a_part_at_a_time(client, store):
+    store.add([hs.Document(id=f"d{n}", text=f"Number {n}.", metadata={"year": 1900 + n}) for n in range(3)])
+    Memory(store, "other").remember("Not a document.")
+    pages, offset = [], 0
+    while offset is not None:
+        page = client.get("/api/documents", params={"limit": 2, "offset": offset}).json()
+        pages.append([document["id"] for document in page["documents"]])
+        offset = page["next"]
+        assert page["total"] == 5
+    assert pages == [["d2", "d1"], ["d0", "c"], ["a/b.md"]]
+    few = client.get("/api/documents", params={"where": "year<1902"}).json()["documents"]
+    assert [(each["id"], each["beginning"], each["characters"]) for each in few] == [
+        ("d1", "Number 1.", 9),
+        ("d0", "Number 0.", 9),
+    ]
+
+
+def test_documents_are_removed_by_ids_or_by_a_filter_after_a_dry_run(client, store):
+    Memory(store, "other").remember("Stays.")
+    body = {"where": {"year": {"$gte": 2020}}, "dry_run": True}
+    assert client.post("/api/documents/remove", json=body).json() == {"removed": 2}
+    assert client.post("/api/documents/remove", json={"ids": ["c", "c", "nothing"]}).json() == {"removed": 1}
+    everything = {"where": {"$or": [{"year": {"$exists": True}}, {"year": {"$exists": False}}]}}
+    assert client.post("/api/documents/remove", json=everything).json() == {"removed": 1}
+    assert store.count() == 1
+    for wrong in ({}, {"ids": []}, {"ids": ["c"], "where": {"a": 1}}, {"where": {"a": {"$no": 1}}}):
+        assert client.post("/api/documents/remove", json=wrong).status_code == 422
+
+
+def test_a_purge_says_whether_the_file_is_clean(serving, tmp_path):
+    with hs.open(tmp_path / "s.db", embedder="none") as store:
+        store.add([hs.Document(id="a", text="The word xylograph is secret here."), "Another document."])
+        client = serving(Memory(store))
+        report = client.post("/api/documents/purge", json={"ids": ["a"]}).json()
+        assert (report["documents"], report["clean"]) == (1, True)
+        assert client.get("/api/check").json() == []
+    assert b"xylograph" not in (tmp_path / "s.db").read_bytes()
+
+
+def test_an_explanation_has_lines_for_people_and_the_whole_trace(client):
+    body = client.get("/api/explain", params={"q": "red valve", "expect": "c"}).json()
+    assert body["lines"][0] == {"text": "Query: red valve", "kind": "query"}
+    assert body["trace"]["hits"][0]["document_id"] == "a/b.md"
+    assert any(line["kind"] == "expected" for line in body["lines"])
+    assert client.get("/api/explain", params={"q": "red", "expect": "nothing"}).status_code == 404
+
+
+def test_an_explanation_of_a_document_that_is_not_visible_is_that_of_one_that_is_not_there(client, store):
+    other = Memory(store, "other")
+    uri = f"memory://other/{other.remember('Red.').id}"
+    refused = client.get("/api/explain", params={"q": "red", "expect": uri})
+    assert (refused.status_code, "there is no note or document" in refused.json()["detail"]) == (404, True)
+
+
+def test_the_evidence_of_the_candidates_makes_their_scores(client):
+    body = client.get("/api/evidence", params={"q": "red valve"}).json()
+    first = body["candidates"][0]
+    assert (first["document_id"], first["fused_rank"], first["keyword_rank"]) == ("a/b.md", 1, 1)
+    assert first["keyword"] > 0
+    assert 0 < first["coverage"] <= 1
+    assert len(body["weights"]) == 2
+    single = client.get("/api/evidence", params={"q": "red valve", "mode": "keyword"}).json()["candidates"]
+    assert [each["vector_rank"] for each in single] == [None]
+
+
+def test_words_are_completed_and_corrected_from_what_is_visible(client, store):
+    Memory(store, "other").remember("A valkyrie.")
+    assert client.get("/api/suggestions", params={"q": "the val"}).json()["queries"] == ["the valve", "the valves"]
+    assert client.get("/api/suggestions", params={"q": "valfe leaks"}).json()["corrected"] == "valve leaks"
+    assert client.get("/api/suggestions", params={"q": "?"}).json() == {"queries": [], "corrected": None}
+
+
+def test_facets_count_the_values_of_what_passes_a_filter(client, store):
+    store.add(hs.Document(text="a", metadata={"year": 2024, "tags": ["x", "y", "x"], "by": {"n.n": True}, "@odd": "z"}))
+    Memory(store, "other").remember("b", metadata={"secret": 1})
+    body = client.get("/api/facets").json()
+    facets = {facet["name"]: facet for facet in body["facets"]}
+    assert body["documents"] == 3
+    assert set(facets) == {"year", "tags", "by.n\\.n", "\\@odd"}
+    year = facets["year"]
+    assert (year["kind"], year["documents"], year["min"], year["max"]) == ("number", 3, 2020, 2024)
+    assert year["values"] == [{"value": 2024, "documents": 2}, {"value": 2020, "documents": 1}]
+    assert [value["value"] for value in facets["tags"]["values"]] == ["x", "y"]
+    for name, value in (("by.n\\.n", "true"), ("\\@odd", "z")):
+        assert client.get("/api/documents", params={"where": f"{name}={value}"}).json()["total"] == 1
+    assert client.get("/api/facets", params={"where": "year<2021"}).json()["documents"] == 1
+
+
+def test_what_held_is_recalled_and_forgotten_with_its_history(client):
+    first = client.post("/api/memory", json={"text": "Anna lives in Bonn.", "occurred_at": "2026-01-01T00:00:00Z"})
+    assert (first.status_code, first.json()["status"]) == (201, "added")
+    moved = {"text": "Anna lives in Kiel.", "occurred_at": "2026-03-01T00:00:00Z", "supersedes": [first.json()["id"]]}
+    second = client.post("/api/memory", json=moved).json()
+    assert second["status"] == "superseded"
+    texts = [note["text"] for note in client.get("/api/memory").json()["notes"]]
+    assert texts == ["Anna lives in Kiel."]
+    then = {"as_of": "2026-02-01T00:00:00Z"}
+    assert client.get("/api/memory", params=then).json()["notes"][0]["text"] == "Anna lives in Bonn."
+    recalled = client.get("/api/memory/recall", params={"q": "where does Anna live?"} | then).json()
+    assert [item["note"]["text"] for item in recalled["items"]] == ["Anna lives in Bonn."]
+    assert "Bonn" in recalled["text"]
+    history = client.get("/api/memory/history", params={"id": second["id"]}).json()
+    assert [note["text"] for note in history] == ["Anna lives in Bonn.", "Anna lives in Kiel."]
+    assert client.get("/api/memory/note", params={"id": second["id"]}).json()["supersedes"] == [first.json()["id"]]
+    target = {"ids": [second["id"]]}
+    assert len(client.post("/api/memory/forget", json=target).json()["notes"]) == 2
+    assert client.get("/api/memory").json()["total"] == 1
+    assert len(client.post("/api/memory/forget", json=target | {"dry_run": False}).json()["notes"]) == 2
+    assert client.get("/api/memory").json() == {"notes": [], "total": 0, "next": None}
+
+
+def test_a_conversation_is_remembered(client):
+    messages = [{"role": "user", "content": "I moved to Kiel."}, {"role": "assistant", "content": "Noted."}]
+    body = client.post("/api/memory", json={"messages": messages, "session": "chat/7"}).json()
+    assert body["added"] == 2
+    assert client.get("/api/memory", params={"session": "chat/7"}).json()["total"] == 2
+    assert client.get("/api/memory/note", params={"id": body["ids"][0]}).json()["text"] == "I moved to Kiel."
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "detail"),
+    [
+        ("memory", {}, "either a text or messages"),
+        ("memory", {"text": "a", "messages": [{"role": "user", "content": "b"}]}, "either a text or messages"),
+        ("memory", {"text": "a", "ttl": 0}, "ttl"),
+        ("memory", {"messages": [{"nothing": 1}], "session": ""}, "session"),
+        ("memory/forget", {}, "by ids or by a filter"),
+        ("memory/forget", {"where": {"a": {"$no": 1}}}, "unknown operator"),
+        ("models/promote", {"number": None, "forced": True}, "forced"),
+        ("feedback", {"query": "a", "chunk_id": -1}, "chunk_id"),
+    ],
+)
+def test_bodies_that_cannot_be_used_are_problems(client, path, body, detail):
+    answer = client.post(f"/api/{path}", json=body)
+    assert answer.status_code == 422
+    assert detail in answer.json()["detail"]
+
+
+def test_versions_are_listed_promoted_and_rolled_back(client, store):
+    proposed = ModelVersion(
+        kind="adapter", source="x@1", target=store.embeddings.active.fingerprint, reference="x", report={"n": 1}
+    )
+    store.learning.propose(proposed)
+    listed = client.get("/api/models").json()
+    assert (listed["active"], listed["versions"][0]["report"]) == (None, {"n": 1})
+    refused = store.learning.propose(replace(proposed, state="refused"))
+    assert "refused by the gate" in client.post("/api/models/promote", json={"number": refused}).json()["detail"]
+    assert client.post("/api/models/promote", json={"number": 7}).status_code == 404
+    assert client.post("/api/models/rollback").status_code == 422
+
+
+def test_questions_are_logged_if_wanted_listed_and_removed(serving, tmp_path):
+    with hs.open(tmp_path / "s.db", embedder="none", log_queries=True) as store:
+        store.add("The red valve.")
+        client = serving(Memory(store))
+        for log in (True, False):
+            hit = client.get("/api/search", params={"q": f"red valve {log}", "log": log}).json()["hits"][0]
+        feedback = {"query": "red valve", "chunk_id": hit["chunk_id"]}
+        assert client.post("/api/feedback", json=feedback).status_code == 204
+        assert client.post("/api/feedback", json=feedback | {"chunk_id": 99}).status_code == 404
+        assert [each["query"] for each in client.get("/api/queries").json()["queries"]] == ["red valve True"]
+        assert client.delete("/api/queries", params={"q": "red valve True"}).json()["removed"] == 1
+        assert client.get("/api/queries").json() == {"queries": [], "total": 0}
+
+
+def test_stats_count_what_is_visible(client, memory, store):
+    memory.remember("A note.")
+    Memory(store, "other").remember("Hidden.")
+    body = client.get("/api/stats").json()
+    assert (body["documents"], body["notes"], body["without_vectors"]) == (2, 1, 0)
+    assert body["file"]["embedding"]["dim"] > 0
+    assert body["name"]
+
+
+def test_openai_s_search_has_its_shape(client, store):
+    other = Memory(store, "other")
+    other.remember("The red valve is secret.")
+    body = {"query": ["red valve"], "max_num_results": 5, "filters": {"type": "eq", "key": "year", "value": 2020}}
+    answer = client.post("/api/v1/vector_stores/any/search", json=body).json()
+    assert answer["object"] == "vector_store.search_results.page"
+    assert [(each["file_id"], each["attributes"]) for each in answer["data"]] == [("a/b.md", {"year": 2020})]
+    assert client.post("/api/v1/vector_stores/any/search", json={"query": []}).status_code == 422
+
+
+def test_files_are_read_under_their_own_names_and_what_cannot_be_is_named(client, store):
+    files = [
+        ("files", ("notes/pump.md", b"# Pump\n\nThe pump hums.", "text/markdown")),
+        ("files", ("notes/rows.csv", b"name,colour\nvalve,red\npump,blue\n", "text/csv")),
+        ("files", ("../../etc/passwd", b"root", "text/plain")),
+        ("files", (".hidden", b"hidden", "text/plain")),
+        ("files", ("picture.bin", bytes(range(256)), "image/png")),
+        ("files", ("n" * 300 + ".txt", b"long", "text/plain")),
+    ]
+    body = client.post("/api/ingest", files=files).json()
+    assert (body["files"], body["files_total"], body["added"]) == (6, 6, 3)
+    assert len(body["failed"]) == 4
+    assert all("/tmp" not in failure["reason"] for failure in body["failed"])  # noqa: S108 - not a path that is used
+    document = client.get("/api/documents/notes/pump.md").json()
+    assert (document["uri"], document["metadata"]["path"]) == ("notes/pump.md", "notes/pump.md")
+    fewer = [("files", ("notes/rows.csv", b"name,colour\nvalve,red\n", "text/csv"))]
+    assert client.post("/api/ingest", files=fewer).json()["removed"] == 1
+    assert [id_ for id_ in store.ids() if "csv" in id_] == ["notes/rows.csv#row=1"]
+
+
+def test_the_progress_of_files_is_sent_as_events(client):
+    files = [("files", (f"{n}.txt", f"Text {n}.", "text/plain")) for n in range(3)]
+    with client.stream("POST", "/api/ingest/stream", files=files) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        events = [line.removeprefix("event: ") for line in answer.iter_lines() if line.startswith("event: ")]
+    assert events == ["progress", "progress", "done"]
+    assert client.get("/api/documents/2.txt").json()["text"] == "Text 2."
+
+
+def test_the_reference_page_is_up_to_date():
+    generator = Path(__file__).parents[2] / "docs" / "generate_http.py"
+    ran = subprocess.run([sys.executable, generator, "--check"], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr

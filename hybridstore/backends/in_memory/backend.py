@@ -149,6 +149,9 @@ class MemoryBackend(Backend):
     def ids(self, where: Filter | None = None) -> list[str]:
         return [id_ for id_, _ in self._handle.contents().passing(where)]
 
+    def metadata(self, where: Filter | None = None) -> list[Mapping[str, object]]:
+        return [record.document.metadata for _, record in self._handle.contents().passing(where)]
+
     def count(self) -> int:
         return len(self._handle.contents().documents)
 

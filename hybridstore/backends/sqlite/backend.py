@@ -326,6 +326,11 @@ class SQLiteBackend(Backend):
         with self._connections.reading() as connection:
             return document_rows.ids(connection, condition, bindings)
 
+    def metadata(self, where: Filter | None = None) -> list[Mapping[str, object]]:
+        condition, bindings = ("true", []) if where is None else compile_where(where)
+        with self._connections.reading() as connection:
+            return document_rows.metadata(connection, condition, bindings)
+
     def count(self) -> int:
         with self._connections.reading() as connection:
             return int(value(connection, "SELECT count(*) FROM documents"))

@@ -171,6 +171,12 @@ def ids(connection: apsw.Connection, condition: str, bindings: Sequence[object])
     return [identifier for (identifier,) in found]
 
 
+def metadata(connection: apsw.Connection, condition: str, bindings: Sequence[object]) -> list[Mapping[str, object]]:
+    """Return the metadata of documents that meet a condition, in the order they were first added."""
+    found = connection.execute(f"SELECT metadata FROM documents WHERE {condition} ORDER BY document", tuple(bindings))
+    return [json_object(text) for (text,) in found]
+
+
 def read(connection: apsw.Connection, row: int) -> tuple[Document, tuple[Chunk, ...], str | None, str]:
     """Return a document, its chunks, its source, and when it last changed."""
     sql = "SELECT id, title, uri, format, source, changed, metadata, text FROM documents WHERE document = ?"

@@ -13,9 +13,16 @@ from fastapi.routing import APIRoute
 
 from hybridstore import __version__
 from hybridstore.serving.access import Names
-from hybridstore.serving.http import document_routes, search_routes, store_routes
+from hybridstore.serving.http import (
+    document_routes,
+    ingest_routes,
+    memory_routes,
+    model_routes,
+    search_routes,
+    store_routes,
+)
 from hybridstore.serving.http.context import READERS, Context
-from hybridstore.serving.http.guard import LONGEST_BODY, Guard
+from hybridstore.serving.http.guard import LONGEST_BODY, UPLOADS, Guard
 from hybridstore.serving.http.problems import Problem, handle_problems
 
 _DESCRIPTION = """\
@@ -55,9 +62,10 @@ def create_app(context: Context, names: Names, *, token: str | None = None) -> F
     app.state.context = context
     handle_problems(app)
     api = APIRouter(prefix="/api", responses=_PROBLEMS)
-    for routes in (search_routes, document_routes, store_routes):
-        api.include_router(routes.router)
-    app.include_router(api, max_body_size=LONGEST_BODY)
+    for routes in (search_routes, ingest_routes, document_routes, memory_routes, model_routes, store_routes):
+        longest = max(UPLOADS.values()) if routes is ingest_routes else LONGEST_BODY
+        api.include_router(routes.router, max_body_size=longest)
+    app.include_router(api)
     if find_spec("hybridstore.serving.page"):
         page = import_module("hybridstore.serving.page.routes")
         app.include_router(page.routes(context), include_in_schema=False, max_body_size=LONGEST_BODY)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, ParamSpec, TypeVar
 
 import anyio.to_thread
-from fastapi import Depends, HTTPException, Request, Response
+from fastapi import Depends, HTTPException, Query, Request, Response
 
-from hybridstore.filters import And, Or
+from hybridstore.filters import And, Filter, Or, from_text
 from hybridstore.filters import field as metadata
 from hybridstore.memory import Memory
 from hybridstore.serving.access import Scope
@@ -57,12 +57,16 @@ class Context:
         """Call what writes, or takes long, in one of a few threads of its own."""
         return await anyio.to_thread.run_sync(partial(function, *args, **kwargs), limiter=self._slow)
 
+    def revision(self) -> int:
+        """Return the number of the last write."""
+        return self.store.state().revision
+
     def etag(self) -> str | None:
         """Return what stands for all answers until the next write; None where time alone changes them.
 
         That is so where notes begin to hold, or expire, at a moment that was set.
         """
-        revision = self.store.state().revision
+        revision = self.revision()
         if self._timed[0] != revision:
             times = ("memory.expires", "memory.until", "memory.since")
             coming = Or(tuple(metadata(name) > self.memory.clock() for name in times))
@@ -101,6 +105,17 @@ def _cached(request: Request, response: Response, context: Shared) -> None:
 def _writable(context: Shared) -> None:
     if context.read_only:
         raise HTTPException(403, "this server changes nothing; start it without --read-only")
+
+
+Conditions = Annotated[
+    Sequence[str],
+    Query(max_length=50, description='Conditions that must all hold: year>=2020, lang=en, tags~word, {"lang": "en"}.'),
+]
+
+
+def all_of(conditions: Sequence[str]) -> Filter:
+    """Return the filter of conditions as the command line writes them; raises InputError."""
+    return And(tuple(map(from_text, conditions)))
 
 
 CACHED = Depends(_cached)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from hybridstore.backends.values import PurgeReport
 from hybridstore.errors import InputError
 from hybridstore.records import AddReport, Document
-from hybridstore.serving.http.context import CACHED, WRITES, Context, Shared
+from hybridstore.serving.answers import BEGINNING, line
+from hybridstore.serving.http.context import CACHED, WRITES, Conditions, Context, Shared, all_of
 from hybridstore.store.inputs import checked
 
 router = APIRouter(tags=["documents"])
@@ -24,10 +26,10 @@ class NewDocument(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    text: str
-    id: str | None = None
-    title: str = ""
-    uri: str = ""
+    text: str = Field(description="What is split into passages, and searched.")
+    id: str | None = Field(None, description="A name of its own; adding a document with it replaces this one.")
+    title: str = Field("", description="Searched like the text, with more weight.")
+    uri: str = Field("", description="Where it is from.")
     metadata: dict[str, Any] = Field({}, description="Facts to filter by.")
     format: Literal["plain", "markdown", "code"] = Field("plain", description="How a long text is split.")
 
@@ -82,8 +84,53 @@ class WholeDocument(BaseModel):
     format: str
 
 
+class ListedDocument(BaseModel):
+    """A document in a list: its facts, and where its text begins."""
+
+    id: str
+    title: str
+    uri: str
+    metadata: dict[str, Any]
+    beginning: str
+    characters: int
+
+
+class DocumentPage(BaseModel):
+    """A part of the list: how many there are in all, and the `offset` of the next part, null after the last."""
+
+    documents: list[ListedDocument]
+    total: int
+    next: int | None
+
+
+class Chosen(BaseModel):
+    """Documents by id, or by a filter such as {"year": {"$lt": 2020}}; with `dry_run` it is only said how many."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ids: list[str] | None = Field(None, max_length=MOST, description="These documents.")
+    where: dict[str, Any] | None = Field(None, description='Or those that pass a filter: {"year": {"$lt": 2020}}.')
+    dry_run: bool = Field(False, description="Only say how many.")
+
+    def existing(self, context: Context) -> list[str]:
+        """Return the ids of those that are there and visible; raises InputError unless exactly one of both is given."""
+        if bool(self.ids) == bool(self.where):
+            raise InputError("name the documents either by ids or by a filter; nothing was removed")
+        where = self.where if self.ids is None else {"@id": {"$in": self.ids}}
+        return context.store.ids(context.scope.filter("documents", where=where))
+
+
+class Purge(BaseModel):
+    """Documents to erase, by their ids; also of those that were removed before."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ids: list[str] = Field(max_length=MOST, description="The documents.")
+    verify: bool = Field(True, description="Search the file for bytes that are left.")
+
+
 class Removed(BaseModel):
-    """How many documents were removed."""
+    """How many documents were removed, or would be."""
 
     removed: int
 
@@ -100,6 +147,50 @@ async def add_documents(context: Shared, body: Addition) -> Added:
     documents, report = await context.in_thread(add)
     counts = {name: getattr(report, name) for name in ("added", "replaced", "unchanged", "chunks", "embedded")}
     return Added(ids=[str(document.id) for document in documents], **counts)
+
+
+@router.get("/documents", dependencies=[CACHED])
+def list_documents(
+    context: Shared,
+    where: Conditions = (),
+    limit: Annotated[int, Query(ge=1, le=MOST, description="Documents of one answer.")] = 50,
+    offset: Annotated[int, Query(ge=0, le=10**9, description="How many to skip.")] = 0,
+) -> DocumentPage:
+    """List the documents, the newest first, a part at a time."""
+    with context.store.snapshot():
+        ids = context.store.ids(context.scope.filter("documents", where=all_of(where)))[::-1]
+        documents = [context.store.get(id_) for id_ in ids[offset : offset + limit]]
+    listed = [
+        ListedDocument(
+            id=str(document.id),
+            title=document.title,
+            uri=document.uri,
+            metadata=dict(document.metadata),
+            beginning=line(document.text, BEGINNING),
+            characters=len(document.text),
+        )
+        for document in documents
+    ]
+    return DocumentPage(documents=listed, total=len(ids), next=offset + limit if offset + limit < len(ids) else None)
+
+
+@router.post("/documents/remove", dependencies=[WRITES])
+async def remove_documents(context: Shared, body: Chosen) -> Removed:
+    """Remove documents by their ids, or by a filter; unknown ids are no error."""
+
+    def remove() -> int:
+        ids = body.existing(context)
+        return len(ids) if body.dry_run else context.store.remove(ids)
+
+    return Removed(removed=await context.in_thread(remove))
+
+
+@router.post("/documents/purge", dependencies=[WRITES])
+async def purge_documents(context: Shared, body: Purge) -> PurgeReport:
+    """Remove documents so that no byte of them is left in the file, which is rewritten."""
+    for id_ in body.ids:
+        context.scope.check_new(id_)
+    return await context.in_thread(context.store.purge, body.ids, verify=body.verify)
 
 
 @router.get("/documents/{document_id:path}", dependencies=[CACHED])

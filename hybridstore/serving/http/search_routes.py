@@ -7,12 +7,15 @@ from contextlib import nullcontext
 from dataclasses import fields
 from typing import Annotated, Any, Literal, cast
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from hybridstore import filters
+from hybridstore.integrations import openai
 from hybridstore.records import Hit, Results, Trace
-from hybridstore.serving.http.context import CACHED, Context, Shared
+from hybridstore.search.completion import completed
+from hybridstore.search.query_plan import has_words
+from hybridstore.search.spelling import corrected
+from hybridstore.serving.http.context import CACHED, Context, Shared, all_of
 from hybridstore.store.inputs import SearchOptions
 
 router = APIRouter(tags=["search"])
@@ -49,10 +52,10 @@ class SearchParameters(BaseModel):
 
     def options(self, context: Context) -> SearchOptions:
         """Return the options of `Store.search`; raises InputError for a condition that cannot be read."""
-        own = {"q", "kind", "where", "log"}
+        own = {"q", "kind", "where", "log", "expect"}
         options: dict[str, Any] = {name: getattr(self, name) for name in type(self).model_fields if name not in own}
-        where = filters.And(tuple(map(filters.from_text, self.where)))
-        return cast("SearchOptions", options | {"where": context.scope.filter(self.kind, where=where)})
+        visible = context.scope.filter(self.kind, where=all_of(self.where))
+        return cast("SearchOptions", options | {"where": visible})
 
 
 class Passage(BaseModel):
@@ -118,3 +121,157 @@ def search(context: Shared, request: Annotated[SearchParameters, Query()]) -> Se
         milliseconds=1000 * sum(trace.timings.values()),
         revision=trace.revision,
     )
+
+
+class ExplainParameters(SearchParameters):
+    """What to search for, and a document that should be found."""
+
+    expect: str | None = Field(None, description="The document's id.", max_length=4096)
+
+
+class Line(BaseModel):
+    """A line of an explanation; `kind` is query, note, fact, confidence, hit, detail, expected, timing or empty."""
+
+    text: str
+    kind: str
+
+
+class ExplainAnswer(BaseModel):
+    """A search explained: in lines for people, and as the whole trace, with both legs' rankings."""
+
+    lines: list[Line]
+    trace: dict[str, Any]
+
+
+@router.get("/explain", dependencies=[CACHED])
+async def explain(context: Shared, request: Annotated[ExplainParameters, Query()]) -> ExplainAnswer:
+    """Search, and explain the ranking: what each leg found, how both are fused, where an expected document got lost."""
+
+    def explained() -> ExplainAnswer:
+        if request.expect is not None:
+            context.scope.check_visible(request.expect)
+        explanation = context.store.explain(request.q, expect=request.expect, **request.options(context))
+        lines = [Line(text=line.text, kind=line.kind) for line in explanation.lines()]
+        return ExplainAnswer(lines=lines, trace=explanation.to_dict())
+
+    return await context.in_thread(explained)  # it may search several times
+
+
+class Candidate(BaseModel):
+    """A candidate of either leg: its ranks, its scores, and the evidence that the fused score is made of.
+
+    `keyword` and `coverage` are from 0 to 1, `vector` is a z-score (estimated, where the vector is still to be made).
+    """
+
+    chunk_id: int
+    document_id: str
+    title: str
+    fused_rank: int
+    score: float
+    keyword_rank: int | None
+    keyword_score: float | None
+    vector_rank: int | None
+    vector_score: float | None
+    keyword: float | None
+    coverage: float | None
+    vector: float | None
+    relevance: float | None
+    estimated: bool
+
+
+class EvidenceAnswer(BaseModel):
+    """The best candidates as the fusion ranked them. `weights` are those of the keyword and the vector leg."""
+
+    query: str
+    weights: tuple[float, float]
+    power: float | None
+    confidence: float | None
+    candidates: list[Candidate]
+
+
+@router.get("/evidence", dependencies=[CACHED])
+def evidence(context: Shared, request: Annotated[SearchParameters, Query()]) -> EvidenceAnswer:
+    """Return the evidence for the best candidates, at most `limit`, so that other weights can be tried."""
+    store = context.store
+    with store.snapshot(), store.unlogged():
+        trace = store.search(request.q, **request.options(context)).trace
+        best = trace.fused.chunks[: request.limit].tolist()
+        there = {passage.chunk: passage for passage in store.chunks.passages(best)}
+    legs = {name: (leg.ranks(), leg.scores) for name in ("keyword", "vector") if (leg := getattr(trace, name))}
+    candidates = []
+    for rank, chunk in enumerate(best, start=1):
+        found: dict[str, Any] = {}
+        for name in ("keyword", "vector"):
+            ranks, scores = legs.get(name, ({}, ()))
+            at = ranks.get(chunk)
+            found |= {f"{name}_rank": at, f"{name}_score": None if at is None else float(scores[at - 1])}
+        candidates.append(
+            Candidate(
+                chunk_id=chunk,
+                document_id=there[chunk].document_id,
+                title=there[chunk].title,
+                fused_rank=rank,
+                score=float(trace.fused.scores[rank - 1]),
+                **found,
+                **_parts(trace, chunk),
+            )
+        )
+    confidence = None if trace.evidence is None else trace.evidence.confidence
+    return EvidenceAnswer(
+        query=request.q, weights=trace.weights, power=trace.power, confidence=confidence, candidates=candidates
+    )
+
+
+def _parts(trace: Trace, chunk: int) -> dict[str, Any]:
+    known = trace.evidence
+    index = None if known is None else known.at(chunk)
+    if known is None or index is None:
+        return dict.fromkeys(("keyword", "coverage", "vector", "relevance")) | {"estimated": False}
+    parts: dict[str, Any] = {name: float(getattr(known, name)[index]) for name in ("keyword", "coverage", "vector")}
+    relevance = None if known.relevance is None else float(known.relevance[index])
+    return parts | {"relevance": relevance, "estimated": known.is_estimated(chunk)}
+
+
+class Suggestions(BaseModel):
+    """What a query that is being typed may become: with its last word completed, and with words that are known."""
+
+    queries: list[str] = Field(description="The query with its last word completed, the most frequent first.")
+    corrected: str | None = Field(description="The query without words that were probably mistyped.")
+
+
+@router.get("/suggestions", dependencies=[CACHED])
+def suggestions(
+    context: Shared,
+    q: Annotated[str, Query(max_length=1000, description="What has been typed.")] = "",
+    limit: Annotated[int, Query(ge=1, le=50, description="Queries of the answer.")] = 8,
+) -> Suggestions:
+    """Complete the last word of a query from the store's vocabulary, and correct words that no passage has."""
+    store, visible = context.store, context.scope.filter()
+    words = store.complete(q, limit=limit, where=visible)
+    notes: Sequence[str] = ()
+    if has_words(q) and not words:
+        with store.unlogged():
+            notes = store.search(q, limit=1, mode="keyword", where=visible).notes
+    return Suggestions(queries=[completed(q, word) for word in words], corrected=corrected(q, notes))
+
+
+class OpenAISearch(BaseModel):
+    """The body of a search of OpenAI's vector stores."""
+
+    query: str | list[str] = Field(description="The question, or several.")
+    max_num_results: int = Field(10, description="From 1 to 50.")
+    filters: dict[str, Any] | None = Field(None, description="OpenAI's comparisons and compounds.")
+    ranking_options: dict[str, Any] | None = Field(None, description='{"score_threshold": 0.5}')
+    rewrite_query: bool = Field(False, description="Without effect.")
+
+
+@router.post("/v1/vector_stores/{vector_store_id}/search")
+def search_like_openai(
+    context: Shared,
+    vector_store_id: Annotated[str, Path(description="Any name; there is one store.")],
+    body: OpenAISearch,
+) -> dict[str, Any]:
+    """Search with OpenAI's request and answer: its client works with `base_url=".../api/v1"`."""
+    del vector_store_id
+    with context.store.unlogged():
+        return dict(openai.search(context.store, where=context.scope.filter("documents"), **body.model_dump()))

@@ -1,16 +1,27 @@
-"""The store as a whole: its health and what it contains."""
+"""The store as a whole: its health, what it contains, the fields to filter by, and when something has changed."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
-from pydantic import BaseModel
+import anyio
+import anyio.to_thread
+from fastapi import APIRouter, Query
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel, Field
 
 from hybridstore import __version__
-from hybridstore.serving.http.context import Shared
+from hybridstore.backends.values import Problem, Stats
+from hybridstore.serving.http.context import CACHED, Conditions, Shared, all_of
+from hybridstore.store.languages import advice
 
 router = APIRouter(tags=["store"])
+
+_LOOK = 0.5  # seconds between two looks at the revision
+_LONGEST = 100  # characters of a value; longer ones are texts, not kinds
 
 
 class Health(BaseModel):
@@ -22,7 +33,129 @@ class Health(BaseModel):
     read_only: bool
 
 
+class StoreStats(BaseModel):
+    """What is visible of the store, and what its file holds."""
+
+    name: str = Field(description="The file's name.")
+    documents: int = Field(description="Documents that are visible.")
+    notes: int
+    turns: int
+    sessions: int
+    history: int = Field(description="Notes that were superseded.")
+    without_vectors: int = Field(description="Passages that only words find as yet.")
+    advice: str | None = Field(description="What would make searches better, such as another embedder.")
+    file: Stats
+
+
+class Value(BaseModel):
+    """A value of a field, and how many documents have it."""
+
+    value: str | bool | int | float
+    documents: int
+
+
+class Facet(BaseModel):
+    """A field of the documents' metadata. `min` and `max` are those of numbers, or of texts such as dates."""
+
+    name: str = Field(description="As it is written in a filter; dots nest.")
+    documents: int
+    kind: Literal["number", "text", "boolean", "mixed"]
+    different: int = Field(description="The number of different values.")
+    values: list[Value] = Field(description="The most frequent ones.")
+    min: str | int | float | None
+    max: str | int | float | None
+
+
+class Facets(BaseModel):
+    """The fields to filter by, those of the most documents first."""
+
+    documents: int
+    facets: list[Facet]
+
+
 @router.get("/health")
 def health(context: Shared) -> Health:
     """Say that the server answers, and can read its store."""
-    return Health(revision=context.store.state().revision, read_only=context.read_only)
+    return Health(revision=context.revision(), read_only=context.read_only)
+
+
+@router.get("/stats")
+def stats(context: Shared) -> StoreStats:
+    """Count the documents and notes, and describe the file: its size, its embedder, how good its vectors are."""
+    store = context.store
+    counts = {name: number for name, number in context.memory.stats().items() if name in StoreStats.model_fields}
+    found = store.stats()
+    return StoreStats(
+        name=PurePath(store.location).name,
+        documents=len(store.ids(context.scope.filter("documents"))),
+        without_vectors=store.embeddings.missing_count(),
+        advice=advice(found.embedding, found.background, found.legs),
+        file=found,
+        **counts,
+    )
+
+
+@router.get("/check")
+async def check(context: Shared) -> list[Problem]:
+    """Check that what is stored is what was written; [] where all is well. It reads all of the file."""
+    return await context.in_thread(context.store.check)
+
+
+@router.get("/facets", dependencies=[CACHED])
+def facets(
+    context: Shared,
+    where: Conditions = (),
+    values: Annotated[int, Query(ge=0, le=1000, description="Values of each field.")] = 10,
+) -> Facets:
+    """List the fields of the documents that pass a filter, with their most frequent values."""
+    documents = context.store.metadata(context.scope.filter("documents", where=all_of(where)))
+    found: dict[str, Counter[tuple[str, Any]]] = defaultdict(Counter)
+    holders: Counter[str] = Counter()
+    for metadata in documents:
+        # With their types, since True equals 1.
+        pairs = dict.fromkeys((name, type(value).__name__, value) for name, value in _plain(metadata))
+        holders.update({name for name, _, _ in pairs})
+        for name, kind, value in pairs:
+            found[name][kind, value] += 1
+    listed = [_facet(name, number, found[name], values) for name, number in holders.most_common()]
+    return Facets(documents=len(documents), facets=listed)
+
+
+def _plain(metadata: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in metadata.items():
+        name = prefix + key.replace("\\", "\\\\").replace(".", "\\.")
+        if not prefix and name.startswith(("@", "$")):
+            name = f"\\{name}"
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, Mapping):
+                yield from _plain(each, f"{name}.")
+            elif isinstance(each, bool | int | float) or (isinstance(each, str) and len(each) <= _LONGEST):
+                yield name, each
+
+
+def _facet(name: str, holders: int, counts: Counter[tuple[str, Any]], most: int) -> Facet:
+    kinds = {"int": "number", "float": "number", "bool": "boolean", "str": "text"}
+    present = {kinds[kind] for kind, _ in counts}
+    kind: Any = present.pop() if len(present) == 1 else "mixed"
+    ordered = [value for _, value in counts] if kind in ("number", "text") else []
+    return Facet(
+        name=name,
+        documents=holders,
+        kind=kind,
+        different=len(counts),
+        values=[Value(value=value, documents=number) for (_, value), number in counts.most_common(most)],
+        min=min(ordered, default=None),
+        max=max(ordered, default=None),
+    )
+
+
+@router.get("/events", response_class=EventSourceResponse)
+async def events(context: Shared) -> AsyncIterator[ServerSentEvent]:
+    """Say, as server-sent events, when the store has changed: `revision`, once at the start and after every write."""
+    last = None
+    while not context.stopping.is_set():
+        revision = await anyio.to_thread.run_sync(context.revision)
+        if revision != last:
+            last = revision
+            yield ServerSentEvent(event="revision", data={"revision": revision}, id=str(revision))
+        await anyio.sleep(_LOOK)
