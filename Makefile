@@ -12,7 +12,7 @@ WORKERS ?= auto
 PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-thorough test-integrations test-benchmarks test-slow faults concurrency soak fuzz coverage lint types docs \
+.PHONY: help setup demo test test-thorough test-browser test-integrations test-benchmarks test-slow faults concurrency soak fuzz coverage lint types docs \
 	check-docs site bench filling memory quality clean
 
 help:  ## Show this list
@@ -78,6 +78,10 @@ fuzz: $(READY)  ## Change valid inputs of everything that reads: FUZZ= seconds f
 
 coverage: $(READY)  ## Run the core tests and print which lines they miss
 	$(if $(SHARED),PYTEST_DEBUG_TEMPROOT=$(SHARED)) $(PYTEST) $(CORE) --cov --cov-report=term-missing:skip-covered
+
+test-browser: $(READY)  ## Show the page in the system's Chromium, with axe-core
+	$(BIN)/pip install --quiet --editable '.[browser]'
+	$(BIN)/pytest -m browser tests/serving/page
 
 test-integrations: $(ALL_READY)  ## Run the tests of the framework integrations
 	$(PYTEST) $(THOROUGH) tests/integrations

@@ -14,7 +14,11 @@ Spans = Sequence[tuple[int, int]]
 def worth_showing(trace: Trace) -> Sequence[Hit]:
     """Return the hits down to where relevance ends: a tenth of the best one's score, or nothing at all."""
     hits = trace.hits
-    least = _FAINT * max(hit.score for hit in hits) if trace.mode == "hybrid" and trace.fusion == "adaptive" else 0.0
+    least = (
+        _FAINT * max((hit.score for hit in hits), default=0.0)
+        if trace.mode == "hybrid" and trace.fusion == "adaptive"
+        else 0.0
+    )
     return [hit for hit in hits if hit.score > max(least, 0.0)] or hits[:1]
 
 

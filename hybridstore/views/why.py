@@ -30,8 +30,11 @@ _STAGES = (
 )
 
 
-def why(value: Mapping[str, Any], *, heading: str = "h2") -> Markup:
-    """Return the whole panel: the verdict, an expected document, the hits, the legs, the words, other weights."""
+def why(value: Mapping[str, Any], *, heading: str = "h2", opened: int | None = None) -> Markup:
+    """Return the whole panel: the verdict, an expected document, the hits, the legs, the words, other weights.
+
+    `opened` is the chunk whose evidence is open at first; None, or one that is no hit, is the first hit's.
+    """
     names = _names(value)
     hits = [_hit(hit, place, value, names) for place, hit in enumerate(value["hits"])]
     return render(
@@ -43,6 +46,7 @@ def why(value: Mapping[str, Any], *, heading: str = "h2") -> Markup:
         facts=_said(value, "fact"),
         expected=_expected(value, names),
         hits=hits,
+        opened=opened if any(hit["chunk_id"] == opened for hit in hits) else hits and hits[0]["chunk_id"],
         legs=_legs_of_scores(value),
         slopes=_slopes(value, [hit["name"] for hit in hits]),
         words=_words(value),

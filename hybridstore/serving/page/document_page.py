@@ -1,0 +1,181 @@
+"""A document as the page shows it: its whole text with a passage in its place, its passages, and what is like it."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from hybridstore.errors import HybridstoreError, NotFound
+from hybridstore.filters import And, field
+from hybridstore.ingest.places import body_start, place
+from hybridstore.search.query_plan import has_words
+from hybridstore.serving.page.results import Piece, pieces_of, place_of, title_of
+
+if TYPE_CHECKING:
+    from hybridstore.backends.values import StoredDocument
+    from hybridstore.records import Document, Hit
+    from hybridstore.serving.access import Scope
+
+_WINDOW = 200_000  # characters that are shown at once; browsers lay out more only slowly
+_LINE = 2_000  # characters before it in which its first line begins
+_OUTLINE = 400  # passages that are listed
+_ALIKE = 5
+_WORDS = 60  # of a passage, by which what is like it is found where there are no vectors
+_BREAK = "\f"
+_LANGUAGE = re.compile("[A-Za-z]{2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a text: pieces, the name of a page that begins there, or both; `passage` is the one that was found."""
+
+    pieces: Sequence[Piece]
+    passage: bool = False
+    page: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A passage in the list of a document's passages."""
+
+    number: int
+    chunk: int
+    label: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentPage:
+    """A document. `number` is that of the passage that is shown, from 1, 0 for none; `window` what of it is shown."""
+
+    document: Document
+    title: str
+    place: str
+    parts: Sequence[Part]
+    passages: Sequence[Entry]
+    number: int
+    count: int
+    previous: int | None
+    following: int | None
+    window: tuple[int, int]
+    changed: str
+    metadata: Mapping[str, Any]
+    alike: Sequence[tuple[Hit, str, str]]
+
+    @property
+    def language(self) -> str:
+        """The code of the text's language, as far as its metadata say; else ""."""
+        named = self.metadata.get("language") or self.metadata.get("lang")
+        return named.lower() if isinstance(named, str) and _LANGUAGE.fullmatch(named) else ""
+
+
+def document_page(scope: Scope, id_: str, chunk: int | None, query: str) -> DocumentPage:
+    """Read a document for its page; raises NotFound for one that is not there, or not visible."""
+    store = scope.memory.store
+    with store.snapshot():
+        stored = store.stored(str(_visible(scope, id_).id))
+        document = stored.document
+        ids = store.chunks.of([str(document.id)]).get(str(document.id), [])
+        at = ids.index(chunk) if chunk in ids else None
+        span = (stored.chunks[at].start, stored.chunks[at].end) if at is not None else (0, 0)
+        window = _window(document.text, span)
+        return DocumentPage(
+            document=document,
+            title=title_of(document.title, document.uri, str(document.id)),
+            place=place_of(str(document.id), document, *span),
+            parts=list(_parts(document, _found(scope, document.text, window, query), span, window)),
+            passages=_outline(stored, ids, at),
+            number=0 if at is None else at + 1,
+            count=len(ids),
+            previous=ids[at - 1] if at else None,
+            following=ids[at + 1] if at is not None and at + 1 < len(ids) else None,
+            window=window,
+            changed=stored.changed,
+            metadata={name: value for name, value in document.metadata.items() if name not in ("path", "memory")},
+            alike=[
+                (hit, title_of(hit.title, hit.uri, hit.document_id), _beginning(hit))
+                for hit in _alike(scope, stored, ids, at)
+            ],
+        )
+
+
+def _visible(scope: Scope, id_: str) -> Document:
+    """Return a document, or a note of the namespace."""
+    if not id_:  # that of no document, and the uri of many
+        raise NotFound(id_)
+    note = scope.namespace.note(id_)
+    if note is None:
+        return scope.document(id_)
+    return scope.memory.store.get(scope.memory.get(note).uri)  # raises NotFound where it has expired
+
+
+def _window(text: str, span: tuple[int, int]) -> tuple[int, int]:
+    if len(text) <= _WINDOW:
+        return 0, len(text)
+    start = max(0, min(span[0] - _WINDOW // 2, len(text) - _WINDOW))
+    line = text.rfind("\n", max(0, start - _LINE), start) + 1
+    return line or start, min(start + _WINDOW, len(text))
+
+
+def _found(scope: Scope, text: str, window: tuple[int, int], query: str) -> list[tuple[int, int]]:
+    """Return where the query's words are."""
+    analyser, (start, end) = scope.memory.store.analyser, window
+    terms = set(analyser.terms(query)) if query.strip() else set()
+    return [(start + a, start + b) for a, b in analyser.spans(text[start:end], terms)] if terms else []
+
+
+def _parts(
+    document: Document, spans: Sequence[tuple[int, int]], passage: tuple[int, int], window: tuple[int, int]
+) -> Iterator[Part]:
+    """Yield the text in parts that end where the passage or a page does."""
+    text, (start, end) = document.text, window
+    edges = {start, end, *(edge for edge in passage if start < edge < end)}
+    breaks = {at for at in range(start, end) if text[at] == _BREAK} if _BREAK in text[start:end] else set[int]()
+    ends = sorted(edges | breaks | {at + 1 for at in breaks})
+    firsts = [first for first, _ in spans]
+    for first, last in pairwise(ends):
+        if first in breaks:
+            yield Part((), page=place(document, last) or "page")
+            continue
+        inside = spans[max(bisect_right(firsts, first) - 1, 0) : bisect_right(firsts, last)]
+        yield Part(list(pieces_of(text, inside, first, last)), passage=passage[0] <= first < passage[1])
+
+
+def _outline(stored: StoredDocument, ids: Sequence[int], at: int | None) -> list[Entry]:
+    """Return the passages around the one that is shown, each by its heading or its beginning."""
+    first = max(0, min((at or 0) - _OUTLINE // 2, len(ids) - _OUTLINE))
+    entries, text = [], stored.document.text
+    for number in range(first, min(first + _OUTLINE, len(ids))):
+        chunk = stored.chunks[number]
+        label = chunk.heading.rpartition(" > ")[2] or " ".join(text[chunk.start : chunk.start + 80].split())
+        entries.append(Entry(number + 1, ids[number], label[:70], number == at))
+    return entries
+
+
+def _beginning(hit: Hit) -> str:
+    start = body_start(hit.text, hit.metadata.get("type"))
+    return " ".join(hit.text[start : start + 400].split())[:120]
+
+
+def _alike(scope: Scope, stored: StoredDocument, ids: Sequence[int], at: int | None) -> list[Hit]:
+    """Return the passages of other documents that are nearest to this passage, or to the first one."""
+    store = scope.memory.store
+    if not ids:
+        return []
+    chunk = stored.chunks[at or 0]
+    vector = store.chunks.vectors([ids[at or 0]])
+    has_vector = vector.size > 0 and bool(vector.any())
+    words = " ".join(stored.document.text[chunk.start : chunk.end].replace('"', " ").split()[:_WORDS])
+    if not has_words(words):
+        return []
+    other = And((scope.filter("all"), field("@id") != str(stored.document.id)))
+    how: dict[str, Any] = {"mode": "vector", "vector": vector[0]} if has_vector else {"mode": "keyword"}
+    try:
+        with store.unlogged():
+            return list(store.search(words, where=other, limit=_ALIKE, per_document=1, **how))
+    except HybridstoreError:  # what is like it is an extra: the document is shown without
+        return []

@@ -1,0 +1,90 @@
+"""Routes of the page: every one works without JavaScript, and answers a part of itself where a script asks for that."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
+
+from hybridstore.errors import HybridstoreError, NotFound
+from hybridstore.search.completion import completed
+from hybridstore.serving.http.context import Context
+from hybridstore.serving.page import document_page, results, why_page
+from hybridstore.serving.page.facets import Choice
+from hybridstore.serving.page.rendering import render, static_routes
+from hybridstore.serving.page.start import start_page
+
+_LONGEST = 10_000  # characters of a query
+_COMPLETIONS = 6
+_PAGES = (("/", "Search"),)
+
+Text = Annotated[str, Query(max_length=_LONGEST)]
+
+
+def routes(context: Context) -> APIRouter:
+    """Return the page's routes: `/` and what it leads to, for what `context` shows and allows."""
+    router = APIRouter()
+    router.include_router(static_routes())
+    site = Site(context)
+
+    @router.get("/")
+    def search(
+        request: Request, q: Text = "", limit: int = results.FIRST, part: bool = False, typing: bool = False
+    ) -> HTMLResponse:
+        choice = Choice.of(request.query_params.multi_items())
+        if not q.strip():
+            template = "part_start.html" if part else "search.html"
+            return site.page(template, here="/", page=None, start=start_page(context), q=q)
+        limit = min(max(limit, 1), results.MOST)
+        found = results.search(context.scope, q, choice, limit=limit, typing=typing)
+        return site.page("part_results.html" if part else "search.html", here="/", page=found, start=None, q=q)
+
+    @router.get("/complete")
+    def complete(q: Text = "") -> list[str]:
+        return [completed(q, word) for word in context.store.complete(q, limit=_COMPLETIONS)]
+
+    @router.get("/why")
+    def why(
+        request: Request, q: Text = "", chunk: int | None = None, expect: Text = "", part: bool = False
+    ) -> HTMLResponse:
+        choice = Choice.of(request.query_params.multi_items())
+        try:
+            shown = why_page.why_page(context.scope, q, choice, chunk=chunk, expect=expect)
+        except HybridstoreError as error:
+            return site.problem(error)
+        return site.page("part_why.html" if part else "why.html", page=shown, q=q)
+
+    @router.get("/document")
+    def document(id_: Annotated[str, Query(alias="id")] = "", chunk: int | None = None, q: Text = "") -> HTMLResponse:
+        try:
+            shown = document_page.document_page(context.scope, id_, chunk, q)
+        except HybridstoreError as error:
+            return site.problem(error)
+        return site.page("document.html", page=shown, q=q)
+
+    return router
+
+
+class Site:
+    """What all pages share: the name of the store, and what may be done with it."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def page(self, template: str, *, here: str = "", status: int = 200, **values: Any) -> HTMLResponse:
+        """Return a page made of a template."""
+        store = self._context.store
+        pages = [each for each in _PAGES if not (each[0] == "/add" and self._context.read_only)]
+        shared = {
+            "store_name": store.location,
+            "read_only": self._context.read_only,
+            "pages": pages,
+            "here": here,
+            "q": "",
+        }
+        return render(template, shared | values, status=status)
+
+    def problem(self, error: HybridstoreError) -> HTMLResponse:
+        """Return the page for what went wrong."""
+        return self.page("problem.html", status=404 if isinstance(error, NotFound) else 422, problem=f"{error}.")

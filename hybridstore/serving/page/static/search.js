@@ -1,0 +1,101 @@
+// Search as you type: the server makes the same results as without a script, and this puts them in their place.
+const form = document.querySelector("#search");
+const field = form.querySelector("#q");
+const status = document.querySelector("#status");
+const completions = document.querySelector("#completions");
+const PAUSE = 70; // milliseconds after a key, so that a fast typist's letters are one request
+let timer;
+let current;
+
+form.classList.add("live");
+
+const parameters = () => {
+  const chosen = new URLSearchParams();
+  for (const [name, value] of new FormData(form)) if (value !== "") chosen.append(name, value);
+  return chosen;
+};
+
+function place(html) {
+  const parts = document.createElement("template");
+  parts.innerHTML = html;
+  const opened = [...document.querySelectorAll(".facet[open]")].map((facet) => facet.dataset.facet);
+  const { name, value } = document.activeElement;
+  for (const id of ["facets", "results"]) {
+    const part = parts.content.getElementById(id);
+    if (part) document.getElementById(id).replaceChildren(...part.childNodes);
+  }
+  for (const facet of document.querySelectorAll(".facet")) facet.open = opened.includes(facet.dataset.facet);
+  if (name && name !== "q") {
+    [...form.elements].find((each) => each.name === name && (each.type !== "checkbox" || each.value === value))?.focus();
+  }
+  const found = document.querySelector("#summary");
+  status.textContent = found?.dataset.count ?? document.querySelector("#results .notice")?.textContent.trim() ?? "";
+}
+
+async function search(typing) {
+  current?.abort();
+  current = new AbortController();
+  const { signal } = current;
+  const chosen = parameters();
+  const results = document.querySelector("#results");
+  const started = performance.now();
+  history.replaceState(null, "", chosen.size ? `/?${chosen}` : "/");
+  const asked = new URLSearchParams(chosen);
+  asked.append("part", "true");
+  if (typing) asked.append("typing", "true");
+  results.setAttribute("aria-busy", "true");
+  try {
+    const answers = [fetch(`/?${asked}`, { signal })];
+    if (typing) answers.push(fetch(`/complete?${new URLSearchParams({ q: field.value })}`, { signal }));
+    const [page, words] = await Promise.all(answers);
+    place(await page.text());
+    document.documentElement.dataset.shown = Math.round(performance.now() - started);
+    suggest(words?.ok ? await words.json() : []);
+    results.removeAttribute("aria-busy");
+  } catch (error) {
+    if (error.name !== "AbortError") {
+      results.removeAttribute("aria-busy");
+      status.textContent = "The server does not answer.";
+    }
+  }
+}
+
+function suggest(queries) {
+  completions.replaceChildren(
+    ...queries.map((query) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = query;
+      button.addEventListener("click", () => {
+        field.value = `${query} `;
+        field.focus();
+        completions.hidden = true;
+        search(false);
+      });
+      return button;
+    }),
+  );
+  completions.hidden = !queries.length;
+}
+
+form.addEventListener("input", (event) => {
+  clearTimeout(timer);
+  const typing = event.target === field;
+  timer = setTimeout(() => search(typing), typing ? PAUSE : 250);
+});
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  clearTimeout(timer);
+  completions.hidden = true;
+  search(false);
+});
+document.addEventListener("click", (event) => {
+  for (const facet of document.querySelectorAll(".facet[open]")) if (!facet.contains(event.target)) facet.open = false;
+});
+document.addEventListener("keydown", (event) => {
+  const facet = event.key === "Escape" && event.target.closest?.(".facet[open]");
+  if (facet) {
+    facet.open = false;
+    facet.querySelector("summary").focus();
+  }
+});

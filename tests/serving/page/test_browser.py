@@ -1,0 +1,212 @@
+"""The page in a browser: typing, keys, a phone, both colour schemes, without scripts, nothing from elsewhere."""
+
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+import hybridstore as hs
+from hybridstore.embedders.hashing import HashingEmbedder
+from hybridstore.memory import Memory
+from hybridstore.serving.access import Names, listening
+from hybridstore.serving.http import Context, create_app
+from hybridstore.serving.http_limits import limited
+
+pytestmark = pytest.mark.browser
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs pip install 'hybridstore[browser]'")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs pip install 'hybridstore[browser]'")
+
+CHROMIUM = [Path("/usr/bin/chromium"), Path("/usr/bin/chromium-browser"), Path("/usr/bin/google-chrome")]
+SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    found = next((path for path in CHROMIUM if path.exists()), None)
+    if found is None:
+        pytest.skip("there is no Chromium here; install it: apt install chromium")
+    with playwright.sync_playwright() as driver:
+        arguments = ["--no-sandbox", "--disable-background-networking"]
+        browser = driver.chromium.launch(executable_path=str(found), args=arguments)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def running(store, **options):
+    """Serve a store's page; give its address."""
+    with listening("127.0.0.1", 0) as socket:
+        port = socket.getsockname()[1]
+        context = Context(Memory(store, ("user", "42")), **options)
+        server = uvicorn.Server(limited(create_app(context, Names.of("127.0.0.1", port))))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
+        thread.start()
+        try:
+            while not server.started:
+                time.sleep(0.01)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            context.stopping.set()
+            server.should_exit = True
+            thread.join(20)
+
+
+@pytest.fixture
+def address(filled):
+    with running(filled) as address:
+        yield address
+
+
+@pytest.fixture
+def open_page(chromium):
+    """Open pages in contexts of their own, which fail on errors and on requests to anywhere else."""
+    contexts, trouble = [], []
+
+    def opened(address, *, size="desktop", scheme="light", **options):
+        width, height = SIZES[size]
+        context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("request", lambda request: trouble.append(request.url) if not request.url.startswith(address) else None)
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
+        page.on("dialog", lambda dialog: (trouble.append(dialog.message), dialog.dismiss()))
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
+def violations(page):
+    results = axe.Axe().run(page)
+    return [(each["id"], [node["target"] for node in each["nodes"]]) for each in results.response["violations"]]
+
+
+def titles(page):
+    return page.locator(".hit h2").all_inner_texts()
+
+
+def test_results_come_while_typing_with_words_to_go_on_with(address, open_page):
+    page = open_page(address)
+    page.goto(address)
+    page.keyboard.type("val")
+    playwright.expect(page.locator(".hit h2").first).to_have_text("Valve log")
+    playwright.expect(page.locator("#completions button").first).to_have_text("valve")
+    assert "q=val" in page.url
+    page.locator("#completions button").first.click()
+    playwright.expect(page.locator("#q")).to_have_value("valve ")
+    playwright.expect(page.locator("#status")).to_contain_text("passage")
+    page.locator("#q").fill("")
+    playwright.expect(page.locator("#recent")).to_be_visible()
+
+
+def test_the_keyboard_reaches_everything(address, open_page):
+    page = open_page(address)
+    page.goto(f"{address}/?q=valve")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "q"
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.textContent") == titles(page)[0]
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.textContent") == titles(page)[1]
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/document?**")
+    assert page.locator("#passage").is_visible()
+    page.keyboard.press("/")
+    page.wait_for_url(f"{address}/")
+
+
+def test_facets_filter_at_once_and_stay_open(address, open_page):
+    page = open_page(address)
+    page.goto(f"{address}/?q=valve")
+    page.locator('[data-facet="team"] summary').click()
+    page.get_by_label("operations").check()
+    playwright.expect(page.locator(".hit")).to_have_count(1)
+    assert page.get_by_label("maintenance").is_visible()
+    assert "f.team=operations" in page.url
+    page.reload()
+    assert titles(page) == ["Valve log"]
+    page.get_by_text("Clear filters").click()
+    playwright.expect(page.locator(".hit")).not_to_have_count(1)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_without_scripts_search_and_documents_work(address, open_page, size):
+    page = open_page(address, size=size, java_script_enabled=False)
+    page.goto(address)
+    page.locator("#q").fill("valve leaks")
+    page.get_by_role("button", name="Search").click()
+    assert titles(page)[0] == "Valve log"
+    page.locator('[data-facet="team"] summary').click()
+    page.get_by_label("operations").check()
+    page.locator('[data-facet="team"] .apply').click()
+    assert titles(page) == ["Valve log"]
+    page.locator(".hit h2 a").first.click()
+    assert page.locator("#passage").is_visible()
+    page.get_by_text("Results for").click()
+    assert titles(page)[0] == "Valve log"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_pages_are_accessible_and_fit(address, open_page, size, scheme):
+    page = open_page(address, size=size, scheme=scheme)
+    for path in (
+        "/",
+        "/?q=valve",
+        "/?q=zzz",
+        "/document?id=/notes/plant/valve.md&q=valve",
+        "/?q=valve&f.team=operations",
+    ):
+        page.goto(address + path)
+        assert violations(page) == [], path
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+
+
+def test_an_empty_store_is_accessible_too(open_page):
+    with hs.open(":memory:", embedder=HashingEmbedder()) as store, running(store) as address:
+        page = open_page(address)
+        page.goto(address)
+        assert violations(page) == []
+        assert page.get_by_role("heading", name="Nothing is here yet").is_visible()
+
+
+def test_hostile_text_runs_nothing(address, open_page):
+    page = open_page(address)
+    for path in ("/?q=valve", "/", "/document?id=" + "hostile \"><img src=x onerror=alert(1)>'"):
+        page.goto(address + path)
+        assert not page.locator("img").count()
+    page.goto(address)
+    page.keyboard.type("script alert")
+    playwright.expect(page.locator(".hit h2").first).to_contain_text("<script>")
+
+
+def test_why_opens_over_the_results_weights_move_and_a_document_can_be_expected(address, open_page):
+    page = open_page(address)
+    page.goto(f"{address}/?q=valve hall")
+    page.locator(".hit a.why").first.click()
+    dialog = page.locator("dialog.panel")
+    playwright.expect(dialog).to_be_visible()
+    assert violations(page) == []
+    slider = dialog.get_by_role("slider")
+    before = dialog.locator("hs-weights ol").inner_html()
+    slider.focus()
+    page.keyboard.press("End")
+    playwright.expect(dialog.locator("hs-weights p[aria-live]")).to_contain_text("meaning 100 %")
+    assert dialog.locator("hs-weights ol").inner_html() != before
+    dialog.get_by_label("Did you expect another document?").fill("pump.md")
+    dialog.get_by_role("button", name="Where was it lost?").click()
+    playwright.expect(dialog.locator(".hs-expected")).to_contain_text("Pump P-101")
+    page.keyboard.press("Escape")
+    playwright.expect(dialog).not_to_be_visible()
+    page.locator(".hit h2 a").nth(1).focus()
+    page.keyboard.press("w")
+    playwright.expect(dialog).to_be_visible()
