@@ -20,7 +20,7 @@ TOKEN = "token"  # noqa: S105 - the name of the parameter
 LONGEST_BODY = 4 << 20
 """Bytes of a request's body, as with the MCP server."""
 
-UPLOADS = dict.fromkeys(("/api/ingest", "/api/ingest/stream"), 1 << 30)
+UPLOADS = dict.fromkeys(("/api/ingest", "/api/ingest/stream", "/add"), 1 << 30)
 """The paths that take files, and the bytes of their requests."""
 
 _SAFE = ("GET", "HEAD", "OPTIONS")

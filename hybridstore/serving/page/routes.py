@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
-from hybridstore.errors import HybridstoreError, NotFound
+from hybridstore.errors import HybridstoreError
 from hybridstore.search.completion import completed
 from hybridstore.serving.http.context import Context
 from hybridstore.serving.page import document_page, results, why_page
+from hybridstore.serving.page.actions import actions
 from hybridstore.serving.page.facets import Choice
-from hybridstore.serving.page.rendering import render, static_routes
+from hybridstore.serving.page.rendering import static_routes
+from hybridstore.serving.page.site import Site
 from hybridstore.serving.page.start import start_page
 
 _LONGEST = 10_000  # characters of a query
 _COMPLETIONS = 6
-_PAGES = (("/", "Search"),)
 
 Text = Annotated[str, Query(max_length=_LONGEST)]
 
@@ -27,6 +28,7 @@ def routes(context: Context) -> APIRouter:
     router = APIRouter()
     router.include_router(static_routes())
     site = Site(context)
+    router.include_router(actions(context, site))
 
     @router.get("/")
     def search(
@@ -63,28 +65,8 @@ def routes(context: Context) -> APIRouter:
             return site.problem(error)
         return site.page("document.html", page=shown, q=q)
 
+    @router.get("/add")
+    def add() -> HTMLResponse:
+        return site.page("add.html", here="/add")
+
     return router
-
-
-class Site:
-    """What all pages share: the name of the store, and what may be done with it."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-
-    def page(self, template: str, *, here: str = "", status: int = 200, **values: Any) -> HTMLResponse:
-        """Return a page made of a template."""
-        store = self._context.store
-        pages = [each for each in _PAGES if not (each[0] == "/add" and self._context.read_only)]
-        shared = {
-            "store_name": store.location,
-            "read_only": self._context.read_only,
-            "pages": pages,
-            "here": here,
-            "q": "",
-        }
-        return render(template, shared | values, status=status)
-
-    def problem(self, error: HybridstoreError) -> HTMLResponse:
-        """Return the page for what went wrong."""
-        return self.page("problem.html", status=404 if isinstance(error, NotFound) else 422, problem=f"{error}.")

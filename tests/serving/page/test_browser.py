@@ -176,7 +176,7 @@ def test_an_empty_store_is_accessible_too(open_page):
         page = open_page(address)
         page.goto(address)
         assert violations(page) == []
-        assert page.get_by_role("heading", name="Nothing is here yet").is_visible()
+        assert page.get_by_role("heading", name="Add something to search").is_visible()
 
 
 def test_hostile_text_runs_nothing(address, open_page):
@@ -210,3 +210,57 @@ def test_why_opens_over_the_results_weights_move_and_a_document_can_be_expected(
     page.locator(".hit h2 a").nth(1).focus()
     page.keyboard.press("w")
     playwright.expect(dialog).to_be_visible()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Give a folder with two readable files, one of them further down, and one that cannot be read."""
+    notes = tmp_path / "notes"
+    (notes / "deep").mkdir(parents=True)
+    (notes / "valve.md").write_text("# Valve\n\nThe valve leaks.")
+    (notes / "deep" / "<img src=x onerror=alert(1)>.md").write_text("A hostile name about pumps.")
+    (notes / "broken.pdf").write_bytes(b"%PDF-1.4 broken")
+    return notes
+
+
+def dropped(page, path):
+    """Drop a file or folder of the disk on the page, as a person does."""
+    session = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": 500, "y": 300, "data": data})
+
+
+def test_a_folder_is_dropped_read_and_found(folder, open_page):
+    with hs.open(":memory:", embedder=HashingEmbedder()) as store, running(store) as address:
+        page = open_page(address)
+        page.goto(address)
+        dropped(page, folder)
+        playwright.expect(page.locator("#doing")).to_have_text("Done.")
+        playwright.expect(page.locator("#counts")).to_have_text("3 of 3 files: 2 documents added, 1 not read")
+        assert page.locator("#unread li").all_inner_texts()[0].startswith("notes/broken.pdf: ")
+        assert violations(page) == []
+        page.get_by_role("link", name="Search them").click()
+        page.locator("#q").fill("hostile pumps")
+        playwright.expect(page.locator(".hit .where").first).to_contain_text(
+            "notes/deep/<img src=x onerror=alert(1)>.md:1"
+        )
+        dropped(page, folder)  # nothing happens on other pages
+        page.goto(f"{address}/add")
+        dropped(page, folder / "valve.md")
+        playwright.expect(page.locator("#counts")).to_have_text("1 of 1 file: 1 document added")
+        with page.expect_file_chooser() as chooser:
+            page.get_by_text("Choose files").click()
+        chooser.value.set_files(folder / "valve.md")
+        playwright.expect(page.locator("#counts")).to_have_text("1 of 1 file: 1 document unchanged")
+
+
+def test_a_text_is_pasted_without_scripts(address, open_page):
+    page = open_page(address, java_script_enabled=False, size="phone")
+    page.goto(f"{address}/add")
+    assert page.get_by_text("Choose a folder").is_hidden()
+    page.get_by_label("Text", exact=True).fill("Completely new words about glaciers.")
+    page.get_by_role("button", name="Add the text").click()
+    assert "1 document added" in page.get_by_role("status").inner_text()
+    page.goto(f"{address}/?q=glaciers")
+    assert page.locator(".hit").count() == 1

@@ -34,7 +34,7 @@ def test_a_search_shows_each_document_once_with_its_place_and_the_words_marked(c
 
 def test_an_empty_store_says_how_to_fill_it(store, visit):
     found = page(visit(store), "/")
-    assert text(found, "h1") == ["Nothing is here yet"]
+    assert text(found, "h1") == ["Add something to search"]
     assert "hybridstore --db" in text(found, ".commands")[0]
     read_only = page(visit(store, read_only=True), "/")
     assert "--read-only" in read_only.text_content()

@@ -1,0 +1,37 @@
+"""What all pages share: their list, the name of the store, and what may be done with it."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Any
+
+from fastapi.responses import HTMLResponse
+
+from hybridstore.errors import HybridstoreError, NotFound
+from hybridstore.serving.http.context import Context
+from hybridstore.serving.page.rendering import render
+
+_PAGES = (("/", "Search"), ("/add", "Add"))
+_NOTHING: dict[str, Any] = {"q": "", "problem": "", "done": "", "failed": (), "text": "", "here": ""}
+
+
+class Site:
+    """The pages of a context's store."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def page(self, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+        """Return a page made of a template."""
+        location, read_only = self._context.store.location, self._context.read_only
+        shared = {
+            "location": location,
+            "store_name": PurePath(location).name,
+            "read_only": read_only,
+            "pages": [each for each in _PAGES if not (read_only and each[0] == "/add")],
+        }
+        return render(template, shared | _NOTHING | values, status=status)
+
+    def problem(self, error: HybridstoreError) -> HTMLResponse:
+        """Return the page for what went wrong."""
+        return self.page("problem.html", status=404 if isinstance(error, NotFound) else 422, problem=f"{error}.")
