@@ -164,6 +164,8 @@ def _satisfiable(
     likewise; in the advanced syntax they stay.
     """
     where, keyword = request.where, query_plan.keyword
+    if not keyword.phrases and not keyword.matching:
+        return query_plan, Restriction(where, excluded=keyword.excluded)
     phrases: dict[str, tuple[str, ...]] = {}
     dropped: list[str] = []
     for text, phrase in zip(query_plan.phrases, keyword.phrases, strict=True):

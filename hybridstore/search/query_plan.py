@@ -50,6 +50,8 @@ class Plan:
 
 def has_words(query: str) -> bool:
     """Return whether there is anything to search for: a letter, its mark, a digit or a symbol such as an emoji."""
+    if any(map(str.isalnum, query)):  # almost always the first
+        return True
     categories = {unicodedata.category(character) for character in query}
     # What Python does not know (Cn) may be a letter of a newer Unicode.
     return any(category[0] in "LMN" or category in ("So", "Co", "Cn") for category in categories)

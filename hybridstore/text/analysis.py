@@ -71,6 +71,9 @@ _ENDS = ",.;:!?"  # a number does not go on behind these
 _LONG = 6  # letters; a longer word in capitals is not the beginning of a code
 _OPENING = ".([{\"'"  # before a name that begins with a dot
 
+_WORD = re.compile(r"\w+")
+_AROUND = "\"'“”„«»‘’.,;:!?()[]{}<>-"  # a word of a query
+
 # Arabic words that end in teh marbuta or alef maksura are also typed with heh or yeh; the stemmer needs the former.
 _VARIABLE_ENDS = {"ه": "ة", "ى": "ي"}
 _ELIDING = ("french", "italian", "catalan")  # `l'homme` is two words, which nobody writes as one
@@ -127,7 +130,7 @@ class Analyser:
                 tokens += query_pairs(self._clusters(raw))
                 continue
             expanded = self._cache[raw]
-            if " " not in expanded and expanded.isprintable() and expanded:  # one word, without compounds
+            if expanded.isalnum():  # one word, without compounds
                 tokens.append(expanded)
             else:
                 words, extra = self._cache.pair(raw)
@@ -137,6 +140,29 @@ class Analyser:
             return tuple(tokens)
         known = set(tokens)
         return (*tokens, *(form for form in self._numbers_in(text) if form not in known))
+
+    def typed_words(self, query: str) -> dict[str, str]:
+        """Return the word of a query, as typed, for each token that is the only one of a word."""
+        typed: dict[str, str] = {}
+        for word in query.split():
+            bare = word.strip(_AROUND)
+            token = self._cache[bare] if bare.isascii() else ""
+            if token.isalnum():  # one word, without compounds
+                typed.setdefault(token, bare)
+                continue
+            for part in (bare,) if bare.isalnum() else (bare, *_WORD.findall(word)):  # of "decoder.py" also its words
+                tokens = self.terms(part)
+                if len(tokens) == 1:
+                    typed.setdefault(tokens[0], part)
+        return typed
+
+    def word_of(self, token: str, text: str) -> str | None:
+        """Return the first word of a text, as written, that gives the token; None if there is none."""
+        for piece in text.split():
+            if token in self._cache[piece]:
+                for start, end in self.spans(piece, {token}):
+                    return piece[start:end]
+        return None
 
     def phrase(self, text: str) -> tuple[str, ...]:
         """Return the tokens that occur consecutively where the text occurs as a phrase; () for no words."""

@@ -239,3 +239,22 @@ def test_a_text_has_the_tokens_of_its_pieces_in_order(pieces):
     alone = [Analyser().index(piece) for piece in pieces]
     words, compounds = (" ".join(filter(None, column)) for column in zip(*alone, strict=True)) if alone else ("", "")
     assert analyser.index(" ".join(pieces)) == (words, compounds)
+
+
+def test_a_token_has_the_word_of_the_query_that_gives_it():
+    typed = Analyser().typed_words('"Valves," leaking decoder.py leaks naïve Straße end-user 東京')
+    expected = {
+        "valv": "Valves",
+        "leak": "leaking",
+        "decod": "decoder",
+        "py": "py",
+        "naiv": "naïve",
+        "strass": "Straße",
+    }
+    assert typed == expected | {"end": "end", "user": "user", "东京": "東京"}
+
+
+def test_the_first_word_of_a_token_is_found_in_a_text():
+    analyser = Analyser()
+    assert analyser.word_of("valv", "No Valve-like thing, valves; a valve") == "Valve-like"
+    assert analyser.word_of("leak", "valves") is None

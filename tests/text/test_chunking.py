@@ -113,6 +113,17 @@ def test_a_blank_text_is_one_chunk(text):
     assert (only.start, only.end) == (0, len(text))
 
 
+_TOKEN = re.compile(
+    r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
+    r"|[A-Za-z\u00c0-\u024f]{1,8}|\d{1,3}|[^\W\d_]{1,3}|[^\w\s]|_+|\w"
+)
+
+
+@given(st.one_of(st.text(), st.text("aZ9_- \n\x1c\x85é½ДД東́\u3000", max_size=60)))
+def test_approximate_tokens_start_where_each_matches(text):
+    assert approximate_token_starts(text) == [match.start() for match in _TOKEN.finditer(text)]
+
+
 def test_a_short_text_is_one_chunk_without_the_space_around_it():
     assert shown("  One.  Two.\n", chunk("  One.  Two.\n", max_tokens=8)) == ["One.  Two."]
 

@@ -55,5 +55,7 @@ def chunk(
     if not text or text.isspace():
         return [Chunk(0, len(text))]
     counter = TokenPositions(text, token_starts or approximate_token_starts)
+    if format == "plain" and len(counter.starts) <= max_tokens:  # most notes: nothing to cut
+        return [Chunk(len(text) - len(text.lstrip()), len(text.rstrip()))]
     packer = Packer(text, _OUTLINES[format](text), counter, max_tokens=max_tokens, overlap=overlap)
     return list(packer.chunks())
