@@ -61,6 +61,7 @@ def serve() -> None:
     metavar="NAME",
     help="A name besides this machine's own by which clients may reach the server; repeatable.",
 )
+@click.option("--watch", "follow", is_flag=True, help="Follow the folders that were added; needs the extra watch.")
 @click.option("--log", is_flag=True, envvar=LOGGING, show_envvar=True, help="Keep questions in the store's query log.")
 @embedder_option('The model of a new store, by name or folder; "none" for keywords only.')
 @pass_target
@@ -83,6 +84,8 @@ def http(
     from hybridstore.memory import Memory
     from hybridstore.serving.http import serve as run
 
+    if read_only and how["follow"]:
+        raise click.UsageError("--watch writes what has changed, and --read-only forbids it")
     target.read_only |= read_only
     opened = target.open(embedder=embedder) if read_only else target.open_to_add(embedder=embedder, log_queries=log)
     with opened as store:

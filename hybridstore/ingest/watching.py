@@ -39,14 +39,19 @@ def watch(
     Raises InputError where no folder is remembered, MissingExtra without watchfiles, Unsupported where the system
     cannot watch that many folders.
     """
+    check_watchable(store)
+    with in_background(store):
+        _watch(store, report, stop or Event(), waiting)
+
+
+def check_watchable(store: Store) -> None:
+    """Raise MissingExtra without watchfiles, and InputError where no folder is remembered."""
     try:
         import watchfiles  # noqa: F401
     except ImportError as error:
         raise MissingExtra("watch", "watching folders", "watchfiles") from error
     if not store.folders():
         raise InputError("no folder is remembered that could be watched; read one with `hybridstore add FOLDER` first")
-    with in_background(store):
-        _watch(store, report, stop or Event(), waiting)
 
 
 def _watch(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType
 
 import uvicorn
 
+from hybridstore.errors import HybridstoreError
+from hybridstore.ingest.watching import check_watchable, watch
 from hybridstore.memory import Memory
 from hybridstore.serving.access import Names, checked_token, is_loopback, listening, url_host
 from hybridstore.serving.http.app import create_app
@@ -30,19 +34,23 @@ def serve(
     token: str | None = None,
     names: Sequence[str] = (),
     read_only: bool = False,
+    follow: bool = False,
 ) -> None:
     """Serve a memory and the documents in its store over HTTP until the process is stopped.
 
     On loopback no token is needed, unless `token` is given (at least 16 characters); a server that other machines reach
     has one, a random one if need be. The address to open, with the token in it, is printed to standard error. Port 0
     takes any free port. `names` are the names by which other machines reach `host`: requests with others in Host or
-    Origin are rejected. The connection is not encrypted. Vectors that are missing are made in the background. Raises
-    InputError for invalid arguments, or a port that is in use.
+    Origin are rejected. The connection is not encrypted. Vectors that are missing are made in the background, and with
+    `follow` the store follows the folders that were read into it. Raises InputError for invalid arguments, a port that
+    is in use, and nothing to follow; MissingExtra without watchfiles.
     """
+    if follow:
+        check_watchable(memory.store)
     secret = checked_token(token) if token is not None else None if is_loopback(host) else secrets.token_urlsafe(32)
-    with listening(host, port) as socket, nullcontext() if read_only else in_background(memory.store):
+    context = Context(memory, read_only=read_only)
+    with listening(host, port) as socket, _beside(context, follow=follow):
         actual = socket.getsockname()[1]
-        context = Context(memory, read_only=read_only)
         app = create_app(context, Names.of(host, actual, names), token=secret)
         shown = names[0] if names and not is_loopback(host) else host
         query = f"?{TOKEN}={secret}" if secret and token is None else ""
@@ -50,6 +58,33 @@ def serve(
         if token is not None:
             print(f"Open it with ?{TOKEN}= and the token once.", file=sys.stderr, flush=True)  # noqa: T201
         _Server(limited(app), context).run(sockets=[socket])
+
+
+@contextmanager
+def _beside(context: Context, *, follow: bool) -> Iterator[None]:
+    """Load the model, make missing vectors and follow folders in threads of their own while the block runs."""
+    store, stop = context.store, context.stopping
+
+    def warm() -> None:
+        with suppress(HybridstoreError), store.unlogged():  # a search will say what is wrong
+            store.search("the first search takes longest", limit=1)
+
+    def watching() -> None:
+        try:
+            watch(store, lambda _: None, stop=stop)
+        except HybridstoreError as error:
+            warnings.warn(f"folders are no longer followed: {error}", RuntimeWarning, stacklevel=2)
+
+    # `watch` makes missing vectors itself.
+    background = nullcontext() if context.read_only or follow else in_background(store)
+    with background, ThreadPoolExecutor(2, "hybridstore-serving") as threads:
+        threads.submit(warm)
+        if follow:
+            threads.submit(watching)
+        try:
+            yield
+        finally:
+            stop.set()
 
 
 class _Server(uvicorn.Server):
