@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import import_module
-from importlib.util import find_spec
 
 import anyio.to_thread
 from fastapi import APIRouter, FastAPI
@@ -42,6 +40,7 @@ def create_app(context: Context, names: Names, *, token: str | None = None) -> F
     Requests need `token`, if there is one, as `Authorization: Bearer TOKEN`, or once as `?token=TOKEN` in the address
     of a page, which sets a cookie; and a Host and an Origin in `names`. The store is left open.
     """
+    from hybridstore.serving.page.routes import routes as page_routes  # which imports the context from this package
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -66,9 +65,7 @@ def create_app(context: Context, names: Names, *, token: str | None = None) -> F
         longest = max(UPLOADS.values()) if routes is ingest_routes else LONGEST_BODY
         api.include_router(routes.router, max_body_size=longest)
     app.include_router(api)
-    if find_spec("hybridstore.serving.page"):
-        page = import_module("hybridstore.serving.page.routes")
-        app.include_router(page.routes(context), include_in_schema=False, max_body_size=LONGEST_BODY)
+    app.include_router(page_routes(context), include_in_schema=False, max_body_size=LONGEST_BODY)
     app.add_middleware(Guard, names=names, token=token)
     return app
 

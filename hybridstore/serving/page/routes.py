@@ -44,7 +44,9 @@ def routes(context: Context) -> APIRouter:
 
     @router.get("/complete")
     def complete(q: Text = "") -> list[str]:
-        return [completed(q, word) for word in context.store.complete(q, limit=_COMPLETIONS)]
+        return [
+            completed(q, word) for word in context.store.complete(q, limit=_COMPLETIONS, where=context.scope.filter())
+        ]
 
     @router.get("/why")
     def why(

@@ -363,6 +363,6 @@ def test_the_progress_of_files_is_sent_as_events(client):
 
 
 def test_the_reference_page_is_up_to_date():
-    generator = Path(__file__).parents[2] / "docs" / "generate_http.py"
+    generator = Path(__file__).parents[3] / "docs" / "generate_http.py"
     ran = subprocess.run([sys.executable, generator, "--check"], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr

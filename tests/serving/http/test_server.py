@@ -1,66 +1,17 @@
 """A server in a process of its own: what it prints, whom it lets in, and how it ends."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
-import urllib.error
 import urllib.request
 
 import pytest
-
-pytest.importorskip("fastapi", reason="the server needs it: pip install 'hybridstore[serve]'")
+from click.testing import CliRunner
 
 import hybridstore as hs
+from hybridstore.cli.app import app
 
 TOKEN = "a-token-of-some-length"  # noqa: S105 - of a server that lives for a test
-
-
-class Served:
-    """A server, its address, and what it wrote."""
-
-    def __init__(self, path, *options, command=("serve", "http"), **environment):
-        known = {name: value for name, value in os.environ.items() if not name.startswith("HYBRIDSTORE")}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "hybridstore", "--db", str(path), *command, "--port", "0", *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**known, **environment},
-        )
-        lines = iter(self.process.stderr.readline, "")
-        self.line = next(line for line in lines if line.startswith("Serving on"))
-        self.url, _, self.query = self.line.removeprefix("Serving on ").strip().partition("?")
-        self.port = int(self.url.split(":")[-1].strip("/"))
-
-    def ask(self, path, body=None, method=None, **headers):
-        """Return status, headers and body."""
-        data = None if body is None else json.dumps(body).encode()
-        headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        asked = urllib.request.Request(  # noqa: S310 - our own server
-            self.url.rstrip("/") + path, data, {"Content-Type": "application/json"} | headers, method=method
-        )
-        opener = urllib.request.build_opener(_NoRedirect)
-        try:
-            with opener.open(asked, timeout=20) as answer:
-                return answer.status, answer.headers, answer.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.headers, error.read()
-
-    def stop(self, how=signal.SIGTERM):
-        self.process.send_signal(how)
-        out, err = self.process.communicate(timeout=20)
-        assert out == ""
-        assert "Traceback" not in err
-        return err
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_):
-        return None
 
 
 @pytest.fixture(scope="module")
@@ -72,15 +23,15 @@ def path(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def served(path):
-    served = Served(path)
+def served(path, process):
+    served = process(path)
     yield served
     served.stop()
 
 
 @pytest.fixture(scope="module")
-def guarded(path):
-    served = Served(path, HYBRIDSTORE_TOKEN=TOKEN)
+def guarded(path, process):
+    served = process(path, HYBRIDSTORE_TOKEN=TOKEN)
     yield served
     assert TOKEN not in served.line + served.stop()
 
@@ -99,9 +50,9 @@ def test_what_is_added_is_found(served):
     assert b"lighthouse is open" in served.ask("/api/search?q=lighthouse")[2]
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_serve_alone_serves_over_http_and_ends_when_told(path, how):
-    served = Served(path, command=("serve",))
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.thorough)])
+def test_serve_alone_serves_over_http_and_ends_when_told(path, process, how):
+    served = process(path, command=("serve",))
     assert json.loads(served.ask("/api/health")[2])["status"] == "ok"
     served.stop(how)
     assert served.process.returncode in (0, 130, -signal.SIGTERM)
@@ -139,8 +90,9 @@ def test_the_token_is_taken_from_a_header_or_once_from_the_address(guarded):
     assert guarded.ask(f"//evil.example/?token={TOKEN}")[1]["Location"] == "/evil.example/"
 
 
-def test_a_random_token_is_in_the_address_where_other_machines_reach_it(path):
-    served = Served(path, "--host", "0.0.0.0", "--allow-host", "127.0.0.1")  # noqa: S104 - for a test
+@pytest.mark.thorough
+def test_a_random_token_is_in_the_address_where_other_machines_reach_it(path, process):
+    served = process(path, "--host", "0.0.0.0", "--allow-host", "127.0.0.1")  # noqa: S104 - for a test
     try:
         token = served.query.removeprefix("token=")
         assert len(token) >= 32
@@ -196,3 +148,30 @@ def test_a_client_that_never_ends_its_request_is_disconnected_and_holds_up_nobod
         assert served.ask("/api/health")[0] == 200
         while client.recv(4096):
             pass
+
+
+@pytest.mark.thorough
+def test_folders_are_followed_and_open_pages_told(tmp_path, process):
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "a.md").write_text("The harbour is closed.")
+    with hs.open(tmp_path / "s.db", embedder="none") as store:
+        store.add_folder(folder)
+    served = process(tmp_path / "s.db", "--watch")
+    try:
+        with urllib.request.urlopen(f"{served.url}api/events", timeout=30) as events:  # noqa: S310 - our own server
+            revisions = (json.loads(line[6:])["revision"] for line in events if line.startswith(b"data: "))
+            first = next(revisions)
+            (folder / "b.md").write_text("The lighthouse is open.")
+            assert next(revisions) > first
+        assert b"lighthouse is open" in served.ask("/api/search?q=lighthouse")[2]
+    finally:
+        served.stop()
+
+
+@pytest.mark.parametrize(("options", "sentence"), [(["--watch"], "no folder"), (["--watch", "--read-only"], "forbids")])
+def test_nothing_to_follow_is_said_at_once(tmp_path, options, sentence):
+    hs.open(tmp_path / "s.db", embedder="none").close()
+    result = CliRunner().invoke(app, ["--db", str(tmp_path / "s.db"), "serve", *options])
+    assert result.exit_code in (1, 2)
+    assert sentence in result.output
