@@ -8,6 +8,8 @@ READY := $(VENV)/.ready-dev
 ALL_READY := $(VENV)/.ready-integrations
 SITE_READY := $(VENV)/.ready-site
 WORKERS ?= auto
+# Or every lane would test, and none measure, the package of another checkout that the shell happens to name.
+unexport PYTHONPATH
 # A worker takes neighbouring tests, which share their modules' stores, and ends by helping the others.
 PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
@@ -76,8 +78,8 @@ fuzz: $(READY)  ## Change valid inputs of everything that reads: FUZZ= seconds f
 	$(BIN)/python tests/fuzz/fuzz.py --workers $(FUZZERS) --json build/fuzz.json \
 		$(if $(INPUTS),--total $(INPUTS) --seconds 20,--seconds $(FUZZ))
 
-coverage: $(READY)  ## Run the core tests and print which lines they miss
-	$(if $(SHARED),PYTEST_DEBUG_TEMPROOT=$(SHARED)) $(PYTEST) $(CORE) --cov --cov-report=term-missing:skip-covered
+coverage: $(READY)  ## Run the core tests and print which lines and branches they miss
+	$(if $(SHARED),PYTEST_DEBUG_TEMPROOT=$(SHARED)) $(PYTEST) $(CORE) --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
 
 test-browser: $(READY)  ## Show the page in the system's Chromium, with axe-core
 	$(BIN)/pip install --quiet --editable '.[browser]'

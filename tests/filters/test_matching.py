@@ -6,13 +6,15 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from uuid import UUID
 
 import numpy as np
 import pytest
 
 from hybridstore.errors import InputError
-from hybridstore.filters import field, matches, parse, predicate, to_dict
+from hybridstore.filters import field, matches, parse, passes_all, predicate, to_dict
+from hybridstore.filters.text_tests import BoundedPattern
 
 PAPER = {
     "year": 2020,
@@ -163,6 +165,41 @@ def test_a_stored_integer_beyond_int64_compares_as_a_float():
     assert kept({"n": {"$lt": -1e308}}, {"n": -(10**400)})
 
 
+def test_metadata_may_be_any_mapping():
+    assert kept({"author.name": "Ada"}, MappingProxyType({"author": MappingProxyType({"name": "Ada"})}))
+
+
+NOTHING = {"a": {"$in": []}}
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ({}, True),
+        ({"a": 1}, False),
+        ({"$and": [{"a": 1}, {}]}, False),
+        ({"$or": [{"a": 1}, {}]}, True),
+        ({"$or": [{"a": 1}]}, False),
+        ({"a": {"$nin": []}}, True),
+        ({"a": {"$nin": [1]}}, False),
+        ({"a": {"$prefix": ""}}, True),
+        ({"a": {"$prefix": "b"}}, False),
+        (NOTHING, False),
+        ({"$not": NOTHING}, True),
+        ({"$not": {"a": 1}}, False),
+        ({"$not": {"a": {"$in": [1]}}}, False),
+        ({"$not": {"$and": [{"a": 1}, NOTHING]}}, True),
+        ({"$not": {"$and": [{"a": 1}]}}, False),
+        ({"$not": {"$or": [{"a": 1}, NOTHING]}}, False),
+        ({"$not": {"$or": [NOTHING, NOTHING]}}, True),
+        ({"$not": {"$not": {}}}, True),
+        ({"$not": {"$not": {"a": 1}}}, False),
+    ],
+)
+def test_a_filter_that_restricts_nothing_is_recognised(where, expected):
+    assert passes_all(parse({"$and": [where]})) is expected
+
+
 def test_a_predicate_is_built_once_for_many_documents():
     passes = predicate(parse({"$or": [{"year": {"$gt": 2000}}, {"@id": "old"}], "$not": {"tags": {"$contains": "b"}}}))
     documents = [
@@ -254,6 +291,20 @@ def test_many_texts_that_each_take_a_little_too_long_are_noticed(length):
         sum(kept({"a": {"$regex": "(b|b)*$"}}, {"a": text}) for text in texts)
     assert time.process_time() - started < 1.0
     assert kept({"a": {"$regex": "(b|b)*$"}}, {"a": "bb"})  # the next query begins anew
+
+
+def test_a_longer_text_may_take_longer():
+    limits = []
+
+    class Pattern:
+        def search(self, text, timeout):
+            limits.append(timeout)
+
+    for length in (0, 10_000, 100_000):
+        assert not BoundedPattern(Pattern()).found("a" * length)
+    none, some, many = limits
+    assert many - none == pytest.approx(10 * (some - none))
+    assert none < many - none < 1.0
 
 
 def test_a_pattern_that_takes_too_long_or_is_malformed_is_an_error():

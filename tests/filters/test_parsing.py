@@ -161,6 +161,7 @@ def test_an_invalid_command_line_filter_is_rejected(text):
         ("year>2020,lang=en", 10, "only one comparison"),
         ("lang=en && year < 5", 8, "only one comparison"),
         ("lang='en'", 6, "quotes"),
+        ("lang=''", 6, "quotes"),
         ('lang="en', 6, "quotes"),
     ],
 )
@@ -182,6 +183,7 @@ def test_a_malformed_condition_is_an_error_that_shows_the_place(text, place, why
         ('note="a and b=c"', "a and b=c"),
         ("note=rock and roll", "rock and roll"),
         ("note='tis", "'tis"),
+        ("note='", "'"),
         ("n=-5", -5),
         ("path=a/b, c", "a/b, c"),
     ],

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybridstore.errors import InputError
-from hybridstore.search.query_plan import has_words, plan
+from hybridstore.search.query_plan import MAX_LENGTH, has_words, plan
 from hybridstore.text.analysis import Analyser
 from hybridstore.text.expressions import AllOf, NotOf, WordSequence
 
@@ -87,6 +87,23 @@ def test_lone_surrogates_are_replaced():
     planned = plan("red \ud800 planet", ENGLISH)
     planned.text.encode()
     assert planned.keyword.terms == ("red", "planet")
+
+
+@pytest.mark.parametrize(
+    ("query", "read"),
+    [
+        ("x" * MAX_LENGTH, MAX_LENGTH),
+        ("x" * 2 * MAX_LENGTH, MAX_LENGTH),
+        ("ab " * MAX_LENGTH, (MAX_LENGTH - 1) // 3 * 3 + 2),
+        ("ab " + "x" * 2 * MAX_LENGTH, MAX_LENGTH),
+    ],
+    ids=["just", "one word", "words", "a word, then one"],
+)
+def test_a_query_is_cut_to_its_longest_length_at_a_space_if_there_is_one(query, read):
+    planned = plan(query, ENGLISH)
+    assert abs(len(planned.text) - read) <= 3
+    assert len(planned.text) <= MAX_LENGTH
+    assert any("were searched for" in note for note in planned.notes) is (len(query) > MAX_LENGTH)
 
 
 @pytest.mark.parametrize(
