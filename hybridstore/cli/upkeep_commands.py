@@ -18,28 +18,49 @@ from hybridstore.cli.shared_options import (
     pass_target,
     quiet_option,
 )
-from hybridstore.cli.terminal import count, counting, print_facts, print_json, printable, say, size
+from hybridstore.cli.terminal import count, counting, print_facts, print_json, printable, say, size, write_page
 
 if TYPE_CHECKING:
     from hybridstore.backends.values import Problem, Stats, VectorLeg
     from hybridstore.store import Store
 
 
-@click.command(epilog=examples("hybridstore info", "hybridstore --db notes.db info --json"))
+@click.command(epilog=examples("hybridstore info", "hybridstore info --html store.html", "hybridstore info --json"))
+@click.option(
+    "--html",
+    "page",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Check the store, and write a web page in one file: contents, a map of passages, memory, learning.",
+)
 @json_option
 @pass_target
-def info(target: Target, *, as_json: bool) -> None:
+def info(target: Target, *, page: Path | None, as_json: bool) -> None:
     """Show what the store contains and which embedder made its vectors."""
     with target.open() as store:
+        if page is not None:
+            write_page(_page(store), page)
         stats, missing = store.stats(), store.embeddings.missing_count()
     note = language_advice(stats)
     if as_json:
         path = str(Path(target.path).absolute())
         print_json({"path": path, **asdict(stats), "without_vectors": missing, "note": note})
-    else:
+    elif page is None:
         print_facts([*_facts(target, stats, missing), *([("note", note)] if note else [])])
         if not stats.documents:
             say(EMPTY)
+
+
+def _page(store: Store) -> str:
+    from hybridstore.serving import overview
+    from hybridstore.views.store_page import store_page
+
+    return store_page(
+        overview.contents(store, check=True),
+        overview.passage_map(store),
+        overview.memory(store),
+        overview.learning(store),
+    )
 
 
 _REINDEX = "of an earlier version, which finds fewer spellings; `hybridstore reindex` makes them anew, without a model"

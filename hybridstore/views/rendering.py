@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("hybridstore.views", "templates"),
         autoescape=True,
         finalize=_fitting,
@@ -25,6 +25,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # the order of fields is what is shown first
+    return environment
 
 
 def render(template: str, /, **values: Any) -> Markup:

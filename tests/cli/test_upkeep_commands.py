@@ -301,3 +301,14 @@ def test_embed_says_why_it_makes_nothing(run, db, tmp_path, hashing):
     told = run("embed", "--db", tmp_path / "given.db").stderr
     assert "1 is still missing" in told
     assert "passed by a program" in told
+
+
+def test_info_writes_a_page_of_the_store_in_one_file(run, tmp_path):
+    page = tmp_path / "store.html"
+    outcome = run("info", "--html", page)
+    assert outcome.stdout == ""
+    text = page.read_text("utf-8")
+    assert "<b>3</b> documents" in text
+    assert "what is stored is what was written" in text
+    assert run("info", "--html", page, "--json").stdout.startswith("{")
+    assert "cannot be written" in run("info", "--html", tmp_path / "none" / "x.html", code=1).stderr
