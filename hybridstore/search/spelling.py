@@ -12,6 +12,7 @@ from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Restriction
 from hybridstore.records import KeywordQuery, Term
 from hybridstore.text.analysis import Analyser
+from hybridstore.text.word_forms import OTHER_SPELLING
 
 _SHORTEST = 4  # letters: of shorter words, too many others are one letter away
 _TWO_ERRORS = 7  # letters from which on two errors are allowed
@@ -28,12 +29,22 @@ _VOWELS = "aeiouy"  # what is mistyped, or left out, most often after the first 
 
 
 def as_typed(terms: Sequence[Term], query: str, analyser: Analyser) -> tuple[Term, ...]:
-    """Return the terms with the word of the query that each was made of: "valves" for "valv"."""
+    """Return the terms with the word of the query that each was made of: "valves" for "valv".
+
+    Without those for another spelling that no passage has.
+    """
     typed = analyser.typed_words(query)
-    return tuple(  # in a fifth of the time of `replace`
-        Term(term.text, term.document_frequency, term.idf, term.count, term.used, typed.get(term.text, ""))
-        for term in terms
-    )
+    shown = []
+    for term in terms:
+        text, frequency = term.text, term.document_frequency
+        if text[-1] != OTHER_SPELLING:
+            word = typed.get(text, "")
+        elif frequency:
+            word = typed.get(text[:-1], "")
+        else:
+            continue
+        shown.append(Term(text, frequency, term.idf, term.count, term.used, word))  # in a fifth of `replace`'s time
+    return tuple(shown)
 
 
 def suggestions(backend: Backend, analyser: Analyser, terms: Sequence[Term], restriction: Restriction) -> Iterator[str]:

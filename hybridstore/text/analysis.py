@@ -46,6 +46,7 @@ from hybridstore.text.term_spans import merged, paired_spans
 from hybridstore.text.word_forms import (
     CONTRACTIONS,
     NEIGHBOURS,
+    OTHER_SPELLING,
     UNITS,
     hump_forms,
     joined_numbers,
@@ -76,6 +77,8 @@ _AROUND = "\"'“”„«»‘’.,;:!?()[]{}<>-"  # a word of a query
 
 # Arabic words that end in teh marbuta or alef maksura are also typed with heh or yeh; the stemmer needs the former.
 _VARIABLE_ENDS = {"ه": "ة", "ى": "ي"}
+_PERHAPS_VARIABLE = re.compile(r"[ةيی]\b")  # words that others may be other spellings of
+_PERHAPS_SPELT_OUT = re.compile(rf"[ao]e|ue|aa|{_PERHAPS_VARIABLE.pattern}", re.IGNORECASE)
 _ELIDING = ("french", "italian", "catalan")  # `l'homme` is two words, which nobody writes as one
 _PLAIN_UMLAUTS = ("german", "turkish", "hungarian", "finnish", "estonian", "basque")  # `ö` is not written `oe`
 
@@ -99,6 +102,7 @@ class Analyser:
     def __init__(self, language: str = "english") -> None:
         self._stem = Stemming(language, self._german).stem
         self.language = language
+        self._perhaps_other = _PERHAPS_VARIABLE if language in _PLAIN_UMLAUTS else _PERHAPS_SPELT_OUT
         self._cache = PieceCache(self._analysed)
 
     def index(self, text: str) -> tuple[str, str]:
@@ -134,8 +138,10 @@ class Analyser:
                 tokens.append(expanded)
             else:
                 words, extra = self._cache.pair(raw)
-                tokens += dict.fromkeys(f"{words} {extra}".split())
+                tokens += dict.fromkeys(f"{words} {extra}".replace(OTHER_SPELLING, "").split())
                 numbered = numbered or "\2" in expanded
+            if self._perhaps_other.search(raw):
+                tokens += [token + OTHER_SPELLING for token in self._cache.pair(raw)[0].split()]
         if not numbered:
             return tuple(tokens)
         known = set(tokens)
@@ -151,7 +157,7 @@ class Analyser:
                 typed.setdefault(token, bare)
                 continue
             for part in (bare,) if bare.isalnum() else (bare, *_WORD.findall(word)):  # of "decoder.py" also its words
-                tokens = self.terms(part)
+                tokens = [token for token in self.terms(part) if token[-1] != OTHER_SPELLING]
                 if len(tokens) == 1:
                     typed.setdefault(tokens[0], part)
         return typed
@@ -214,8 +220,7 @@ class Analyser:
     def _letters(self, word: str) -> tuple[str, str]:
         """Return the (words, compounds) of a piece that `LETTERS` matches, whose word is this."""
         word = normalize("NFKC", word)
-        forms = [self._stem(folded(form)) for form in self._spellings(word)]
-        return self._stem(folded_letters(word)), " ".join(dict.fromkeys(forms))
+        return self._stem(folded_letters(word)), " ".join(self._other_spellings(word))
 
     def _expand_piece(self, piece: str) -> tuple[str, str]:
         if not piece.isascii():
@@ -294,8 +299,14 @@ class Analyser:
         if "0" <= part[0] <= "9" and not part.isdigit():
             forms += quantity(folded(part))
         if not part.isascii():
-            forms += map(self._stem, map(folded, self._spellings(part)))
+            forms += self._other_spellings(part)
         return forms
+
+    def _other_spellings(self, part: str) -> list[str]:
+        """Return the tokens for the other spellings of a word; stems of two letters are those of particles."""
+        tokens = dict.fromkeys(self._stem(folded(form)) for form in self._spellings(part))
+        other = [token for token in tokens if len(token) > 2]
+        return [token + OTHER_SPELLING for token in other if token != self._stem(folded(part))] if other else []
 
     def _spellings(self, part: str) -> Iterator[str]:
         """Yield what else a word is written as, where the stemmer needs it as it is."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import cache
 
 from hybridstore.text.analysis import ANALYSIS_VERSION, Analyser
-from hybridstore.text.normalisation import normal_form
+from hybridstore.text.normalisation import folded, normal_form
 from hybridstore.text.piece_cache import cached_value
 from hybridstore.text.raw_tokens import EDGES, TokenPatterns, index_pairs
 from hybridstore.text.stemming import LONGEST
@@ -62,6 +62,7 @@ _UNDECOMPOSED = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ"
 _MARKS = re.compile("(?<!\u0438)\u0306|[\u0300-\u0305\u0307-\u036f\u0591-\u05c7\u0640\u064b-\u065f\u0670]")
 
 
+_NEVER = re.compile("(?!)")
 _DIGIT_GROUPS = re.compile(r"(?<!\S)\d{1,15}(?: \d{1,15})+(?!\S)")
 _THOUSANDS = re.compile(r"\d{1,3}(?: \d{3})+")
 _ACCOUNT = re.compile(r"(?<!\S)[a-z]{2}\d{2}(?: [a-z0-9]{4}){2,7}(?: [a-z0-9]{1,3})?(?!\S)")
@@ -125,9 +126,19 @@ def _number_spans(text: str, marked: Callable[[str], str], exact: frozenset[str]
 
 
 class ThirdAnalyser(Analyser):
-    """The analysis of version 3: any numbers in neighbouring pieces were one if they had 7 to 19 digits."""
+    """The analysis of version 3: any numbers in neighbouring pieces were one if they had 7 to 19 digits.
+
+    A word and its other spelling had the same kind of token.
+    """
 
     version = 3
+
+    def __init__(self, language: str = "english") -> None:
+        super().__init__(language)
+        self._perhaps_other = _NEVER
+
+    def _other_spellings(self, part: str) -> list[str]:
+        return list(dict.fromkeys(self._stem(folded(form)) for form in self._spellings(part)))
 
     def _numbers_in(self, text: str) -> list[str]:
         return _numbers_across(" ".join(filter(None, map(self._marked, text.split()))))

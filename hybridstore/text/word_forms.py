@@ -68,6 +68,11 @@ _MOST_THOUSANDS = 5  # groups
 # Contractions that would be other words.
 CONTRACTIONS = frozenset(["i'll", "i'd", "he'll", "he'd", "she'll", "she'd", "we'll", "we'd", "we're"])
 
+# Behind the token of a word's other spelling in the index: of `Müller` there are `muller` and `mueller¨`. A query for
+# `Müller` looks for `muller` and `mueller`, one for `Mueller` for `mueller` and `mueller¨`: each text has only one of
+# them, so that no word counts twice.
+OTHER_SPELLING = "¨"
+
 _HUMP_AND_DIGITS = re.compile(r"([^\W\d_]+)\d+")
 
 

@@ -26,7 +26,7 @@ TOKENS = {
     1: "53b3fee9f67d9d69",
     2: "53b3fee9f67d9d69",
     3: "97e2be6dfeb4f060",
-    4: "8ec7ca0738678bd7",
+    4: "e1bc992d7396b0f3",
 }
 
 

@@ -6,6 +6,7 @@ import pytest
 import hybridstore as hs
 from hybridstore.text.analysis import Analyser
 from hybridstore.text.normalisation import visible_places
+from hybridstore.text.word_forms import OTHER_SPELLING
 
 # (text, query), either way round.
 SAME = {
@@ -106,7 +107,7 @@ def matches(text: str, query: str, language: str = "english") -> bool:
     wanted = analyser.terms(query)
     plain = {term for term in wanted if not term.endswith("*")}
     starts = {term[:-1] for term in wanted if term.endswith("*")}
-    whole = set(analyser.index(query)[1].split())
+    whole = {*analyser.index(query)[1].split(), *(term for term in wanted if term.endswith(OTHER_SPELLING))}
     if plain <= there and all(any(token.startswith(start) for token in there) for start in starts):
         return bool(wanted)
     return bool(whole & there)
@@ -151,6 +152,38 @@ def test_a_store_finds_every_spelling(tmp_path):
         ]
         assert not missed
         assert not store.check()
+
+
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        ("Müller", "Mueller"),
+        ("Århus", "Aarhus"),
+        ("größte", "groesste"),
+        ("Öl", "oel"),
+        ("مدرسة", "مدرسه"),
+        ("موسى", "موسي"),
+    ],
+)
+@pytest.mark.parametrize("written", [0, 1])
+@pytest.mark.parametrize("typed", [0, 1])
+def test_a_word_that_has_two_spellings_counts_once(spellings, written, typed):
+    tokens = " ".join(Analyser().index(spellings[written])).split()
+    assert len([term for term in Analyser().terms(spellings[typed]) if term in tokens]) == 1
+
+
+def test_particles_have_no_other_spelling():
+    assert Analyser().index("على إلى متى به")[1] == ""
+
+
+def test_terms_for_spellings_in_no_passage_are_not_shown():
+    with hs.open(":memory:", embedder="none") as store:
+        store.add(["Mueller came", "Müller came", "the true poet"])
+        assert [term.text for term in store.search("poet").trace.terms] == ["poet"]
+        terms = store.search("mueller").trace.terms
+        assert [(term.text, term.word, term.document_frequency) for term in terms] == [
+            ("mueller", "mueller", 1), ("mueller¨", "mueller", 1),
+        ]  # fmt: skip
 
 
 def test_german_stores_write_umlauts_as_people_do_without():
