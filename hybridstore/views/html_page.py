@@ -88,7 +88,7 @@ def page(title: str, *sections: str, modules: Iterable[str] = ()) -> str:
         element("style", Markup(style)),
         *(element("script", Markup(script), type="module") for script in scripts),
     )
-    body = element("body", "\n", element("h1", title), "\n", join(sections, "\n"), "\n")
+    body = element("body", element("main", "\n", element("h1", title), "\n", join(sections, "\n"), "\n"))
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
 

@@ -120,6 +120,25 @@ def test_a_search_with_one_leg_or_a_selection_is_shown_too(store, options):
         assert other_weights(root)["before"]
 
 
+@pytest.mark.parametrize("query", ["the of", '"valve in hall"', 'valve -"hall 3"', "E4012 v1.2.3", "阀门", "x" * 3000])
+@pytest.mark.parametrize("options", [{}, {"limit": 1}, {"min_relevance": 0.99}, {"diversity": 0.5, "unique": True}])
+def test_any_search_can_be_shown(store, query, options):
+    for value in (values(store, query, **options), store.search(query, **options).trace.to_dict()):
+        json.dumps(value, allow_nan=False)
+        assert len(parsed(why(value)).xpath(".//li/details")) == len(value["hits"])
+
+
+def test_a_half_filled_store_says_which_meanings_are_estimated(tmp_path):
+    with hs.open(tmp_path / "half.db", embedder=HashingEmbedder(64)) as store:
+        store.add(f"{WORDS[n % 7]} in hall {n}" for n in range(80))
+        with store.writer(embed=False) as writer:
+            for n in range(30):
+                writer.add(hs.Document(id=f"new-{n}", text=f"leaking {WORDS[n % 7]} beside hall {n}"))
+        value = values(store, "leaking valve")
+    assert any(evidence["estimated"] for evidence in value["evidence"])
+    assert "its meaning is estimated from its words" in why(value)
+
+
 def test_a_search_that_finds_nothing_says_so(store):
     assert "Nothing was found." in parsed(why(values(store, "zebra", mode="keyword"))).text_content()
 

@@ -77,7 +77,7 @@ class PassageMap extends HTMLElement {
       if (event.key in moves) this.move(...moves[event.key]);
       else if (event.key === "+" || event.key === "=") this.zoom(STEP);
       else if (event.key === "-") this.zoom(1 / STEP);
-      else if (event.key === "Enter") this.open(this.nearest(this.middle()));
+      else if (event.key === "Enter") this.open(this.nearest(this.middle(), Infinity));
       else return;
       event.preventDefault();
       if (event.key !== "Enter") this.name(this.nearest(this.middle(), Infinity));
