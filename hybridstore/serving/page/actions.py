@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, HTTPException, UploadFile
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse
 
-from hybridstore.errors import HybridstoreError
+from hybridstore.errors import HybridstoreError, InputError
 from hybridstore.records import Document
+from hybridstore.serving.http import model_routes
 from hybridstore.serving.http.context import Context
 from hybridstore.serving.http.guard import LONGEST_BODY
-from hybridstore.serving.http.ingest_routes import ingest
-from hybridstore.serving.page.rendering import counted
+from hybridstore.serving.http.ingest_routes import Ingested, ingest
+from hybridstore.serving.page import pages
+from hybridstore.serving.page.rendering import counted, said
 from hybridstore.serving.page.site import Site
 from hybridstore.store.inputs import checked
 
+Short = Annotated[str, Form(max_length=4096)]
 Field = Annotated[str, Form(max_length=LONGEST_BODY)]
+Switch = Annotated[bool, Form()]
+Ids = Annotated[list[str] | None, Form(alias="id", max_length=1000)]
 Files = Annotated[list[UploadFile] | None, File()]
+
+_DONE = ("added", "replaced", "unchanged")
 
 
 def actions(context: Context, site: Site) -> APIRouter:
@@ -28,31 +36,99 @@ def actions(context: Context, site: Site) -> APIRouter:
             raise HTTPException(403, "this server changes nothing")
 
     router = APIRouter(dependencies=[Depends(writable)])
-
-    @router.post("/add")
-    async def add(files: Files = None, text: Field = "", title: Field = "") -> Response:
-        given = [file for file in files or () if file.filename]
-        try:
-            if given:
-                report = await ingest(context, given)
-                done = f"{counted(report.files - len(report.failed), 'file')} read, {_changed(report)}"
-                return site.page("add.html", here="/add", done=done, failed=report.failed)
-            return await _add_text(context, site, text, title)
-        except HybridstoreError as error:
-            return site.page("add.html", here="/add", status=422, done="", failed=[], problem=f"{error}.", text=text)
-
+    _adding(router, context, site)
+    _remembering(router, context, site)
+    _learning(router, context, site)
     return router
 
 
-def _changed(report: object) -> str:
-    names = {"added": "added", "replaced": "replaced", "unchanged": "unchanged"}
-    counts = ((getattr(report, name), word) for name, word in names.items())
-    return ", ".join(f"{counted(number, 'document')} {word}" for number, word in counts if number) or "nothing added"
+def _adding(router: APIRouter, context: Context, site: Site) -> None:
+    @router.post("/add")
+    async def add(files: Files = None, text: Field = "", title: Short = "") -> HTMLResponse:
+        given = [file for file in files or () if file.filename]
+        failed = []
+        try:
+            if given:
+                report = await ingest(context, given)
+                failed = report.failed
+                done = f"{counted(report.files - len(failed), 'file')} read, {_changed(report)}"
+            elif text.strip():
+                document = checked(Document(text=text, title=title.strip()))
+                done = _changed(await context.in_thread(context.store.add, document, vectors="soon"))
+            else:
+                raise InputError("choose files, or write a text")
+        except HybridstoreError as error:
+            return site.page("add.html", here="/add", status=422, problem=said(error), text=text)
+        return site.page("add.html", here="/add", done=done, failed=failed)
 
 
-async def _add_text(context: Context, site: Site, text: str, title: str) -> HTMLResponse:
-    if not text.strip():
-        return site.page("add.html", here="/add", status=422, problem="Choose files, or write a text.")
-    document = checked(Document(text=text, title=title.strip()))
-    report = await context.in_thread(context.store.add, document, vectors="soon")
-    return site.page("add.html", here="/add", done=_changed(report))
+def _changed(report: Ingested | Any) -> str:
+    counts = ((getattr(report, name), name) for name in _DONE)
+    return ", ".join(f"{counted(number, 'document')} {name}" for number, name in counts if number) or "nothing added"
+
+
+def _remembering(router: APIRouter, context: Context, site: Site) -> None:
+    answered = _answering(context, site, "memory", pages.memory_page)
+
+    @router.post("/memory/remember")
+    async def remember(text: Field = "", day: Short = "", replaces: Short = "") -> HTMLResponse:
+        async def done() -> dict[str, Any]:
+            supersedes = [replaces] if replaces else []
+            await context.in_thread(context.memory.remember, text, occurred_at=day or None, supersedes=supersedes)
+            return {"done": "Remembered."}
+
+        return await answered(done, text=text)
+
+    @router.post("/memory/forget")
+    async def forget(id_: Ids = None, dry_run: Switch = True) -> HTMLResponse:
+        async def done() -> dict[str, Any]:
+            if not id_:
+                raise InputError("choose the notes to forget")
+            report = await context.in_thread(context.memory.forget, id_, dry_run=dry_run)
+            if dry_run:
+                return {"asked": id_, "forgotten": pages.listed(report.notes)}
+            return {"done": f"{counted(len(report.notes), 'note')} forgotten, older versions included."}
+
+        return await answered(done)
+
+
+def _learning(router: APIRouter, context: Context, site: Site) -> None:
+    answered = _answering(context, site, "learning", pages.learning_page)
+
+    def active(versions: model_routes.Versions) -> dict[str, Any]:
+        number = versions.active
+        return {"done": "The plain embedder is active now." if number is None else f"Version {number} is active now."}
+
+    @router.post("/learning/promote")
+    async def promote(version: Short = "", force: Switch = False) -> HTMLResponse:
+        async def done() -> dict[str, Any]:
+            if version.strip() and not version.strip().isdecimal():
+                raise InputError("choose a version")
+            number = int(version) if version.strip() else None
+            return active(await model_routes.promote(context, model_routes.Promotion(number=number, force=force)))
+
+        return await answered(done)
+
+    @router.post("/learning/rollback")
+    async def rollback() -> HTMLResponse:
+        async def done() -> dict[str, Any]:
+            return active(await model_routes.rollback(context))
+
+        return await answered(done)
+
+
+def _answering(
+    context: Context, site: Site, name: str, read: Callable[[Context], object]
+) -> Callable[..., Awaitable[HTMLResponse]]:
+    """Return a function that does something and shows a page of what there is then; `values` stay after an error."""
+
+    async def answered(do: Callable[[], Awaitable[dict[str, Any]]], **values: Any) -> HTMLResponse:
+        status = 200
+        try:
+            shown = await do()
+        except HybridstoreError as error:
+            status, shown = 422, {"problem": said(error)} | values
+        page = await context.in_thread(read, context)
+        return site.page(f"{name}.html", here=f"/{name}", status=status, page=page, **shown)
+
+    return answered

@@ -11,6 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlencode
@@ -138,6 +139,7 @@ def _value(text: str) -> str | float | bool | None:
     return value if value is None or isinstance(value, str | int | float) else text
 
 
+@lru_cache(4096, typed=True)  # the same few values, over and over; True is not 1
 def _parameter(value: object) -> str:
     """Return a value as it stands in a query string, so that `_value` reads it again."""
     return value if isinstance(value, str) and _value(value) == value else json.dumps(value, ensure_ascii=False)

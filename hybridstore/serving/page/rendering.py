@@ -19,6 +19,8 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse, Response
 from markupsafe import Markup
 
+from hybridstore.errors import HybridstoreError
+from hybridstore.serving.error_sentences import error_sentence
 from hybridstore.views.html_page import STATIC, fit
 
 _HERE = Path(__file__).parent
@@ -91,6 +93,12 @@ def shown_time(when: str | datetime) -> str:
 def shown_value(value: object) -> str:
     """Return a value of metadata as text."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def said(error: HybridstoreError) -> str:
+    """Return an error as a whole sentence."""
+    sentence = error_sentence(error)
+    return f"{sentence[:1].upper()}{sentence[1:]}{'' if sentence.endswith(('.', '?', '!')) else '.'}"
 
 
 def ordinal(number: int) -> str:

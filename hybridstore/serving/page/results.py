@@ -17,6 +17,7 @@ from hybridstore.search.completion import completed, typed
 from hybridstore.search.snippets import densest, worth_showing
 from hybridstore.search.spelling import corrected, is_suggestion
 from hybridstore.serving.page.facets import Choice, Facet, facets
+from hybridstore.serving.page.rendering import said
 
 if TYPE_CHECKING:
     from hybridstore.records import Document, Hit, Results
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
     from hybridstore.store import Store
 
 FIRST, MOST = 20, 200  # passages that are shown at first, and at most
+_TYPING = 10  # passages that are shown while somebody types: half the time
 _SNIPPET, _SHORT = 420, 200  # characters of a passage that are shown, and of further ones of a document
 _FURTHER = 3  # passages of a document beside its best
-_COUNTED = 400  # candidates whose documents the facets count
+_COUNTED = 200  # candidates whose documents the facets count
 _PARTS = 3  # of a path that are shown
 _SIGNS = re.compile(r"^(?:#{1,6}(?= )|```+.*|> )", re.MULTILINE)  # of Markdown, before a heading, code, a quotation
 _LISTED = 50_000_000  # characters of documents that are read to say the lines of their hits
@@ -92,6 +94,7 @@ def search(scope: Scope, query: str, choice: Choice, *, limit: int = FIRST, typi
     a day that is none, is the page's `problem`.
     """
     store = scope.memory.store
+    limit = _TYPING if typing and limit == FIRST else limit
     try:
         where = _where(scope, choice.filter())
         with store.snapshot(), store.unlogged() if typing else nullcontext():
@@ -100,7 +103,7 @@ def search(scope: Scope, query: str, choice: Choice, *, limit: int = FIRST, typi
     except EmptyQuery:
         return SearchPage(query=query, choice=choice, problem="Write at least one word.")
     except HybridstoreError as error:
-        return SearchPage(query=query, choice=choice, problem=f"{error}.")
+        return SearchPage(query=query, choice=choice, problem=said(error))
 
 
 def _where(scope: Scope, chosen: Filter | None) -> Filter:
@@ -131,12 +134,17 @@ def _page(scope: Scope, query: str, results: Results, choice: Choice) -> SearchP
         groups=list(_groups(store, hits, terms)),
         facets=_facets(scope, asked, results, choice),
         passages=len(hits),
-        further=min(limit + FIRST, MOST) if len(results) == len(hits) == limit < MOST else 0,
+        further=_further(limit) if len(results) == len(hits) == limit else 0,
         unsure=bool(hits) and results.confidence is not None and results.confidence < CONFIDENT,
         meant=corrected(asked, trace.notes),
         notes=[note for note in trace.notes if not is_suggestion(note)],
         milliseconds=1000 * sum(trace.timings.values()),
     )
+
+
+def _further(limit: int) -> int:
+    """Return how many passages to show instead of so many; 0 where there may be no more."""
+    return 0 if limit >= MOST else FIRST if limit < FIRST else min(limit + FIRST, MOST)
 
 
 def _facets(scope: Scope, query: str, results: Results, choice: Choice) -> list[Facet]:

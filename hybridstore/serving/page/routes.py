@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from hybridstore.errors import HybridstoreError
 from hybridstore.search.completion import completed
 from hybridstore.serving.http.context import Context
-from hybridstore.serving.page import document_page, results, why_page
+from hybridstore.serving.page import document_page, pages, results, why_page
 from hybridstore.serving.page.actions import actions
 from hybridstore.serving.page.facets import Choice
 from hybridstore.serving.page.rendering import static_routes
@@ -29,6 +29,13 @@ def routes(context: Context) -> APIRouter:
     router.include_router(static_routes())
     site = Site(context)
     router.include_router(actions(context, site))
+    _searching(router, context, site)
+    _looking(router, context, site)
+    return router
+
+
+def _searching(router: APIRouter, context: Context, site: Site) -> None:
+    """Add the search, and what its hits lead to."""
 
     @router.get("/")
     def search(
@@ -67,8 +74,30 @@ def routes(context: Context) -> APIRouter:
             return site.problem(error)
         return site.page("document.html", page=shown, q=q)
 
+
+def _looking(router: APIRouter, context: Context, site: Site) -> None:
+    """Add the pages that show the store as a whole."""
+
+    @router.get("/glance")
+    def at_a_glance(q: Text = "", check: bool = False) -> HTMLResponse:
+        return site.page("glance.html", here="/glance", contents=pages.contents(context, check=check), check=check, q=q)
+
+    @router.get("/map")
+    def passage_map(q: Text = "", part: bool = False) -> HTMLResponse:
+        try:
+            drawn = pages.passage_map(context, q)
+        except HybridstoreError as error:
+            return site.problem(error)
+        return site.page("part_map.html" if part else "map.html", here="/glance", drawn=drawn, q=q)
+
+    @router.get("/memory")
+    def memory(q: Text = "", as_of: Text = "") -> HTMLResponse:
+        return site.page("memory.html", here="/memory", page=pages.memory_page(context, q, as_of))
+
+    @router.get("/learning")
+    def learning() -> HTMLResponse:
+        return site.page("learning.html", here="/learning", page=pages.learning_page(context))
+
     @router.get("/add")
     def add() -> HTMLResponse:
         return site.page("add.html", here="/add")
-
-    return router

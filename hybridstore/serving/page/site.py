@@ -9,10 +9,19 @@ from fastapi.responses import HTMLResponse
 
 from hybridstore.errors import HybridstoreError, NotFound
 from hybridstore.serving.http.context import Context
-from hybridstore.serving.page.rendering import render
+from hybridstore.serving.page.rendering import render, said
 
-_PAGES = (("/", "Search"), ("/add", "Add"))
-_NOTHING: dict[str, Any] = {"q": "", "problem": "", "done": "", "failed": (), "text": "", "here": ""}
+_PAGES = (
+    ("/", "Search"),
+    ("/add", "Add"),
+    ("/glance", "At a glance"),
+    ("/memory", "Memory"),
+    ("/learning", "Learning"),
+)
+_NOTHING: dict[str, Any] = {
+    **dict.fromkeys(("q", "problem", "done", "text", "here"), ""),
+    **dict.fromkeys(("failed", "asked", "forgotten"), ()),
+}
 
 
 class Site:
@@ -34,4 +43,4 @@ class Site:
 
     def problem(self, error: HybridstoreError) -> HTMLResponse:
         """Return the page for what went wrong."""
-        return self.page("problem.html", status=404 if isinstance(error, NotFound) else 422, problem=f"{error}.")
+        return self.page("problem.html", status=404 if isinstance(error, NotFound) else 422, problem=said(error))

@@ -1,10 +1,13 @@
 """A store with hostile text, and clients of its page without a browser."""
 
+import numpy as np
 import pytest
 
 import hybridstore as hs
+from hybridstore.backends.learning import ModelVersion
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.memory import Memory
+from hybridstore.search.transforms import Adapter, write
 
 pytest.importorskip("fastapi", reason="the page is served with FastAPI: pip install 'hybridstore[serve]'")
 
@@ -53,6 +56,16 @@ def filled(store):
         ]
     )
     return store
+
+
+@pytest.fixture
+def version(store, filled):
+    """Give a model version, which turns queries a little."""
+    embedding = store.embeddings.active
+    direction = np.full(embedding.dim, 0.01, np.float32)
+    weights = write(Adapter(embedding.fingerprint, direction[:, None], direction[None]))
+    own = embedding.fingerprint
+    return ModelVersion(kind="adapter", source=own, target=own, reference=embedding.reference, weights=weights)
 
 
 @pytest.fixture

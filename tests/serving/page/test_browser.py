@@ -264,3 +264,70 @@ def test_a_text_is_pasted_without_scripts(address, open_page):
     assert "1 document added" in page.get_by_role("status").inner_text()
     page.goto(f"{address}/?q=glaciers")
     assert page.locator(".hit").count() == 1
+
+
+def test_the_map_is_drawn_shows_a_question_and_opens_documents(address, open_page):
+    page = open_page(address)
+    page.goto(f"{address}/glance")
+    playwright.expect(page.locator("hs-map svg")).to_be_visible()
+    assert violations(page) == []
+    page.get_by_label("Show where a question lies").fill("valve")
+    page.get_by_role("button", name="Show", exact=True).click()
+    playwright.expect(page.locator(".hs-map")).to_contain_text("The cross is “valve”")
+    page.locator("hs-map svg").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(200)
+    if "/document" not in page.url:  # nothing lies in the middle
+        page.locator("hs-map svg").evaluate(
+            "e => e.dispatchEvent(new CustomEvent('hs-open', {bubbles: true, detail: {document: 'web'}}))"
+        )
+    page.wait_for_url("**/document?**")
+
+
+def test_a_fact_is_remembered_and_the_slider_goes_back_before_it(filled, open_page):
+    with running(filled) as address:
+        page = open_page(address)
+        page.goto(f"{address}/memory")
+        for text, day in (("Anna lives in Paris", "2026-01-10"), ("Anna lives in Rome", "2026-03-01")):
+            page.get_by_label("One fact").fill(text)
+            page.get_by_label("Since").fill(day)
+            replaced = page.get_by_label("Replaces")
+            replaced.select_option(index=1 if replaced.locator("option").count() > 1 else 0)
+            page.get_by_role("button", name="Remember").click()
+            playwright.expect(page.get_by_role("status").first).to_have_text("Remembered.")
+        assert violations(page) == []
+        slider = page.get_by_role("slider")
+        playwright.expect(page.locator(".hs-holds")).to_contain_text("Rome")
+        slider.focus()
+        page.keyboard.press("Home")
+        playwright.expect(page.locator(".hs-holds")).to_contain_text("Paris")
+        page.get_by_role("checkbox", name="Anna lives in Rome").check()
+        page.get_by_role("button", name="Show what would be forgotten").click()
+        assert "This would forget 2 notes" in page.get_by_role("alert").inner_text()
+        assert violations(page) == []
+        page.get_by_role("button", name="Forget for good").click()
+        playwright.expect(page.get_by_role("status").first).to_contain_text("2 notes forgotten")
+
+
+def test_a_version_is_rolled_back(filled, version, open_page):
+    filled.learning.propose(version)
+    with running(filled) as address:
+        page = open_page(address, size="phone", scheme="dark")
+        page.goto(f"{address}/learning")
+        assert violations(page) == []
+        page.get_by_role("combobox").select_option(index=0)
+        page.get_by_role("button", name="Make it active").click()
+        playwright.expect(page.get_by_role("status").first).to_have_text("Version 1 is active now.")
+        page.get_by_role("button", name="Roll back version 1").click()
+        playwright.expect(page.get_by_role("status").first).to_have_text("The plain embedder is active now.")
+
+
+def test_what_others_add_appears_in_an_open_page(filled, open_page):
+    with running(filled) as address:
+        page = open_page(address)
+        page.goto(f"{address}/?q=glaciers")
+        assert "Ice" not in titles(page)
+        page.wait_for_timeout(800)  # until the page follows changes
+        filled.add(hs.Document(id="ice", title="Ice", text="All about glaciers."))
+        playwright.expect(page.locator(".hit h2").first).to_have_text("Ice")

@@ -41,4 +41,4 @@ def test_the_filters_of_the_search_hold_for_its_explanation(client):
 def test_a_query_without_words_is_refused_in_a_sentence(client):
     answer = client.get("/why", params={"q": "?"})
     assert answer.status_code == 422
-    assert "nothing to search for" in answer.text
+    assert "There is nothing to search for" in answer.text

@@ -32,7 +32,8 @@ function place(html) {
   status.textContent = found?.dataset.count ?? document.querySelector("#results .notice")?.textContent.trim() ?? "";
 }
 
-async function search(typing) {
+// `how` is "typed", "again" (of the same question, which is not logged twice) or "asked".
+async function search(how) {
   current?.abort();
   current = new AbortController();
   const { signal } = current;
@@ -42,11 +43,11 @@ async function search(typing) {
   history.replaceState(null, "", chosen.size ? `/?${chosen}` : "/");
   const asked = new URLSearchParams(chosen);
   asked.append("part", "true");
-  if (typing) asked.append("typing", "true");
+  if (how !== "asked") asked.append("typing", "true");
   results.setAttribute("aria-busy", "true");
   try {
     const answers = [fetch(`/?${asked}`, { signal })];
-    if (typing) answers.push(fetch(`/complete?${new URLSearchParams({ q: field.value })}`, { signal }));
+    if (how === "typed") answers.push(fetch(`/complete?${new URLSearchParams({ q: field.value })}`, { signal }));
     const [page, words] = await Promise.all(answers);
     place(await page.text());
     document.documentElement.dataset.shown = Math.round(performance.now() - started);
@@ -70,7 +71,7 @@ function suggest(queries) {
         field.value = `${query} `;
         field.focus();
         completions.hidden = true;
-        search(false);
+        search("asked");
       });
       return button;
     }),
@@ -81,13 +82,13 @@ function suggest(queries) {
 form.addEventListener("input", (event) => {
   clearTimeout(timer);
   const typing = event.target === field;
-  timer = setTimeout(() => search(typing), typing ? PAUSE : 250);
+  timer = setTimeout(() => search(typing ? "typed" : "again"), typing ? PAUSE : 250);
 });
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   clearTimeout(timer);
   completions.hidden = true;
-  search(false);
+  search("asked");
 });
 document.addEventListener("click", (event) => {
   for (const facet of document.querySelectorAll(".facet[open]")) if (!facet.contains(event.target)) facet.open = false;
@@ -99,3 +100,22 @@ document.addEventListener("keydown", (event) => {
     facet.querySelector("summary").focus();
   }
 });
+
+// What others add or change appears while the page is looked at; a hidden page lets go of its connection.
+let changes;
+function follow() {
+  changes?.close();
+  changes = undefined;
+  if (document.hidden) return;
+  let revision;
+  changes = new EventSource("/api/events");
+  changes.addEventListener("revision", (event) => {
+    const before = revision;
+    revision = JSON.parse(event.data).revision;
+    if (before === undefined || before === revision) return;
+    const busy = document.activeElement?.closest("#results, .facet") || document.querySelector("dialog[open], #progress:not([hidden])");
+    if (!busy) search("again");
+  });
+}
+document.addEventListener("visibilitychange", follow);
+follow();

@@ -1,0 +1,113 @@
+"""The store at a glance, its memory, and what it has learned: views of it, with what a reader can do beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from hybridstore.errors import HybridstoreError
+from hybridstore.filters import field
+from hybridstore.memory.notes import short_iso
+from hybridstore.serving import overview
+from hybridstore.serving.page.rendering import said
+from hybridstore.views import glance, past
+
+if TYPE_CHECKING:
+    from hybridstore.backends.learning import ModelVersion
+    from hybridstore.memory import Note
+    from hybridstore.serving.http.context import Context
+
+_NOTES = 300  # that are listed, the newest
+_BEGINNING = 120  # characters of a note in a list
+_HITS = 10  # of a question on the map
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A note in a list: since when it holds, and how it begins."""
+
+    id: str
+    since: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryPage:
+    """The notes of a namespace. `recalled` are those for `query` as of a day; `problem` is why there are none."""
+
+    namespace: str
+    panel: Markup
+    notes: Sequence[Listed]
+    query: str
+    as_of: str
+    recalled: Sequence[Listed] = ()
+    confident: bool = True
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearningPage:
+    """The versions that can be made active, newest first, and the active one; None is the plain embedder."""
+
+    panel: Markup
+    versions: Sequence[ModelVersion]
+    active: ModelVersion | None
+
+
+def contents(context: Context, *, check: bool) -> Markup:
+    """Draw what is visible of the store; with `check` the whole file is read."""
+    return glance.contents(overview.contents(context.store, context.scope.filter("all"), check=check))
+
+
+def passage_map(context: Context, query: str) -> Markup:
+    """Draw a map of the passages, with a question and its hits on it if there is one."""
+    store, visible = context.store, context.scope.filter("all")
+    hits = []
+    if query.strip():
+        with store.unlogged():
+            hits = list(store.search(query, where=visible, limit=_HITS))
+    return glance.passage_map(overview.passage_map(store, visible, query=query.strip(), hits=hits))
+
+
+def memory_page(context: Context, query: str = "", as_of: str = "") -> MemoryPage:
+    """Read the notes of the server's namespace, and recall some of them where something is asked."""
+    memory = context.memory
+    own = field("@id").prefix(context.scope.namespace.prefix)  # also what is history
+    now = datetime.fromtimestamp(memory.clock(), UTC)
+    page = MemoryPage(
+        namespace="/".join(memory.namespace),
+        panel=past.timeline(overview.memory(memory.store, own, now=now)),
+        notes=[_listed(note) for note in memory.notes()[: -_NOTES - 1 : -1]],
+        query=query,
+        as_of=as_of,
+    )
+    if not query.strip():
+        return page
+    try:
+        with memory.store.unlogged():
+            recalled = memory.recall(query, as_of=as_of or None)
+    except HybridstoreError as error:
+        return replace(page, problem=said(error))
+    return replace(page, recalled=[_listed(each.note) for each in recalled], confident=recalled.confident)
+
+
+def learning_page(context: Context) -> LearningPage:
+    """Read what the store has learned, and what it was asked."""
+    learning = context.store.learning
+    panel = past.learning(overview.learning(context.store))
+    return LearningPage(panel=panel, versions=learning.models()[::-1], active=learning.model())
+
+
+def listed(notes: Sequence[Note]) -> list[Listed]:
+    """Return notes as a list shows them."""
+    return [_listed(note) for note in notes]
+
+
+def _listed(note: Note) -> Listed:
+    since = note.valid_from or note.time
+    text = " ".join(note.text.split())[:_BEGINNING]
+    return Listed(id=note.id, since="" if since is None else short_iso(since), text=text)
