@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hybridstore.errors import InputError, NotFound
 
 if TYPE_CHECKING:
-    from hybridstore.records import Document, Hit
     from hybridstore.store import Store
 
 _CANDIDATES = 10  # that a message lists
@@ -72,40 +68,3 @@ def shown_paths(text: str) -> str:
     """Return a text in which paths below the working directory are relative to it."""
     here = Path.cwd().as_posix().rstrip("/") + "/"
     return re.sub(rf"(?<![\w./-]){re.escape(here)}", "", text) if len(here) > 1 else text
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a hit is: `place` is "notes/keys.md:12", "papers/a.pdf, p. 3", or the document's id and characters.
-
-    `line` counts from 1; `page` is "p. 3", "slide 2" or "cell 4-5"; each is None where there is none.
-    """
-
-    place: str
-    line: int | None = None
-    page: str | None = None
-
-
-def shown_places(store: Store, hits: Iterable[Hit]) -> dict[int, Place]:
-    """Return where each hit is, by chunk id."""
-    documents: dict[str, Document | None] = {}
-    places = {}
-    for hit in hits:
-        if hit.document_id not in documents:
-            documents[hit.document_id] = None
-            with suppress(NotFound):  # removed since the search
-                documents[hit.document_id] = store.get(hit.document_id)
-        places[hit.chunk_id] = _place(hit, documents[hit.document_id])
-    return places
-
-
-def _place(hit: Hit, document: Document | None) -> Place:
-    from hybridstore.ingest.places import body_start, line, place
-
-    shown = shown_path(hit.document_id)
-    if document is not None and (number := line(document, hit.start + body_start(hit.text, hit.metadata.get("type")))):
-        return Place(f"{shown}:{number}", line=number)
-    page = place(document, hit.start, hit.end) if document is not None else ""
-    if page:
-        return Place(f"{shown}, {page}", page=page)
-    return Place(f"{shown} · characters {hit.start:,}-{hit.end:,}")

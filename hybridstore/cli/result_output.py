@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from hybridstore.cli.document_names import shown_paths
+from hybridstore.cli.document_names import shown_path, shown_paths
 from hybridstore.cli.terminal import console, printable, table
+from hybridstore.records import Hit
 from hybridstore.search.snippets import Spans, best_of, densest
 
 if TYPE_CHECKING:
@@ -16,11 +18,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from hybridstore.cli.document_names import Place
     from hybridstore.memory import Note
-    from hybridstore.records import Hit, Trace
     from hybridstore.search.explain import Explanation
-    from hybridstore.text.analysis import Analyser
 
 MATCH = "bold yellow"
 
@@ -37,30 +36,54 @@ _LONGEST = 500  # characters of a note's text that are put into its row
 _MARK = "*"
 
 
-def print_hits(
-    hits: Sequence[Hit], trace: Trace, analyser: Analyser, *, full: bool, places: Mapping[int, Place]
-) -> None:
+@dataclass(frozen=True, slots=True)
+class FoundHit:
+    """A hit as it is shown: `place` is "notes/keys.md:12", "papers/a.pdf, p. 3", or the document's id and characters.
+
+    `line` counts from 1; `page` is "p. 3", "slide 2" or "cell 4-5"; each is None where there is none. `body` is where
+    its text begins after front matter, `spans` are those of matched words.
+    """
+
+    hit: Hit
+    place: str
+    line: int | None
+    page: str | None
+    body: int
+    spans: Spans
+    worth: bool
+
+    @classmethod
+    def of(cls, hit: Mapping[str, Any], shown: Mapping[str, Any]) -> FoundHit:
+        """Return the hit of an answer; see `serving.warm_search.search`."""
+        made = Hit(**{**hit, "copies": tuple(hit["copies"])})
+        path = shown_path(made.document_id)
+        if shown["line"]:
+            place = f"{path}:{shown['line']}"
+        else:
+            place = f"{path}, {shown['page']}" if shown["page"] else f"{path} · characters {made.start:,}-{made.end:,}"
+        return cls(made, place, **shown)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return self.hit.to_dict() | {"place": self.place, "line": self.line, "page": self.page}
+
+
+def print_hits(hits: Sequence[FoundHit], *, full: bool) -> None:
     """Print each hit: rank, title, place, both legs' ranks, and the lines that match best; or the whole passage.
 
-    A document's hits are printed together, where its best one stands. `analyser` is the store's, `places` are by chunk
-    id.
+    A document's hits are printed together, where its best one stands.
     """
-    from hybridstore.ingest.places import body_start
-
     terminal = console()
-    terms = {term.text for term in trace.terms}
     width = min(terminal.width, WIDEST) - MARGIN
-    by_document: dict[str, list[Hit]] = {}
-    for hit in hits:
-        by_document.setdefault(hit.document_id, []).append(hit)
-    for hit in (hit for group in by_document.values() for hit in group):
-        first = by_document[hit.document_id][0]
-        if hit is first and hit is not hits[0]:
+    by_document: dict[str, list[FoundHit]] = {}
+    for found in hits:
+        by_document.setdefault(found.hit.document_id, []).append(found)
+    for found in (found for group in by_document.values() for found in group):
+        first = by_document[found.hit.document_id][0]
+        if found is first and found is not hits[0]:
             terminal.print()
-        _print_head(terminal, hit, places[hit.chunk_id].place, first if hit is not first else None)
-        text = hit.text.replace("\f", " ")  # between pages
-        spans = analyser.spans(text, terms)
-        body = body_start(hit.text, hit.metadata.get("type"))
+        _print_head(terminal, found.hit, found.place, first.hit if found is not first else None)
+        text, spans, body = found.hit.text.replace("\f", " "), found.spans, found.body  # \f is between pages
         if not spans or spans[-1][1] > body:  # else the front matter is what was found
             text, spans = text[body:], [(a - body, b - body) for a, b in spans if a >= body]
         rows = marked(text, spans).split("\n") if full else snippet(text, spans, terminal, width)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hybridstore.cli.document_names import named_document, shown_paths, shown_places
+from hybridstore.cli.document_names import named_document, shown_paths
 from hybridstore.cli.shared_options import (
     AS_WORDS,
     EMPTY,
@@ -34,13 +33,19 @@ from hybridstore.cli.shared_options import (
 )
 from hybridstore.cli.terminal import count, print_json, say, write_page
 from hybridstore.errors import NotFound
+from hybridstore.serving import warm_search
 
 if TYPE_CHECKING:
-    from hybridstore.records import Trace
     from hybridstore.store import Store
 
-# what `search --json` prints
-_SEARCH = ("query", "mode", "fusion", "legs", "confidence", "hits", "timings", "notes", "filled")
+_NOTHING = {
+    "empty": EMPTY,
+    "relevance": "Nothing is as relevant as required; a lower --min-relevance shows more.",
+    "filter": "Nothing was found; the filter may be too narrow: try without --where.",
+    "syntax": "Nothing was found; a quoted phrase, a field or an excluded word may be too strict.",
+    "words": "Nothing was found: no passage contains any of these words.",
+    "unknown": "Nothing was found; `hybridstore info` shows what the store contains.",
+}
 _PER_DOCUMENT = 3  # passages, in the list for people
 
 _search_options = options(
@@ -135,35 +140,39 @@ def search(
     Words in "quotes" must occur as a phrase (quote them again for the shell: '"two words"'), title:word and
     heading:word in the title or heading, and -"quoted" must not occur.
     """
+    from hybridstore.cli.result_output import FoundHit, print_hits
+
     if not as_json and how["per_document"] is None:
         how["per_document"] = _PER_DOCUMENT
-    with target.open(log_queries=log) as store:
-        results = store.search(" ".join(query), where=combined(conditions), **_with_reranker(how))
-        trace, confidence = results.trace, results.confidence
-        analyser, empty = store.analyser, not store.count()
-        places = shown_places(store, trace.hits)
+    words = " ".join(query)
+    # What reads other files, or writes the query log, is not for a server.
+    here = log or how["rerank"] is not None or how["rerank_ms"] is not None or target.has_own_settings
+    found = None if here else warm_search.asked(target.path, words, list(conditions), _passed(how))
+    if found is None:
+        with target.open(log_queries=log) as store:
+            found = warm_search.search(store, words, {**_with_reranker(how), "where": combined(conditions)})
+    hits = [FoundHit.of(hit, shown) for hit, shown in zip(found["fields"]["hits"], found["shown"], strict=True)]
     if as_json:
-        fields = trace.to_dict()
-        fields["legs"] = [{name: fact for name, fact in leg.items() if name != "ranking"} for leg in fields["legs"]]
-        fields["hits"] = [hit | asdict(places[hit["chunk_id"]]) for hit in fields["hits"]]
-        print_json({name: fields[name] for name in _SEARCH})
+        print_json(found["fields"] | {"hits": [hit.to_dict() for hit in hits]})
         return
-    for note in trace.notes:
+    for note in found["fields"]["notes"]:
         say(note)
-    if not trace.hits:
-        say(EMPTY if empty else _why_empty(trace, conditions))
+    if not hits:
+        say(_NOTHING[found["reason"]])
         return
-    from hybridstore.cli.result_output import print_hits
-    from hybridstore.search.snippets import worth_showing
-    from hybridstore.search.trace_text import ANSWERED
+    if found["unsure"]:
+        confidence = f"confidence {found['fields']['confidence']:.2f}"
+        say(f"Probably nothing here answers this ({confidence}); the closest passages:")
+    listed = hits if chosen("limit") else [hit for hit in hits if hit.worth]
+    print_hits(listed, full=full)
+    weak = (
+        f"; {len(hits) - len(listed)} weak ones are left out (--limit N shows them)" if len(listed) < len(hits) else ""
+    )
+    say(f"{count(len(listed), 'result')} in {1000 * sum(found['fields']['timings'].values()):.0f} ms{weak}")
 
-    if confidence is not None and confidence < ANSWERED:
-        say(f"Probably nothing here answers this (confidence {confidence:.2f}); the closest passages:")
-    hits = trace.hits if chosen("limit") else worth_showing(trace)
-    print_hits(hits, trace, analyser, full=full, places=places)
-    weak = f"; {len(trace.hits) - len(hits)} weak ones are left out (--limit N shows them)"
-    told = weak if len(hits) < len(trace.hits) else ""
-    say(f"{count(len(hits), 'result')} in {1000 * sum(trace.timings.values()):.0f} ms{told}")
+
+def _passed(how: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in how.items() if name not in ("rerank", "rerank_ms")}
 
 
 @click.command(
@@ -241,15 +250,3 @@ def _with_reranker(how: dict[str, Any]) -> dict[str, Any]:
     from hybridstore.search.second_stage import Rerank
 
     return how | {"rerank": Rerank(CrossEncoder(folder), milliseconds=milliseconds)}
-
-
-def _why_empty(trace: Trace, conditions: Sequence[str]) -> str:
-    if len(trace.fused):
-        return "Nothing is as relevant as required; a lower --min-relevance shows more."
-    if conditions:
-        return "Nothing was found; the filter may be too narrow: try without --where."
-    if trace.excluded or trace.phrases or trace.matching:
-        return "Nothing was found; a quoted phrase, a field or an excluded word may be too strict."
-    if trace.mode == "keyword" or trace.vector is None:
-        return "Nothing was found: no passage contains any of these words."
-    return "Nothing was found; `hybridstore info` shows what the store contains."

@@ -121,6 +121,11 @@ class Target:
             read_only=read_only,
         )
 
+    @property
+    def has_own_settings(self) -> bool:
+        """Whether the environment names an embedder or a key, which a server of the same file may not have."""
+        return bool(os.environ.get(EMBEDDER) or os.environ.get(KEY))
+
     def _is_unwritable(self) -> bool:
         """Return whether the file, or its folder, in which SQLite makes files too, cannot be written."""
         file = Path(self.path).resolve()

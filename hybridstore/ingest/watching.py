@@ -18,7 +18,7 @@ from hybridstore.store.folders import SyncReport
 _QUIET = 400  # milliseconds without a change before files are read: editors save in several steps
 _LATEST = 3000  # milliseconds after the first change, however many follow
 _LOOK = 1000  # milliseconds between two looks at which folders there are
-_OWN_FILES = ("", "-wal", "-shm", "-journal")
+_OWN_FILES = ("", "-wal", "-shm", "-journal", "-serve")
 
 
 def watch(

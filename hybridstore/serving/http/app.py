@@ -65,6 +65,7 @@ def create_app(context: Context, names: Names, *, token: str | None = None) -> F
         longest = max(UPLOADS.values()) if routes is ingest_routes else LONGEST_BODY
         api.include_router(routes.router, max_body_size=longest)
     app.include_router(api)
+    app.include_router(search_routes.command, max_body_size=LONGEST_BODY)
     app.include_router(page_routes(context), include_in_schema=False, max_body_size=LONGEST_BODY)
     app.add_middleware(Guard, names=names, token=token)
     return app

@@ -39,6 +39,12 @@ _HEADERS = {
 }
 
 
+def is_local(scope: HttpScope) -> bool:
+    """Return whether a request comes through the socket beside the file, to which only its owner can connect."""
+    server = scope.get("server")
+    return server is not None and server[1] is None
+
+
 class Guard:
     """An ASGI app that passes on the requests that may be answered, and rejects all others."""
 
@@ -53,6 +59,8 @@ class Guard:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
+        elif is_local(scope):
+            await self._app(scope, receive, send)
         else:
             await self._answer(scope, receive, _with_headers(send))
 

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import fields
 from typing import Annotated, Any, Literal, cast
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, HTTPException, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from hybridstore.integrations import openai
@@ -15,7 +15,9 @@ from hybridstore.records import Hit, Results, Trace
 from hybridstore.search.completion import completed
 from hybridstore.search.query_plan import has_words
 from hybridstore.search.spelling import corrected
+from hybridstore.serving import warm_search
 from hybridstore.serving.http.context import CACHED, Context, Shared, all_of
+from hybridstore.serving.http.guard import is_local
 from hybridstore.store.inputs import SearchOptions
 
 router = APIRouter(tags=["search"])
@@ -121,6 +123,27 @@ def search(context: Shared, request: Annotated[SearchParameters, Query()]) -> Se
         milliseconds=1000 * sum(trace.timings.values()),
         revision=trace.revision,
     )
+
+
+class CommandSearch(BaseModel):
+    """A search of the command line; see `hybridstore.serving.warm_search`."""
+
+    query: str
+    conditions: list[str]
+    how: dict[str, Any]
+
+
+command = APIRouter(include_in_schema=False)
+
+
+@command.post(warm_search.PATH)
+def search_for_command(context: Shared, request: Request, body: CommandSearch) -> dict[str, Any]:
+    """Search everything for the owner of the file, who may read all of it."""
+    if not is_local(request.scope):
+        raise HTTPException(404)
+    where = all_of(body.conditions) if body.conditions else None
+    with context.store.unlogged():
+        return warm_search.search(context.store, body.query, body.how | {"where": where})
 
 
 class ExplainParameters(SearchParameters):

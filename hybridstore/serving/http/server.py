@@ -20,6 +20,7 @@ from hybridstore.serving.http.app import create_app
 from hybridstore.serving.http.context import Context
 from hybridstore.serving.http.guard import TOKEN
 from hybridstore.serving.http_limits import limited
+from hybridstore.serving.warm_search import listening_beside
 from hybridstore.store.filling import in_background
 
 HOST = "127.0.0.1"
@@ -42,14 +43,18 @@ def serve(
     has one, a random one if need be. The address to open, with the token in it, is printed to standard error. Port 0
     takes any free port. `names` are the names by which other machines reach `host`: requests with others in Host or
     Origin are rejected. The connection is not encrypted. Vectors that are missing are made in the background, and with
-    `follow` the store follows the folders that were read into it. Raises InputError for invalid arguments, a port that
+    `follow` the store follows the folders that were read into it. `hybridstore search` for the same file is answered
+    here, through a socket beside it that only its owner can use. Raises InputError for invalid arguments, a port that
     is in use, and nothing to follow; MissingExtra without watchfiles.
     """
     if follow:
         check_watchable(memory.store)
     secret = checked_token(token) if token is not None else None if is_loopback(host) else secrets.token_urlsafe(32)
     context = Context(memory, read_only=read_only)
-    with listening(host, port) as socket, _beside(context, follow=follow):
+    store = memory.store
+    # An encrypted store is not opened for a command that has no key.
+    local = nullcontext(()) if store.folder is None or store.key else listening_beside(store.location)
+    with listening(host, port) as socket, local as beside, _beside(context, follow=follow):
         actual = socket.getsockname()[1]
         app = create_app(context, Names.of(host, actual, names), token=secret)
         shown = names[0] if names and not is_loopback(host) else host
@@ -57,7 +62,7 @@ def serve(
         print(f"Serving on http://{url_host(shown)}:{actual}/{query}", file=sys.stderr, flush=True)  # noqa: T201
         if token is not None:
             print(f"Open it with ?{TOKEN}= and the token once.", file=sys.stderr, flush=True)  # noqa: T201
-        _Server(limited(app), context).run(sockets=[socket])
+        _Server(limited(app), context).run(sockets=[socket, *beside])
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from hybridstore.backends.learning import ModelVersion
 from hybridstore.memory import Memory
 from hybridstore.serving.access import Names
 from hybridstore.serving.http import Context, create_app
+from hybridstore.serving.http.context import WRITERS
 
 BASE = "http://127.0.0.1:8766"
 
@@ -360,6 +363,36 @@ def test_the_progress_of_files_is_sent_as_events(client):
         events = [line.removeprefix("event: ") for line in answer.iter_lines() if line.startswith("event: ")]
     assert events == ["progress", "progress", "done"]
     assert client.get("/api/documents/2.txt").json()["text"] == "Text 2."
+
+
+def test_neither_slow_searches_nor_a_write_keep_another_search_waiting(serving, store, monkeypatch):
+    store.add("The red valve leaks.")
+    client, go, entered = serving(), threading.Event(), threading.Semaphore(0)
+    search, add = store.search, store.add
+
+    def slow(query, **how):
+        if query == "slow":
+            entered.release()
+            assert go.wait(20)
+        return search(query, **how)
+
+    def slow_add(*arguments, **how):
+        entered.release()
+        assert go.wait(20)
+        return add(*arguments, **how)
+
+    monkeypatch.setattr(store, "search", slow)
+    monkeypatch.setattr(store, "add", slow_add)
+    with ThreadPoolExecutor(10) as threads:
+        slow_ones = [threads.submit(client.get, "/api/search", params={"q": "slow"}) for _ in range(3)]
+        writes = [threads.submit(client.post, "/api/documents", json={"text": f"Text {n}."}) for n in range(6)]
+        for _ in range(3 + WRITERS):
+            assert entered.acquire(timeout=20)
+        try:
+            assert client.get("/api/search", params={"q": "valve"}).json()["hits"]
+        finally:
+            go.set()
+        assert [each.result(20).status_code for each in slow_ones + writes] == [200] * 3 + [201] * 6
 
 
 def test_the_reference_page_is_up_to_date():

@@ -10,6 +10,8 @@ from click.testing import CliRunner
 
 import hybridstore as hs
 from hybridstore.cli.app import app
+from hybridstore.cli.shared_options import Target
+from hybridstore.serving import warm_search
 
 TOKEN = "a-token-of-some-length"  # noqa: S105 - of a server that lives for a test
 
@@ -167,6 +169,63 @@ def test_folders_are_followed_and_open_pages_told(tmp_path, process):
         assert b"lighthouse is open" in served.ask("/api/search?q=lighthouse")[2]
     finally:
         served.stop()
+
+
+def searched(path, *options, **environment):
+    result = CliRunner(env=environment).invoke(app, ["--db", str(path), "search", "harbour", *options])
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_a_search_on_the_command_line_is_answered_by_the_server_of_the_file(path, served, monkeypatch):
+    beside = path.with_name("notes.db-serve")
+    assert beside.stat().st_mode & 0o777 == 0o600
+    # A store that does not open leaves only the server to answer.
+    with monkeypatch.context() as closed:
+        closed.setattr(Target, "open", None)
+        warm = {option: searched(path, option).stdout for option in ("--json", "--full", "--mode=keyword")}
+        nothing = CliRunner().invoke(app, ["--db", str(path), "search", "xylophone", "--mode=keyword"])
+    assert "no passage contains any of these words" in nothing.output
+    monkeypatch.setattr(warm_search, "asked", lambda *_: None)
+    for option, shown in warm.items():
+        here = searched(path, option).stdout
+        if option == "--json":
+            assert json.loads(here) | {"timings": 0} == json.loads(shown) | {"timings": 0}
+        else:
+            assert here == shown
+
+
+def test_what_is_not_for_the_server_is_done_here(path, served, monkeypatch):
+    monkeypatch.setattr(warm_search, "asked", None)  # calling it would fail
+    for options, environment in ((["--log"], {}), ([], {"HYBRIDSTORE_EMBEDDER": "none"})):
+        assert "The harbour is closed." in searched(path, *options, **environment).stdout
+
+
+def test_commands_of_other_machines_and_pages_do_not_reach_what_is_for_the_file_s_owner(served):
+    body = {"query": "harbour", "conditions": [], "how": {}}
+    assert served.ask("/command/search", body)[0] == 404
+
+
+@pytest.mark.parametrize("beside", ["killed", "file", "other", "folder"])
+def test_whatever_else_is_beside_the_file_the_search_is_done_here(tmp_path, beside):
+    path, place = tmp_path / "s.db", tmp_path / "s.db-serve"
+    with hs.open(path, embedder="none") as store:
+        store.add("The harbour is closed.")
+    with socket.socket(socket.AF_UNIX) as server, warm_search.listening_beside(str(path)) as first:
+        with warm_search.listening_beside(str(path)) as second:  # the first one stays
+            assert (len(first), second) == (1, [])
+        first[0].close()
+        place.unlink()
+        if beside == "killed":
+            server.bind(str(place))
+            server.close()
+        elif beside == "folder":
+            place.mkdir()
+        else:
+            place.write_text("not a socket" if beside == "file" else "")
+        assert "The harbour is closed." in searched(path).stdout
+    with warm_search.listening_beside(str(path)) as again:
+        assert len(again) == (beside == "killed")
 
 
 @pytest.mark.parametrize(("options", "sentence"), [(["--watch"], "no folder"), (["--watch", "--read-only"], "forbids")])
