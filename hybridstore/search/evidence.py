@@ -348,5 +348,6 @@ def relevance_of(
 def _probability(above: NDArray[np.float64], coverage: NDArray[np.float64], among_few: float) -> NDArray[np.float64]:
     evidence = above + _WORDS * coverage
     evidence = evidence - among_few * (evidence.max(initial=0.0) - evidence)
-    probability: NDArray[np.float64] = 1 / (1 + np.exp(-_SLOPE * (evidence - _INTERCEPT)))
+    # Where all vectors are nearly one, a cosine can be any number of deviations away, further than an exponent goes.
+    probability: NDArray[np.float64] = 1 / (1 + np.exp(np.clip(_SLOPE * (_INTERCEPT - evidence), -700, 700)))
     return probability

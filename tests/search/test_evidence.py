@@ -221,6 +221,11 @@ def test_from_64_chunks_on_a_chunk_is_as_relevant_as_its_own_cosine_says(chunks)
     assert relevance_of(cosines, coverage, fewer)[2] == expected[2]
 
 
+def test_cosines_any_number_of_deviations_away_are_relevant_or_not():
+    crowded = Calibration(fingerprint="x", chunks=100, power=4.0, chance=0.5, spread=1e-9)
+    assert relevance_of(np.array([-1.0, 0.9]), np.zeros(2), crowded).tolist() == pytest.approx([0.0, 1.0])
+
+
 def test_a_missing_vector_is_estimated_from_the_words_and_a_zero_one_is_not(tmp_path):
     with hs.open(tmp_path / "one.db", embedder=HashingEmbedder()) as store:
         store.add(documents(0, 20))
