@@ -91,6 +91,21 @@ def convex(keyword: Ranking, vector: Ranking, weights: Weights = (0.5, 0.5), add
     return _summed((keyword, *vectors), [weights[0] * words, *(each * _between(leg) for leg in vectors)])
 
 
+def with_estimates(vector: Ranking, evidence: Evidence | None) -> Ranking:
+    """Return a vector leg's ranking with the candidates whose vectors are still to be made, by their expected cosines.
+
+    Without them a chunk would be fused as if it were far from the query: with a quarter of the vectors rrf has .225
+    nDCG@10 instead of .434 on Cranfield (docs/experiments.md). Ties go to the smaller chunk id.
+    """
+    if evidence is None or evidence.estimated is None or evidence.cosines is None:
+        return vector
+    scale, lacking = evidence.cosines, evidence.estimated
+    chunks = np.concatenate([vector.chunks, evidence.chunks[lacking]])
+    scores = np.concatenate([vector.scores, scale.mean + scale.deviation * evidence.vector[lacking]])
+    best = np.lexsort((chunks, -scores))
+    return Ranking(chunks[best], scores[best])
+
+
 def _of_best(keyword: Ranking) -> NDArray[np.float64]:
     """Return BM25 scores as shares of the highest."""
     return keyword.scores / max(float(keyword.scores.max(initial=0.0)), 1e-12)
@@ -177,6 +192,8 @@ def parts_of(trace: Trace) -> Parts | None:
             return None
         values = np.stack([evidence.keyword, evidence.vector], axis=1)
         return Parts(evidence.chunks, values, (1.0, FULL_Z_SCORE), trace.weights)
+    if vector is not None and not trace.added:
+        vector = with_estimates(vector, evidence)
     vectors = [*([] if vector is None else [vector]), *(leg.ranking for leg in trace.added)]
     if trace.fusion == "convex":
         weights = (trace.weights[0], *([trace.weights[1] / len(vectors)] * len(vectors)))
@@ -244,7 +261,11 @@ def fuse(backend: Backend, request: Request, state: SearchState, legs: LegResult
     vectors = [vector, *added] if vector is not None else added
     if request.fusion == "adaptive":
         return _adaptive(collector, request, legs, collector.of_legs(keyword, vector or EMPTY))
-    evidence = None if request.min_relevance is None else collector.of_legs(keyword, vector or EMPTY)
+    evidence = None
+    if request.min_relevance is not None or len(legs.missing):
+        evidence = collector.of_legs(keyword, vector or EMPTY)
+    if vector is not None:
+        vectors[0] = with_estimates(vector, None if added else evidence)
     if request.fusion == "convex":
         weights = (0.5, 0.5)
         return Fused(convex(keyword, vectors[0], weights, vectors[1:]), weights, evidence)

@@ -5,7 +5,8 @@ import pytest
 
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
-from hybridstore.search import provisional
+from hybridstore.records import CosineScale, Evidence, Ranking
+from hybridstore.search import provisional, rank_fusion
 from hybridstore.search.provisional import Student, provisional_scores, student_of
 
 RNG = np.random.default_rng(3)
@@ -91,3 +92,32 @@ def test_the_switch_changes_nothing_where_all_vectors_are_there(monkeypatch):
         found = store.search("word1 word2 word3")
         monkeypatch.setattr(provisional, "USED", False)
         assert store.search("word1 word2 word3") == found
+
+
+@pytest.mark.parametrize("fusion", ["rrf", "convex", "idf-rrf"])
+def test_other_fusions_take_a_missing_vectors_estimate_for_its_cosine(fusion):
+    """Two passages have the query's words; the one whose vector is still to be made is not behind all with one."""
+    with hs.open(":memory:", embedder=HashingEmbedder()) as store:
+        store.add([{"id": "made", "text": "anchor mast sail"}, *texts(100, 1)])
+        store.add({"id": "to be made", "text": "anchor mast harbour"}, vectors="later")
+        results = store.search("anchor mast", fusion=fusion, limit=5)
+        assert {hit.document_id for hit in results[:2]} == {"made", "to be made"}
+        trace = results.trace
+        chunk = next(hit.chunk_id for hit in results if hit.document_id == "to be made")
+        assert trace.evidence.is_estimated(chunk)
+        assert chunk not in trace.vector.chunks
+        parts = rank_fusion.parts_of(trace)
+        assert parts.ranking(parts.weights).chunks.tolist() == trace.fused.chunks.tolist()
+        assert (parts.values[parts.chunks.searchsorted(chunk)] > 0).all()
+        store.embed()
+        assert store.search("anchor mast", fusion=fusion).trace.evidence is None
+
+
+def test_estimates_are_merged_into_the_vector_ranking_by_their_cosines():
+    scale = CosineScale(mean=0.1, deviation=0.1, sample=np.zeros(1, np.float32))
+    numbers = {"keyword": np.zeros(4), "coverage": np.zeros(4), "vector": np.array([2.0, 3.0, 1.0, 4.0])}
+    evidence = Evidence(chunks=np.arange(4), estimated=np.array([False, True, True, False]), cosines=scale, **numbers)
+    vector = Ranking(np.array([3, 0]), np.array([0.5, 0.3]))
+    merged = rank_fusion.with_estimates(vector, evidence)
+    assert (merged.chunks.tolist(), merged.scores.tolist()) == ([3, 1, 0, 2], pytest.approx([0.5, 0.4, 0.3, 0.2]))
+    assert rank_fusion.with_estimates(vector, None) is vector
