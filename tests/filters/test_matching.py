@@ -14,7 +14,7 @@ import pytest
 
 from hybridstore.errors import InputError
 from hybridstore.filters import field, matches, parse, passes_all, predicate, to_dict
-from hybridstore.filters.text_tests import BoundedPattern
+from hybridstore.filters.text_tests import BoundedPattern, instant
 
 PAPER = {
     "year": 2020,
@@ -243,6 +243,11 @@ def test_a_predicate_is_built_once_for_many_documents():
 )
 def test_dates_are_compared_as_instants(stored, where, expected):
     assert kept({"d": where}, {"d": stored}) is expected
+
+
+def test_an_instant_is_counted_from_1970():
+    assert instant("1970-01-01") == 0
+    assert instant("1969-12-31T23:59:59.999999") == -1
 
 
 def test_ids_titles_and_uris_that_look_like_dates_are_text():

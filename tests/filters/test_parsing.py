@@ -37,6 +37,8 @@ from hybridstore.filters import (
         ({"lang": {"$in": "en"}}, "list of values"),
         ({"lang": {"$in": 5}}, "list of values"),
         ({"lang": {"$in": [["en"]]}}, "string, number"),
+        ({"lang": {"$all": "en"}}, r"\$all of 'lang' takes a list of values"),
+        ({"lang": {"$all": 5}}, r"\$all of 'lang' takes a list of values"),
         ({"a": math.nan}, "JSON number"),
         ({"a": {"$lt": math.inf}}, "JSON number"),
         ({"a": 2**63}, r"2\*\*63"),
@@ -76,8 +78,11 @@ def test_depth_is_bounded():
         with pytest.raises(InputError, match="deep"):
             parse(deeper)
     where["$not"] = where
-    with pytest.raises(InputError, match="deep"):
-        parse(where)
+    members: list = []
+    members.append({"$and": members})
+    for endless in (where, {"$or": members}):
+        with pytest.raises(InputError, match="deep"):
+            parse(endless)
 
 
 def test_size_is_bounded_but_not_that_of_a_list():

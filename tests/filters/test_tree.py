@@ -66,6 +66,11 @@ def test_equal_to_one_and_equal_to_true_are_two_filters():
     assert len({field("a") == 1, field("a") == True, field("a") == 1.0}) == 2  # noqa: E712 - it builds
 
 
+def test_a_field_cannot_be_looked_up_where_its_equality_would_build_a_filter():
+    with pytest.raises(TypeError, match="hash"):
+        _ = {field("a")}
+
+
 def test_a_chain_or_an_and_between_filters_is_an_error():
     with pytest.raises(InputError, match="&"):
         _ = 1 < field("a") < 5
