@@ -8,6 +8,7 @@ import pytest
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import NotFound
+from hybridstore.search import missing_document
 from hybridstore.search.missing_document import follow
 from hybridstore.search.rank_fusion import adaptive
 from hybridstore.search.remedies import FailedSearch
@@ -123,6 +124,18 @@ def test_a_document_below_the_depth(store):
     assert expected.remedies == ({"depth": expected.keyword_rank, "limit": expected.keyword_rank},)
     deeper = store.explain("river stone", expect="castle", mode="keyword", limit=2, depth=expected.keyword_rank)
     assert deeper.expected.lost == "fusion"
+
+
+def test_a_document_too_deep_to_be_ranked_is_not_said_to_lack_the_words(monkeypatch):
+    monkeypatch.setattr(missing_document, "DEEP", 5)
+    with hs.open(":memory:", embedder="none") as store:
+        store.add([{"id": f"d{n}", "text": "pump " + "more " * n} for n in range(9)] + [{"id": "none", "text": "more"}])
+        deep, lacking = (expect(store, "pump", id_, limit=2, depth=2) for id_ in ("d8", "none"))
+        monkeypatch.setattr(missing_document, "DEEP", 50)
+        alone = expect(store, "pump", "none", limit=2, depth=2)
+    assert "the keyword leg does not have it among its first 5" in deep.story
+    assert "the keyword leg does not have it among its first 5" in lacking.story
+    assert "it contains none of the words searched for" in alone.story
 
 
 def test_a_document_that_both_legs_have_just_below_the_depth_needs_nothing_but_depth():
