@@ -219,6 +219,8 @@ def _header(fields: Mapping[str, Any]) -> ExportHeader:
             foreign_power=_finite(values.get("foreign_power", 0.0)),
             scale=_scale(values.get("scale")),
         )
+        if calibration.spread <= 0:
+            raise ValueError(calibration.spread)
     vectors = bool(fields.get("vectors"))
     return ExportHeader(str(fields["language"]), embedding, int(fields["documents"]), vectors, calibration)
 

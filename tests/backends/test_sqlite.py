@@ -1,5 +1,6 @@
 """The SQLite backend keeps the contract, and its file is what it says it is."""
 
+import json
 import random
 import sqlite3
 import threading
@@ -17,6 +18,7 @@ from hybridstore.backends.resident.scoring import score
 from hybridstore.backends.sqlite import SQLiteBackend, change_log, checksums, keyword_check, keyword_index
 from hybridstore.backends.sqlite.loader import SQLiteLoader
 from hybridstore.backends.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
+from hybridstore.backends.sqlite.vector_tables import applicable_calibration
 from hybridstore.backends.values import ChunkChange, Restriction
 from hybridstore.errors import FileRefused, HybridstoreError, InputError
 from hybridstore.records import KeywordQuery
@@ -244,6 +246,16 @@ def test_a_counter_that_cannot_be_counted_up_is_damage(open_backend, table, last
         connection.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (table, last))
         with pytest.raises(apsw.CorruptError):
             checksums.next_number(connection, table)
+
+
+@pytest.mark.parametrize("facts", [{}, {"scale": [0.5, 0.25]}])
+@pytest.mark.parametrize("damage", [{"spread": 0.0}, {"spread": -0.1}, {"chance": float("nan")}, {"scale": [0.5, 0.0]}])
+def test_a_calibration_that_nothing_could_be_divided_by_is_damage(facts, damage):
+    sound = {"fingerprint": "made@1", "chunks": 9, "power": 3.5, "chance": 0.25, "spread": 0.125} | facts
+    assert applicable_calibration(json.dumps(sound), EMBEDDING).spread == 0.125
+    assert applicable_calibration(json.dumps(sound), OTHER) is None
+    with pytest.raises(apsw.CorruptError, match="calibration"):
+        applicable_calibration(json.dumps(sound | damage), EMBEDDING)
 
 
 def test_a_switch_of_embedders_makes_followers_begin_anew(open_backend):

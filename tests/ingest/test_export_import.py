@@ -230,6 +230,13 @@ def test_a_truncated_gzip_file_is_reported_with_its_line(store, other, tmp_path)
         load(other, file)
 
 
+def test_a_background_that_nothing_could_be_divided_by_is_refused(store, other):
+    header, *rest = lines(store, vectors=True)
+    background = json.loads(header)["background"] | {"spread": 0}
+    with pytest.raises(InputError, match="is not an export of a store"):
+        load(other, io.BytesIO(b"".join([broken(header, background=background), *rest])))
+
+
 @pytest.mark.parametrize("content", ["", "no json\n", '{"id": "x"}\n', "[1]\n", '{"hybridstore": "x"}\n'])
 def test_another_file_is_not_an_export(other, tmp_path, content):
     file = tmp_path / "x.jsonl"

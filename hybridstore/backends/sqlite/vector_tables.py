@@ -278,10 +278,10 @@ def applicable_calibration(stored: str | None, embedding: Embedding | None) -> C
         measured = Calibration(**facts | ({"scale": (mean, deviation)} if facts.get("scale") else {}))
         numbers = [measured.chunks, measured.power, measured.chance, measured.spread, mean, deviation]
         numbers += [*measured.agreement.values(), measured.foreign, measured.foreign_power]
-        finite = np.isfinite(np.array(numbers, np.float64)).all() and deviation > 0
+        usable = np.isfinite(np.array(numbers, np.float64)).all() and min(measured.spread, deviation) > 0
     except (AttributeError, TypeError, ValueError) as error:
         raise apsw.CorruptError("the calibration cannot be read") from error
-    if not finite:
+    if not usable:
         raise apsw.CorruptError("the calibration cannot be read")
     return measured if measured.fingerprint == embedding.fingerprint else None
 
