@@ -163,6 +163,34 @@ serve(Memory(sys.argv[1]), transport="http", port=port, token="a-token-of-some-l
 """
 
 
+PAGE = """
+import os, socket, sys, threading, time, urllib.request
+from hybridstore.memory import Memory
+from hybridstore.serving.http import serve
+with socket.create_server(("127.0.0.1", 0)) as free:
+    port = free.getsockname()[1]
+def client():
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    for _ in range(300):
+        time.sleep(0.2)
+        try:
+            answers = [opener.open(f"http://127.0.0.1:{port}{path}", timeout=60).read()
+                       for path in ("/?q=ferry", "/api/search?q=ferry", "/api/stats")]
+        except urllib.error.URLError:
+            continue
+        os._exit(0 if all(answers) else 1)
+    os._exit(2)
+threading.Thread(target=client).start()
+serve(Memory(sys.argv[1]), port=port)
+"""
+
+
+@pytest.mark.thorough
+def test_serving_a_page_sends_nothing(watched, db):
+    pytest.importorskip("fastapi", reason="the server needs it: pip install 'hybridstore[serve]'")
+    assert watched.run("-c", PAGE, db, alone=False) == ([], [])
+
+
 @pytest.mark.thorough
 def test_serving_over_http_sends_nothing(watched, db):
     pytest.importorskip("mcp", reason="the server is made with the MCP SDK: pip install 'hybridstore[mcp]'")

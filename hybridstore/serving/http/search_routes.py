@@ -50,7 +50,7 @@ class SearchParameters(BaseModel):
     unique: bool = Field(False, description="Only the best of near-identical passages.")
     per_document: int | None = Field(None, ge=1, description="The most passages of one document.")
     diversity: float = Field(0.0, ge=0, le=1, description="The penalty for being like passages above.")
-    log: bool = Field(False, description="Keep the question in the store's query log, if the server keeps one.")
+    log: bool = Field(True, description="False keeps it out of the query log, if the server keeps one (`--log`).")
 
     def options(self, context: Context) -> SearchOptions:
         """Return the options of `Store.search`; raises InputError for a condition that cannot be read."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
@@ -109,32 +110,38 @@ def facets(
 ) -> Facets:
     """List the fields of the documents that pass a filter, with their most frequent values."""
     documents = context.store.metadata(context.scope.filter("documents", where=all_of(where)))
-    found: dict[str, Counter[tuple[str, Any]]] = defaultdict(Counter)
+    found: dict[str, Counter[tuple[type, Any]]] = defaultdict(Counter)
     holders: Counter[str] = Counter()
     for metadata in documents:
-        # With their types, since True equals 1.
-        pairs = dict.fromkeys((name, type(value).__name__, value) for name, value in _plain(metadata))
-        holders.update({name for name, _, _ in pairs})
-        for name, kind, value in pairs:
-            found[name][kind, value] += 1
+        for name, kinds in _values(metadata, "").items():
+            holders[name] += 1
+            found[name].update(kinds)
     listed = [_facet(name, number, found[name], values) for name, number in holders.most_common()]
     return Facets(documents=len(documents), facets=listed)
 
 
-def _plain(metadata: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _values(metadata: Mapping[str, object], prefix: str) -> dict[str, dict[tuple[type, Any], int]]:
+    """Return the different values of each field, each counted once, with their types, since True equals 1."""
+    found: dict[str, dict[tuple[type, Any], int]] = {}
     for key, value in metadata.items():
-        name = prefix + key.replace("\\", "\\\\").replace(".", "\\.")
-        if not prefix and name.startswith(("@", "$")):
-            name = f"\\{name}"
-        for each in value if isinstance(value, list) else [value]:
+        name = _written(key, prefix)
+        for each in value if isinstance(value, list) else (value,):
             if isinstance(each, Mapping):
-                yield from _plain(each, f"{name}.")
-            elif isinstance(each, bool | int | float) or (isinstance(each, str) and len(each) <= _LONGEST):
-                yield name, each
+                for inner, kinds in _values(each, f"{name}.").items():
+                    found.setdefault(inner, {}).update(kinds)
+            elif each is not None and not isinstance(each, list) and (type(each) is not str or len(each) <= _LONGEST):
+                found.setdefault(name, {})[type(each), each] = 1
+    return found
 
 
-def _facet(name: str, holders: int, counts: Counter[tuple[str, Any]], most: int) -> Facet:
-    kinds = {"int": "number", "float": "number", "bool": "boolean", "str": "text"}
+@lru_cache(4096)
+def _written(key: str, prefix: str) -> str:
+    name = prefix + key.replace("\\", "\\\\").replace(".", "\\.")
+    return f"\\{name}" if not prefix and name.startswith(("@", "$")) else name
+
+
+def _facet(name: str, holders: int, counts: Counter[tuple[type, Any]], most: int) -> Facet:
+    kinds = {int: "number", float: "number", bool: "boolean", str: "text"}
     present = {kinds[kind] for kind, _ in counts}
     kind: Any = present.pop() if len(present) == 1 else "mixed"
     ordered = [value for _, value in counts] if kind in ("number", "text") else []

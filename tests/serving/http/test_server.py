@@ -3,6 +3,8 @@
 import json
 import signal
 import socket
+import subprocess
+import sys
 import urllib.request
 
 import pytest
@@ -234,3 +236,18 @@ def test_nothing_to_follow_is_said_at_once(tmp_path, options, sentence):
     result = CliRunner().invoke(app, ["--db", str(tmp_path / "s.db"), "serve", *options])
     assert result.exit_code in (1, 2)
     assert sentence in result.output
+
+
+def test_without_the_extra_it_says_what_to_install(tmp_path):
+    code = """
+import sys
+sys.modules["fastapi"] = None
+from hybridstore.cli.app import main
+sys.exit(main())
+"""
+    command = [sys.executable, "-c", code, "--db", str(tmp_path / "s.db"), "serve", "--embedder", "none"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == 1
+    assert "pip install 'hybridstore[serve]'" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert list(tmp_path.iterdir()) == []
