@@ -23,7 +23,7 @@ help:  ## Show this list
 $(DEMO_READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable '.[cpu,files]'
+	$(BIN)/pip install --quiet --editable '.[cpu,files,serve]'
 	@touch $@
 
 $(READY): $(DEMO_READY)

@@ -59,8 +59,9 @@ def main() -> None:
     command = Path(sys.executable).with_name("hybridstore")
     console.print("\nThe store is yours to search. Try:\n", highlight=False)
     for arguments in ("search how do I read a file line by line", "explain sort a list in place", "--help"):
-        line = f"  {_relative(command)} --db {_relative(path)} {arguments}"
-        console.print(line, style="bold", highlight=False, soft_wrap=True)
+        console.print(_line(command, path, arguments), style="bold", highlight=False, soft_wrap=True)
+    console.print("\nOr see it in a browser, at the address that this prints:\n", highlight=False)
+    console.print(_line(command, path, "serve"), style="bold", highlight=False, soft_wrap=True)
 
 
 def ingest(store: hs.Store, docstrings: list[hs.Document], console: Console) -> None:
@@ -110,6 +111,10 @@ def search(store: hs.Store, question: str, console: Console) -> None:
 
 def _rank(rank: int | None) -> str:
     return "-" if rank is None else f"#{rank}"
+
+
+def _line(command: Path, path: Path, arguments: str) -> str:
+    return f"  {_relative(command)} --db {_relative(path)} {arguments}"
 
 
 def _relative(path: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hybridstore.cli.document_names import shown_path, shown_paths
 from hybridstore.cli.terminal import console, printable, table
 from hybridstore.records import Hit
-from hybridstore.search.snippets import Spans, best_of, densest
+from hybridstore.search.snippets import Spans, best_of, densest, reflowed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,9 +27,6 @@ MARGIN = 4
 _LINES = 3
 _WINDOW = 6_000  # characters around the densest place; wrapping a whole book for three lines takes seconds
 _STYLES = {"query": "bold", "note": "yellow", "confidence": "bold", "hit": "cyan", "expected": "bold", "timing": "dim"}
-
-# A line break inside a paragraph: after a long line that ends as prose does, before a letter.
-_SOFT_BREAK = re.compile(r"(?<=[^\n]{40}[^\s:;{}()])\n(?=[^\W\d_])")
 
 _LONGEST = 500  # characters of a note's text that are put into its row
 _MARK = "*"
@@ -125,7 +121,7 @@ def snippet(text: str, spans: Spans, console: Console, width: int, *, lines: int
 
     start, end = densest(text, spans, _WINDOW)
     within = [(a - start, b - start) for a, b in spans if a >= start and b <= end]
-    whole = marked(_SOFT_BREAK.sub(" ", text[start:end]), within)
+    whole = marked(reflowed(text[start:end]), within)
     rows = [row for row in whole.wrap(console, width - 2, tab_size=4) if row.plain.strip()]
     if not rows:
         return []

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from hybridstore.records import Hit, Trace
 
+# A line break inside a paragraph: after a long line that ends as prose does, before a letter.
+_SOFT_BREAK = re.compile(r"(?<=[^\n]{40}[^\s:;{}()])\n(?=[^\W\d_])")
 _FAINT = 0.1  # share of the best hit's score; below are passages that have next to nothing of the query
 
 Spans = Sequence[tuple[int, int]]
@@ -20,6 +23,11 @@ def worth_showing(trace: Trace) -> Sequence[Hit]:
         else 0.0
     )
     return [hit for hit in hits if hit.score > max(least, 0.0)] or hits[:1]
+
+
+def reflowed(text: str) -> str:
+    """Return a text of the same length, with spaces for the line breaks inside of its paragraphs."""
+    return _SOFT_BREAK.sub(" ", text)
 
 
 def densest(text: str, spans: Spans, size: int) -> tuple[int, int]:

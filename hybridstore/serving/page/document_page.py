@@ -10,9 +10,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from hybridstore.errors import HybridstoreError, NotFound
-from hybridstore.filters import And, field
 from hybridstore.ingest.places import body_start, place
 from hybridstore.search.query_plan import has_words
+from hybridstore.search.snippets import reflowed
 from hybridstore.serving.page.results import Piece, pieces_of, place_of, title_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentPage:
-    """A document. `number` is that of the passage that is shown, from 1, 0 for none; `window` what of it is shown."""
+    """A document. `number` is that of the passage that is shown, from 1, 0 for none; `window` what of it is shown.
+
+    `lines` says that the passage is made of whole lines.
+    """
 
     document: Document
     title: str
@@ -59,6 +62,7 @@ class DocumentPage:
     passages: Sequence[Entry]
     number: int
     count: int
+    lines: bool
     previous: int | None
     following: int | None
     window: tuple[int, int]
@@ -82,22 +86,24 @@ def document_page(scope: Scope, id_: str, chunk: int | None, query: str) -> Docu
         ids = store.chunks.of([str(document.id)]).get(str(document.id), [])
         at = ids.index(chunk) if chunk in ids else None
         span = (stored.chunks[at].start, stored.chunks[at].end) if at is not None else (0, 0)
-        window = _window(document.text, span)
+        window, whole = _window(document.text, span), _is_lines(document.text, *span)
+        passage = (span[0], span[1] + (whole and document.text[span[1] : span[1] + 1] == "\n"))
         return DocumentPage(
             document=document,
-            title=title_of(document.title, document.uri, str(document.id)),
+            title=title_of(document.title, str(document.id), document.text),
             place=place_of(str(document.id), document, *span),
-            parts=list(_parts(document, _found(scope, document.text, window, query), span, window)),
+            parts=list(_parts(document, _found(scope, document.text, window, query), passage, window)),
             passages=_outline(stored, ids, at),
             number=0 if at is None else at + 1,
             count=len(ids),
+            lines=whole,
             previous=ids[at - 1] if at else None,
             following=ids[at + 1] if at is not None and at + 1 < len(ids) else None,
             window=window,
             changed=stored.changed,
             metadata={name: value for name, value in document.metadata.items() if name not in ("path", "memory")},
             alike=[
-                (hit, title_of(hit.title, hit.uri, hit.document_id), _beginning(hit))
+                (hit, title_of(hit.title, hit.document_id, hit.text), _beginning(hit))
                 for hit in _alike(scope, stored, ids, at)
             ],
         )
@@ -121,6 +127,11 @@ def _window(text: str, span: tuple[int, int]) -> tuple[int, int]:
     return line or start, min(start + _WINDOW, len(text))
 
 
+def _is_lines(text: str, start: int, end: int) -> bool:
+    """Return whether these characters are whole lines."""
+    return (start == 0 or text[start - 1] == "\n") and (end == len(text) or text[end] == "\n")
+
+
 def _found(scope: Scope, text: str, window: tuple[int, int], query: str) -> list[tuple[int, int]]:
     """Return where the query's words are."""
     analyser, (start, end) = scope.memory.store.analyser, window
@@ -132,7 +143,8 @@ def _parts(
     document: Document, spans: Sequence[tuple[int, int]], passage: tuple[int, int], window: tuple[int, int]
 ) -> Iterator[Part]:
     """Yield the text in parts that end where the passage or a page does."""
-    text, (start, end) = document.text, window
+    text = reflowed(document.text) if document.format == "markdown" else document.text
+    start, end = window
     edges = {start, end, *(edge for edge in passage if start < edge < end)}
     breaks = {at for at in range(start, end) if text[at] == _BREAK} if _BREAK in text[start:end] else set[int]()
     ends = sorted(edges | breaks | {at + 1 for at in breaks})
@@ -172,10 +184,10 @@ def _alike(scope: Scope, stored: StoredDocument, ids: Sequence[int], at: int | N
     words = " ".join(stored.document.text[chunk.start : chunk.end].replace('"', " ").split()[:_WORDS])
     if not has_words(words):
         return []
-    other = And((scope.filter("all"), field("@id") != str(stored.document.id)))
     how: dict[str, Any] = {"mode": "vector", "vector": vector[0]} if has_vector else {"mode": "keyword"}
     try:
         with store.unlogged():
-            return list(store.search(words, where=other, limit=_ALIKE, per_document=1, **how))
+            found = store.search(words, where=scope.filter("all"), limit=_ALIKE + 1, per_document=1, **how)
+        return [hit for hit in found if hit.document_id != stored.document.id][:_ALIKE]
     except HybridstoreError:  # what is like it is an extra: the document is shown without
         return []

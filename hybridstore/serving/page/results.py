@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hybridstore.errors import EmptyQuery, HybridstoreError, NotFound
 from hybridstore.filters import And, Filter
 from hybridstore.ingest.places import body_start, line, place
+from hybridstore.memory.note_ids import SCHEME
 from hybridstore.memory.recall_result import CONFIDENT
 from hybridstore.search.completion import completed, typed
 from hybridstore.search.snippets import densest, worth_showing
@@ -29,6 +30,8 @@ _TYPING = 10  # passages that are shown while somebody types: half the time
 _SNIPPET, _SHORT = 420, 200  # characters of a passage that are shown, and of further ones of a document
 _FURTHER = 3  # passages of a document beside its best
 _COUNTED = 200  # candidates whose documents the facets count
+_TITLE = 60  # characters of a text that stand for a title
+_MADE = re.compile("[0-9a-f]{16,}")  # an id that was made of the text
 _PARTS = 3  # of a path that are shown
 _SIGNS = re.compile(r"^(?:#{1,6}(?= )|```+.*|> )", re.MULTILINE)  # of Markdown, before a heading, code, a quotation
 _LISTED = 50_000_000  # characters of documents that are read to say the lines of their hits
@@ -181,15 +184,23 @@ def _groups(store: Store, hits: Sequence[Hit], terms: Collection[str]) -> Iterat
         first = group[0]
         yield Group(
             id_,
-            title_of(first.title, first.uri, id_),
+            title_of(first.title, id_, document.text if document else first.text),
             [_shown(store, hit, document, terms, size) for hit, size in zip(shown, sizes, strict=False)],
             len(group) - len(shown),
         )
 
 
-def title_of(title: str, uri: str, id_: str) -> str:
-    """Return what a document is called: by its title, or the last part of its path, or its id."""
-    return title.strip() or PurePosixPath(uri or id_).name or id_ or "Untitled"
+def title_of(title: str, id_: str, text: str) -> str:
+    """Return what a document is called: by its title, or its file's name or id; or how its text begins.
+
+    The last is so for notes, and for documents whose id was made of the text.
+    """
+    if title.strip():
+        return title
+    if id_.startswith(SCHEME) or _MADE.fullmatch(id_):
+        words = " ".join(text[: 4 * _TITLE].split())
+        return words if len(words) <= _TITLE else f"{words[:_TITLE].rpartition(' ')[0] or words[:_TITLE]} …"
+    return PurePosixPath(id_).name or id_
 
 
 def _shown(store: Store, hit: Hit, document: Document | None, terms: Collection[str], size: int) -> Shown:
@@ -238,11 +249,14 @@ def pieces_of(text: str, spans: Sequence[tuple[int, int]], start: int, end: int)
 def beginning(document: Document, length: int) -> str:
     """Return the beginning of a document's text, without its front matter, on one line."""
     start = body_start(document.text, document.metadata.get("type"))
-    return " ".join(document.text[start : start + 3 * length].split())[:length]
+    text = document.text[start : start + 3 * length]
+    return " ".join((_SIGNS.sub(" ", text) if document.format == "markdown" else text).split())[:length]
 
 
 def place_of(id_: str, document: Document | None, start: int, end: int) -> str:
     """Return where characters [start, end) are, as people say it: "notes/valve.md:12", "a.pdf, p. 3", "manual-7"."""
+    if id_.startswith(SCHEME):
+        return "a note"
     path = document.metadata.get("path") if document else None
     name = shown_path(path) if isinstance(path, str) else id_
     if document is None:

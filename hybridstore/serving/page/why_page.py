@@ -65,4 +65,4 @@ def _named(scope: Scope, name: str) -> list[str]:
 
 def _title(scope: Scope, id_: str) -> str:
     document = scope.memory.store.get(id_)
-    return title_of(document.title, document.uri, id_)
+    return title_of(document.title, id_, document.text)
