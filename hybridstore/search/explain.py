@@ -55,6 +55,7 @@ class Candidate:
     chunk_id: int
     document_id: str
     title: str
+    heading: str
     text: str
     values: tuple[float, ...]
 
@@ -180,7 +181,7 @@ def _other_weights(trace: Trace, backend: Backend, least: float | None) -> Other
     shown = np.unique(np.concatenate([parts.ranking(weights).chunks[:limit] for weights in tried]))
     values = dict(zip(shown.tolist(), parts.values[parts.chunks.searchsorted(shown)].tolist(), strict=True))
     candidates = (
-        Candidate(each.chunk, each.document_id, each.title, each.text[:_SHOWN], tuple(values[each.chunk]))
+        Candidate(each.chunk, each.document_id, each.title, each.heading, each.text[:_SHOWN], tuple(values[each.chunk]))
         for each in backend.passages(shown.tolist())
     )
     vectors = [leg.name for leg in trace.legs if leg.name != "keyword"] if len(parts.weights) > 2 else ["meaning"]

@@ -5,6 +5,7 @@ The functions take what `hybridstore.serving.overview` gathers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ MODULES = ("map.js",)
 _USUAL_POWER, _MOST_POWER = 4.0, 8.0
 _COLOURS = 5  # of a map, for the most frequent values; the rest is grey
 _SIDE, _MARGIN = 400, 14
+_APART = 17.0  # the middles of two hits' marks on a map
 _LETTER, _LINE = 5.6, 13.0  # of the words on a map
 
 
@@ -118,6 +120,24 @@ def _apart(regions: Sequence[Mapping[str, Any]]) -> list[tuple[float, float, str
     return written
 
 
+def _side_by_side(
+    places: Sequence[tuple[float, float]], taken: Sequence[tuple[float, float]]
+) -> list[tuple[float, float]]:
+    """Return places for the marks of hits: the hit's own, or the next free one on a spiral around it."""
+    free = list(taken)
+    for x, y in places:
+        for step in range(400):
+            turn, far = 2.4 * step, 2.0 * math.sqrt(step)  # the golden angle covers all directions evenly
+            at = (
+                min(max(x + far * math.cos(turn), _MARGIN), _SIDE - _MARGIN),
+                min(max(y + far * math.sin(turn), _MARGIN), _SIDE - _MARGIN),
+            )
+            if all(math.dist(at, other) >= _APART for other in free):
+                break
+        free.append(at)
+    return free[len(taken) :]
+
+
 def _map(value: Mapping[str, Any], groups: list[str], named: list[str]) -> Markup:
     """Draw the points, one path for each colour, then the hits with their ranks and the query."""
     paths: list[list[str]] = [[] for _ in range(len(named) + 1)]
@@ -133,12 +153,14 @@ def _map(value: Mapping[str, Any], groups: list[str], named: list[str]) -> Marku
         element("text", words, x=x, y=y, text_anchor="middle", class_="hs-region")
         for x, y, words in _apart(value["regions"])
     ]
-    for hit in value["hits"]:
-        x, y = _at(hit["at"])
+    asked = [_at(value["query"]["at"])] if value["query"] else []
+    marks = _side_by_side([_at(hit["at"]) for hit in value["hits"]], asked)
+    for hit, (x, y) in zip(value["hits"], marks, strict=True):
+        left, top = _at(hit["at"])
         circle = element("circle", element("title", hit["name"]), cx=x, cy=y, r=8, class_="hs-hit")
-        parts += [circle, element("text", str(hit["rank"]), x=x, y=y + 4, text_anchor="middle", class_="hs-number")]
-    if value["query"]:
-        x, y = _at(value["query"]["at"])
+        number = element("text", str(hit["rank"]), x=x, y=y + 3.5, text_anchor="middle", class_="hs-number")
+        parts += [element("line", x1=left, y1=top, x2=x, y2=y, class_="hs-lead"), circle, number]
+    for x, y in asked:
         star = f"M{x - 9:.1f},{y:.1f}h18M{x:.1f},{y - 9:.1f}v18"
         parts.append(element("path", element("title", value["query"]["text"]), d=star, class_="hs-query"))
     return drawing(_SIDE, [element("g", *parts)], f"map of {len(value['points'])} passages")

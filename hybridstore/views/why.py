@@ -6,6 +6,7 @@ All functions take what `Explanation.to_dict()` gives; a plain Trace's has no ot
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -36,7 +37,8 @@ def why(value: Mapping[str, Any], *, heading: str = "h2", opened: int | None = N
     `opened` is the chunk whose evidence is open at first; None, or one that is no hit, is the first hit's.
     """
     names = _names(value)
-    hits = [_hit(hit, place, value, names) for place, hit in enumerate(value["hits"])]
+    passages = _passage_names(value, names)
+    hits = [_hit(hit, place, value, passages) for place, hit in enumerate(value["hits"])]
     return render(
         "why.html",
         heading=heading,
@@ -51,7 +53,7 @@ def why(value: Mapping[str, Any], *, heading: str = "h2", opened: int | None = N
         slopes=_slopes(value, [hit["name"] for hit in hits]),
         words=_words(value),
         alone=_alone(value, names),
-        other=_other_weights(value, names),
+        other=_other_weights(value, passages),
     )
 
 
@@ -69,6 +71,23 @@ def _names(value: Mapping[str, Any]) -> dict[str, str]:
     """Return what documents are called, by their ids."""
     known: Iterable[Mapping[str, Any]] = [*((value.get("other_weights") or {}).get("candidates", ())), *value["hits"]]
     return {each["document_id"]: _name(each) for each in known}
+
+
+def _passage_names(value: Mapping[str, Any], names: Mapping[str, str]) -> dict[int, str]:
+    """Return what passages are called, by their ids: the document, and which part of it where several are shown."""
+    known = {each["chunk_id"]: each for each in (value.get("other_weights") or {}).get("candidates", ())}
+    known |= {hit["chunk_id"]: hit for hit in value["hits"]}
+    times = Counter(passage["document_id"] for passage in known.values())
+    headings = Counter((passage["document_id"], passage["heading"]) for passage in known.values())
+    named = {}
+    for chunk, passage in known.items():
+        name, part = names[passage["document_id"]], passage["heading"].split(" > ")[-1]
+        if times[passage["document_id"]] > 1 and part not in {"", name}:
+            name = f"{name} › {part}"
+        if headings[passage["document_id"], passage["heading"]] > 1:
+            name = f"{name}: {' '.join(passage['text'].split())[:_BEGINNING]}"
+        named[chunk] = name
+    return named
 
 
 def _name(passage: Mapping[str, Any]) -> str:
@@ -118,7 +137,7 @@ def _parts(hit: Mapping[str, Any], evidence: Mapping[str, Any], value: Mapping[s
     return list(evidence.get("parts", {}).values())
 
 
-def _hit(hit: Mapping[str, Any], place: int, value: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+def _hit(hit: Mapping[str, Any], place: int, value: Mapping[str, Any], names: Mapping[int, str]) -> dict[str, Any]:
     """Return what the panel shows of a hit."""
     evidence = value["evidence"][place] if value["evidence"] else {}
     parts = _parts(hit, evidence, value)
@@ -130,7 +149,7 @@ def _hit(hit: Mapping[str, Any], place: int, value: Mapping[str, Any], names: Ma
     cosine, scale = hit["vector_score"], value["cosines"]
     return {
         **hit,
-        "name": names[hit["document_id"]],
+        "name": names[hit["chunk_id"]],
         "parts": parts,
         "search_score": min(max(score, 0.0), 1.0),
         "limited": not 0.0 <= score <= 1.0,
@@ -208,7 +227,7 @@ def _alone(value: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[str,
     ]
 
 
-def _other_weights(value: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
+def _other_weights(value: Mapping[str, Any], names: Mapping[int, str]) -> dict[str, Any] | None:
     """Return what the browser ranks anew from; None where there is nothing to weigh."""
     other = value.get("other_weights")
     if other is None or not other["candidates"]:
@@ -219,7 +238,7 @@ def _other_weights(value: Mapping[str, Any], names: Mapping[str, str]) -> dict[s
         "candidates": [
             {
                 "chunk": each["chunk_id"],
-                "name": names[each["document_id"]],
+                "name": names[each["chunk_id"]],
                 "text": each["text"],
                 "values": each["values"],
                 "expected": each["document_id"] == expected,

@@ -1,6 +1,7 @@
 """A store at a glance: what is drawn is what is stored, and no text becomes markup."""
 
 import json
+import math
 import shutil
 import subprocess
 from dataclasses import replace
@@ -161,6 +162,8 @@ def test_the_map_has_every_passage_its_colours_and_the_query_with_its_hits(store
     root = parsed(glance.passage_map(value))
     assert sum(path.get("d").count("h0") for path in root.xpath(".//path[contains(@class, 'hs-dots')]")) == 94
     assert [text.text for text in root.xpath(".//text[@class='hs-number']")] == ["1", "2", "3", "4", "5"]
+    circles = [(float(each.get("cx")), float(each.get("cy"))) for each in root.xpath(".//circle[@class='hs-hit']")]
+    assert min(math.dist(one, other) for one in circles for other in circles if one is not other) > 16
     assert len(root.xpath(".//path[@class='hs-query']")) == 1
     data = json.loads(root.find(".//hs-map/script").text)
     assert data["documents"][0] == "d0"

@@ -62,6 +62,16 @@ def test_every_hit_is_there_with_the_sum_that_its_score_is(store, fusion):
         assert sum(float(part.split()[0]) for part in parts.split(" + ")) == pytest.approx(hit["score"], abs=0.0011)
 
 
+def test_passages_of_one_document_are_told_apart_by_their_headings(tmp_path):
+    sections = "\n\n".join(f"## {word}\n\n" + f"The {word} leaks in hall {n}. " * 40 for n, word in enumerate(WORDS))
+    with hs.open(tmp_path / "one.db", embedder=HashingEmbedder(64)) as store:
+        store.add(hs.Document(id="manual", title="Manual", text=f"# Manual\n\n{sections}", format="markdown"))
+        root = parsed(why(values(store, "leaking valve")))
+    names = [each.text for each in root.xpath(".//summary/span[@class='hs-name']")]
+    assert names[0].startswith("Manual › valve: # Manual ## valve The valve leaks in")
+    assert {name.split(":")[0] for name in names} > {"Manual › valve", "Manual › leak"}
+
+
 def test_what_the_words_of_a_hit_add_is_its_part_for_words(store):
     for evidence in values(store)["evidence"]:
         assert sum(word["adds"] for word in evidence["words"]) == pytest.approx(evidence["keyword"])
