@@ -120,6 +120,7 @@ docs: $(READY)  ## Regenerate the generated pages
 	$(BIN)/python docs/generate_file_format.py
 	$(BIN)/python docs/generate_http.py
 	$(BIN)/python benchmarks/quality/page.py
+	$(BIN)/python benchmarks/quality/labs_page.py
 	$(BIN)/python benchmarks/memory/page.py
 
 check-docs: docs  ## Fail where a generated page differs from the committed one
@@ -174,9 +175,11 @@ quality: $(READY)  ## Ask what a store must not get wrong; STORES= and QUERIES= 
 	$(if $(STORES),$(BIN)/python $(QUALITY)/harvest.py $(REAL) --json $(QUALITY)/results/harvest.json)
 	$(if $(STORES),$(BIN)/python $(QUALITY)/learning.py $(REAL) $(LABELS:%=--labels %) \
 		--json $(QUALITY)/results/learning.json)
+	$(if $(STORES),$(BIN)/python $(QUALITY)/second_looks.py $(REAL) --json $(QUALITY)/results/second-looks.json)
 	$(if $(and $(STORES),$(MODELS)),$(BIN)/python $(QUALITY)/drift.py $(REAL) --models $(MODELS) \
 		--json $(QUALITY)/results/drift.json)
 	$(BIN)/python $(QUALITY)/page.py
+	$(BIN)/python $(QUALITY)/labs_page.py
 
 clean:  ## Remove environments and caches
 	rm -rf $(VENV) .venv-train .venv-bench build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -21,6 +21,7 @@ LINKING = [
     "docs/mcp.md",
     "docs/design.md",
     "docs/experiments.md",
+    "docs/labs.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
