@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
-import anyio.to_thread
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
@@ -19,7 +15,7 @@ from hybridstore.serving.http import (
     search_routes,
     store_routes,
 )
-from hybridstore.serving.http.context import READERS, Context
+from hybridstore.serving.http.context import Context
 from hybridstore.serving.http.guard import LONGEST_BODY, UPLOADS, Guard
 from hybridstore.serving.http.problems import Problem, handle_problems
 
@@ -42,17 +38,10 @@ def create_app(context: Context, names: Names, *, token: str | None = None) -> F
     """
     from hybridstore.serving.page.routes import routes as page_routes  # which imports the context from this package
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        anyio.to_thread.current_default_thread_limiter().total_tokens = READERS
-        yield
-        context.stopping.set()
-
     app = FastAPI(
         title="hybridstore",
         version=__version__,
         description=_DESCRIPTION,
-        lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",

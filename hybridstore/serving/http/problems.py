@@ -79,7 +79,10 @@ def handle_problems(app: FastAPI) -> None:
         for each in error.errors():
             if each["type"] == "json_invalid":
                 return problem(422, f"the body is not valid JSON: {each['ctx']['error']}", _DESCRIBED)
-            mistakes.append({**each, "loc": [part for part in each["loc"] if part not in _PLACES]})
+            place = [part for part in each["loc"] if part not in _PLACES]
+            if not place and not isinstance(error.body, dict | list):
+                return problem(422, "the body is not a JSON object", "Send one, with Content-Type: application/json.")
+            mistakes.append({**each, "loc": place})
         return problem(422, misused(f"{request.method} {request.url.path}", mistakes), _DESCRIBED)
 
     @app.exception_handler(HTTPException)

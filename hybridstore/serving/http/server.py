@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
+import socket
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -10,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType
 
+import anyio.to_thread
 import uvicorn
 
 from hybridstore.errors import HybridstoreError
@@ -17,7 +20,7 @@ from hybridstore.ingest.watching import check_watchable, watch
 from hybridstore.memory import Memory
 from hybridstore.serving.access import Names, checked_token, is_loopback, listening, url_host
 from hybridstore.serving.http.app import create_app
-from hybridstore.serving.http.context import Context
+from hybridstore.serving.http.context import READERS, Context
 from hybridstore.serving.http.guard import TOKEN
 from hybridstore.serving.http_limits import limited
 from hybridstore.serving.warm_search import listening_beside
@@ -54,15 +57,17 @@ def serve(
     store = memory.store
     # An encrypted store is not opened for a command that has no key.
     local = nullcontext(()) if store.folder is None or store.key else listening_beside(store.location)
-    with listening(host, port) as socket, local as beside, _beside(context, follow=follow):
-        actual = socket.getsockname()[1]
+    with listening(host, port) as tcp, local as beside, _beside(context, follow=follow):
+        actual = tcp.getsockname()[1]
         app = create_app(context, Names.of(host, actual, names), token=secret)
         shown = names[0] if names and not is_loopback(host) else host
         query = f"?{TOKEN}={secret}" if secret and token is None else ""
         print(f"Serving on http://{url_host(shown)}:{actual}/{query}", file=sys.stderr, flush=True)  # noqa: T201
         if token is not None:
             print(f"Open it with ?{TOKEN}= and the token once.", file=sys.stderr, flush=True)  # noqa: T201
-        _Server(limited(app), context).run(sockets=[socket, *beside])
+        config = limited(app)
+        config.lifespan = "off"  # the app has none, and of one that is cut off uvicorn writes a traceback
+        _Server(config, context).run(sockets=[tcp, *beside])
 
 
 @contextmanager
@@ -99,7 +104,14 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._context = context
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Set the number of threads, which belongs to the event loop."""
+        anyio.to_thread.current_default_thread_limiter().total_tokens = READERS
+        await super().startup(sockets)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop, after the answers that are being made."""
+        """Stop, after the answers that are being made; at once, and without a word about them, the second time."""
+        if self.should_exit:
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         self._context.stopping.set()
         super().handle_exit(sig, frame)

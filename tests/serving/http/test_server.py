@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 
 import pytest
@@ -60,6 +61,15 @@ def test_serve_alone_serves_over_http_and_ends_when_told(path, process, how):
     assert json.loads(served.ask("/api/health")[2])["status"] == "ok"
     served.stop(how)
     assert served.process.returncode in (0, 130, -signal.SIGTERM)
+
+
+@pytest.mark.thorough
+def test_a_second_ctrl_c_ends_it_without_a_traceback(path, process):
+    served = process(path)
+    with urllib.request.urlopen(f"{served.url}api/events", timeout=30):  # noqa: S310 - our own server
+        served.process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        assert "Stopped" in served.stop(signal.SIGINT)
 
 
 @pytest.mark.parametrize(
