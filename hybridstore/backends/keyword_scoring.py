@@ -6,7 +6,6 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 from urllib.parse import unquote
 
@@ -88,7 +87,10 @@ def affordable(terms: Sequence[Term], chunks: int, depth: int, budget: int = BUD
         if term.text not in common and (spent < depth or spent + price <= budget):
             used.add(term.text)
             spent += price
-    return tuple(term if term.text in used else replace(term, used=False) for term in terms)
+    return tuple(
+        term if term.text in used else Term(term.text, term.document_frequency, term.idf, term.count, used=False)
+        for term in terms
+    )
 
 
 def missed(

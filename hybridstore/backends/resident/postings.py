@@ -116,6 +116,10 @@ class Postings:
         """Return the places after the base that contain a word, and its weighted frequency at each."""
         return [entry for entry in self.added.get(word, ()) if entry[0] < len(self.chunks)]
 
+    def _late_chunks(self, word: str) -> int:
+        alive = self.chunks.alive
+        return sum(1 for place, _ in self.late(word) if alive is None or alive[place])
+
     def frequencies(self, loader: Loader, words: Sequence[str]) -> dict[str, int]:
         """Return the words' document frequencies, from memory or from the loader.
 
@@ -124,7 +128,7 @@ class Postings:
         alive, removed = self.chunks.count_alive(), len(self.chunks.removed)
         counts, unread = dict[str, int](), list[str]()
         for word in words:
-            late = sum(1 for place, _ in self.late(word) if self.chunks.alive is None or self.chunks.alive[place])
+            late = self._late_chunks(word) if word in self.added else 0
             posting = self.words.get(word, self.revision)
             frequency, then = self.words.frequencies.get(word, (0, removed + 1))
             if posting is not None:
@@ -135,7 +139,7 @@ class Postings:
                 unread.append(word)
         for word, frequency in zip(unread, loader.frequencies(unread) if unread else (), strict=True):
             counts[word] = frequency
-            late = sum(1 for place, _ in self.late(word) if self.chunks.alive is None or self.chunks.alive[place])
+            late = self._late_chunks(word)
             self.words.frequencies[word] = (frequency - late, removed)
         return {word: counts[word] for word in words}
 
