@@ -1,5 +1,6 @@
 """The page in a browser: typing, keys, a phone, both colour schemes, without scripts, nothing from elsewhere."""
 
+import os
 import threading
 import time
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="needs pip instal
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs pip install 'hybridstore[browser]'")
 
 CHROMIUM = [Path("/usr/bin/chromium"), Path("/usr/bin/chromium-browser"), Path("/usr/bin/google-chrome")]
+PICTURES = os.environ.get("SCREENSHOTS", "")  # the folder for a picture of each page
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 
 
@@ -165,8 +167,16 @@ def test_pages_are_accessible_and_fit(address, open_page, size, scheme):
         "/?q=zzz",
         "/document?id=/notes/plant/valve.md&q=valve",
         "/?q=valve&f.team=operations",
+        "/why?q=valve&expect=web",
+        "/add",
+        "/glance",
+        "/memory",
+        "/learning",
     ):
         page.goto(address + path)
+        if PICTURES:
+            name = "".join(sign if sign.isalnum() else "-" for sign in path).strip("-") or "start"
+            page.screenshot(path=Path(PICTURES) / f"{name}-{size}-{scheme}.png")
         assert violations(page) == [], path
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
 
