@@ -227,6 +227,24 @@ def test_a_change_by_another_program_is_found(complete, statements):
     assert not repaired & {problem.what for problem in backend.check()}
 
 
+@pytest.mark.parametrize(
+    ("statement", "named", "mendable"),
+    [
+        ("UPDATE documents SET title = 'another' WHERE id = 'd2'", "d2", False),
+        ("UPDATE meta SET value = '2000-01-01' WHERE key = 'created'", "created", False),
+        ("UPDATE changes SET last = last + 1 WHERE revision = 1", "1", True),
+    ],
+)
+def test_a_row_that_was_changed_is_named_and_mended_by_its_key(complete, statement, named, mendable):
+    path, backend = complete
+    damaged(path, statement)
+    table = statement.split()[1]
+    problems = [each for each in backend.check(repair=True) if f"rows of {table} that are not" in each.what]
+    assert [(each.count, [str(name) for name in each.examples], each.repaired) for each in problems] == [
+        (1, [named], mendable)
+    ]
+
+
 def test_dropped_indexes_are_made_again_and_the_file_opens_without_them(complete):
     path, backend = complete
     damaged(path, "DROP INDEX documents_source; DROP INDEX chunks_document")

@@ -8,6 +8,7 @@ from made import entry, found
 
 from hybridstore.backends.sqlite import SQLiteBackend
 from hybridstore.backends.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
+from hybridstore.backends.sqlite.schema_inspection import harden
 from hybridstore.errors import FileDamaged, FileRefused
 
 
@@ -95,6 +96,14 @@ def test_a_file_whose_wal_mode_was_not_reached_gets_there(tmp_path):
         connection.execute("PRAGMA journal_mode = delete")
     with closing(SQLiteBackend(str(path))), closing(apsw.Connection(str(path))) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_connection_runs_nothing_that_a_file_brings_along(tmp_path):
+    with closing(apsw.Connection(str(tmp_path / "file.db"))) as connection:
+        harden(connection)
+        switches = ("DEFENSIVE", "TRUSTED_SCHEMA", "ENABLE_TRIGGER", "ENABLE_VIEW")
+        states = [connection.config(getattr(apsw, f"SQLITE_DBCONFIG_{switch}"), -1) for switch in switches]
+        assert states == [1, 0, 0, 0]
 
 
 def test_a_missing_table_is_damage_and_no_riddle(tmp_path):

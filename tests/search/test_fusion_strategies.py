@@ -55,6 +55,13 @@ def same(a: Ranking, b: Ranking) -> bool:
     return np.array_equal(a.chunks, b.chunks) and np.array_equal(a.scores, b.scores)
 
 
+def test_the_words_alone_decide_while_fewer_vectors_are_there_than_missing(backend, legs):
+    half, most = (fuse(backend, request(), dataclasses.replace(legs, missing=np.arange(n))) for n in (10, 11))
+    assert half.evidence is not None
+    assert (most.evidence, same(most.ranking, legs.keyword)) == (None, False)
+    assert most.ranking.chunks.tolist() == legs.keyword.chunks.tolist()
+
+
 def test_adaptive_weighs_the_legs_by_the_power_of_the_calibration(backend, legs):
     power = backend.state().calibration.power
     fused = fuse(backend, request(), legs)

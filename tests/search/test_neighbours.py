@@ -106,6 +106,15 @@ def test_documents_without_neighbours_rank_as_before(store):
     assert [hit.score for hit in plain.hits] == [hit.score for hit in light.hits]
 
 
+def test_neighbours_without_a_vector_are_estimated_too(store):
+    store.add([{"id": f"t{n}", "text": f"turn {n} about parking"} for n in (7, 8)], vectors="later")
+    plain, light = (evidence(store, "parking", limit=1, depth=1, around=around_) for around_ in (None, around))
+    assert len(light.chunks) > len(plain.chunks)
+    missing = {store.chunks.of([id_])[id_][0] for id_ in ("t7", "t8")}
+    assert {chunk for chunk in light.chunks.tolist() if light.is_estimated(chunk)} == missing
+    assert len(light.estimated) == len(light.chunks)
+
+
 @pytest.mark.parametrize("how", [{"mode": "keyword"}, {"mode": "vector"}, {"fusion": "rrf"}])
 def test_around_needs_the_evidence_of_both_legs(store, how):
     with pytest.raises(hs.InputError, match="around uses the evidence of both legs"):

@@ -37,6 +37,21 @@ def test_a_student_predicts_vectors_of_texts_that_it_has_not_seen():
     assert np.linalg.norm(fitted().predict(new), axis=1) == pytest.approx(np.ones(50), abs=1e-5)
 
 
+def test_a_text_is_predicted_alike_alone_and_among_others():
+    new, student = texts(5, 2), fitted()
+    alone = np.concatenate([student.predict([text]) for text in new])
+    assert student.predict(new) == pytest.approx(alone, abs=1e-5)
+
+
+@pytest.mark.parametrize(("noise", "ridge"), [(0.0, 0.03), (3.0, 1.0)])
+def test_the_ridge_is_the_one_that_predicts_best_what_it_was_not_fitted_on(monkeypatch, noise, ridge):
+    given = texts(80, 4)
+    there = vectors(given) + noise * np.random.default_rng(5).standard_normal((80, 16)).astype(np.float32)
+    chosen = Student.of(np.arange(80), given, there)
+    monkeypatch.setattr(provisional, "_RIDGES", (ridge,))
+    assert chosen.table == pytest.approx(Student.of(np.arange(80), given, there).table)
+
+
 def test_a_text_of_unknown_words_is_predicted_as_the_mean():
     student = fitted()
     mean = student.vectors.mean(axis=0)

@@ -70,7 +70,8 @@ def test_the_words_of_a_phrase_are_not_searched_for_alone():
 
 def test_a_query_of_exclusions_only_is_its_words():
     keyword = plan('-"red" -title:blue', ENGLISH).keyword
-    assert (keyword.terms, keyword.excluded) == (("red", "blue"), ())
+    assert keyword == plan("red blue", ENGLISH).keyword
+    assert (keyword.terms[:2], keyword.excluded) == (("red", "blue"), ())
 
 
 def test_quotation_marks_in_a_long_question_have_no_meaning():
@@ -104,6 +105,12 @@ def test_a_query_is_cut_to_its_longest_length_at_a_space_if_there_is_one(query, 
     assert abs(len(planned.text) - read) <= 3
     assert len(planned.text) <= MAX_LENGTH
     assert any("were searched for" in note for note in planned.notes) is (len(query) > MAX_LENGTH)
+
+
+def test_conditions_beyond_the_most_are_words_and_told_once():
+    planned = plan(" ".join(f'"quoted words{n}"' for n in range(70)), ENGLISH)
+    assert [note[:25] for note in planned.notes] == ["Only the first 64 phrases"]
+    assert "words69" in planned.text
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,15 @@ def test_only_the_best_are_read_and_none_that_was_not_read_comes_before_one_that
     assert ids(results)[2:] == plain[2:]
 
 
+def test_every_passage_down_to_the_depth_is_read_once(tmp_path):
+    with hs.open(tmp_path / "many.db", embedder="none") as store:
+        store.add([f"Tea number {n}." for n in range(13)])
+        reranker = Scripted({"number 12.": 1.0, "number 11.": 0.9})
+        results = store.search("tea", rerank=hs.Rerank(reranker, depth=13, weight=1.0))
+    assert sorted(reranker.read) == sorted(f"Tea number {n}." for n in range(13))
+    assert [hit.text for hit in results[:2]] == ["Tea number 12.", "Tea number 11."]
+
+
 def test_reading_stops_when_its_time_is_over_but_never_before_the_first_passages(tmp_path):
     with hs.open(tmp_path / "many.db", embedder="none") as store:
         store.add([f"Tea number {n}." for n in range(30)])

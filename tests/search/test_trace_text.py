@@ -50,6 +50,13 @@ def test_weights_come_with_the_measurement_they_are_based_on(made):
     assert describe_weights(made(vector=None)) == []
 
 
+def test_legs_share_what_is_among_the_ten_best_of_both(made):
+    ids, scores = list(range(1, 12)), list(range(11, 0, -1))
+    for keyword, vector, shared in ((ids, [11, *range(21, 31)], 0), ([*range(21, 31), 1], ids, 0), (ids, ids, 10)):
+        weights, *_ = describe_weights(made(keyword=(keyword, scores), vector=(vector, scores)))
+        assert f"share {shared} of their top 10" in weights
+
+
 def test_an_empty_vector_leg_leaves_the_words_to_decide(made):
     assert describe_weights(made(vector=([], []))) == ["The vector leg found nothing, so the words alone decide."]
 

@@ -427,6 +427,8 @@ def test_arguments_by_position_are_told_their_names(animals):
 def test_a_filter_on_a_field_that_no_document_has_says_which_there_are(animals):
     results = animals.search("slept", where={"legz": 4})
     assert results.trace.notes == ("No document has the field 'legz'; did you mean 'legs'? there are legs, wild.",)
+    animals.add({"text": "many", "metadata": {f"x{n:02}": n for n in range(11)}})
+    assert animals.search("horse", where={"legz": 4}).trace.notes[0].endswith("x08, x09, ….")
     assert not animals.search("slept", where={"legs": 99}).trace.notes
     assert not animals.search("slept", where={"@id": "nobody"}).trace.notes
     assert len(animals.search("slept", where={"$or": [{"a.b": 1}, {"c": 2}]}).trace.notes) == 2

@@ -78,6 +78,24 @@ def test_the_score_is_the_sum_of_what_each_leg_says(store):
         expected = trace.weights[0] * trace.evidence.keyword[place] + sum(parts) / FULL_Z_SCORE
         assert hit.score == pytest.approx(min(expected, 1.0))
         assert 0 <= hit.relevance <= 1
+    chunks, query = trace.evidence.chunks, "valve number 4"
+    cosines = (
+        store._backend.cosines(chunks, OWN.embed_query(query), None),
+        store._backend.cosines(chunks, ADDED.embed_query(query), ADDED.fingerprint),
+    )
+    above = sum(
+        each * (cosine - measured.chance) / measured.spread
+        for each, cosine, measured in zip(share, cosines, (own, added), strict=True)
+    )
+    above = above / sum(share) + 3.0 * trace.evidence.coverage
+    above -= (1 - len(TEXTS) / 64) * (above.max() - above)
+    assert trace.evidence.relevance == pytest.approx(1 / (1 + np.exp(1.35 * (2.4 - above))), abs=0.01)
+
+
+def test_a_leg_that_another_one_makes_worse_than_useless_has_no_share():
+    assert shares((4.0, 0.5), ((1.0, 0.9), (0.9, 1.0))) == ((1.0, 0.0), 4.0)
+    assert shares((0.5, 4.0, 0.5), ((1.0, 0.9, 0.9), (0.9, 1.0, 0.9), (0.9, 0.9, 1.0))) == ((0.0, 1.0, 0.0), 4.0)
+    assert shares((-1.0,), ((1.0,),))[0] == (1.0,)
 
 
 def test_every_write_fills_every_leg(store):
