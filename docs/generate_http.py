@@ -45,7 +45,7 @@ $ curl -F files=@manual.pdf http://127.0.0.1:8766/api/ingest
 - **Streams** are server-sent events: `/api/events` says when the store has changed, `/api/ingest/stream` how far
   reading files has come.
 - **Limits.** A request has at most 4 MiB, one with files 1 GiB; headers must arrive within ten seconds, a body within
-  thirty. Searches run side by side; none waits for a write.
+  thirty and one more for each MiB. Searches run side by side; none waits for a write.
 - **A warm command line.** `hybridstore search` for the same file is answered by the server, through a socket beside the
   file that only its owner can use: in 0.3 s of processor time instead of 2.0 s, with 50,000 passages. Without a server
   it works as ever; so do `--log`, `--rerank` and encrypted stores.

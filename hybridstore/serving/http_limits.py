@@ -13,12 +13,16 @@ HEADER_SECONDS = 10.0
 """The time from connecting, or from the last answer, until the headers of a request must be complete."""
 
 BODY_SECONDS = 30.0
-"""The time from a request's headers until its body must be complete. The SDK refuses bodies over 4 MiB with 413."""
+"""The time from a request's headers until its body must be complete, and a second more for each MiB that it declares.
+
+The MCP SDK refuses bodies over 4 MiB with 413, and the server of the page those over a GiB."""
 
 MOST = 100
 """Open connections. One more closes the oldest that has not sent the headers of a request; if there is none, itself."""
 
 _HEADER_BYTES = 16_384
+_SLOWEST = 1 << 20  # bytes a second, of a large body
+_LARGEST = 1 << 30  # bytes of a body
 _IDLE_SECONDS = 5  # a connection that was answered and sends nothing
 _STOP_SECONDS = 10  # for answers that are being made when the server is stopped
 
@@ -52,6 +56,8 @@ class LimitedProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         """Set the deadline for the next request."""
         super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY:  # the rest of it is not read
+            self._set_deadline(BODY_SECONDS)
         self._watch()
 
     @property
@@ -69,7 +75,12 @@ class LimitedProtocol(H11Protocol):
         if state is self._state:
             return  # whatever has arrived since, the deadline stays
         self._state = state
-        self._set_deadline({h11.IDLE: HEADER_SECONDS, h11.SEND_BODY: BODY_SECONDS}.get(state))
+        self._set_deadline({h11.IDLE: HEADER_SECONDS, h11.SEND_BODY: BODY_SECONDS + self._declared()}.get(state))
+
+    def _declared(self) -> float:
+        """Return the seconds for the size of the body that the last request declares."""
+        length = dict(self.headers or ()).get(b"content-length", b"0")
+        return min(int(length), _LARGEST) / _SLOWEST
 
     def _set_deadline(self, seconds: float | None) -> None:
         if self._deadline is not None:

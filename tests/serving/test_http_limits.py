@@ -127,6 +127,19 @@ def test_a_request_that_does_not_end_is_closed(port, start, drip, limit):
         assert seconds_until_closed(client, drip) < limit + 5
 
 
+def test_a_large_body_has_more_time_but_not_where_it_is_refused(port):
+    size = 3 << 20
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(head(TOKEN, size))
+        for _ in range(8):
+            time.sleep(0.2)
+            client.sendall(b"x" * (size // 8))
+        assert b"200 OK" in rest(client)
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(head(b"wrong-token-of-some-length", 1 << 30))
+        assert seconds_until_closed(client, b"x") < BODY + 5
+
+
 def test_a_connection_that_was_answered_must_send_its_next_request_in_time(port):
     with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
         client.sendall(head(TOKEN, 0).replace(b"Connection: close\r\n", b""))
