@@ -45,6 +45,12 @@ if TYPE_CHECKING:
     type=click.Choice(FUSIONS),
     help="How hybrid fuses its legs' rankings; repeatable, each is measured. Default: the store's.",
 )
+@click.option(
+    "--legs",
+    multiple=True,
+    metavar="NAME,…",
+    help="Measure these legs together, too, as search takes them: keyword, vector, an embedder's name; repeatable.",
+)
 @metric_option("ndcg@10, recall@100 and mrr@10")
 @number_option("--limit", "Documents per query.", default=100)
 @number_option("--queries", "Only the first N judged queries.")
@@ -90,6 +96,7 @@ def evaluate(
 
     search["modes"] = search["modes"] or (("keyword",) if embedder == "none" else MODES)
     search["metrics"] = search["metrics"] or STANDARD
+    search["legs"] = [[name.strip() for name in names.split(",")] for names in search["legs"]]
     collection = Collection(directory)
     _check_search(search)
     qrels = collection.qrels(split) if qrels_file is None else read_qrels(qrels_file)
@@ -182,7 +189,8 @@ def _write_runs(result: Evaluation, folder: Path) -> None:
     except OSError as error:
         raise InputError(f"{folder} cannot be created: {error.strerror}") from error
     for name in result.modes:
-        tag = name.replace(" (", "-").rstrip(")")  # "hybrid (rrf)" is hybrid-rrf in a file name
+        # "hybrid (rrf)" is hybrid-rrf in a file name, "keyword + organisation/model" keyword+organisation_model.
+        tag = name.replace(" (", "-").rstrip(")").replace(" + ", "+").replace("/", "_")
         write_run(result.run(name), folder / f"{result.collection}-{result.split}-{tag}.run", tag=tag)
 
 

@@ -59,10 +59,11 @@ class Evaluation:
     """The results of an evaluation by search method.
 
     The names are "hybrid", "keyword" and "vector", or "hybrid (rrf)" and so on where fusions were named; "hybrid"
-    then stands for the first of them. `judged` are the judgments of the `n` queries that took part, `texts` these
-    queries' texts. `left_out` are judged queries without any relevant document, `unknown_queries` judged queries
-    that the collection has no text of: neither takes part. `unknown_documents` are judged documents the collection
-    does not have; the relevant ones among them count as not found.
+    then stands for the first of them. Chosen legs, "keyword + NAME", are compared with the modes as hybrids are.
+    `judged` are the judgments of the `n` queries that took part, `texts` these queries' texts. `left_out` are judged
+    queries without any relevant document, `unknown_queries` judged queries that the collection has no text of: neither
+    takes part. `unknown_documents` are judged documents the collection does not have; the relevant ones among them
+    count as not found.
     """
 
     collection: str

@@ -11,6 +11,7 @@ from hybridstore.evaluation.judgments import Qrels, Run
 from hybridstore.evaluation.metrics import STANDARD, metric, score
 from hybridstore.search.query_plan import has_words
 from hybridstore.search.request import FUSIONS, MODES
+from hybridstore.search.vector_legs import KEYWORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,22 +34,24 @@ def index(
     return store.add(collection.corpus(), chunk=chunk, progress=progress)
 
 
-def ways(modes: Sequence[str] = MODES, fusions: Sequence[str] = ()) -> dict[str, dict[str, str]]:
-    """Return the search methods of these modes and fusions: name → keyword arguments of `Store.search`.
+def ways(
+    modes: Sequence[str] = MODES, fusions: Sequence[str] = (), legs: Sequence[Sequence[str]] = ()
+) -> dict[str, dict[str, Any]]:
+    """Return the search methods of modes, fusions and choices of legs: name → keyword arguments of `Store.search`.
 
-    Without fusions there is one "hybrid", with the store's own default; else there is "hybrid (NAME)" for each. An
-    unknown mode or fusion is an InputError.
+    Without fusions there is one "hybrid", with the store's own default; else there is "hybrid (NAME)" for each. A
+    choice of legs is called "NAME + NAME". An unknown mode or fusion is an InputError.
     """
     for known, names, kind in ((MODES, modes, "mode"), (FUSIONS, fusions, "fusion")):
         if unknown := [name for name in names if name not in known]:
             raise InputError(f"unknown {kind} {unknown[0]!r}; choose from {', '.join(known)}")
-    methods: dict[str, dict[str, str]] = {}
+    methods: dict[str, dict[str, Any]] = {}
     for mode in modes:
         if mode == "hybrid" and fusions:
             methods |= {f"hybrid ({name})": {"mode": mode, "fusion": name} for name in fusions}
         else:
             methods[mode] = {"mode": mode}
-    return methods
+    return methods | {" + ".join(names): {"legs": tuple(names)} for names in legs}
 
 
 def evaluate(
@@ -59,6 +62,7 @@ def evaluate(
     qrels: Qrels | None = None,
     modes: Sequence[str] = MODES,
     fusions: Sequence[str] = (),
+    legs: Sequence[Sequence[str]] = (),
     metrics: Sequence[str] = STANDARD,
     limit: int = 100,
     leave_out_identical: bool = False,
@@ -70,9 +74,10 @@ def evaluate(
 
     A document ranks where its best chunk does, with that chunk's score. `qrels` are judgments to use instead of the
     collection's; `split` is then only their name. Each of `fusions` is measured by itself; without any, hybrid uses
-    the store's default. `leave_out_identical` drops documents that have the query's id or its text, for collections
-    whose queries are documents. `where_group` names a metadata field: each query then searches only among the
-    documents that share its value. `queries` limits the run to the first so many, or to these ids.
+    the store's default. Each of `legs` names legs of the store that are searched together, as in `Store.search`; they
+    are measured beside the modes. `leave_out_identical` drops documents that have the query's id or its text, for
+    collections whose queries are documents. `where_group` names a metadata field: each query then searches only among
+    the documents that share its value. `queries` limits the run to the first so many, or to these ids.
 
     The time of embedding a query counts in every search method that needs it, though a store remembers the vector.
     Everything but the times is the same whenever it is done. An unknown mode, fusion, metric, split or query id, a
@@ -84,7 +89,10 @@ def evaluate(
         raise InputError(f"name at least one metric, such as {STANDARD[0]}")
     for name in metrics:
         metric(name)  # an unknown one is rejected before anything is searched
-    methods = ways(modes, fusions)
+    methods = ways(modes, fusions, legs)
+    with store.unlogged():
+        for names in legs:
+            store.search("a", limit=1, legs=names)  # an unknown one is rejected before anything is measured
     qrels = collection.qrels(split) if qrels is None else qrels
     coverage = collection.coverage(qrels)
     selected = _selected(collection.queries(), qrels, queries)
@@ -154,7 +162,7 @@ class _Search:
 
     def _cached_seconds(self, text: str, trace: Trace) -> float:
         """Return the seconds that this search saved because the query's vector was cached."""
-        if self.options["mode"] == "keyword":
+        if self.options.get("mode") == KEYWORD or self.options.get("legs") == (KEYWORD,):
             return 0.0
         paid = trace.timings.get("embed", 0.0)
         self.embedding[text] = max(paid, self.embedding.get(text, 0.0))

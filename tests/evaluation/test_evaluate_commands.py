@@ -156,3 +156,12 @@ def test_a_report_opens_offline_and_holds_what_was_measured(tmp_path, folder):
     assert "Wine Grapes ferment" in text  # what was expected, by title and text
     with pytest.raises(InputError, match="cannot be written"):
         run(evaluate, folder, "--embedder", "none", "--report", tmp_path / "no" / "report.html")
+
+
+def test_chosen_legs_have_their_row_and_their_run(tmp_path, folder):
+    options = [folder, "--embedder", "none", "--mode", "hybrid", "--legs"]
+    found = json.loads(run(evaluate, *options, "keyword", "--run-out", tmp_path / "runs", "--json").stdout)
+    assert found["keyword"]["ndcg@10"] == found["hybrid"]["ndcg@10"]  # without vectors they are the same
+    assert (tmp_path / "runs" / "kitchen-test-keyword.run").exists()
+    with pytest.raises(InputError, match="this store has no leg 'meaning'; its legs are keyword"):
+        run(evaluate, *options, "keyword, meaning")

@@ -302,3 +302,14 @@ def default_fusion():
 def cosine(document, query):
     letters = Letters()
     return letters.embed_query(f"{document.title} {document.text}") @ letters.embed_query(query)
+
+
+def test_chosen_legs_are_measured_beside_the_modes(tmp_path, folder):
+    with stores.open(tmp_path / "store.db", embedder=Letters()) as store:
+        index(store, Collection(folder))
+        result = evaluate(store, Collection(folder), legs=[["keyword", "letters"], ["keyword"]])
+        assert list(result.modes) == ["hybrid", "keyword", "vector", "keyword + letters"]
+        assert result.run("keyword + letters").documents("q1") == result.run("hybrid").documents("q1")
+        assert result.hybrids == ("hybrid", "keyword + letters")
+        with pytest.raises(InputError, match="this store has no leg 'numbers'; its legs are keyword, letters"):
+            evaluate(store, Collection(folder), legs=[["keyword", "numbers"]])
