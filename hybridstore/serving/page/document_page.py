@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hybridstore.errors import HybridstoreError, NotFound
 from hybridstore.ingest.places import body_start, place
+from hybridstore.memory.notes import short_iso
 from hybridstore.search.query_plan import has_words
 from hybridstore.search.snippets import reflowed
 from hybridstore.serving.page.results import Piece, pieces_of, place_of, title_of
@@ -52,7 +53,8 @@ class Entry:
 class DocumentPage:
     """A document. `number` is that of the passage that is shown, from 1, 0 for none; `window` what of it is shown.
 
-    `lines` says that the passage is made of whole lines.
+    `lines` says that the passage is made of whole lines. `versions` are those of a note, oldest first: since when, id,
+    text.
     """
 
     document: Document
@@ -67,6 +69,7 @@ class DocumentPage:
     following: int | None
     window: tuple[int, int]
     changed: str
+    versions: Sequence[tuple[str, str, str]]
     metadata: Mapping[str, Any]
     alike: Sequence[tuple[Hit, str, str]]
 
@@ -101,6 +104,7 @@ def document_page(scope: Scope, id_: str, chunk: int | None, query: str) -> Docu
             following=ids[at + 1] if at is not None and at + 1 < len(ids) else None,
             window=window,
             changed=stored.changed,
+            versions=_versions(scope, str(document.id)),
             metadata={name: value for name, value in document.metadata.items() if name not in ("path", "memory")},
             alike=[
                 (hit, title_of(hit.title, hit.document_id, hit.text), _beginning(hit))
@@ -117,6 +121,18 @@ def _visible(scope: Scope, id_: str) -> Document:
     if note is None:
         return scope.document(id_)
     return scope.memory.store.get(scope.memory.get(note).uri)  # raises NotFound where it has expired
+
+
+def _versions(scope: Scope, id_: str) -> list[tuple[str, str, str]]:
+    """Return the versions of a note, what it replaced and what replaced it; [] where there is but one."""
+    note = scope.namespace.note(id_)
+    versions = [] if note is None else scope.memory.history(note)
+    times = [version.valid_from or version.time for version in versions]
+    shown = [
+        ("" if time is None else short_iso(time), each.uri, each.text)
+        for time, each in zip(times, versions, strict=True)
+    ]
+    return shown if len(shown) > 1 else []
 
 
 def _window(text: str, span: tuple[int, int]) -> tuple[int, int]:

@@ -63,6 +63,15 @@ def test_memory_shows_one_namespace_through_time(remembering, visit):
     assert "not a time in ISO 8601" in texts(wrong, ".notice")[0]
 
 
+def test_a_note_lists_its_versions(remembering, visit):
+    note = Memory(remembering, ("user", "42")).get("home")
+    found = page(visit(remembering).get("/document", params={"id": note.uri}))
+    assert texts(found, "h1") == ["Anna lives in Rome"]
+    links = [each for each in found.cssselect("aside a") if "Anna lives" in each.text_content()]
+    assert [each.text_content() for each in links[:2]] == ["Anna lives in Paris", "Anna lives in Rome"]
+    assert texts(page(visit(remembering).get(links[0].get("href"))), "h1") == ["Anna lives in Paris"]
+
+
 def test_a_fact_is_remembered_replaces_another_and_is_forgotten_after_a_look(remembering, visit):
     client, memory = visit(remembering), Memory(remembering, ("user", "42"))
     form = {"text": "Anna lives in Oslo", "day": "2026-05-01", "replaces": "home"}
