@@ -80,7 +80,7 @@ def evaluate(
     the documents that share its value. `queries` limits the run to the first so many, or to these ids.
 
     The time of embedding a query counts in every search method that needs it, though a store remembers the vector.
-    Everything but the times is the same whenever it is done. An unknown mode, fusion, metric, split or query id, a
+    Everything but the times is the same whenever it is done. An unknown mode, fusion, leg, metric, split or query id, a
     limit below 1 and a query without the group's field are InputErrors.
     """
     if limit < 1:
