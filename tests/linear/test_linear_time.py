@@ -51,7 +51,7 @@ def growth(surface: Surface, pattern: Pattern, size: int = SIZE) -> str:
     if whole < floor and given < 4 * size:
         return ""
     half = float("inf")
-    for _ in range(5):  # the fastest of several, as others use the machine too
+    for _ in range(20):  # the fastest of many, as others use the machine too
         seconds, before = measured(surface, pattern(size // 2))
         half, whole = min(half, seconds), min(whole, measured(surface, pattern(size))[0])
         if (whole < floor or whole < MOST * half) and given < MOST * max(before, size):
