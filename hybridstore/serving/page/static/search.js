@@ -46,13 +46,13 @@ async function search(how) {
   if (how !== "asked") asked.append("typing", "true");
   results.setAttribute("aria-busy", "true");
   try {
-    const answers = [fetch(`/?${asked}`, { signal })];
-    if (how === "typed") answers.push(fetch(`/complete?${new URLSearchParams({ q: field.value })}`, { signal }));
-    const [page, words] = await Promise.all(answers);
+    const page = await fetch(`/?${asked}`, { signal });
     place(await page.text());
     document.documentElement.dataset.shown = Math.round(performance.now() - started);
-    suggest(words?.ok ? await words.json() : []);
     results.removeAttribute("aria-busy");
+    // The words to go on with come after the results, which they would delay.
+    const words = how === "typed" && (await fetch(`/complete?${new URLSearchParams({ q: field.value })}`, { signal }));
+    suggest(words && words.ok ? await words.json() : []);
   } catch (error) {
     if (error.name !== "AbortError") {
       results.removeAttribute("aria-busy");
