@@ -12,7 +12,7 @@ from hybridstore.errors import HybridstoreError, InputError
 from hybridstore.records import Document
 from hybridstore.serving.http import model_routes
 from hybridstore.serving.http.context import Context
-from hybridstore.serving.http.guard import LONGEST_BODY
+from hybridstore.serving.http.guard import LONGEST_BODY, UPLOADS
 from hybridstore.serving.http.ingest_routes import Ingested, ingest
 from hybridstore.serving.page import pages
 from hybridstore.serving.page.rendering import counted, said
@@ -43,7 +43,7 @@ def actions(context: Context, site: Site) -> APIRouter:
 
 
 def _adding(router: APIRouter, context: Context, site: Site) -> None:
-    @router.post("/add")
+    @router.post("/add", max_body_size=UPLOADS["/add"])
     async def add(files: Files = None, text: Field = "", title: Short = "") -> HTMLResponse:
         given = [file for file in files or () if file.filename]
         failed = []

@@ -14,6 +14,7 @@ from hybridstore.ingest.places import body_start, place
 from hybridstore.memory.notes import short_iso
 from hybridstore.search.query_plan import has_words
 from hybridstore.search.snippets import reflowed
+from hybridstore.serving.page.rendering import cut_at_word
 from hybridstore.serving.page.results import Piece, pieces_of, place_of, title_of
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def _outline(stored: StoredDocument, ids: Sequence[int], at: int | None) -> list
 
 def _beginning(hit: Hit) -> str:
     start = body_start(hit.text, hit.metadata.get("type"))
-    return " ".join(hit.text[start : start + 400].split())[:120]
+    return cut_at_word(" ".join(hit.text[start : start + 400].split()), 120)
 
 
 def _alike(scope: Scope, stored: StoredDocument, ids: Sequence[int], at: int | None) -> list[Hit]:

@@ -112,6 +112,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def cut_at_word(line: str, length: int) -> str:
+    """Return a line, or its words within the first `length` characters and an ellipsis."""
+    return line if len(line) <= length else f"{line[:length].rsplit(' ', 1)[0]} …"
+
+
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE / "templates"),

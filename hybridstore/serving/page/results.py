@@ -18,7 +18,7 @@ from hybridstore.search.completion import completed, typed
 from hybridstore.search.snippets import densest, worth_showing
 from hybridstore.search.spelling import corrected, is_suggestion
 from hybridstore.serving.page.facets import Choice, Facet, facets
-from hybridstore.serving.page.rendering import said
+from hybridstore.serving.page.rendering import cut_at_word, said
 
 if TYPE_CHECKING:
     from hybridstore.records import Document, Hit, Results
@@ -247,10 +247,11 @@ def pieces_of(text: str, spans: Sequence[tuple[int, int]], start: int, end: int)
 
 
 def beginning(document: Document, length: int) -> str:
-    """Return the beginning of a document's text, without its front matter, on one line."""
+    """Return the beginning of a document's text, without its front matter, on one line, up to a whole word."""
     start = body_start(document.text, document.metadata.get("type"))
     text = document.text[start : start + 3 * length]
-    return " ".join((_SIGNS.sub(" ", text) if document.format == "markdown" else text).split())[:length]
+    line = " ".join((_SIGNS.sub(" ", text) if document.format == "markdown" else text).split())
+    return cut_at_word(line, length)
 
 
 def place_of(id_: str, document: Document | None, start: int, end: int) -> str:

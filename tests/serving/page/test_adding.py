@@ -3,6 +3,8 @@
 import pytest
 from lxml import html
 
+from hybridstore.serving.http.guard import LONGEST_BODY
+
 
 def status(answer, code=200):
     assert answer.status_code == code, answer.text
@@ -21,6 +23,13 @@ def test_files_are_read_and_what_was_not_is_named(visit, store):
     assert "b.pdf:" in said
     assert sorted(store.ids()) == ["<img src=x>.txt", "notes/a.md"]
     assert "<img" not in client.get("/").text
+
+
+def test_a_file_of_more_than_other_forms_may_have_is_read(visit, store):
+    whole = b"A glacier moves. " * 300_000
+    assert len(whole) > LONGEST_BODY
+    assert status(visit(store).post("/add", files=[("files", ("log.txt", whole))])).startswith("Done: 1 file read")
+    assert sum(len(store.get(id_).text) for id_ in store.ids()) >= len(whole) - 3  # it is in parts
 
 
 def test_a_text_is_added_and_found(visit, store):
