@@ -3,8 +3,9 @@
 from contextlib import closing
 
 import apsw
+import numpy as np
 import pytest
-from made import entry, found
+from made import EMBEDDING, entry, found, units
 
 from hybridstore.backends.sqlite import SQLiteBackend
 from hybridstore.backends.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
@@ -96,6 +97,17 @@ def test_a_file_whose_wal_mode_was_not_reached_gets_there(tmp_path):
         connection.execute("PRAGMA journal_mode = delete")
     with closing(SQLiteBackend(str(path))), closing(apsw.Connection(str(path))) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+@pytest.mark.parametrize("dim", [-1, 0, 1_000_000])
+def test_dimensions_that_no_vector_has_are_damage(tmp_path, dim):
+    path = tmp_path / "file.db"
+    with closing(SQLiteBackend(str(path))) as backend:
+        backend.put([entry("d1", "text", vectors=units(np.random.default_rng(1), 1))], embedding=EMBEDDING)
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.execute("UPDATE embeddings SET dim = ?", (dim,))
+    with pytest.raises(FileDamaged, match="dimensions"):
+        SQLiteBackend(str(path))
 
 
 def test_a_connection_runs_nothing_that_a_file_brings_along(tmp_path):
