@@ -63,6 +63,11 @@ def test_a_file_cut_short_is_damaged_and_left_as_it_was(tmp_path, kept):
     assert path.read_bytes() == cut
 
 
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileRefused, match=r"the folder .*gone does not exist; create it first"):
+        SQLiteBackend(str(tmp_path / "gone" / "file.db"))
+
+
 def test_a_file_that_is_not_there_is_made_only_on_request(tmp_path):
     with pytest.raises(FileRefused, match="no such file"):
         SQLiteBackend(str(tmp_path / "new.db"), create=False)
