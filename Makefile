@@ -79,7 +79,7 @@ fuzz: $(READY)  ## Change valid inputs of everything that reads: FUZZ= seconds f
 		$(if $(INPUTS),--total $(INPUTS) --seconds 20,--seconds $(FUZZ))
 
 coverage: $(READY)  ## Run the core tests and print which lines and branches they miss
-	$(if $(SHARED),PYTEST_DEBUG_TEMPROOT=$(SHARED)) $(PYTEST) $(CORE) --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
+	$(if $(SHARED),PYTEST_DEBUG_TEMPROOT=$(SHARED)) $(PYTEST) $(CORE) --cov --cov-report=term-missing:skip-covered --cov-fail-under=85
 
 test-browser: $(READY)  ## Show the page in the system's Chromium, with axe-core
 	$(BIN)/pip install --quiet --editable '.[browser]'

@@ -83,7 +83,7 @@ def test_dictionaries_are_ready_for_json(results):
 def test_a_trace_is_ready_for_json(store, results):
     trace = results.trace.to_dict()
     assert json.dumps(trace)
-    assert trace.keys() - {"confidence"} == {field.name for field in fields(results.trace)}
+    assert trace.keys() - {"confidence", "cosines"} == {field.name for field in fields(results.trace)}
     assert trace["hits"] == results.to_dicts()
     assert trace["fused"]["chunks"] == results.trace.fused.chunks.tolist()
     assert [row["chunk_id"] for row in trace["evidence"]] == [hit.chunk_id for hit in results]
