@@ -295,6 +295,9 @@ def listening(host: str, port: int) -> socket.socket:
         raise InputError(f"a port is a number from 0 to 65535, not {port!r}")
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
+        listener = socket.create_server((host, port), family=family)
     except OSError as error:
         raise InputError(f"cannot listen on {host}, port {port}: {error.strerror or error}; choose another") from error
+    # Connections inherit it. Else an answer's body waits 40 ms until the client has confirmed its headers.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener

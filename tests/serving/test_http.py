@@ -269,3 +269,10 @@ async def test_the_guard_needs_exactly_one_token_and_closes_web_sockets(authoriz
     await guard({"type": "http", "headers": [(b"authorization", b"bearer t")]}, receive, send)
     await guard({"type": "lifespan"}, None, send)
     assert sent == [401, "http.response.body", "websocket.close", "inner", "inner"]
+
+
+def test_answers_do_not_wait_for_the_confirmation_of_their_headers():
+    with listening("127.0.0.1", 0) as server, socket.create_connection(server.getsockname()):
+        connection, _ = server.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
