@@ -191,7 +191,7 @@ def _read_header(line: bytes, name: str) -> ExportHeader:
         fields = json.loads(line)
         version = int(fields["hybridstore"])
         header = _header(fields) if version <= VERSION else None
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
         raise InputError(
             f"{name} is not an export of a store: its first line is not the header; "
             "read other files with `hybridstore add`"

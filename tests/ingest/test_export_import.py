@@ -237,7 +237,14 @@ def test_a_background_that_nothing_could_be_divided_by_is_refused(store, other):
         load(other, io.BytesIO(b"".join([broken(header, background=background), *rest])))
 
 
-@pytest.mark.parametrize("content", ["", "no json\n", '{"id": "x"}\n', "[1]\n", '{"hybridstore": "x"}\n'])
+INFINITE = [
+    '{"hybridstore": Infinity}\n',
+    '{"hybridstore": 1, "language": "english", "embedding": null, "documents": 1e999}\n',
+    '{"hybridstore": 1, "embedding": {"fingerprint": "x", "reference": "x", "dim": -1e999}}\n',
+]
+
+
+@pytest.mark.parametrize("content", ["", "no json\n", '{"id": "x"}\n', "[1]\n", '{"hybridstore": "x"}\n', *INFINITE])
 def test_another_file_is_not_an_export(other, tmp_path, content):
     file = tmp_path / "x.jsonl"
     file.write_text(content)
