@@ -8,13 +8,11 @@ or in words as `told`, or in another file of results: `from` is that file and th
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
-from cells import interval, table
+from cells import interval, table, write_page
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent.parent / "docs" / "labs.md"
@@ -78,18 +76,5 @@ def _second_looks(found: dict[str, Any]) -> list[str]:
     return table(["", *heads, "mean", "in hindsight", "ms"], rows)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="say whether the page is up to date, and write nothing")
-    parser.add_argument("--results", type=Path, default=HERE / "results")
-    parser.add_argument("--page", type=Path, default=PAGE)
-    options = parser.parse_args()
-    text = page(options.results)
-    if options.check:
-        stale = not options.page.exists() or options.page.read_text(encoding="utf-8") != text
-        sys.exit(f"stale: {options.page.name}; run benchmarks/quality/labs_page.py" if stale else 0)
-    options.page.write_text(text, encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    write_page("labs_page.py", __doc__, page, PAGE)

@@ -8,11 +8,10 @@ measured is left out.
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from pathlib import Path
 
+from cells import write_page
 from collections_report import collections_page
 from drift_report import drift_page
 from harvest_report import harvest_page
@@ -46,18 +45,5 @@ def written(results: Path) -> str:
     return "\n".join([*_HEAD, "", *parts]).rstrip() + "\n"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="say whether the page is up to date, and write nothing")
-    parser.add_argument("--results", type=Path, default=HERE / "results")
-    parser.add_argument("--page", type=Path, default=PAGE)
-    options = parser.parse_args()
-    text = written(options.results)
-    if options.check:
-        stale = not options.page.exists() or options.page.read_text(encoding="utf-8") != text
-        sys.exit(f"stale: {options.page.name}; run benchmarks/quality/page.py" if stale else 0)
-    options.page.write_text(text, encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    write_page("page.py", __doc__, written, PAGE)

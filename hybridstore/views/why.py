@@ -34,7 +34,8 @@ _STAGES = (
 def why(value: Mapping[str, Any], *, heading: str = "h2", opened: int | None = None) -> Markup:
     """Return the whole panel: the verdict, an expected document, the hits, the legs, the words, other weights.
 
-    `opened` is the chunk whose evidence is open at first; None, or one that is no hit, is the first hit's.
+    `opened` is the chunk whose evidence is open at first; without it, or where it is not a hit, the first
+    hit's is.
     """
     names = _names(value)
     passages = _passage_names(value, names)
