@@ -10,8 +10,8 @@ from typing import Any
 
 import hybridstore as hs
 from hybridstore.memory import Memory
-from hybridstore.serving.access import Names
 from hybridstore.serving.http import PORT, Context, create_app
+from hybridstore.serving.http_access import Names
 
 PAGE = Path(__file__).with_name("http.md")
 

@@ -23,9 +23,10 @@ from hybridstore import __version__
 from hybridstore.errors import HybridstoreError, InputError, MissingExtra, NotFound
 from hybridstore.memory import Memory
 from hybridstore.memory.note_ids import SCHEME
-from hybridstore.serving.access import Folders, Guard, Scope, checked_token, listening, security, url_host
+from hybridstore.serving.access import Folders, Scope
 from hybridstore.serving.answers import cut, line
 from hybridstore.serving.error_sentences import error_sentence, misused
+from hybridstore.serving.http_access import Guard, checked_token, listening, security, url_host
 from hybridstore.serving.operations import Operations
 from hybridstore.serving.paging import Budget
 from hybridstore.store.filling import in_background

@@ -28,7 +28,7 @@ from mcp.server.stdio import stdio_server
 from mcp_types import JSONRPCNotification, JSONRPCRequest, jsonrpc_message_adapter
 
 from hybridstore.errors import InputError
-from hybridstore.serving.access import listening
+from hybridstore.serving.http_access import listening
 from hybridstore.serving.mcp_server import PATH, StoreServer, http_config
 
 TOKEN = "a-token-of-some-length"  # noqa: S105 - of a server that lives for a run

@@ -17,7 +17,7 @@ from mcp.client.streamable_http import streamable_http_client
 import hybridstore as hs
 from hybridstore.errors import InputError
 from hybridstore.memory import Memory
-from hybridstore.serving.access import Guard, checked_token, is_loopback, listening, security
+from hybridstore.serving.http_access import Guard, checked_token, is_loopback, listening, security
 from hybridstore.serving.mcp_server import serve
 
 TOKEN = "a-token-of-some-length"  # noqa: S105 - of a server that lives for a test

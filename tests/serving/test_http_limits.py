@@ -12,7 +12,7 @@ pytest.importorskip("mcp", reason="the server is made with the MCP SDK: pip inst
 import uvicorn
 
 from hybridstore.serving import http_limits
-from hybridstore.serving.access import Guard
+from hybridstore.serving.http_access import Guard
 
 TOKEN = b"a-token-of-some-length"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + TOKEN + b"\r\nTransfer-Encoding: chunked\r\n\r\n"

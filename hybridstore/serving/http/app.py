@@ -6,7 +6,6 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 from hybridstore import __version__
-from hybridstore.serving.access import Names
 from hybridstore.serving.http import (
     document_routes,
     ingest_routes,
@@ -18,6 +17,7 @@ from hybridstore.serving.http import (
 from hybridstore.serving.http.context import Context
 from hybridstore.serving.http.guard import LONGEST_BODY, UPLOADS, Guard
 from hybridstore.serving.http.problems import Problem, handle_problems
+from hybridstore.serving.http_access import Names
 
 _DESCRIPTION = """\
 Search one hybridstore file by words and by meaning, add documents, and remember notes.

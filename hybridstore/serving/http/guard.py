@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
 
-from hybridstore.serving.access import App, HttpScope, Names, Receive, Send
+from hybridstore.serving.http_access import App, HttpScope, Names, Receive, Send
 
 TOKEN = "token"  # noqa: S105 - the name of the parameter
 LONGEST_BODY = 4 << 20

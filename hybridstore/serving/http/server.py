@@ -18,10 +18,10 @@ import uvicorn
 from hybridstore.errors import HybridstoreError
 from hybridstore.ingest.watching import check_watchable, watch
 from hybridstore.memory import Memory
-from hybridstore.serving.access import Names, checked_token, is_loopback, listening, url_host
 from hybridstore.serving.http.app import create_app
 from hybridstore.serving.http.context import READERS, Context
 from hybridstore.serving.http.guard import TOKEN
+from hybridstore.serving.http_access import Names, checked_token, is_loopback, listening, url_host
 from hybridstore.serving.http_limits import limited
 from hybridstore.serving.warm_search import listening_beside
 from hybridstore.store.filling import in_background

@@ -16,9 +16,9 @@ from fastapi.testclient import TestClient
 import hybridstore as hs
 from hybridstore.backends.learning import ModelVersion
 from hybridstore.memory import Memory
-from hybridstore.serving.access import Names
 from hybridstore.serving.http import Context, create_app
 from hybridstore.serving.http.context import WRITERS
+from hybridstore.serving.http_access import Names
 
 BASE = "http://127.0.0.1:8766"
 

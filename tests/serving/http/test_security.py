@@ -11,8 +11,8 @@ from hypothesis import given, settings
 
 import hybridstore as hs
 from hybridstore.memory import Memory
-from hybridstore.serving.access import Names
 from hybridstore.serving.http import Context, create_app
+from hybridstore.serving.http_access import Names
 
 TOKEN = "a-token-of-some-length"  # noqa: S105 - of a server that lives for a test
 SCRIPT = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"

@@ -13,8 +13,8 @@ pytest.importorskip("fastapi", reason="the page is served with FastAPI: pip inst
 
 from starlette.testclient import TestClient
 
-from hybridstore.serving.access import Names
 from hybridstore.serving.http import Context, create_app
+from hybridstore.serving.http_access import Names
 
 SCRIPT = "<script>alert('stored')</script>"
 BREAKOUT = "\"><img src=x onerror=alert(1)>'"

@@ -12,8 +12,8 @@ import uvicorn
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.memory import Memory
-from hybridstore.serving.access import Names, listening
 from hybridstore.serving.http import Context, create_app
+from hybridstore.serving.http_access import Names, listening
 from hybridstore.serving.http_limits import limited
 
 pytestmark = pytest.mark.browser
