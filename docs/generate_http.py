@@ -42,6 +42,7 @@ $ curl -F files=@manual.pdf http://127.0.0.1:8766/api/ingest
 - **Errors** are problem details (RFC 9457) with `detail`, what is wrong, and `remedy`, what to do. 422: the request
   cannot be used; 404: the id is unknown, or not visible here; 503: try again; 401, 403, 421: who may connect.
 - **Nothing new.** `ETag` stands for the store's revision; `If-None-Match` is answered with 304 until the next write.
+  `HEAD` is answered like `GET`, without the body.
 - **Streams** are server-sent events: `/api/events` says when the store has changed, `/api/ingest/stream` how far
   reading files has come.
 - **Limits.** A request has at most 4 MiB, one with files 1 GiB; headers must arrive within ten seconds, a body within

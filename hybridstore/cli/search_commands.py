@@ -23,6 +23,7 @@ from hybridstore.cli.shared_options import (
     chosen,
     combined,
     examples,
+    html_option,
     json_option,
     min_relevance_option,
     number_option,
@@ -191,13 +192,7 @@ def _passed(how: dict[str, Any]) -> dict[str, Any]:
     metavar="DOCUMENT",
     help="A document, by id, path or name, that should be found: say which stage lost it, and why.",
 )
-@click.option(
-    "--html",
-    "page",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the explanation as a web page in one file, with the scores drawn and weights to move.",
-)
+@html_option("Write the explanation as a web page in one file, with the scores drawn and weights to move.")
 @pass_target
 def explain(
     target: Target,

@@ -276,6 +276,11 @@ def embedder_option(help_: str) -> Decorator:
     return click.option("--embedder", metavar="NAME", help=help_)
 
 
+def html_option(help_: str) -> Decorator:
+    """`--html FILE`, the argument `page`, with its meaning for this command."""
+    return click.option("--html", "page", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help=help_)
+
+
 def number_option(name: str, help_: str, default: int | None = None, metavar: str = "N") -> Decorator:
     """Make an option that takes a whole number of at least 1."""
     return click.option(name, default=default, type=click.IntRange(1), metavar=metavar, help=help_)

@@ -13,6 +13,7 @@ from hybridstore.cli.shared_options import (
     Target,
     embedder_option,
     examples,
+    html_option,
     json_option,
     number_option,
     pass_target,
@@ -26,13 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog=examples("hybridstore info", "hybridstore info --html store.html", "hybridstore info --json"))
-@click.option(
-    "--html",
-    "page",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Check the store, and write a web page in one file: contents, a map of passages, memory, learning.",
-)
+@html_option("Check the store, and write a web page in one file: contents, a map of passages, memory, learning.")
 @json_option
 @pass_target
 def info(target: Target, *, page: Path | None, as_json: bool) -> None:

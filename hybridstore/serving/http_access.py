@@ -29,7 +29,7 @@ _LONGEST_BODY = 4 * 2**20  # bytes that the SDK reads of a body before it refuse
 _REFUSED = b'{"error": "invalid_token", "error_description": "send the server\'s token: Authorization: Bearer TOKEN"}'
 
 
-class Guard:
+class TokenGuard:
     """An ASGI app that passes whole requests with the token on to another app, and rejects all others."""
 
     def __init__(self, app: App, token: str) -> None:

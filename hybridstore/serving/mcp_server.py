@@ -26,7 +26,7 @@ from hybridstore.memory.note_ids import SCHEME
 from hybridstore.serving.access import Folders, Scope
 from hybridstore.serving.answers import cut, line
 from hybridstore.serving.error_sentences import error_sentence, misused
-from hybridstore.serving.http_access import Guard, checked_token, listening, security, url_host
+from hybridstore.serving.http_access import TokenGuard, checked_token, listening, security, url_host
 from hybridstore.serving.operations import Operations
 from hybridstore.serving.paging import Budget
 from hybridstore.store.filling import in_background
@@ -212,7 +212,7 @@ def http_config(mcp: MCPServer[Any], token: str, host: str, port: int, names: Se
         stateless_http=True,
         transport_security=security(host, port, names),
     )
-    return limited(Guard(app, token))
+    return limited(TokenGuard(app, token))
 
 
 def unknown_argument(tool: str, name: str, known: Iterable[str]) -> str:

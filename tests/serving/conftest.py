@@ -56,6 +56,15 @@ def store():
         yield store
 
 
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    """The file of a store with one text, for servers in processes of their own."""
+    path = tmp_path_factory.mktemp("http") / "notes.db"
+    with hs.open(path, embedder="none") as store:
+        store.add("The harbour is closed.")
+    return path
+
+
 @pytest.fixture
 def memory(store):
     return Memory(store, ("user", "42"))

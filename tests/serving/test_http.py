@@ -14,10 +14,9 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-import hybridstore as hs
 from hybridstore.errors import InputError
 from hybridstore.memory import Memory
-from hybridstore.serving.http_access import Guard, checked_token, is_loopback, listening, security
+from hybridstore.serving.http_access import TokenGuard, checked_token, is_loopback, listening, security
 from hybridstore.serving.mcp_server import serve
 
 TOKEN = "a-token-of-some-length"  # noqa: S105 - of a server that lives for a test
@@ -28,8 +27,8 @@ BODY = (
 HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
 
 
-class Served:
-    """A server in a process of its own; `told` is what it wrote before it listened."""
+class McpServed:
+    """An MCP server in a process of its own; `told` is what it wrote before it listened."""
 
     def __init__(self, path, *options, **environment):
         known = {name: value for name, value in os.environ.items() if not name.startswith("HYBRIDSTORE")}
@@ -61,42 +60,34 @@ class Served:
 
 
 @asynccontextmanager
-async def connected(served):
+async def connected(mcp_served):
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with (
         httpx2.AsyncClient(headers=headers, timeout=60) as http,
-        Client(streamable_http_client(served.address, http_client=http)) as client,
+        Client(streamable_http_client(mcp_served.address, http_client=http)) as client,
     ):
         yield client
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    path = tmp_path_factory.mktemp("http") / "notes.db"
-    with hs.open(path, embedder="none") as store:
-        store.add("The harbour is closed.")
-    return path
-
-
-@pytest.fixture(scope="module")
-def served(path):
-    served = Served(path, HYBRIDSTORE_TOKEN=TOKEN)
-    yield served
-    out, result = served.stop()
+def mcp_served(path):
+    mcp_served = McpServed(path, HYBRIDSTORE_TOKEN=TOKEN)
+    yield mcp_served
+    out, result = mcp_served.stop()
     assert out == ""
-    assert TOKEN not in served.result + result
+    assert TOKEN not in mcp_served.result + result
     assert "Traceback" not in result
 
 
-def test_it_listens_on_this_machine_alone(served):
-    assert served.address.startswith("http://127.0.0.1:")
-    assert served.address.endswith("/mcp")
+def test_it_listens_on_this_machine_alone(mcp_served):
+    assert mcp_served.address.startswith("http://127.0.0.1:")
+    assert mcp_served.address.endswith("/mcp")
 
 
 @pytest.mark.parametrize("sent", [0, 1, len(BODY) - 1])
 @pytest.mark.parametrize("extra", ["", "Expect: 100-continue\r\n"])
-def test_a_client_that_goes_before_its_request_is_whole_is_no_error(served, sent, extra):
-    host, port = served.address.split("/")[2].split(":")
+def test_a_client_that_goes_before_its_request_is_whole_is_no_error(mcp_served, sent, extra):
+    host, port = mcp_served.address.split("/")[2].split(":")
     with socket.create_connection((host, int(port)), timeout=20) as client:
         lines = [f"POST /mcp HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {TOKEN}"]
         lines += [*(f"{name}: {value}" for name, value in HEADERS.items()), f"Content-Length: {len(BODY)}"]
@@ -104,7 +95,7 @@ def test_a_client_that_goes_before_its_request_is_whole_is_no_error(served, sent
         client.shutdown(socket.SHUT_WR)
         answer = client.recv(65536)
     assert b" 500 " not in answer
-    assert served.posted(Authorization=f"Bearer {TOKEN}")[0] == 200  # the fixture finds no traceback at its end
+    assert mcp_served.posted(Authorization=f"Bearer {TOKEN}")[0] == 200  # the fixture finds no traceback at its end
 
 
 @pytest.mark.parametrize(
@@ -120,16 +111,16 @@ def test_a_client_that_goes_before_its_request_is_whole_is_no_error(served, sent
         {"X-Token": TOKEN},
     ],
 )
-def test_requests_without_the_right_token_are_rejected(served, headers):
-    status, body = served.posted(**headers)
+def test_requests_without_the_right_token_are_rejected(mcp_served, headers):
+    status, body = mcp_served.posted(**headers)
     assert status == 401
     assert TOKEN not in body
 
 
-def test_no_path_of_the_server_is_open_without_the_token(served):
+def test_no_path_of_the_server_is_open_without_the_token(mcp_served):
     for path in ("/", "/mcp/", "/health", "/.well-known/oauth-protected-resource"):
         with pytest.raises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(served.address.replace("/mcp", path), timeout=20)  # noqa: S310
+            urllib.request.urlopen(mcp_served.address.replace("/mcp", path), timeout=20)  # noqa: S310
         with caught.value as answer:
             assert answer.code == 401
 
@@ -137,26 +128,26 @@ def test_no_path_of_the_server_is_open_without_the_token(served):
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "127.0.0.1:1", "localhost"]
 )
-def test_another_host_name_is_rejected_with_the_right_token_too(served, host):
-    assert served.posted(Authorization=f"Bearer {TOKEN}", Host=host)[0] == 421
+def test_another_host_name_is_rejected_with_the_right_token_too(mcp_served, host):
+    assert mcp_served.posted(Authorization=f"Bearer {TOKEN}", Host=host)[0] == 421
 
 
 @pytest.mark.parametrize(
     "origin", ["http://evil.example", "https://127.0.0.1", "null", "http://localhost.evil.example"]
 )
-def test_a_web_page_of_elsewhere_is_rejected_with_the_right_token_too(served, origin):
-    assert served.posted(Authorization=f"Bearer {TOKEN}", Origin=origin)[0] == 403
+def test_a_web_page_of_elsewhere_is_rejected_with_the_right_token_too(mcp_served, origin):
+    assert mcp_served.posted(Authorization=f"Bearer {TOKEN}", Origin=origin)[0] == 403
 
 
-def test_the_right_token_is_let_in_from_a_page_of_this_machine_too(served):
-    port = served.address.split(":")[2].removesuffix("/mcp")
-    status, body = served.posted(Authorization=f"Bearer {TOKEN}", Origin=f"http://localhost:{port}")
+def test_the_right_token_is_let_in_from_a_page_of_this_machine_too(mcp_served):
+    port = mcp_served.address.split(":")[2].removesuffix("/mcp")
+    status, body = mcp_served.posted(Authorization=f"Bearer {TOKEN}", Origin=f"http://localhost:{port}")
     assert status == 200
     assert "hybridstore" in body
 
 
-def test_a_body_over_four_mebibytes_is_refused(served):
-    host, port = served.address.removeprefix("http://").removesuffix("/mcp").split(":")
+def test_a_body_over_four_mebibytes_is_refused(mcp_served):
+    host, port = mcp_served.address.removeprefix("http://").removesuffix("/mcp").split(":")
     fields = HEADERS | {"Authorization": f"Bearer {TOKEN}", "Host": f"{host}:{port}", "Content-Length": (4 << 20) + 1}
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     with socket.create_connection((host, int(port)), timeout=20) as connection:
@@ -168,16 +159,16 @@ def test_a_body_over_four_mebibytes_is_refused(served):
 @pytest.mark.parametrize(
     "start", [b"", b"POST /mcp HTTP/1.1\r\nHost:", b"POST /mcp HTTP/1.1\r\nContent-Length: 9\r\n\r\n"]
 )
-def test_the_served_port_closes_requests_that_do_not_end(served, start):
-    port = int(served.address.split(":")[2].removesuffix("/mcp"))
+def test_the_served_port_closes_requests_that_do_not_end(mcp_served, start):
+    port = int(mcp_served.address.split(":")[2].removesuffix("/mcp"))
     with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
         client.sendall(start)
         while client.recv(4096):
             pass
 
 
-async def test_a_client_with_the_token_uses_the_tools(served):
-    async with connected(served) as client:
+async def test_a_client_with_the_token_uses_the_tools(mcp_served):
+    async with connected(mcp_served) as client:
         kept = await client.call_tool("remember", {"text": "The ferry leaves at noon."})
         assert kept.structured_content["status"] == "added"
         found = await client.call_tool("search", {"query": "harbour"})
@@ -186,9 +177,9 @@ async def test_a_client_with_the_token_uses_the_tools(served):
         assert recalled.structured_content["items"][0]["text"] == "The ferry leaves at noon."
 
 
-async def test_many_clients_write_at_once_and_nothing_is_lost(served, path):
+async def test_many_clients_write_at_once_and_nothing_is_lost(mcp_served, path):
     async def write(number):
-        async with connected(served) as client:
+        async with connected(mcp_served) as client:
             for each in range(5):
                 answer = await client.call_tool("remember", {"text": f"Writer {number}, note {each}."})
                 assert not answer.is_error
@@ -203,14 +194,14 @@ async def test_many_clients_write_at_once_and_nothing_is_lost(served, path):
 
 @pytest.mark.thorough
 def test_a_random_token_is_printed_to_standard_error(path):
-    served = Served(path)
+    mcp_served = McpServed(path)
     try:
-        token = served.process.stderr.readline().removeprefix("Token: ").strip()
+        token = mcp_served.process.stderr.readline().removeprefix("Token: ").strip()
         assert len(token) >= 32
-        assert served.posted(Authorization=f"Bearer {token}")[0] == 200
-        assert served.posted()[0] == 401
+        assert mcp_served.posted(Authorization=f"Bearer {token}")[0] == 200
+        assert mcp_served.posted()[0] == 401
     finally:
-        out, _ = served.stop()
+        out, _ = mcp_served.stop()
     assert out == ""
 
 
@@ -263,7 +254,7 @@ async def test_the_guard_needs_exactly_one_token_and_closes_web_sockets(authoriz
     async def receive():
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    guard = Guard(inner, "t")
+    guard = TokenGuard(inner, "t")
     await guard({"type": "http", "headers": [(b"authorization", each) for each in authorization]}, None, send)
     await guard({"type": "websocket", "headers": [(b"authorization", b"Bearer t")]}, None, send)
     await guard({"type": "http", "headers": [(b"authorization", b"bearer t")]}, receive, send)

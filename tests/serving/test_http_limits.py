@@ -12,7 +12,7 @@ pytest.importorskip("mcp", reason="the server is made with the MCP SDK: pip inst
 import uvicorn
 
 from hybridstore.serving import http_limits
-from hybridstore.serving.http_access import Guard
+from hybridstore.serving.http_access import TokenGuard
 
 TOKEN = b"a-token-of-some-length"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + TOKEN + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -44,7 +44,7 @@ def port():
             return
         await echo(scope, receive, send)
 
-    config = http_limits.limited(Guard(app, TOKEN.decode()))
+    config = http_limits.limited(TokenGuard(app, TOKEN.decode()))
     config.lifespan = "off"
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listening:

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+import anyio
 from starlette.datastructures import Headers, MutableHeaders
 
 from hybridstore.serving.http_access import App, HttpScope, Names, Receive, Send
@@ -61,6 +65,8 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
         elif is_local(scope):
             await self._app(scope, receive, send)
+        elif scope["method"] == "HEAD":
+            await _without_body(partial(self._answer, scope), receive, _with_headers(send))
         else:
             await self._answer(scope, receive, _with_headers(send))
 
@@ -74,7 +80,8 @@ class Guard:
             most = UPLOADS.get(scope["path"], LONGEST_BODY) >> 20
             await _reject(send, 413, f"a request to {scope['path']} has at most {most:,} MiB; send several")
         elif self._token is None or self._has_token(scope, headers, self._token):
-            await self._app(scope, receive, send)
+            # The server sends no body where HEAD is asked.
+            await self._app({**scope, "method": "GET"} if scope["method"] == "HEAD" else scope, receive, send)
         elif location := self._signed_in(scope, self._token):
             cookie = f"{_cookie(scope)}={self._token.decode()}; HttpOnly; SameSite=Strict; Path=/"
             await _send(send, 303, b"", [("location", location), ("set-cookie", cookie), ("cache-control", "no-store")])
@@ -108,7 +115,7 @@ class Guard:
     @staticmethod
     def _signed_in(scope: HttpScope, token: bytes) -> str | None:
         """Return where to go with a cookie from the URL with the token; None without it."""
-        if scope["method"] != "GET":
+        if scope["method"] not in ("GET", "HEAD"):
             return None
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         if not any(name == TOKEN and _same(value, token) for name, value in query):
@@ -126,6 +133,20 @@ def _cookie(scope: HttpScope) -> str:
 
 def _same(sent: str, token: bytes) -> bool:
     return secrets.compare_digest(sent.encode("utf-8", "replace"), token)
+
+
+async def _without_body(answer: Callable[[Receive, Send], Awaitable[None]], receive: Receive, send: Send) -> None:
+    """Answer a HEAD request: like GET, but end a stream, such as that of events, where it would begin."""
+    with anyio.CancelScope() as answering:
+
+        async def sending(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.body" and message.get("more_body"):
+                await send({"type": "http.response.body", "body": b""})
+                answering.cancel()
+            else:
+                await send(message)
+
+        await answer(receive, sending)
 
 
 def _with_headers(send: Send) -> Send:

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from hybridstore.errors import HybridstoreError
-from hybridstore.search.completion import completed
 from hybridstore.serving.http.context import Context
 from hybridstore.serving.page import document_page, pages, results, why_page
 from hybridstore.serving.page.actions import actions
@@ -18,7 +17,6 @@ from hybridstore.serving.page.site import Site
 from hybridstore.serving.page.start import start_page
 
 _LONGEST = 10_000  # characters of a query
-_COMPLETIONS = 6
 
 Text = Annotated[str, Query(max_length=_LONGEST)]
 
@@ -48,12 +46,6 @@ def _searching(router: APIRouter, context: Context, site: Site) -> None:
         limit = min(max(limit, 1), results.MOST)
         found = results.search(context.scope, q, choice, limit=limit, typing=typing)
         return site.page("part_results.html" if part else "search.html", here="/", page=found, start=None, q=q)
-
-    @router.get("/complete")
-    def complete(q: Text = "") -> list[str]:
-        return [
-            completed(q, word) for word in context.store.complete(q, limit=_COMPLETIONS, where=context.scope.filter())
-        ]
 
     @router.get("/why")
     def why(

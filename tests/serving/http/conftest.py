@@ -13,6 +13,9 @@ import pytest
 pytest.importorskip("fastapi", reason="the server needs it: pip install 'hybridstore[serve]'")
 
 
+TOKEN = "a-token-of-some-length"  # noqa: S105 - of a server that lives for a test
+
+
 class Served:
     """A server, its address, and what it wrote."""
 
@@ -62,3 +65,11 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def process():
     """Give the class of servers: `process(path, *options)` starts one."""
     return Served
+
+
+@pytest.fixture(scope="module")
+def guarded(path, process):
+    """Start a server that needs TOKEN."""
+    served = process(path, HYBRIDSTORE_TOKEN=TOKEN)
+    yield served
+    assert TOKEN not in served.line + served.stop()

@@ -50,7 +50,7 @@ def client(memory, store):
         "/why?q=valve",
         f"/document?id={SCRIPT}.md",
         f"/document?id={SCRIPT}",
-        "/complete?q=val",
+        "/api/suggestions?q=val",
         "/api/search?q=valve",
         f"/api/search?q={SCRIPT}&where={SCRIPT}",
         "/api/explain?q=valve",
@@ -115,20 +115,10 @@ def test_any_input_that_fits_its_type_is_answered_without_a_server_error(memory,
     assert tried >= 30
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory, process):
-    path = tmp_path_factory.mktemp("security") / "notes.db"
-    with hs.open(path, embedder="none") as store:
-        store.add("The harbour is closed.")
-    served = process(path, HYBRIDSTORE_TOKEN=TOKEN)
-    yield served
-    assert TOKEN not in served.line + served.stop()
-
-
-def raw(served, request):
+def raw(guarded, request):
     """Send bytes, and return all that is answered."""
-    with socket.create_connection(("127.0.0.1", served.port), timeout=20) as client:
-        head = f"Host: 127.0.0.1:{served.port}\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n"
+    with socket.create_connection(("127.0.0.1", guarded.port), timeout=20) as client:
+        head = f"Host: 127.0.0.1:{guarded.port}\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n"
         client.sendall(request.replace(b"HEAD\r\n", head.encode()))
         parts = []
         while part := client.recv(65536):
@@ -137,7 +127,7 @@ def raw(served, request):
 
 
 @pytest.mark.parametrize(
-    "path",
+    "target",
     [
         b"/../../../../etc/passwd",
         b"/static/../../../../../etc/passwd",
@@ -153,24 +143,24 @@ def raw(served, request):
         b"http://evil.example/",
     ],
 )
-def test_no_path_leads_to_a_file_or_elsewhere(served, path):
-    answer = raw(served, b"GET " + path + b" HTTP/1.1\r\nHEAD\r\n\r\n")
+def test_no_path_leads_to_a_file_or_elsewhere(guarded, target):
+    answer = raw(guarded, b"GET " + target + b" HTTP/1.1\r\nHEAD\r\n\r\n")
     status = int(answer.split()[1])
     assert 400 <= status < 500
     assert b"root:" not in answer
     assert b"location:" not in answer.lower()
 
 
-@pytest.mark.parametrize("path", ["/api/documents", "/api/ingest", "/api/ingest/stream"])
+@pytest.mark.parametrize("target", ["/api/documents", "/api/ingest", "/api/ingest/stream"])
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_that_is_too_large_is_refused(served, path, chunked):
-    if chunked and "ingest" in path:
+def test_a_body_that_is_too_large_is_refused(guarded, target, chunked):
+    if chunked and "ingest" in target:
         pytest.skip("its limit is a gibibyte")
-    size = (1 << 30) + 1 if "ingest" in path else (4 << 20) + 1
+    size = (1 << 30) + 1 if "ingest" in target else (4 << 20) + 1
     length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {size}"
-    head = f"POST {path} HTTP/1.1\r\nHEAD\r\nContent-Type: application/json\r\n{length}\r\n\r\n".encode()
+    head = f"POST {target} HTTP/1.1\r\nHEAD\r\nContent-Type: application/json\r\n{length}\r\n\r\n".encode()
     body = b"".join(b"10000\r\n" + b" " * 0x10000 + b"\r\n" for _ in range(65)) if chunked else b""
-    assert raw(served, head + body).startswith(b"HTTP/1.1 413 ")
+    assert raw(guarded, head + body).startswith(b"HTTP/1.1 413 ")
 
 
 @pytest.mark.parametrize(
@@ -187,7 +177,20 @@ def test_a_body_that_is_too_large_is_refused(served, path, chunked):
         b"GET /api/events HTTP/1.1\r\nHEAD\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\nOrigin: http://evil\r\n\r\n",
     ],
 )
-def test_requests_of_other_kinds_are_refused(served, request_):
-    status = int(raw(served, request_).split()[1])
+def test_requests_of_other_kinds_are_refused(guarded, request_):
+    status = int(raw(guarded, request_).split()[1])
     assert 400 <= status < 500
-    assert served.ask("/api/health", Authorization=f"Bearer {TOKEN}")[0] == 200
+    assert guarded.ask("/api/health", Authorization=f"Bearer {TOKEN}")[0] == 200
+
+
+def test_head_is_answered_wherever_get_is(client):
+    described = [path for path, methods in client.app.openapi()["paths"].items() if "get" in methods]
+    assert len(described) > 15
+    for path in (*described, "/", "/why", "/document", "/glance", "/map", "/memory", "/learning", "/add"):
+        headers = {"sec-fetch-site": "none"}
+        got = None if path == "/api/events" else client.get(path, headers=headers)
+        head = client.head(path, headers=headers)
+        assert head.content == b""
+        if got is not None:
+            assert (head.status_code, head.headers["content-type"]) == (got.status_code, got.headers["content-type"])
+    assert client.head("/api/ingest").status_code == 405

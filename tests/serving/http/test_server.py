@@ -20,25 +20,10 @@ TOKEN = "a-token-of-some-length"  # noqa: S105 - of a server that lives for a te
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    path = tmp_path_factory.mktemp("http") / "notes.db"
-    with hs.open(path, embedder="none") as store:
-        store.add("The harbour is closed.")
-    return path
-
-
-@pytest.fixture(scope="module")
 def served(path, process):
     served = process(path)
     yield served
     served.stop()
-
-
-@pytest.fixture(scope="module")
-def guarded(path, process):
-    served = process(path, HYBRIDSTORE_TOKEN=TOKEN)
-    yield served
-    assert TOKEN not in served.line + served.stop()
 
 
 def test_it_listens_on_this_machine_alone_and_needs_no_token(served):
@@ -261,3 +246,13 @@ sys.exit(main())
     assert "pip install 'hybridstore[serve]'" in ran.stderr
     assert "Traceback" not in ran.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_head_is_answered_like_get_and_ends_where_a_stream_begins(served):
+    with socket.create_connection(("127.0.0.1", served.port), timeout=20) as client:
+        for path in ("/api/health", "/api/events", "/", "/static/page.css", "/api/documents/nothing"):
+            client.sendall(f"HEAD {path} HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n\r\n".encode())
+            got = served.ask(path)[0] if path != "/api/events" else 200
+            answer = client.recv(65536)
+            assert answer.endswith(b"\r\n\r\n")  # no body, so the next answer is where it is expected
+            assert int(answer.split()[1]) == got

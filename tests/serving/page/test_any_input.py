@@ -5,7 +5,16 @@ from urllib.parse import urlencode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-PATHS = ("/", "/why", "/document", "/map", "/memory", "/complete", "/static/../routes.py", "/static/%2e%2e%2froutes.py")
+PATHS = (
+    "/",
+    "/why",
+    "/document",
+    "/map",
+    "/memory",
+    "/api/suggestions",
+    "/static/../routes.py",
+    "/static/%2e%2e%2froutes.py",
+)
 NAMES = (
     "q",
     "limit",

@@ -83,7 +83,7 @@ def test_while_typing_the_last_word_is_completed_and_nothing_is_logged(visit, tm
         assert "Another handbook." in " ".join(text(found, ".passage"))
         assert "handbook" in text(found, ".summary strong")[0]
         assert not store.query_log()
-        assert client.get("/complete", params={"q": "the hand"}).json() == ["the handbook"]
+        assert client.get("/api/suggestions", params={"q": "the hand"}).json()["queries"] == ["the handbook"]
         page(client, "/", q="valve")
         assert [each.query for each in store.query_log()] == ["valve"]
 

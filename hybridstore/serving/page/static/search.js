@@ -3,6 +3,7 @@ const form = document.querySelector("#search");
 const field = form.querySelector("#q");
 const status = document.querySelector("#status");
 const completions = document.querySelector("#completions");
+const COMPLETIONS = 6;
 const PAUSE = 70; // milliseconds after a key, so that a fast typist's letters are one request
 let timer;
 let current;
@@ -51,8 +52,9 @@ async function search(how) {
     document.documentElement.dataset.shown = Math.round(performance.now() - started);
     results.removeAttribute("aria-busy");
     // The words to go on with come after the results, which they would delay.
-    const words = how === "typed" && (await fetch(`/complete?${new URLSearchParams({ q: field.value })}`, { signal }));
-    suggest(words && words.ok ? await words.json() : []);
+    const typed = new URLSearchParams({ q: field.value, limit: COMPLETIONS });
+    const words = how === "typed" && (await fetch(`/api/suggestions?${typed}`, { signal }));
+    suggest(words && words.ok ? (await words.json()).queries : []);
   } catch (error) {
     if (error.name !== "AbortError") {
       results.removeAttribute("aria-busy");
