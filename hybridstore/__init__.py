@@ -16,6 +16,7 @@ from hybridstore import telemetry  # noqa: F401 - before any library that it is 
 from hybridstore.errors import (
     EmbedderMismatch,
     EmptyQuery,
+    ExpectationsBroken,
     FileBusy,
     FileDamaged,
     FileRefused,
@@ -51,6 +52,7 @@ __all__ = [
     "Embedder",
     "EmbedderMismatch",
     "EmptyQuery",
+    "ExpectationsBroken",
     "FileBusy",
     "FileDamaged",
     "FileRefused",

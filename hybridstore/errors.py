@@ -11,6 +11,7 @@ HybridstoreError
 ├── StoreBusy                                 another process kept the store locked too long
 │   └── FileBusy                              the same of a file
 ├── Unsupported                               this kind of store cannot do that
+├── ExpectationsBroken                        a change of ranking would break expectations that hold
 ├── EmbedderMismatch                          the embedder in use is not the one the store was filled with
 ├── ModelUnavailable                          a model's files cannot be found, fetched or trusted
 └── MissingExtra          (also ImportError)  an optional dependency is not installed
@@ -122,6 +123,21 @@ class EmbedderMismatch(HybridstoreError):  # noqa: N818
         super().__init__(
             f"the file's vectors were made by {stored}, but this store was opened with {given}; open it without "
             f"embedder= to use the file's own, or run `hybridstore reembed --embedder {name}` to change it"
+        )
+
+
+class ExpectationsBroken(HybridstoreError):  # noqa: N818
+    """A change of how the store ranks was undone, or not made: expectations that hold would not. `queries` are theirs.
+
+    See `Store.expect`; with `force=True`, or `--force`, the change is made all the same.
+    """
+
+    def __init__(self, change: str, broken: str, queries: tuple[str, ...]) -> None:
+        self.change, self.broken, self.queries = change, broken, queries
+        count = f"{len(queries)} expectation{'' if len(queries) == 1 else 's'}"
+        super().__init__(
+            f"{change} would break {count} of this store, so it was not made: {broken}; force it, or drop "
+            "what is no longer expected (`hybridstore expect --remove`)"
         )
 
 

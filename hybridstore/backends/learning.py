@@ -1,4 +1,4 @@
-"""What a store has learned and learns from: model versions, training triples, the query log and feedback.
+"""What a store has learned and learns from: model versions, triples, the query log, feedback and expectations.
 
 The values, and `LearningBackend`, the protocol by which a backend stores them with the documents they are about:
 removing a document removes what names it.
@@ -99,6 +99,19 @@ class Feedback:
     when: str
 
 
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A query whose answer is known: the document with this id is to be among the first `within` documents.
+
+    `made` is UTC, assigned by the store.
+    """
+
+    query: str
+    document_id: str
+    within: int
+    made: str = ""
+
+
 def storable(text: str) -> str:
     """Return a query as it can be stored: half of a surrogate pair becomes a question mark."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
@@ -131,7 +144,8 @@ def report_json(model: ModelVersion) -> str:
 class LearningBackend(Protocol):
     """Stores all of this. Methods may be called from any thread; each is atomic by itself.
 
-    Removing a document removes the feedback about it, the triples whose positive or origin it contains, and it from the
+    Removing a document keeps the expectations of it, which then fail; only a purge takes them away. It removes the
+    feedback about it, the triples whose positive or origin it contains, and it from the
     negatives of others. Replacing it does so for the chunks that it no longer contains; what names a chunk whose words
     are unchanged names the new chunk. Only what changes answers (`promote`) adds a revision.
     """
@@ -195,7 +209,8 @@ class LearningBackend(Protocol):
     def forget_queries(self, queries: Sequence[str] | None = None) -> int:
         """Remove some of the log's queries, or all of them; return how many there were.
 
-        Their triples and feedback are removed as well, for queries named here even where the log does not hold them.
+        Their triples, feedback and expectations are removed as well, for queries named here even where the log does not
+        hold them.
         Nothing of their text is left in the store's files.
         """
         ...
@@ -213,4 +228,25 @@ class LearningBackend(Protocol):
 
     def feedback(self) -> list[Feedback]:
         """Return all feedback, oldest first."""
+        ...
+
+    # expectations
+
+    def expect(self, query: str, document_id: str, within: int) -> None:
+        """Add an expectation, or change its `within`; raises NotFound for a document that is not stored."""
+        ...
+
+    def expectations(self) -> list[Expectation]:
+        """Return all expectations, oldest first."""
+        ...
+
+    def drop_expectations(self, expectations: Sequence[Expectation]) -> int:
+        """Remove the expectations of these queries and documents; return how many there were."""
+        ...
+
+    def move_expectations(self, documents: Mapping[str, str]) -> int:
+        """Let the expectations of each document be of another one; return how many there were.
+
+        One that the other document has already stays as it is.
+        """
         ...

@@ -27,6 +27,8 @@ COMMANDS = {
     "watch": ("sync_commands:watch", "Keep it up to date while files change."),
     "search": ("search_commands:search", "Find passages by words and by meaning."),
     "explain": ("search_commands:explain", "Search, and explain the rank of each result."),
+    "expect": ("expect_commands:expect", "Keep a test: a question, and the document that answers it."),
+    "test": ("expect_commands:test", "Run the tests that are kept in the store."),
     "get": ("document_commands:get", "Print a document."),
     "list": ("document_commands:list_", "List the documents."),
     "remove": ("document_commands:remove", "Remove documents."),

@@ -200,6 +200,8 @@ def _print_report(report: TuneReport, harvested: HarvestSummary | None) -> None:
     _print_gate(terminal, report)
     for example in report.examples:
         _print_example(terminal, example)
+    for broken in report.broken:
+        terminal.print(printable(f"breaks  {broken}"), style="yellow", soft_wrap=True)
     terminal.print(printable(outcome(report)), style="green" if report.verdict.accepted else "yellow", soft_wrap=True)
 
 

@@ -215,9 +215,10 @@ def embed(target: Target, *, limit: int | None, quiet: bool) -> None:
 @click.option(
     "--add", metavar="NAME-OR-FOLDER", help="A model whose vectors are to be searched too, beside those there are."
 )
+@click.option("--force", is_flag=True, help="Switch even if that breaks expectations.")
 @quiet_option
 @pass_target
-def reembed(target: Target, *, embedder: str | None, add: str | None, quiet: bool) -> None:
+def reembed(target: Target, *, embedder: str | None, add: str | None, force: bool, quiet: bool) -> None:
     """Create missing vectors, change the store to another embedder, or add another one's vectors.
 
     Searches use the old vectors meanwhile; the switch is one step at the end. A stopped change is continued by the
@@ -228,7 +229,7 @@ def reembed(target: Target, *, embedder: str | None, add: str | None, quiet: boo
         raise click.UsageError("--embedder changes the store's vectors and --add puts others beside them; give one")
     target.if_stopped = "The vectors made so far are kept; run the same command again to continue."
     with target.open() as store, counting("Embedding", "chunks", quiet=quiet) as counter:
-        made = store.reembed(embedder, add=add, progress=counter)
+        made = store.reembed(embedder, add=add, force=force, progress=counter)
         embeddings = store.embeddings
         names = [each.fingerprint for each in (embeddings.active, *embeddings.added) if each is not None]
         lacking = {leg.reference: embeddings.pending_count(leg.fingerprint) for leg in embeddings.added}
@@ -243,15 +244,16 @@ def reembed(target: Target, *, embedder: str | None, add: str | None, quiet: boo
 
 
 @click.command(epilog=examples("hybridstore reindex"))
+@click.option("--force", is_flag=True, help="Even if it breaks expectations.")
 @pass_target
-def reindex(target: Target) -> None:
+def reindex(target: Target, *, force: bool) -> None:
     """Make the keywords anew with this version's analysis of words; vectors stay, and no model runs.
 
     Needed only after an update: a store goes on working with the analysis that it was made with.
     """
     target.if_stopped = "Nothing has changed."
     with target.open() as store:
-        made = store.reindex()
+        made = store.reindex(force=force)
     say(f"The keywords of {count(made, 'chunk')} were made anew.")
 
 

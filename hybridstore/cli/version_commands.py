@@ -58,7 +58,7 @@ def history(target: Target, /, *, as_json: bool) -> None:
     epilog=examples("hybridstore model promote", "hybridstore model promote 3", "hybridstore model promote plain"),
 )
 @click.argument("version", required=False, metavar="[NUMBER|plain]")
-@click.option("--force", is_flag=True, help="Allow a version that was rejected.")
+@click.option("--force", is_flag=True, help="Allow a version that was rejected, or breaks expectations.")
 @quiet_option
 @json_option
 @pass_target
@@ -77,21 +77,24 @@ def promote(target: Target, /, *, version: str | None, force: bool, quiet: bool,
             say("It is active already; nothing was changed.")
         else:
             target.if_stopped = _IF_STOPPED
-            active = _changed(lambda show: model_versions.promote(store, number, progress=show), quiet=quiet)
+            active = _changed(
+                lambda show: model_versions.promote(store, number, force=force, progress=show), quiet=quiet
+            )
         _print_active(active, as_json=as_json)
 
 
 @click.command(short_help="Return to the version before.", epilog=examples("hybridstore model rollback"))
+@click.option("--force", is_flag=True, help="Even if it breaks expectations.")
 @quiet_option
 @json_option
 @pass_target
-def rollback(target: Target, /, *, quiet: bool, as_json: bool) -> None:
+def rollback(target: Target, /, *, force: bool, quiet: bool, as_json: bool) -> None:
     """Return to the version before the active one, or to the plain embedder; can be repeated."""
     from hybridstore.tuning import model_versions
 
     with target.open() as store:
         target.if_stopped = _IF_STOPPED
-        active = _changed(lambda show: model_versions.rollback(store, progress=show), quiet=quiet)
+        active = _changed(lambda show: model_versions.rollback(store, force=force, progress=show), quiet=quiet)
         _print_active(active, as_json=as_json)
 
 

@@ -159,6 +159,8 @@ def _sync(
     run.report_progress()
     left = store.sources().keys() & run.moved if run.moved and not dry_run else ()
     removed = store.remove_sources(left)  # what the files no longer yield
+    if run.moved and not dry_run:
+        _move_expectations(store, run.moved)
     pruned, gone = _prune(store, prune, run.moved, dry_run=dry_run)
     if embed and not dry_run:
         with suppress(MissingExtra, ModelUnavailable):  # `without_vectors` tells
@@ -177,6 +179,19 @@ def _sync(
         left_out=tuple(run.left_out),
         would_read=tuple(run.would_read),
     )
+
+
+def _move_expectations(store: Store, moved: Mapping[str, str]) -> None:
+    """Let what is expected of documents of files that have moved be expected of those that they are now."""
+    known = [each.document_id for each in store.expectations()]
+    renamed = {
+        id_: f"{after}{id_.removeprefix(before)}"
+        for before, after in moved.items()
+        for id_ in known
+        if id_.startswith(before)
+    }
+    stored = store.digests([*renamed, *renamed.values()])
+    store.learning.move_expectations({id_: to for id_, to in renamed.items() if id_ not in stored and to in stored})
 
 
 def _totals(paths: Iterable[Path], known: Mapping[str, Source]) -> tuple[int, int]:

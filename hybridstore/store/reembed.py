@@ -27,9 +27,13 @@ def reembed(
     *,
     keep: bool = False,
     promote: int | None = None,
+    before_switch: Callable[[Embedder], None] = lambda _: None,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Embed every chunk with another embedder and switch to it; see `Store.reembed`."""
+    """Embed every chunk with another embedder and switch to it; see `Store.reembed`.
+
+    `before_switch` is called with the embedder when its vectors are there and not searched yet.
+    """
     begun = backend.embeddings().building if embedders.follows_store else None
     if embedder is not None:
         target: Embedder | None = embedders.load(embedder)
@@ -50,6 +54,8 @@ def reembed(
             done += len(passages)
             if progress:
                 progress(done, max(done, total))
+        if backend.embeddings().building is not None:
+            before_switch(target)
         with suppress(InputError):  # nothing is being built: it is the active one, or another process has switched
             backend.switch(keep=keep, promote=promote)
         active = backend.embeddings().active

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, TypeVar, Unpack
 from numpy.typing import ArrayLike
 
 from hybridstore import filters
-from hybridstore.backends.learning import LoggedQuestion, ModelVersion
+from hybridstore.backends.learning import Expectation, LoggedQuestion, ModelVersion
 from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import CompactReport, Problem, PurgeReport, Restriction, Stats
 from hybridstore.embedders.protocol import Embedder
@@ -32,6 +32,7 @@ from hybridstore.search.selection import SelectionRequest
 from hybridstore.search.vector_legs import QueryVectors, chosen
 from hybridstore.store import calibration, filling, write_operations
 from hybridstore.store.embedder_choice import StoreEmbedder, unit
+from hybridstore.store.expectations import WITHIN, TestedExpectation, checked, tested
 from hybridstore.store.folders import Paths, SyncProgress, SyncReport, add_folder, add_paths
 from hybridstore.store.inputs import Addable, SearchOptions, Table, Where, checked_path, ids_from, names_arguments
 from hybridstore.store.query_log import QueryLog
@@ -379,7 +380,7 @@ class Store(StoreParts):
 
         Nothing is written. Raises ModelUnavailable where the version's embedder is not available.
         """
-        return Trial(self._backend, self._analyser, model, self._trial_calibrations.of(model))
+        return Trial(self._backend, self._analyser, model, self._trial_calibrations.of(model), self._embedder)
 
     def _embed(self, text: str, legs: Collection[str] | None = None) -> QueryVectors | None:
         return self._embedder.query(text, legs) if text.strip() else None
@@ -414,6 +415,34 @@ class Store(StoreParts):
     def sources(self) -> dict[str, Source]:
         """Return the files that were read into the store, as they were then."""
         return self._backend.sources()
+
+    # tests that live in the store
+
+    def expect(self, query: str, document_id: str, *, within: int = WITHIN) -> None:
+        """Expect a document among the first `within` that a query finds: a test that is kept in the store.
+
+        `test` runs it, and so does everything that changes the ranking (`tune`, `reembed`, promoting a version,
+        `reindex`), which is refused where it would break what holds. Expecting it again changes `within`. Raises
+        NotFound for a document that is not stored.
+        """
+        self.learning.expect(*checked(query, document_id, within))
+
+    def expectations(self) -> list[Expectation]:
+        """Return what is expected of this store's searches, oldest first."""
+        return self.learning.expectations()
+
+    def drop_expectation(self, query: str, document_id: str) -> bool:
+        """Expect a document for a query no more; return whether it was expected. A purge drops its documents' own."""
+        query, document_id, within = checked(query, document_id, WITHIN)
+        return bool(self.learning.drop_expectations([Expectation(query, document_id, within)]))
+
+    def test(self) -> list[TestedExpectation]:
+        """Search for the query of each expectation, and return what came of them, oldest first.
+
+        Each counts documents, not passages, of a plain hybrid search. Their queries are not logged.
+        """
+        with self.unlogged():
+            return tested(self._backend, lambda query, most: self.search(query, limit=most, per_document=1).trace)
 
     # the query log and feedback
 
@@ -450,14 +479,22 @@ class Store(StoreParts):
         """
         return self._backend.check(repair=repair, progress=progress)
 
-    def reindex(self) -> int:
+    def reindex(self, *, force: bool = False) -> int:
         """Make all keywords anew with this version's analysis of words; return the number of chunks.
 
         A store that an earlier version made goes on working with that version's analysis until then
         (`stats().analysis`). No model runs. It is one step: others search the old keywords meanwhile, and where it is
-        stopped, nothing has changed.
+        stopped, nothing has changed. It is tried on a copy first where expectations hold: raises ExpectationsBroken,
+        unless `force`, if one would not afterwards.
         """
+        if not force and self.expectations():
+            self._rehearse(lambda copy: copy.reindex(force=True), "Making the keywords anew")
         return self._backend.reindex()
+
+    def _rehearse(self, change: Callable[[Store], object], what: str) -> None:
+        from hybridstore.store.store_copy import rehearse
+
+        rehearse(self, change, what)
 
     def compact(self) -> CompactReport:
         """Rewrite the file without the space that removed and replaced documents left; return both sizes.
@@ -480,6 +517,7 @@ class Store(StoreParts):
         add: str | Path | Embedder | None = None,
         keep: bool = False,
         promote: int | None = None,
+        force: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> int:
         """Embed every chunk with another embedder, and switch to it in one step; return how many were made.
@@ -492,12 +530,28 @@ class Store(StoreParts):
         With `add` the store's own vectors stay, and those of this embedder become a vector leg beside them: searches
         use all of them once it is complete, and text that is added later gets vectors of all. `drop_leg` takes a leg
         away.
+
+        Before the switch it is tried on a copy where expectations hold: raises ExpectationsBroken, unless `force`, if
+        one would not afterwards. The vectors that were made are kept, and `reembed(force=True)` takes them.
         """
         if add is not None:
             if embedder is not None or keep or promote is not None:
                 raise InputError("add puts vectors beside those there are: leave out embedder, keep and promote")
             return add_leg(self._backend, self._embedder, add, progress)
-        return reembed(self._backend, self._embedder, embedder, keep=keep, promote=promote, progress=progress)
+
+        def rehearse(target: Embedder) -> None:
+            if not force and self.expectations():
+                self._rehearse(lambda copy: copy.reembed(target, force=True), f"Vectors of {target.fingerprint}")
+
+        return reembed(
+            self._backend,
+            self._embedder,
+            embedder,
+            keep=keep,
+            promote=promote,
+            before_switch=rehearse,
+            progress=progress,
+        )
 
     def drop_leg(self, name: str) -> str:
         """Take away an added vector leg, named as in `search(legs=…)`, with its vectors; return its fingerprint.

@@ -14,6 +14,7 @@ from hybridstore.search.selection import SelectionRequest
 from hybridstore.search.vector_legs import QueryVectors
 from hybridstore.store import calibration
 from hybridstore.store.embedder_choice import StoreEmbedder
+from hybridstore.store.expectations import TestedExpectation, tested
 from hybridstore.text.analysis import Analyser
 
 if TYPE_CHECKING:
@@ -30,9 +31,14 @@ class Trial:
     """
 
     def __init__(
-        self, backend: Backend, analyser: Analyser, model: ModelVersion | None, measured: Calibration | None
+        self,
+        backend: Backend,
+        analyser: Analyser,
+        model: ModelVersion | None,
+        measured: Calibration | None,
+        embedders: StoreEmbedder,
     ) -> None:
-        self._backend, self._analyser = backend, analyser
+        self._backend, self._analyser, self._embedders = backend, analyser, embedders
         self.model, self.calibration = model, measured
 
     def search(
@@ -58,6 +64,16 @@ class Trial:
             calibration=self.calibration,
         )
         return search(self._backend, self._analyser, request)
+
+    def test(self) -> list[TestedExpectation]:
+        """Return what would come of the store's expectations; see `Store.test`."""
+        embedder = self._embedders.for_queries_of(self.model)
+
+        def find(query: str, limit: int) -> Trace:
+            vector = embedder.embed_query(query) if embedder and query.strip() else None
+            return self.search(query, vector, limit=limit, per_document=1)
+
+        return tested(self._backend, find)
 
 
 class TrialCalibrations:

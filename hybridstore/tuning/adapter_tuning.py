@@ -16,6 +16,7 @@ from hybridstore.errors import InputError
 from hybridstore.search import transforms
 from hybridstore.search.pipeline import Clock
 from hybridstore.store.embedder_choice import GIVEN
+from hybridstore.store.expectations import broken_by
 from hybridstore.tuning import adapter, gate, training_set
 from hybridstore.tuning.adapter import AdapterSettings
 from hybridstore.tuning.gate import GateQuery, Verdict
@@ -63,7 +64,8 @@ class ChangedRanking:
 class TuneReport:
     """The result of a tuning: the version's number, whether it is active now, the gate's verdict, and the time taken.
 
-    `questions` counts the training questions by kind; `seconds` are those of each step.
+    `questions` counts the training questions by kind; `seconds` are those of each step; `broken` says of each
+    expectation of the store that the version breaks what comes of it.
     """
 
     number: int
@@ -73,6 +75,7 @@ class TuneReport:
     settings: Mapping[str, Any]
     seconds: Mapping[str, float]
     examples: Sequence[ChangedRanking] = ()
+    broken: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report in JSON types."""
@@ -81,7 +84,7 @@ class TuneReport:
     def for_history(self) -> dict[str, Any]:
         """Return what the version's history stores: no texts, for these must go when their documents do."""
         facts = asdict(self)
-        del facts["examples"], facts["number"], facts["promoted"]
+        del facts["examples"], facts["broken"], facts["number"], facts["promoted"]
         return {**facts, "seconds": {step: round(seconds, 2) for step, seconds in self.seconds.items()}}
 
 
@@ -130,6 +133,8 @@ def tune(
     active, before, after = _evaluate(store, queries, candidate, progress)
     _check_vectors_unchanged(store, searched.fingerprint)
     verdict = gate.decide(queries, before, after)
+    broken = broken_by(store.trial(active).test(), store.trial(candidate).test()) if store.expectations() else []
+    verdict = gate.expecting(verdict, broken)
     clock.lap("gate")
     rank_before, rank_after = (
         rank_documents(store, model, held_out_texts, held_out_vectors) for model in (active, candidate)
@@ -142,13 +147,14 @@ def tune(
         settings=asdict(settings),
         seconds=clock.laps,
         examples=examples(held_out, before, after, rank_before, rank_after),
+        broken=[str(each) for each in broken],
     )
     state = "candidate" if verdict.accepted else "refused"
     number = store.learning.propose(replace(candidate, state=state, report=report.for_history()))
     promoted = verdict.accepted and not dry_run
     if promoted:
         progress(PROMOTING, 0, 1)
-        promote(store, number)
+        promote(store, number, force=True)  # the gate has tested the expectations
         clock.lap("promotion")
     return replace(report, number=number, promoted=promoted)
 

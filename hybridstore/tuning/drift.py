@@ -19,6 +19,7 @@ from hybridstore.backends.learning import ModelVersion
 from hybridstore.errors import InputError
 from hybridstore.search.transforms import Affine, write
 from hybridstore.store.embedder_choice import embedded_text, identify, unit
+from hybridstore.store.expectations import check_none_broken
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,7 +97,8 @@ def compensate(store: Store, new: Embedder, *, sample: int = SAMPLE, progress: P
 
     A map that is too poor (`MapQuality.agreement` below 0.2) is kept as "refused", and nothing changes. Its quality is
     in the version's `report`. The change is one step, and `Store.reembed` to the same embedder ends it. Raises
-    InputError as `estimate`, and where another process has changed the vectors meanwhile.
+    InputError as `estimate`, and where another process has changed the vectors meanwhile; ExpectationsBroken
+    where an expectation of the store would hold no more.
     """
     transform, quality = estimate(store, new, sample=sample, progress=progress)
     refused = quality.agreement < _LEAST
@@ -113,7 +115,10 @@ def compensate(store: Store, new: Embedder, *, sample: int = SAMPLE, progress: P
     model = replace(model, number=learning.propose(model))
     if refused:
         return model
+    before = store.test()
     store.use_for_queries(new)
+    if before:
+        check_none_broken(before, store.trial(learning.version(model.number)).test(), "Queries of this embedder")
     promoted = learning.promote(model.number)
     store.calibrate(new)
     return promoted or model

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 from hybridstore.backends.learning import ModelVersion, Triple
 from hybridstore.errors import InputError
 from hybridstore.search.pipeline import Clock
+from hybridstore.store import store_copy
 from hybridstore.store.embedder_choice import identify
-from hybridstore.tuning import adapter_tuning, gate, model_versions, store_copy, synthetic_questions, training_set
+from hybridstore.store.expectations import broken_by
+from hybridstore.tuning import adapter_tuning, gate, model_versions, synthetic_questions, training_set
 from hybridstore.tuning.adapter_tuning import Progress, TuneReport
 from hybridstore.tuning.finetune import FinetuneSettings, check_can_finetune, finetune, from_triples, next_folder
 from hybridstore.tuning.gate import Verdict
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from hybridstore.backends.values import Embedding
     from hybridstore.embedders.protocol import Embedder
     from hybridstore.store import Store
+    from hybridstore.store.expectations import TestedExpectation
     from hybridstore.tuning.adapter_tuning import ChangedRanking
     from hybridstore.tuning.finetune import FinetuneReport
     from hybridstore.tuning.training_set import LabelledQuestion
@@ -93,7 +96,7 @@ def tune_full(
         new = store.load_embedder(made.out)
         with store_copy.opened(store, workplace) as copy:
             active = copy.learning.model()
-            verdict, examples = _evaluate(store, copy, held_out, active, new, progress)
+            verdict, examples, broken = _evaluate(store, copy, held_out, active, new, progress)
             clock.lap("gate")
             report = TuneReport(
                 number=0,
@@ -103,6 +106,7 @@ def tune_full(
                 settings={"method": "full", "base": base, **asdict(options)},
                 seconds=clock.laps,
                 examples=examples,
+                broken=[str(each) for each in broken],
             )
             number = _propose(store, (searched, active), identify(new), report, made)
             promoted = verdict.accepted and not dry_run
@@ -172,21 +176,26 @@ def _evaluate(  # noqa: PLR0917 - what is compared with what
     active: ModelVersion | None,
     new: Embedder,
     progress: Progress,
-) -> tuple[Verdict, tuple[ChangedRanking, ...]]:
-    """Search the copy as it is and embedded anew; return the verdict, and the questions that changed most."""
+) -> tuple[Verdict, tuple[ChangedRanking, ...], list[TestedExpectation]]:
+    """Search the copy as it is and embedded anew.
+
+    Return the verdict, the questions that changed most, and the expectations that the new embedder breaks.
+    """
     texts = [item.text for item in held_out]
     embedding = partial(progress, "Embedding questions")
     vectors = training_set.embed_questions(store, texts, progress=embedding)
     queries = gate.gate_queries(copy, held_out, vectors, progress=partial(progress, "Preparing the gate"))
     before = gate.evaluate(copy, queries, active, progress=partial(progress, "Evaluating the active version"))
-    copy.reembed(new, progress=partial(progress, "Embedding a copy of the store"))
+    expected = copy.test()
+    copy.reembed(new, force=True, progress=partial(progress, "Embedding a copy of the store"))
     new_vectors = training_set.embed_questions(copy, texts, progress=embedding)
     queries = [replace(query, vector=vector) for query, vector in zip(queries, new_vectors, strict=True)]
     after = gate.evaluate(copy, queries, None, progress=partial(progress, "Evaluating the new version"))
     rank_before = adapter_tuning.rank_documents(store, active, texts, vectors)
     rank_after = adapter_tuning.rank_documents(copy, None, texts, new_vectors)
     examples = adapter_tuning.examples(held_out, before, after, rank_before, rank_after)
-    return gate.decide(queries, before, after), examples
+    broken = broken_by(expected, copy.test())
+    return gate.expecting(gate.decide(queries, before, after), broken), examples, broken
 
 
 def _propose(
@@ -223,4 +232,4 @@ def _promote(store: Store, copy: Store, new: Embedder, progress: Progress) -> No
     """Take over the copy's vectors, embed what was written since, and switch to them in one step."""
     progress(adapter_tuning.PROMOTING, 0, 1)
     store_copy.copy_vectors(copy, store, identify(new), progress=partial(progress, adapter_tuning.PROMOTING))
-    model_versions.promote_embedder(store, new, progress=partial(progress, "Embedding what was added"))
+    model_versions.promote_embedder(store, new, force=True, progress=partial(progress, "Embedding what was added"))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from hybridstore.evaluation.metrics import ndcg
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from hybridstore.backends.learning import ModelVersion
     from hybridstore.store import Store
+    from hybridstore.store.expectations import TestedExpectation
     from hybridstore.store.trial import Trial
     from hybridstore.tuning.training_set import LabelledQuestion
 
@@ -158,6 +159,17 @@ def decide(
     overall = compare()
     accepted, reason = _judge(overall, kinds, tasks)
     return Verdict(accepted=accepted, reason=reason, overall=overall, kinds=kinds, tasks=tasks, questions=len(queries))
+
+
+def expecting(verdict: Verdict, broken: Sequence[TestedExpectation]) -> Verdict:
+    """Return the verdict on a version that would break these expectations of the store: it is not accepted.
+
+    The reason does not quote them, as it is kept when their documents are purged.
+    """
+    if not (verdict.accepted and broken):
+        return verdict
+    reason = f"{verdict.reason}, but it breaks {len(broken)} of the store's expectations (`hybridstore test`)"
+    return replace(verdict, accepted=False, reason=reason)
 
 
 def means_by_document(

@@ -19,18 +19,22 @@ from hybridstore.errors import InputError, ModelUnavailable, NotFound
 from hybridstore.search import transforms
 from hybridstore.store import Store
 from hybridstore.store.embedder_choice import GIVEN, identify
+from hybridstore.store.expectations import check_none_broken
 
 Progress = Callable[[int, int], None]
 """Called with chunks embedded, and of how many; not called for versions that change no vectors."""
 BEFORE = "before"  # in a version's report: the embedding that it replaced
 
 
-def promote(store: Store, number: int | None, *, progress: Progress | None = None) -> ModelVersion | None:
+def promote(
+    store: Store, number: int | None, *, force: bool = False, progress: Progress | None = None
+) -> ModelVersion | None:
     """Make a version the active one, and calibrate the store with it; None is the plain embedder.
 
     A version that is another embedder gets its vectors first. Raises NotFound for an unknown number, InputError for a
     version made for other vectors than those searched, ModelUnavailable for an embedder that is no longer available and
-    for damaged weights; nothing has changed then.
+    for damaged weights, ExpectationsBroken where an expectation would hold no more, unless `force`; nothing has changed
+    then.
     """
     learning, searched, active = store.learning, store.embeddings.active, store.learning.model()
     known = {model.number: model for model in learning.models()}
@@ -43,14 +47,17 @@ def promote(store: Store, number: int | None, *, progress: Progress | None = Non
         )
     if version is not None and version.kind == "embedder" and (not searched or searched.fingerprint != version.target):
         embedder = store.load_embedder(version.reference, recorded=True)
-        store.reembed(embedder, keep=True, promote=number, progress=progress)
+        store.reembed(embedder, keep=True, promote=number, force=force, progress=progress)
         return learning.model()
     candidate = None if number is None else learning.version(number)
     if candidate is not None and candidate.weights:
         transforms.read(candidate)
     calibration = None
     try:
-        calibration = store.trial(candidate).calibration
+        trial = store.trial(candidate)
+        calibration = trial.calibration
+        if not force and store.expectations():
+            check_none_broken(store.trial(active).test(), trial.test(), "This version")
     except (InputError, ModelUnavailable):
         if candidate is not None and candidate.kind == "drift":
             raise
@@ -63,12 +70,14 @@ def promote_embedder(
     embedder: str | Path | Embedder,
     report: Mapping[str, Any] | None = None,
     *,
+    force: bool = False,
     progress: Progress | None = None,
 ) -> ModelVersion:
     """Embed all chunks with this embedder, and make it the store's; return its version.
 
     `report` is what was measured about it. The old vectors are kept, so that `rollback` is quick. An embedder that is
-    the store's already changes nothing. Raises ModelUnavailable where it cannot be loaded.
+    the store's already changes nothing. Raises ModelUnavailable where it cannot be loaded,
+    ExpectationsBroken as `promote`.
     """
     target = embedder if isinstance(embedder, Embedder) else store.load_embedder(embedder)
     identity, learning = identify(target), store.learning
@@ -77,12 +86,12 @@ def promote_embedder(
         store.reembed(target, progress=progress)  # completes a promotion that was killed after the switch
         return active
     model = _proposed(store, identity, report or {})
-    store.reembed(target, keep=True, promote=model.number, progress=progress)
+    store.reembed(target, keep=True, promote=model.number, force=force, progress=progress)
     return learning.model() or model
 
 
 def rollback(
-    store: Store, *, embedder: Embedder | None = None, progress: Progress | None = None
+    store: Store, *, embedder: Embedder | None = None, force: bool = False, progress: Progress | None = None
 ) -> ModelVersion | None:
     """Go back to the version that was active before; return it, None for the plain embedder.
 
@@ -102,7 +111,7 @@ def rollback(
             "no version is active, so there is nothing to go back from; `hybridstore model history` lists what there is"
         )
     if active.kind != "embedder":
-        return promote(store, active.previous, progress=progress)
+        return promote(store, active.previous, force=force, progress=progress)
     before = _before(store, active)
     if before.reference == GIVEN and embedder is None:
         raise InputError(
@@ -117,7 +126,7 @@ def rollback(
         )
     earlier = {model.number: model for model in learning.models() if model.target == before.fingerprint}
     previous = active.previous if active.previous in earlier else None
-    store.reembed(target, keep=True, promote=previous, progress=progress)
+    store.reembed(target, keep=True, promote=previous, force=force, progress=progress)
     return learning.model()
 
 

@@ -1,5 +1,6 @@
 """The contract of learning: models, triples, questions and feedback, and that all of it goes with its documents."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -371,6 +372,50 @@ class LearningContract:
             ("d", fourth): True,
         }
         assert taught.check() == []
+
+    # expectations
+
+    def test_an_expectation_comes_back_once_with_the_rank_named_last(self, taught):
+        for query, id_, within in (("why ünlike\ud800", "d1", 5), ("q", "d2", 1), ("q", "d1", 10), ("q", "d2", 3)):
+            taught.learning.expect(query, id_, within)
+        expected = taught.learning.expectations()
+        assert [(each.query, each.document_id, each.within) for each in expected] == [
+            ("why ünlike?", "d1", 5),
+            ("q", "d2", 3),
+            ("q", "d1", 10),
+        ]
+        assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", each.made) for each in expected)
+        with pytest.raises(NotFound):
+            taught.learning.expect("q", "nowhere", 10)
+        assert taught.learning.drop_expectations([replace(expected[1], within=99)]) == 1
+        assert taught.learning.drop_expectations([expected[1]]) == 0
+        assert taught.learning.expectations() == [expected[0], expected[2]]
+        assert taught.check() == []
+
+    def test_an_expectation_outlives_its_document_until_a_purge(self, taught):
+        for id_ in ("d1", "d2", "d3"):
+            taught.learning.expect(f"where is {id_}", id_, 10)
+        taught.put([entry("d1", "another text")])
+        taught.remove(["d2"])
+        assert [each.document_id for each in taught.learning.expectations()] == ["d1", "d2", "d3"]
+        taught.purge(["d1", "d2"])
+        assert [each.document_id for each in taught.learning.expectations()] == ["d3"]
+
+    def test_expectations_that_quote_what_is_purged_or_forgotten_go(self, taught):
+        taught.put([entry("secret", "the zeppelin lands at noon")])
+        taught.learning.expect("when does the zeppelin land", "d1", 10)
+        taught.learning.expect("text 1", "d1", 10)
+        taught.purge(["secret"])
+        assert [each.query for each in taught.learning.expectations()] == ["text 1"]
+        taught.learning.forget_queries(["text 1"])
+        assert taught.learning.expectations() == []
+
+    def test_expectations_move_to_another_document(self, taught):
+        for query, id_ in (("a", "d1"), ("b", "d1"), ("a", "d3")):
+            taught.learning.expect(query, id_, 4)
+        assert taught.learning.move_expectations({"d1": "d3", "d9": "d2"}) == 2
+        moved = {(each.query, each.document_id, each.within) for each in taught.learning.expectations()}
+        assert moved == {("a", "d3", 4), ("b", "d3", 4)}
 
     @FEW
     @given(st.data())

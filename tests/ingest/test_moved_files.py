@@ -208,3 +208,15 @@ def test_a_file_that_is_edited_as_it_moves_is_read(store, old, tmp_path):
     Path(old / "crossing.md").write_text("# Crossings\n\nNew.")
     report = sync(store, old, prune=True)
     assert (report.moved, report.read, report.pruned) == (0, 1, 1)
+
+
+def test_what_is_expected_of_a_file_is_expected_of_it_where_it_is_now(store, old, tmp_path):
+    sync(store, [old])
+    store.expect("bridge", str(old / "bridge.md"), within=3)
+    store.expect("a row", next(id_ for id_ in ids(store) if "rows.jsonl" in id_))
+    suffixes = [each.document_id.removeprefix(str(old)) for each in store.expectations()]
+    old.rename(tmp_path / "new")
+    sync(store, [tmp_path / "new"])
+    assert [each.document_id for each in store.expectations()] == [f"{tmp_path / 'new'}{end}" for end in suffixes]
+    assert [each.within for each in store.expectations()] == [3, 10]
+    assert all(each.stored for each in store.test())

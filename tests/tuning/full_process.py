@@ -6,8 +6,8 @@ import time
 import fake_finetune
 
 import hybridstore as hs
-from hybridstore.store import reembed
-from hybridstore.tuning import model_versions, store_copy
+from hybridstore.store import reembed, store_copy
+from hybridstore.tuning import model_versions
 from hybridstore.tuning.full_tuning import tune_full
 
 reembed._AT_ONCE = store_copy._BATCH = 10

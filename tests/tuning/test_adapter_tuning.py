@@ -170,6 +170,22 @@ def test_in_a_dry_run_an_accepted_version_stays_a_candidate(store):
     assert promote(store, report.number).state == "active"
 
 
+def test_a_version_that_breaks_an_expectation_is_rejected_however_much_it_gains(store):
+    reversed_pair = next(pair for pair in PAIRS if store.search(question(pair))[0].document_id != name(pair))
+    wrong = store.search(question(reversed_pair))[0].document_id
+    store.expect(question(reversed_pair), wrong, within=1)
+    before = contents(store)
+    report = turned(store)
+    assert report.verdict.overall.low > 0
+    assert not report.verdict.accepted
+    assert "breaks 1 of the store's expectations" in report.verdict.reason
+    assert report.broken == [f"'{question(reversed_pair)}': {wrong} is not among the first 1"]
+    assert contents(store) == before
+    (model,) = store.learning.models()
+    assert model.state == "refused"
+    assert question(reversed_pair) not in str(model.report)
+
+
 def test_a_sabotaged_training_is_rejected_and_only_the_history_changes(store, monkeypatch):
     before = contents(store)
     monkeypatch.setattr(adapter, "train", anywhere)

@@ -19,8 +19,8 @@ import hybridstore as hs
 from hybridstore.backends.learning import ModelVersion, Negative, Triple
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import InputError, MissingExtra
-from hybridstore.store import reembed
-from hybridstore.tuning import adapter_tuning, full_tuning, model_versions, store_copy, training_set
+from hybridstore.store import reembed, store_copy
+from hybridstore.tuning import adapter_tuning, full_tuning, model_versions, training_set
 from hybridstore.tuning.full_tuning import tune_full
 
 POOR, GOOD = HashingEmbedder(fake_finetune.POOR), HashingEmbedder(fake_finetune.GOOD)

@@ -337,6 +337,7 @@ class MemoryBackend(Backend):
         with self._handle.lock, self._handle.writing() as draft:
             before = draft.draft()
             documents = draft.remove(named)
+            draft.expectations = {key: each for key, each in draft.expectations.items() if key[1] not in named}
             queries = quoting(before, draft, named, self._analyser)
             draft.forget_queries(queries)
         remedies = []

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.backends.keyword_scoring import index_columns, weigh
-from hybridstore.backends.learning import Feedback, LoggedQuestion, ModelVersion, Triple
+from hybridstore.backends.learning import Expectation, Feedback, LoggedQuestion, ModelVersion, Triple
 from hybridstore.backends.values import (
     Calibration,
     Embedding,
@@ -88,7 +88,7 @@ class Contents:
     `documents` are in the order in which they were first added. `postings` give for a token the chunks that hold it,
     with its frequency weighted by column; `tokens` counts all of them. `generations` have the states "active",
     "building" and "kept" as keys, those of added legs `leg_state` of their fingerprints, as have `calibrations`;
-    models, triples and feedback have numbers, which are never used twice.
+    models, triples and feedback have numbers, which are never used twice. `expectations` are by query and document.
     """
 
     documents: dict[str, DocumentRecord] = field(default_factory=dict)
@@ -101,6 +101,7 @@ class Contents:
     triples: dict[int, Triple] = field(default_factory=dict)
     query_log: dict[str, LoggedQuestion] = field(default_factory=dict)
     feedback: dict[int, Feedback] = field(default_factory=dict)
+    expectations: dict[tuple[str, str], Expectation] = field(default_factory=dict)
     calibration: Calibration | None = None
     calibrations: dict[str, Calibration] = field(default_factory=dict)
     last_chunk: int = 0
@@ -352,11 +353,12 @@ class Contents:
         return earlier
 
     def forget_queries(self, queries: Collection[str]) -> int:
-        """Remove queries from the log, with the triples and the feedback for them; return how many it held."""
+        """Remove queries from the log, with all that names them; return how many it held."""
         logged = len(self.query_log.keys() & set(queries))
         self.query_log = {query: each for query, each in self.query_log.items() if query not in queries}
         self.triples = {number: each for number, each in self.triples.items() if each.query not in queries}
         self.feedback = {number: each for number, each in self.feedback.items() if each.query not in queries}
+        self.expectations = {key: each for key, each in self.expectations.items() if each.query not in queries}
         return logged
 
     # generations of vectors

@@ -84,6 +84,11 @@ def _write_learning(connection: apsw.Connection, contents: Contents) -> None:
         (number, each.chunk, int(each.used), each.when, each.query) for number, each in contents.feedback.items()
     ]
     connection.executemany(insertion("feedback"), feedback)
+    expected = [
+        (number, each.document_id, each.within, each.made, each.query)
+        for number, each in enumerate(contents.expectations.values(), start=1)
+    ]
+    connection.executemany(insertion("expectations"), expected)
     _set_last(connection, "models", contents.last_model)
     _set_last(connection, "triples", contents.last_triple)
 

@@ -1,5 +1,5 @@
 # ruff: noqa: D102 - the protocol documents each method
-"""The learning protocol in memory: model versions, triples, the query log and feedback."""
+"""The learning protocol in memory: model versions, triples, the query log, feedback and expectations."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from itertools import islice
 from hybridstore.backends.in_memory.contents import timestamp
 from hybridstore.backends.in_memory.handle import Handle
 from hybridstore.backends.learning import (
+    Expectation,
     Feedback,
     LearningBackend,
     LoggedQuestion,
@@ -124,3 +125,32 @@ class MemoryLearning(LearningBackend):
 
     def feedback(self) -> list[Feedback]:
         return list(self._handle.contents().feedback.values())
+
+    # expectations
+
+    def expect(self, query: str, document_id: str, within: int) -> None:
+        with self._handle.lock, self._handle.writing() as draft:
+            if document_id not in draft.documents:
+                raise NotFound(document_id)
+            new = Expectation(storable(query), document_id, within, timestamp())
+            key = new.query, document_id
+            before = draft.expectations.get(key, new)
+            draft.expectations[key] = replace(before, within=within)
+
+    def expectations(self) -> list[Expectation]:
+        return list(self._handle.contents().expectations.values())
+
+    def drop_expectations(self, expectations: Sequence[Expectation]) -> int:
+        with self._handle.lock, self._handle.writing() as draft:
+            keys = {(storable(each.query), each.document_id) for each in expectations}
+            return sum(draft.expectations.pop(key, None) is not None for key in keys)
+
+    def move_expectations(self, documents: Mapping[str, str]) -> int:
+        with self._handle.lock, self._handle.writing() as draft:
+            moving = [each for each in draft.expectations.values() if each.document_id in documents]
+            for each in moving:
+                del draft.expectations[each.query, each.document_id]
+            for each in moving:
+                target = documents[each.document_id]
+                draft.expectations.setdefault((each.query, target), replace(each, document_id=target))
+            return len(moving)

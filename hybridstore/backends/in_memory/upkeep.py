@@ -75,7 +75,8 @@ def quoting(before: Contents, after: Contents, ids: Sequence[str], analyser: Ana
         return any(len(set(piece)) >= _PLAIN and piece not in left for piece in pieces)
 
     queries = {*before.query_log, *(triple.query for triple in before.triples.values())}
-    return set(filter(quotes, queries | {feedback.query for feedback in before.feedback.values()}))
+    queries |= {feedback.query for feedback in before.feedback.values()}
+    return set(filter(quotes, queries | {expected.query for expected in after.expectations.values()}))
 
 
 def _texts(records: Iterable[DocumentRecord]) -> Iterator[str]:

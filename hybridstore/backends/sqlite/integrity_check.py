@@ -28,7 +28,7 @@ Progress = Callable[[int, int], None]
 
 # What to do about rows that are not what was written, by table. Those that `repair` deletes are read or made again, or
 # are no more than a record; the others are somebody's only copy.
-_DELETED = {"sources": "", "changes": "", "triples": "", "negatives": "", "feedback": "", "asked": ""}
+_DELETED = dict.fromkeys(("sources", "changes", "triples", "negatives", "feedback", "asked", "expectations"), "")
 _REMEDIES = {
     "documents": " (compare them with their sources or a backup, then add them again)",
     "chunks": " (remove their documents and add them again)",

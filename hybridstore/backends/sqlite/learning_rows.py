@@ -1,16 +1,17 @@
-"""The rows of learning: training triples, the query log, and feedback."""
+"""The rows of learning: training triples, the query log, feedback, and expectations."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import apsw
 
-from hybridstore.backends.learning import Feedback, LoggedQuestion, Negative, Triple, storable
-from hybridstore.backends.sqlite.checksums import insertion, next_number
+from hybridstore.backends.learning import Expectation, Feedback, LoggedQuestion, Negative, Triple, storable
+from hybridstore.backends.sqlite.checksums import change, insertion, next_number
 from hybridstore.backends.sqlite.chunk_references import erasing, rewrite
 from hybridstore.backends.sqlite.connection import rows, value
 from hybridstore.errors import NotFound
@@ -125,7 +126,7 @@ def query_log(connection: apsw.Connection) -> list[LoggedQuestion]:
 
 
 def forget_queries(connection: apsw.Connection, queries: Sequence[str] | None) -> int:
-    """Remove queries, or all of the log, with their triples and feedback; return how many the log held.
+    """Remove queries, or all of the log, with what was learned from them; return how many the log held.
 
     The tables are rewritten, so that nothing of the texts is left in their pages.
     """
@@ -138,7 +139,7 @@ def forget_queries(connection: apsw.Connection, queries: Sequence[str] | None) -
         connection.execute(
             f"DELETE FROM negatives WHERE triple IN (SELECT triple FROM triples WHERE query {_AMONG})", (named,)
         )
-        for table in ("asked", "feedback", "triples"):
+        for table in ("asked", "feedback", "triples", "expectations"):
             connection.execute(f"DELETE FROM {table} WHERE query {_AMONG}", (named,))
             if connection.changes():
                 rewrite(connection, table)
@@ -163,6 +164,61 @@ def feedback(connection: apsw.Connection) -> list[Feedback]:
     sql = """SELECT query, chunk, id, used, told FROM feedback JOIN chunks USING (chunk) JOIN documents USING (document)
              ORDER BY feedback"""
     return [Feedback(query, chunk, id_, bool(used), told) for query, chunk, id_, used, told in rows(connection, sql)]
+
+
+def expect(connection: apsw.Connection, query: str, document_id: str, within: int) -> None:
+    """Add an expectation, or change its `within`; raises NotFound for a document that is not stored."""
+    if value(connection, "SELECT 1 FROM documents WHERE id = ?", (document_id,)) is None:
+        raise NotFound(document_id)
+    _write_expectation(connection, Expectation(storable(query), document_id, within, _now()))
+
+
+def _write_expectation(connection: apsw.Connection, new: Expectation) -> None:
+    named = (new.document_id, new.query)
+    there = value(connection, "SELECT expectation FROM expectations WHERE document_id = ? AND query = ?", named)
+    with erasing(connection):
+        if there is not None:
+            connection.execute(f"{change('expectations', within='?1')} WHERE expectation = ?2", (new.within, there))
+            return
+        number = int(value(connection, "SELECT max(expectation) FROM expectations") or 0) + 1
+        connection.execute(insertion("expectations"), (number, new.document_id, new.within, new.made, new.query))
+
+
+def expectations(connection: apsw.Connection) -> list[Expectation]:
+    """Return all expectations, oldest first."""
+    sql = "SELECT query, document_id, within, made FROM expectations ORDER BY expectation"
+    return [Expectation(*row) for row in rows(connection, sql)]
+
+
+def drop_expectations(connection: apsw.Connection, dropped: Sequence[Expectation]) -> int:
+    """Remove the expectations of these queries and documents; return how many there were."""
+    count = 0
+    with erasing(connection):
+        for each in dropped:
+            named = (each.document_id, storable(each.query))
+            connection.execute("DELETE FROM expectations WHERE document_id = ? AND query = ?", named)
+            count += connection.changes()
+        if count:
+            rewrite(connection, "expectations")
+    return count
+
+
+def drop_expectations_of(connection: apsw.Connection, documents: Iterable[str]) -> None:
+    """Remove all expectations of these documents."""
+    with erasing(connection):
+        connection.execute(f"DELETE FROM expectations WHERE document_id {_AMONG}", (json.dumps(list(documents)),))
+
+
+def move_expectations(connection: apsw.Connection, documents: Mapping[str, str]) -> int:
+    """Let the expectations of each document be of another one; see the protocol."""
+    moving = [each for each in expectations(connection) if each.document_id in documents]
+    there = {(each.document_id, each.query) for each in expectations(connection)}
+    drop_expectations(connection, moving)
+    for each in moving:
+        target = documents[each.document_id]
+        if (target, each.query) not in there:
+            _write_expectation(connection, replace(each, document_id=target))
+    return len(moving)
 
 
 def _now() -> str:

@@ -23,6 +23,7 @@ from hybridstore.backends.sqlite.schema import (
     APPLICATION_ID,
     CHECKSUM,
     EMBEDDINGS,
+    EXPECTATIONS,
     SCHEMA_VERSION,
     TABLES,
     learning_of_version,
@@ -176,6 +177,7 @@ def _sum(connection: apsw.Connection) -> None:
     """2 -> 3: a checksum in every row."""
     numbers = [number for (number,) in rows(connection, "SELECT embedding FROM embeddings")]
     tables = dict(COLUMNS) | {f"vectors_{number}": VECTOR_COLUMNS for number in numbers}
+    del tables["expectations"]  # which a later migration makes
     for table, columns in tables.items():
         connection.execute(f"ALTER TABLE {table} ADD COLUMN {CHECKSUM}")
         write_all(connection, table, columns)
@@ -186,8 +188,13 @@ def _add_legs(connection: apsw.Connection) -> None:
     _remake_embeddings(connection, EMBEDDINGS)
 
 
+def _expect(connection: apsw.Connection) -> None:
+    """4 -> 5: queries whose answers are known."""
+    connection.execute(EXPECTATIONS)
+
+
 # version -> the migration of a file of that version to the next
-MIGRATIONS: Mapping[int, Callable[[apsw.Connection], None]] = {1: _learn, 2: _sum, 3: _add_legs}
+MIGRATIONS: Mapping[int, Callable[[apsw.Connection], None]] = {1: _learn, 2: _sum, 3: _add_legs, 4: _expect}
 
 
 def _create_file(connections: Connections, language: str, analysis: int) -> None:

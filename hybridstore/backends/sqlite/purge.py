@@ -45,7 +45,7 @@ _MOST = 100  # residues reported, of each kind in each file
 _BINARY = {"vector", "code", "digest"}
 _STILL_READ = "another process still reads the file as it was, so old pages stay in it and in its log"
 PURGING = "purging"  # the fact that bytes of what was purged may be left, from the removal until the log is empty
-_QUERIES = "SELECT query FROM asked UNION SELECT query FROM feedback UNION SELECT query FROM triples"
+_QUERIES = " UNION ".join(f"SELECT query FROM {table}" for table in ("asked", "feedback", "triples", "expectations"))
 
 
 class Purging:
@@ -127,6 +127,7 @@ class Purging:
             if documents:
                 set_fact(connection, PURGING, "1")  # in case this process is killed before the bytes are gone
             document_writes.remove(connection, log, documents)
+            learning_rows.drop_expectations_of(connection, ids)
             merge(connection)
             targets = self._still_removed(connection) + content.removed(connection)
             quoting = self._quoting(connection, targets)

@@ -7,7 +7,7 @@ the vectors' length; everything else is made with the file.
 from __future__ import annotations
 
 APPLICATION_ID = 0x48594253  # "HYBS", at byte 68 of the file
-SCHEMA_VERSION = 4  # `PRAGMA user_version`
+SCHEMA_VERSION = 5  # `PRAGMA user_version`
 
 # FTS5 reads tokens that the analyser made, so its own tokenizer must only split at spaces: `ascii` takes every
 # non-ASCII character as part of a token, and these are the ASCII characters that compounds keep.
@@ -84,6 +84,19 @@ CREATE TABLE feedback (
     checksum INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX feedback_chunk ON feedback (chunk);
+"""
+
+# Migration 4 makes this.
+EXPECTATIONS = """
+-- Queries whose answers are known: the document of this id is to be among the first `within`. No index holds text.
+CREATE TABLE expectations (
+    expectation INTEGER PRIMARY KEY,
+    document_id TEXT NOT NULL,
+    within INTEGER NOT NULL CHECK (within > 0),
+    made TEXT NOT NULL,
+    query TEXT NOT NULL,
+    checksum INTEGER NOT NULL DEFAULT 0
+) STRICT;
 """
 
 EMBEDDINGS = """
@@ -167,7 +180,7 @@ CREATE TABLE changes (
     checksum INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX changes_revision ON changes (revision);
-{LEARNING}"""
+{LEARNING}{EXPECTATIONS}"""
 
 
 _STATES = "NOT NULL CHECK (state IN ('active', 'building', 'kept', 'added'))"
@@ -178,6 +191,8 @@ _ONE_A_STATE = "CREATE UNIQUE INDEX embeddings_state ON embeddings (state) WHERE
 def tables_of_version(version: int) -> str:
     """Return the DDL of what a file of this version was made with, embeddings' tables aside."""
     tables = TABLES
+    if version < 5:
+        tables = tables.removesuffix(EXPECTATIONS)
     if version < 4:
         tables = tables.replace(_ONE_A_STATE, "").replace(_STATES, _STATES_BEFORE)
     if version < 3:

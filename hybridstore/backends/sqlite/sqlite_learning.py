@@ -8,7 +8,14 @@ from dataclasses import replace
 
 import apsw
 
-from hybridstore.backends.learning import Feedback, LoggedQuestion, ModelVersion, Triple, check_triples
+from hybridstore.backends.learning import (
+    Expectation,
+    Feedback,
+    LoggedQuestion,
+    ModelVersion,
+    Triple,
+    check_triples,
+)
 from hybridstore.backends.sqlite import chunk_references, learning_rows, model_rows, vector_tables
 from hybridstore.backends.sqlite.change_log import Log
 from hybridstore.backends.sqlite.connection import Connections
@@ -115,3 +122,21 @@ class SQLiteLearning:
     def feedback(self) -> list[Feedback]:
         with self._connections.reading() as connection:
             return learning_rows.feedback(connection)
+
+    # what is expected of searches
+
+    def expect(self, query: str, document_id: str, within: int) -> None:
+        with self._connections.atomic() as connection:
+            learning_rows.expect(connection, query, document_id, within)
+
+    def expectations(self) -> list[Expectation]:
+        with self._connections.reading() as connection:
+            return learning_rows.expectations(connection)
+
+    def drop_expectations(self, expectations: Sequence[Expectation]) -> int:
+        with self._connections.atomic() as connection:
+            return learning_rows.drop_expectations(connection, expectations)
+
+    def move_expectations(self, documents: Mapping[str, str]) -> int:
+        with self._connections.atomic() as connection:
+            return learning_rows.move_expectations(connection, documents)

@@ -87,7 +87,7 @@ async def promote(context: Shared, body: Promotion) -> Versions:
         refused = [each.number for each in context.store.learning.models() if each.state == "refused"]
         if body.number in refused and not body.force:
             raise InputError(f"version {body.number} was refused by the gate; force promotes it anyway")
-        model_versions.promote(context.store, body.number)
+        model_versions.promote(context.store, body.number, force=body.force)
         return _versions(context)
 
     return await context.in_thread(promoted)

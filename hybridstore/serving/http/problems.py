@@ -28,6 +28,7 @@ _KINDS: tuple[tuple[type[errors.HybridstoreError], int, str], ...] = (
     (errors.StoreBusy, 503, "Nothing was changed; try again."),
     (errors.StoreDamaged, 500, "Run `hybridstore check --repair`, or restore a backup."),
     (errors.Unsupported, 409, "Use a store in a file on this machine."),
+    (errors.ExpectationsBroken, 409, "Force it, or drop what is no longer expected: `hybridstore expect --remove`."),
     (errors.EmbedderMismatch, 409, "Restart the server, or run `hybridstore reembed`."),
     (errors.StoreRefused, 409, "`hybridstore info` shows the store's state."),
     (errors.ModelUnavailable, 503, "`hybridstore doctor` shows what is missing."),

@@ -1,4 +1,4 @@
-"""A temporary copy of a store, in a folder beside it, to evaluate another embedder on.
+"""A temporary copy of a store, in a folder beside it, to try changes on before the store is changed.
 
 The copy holds all that the store holds, people's questions included, so only its user can read the folder. A killed
 process leaves the folder behind; the next one finds it unlocked and removes it.
@@ -18,9 +18,10 @@ from typing import IO
 
 from hybridstore.backends.values import Embedding, Passage
 from hybridstore.errors import InputError, Unsupported
-from hybridstore.store import Store
-from hybridstore.store import open as open_store
 from hybridstore.store.embedder_choice import embedded_text
+from hybridstore.store.expectations import check_none_broken
+from hybridstore.store.opening import open as open_store
+from hybridstore.store.store import Store
 
 if sys.platform != "win32":  # there, an open file cannot be removed anyway
     import fcntl
@@ -69,6 +70,20 @@ def opened(store: Store, folder: Path) -> Iterator[Store]:
     store.backup(path)
     with open_store(path, embedder=store.embedder(), key=store.key) as copy:
         yield copy
+
+
+def rehearse(store: Store, change: Callable[[Store], object], what: str) -> None:
+    """Make a change to a copy of the store; raise ExpectationsBroken if an expectation holds now and not after it.
+
+    `what` names the change in the message. Nothing is copied where no expectation holds. Raises Unsupported for a store
+    that cannot be copied into a file.
+    """
+    before = store.test()
+    if not any(each.holds for each in before):
+        return
+    with workplace(store) as folder, opened(store, folder) as copy:
+        change(copy)
+        check_none_broken(before, copy.test(), what)
 
 
 def copy_vectors(copy: Store, store: Store, embedding: Embedding, *, progress: Progress | None = None) -> int:
