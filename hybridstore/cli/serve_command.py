@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import click
@@ -33,6 +37,29 @@ class _Serve(click.Group):
 @click.group(cls=_Serve, epilog=examples("hybridstore serve", "hybridstore serve mcp"))
 def serve() -> None:
     """Serve the store: `http` to people and programs, which is meant where neither is named, `mcp` to models."""
+
+
+@contextmanager
+def _terminated_in_order() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, so that vectors being made are kept, and with success."""
+    told = []
+
+    def end(*_: object) -> None:
+        told.append(True)
+        signal.raise_signal(signal.SIGINT)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except KeyboardInterrupt:
+        if told:
+            raise SystemExit(0) from None
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @serve.command(
@@ -88,7 +115,7 @@ def http(
         raise click.UsageError("--watch writes what has changed, and --read-only forbids it")
     target.read_only |= read_only
     opened = target.open(embedder=embedder) if read_only else target.open_to_add(embedder=embedder, log_queries=log)
-    with opened as store:
+    with _terminated_in_order(), opened as store:
         target.if_stopped = "What was written is kept."
         run(Memory(store, namespace), read_only=read_only, **how)
 
@@ -154,7 +181,7 @@ def mcp(
 
     target.read_only |= read_only
     opened = target.open(embedder=embedder) if read_only else target.open_to_add(embedder=embedder)
-    with opened as store:
+    with _terminated_in_order() if http else nullcontext(), opened as store:
         target.if_stopped = "What was written is kept."
         run(
             Memory(store, namespace),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -13,7 +14,7 @@ from hybridstore.ingest.walk import NEVER
 from hybridstore.records import Folder
 from hybridstore.store import Store
 from hybridstore.store.filling import in_background
-from hybridstore.store.folders import SyncReport
+from hybridstore.store.folders import SyncProgress, SyncReport
 
 _QUIET = 400  # milliseconds without a change before files are read: editors save in several steps
 _LATEST = 3000  # milliseconds after the first change, however many follow
@@ -54,6 +55,10 @@ def check_watchable(store: Store) -> None:
         raise InputError("no folder is remembered that could be watched; read one with `hybridstore add FOLDER` first")
 
 
+class _StoppedError(Exception):
+    """Ends a sync of everything that was read, which may take minutes, between two files."""
+
+
 def _watch(
     store: Store,
     report: Callable[[SyncReport], None],
@@ -61,7 +66,13 @@ def _watch(
     waiting: Callable[[Sequence[str]], None] | None,
 ) -> None:
     wanted = _Wanted(store.location)
-    done = _sync(store, None, report)
+
+    def stop_here(_: SyncProgress) -> None:
+        if stopped.is_set():
+            raise _StoppedError
+
+    everything = partial(_sync, store, None, report, progress=stop_here)
+    done = everything()
     while not stopped.is_set():
         here = _here(store)
         tops = [folder.path for folder in here]
@@ -70,7 +81,7 @@ def _watch(
         for n, changed in enumerate(_changes(tops, wanted, stopped)):
             touched = [each for each in here if any(_is_in(path, each.path) for path in changed)]
             if not n or not done:  # what changed before the watch began, or while another process was writing
-                done = _sync(store, None, report)
+                done = everything()
             elif touched:
                 done = _sync(store, touched, report)
             if _here(store) != here:
@@ -105,11 +116,16 @@ def _changes(folders: Sequence[str], wanted: _Wanted, stop: Event) -> Iterator[s
         ) from error
 
 
-def _sync(store: Store, folders: Sequence[Folder] | None, report: Callable[[SyncReport], None]) -> bool:
-    """Return False where another process was writing for too long."""
+def _sync(
+    store: Store,
+    folders: Sequence[Folder] | None,
+    report: Callable[[SyncReport], None],
+    progress: Callable[[SyncProgress], None] | None = None,
+) -> bool:
+    """Return False where another process was writing for too long, or the watch was stopped."""
     try:
-        report(sync_remembered(store, folders, embed=False))
-    except StoreBusy:
+        report(sync_remembered(store, folders, embed=False, progress=progress))
+    except (StoreBusy, _StoppedError):
         return False
     return True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from hybridstore.records import Chunk, Document
 from hybridstore.store.embedder_choice import embedded_text, identify
 
 _EMBEDDED_AT_ONCE = 128  # chunks between two reports of progress
+_FIRST_PART, _PART_SECONDS = 8, 0.3  # texts, and the time of a part: less than a person waits for a program to end
 _PLAIN_WINDOW = 256  # tokens of a chunk in a store without an embedder
 
 
@@ -121,3 +123,23 @@ def fill(
         texts = [embedded(entry.document, missing[chunk]) for chunk in batch]
         backend.fill(identify(embedder), batch, embedder.embed_documents(texts))
         yield len(batch), len(batch) / len(ids)
+
+
+def embedded_until(
+    stopped: Callable[[], bool] | None, embedder: Embedder, texts: Sequence[str]
+) -> tuple[list[int], NDArray[np.float32]]:
+    """Embed texts until `stopped`, all without it; return the indices of those embedded, and their vectors (n, dim).
+
+    With `stopped` they are embedded in parts of similar length, so that it ends soon also where a whole block takes
+    20 seconds, as on a busy machine; and the vectors that were made are not lost.
+    """
+    if stopped is None:
+        return list(range(len(texts))), embedder.embed_documents(texts)
+    order, at, size = sorted(range(len(texts)), key=lambda n: len(texts[n])), 0, _FIRST_PART
+    vectors = [np.empty((0, embedder.dim), np.float32)]
+    while at < len(order) and not stopped():
+        started = perf_counter()
+        vectors.append(embedder.embed_documents([texts[n] for n in order[at : at + size]]))
+        at += size
+        size = max(1, min(2 * size, int(size * _PART_SECONDS / max(perf_counter() - started, 1e-6))))
+    return order[:at], np.concatenate(vectors)

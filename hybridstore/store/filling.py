@@ -17,6 +17,7 @@ from hybridstore.backends.values import Restriction
 from hybridstore.errors import EmbedderMismatch, HybridstoreError, ModelUnavailable, StoreBusy
 from hybridstore.search.query_plan import plan
 from hybridstore.store import calibration
+from hybridstore.store.chunk_vectors import embedded_until
 from hybridstore.store.embedder_choice import StoreEmbedder, embedded_text, identify
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def embed(
     progress: Callable[[int, int], None] | None = None,
     asked: Callable[[], Iterable[int]] = tuple,
     work: Callable[[float], None] | None = None,
+    stopped: Callable[[], bool] | None = None,
 ) -> int:
     """Make the vectors that chunks lack, at most `limit`; see `Store.embed`. `asked` are chunks that searches found."""
     there = backend.embeddings()
@@ -54,7 +56,7 @@ def embed(
     if progress:
         progress(0, len(backend.missing()))  # at once: on a busy machine the first block takes a minute
     with suppress(EmbedderMismatch):  # another process has begun to re-embed, which makes all of them
-        while limit is None or made < limit:
+        while (limit is None or made < limit) and not (stopped and stopped()):
             missing = backend.missing()
             block = order.next(missing, backend.state().chunks - len(missing), asked())
             block = block if limit is None else block[: limit - made]
@@ -62,8 +64,10 @@ def embed(
                 break
             passages = backend.passages(block.tolist())
             texts = [embedded_text(passage.title, passage.heading, passage.text) for passage in passages]
-            vectors = embedder.embed_documents(texts)
-            stored = backend.fill(identify(embedder), [passage.chunk for passage in passages], vectors)
+            embedded, vectors = embedded_until(stopped, embedder, texts)
+            stored = backend.fill(identify(embedder), [passages[n].chunk for n in embedded], vectors)
+            if stopped and stopped():
+                return made + stored
             order.collided = stored < len(passages)
             made, done = made + stored, done + len(block)
             if work:
@@ -89,32 +93,22 @@ def _cost_of(backend: Backend, chunks: Chunks) -> float:
     return len(chunks) * sum(_cost(passage.text) for passage in passages) / max(len(passages), 1)
 
 
-class _StoppedError(Exception):
-    """Ends a run of `embed` in the background between two commits."""
-
-
 @contextmanager
 def in_background(store: Store) -> Iterator[None]:
     """Make missing vectors in a thread of its own while the block runs, whoever adds text to the store.
 
-    Leaving the block waits for the vectors that are being made. An error ends the thread, with a RuntimeWarning, except
-    that another process is writing.
+    Leaving the block waits for the few vectors that are being made. An error ends the thread, with a RuntimeWarning,
+    except that another process is writing.
     """
     stop = threading.Event()
-
-    def stop_here(_: int, __: int) -> None:
-        if stop.is_set():
-            raise _StoppedError
 
     def fill() -> None:
         while not stop.wait(_LOOK):
             try:
                 if store.embeddings.missing_count():
-                    store.embed(progress=stop_here)
+                    store.embed(stopped=stop.is_set)
             except StoreBusy:
                 continue
-            except _StoppedError:
-                return
             except HybridstoreError as error:
                 warnings.warn(f"vectors are missing, and none can be made: {error}", RuntimeWarning, stacklevel=2)
                 return

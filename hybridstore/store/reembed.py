@@ -14,6 +14,7 @@ from hybridstore.backends.values import Embedding, Passage, Restriction
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import InputError, MissingExtra, ModelUnavailable, NotFound
 from hybridstore.store import calibration
+from hybridstore.store.chunk_vectors import embedded_until
 from hybridstore.store.embedder_choice import StoreEmbedder, embedded_text, identify
 from hybridstore.store.inputs import digest_of
 
@@ -89,14 +90,15 @@ def embed_legs(
     *,
     limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    stopped: Callable[[], bool] | None = None,
 ) -> int:
     """Make the vectors that added legs lack, at most `limit`, and measure legs that have grown; see `Store.embed`."""
     legs, chunks = backend.state().legs, backend.state().chunks
     if not legs:
         return 0
-    made = fill_legs(backend, embedders, limit=limit, progress=progress)
+    made = fill_legs(backend, embedders, limit=limit, progress=progress, stopped=stopped)
     known = [leg.calibration.chunks for leg in legs if leg.calibration is not None]
-    if made and chunks >= calibration.CHANGED * min(known):
+    if made and not (stopped and stopped()) and chunks >= calibration.CHANGED * min(known):
         _measure(backend, embedders)
     return made
 
@@ -115,6 +117,7 @@ def fill_legs(
     only: str | None = None,
     limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    stopped: Callable[[], bool] | None = None,
 ) -> int:
     """Make the vectors that chunks lack in the added legs whose embedders are available; return how many were made.
 
@@ -126,8 +129,9 @@ def fill_legs(
             continue
         total = done + backend.pending_count(fingerprint)
         while passages := backend.pending(_AT_ONCE if limit is None else min(_AT_ONCE, limit - done), fingerprint):
-            _fill(backend, embedder, passages, {})
-            done += len(passages)
+            done += _fill(backend, embedder, passages, {}, stopped)
+            if stopped and stopped():
+                return done
             if progress:
                 progress(done, max(done, total))
     return done
@@ -154,16 +158,23 @@ def fill_documents(
 
 
 def _fill(
-    backend: Backend, embedder: Embedder, passages: Sequence[Passage], known: Mapping[bytes, NDArray[np.float32]]
-) -> None:
+    backend: Backend,
+    embedder: Embedder,
+    passages: Sequence[Passage],
+    known: Mapping[bytes, NDArray[np.float32]],
+    stopped: Callable[[], bool] | None = None,
+) -> int:
+    """Store the vectors of passages until `stopped`; return of how many."""
     texts = [embedded_text(passage.title, passage.heading, passage.text) for passage in passages]
     vectors = {text: known[digest] for text in texts if (digest := digest_of(text)) in known}
     lacking = [text for text in dict.fromkeys(texts) if text not in vectors]
     if lacking:
-        vectors.update(zip(lacking, embedder.embed_documents(lacking), strict=True))
-    if passages:
-        chunks = [passage.chunk for passage in passages]
-        backend.fill(identify(embedder), chunks, np.stack([vectors[text] for text in texts]))
+        made, new = embedded_until(stopped, embedder, lacking)
+        vectors.update(zip([lacking[n] for n in made], new, strict=True))
+    chunks = {passage.chunk: vectors[text] for passage, text in zip(passages, texts, strict=True) if text in vectors}
+    if chunks:
+        backend.fill(identify(embedder), list(chunks), np.stack(list(chunks.values())))
+    return len(chunks)
 
 
 def drop_leg(backend: Backend, name: str) -> str:

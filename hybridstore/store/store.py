@@ -566,23 +566,31 @@ class Store(StoreParts):
         limit: int | None = None,
         progress: Callable[[int, int], None] | None = None,
         work: Callable[[float], None] | None = None,
+        stopped: Callable[[], bool] | None = None,
     ) -> int:
         """Make the vectors that chunks of this store lack, at most `limit`; return how many were made.
 
         They were added with `vectors="later"`, or without an embedder (`embedder="none"`, an import), or an earlier
         call was stopped: what it made is kept. Chunks that searches found come first, of this store object and in the
         query log, and then the newest. Several processes can do it at once. `progress` is called with (done, total),
-        and before it `work` with the share of the work that is done, by the lengths of the texts: from 0 to 1.
+        and before it `work` with the share of the work that is done, by the lengths of the texts: from 0 to 1. Once
+        `stopped` returns True, it ends within about a second, and what was made is kept.
 
         Nothing is made in a store that has no vectors at all, while a re-embedding is unfinished (`reembed` continues
         it), with `embedder="none"`, or where vectors come from the caller. `embeddings.missing_count()` says how many
         are left.
         """
         made = filling.embed(
-            self._backend, self._embedder, limit=limit, progress=progress, asked=self._found.copy, work=work
+            self._backend,
+            self._embedder,
+            limit=limit,
+            progress=progress,
+            asked=self._found.copy,
+            work=work,
+            stopped=stopped,
         )
         left = None if limit is None else limit - made
-        return made + embed_legs(self._backend, self._embedder, limit=left, progress=progress)
+        return made + embed_legs(self._backend, self._embedder, limit=left, progress=progress, stopped=stopped)
 
     def embedder(self) -> Embedder | None:
         """Return the embedder of queries, loaded; None in a store without vectors, or opened without an embedder."""

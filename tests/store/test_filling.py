@@ -274,6 +274,23 @@ def test_leaving_the_background_stops_between_two_blocks(path, embedder, monkeyp
         assert store.check()[0].what.startswith("chunks without a vector")
 
 
+def test_leaving_the_background_keeps_what_was_made_of_a_slow_block(path, embedder, monkeypatch):
+    monkeypatch.setattr(filling, "_AT_ONCE", 128)
+    monkeypatch.setattr(filling, "_LOOK", 0.01)
+    begun, plain = threading.Event(), embedder.embed_documents
+    embedder.embed_documents = lambda texts: (begun.set(), time.sleep(0.1 * len(texts)), plain(texts))[2]
+    with hs.open(path, embedder=embedder) as store:
+        store.add([f"text number {n}" for n in range(500)], vectors="later")
+        with filling.in_background(store):
+            assert begun.wait(20)
+            time.sleep(1.0)
+            started = time.monotonic()
+        assert time.monotonic() - started < 2.0  # a block takes 12.8 s
+        made = store.stats().vectors
+        assert 0 < made < 128
+        assert store.embeddings.missing_count() == 500 - made
+
+
 def test_an_embedder_that_fails_in_the_background_is_told_and_stops_nothing_else(path, embedder, monkeypatch):
     monkeypatch.setattr(filling, "_LOOK", 0.01)
 
