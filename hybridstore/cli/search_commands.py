@@ -192,6 +192,7 @@ def _passed(how: dict[str, Any]) -> dict[str, Any]:
     metavar="DOCUMENT",
     help="A document, by id, path or name, that should be found: say which stage lost it, and why.",
 )
+@click.option("--keep", is_flag=True, help="Keep what is expected as a test of the store: see `hybridstore test`.")
 @html_option("Write the explanation as a web page in one file, with the scores drawn and weights to move.")
 @pass_target
 def explain(
@@ -201,6 +202,7 @@ def explain(
     query: Sequence[str],
     conditions: Sequence[str],
     expect: str | None,
+    keep: bool,
     page: Path | None,
     as_json: bool,
     **how: Any,
@@ -209,8 +211,12 @@ def explain(
 
     With --json, everything the search did, including both legs' rankings and the evidence for each hit.
     """
+    if keep and expect is None:
+        raise click.UsageError("--keep keeps what --expect names")
     with target.open() as store:
         expect = _expected(store, expect)
+        if keep and expect is not None:
+            store.expect(" ".join(query), expect)
         explanation = store.explain(" ".join(query), expect=expect, where=combined(conditions), **_with_reranker(how))
     if page is not None:
         from hybridstore.views.why import why_page

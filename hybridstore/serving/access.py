@@ -70,6 +70,10 @@ class Scope:
                 f"ids that begin with {' or '.join(_PRIVATE)} belong to notes; choose another, or remember it"
             )
 
+    def is_document(self, id_: str) -> bool:
+        """Return whether an id is that of a document which is visible if it is there, and not of a note."""
+        return self.documents and not id_.startswith(_PRIVATE)
+
     def check_visible(self, id_: str) -> None:
         """Raise NotFound for the id of a document that is not there, or not visible, which look the same."""
         if not self.memory.store.ids(And((self.filter(), field("@id") == id_))):

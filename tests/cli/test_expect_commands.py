@@ -33,6 +33,14 @@ def test_results_are_json_too(run):
     assert (result["holds"], result["rank"], result["stored"]) == (False, None, False)
 
 
+def test_what_explain_follows_can_be_kept(run):
+    run("explain", "onion", "soup", "--expect", "soup", "--keep")
+    (listed,) = json.loads(run("expect", "--json").stdout)
+    assert (listed["query"], listed["document_id"]) == ("onion soup", "soup")
+    assert "--keep keeps what --expect names" in run("explain", "onion", "--keep", code=2).stderr
+    assert "no document has the id" in run("explain", "onion", "--expect", "nowhere", "--keep", code=1).stderr
+
+
 def test_mistakes_say_what_to_do(run):
     assert "name a question" in run("expect", "only a question", code=2).stderr
     assert "name a question" in run("expect", "--remove", code=2).stderr

@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute
 from hybridstore import __version__
 from hybridstore.serving.http import (
     document_routes,
+    expectation_routes,
     ingest_routes,
     memory_routes,
     model_routes,
@@ -50,7 +51,15 @@ def create_app(context: Context, names: Names, *, token: str | None = None) -> F
     app.state.context = context
     handle_problems(app)
     api = APIRouter(prefix="/api", responses=_PROBLEMS)
-    for routes in (search_routes, ingest_routes, document_routes, memory_routes, model_routes, store_routes):
+    for routes in (
+        search_routes,
+        ingest_routes,
+        document_routes,
+        memory_routes,
+        model_routes,
+        expectation_routes,
+        store_routes,
+    ):
         longest = max(UPLOADS.values()) if routes is ingest_routes else LONGEST_BODY
         api.include_router(routes.router, max_body_size=longest)
     app.include_router(api)

@@ -308,6 +308,26 @@ def test_versions_are_listed_promoted_and_rolled_back(client, store):
     assert client.post("/api/models/rollback").status_code == 422
 
 
+def test_what_is_expected_is_kept_tested_and_dropped(client, memory, store):
+    new = {"query": "red valve", "document_id": "a/b.md"}
+    kept = client.post("/api/expectations", json=new)
+    assert (kept.status_code, kept.json()["rank"], kept.json()["holds"]) == (201, 1, True)
+    assert client.post("/api/expectations", json=new | {"document_id": "nowhere"}).status_code == 404
+    assert client.post("/api/expectations", json=new | {"query": " "}).status_code == 422
+    assert client.post("/api/expectations", json=new | {"within": 0}).status_code == 422
+    before = set(store.ids())
+    memory.remember("The red valve.")
+    (note,) = set(store.ids()) - before
+    store.expect("red valve", note)  # a note, which the API for documents does not show
+    assert [each["document_id"] for each in client.get("/api/expectations").json()["expectations"]] == ["a/b.md"]
+    assert client.get("/api/expectations/test").json()["failed"] == 0
+    store.remove("a/b.md")
+    (failed,) = client.get("/api/expectations/test").json()["results"]
+    assert (failed["holds"], failed["stored"], failed["rank"]) == (False, False, None)
+    where = {"q": "red valve", "document_id": "a/b.md"}
+    assert [client.delete("/api/expectations", params=where).json()["dropped"] for _ in range(2)] == [True, False]
+
+
 def test_questions_are_logged_if_wanted_listed_and_removed(serving, tmp_path):
     with hs.open(tmp_path / "s.db", embedder="none", log_queries=True) as store:
         store.add("The red valve.")
