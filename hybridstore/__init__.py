@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from hybridstore.filters import field
     from hybridstore.memory import Memory
     from hybridstore.search.second_stage import Rerank
-    from hybridstore.store import Store, open  # noqa: A004 - `hybridstore.open`, as `gzip.open`
+    from hybridstore.store import Store, open, prepare  # noqa: A004 - `hybridstore.open`, as `gzip.open`
 
 __version__ = "0.1.0"
 
@@ -73,6 +73,7 @@ __all__ = [
     "Unsupported",
     "field",
     "open",
+    "prepare",
 ]
 
 # Loaded at first use: NumPy and SQLite would make `import hybridstore` five times as slow.
@@ -86,6 +87,7 @@ _LATER = {
     "Store": "hybridstore.store",
     "field": "hybridstore.filters",
     "open": "hybridstore.store",
+    "prepare": "hybridstore.store",
 }
 
 

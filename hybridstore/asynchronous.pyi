@@ -42,6 +42,7 @@ from hybridstore.search.second_stage import Rerank, Reranker
 from hybridstore.store.expectations import TestedExpectation
 from hybridstore.store.folders import Paths, SyncProgress, SyncReport
 from hybridstore.store.inputs import Addable, SearchOptions, Table, Where
+from hybridstore.store.prepared_adding import Prepared
 from hybridstore.store.store import Store, T
 from hybridstore.store.trial import Trial
 from hybridstore.store.writer import Progress, Vectors, Writer
@@ -112,6 +113,7 @@ class AsyncStore(ThreadedObject[Store]):
         encoding: str | None = ...,
         progress: Callable[[SyncProgress], None] | None = ...,
     ) -> SyncReport: ...
+    async def add_prepared(self, batches: Prepared, *, progress: Progress | None = ...) -> AddReport: ...
     async def backup(self, path: str | os.PathLike[str]) -> None: ...
     async def calibrate(self, embedder: Embedder | None = ...) -> None: ...
     async def check(
@@ -156,6 +158,7 @@ class AsyncStore(ThreadedObject[Store]):
         keep: bool = ...,
         promote: int | None = ...,
         force: bool = ...,
+        adopt: bool = ...,
         progress: Callable[[int, int], None] | None = ...,
     ) -> int: ...
     async def reindex(self, *, force: bool = ...) -> int: ...

@@ -117,11 +117,12 @@ class Unsupported(HybridstoreError):  # noqa: N818
 class EmbedderMismatch(HybridstoreError):  # noqa: N818
     """The store's vectors were made by another embedder than the one in use."""
 
-    def __init__(self, stored: str, given: str) -> None:
+    def __init__(self, stored: str, given: str, reason: str | None = None) -> None:
         self.stored, self.given = stored, given
         name = given.partition("@")[0]
         super().__init__(
-            f"the file's vectors were made by {stored}, but this store was opened with {given}; open it without "
+            reason
+            or f"the file's vectors were made by {stored}, but this store was opened with {given}; open it without "
             f"embedder= to use the file's own, or run `hybridstore reembed --embedder {name}` to change it"
         )
 

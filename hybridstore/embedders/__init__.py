@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from hybridstore.embedders.protocol import Embedder
 if TYPE_CHECKING:
     from hybridstore.embedders.onnx import OnnxEmbedder
 
-__all__ = ["DEFAULT", "Embedder", "load"]
+__all__ = ["DEFAULT", "Embedder", "load", "shared"]
 
 
 def load(
@@ -45,3 +46,12 @@ def load(
     if not recorded:
         locate.remember(located, cache)
     return embedder
+
+
+@lru_cache(maxsize=4)  # models, of which each takes some 100 MB
+def shared(name: str | Path, *, threads: int | None = None, device: str = "auto") -> OnnxEmbedder:
+    """Return the embedder of a name, loaded once in this process: for workers that are called batch by batch.
+
+    The arguments and errors are those of `load`.
+    """
+    return load(name, threads=threads, device=device)

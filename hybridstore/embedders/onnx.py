@@ -63,7 +63,7 @@ class OnnxEmbedder:
             raise InputError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
         if threads is not None and threads < 1:
             raise InputError(f"threads must be at least 1, not {threads}")
-        self._recipe = located.recipe
+        self._recipe, self._as_wanted = located.recipe, (threads, device)
         self.fingerprint = located.fingerprint
         self.reference = located.reference
         self.origin = located.origin
@@ -89,6 +89,10 @@ class OnnxEmbedder:
                 located.recipe.name,
                 f"its graph has vectors of {self.dim} numbers, not {located.recipe.dim} as expected",
             )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle an embedder as its name or folder: it is loaded where it is unpickled, once in a process."""
+        return _loaded_again, (self.reference, self.fingerprint, *self._as_wanted)
 
     def __repr__(self) -> str:
         return f"OnnxEmbedder({self.fingerprint}, dim={self.dim}, device={self.device}, threads={self.threads})"
@@ -178,6 +182,17 @@ class OnnxEmbedder:
                 f"none of its graph's outputs ({', '.join(outputs)}) is an embedding; export the model again",
             )
         return states, self._recipe.pooling
+
+
+def _loaded_again(reference: str, fingerprint: str, threads: int | None, device: str) -> OnnxEmbedder:
+    from hybridstore.embedders import shared
+
+    embedder = shared(reference, threads=threads, device=device)
+    if embedder.fingerprint != fingerprint:
+        raise ModelUnavailable(
+            reference, f"the model of that name here is {embedder.fingerprint}, and {fingerprint} was sent here"
+        )
+    return embedder
 
 
 def pool(states: NDArray[np.float32], mask: NDArray[np.int64], pooling: str) -> NDArray[np.float32]:

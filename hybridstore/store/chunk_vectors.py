@@ -68,7 +68,16 @@ def embed(
     """
     if embedder is None:
         return entries, None
-    known = known_vectors(backend, replaced)
+    return with_vectors(entries, known_vectors(backend, replaced), embedder, made), identify(embedder)
+
+
+def with_vectors(
+    entries: list[Entry],
+    known: dict[bytes, NDArray[np.float32]],
+    embedder: Embedder,
+    made: Callable[[int, float], None],
+) -> list[Entry]:
+    """Return entries with the vectors that they lack: the `known` ones, and others in batches; see `embed`."""
     missing = {
         digest: embedded(entry.document, chunk)
         for entry in entries
@@ -82,13 +91,12 @@ def embed(
         vectors = embedder.embed_documents([missing[digest] for digest in batch])
         known.update(zip(batch, vectors, strict=True))
         made(len(batch), len(batch) / len(digests))
-    filled = [
+    return [
         replace(entry, vectors=np.stack([known[digest] for digest in entry.chunk_digests]))
         if entry.vectors is None and entry.chunks
         else entry
         for entry in entries
     ]
-    return filled, identify(embedder)
 
 
 def fill_known(

@@ -127,7 +127,8 @@ class StoreEmbedder:
         if stored.reference == GIVEN and self._wanted is None:
             raise InputError(
                 "this store's vectors were passed by its caller, so a query's must be too: pass vector=, search with "
-                "mode='keyword', or let reembed() make other vectors"
+                "mode='keyword', name the embedder that made them with reembed(NAME, adopt=True), or let reembed(NAME) "
+                "make other vectors"
             )
         return self._current(stored)
 

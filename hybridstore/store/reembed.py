@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,10 @@ from numpy.typing import NDArray
 from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Embedding, Passage, Restriction
 from hybridstore.embedders.protocol import Embedder
-from hybridstore.errors import InputError, MissingExtra, ModelUnavailable, NotFound
+from hybridstore.errors import EmbedderMismatch, InputError, MissingExtra, ModelUnavailable, NotFound
 from hybridstore.store import calibration
 from hybridstore.store.chunk_vectors import embedded_until
-from hybridstore.store.embedder_choice import StoreEmbedder, embedded_text, identify
+from hybridstore.store.embedder_choice import GIVEN, StoreEmbedder, embedded_text, identify
 from hybridstore.store.inputs import digest_of
 
 _AT_ONCE = 128  # chunks embedded between two commits: a second or two on two cores
@@ -29,6 +30,7 @@ def reembed(
     keep: bool = False,
     promote: int | None = None,
     before_switch: Callable[[Embedder], None] = lambda _: None,
+    adopt: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Embed every chunk with another embedder and switch to it; see `Store.reembed`.
@@ -45,13 +47,13 @@ def reembed(
     identity = identify(target)
     if promote is not None:
         _check_promotable(backend, promote, identity)
+    make = _adopting(backend, target) if adopt else partial(_made, target)
     done = 0
     while True:
         backend.begin(identity)
         total = done + backend.pending_count()  # counted once: counting reads every vector's page
         while passages := backend.pending(_AT_ONCE):
-            texts = [embedded_text(passage.title, passage.heading, passage.text) for passage in passages]
-            backend.fill(identity, [passage.chunk for passage in passages], target.embed_documents(texts))
+            backend.fill(identity, [passage.chunk for passage in passages], make(passages))
             done += len(passages)
             if progress:
                 progress(done, max(done, total))
@@ -69,6 +71,32 @@ def reembed(
             return done
 
 
+def _made(embedder: Embedder, passages: Sequence[Passage]) -> NDArray[np.float32]:
+    return embedder.embed_documents(
+        [embedded_text(passage.title, passage.heading, passage.text) for passage in passages]
+    )
+
+
+def _adopting(backend: Backend, embedder: Embedder) -> Callable[[Sequence[Passage]], NDArray[np.float32]]:
+    """Return what returns the vectors that passages have, and makes those that they lack; raises InputError."""
+    given = backend.embeddings().active
+    if given is None or given.reference != GIVEN or given.dim != embedder.dim:
+        has = "no vectors" if given is None else f"vectors of {given.fingerprint}"
+        raise InputError(
+            f"adopt takes over vectors that their caller passed, with the {embedder.dim} dimensions of "
+            f"{embedder.fingerprint}; this store has {has}"
+        )
+
+    def adopted(passages: Sequence[Passage]) -> NDArray[np.float32]:
+        vectors = backend.vectors([passage.chunk for passage in passages])
+        lacking: list[int] = np.flatnonzero(~vectors.any(axis=1)).tolist()
+        if lacking:
+            vectors[lacking] = _made(embedder, [passages[n] for n in lacking])
+        return vectors
+
+    return adopted
+
+
 def add_leg(
     backend: Backend,
     embedders: StoreEmbedder,
@@ -80,7 +108,7 @@ def add_leg(
     backend.add_leg(identify(target))
     embedders.adopt_added(target)
     done = fill_legs(backend, embedders, only=target.fingerprint, progress=progress)
-    _measure(backend, embedders)
+    measure(backend, embedders)
     return done
 
 
@@ -99,13 +127,14 @@ def embed_legs(
     made = fill_legs(backend, embedders, limit=limit, progress=progress, stopped=stopped)
     known = [leg.calibration.chunks for leg in legs if leg.calibration is not None]
     if made and not (stopped and stopped()) and chunks >= calibration.CHANGED * min(known):
-        _measure(backend, embedders)
+        measure(backend, embedders)
     return made
 
 
-def _measure(backend: Backend, embedders: StoreEmbedder) -> None:
+def measure(backend: Backend, embedders: StoreEmbedder) -> None:
+    """Measure the store's vectors with the embedders that are available here; others are left to whoever has them."""
     own = None
-    with suppress(InputError, MissingExtra, ModelUnavailable):
+    with suppress(EmbedderMismatch, InputError, MissingExtra, ModelUnavailable):
         own = embedders.for_queries()
     calibration.calibrate(backend, own, embedders.available())
 

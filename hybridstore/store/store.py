@@ -35,6 +35,7 @@ from hybridstore.store.embedder_choice import StoreEmbedder, unit
 from hybridstore.store.expectations import WITHIN, TestedExpectation, checked, tested
 from hybridstore.store.folders import Paths, SyncProgress, SyncReport, add_folder, add_paths
 from hybridstore.store.inputs import Addable, SearchOptions, Table, Where, checked_path, ids_from, names_arguments
+from hybridstore.store.prepared_adding import Prepared, add_prepared
 from hybridstore.store.query_log import QueryLog
 from hybridstore.store.reembed import add_leg, drop_leg, embed_legs, reembed
 from hybridstore.store.store_views import StoreParts
@@ -124,7 +125,9 @@ class Store(StoreParts):
 
         A known id with the same content changes nothing; with other content it replaces the document, embedding only
         chunks that changed. Long iterables are committed in batches. `vectors` is (n, dim), one for each document,
-        scaled to unit norm; no model runs then. With such `vectors` or `chunk=False` a document is one chunk. With
+        scaled to unit norm; no document is embedded then. In a new store that was opened with the `embedder` they come
+        from, that embedder is used for queries; otherwise queries must bring their `vector`. With such `vectors` or
+        `chunk=False` a document is one chunk; `add_prepared` takes a vector for each chunk. With
         `vectors="later"` nothing is embedded yet: words find the documents at once, and `embed` makes the vectors; with
         "soon" that is so if embedding takes more than about two seconds. `progress` is called with the report so far. A
         table is anything that exports Arrow data, such as a frame of polars or pandas:
@@ -146,6 +149,20 @@ class Store(StoreParts):
             paths=paths,
         )
         return report + add_paths(self, paths) if paths else report
+
+    def add_prepared(self, batches: Prepared, *, progress: Progress | None = None) -> AddReport:
+        """Add documents that were divided and embedded elsewhere: Arrow batches as `hybridstore.prepare` yields them.
+
+        No document is embedded here, and the store is then what `add` of the same documents makes it. Each batch is
+        written whole or not at all, in one transaction; those before one that cannot be written stay. Of two documents
+        with the same id in a batch the last one counts. At the end the store is measured, where its embedder is
+        available; otherwise `calibrate` does it later. `progress` is called with the report so far.
+
+        A new store takes the batches' embedder as its own. Raises EmbedderMismatch for batches of another embedder than
+        the store's; InputError for those of another version of the chunker, for documents that were changed since they
+        were prepared, and for what is no prepared batch; MissingExtra without pyarrow.
+        """
+        return add_prepared(self._backend, self._embedder, partial(self.writer, together=True), batches, progress)
 
     @names_arguments
     def add_folder(
@@ -518,6 +535,7 @@ class Store(StoreParts):
         keep: bool = False,
         promote: int | None = None,
         force: bool = False,
+        adopt: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> int:
         """Embed every chunk with another embedder, and switch to it in one step; return how many were made.
@@ -527,6 +545,10 @@ class Store(StoreParts):
         begun. With `keep` the old vectors stay in the store, so that naming their embedder here returns to them at
         once; model version `promote` becomes active in the same step. `progress` is called with (done, total).
 
+        `adopt` says that this embedder made the vectors that the store's caller passed: they are kept, those of chunks
+        without one are made, and queries need no `vector` any more. Raises InputError where the store's vectors are
+        others, or of another length.
+
         With `add` the store's own vectors stay, and those of this embedder become a vector leg beside them: searches
         use all of them once it is complete, and text that is added later gets vectors of all. `drop_leg` takes a leg
         away.
@@ -535,8 +557,8 @@ class Store(StoreParts):
         one would not afterwards. The vectors that were made are kept, and `reembed(force=True)` takes them.
         """
         if add is not None:
-            if embedder is not None or keep or promote is not None:
-                raise InputError("add puts vectors beside those there are: leave out embedder, keep and promote")
+            if embedder is not None or keep or adopt or promote is not None:
+                raise InputError("add puts vectors beside those there are: leave out embedder, keep, adopt and promote")
             return add_leg(self._backend, self._embedder, add, progress)
 
         def rehearse(target: Embedder) -> None:
@@ -549,6 +571,7 @@ class Store(StoreParts):
             embedder,
             keep=keep,
             promote=promote,
+            adopt=adopt,
             before_switch=rehearse,
             progress=progress,
         )

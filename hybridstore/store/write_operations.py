@@ -19,7 +19,7 @@ from hybridstore.store.embedder_choice import unit
 from hybridstore.store.folders import check_not_a_path
 from hybridstore.store.inputs import Addable, Table, checked, document_from
 from hybridstore.store.writer import Progress, Writer
-from hybridstore.tables import is_table, pages_from
+from hybridstore.tables import documents_from, is_table, pages_from
 
 T = TypeVar("T")
 
@@ -48,11 +48,7 @@ def add(
     if is_table(documents):
         return _add_table(writer, documents, vectors=vectors, chunk=chunk, progress=progress)
     alone = isinstance(documents, str | Document | Mapping | os.PathLike)
-    many: Any = [documents] if alone else documents
-    if isinstance(many, bytes) or not isinstance(many, Iterable):
-        raise InputError(
-            f"documents are texts, Documents, mappings, an iterable of these, or a table, not {type(many).__name__}"
-        )
+    many = listed(documents, alone=alone)
     if vectors is None:
         with writer(chunk=chunk, progress=progress) as writing:
             for document in many:
@@ -65,14 +61,36 @@ def add(
         if paths and not chunk:
             raise InputError("files are read in chunks: leave chunk=False out")
         return writing.report
-    listed = [document_from(document) for document in many]
-    array = unit(vectors, (None, None), "vectors") if listed else np.empty((0, 1), np.float32)
-    if len(array) != len(listed):
-        raise InputError(f"there are {len(listed)} documents but {len(array)} vectors; pass one for each")
+    all_ = [document_from(document) for document in many]
+    array = unit(vectors, (None, None), "vectors") if all_ else np.empty((0, 1), np.float32)
+    if len(array) != len(all_):
+        raise InputError(f"there are {len(all_)} documents but {len(array)} vectors; pass one for each")
     with writer(chunk=False, progress=progress) as writing:
-        for document, vector in zip(listed, array, strict=True):
+        for document, vector in zip(all_, array, strict=True):
             writing.add(document, vector=vector)
     return writing.report
+
+
+def documents_of(documents: Addable | Iterable[Addable] | Table) -> Iterator[Document]:
+    """Yield the documents that `Store.add` would add; raises InputError for paths."""
+    if is_table(documents):
+        yield from map(document_from, documents_from(documents))
+        return
+    alone = isinstance(documents, str | Document | Mapping | os.PathLike)
+    for document in listed(documents, alone=alone):
+        if isinstance(document, str):
+            check_not_a_path(document, alone=alone)
+        yield document_from(document)
+
+
+def listed(documents: Any, *, alone: bool) -> Iterable[Any]:
+    """Return documents as an iterable; raises InputError for what is none."""
+    many = [documents] if alone else documents
+    if isinstance(many, bytes) or not isinstance(many, Iterable):
+        raise InputError(
+            f"documents are texts, Documents, mappings, an iterable of these, or a table, not {type(many).__name__}"
+        )
+    return many
 
 
 def _add_table(
@@ -80,12 +98,12 @@ def _add_table(
 ) -> AddReport:
     rows = _rows(table)
     if vectors is not None:
-        listed = []
+        documents = []
         for document, own in rows:
             if own is not None:
                 raise InputError("the table has a column 'vector' and vectors= was passed too; leave one of them out")
-            listed.append(document)
-        return add(writer, listed, vectors=vectors, chunk=chunk, progress=progress, paths=[])
+            documents.append(document)
+        return add(writer, documents, vectors=vectors, chunk=chunk, progress=progress, paths=[])
     with writer(chunk=chunk, progress=progress) as writing:
         for document, vector in rows:
             writing.add(document, vector=vector)

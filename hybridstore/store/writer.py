@@ -23,13 +23,13 @@ from hybridstore.backends.values import (
     check_replaces,
 )
 from hybridstore.embedders.protocol import Embedder
-from hybridstore.errors import EmbedderMismatch, InputError, ModelUnavailable
+from hybridstore.errors import EmbedderMismatch, InputError
 from hybridstore.records import AddReport, Chunk, Document, Source
 from hybridstore.store import calibration
 from hybridstore.store.chunk_vectors import cut, embed, embedded, fill, fill_known, known_vectors
 from hybridstore.store.embedder_choice import GIVEN, StoreEmbedder, identify
 from hybridstore.store.inputs import checked, content_digest, digest_of
-from hybridstore.store.reembed import fill_documents
+from hybridstore.store.reembed import fill_documents, measure
 
 # Characters of text in one commit. With a model: about three seconds of embedding on two cores, so that progress is
 # visible and Ctrl-C loses little. Without one: enough that a commit's fixed cost disappears.
@@ -92,6 +92,7 @@ class Writer:
         self._dropped: set[str] = set()  # sources that lost documents to a Conflict
         self._fresh: set[str] = set()  # the documents of the last commit that were not there like this
         self._known: dict[str, dict[bytes, NDArray[np.float32]]] = {}  # of added legs, by fingerprint and digest
+        self._passed = False  # whether `add` was passed a vector
         self._embedding: Embedding | None = None  # of the vectors that `add_chunked` is passed
         self.report = AddReport()
         self.characters = 0.0  # of the documents added so far, those that are embedded or committed
@@ -116,6 +117,7 @@ class Writer:
         if source is not None:
             self._seen.setdefault(source, set()).add(str(document.id))
         vectors = None if vector is None else vector[None, :]
+        self._passed |= vector is not None
         self._enqueue(_Pending(document, digest, source, whole, vectors, replaces=replaces))
 
     def remove(self, document_id: str, *, stored: bytes) -> None:
@@ -353,11 +355,8 @@ class Writer:
     ) -> None:
         if error is None:
             self.flush()
-            if self.report.embedded and calibration.is_due(self._backend):
-                # Left to others, where another process has switched or this one lacks the embedder of queries.
-                with suppress(EmbedderMismatch, ModelUnavailable):
-                    if embedder := self._embedders.for_queries():
-                        calibration.calibrate(self._backend, embedder, self._embedders.available())
+            if (self.report.embedded or self._passed) and calibration.is_due(self._backend):
+                measure(self._backend, self._embedders)
 
     def _budget(self, pending: _Pending) -> int:
         if pending.vectors is not None or not pending.embed or self._embedders.without:

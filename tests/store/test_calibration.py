@@ -94,13 +94,20 @@ def test_a_writer_that_fails_measures_nothing(store, asked):
     assert asked == []
 
 
-def test_given_vectors_are_not_measured(store, path, asked):
+def test_given_vectors_are_measured_where_their_embedder_is_named(store, path, asked, embedder):
+    store.add(lines(0, 6), vectors=embedder.embed_documents(lines(0, 6)))
+    assert asked == [embedder.fingerprint]
+    results = store.search(lines(3, 4)[0])
+    assert results[0].text == lines(3, 4)[0]
+    assert results.confidence is not None
+
+
+def test_given_vectors_without_an_embedder_are_not_measured(asked):
     vectors = np.random.default_rng(1).normal(size=(6, 32))
-    store.add(lines(0, 6), vectors=vectors)
-    assert asked == []
-    assert store.state().calibration is None
     with hs.open(":memory:") as given:
         given.add(lines(0, 6), vectors=vectors)
+        assert given.state().calibration is None
+        assert asked == []
         results = given.search("word", vector=vectors[0])
     assert results.confidence is None
     assert results[0].relevance is None

@@ -3,11 +3,13 @@
 import threading
 import time
 
+import numpy as np
 import pytest
 
 import hybridstore as hs
 from hybridstore.backends.learning import ModelVersion
 from hybridstore.errors import EmbedderMismatch, InputError
+from hybridstore.records import Chunk
 from hybridstore.store import reembed
 
 TEXTS = [f"passage {n} about {word}" for n, word in enumerate(["sun", "moon", "tides", "comets", "waves"] * 4)]
@@ -122,6 +124,30 @@ def test_given_vectors_can_be_replaced_by_made_ones(path, counting):
         store.add(["sun", "moon"], vectors=[[1.0, 0.0], [0.0, 1.0]])
         assert store.reembed(counting()) == 2
         assert store.search("moon", mode="vector", limit=1)[0].text == "moon"
+
+
+def test_given_vectors_are_taken_over_by_the_embedder_that_made_them(path, counting):
+    made = counting()
+    vectors = made.embed_documents(["sun", "moon"])
+    with hs.open(path) as store:
+        store.add(["sun", "moon"], vectors=vectors)
+        with store.writer(embed=False) as writer:
+            writer.add_chunked(hs.Document(text="star"), [Chunk(0, 4)])
+        made.documents.clear()
+        with pytest.raises(InputError, match=r"reembed\(NAME, adopt=True\)"):
+            store.search("moon")
+        with pytest.raises(InputError, match="this store has vectors of given@32"):
+            store.reembed(counting("other", 16), adopt=True)
+        assert store.reembed(made, adopt=True) == 3
+        assert made.documents == ["star"]
+        results = store.search("moon")
+        assert results[0].text == "moon"
+        assert results.confidence is not None
+        assert store.check() == []
+        with pytest.raises(InputError, match="adopt takes over vectors that their caller passed"):
+            store.reembed(made, adopt=True)
+    with hs.open(path, embedder=made) as store:
+        assert np.allclose(store.stored(store.ids()[1], vectors=True).vectors, vectors[1:])
 
 
 def test_an_empty_store_changes_at_once(store, counting):

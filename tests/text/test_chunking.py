@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from bisect import bisect_left
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridstore.errors import InputError
-from hybridstore.text.chunking import FORMATS, approximate_token_starts, chunk, first_heading
+from hybridstore.text.chunking import FORMATS, VERSION, approximate_token_starts, chunk, first_heading
 
 MARKDOWN_PARTS = st.lists(
     st.sampled_from(
@@ -285,3 +286,17 @@ def test_time_is_linear_in_the_text(form, unit, length):
 
     small = max(min(seconds(length) for _ in range(3)), 0.002)
     assert min(seconds(8 * length) for _ in range(3)) < 24 * small  # 8 times the text; quadratic would be 64
+
+
+def test_other_chunks_are_another_version_of_the_chunker():
+    """Where this fails because chunks changed on purpose, raise VERSION and put the new digest here."""
+    sentence = "The valve in hall 3 leaks above 4 bar, as E4012 says; shut it. 水泵在三号厅漏水。 "
+    code = "```py\ndef f(x):\n    return x\n```\n"
+    text = f"# Pumps\n\n{sentence * 3}\n\n## Valves\n\n- one\n- two\n\n{code}{sentence * 9}\n"
+    made = [
+        (spot.start, spot.end, spot.heading)
+        for form in FORMATS
+        for tokens in (16, 64, 250)
+        for spot in chunk(text * 3, format=form, max_tokens=tokens)
+    ]
+    assert (VERSION, hashlib.sha256(repr(made).encode()).hexdigest()[:16]) == (1, "96a2c8b29337fb92")

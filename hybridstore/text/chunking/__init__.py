@@ -18,7 +18,11 @@ from hybridstore.text.chunking.packer import Packer, TokenPositions, approximate
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["FORMATS", "approximate_token_starts", "chunk", "first_heading"]
+__all__ = ["FORMATS", "VERSION", "approximate_token_starts", "chunk", "first_heading"]
+
+# To be raised where texts are divided otherwise than before: chunks that were prepared elsewhere must be those that are
+# made here (tests/text/test_chunking.py has the digest of some).
+VERSION = 1
 
 _OUTLINES = {"plain": outline_prose, "markdown": outline_markdown, "code": outline_code}
 
