@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from hybridstore.embedders.protocol import Embedder
     from hybridstore.filters import field
     from hybridstore.memory import Memory
+    from hybridstore.search.algebra import StructuredQuery, about, where, words
+    from hybridstore.search.algebra_text import query_from
     from hybridstore.search.second_stage import Rerank
     from hybridstore.store import Store, open, prepare  # noqa: A004 - `hybridstore.open`, as `gzip.open`
 
@@ -69,11 +71,16 @@ __all__ = [
     "StoreBusy",
     "StoreDamaged",
     "StoreRefused",
+    "StructuredQuery",
     "Trace",
     "Unsupported",
+    "about",
     "field",
     "open",
     "prepare",
+    "query_from",
+    "where",
+    "words",
 ]
 
 # Loaded at first use: NumPy and SQLite would make `import hybridstore` five times as slow.
@@ -85,9 +92,14 @@ _LATER = {
     "Memory": "hybridstore.memory",
     "Rerank": "hybridstore.search.second_stage",
     "Store": "hybridstore.store",
+    "StructuredQuery": "hybridstore.search.algebra",
+    "about": "hybridstore.search.algebra",
     "field": "hybridstore.filters",
     "open": "hybridstore.store",
     "prepare": "hybridstore.store",
+    "query_from": "hybridstore.search.algebra_text",
+    "where": "hybridstore.search.algebra",
+    "words": "hybridstore.search.algebra",
 }
 
 

@@ -36,6 +36,7 @@ from hybridstore.memory.recall_result import Recall
 from hybridstore.memory.recalling import Recency
 from hybridstore.memory.remembering import ImportReport, Remembered
 from hybridstore.records import AddReport, Chunk, Document, Folder, Hit, Results, Source
+from hybridstore.search.algebra import StructuredQuery
 from hybridstore.search.explain import Explanation
 from hybridstore.search.neighbours import Around
 from hybridstore.search.second_stage import Rerank, Reranker
@@ -138,7 +139,7 @@ class AsyncStore(ThreadedObject[Store]):
     async def expect(self, query: str, document_id: str, *, within: int = ...) -> None: ...
     async def expectations(self) -> list[Expectation]: ...
     async def explain(
-        self, query: str, *, expect: str | None = ..., **options: Unpack[SearchOptions]
+        self, query: str | StructuredQuery, *, expect: str | None = ..., **options: Unpack[SearchOptions]
     ) -> Explanation: ...
     async def feedback(self, query: str, hit: Hit | int, used: bool = ...) -> None: ...
     async def folders(self) -> list[Folder]: ...
@@ -172,7 +173,7 @@ class AsyncStore(ThreadedObject[Store]):
     def scan(self, where: Where = ..., *, vectors: bool = ...) -> AsyncIterator[StoredDocument]: ...
     async def search(
         self,
-        query: str,
+        query: str | StructuredQuery,
         *,
         limit: int = ...,
         where: Where = ...,
@@ -189,6 +190,8 @@ class AsyncStore(ThreadedObject[Store]):
         exclude: Iterable[str] = ...,
         rerank: Reranker | Rerank | None = ...,
         legs: str | Iterable[str] | None = ...,
+        per: str = ...,
+        norm: str = ...,
     ) -> Results: ...
     async def sources(self) -> dict[str, Source]: ...
     async def state(self) -> SearchState: ...

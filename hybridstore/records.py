@@ -238,6 +238,11 @@ class Evidence:
         index = int(self.chunks.searchsorted(chunk))
         return index if index < len(self.chunks) and self.chunks[index] == chunk else None
 
+    def relevance_of(self, chunk: int) -> float | None:
+        """Return a chunk's relevance; None without a calibration, or if it is not a candidate."""
+        index = self.at(chunk)
+        return None if self.relevance is None or index is None else float(self.relevance[index])
+
     def is_estimated(self, chunk: int) -> bool:
         """Return whether a candidate's `vector` is estimated."""
         index = self.at(chunk)
@@ -260,6 +265,67 @@ class Evidence:
             "relevance": hit.relevance,
             "estimated": self.is_estimated(hit.chunk_id),
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartTruth:
+    """How true a part of a structured query is of each candidate: `truths` (n,), from 0 to 1.
+
+    `text` is the part as text, `level` how many parts it is inside of, `weight` how much it counts among those it is
+    joined with. `evidence` is that of an `about`. With per="document", `passages` (n,) are the chunks that the truth
+    of an `about`, `words` or filter comes from.
+    """
+
+    text: str
+    level: int
+    truths: NDArray[np.float64]
+    weight: float = 1.0
+    evidence: Evidence | None = None
+    passages: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truths:
+    """What a structured query and its `parts` are worth for each candidate; the first part is the whole query.
+
+    `chunks` (n,) are the candidates, ascending (per="document": the passage shown of each document), `norm` is how
+    truths were joined.
+    """
+
+    norm: str
+    per: str
+    chunks: NDArray[np.int64]
+    parts: tuple[PartTruth, ...]
+
+    @property
+    def confidence(self) -> float:
+        """The highest truth of the whole query."""
+        return float(self.parts[0].truths.max(initial=0.0))
+
+    def relevance_of(self, chunk: int) -> float | None:
+        """Return the truth of the whole query for a chunk; None if it is not a candidate."""
+        index = self._at(chunk)
+        return None if index is None else float(self.parts[0].truths[index])
+
+    def of(self, chunk: int) -> list[dict[str, Any]]:
+        """Return each part's text, level, weight and truth for a chunk, ready for JSON; [] if it is not a candidate."""
+        index = self._at(chunk)
+        if index is None:
+            return []
+        return [
+            {
+                "part": part.text,
+                "level": part.level,
+                "weight": part.weight,
+                "truth": float(part.truths[index]),
+                "chunk_id": chunk if part.passages is None else int(part.passages[index]),
+            }
+            for part in self.parts
+        ]
+
+    def _at(self, chunk: int) -> int | None:
+        index = int(self.chunks.searchsorted(chunk))
+        return index if index < len(self.chunks) and self.chunks[index] == chunk else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,7 +376,8 @@ class Trace:
     `matching` are the other conditions on every chunk. `model` is the number of the model version whose adapter turned
     the query's vector (None without one). `timings` are seconds per step. `notes` are sentences for people. `filled` is
     the share of the store's chunks that have a vector, where the vector leg ran; see `Evidence.estimated`. `legs` are
-    all legs that ran, by their names: of several vector legs, `vector` is the store's own.
+    all legs that ran, by their names: of several vector legs, `vector` is the store's own. `truths` are those of a
+    structured query, in place of legs and evidence.
     """
 
     query: str
@@ -339,6 +406,13 @@ class Trace:
     filled: float = 1.0
     second: SecondStage | None = None
     legs: tuple[Leg, ...] = ()
+    truths: Truths | None = None
+
+    @property
+    def confidence(self) -> float | None:
+        """How likely it is that the store has an answer, from 0 to 1; None if unknown."""
+        known = self.evidence or self.truths
+        return None if known is None else known.confidence
 
     @property
     def added(self) -> tuple[Leg, ...]:
@@ -358,15 +432,18 @@ class Trace:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields and the confidence, ready for JSON; evidence only for the hits, matching in words."""
-        evidence = self.evidence
-        separate = {"evidence", "matching", "legs"}
+        evidence, truths = self.evidence, self.truths
+        separate = {"evidence", "matching", "legs", "truths"}
         return {
             **{each.name: to_plain(getattr(self, each.name)) for each in fields(self) if each.name not in separate},
-            "confidence": None if evidence is None else evidence.confidence,
+            "confidence": self.confidence,
             "evidence": None if evidence is None else [evidence.of_hit(hit) | self._parts(hit) for hit in self.hits],
             "cosines": None if evidence is None else to_plain(evidence.cosines),
             "matching": [describe(part) for part in self.matching],
             "legs": [self._plain(leg) for leg in self.legs],
+            "truths": None
+            if truths is None
+            else {"norm": truths.norm, "per": truths.per, "hits": [truths.of(hit.chunk_id) for hit in self.hits]},
         }
 
     def _parts(self, hit: Hit) -> dict[str, Any]:
@@ -416,7 +493,7 @@ class Results(Tabular, Sequence[Hit]):
     @property
     def confidence(self) -> float | None:
         """How likely it is that the store has an answer, from 0 to 1: below 0.5, rather not. None if unknown."""
-        return None if self.trace.evidence is None else self.trace.evidence.confidence
+        return self.trace.confidence
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ from hybridstore.cli.shared_options import (
     FUSIONS,
     LOGGING,
     MODES,
+    NORMS,
+    PER,
     SYNTAXES,
     QueryCommand,
     Target,
@@ -79,7 +81,17 @@ _search_options = options(
         "--syntax",
         default="simple",
         type=click.Choice(SYNTAXES),
-        help="How QUERY is read; advanced has AND, OR, NOT, parentheses and prefix*, and every term must match.",
+        help="How QUERY is read; advanced has AND, OR, NOT, parentheses and prefix*, and every term must match; "
+        "algebra joins what passages are about by & | ~.",
+    ),
+    click.option(
+        "--per",
+        default="chunk",
+        type=click.Choice(PER),
+        help="What meets the conditions of --syntax algebra: a passage, or a document by all of its passages.",
+    ),
+    click.option(
+        "--norm", default="product", type=click.Choice(NORMS), help="How --syntax algebra joins truths from 0 to 1."
     ),
     min_relevance_option,
     click.option("--unique", is_flag=True, help="Show the best of near-identical passages, and name the others."),
@@ -111,6 +123,7 @@ _search_options = options(
         "hybridstore search '\"signing keys\"' --exclude legacy --where lang=en --limit 5",
         "hybridstore search E4012 --mode keyword --json",
         "hybridstore search --syntax advanced 'title:keys AND (rotat* OR renew) NOT legacy'",
+        "hybridstore search --syntax algebra 'solar power & storage & ~lithium'",
         "hybridstore search backup policy --unique --per-document 1",
     ),
 )

@@ -34,7 +34,9 @@ LOGGING = "HYBRIDSTORE_LOG_QUERIES"
 # Repeated here, because importing the pipeline would load NumPy for every `--help`; a test compares them.
 MODES = ("hybrid", "keyword", "vector")
 FUSIONS = ("adaptive", "rrf", "idf-rrf", "convex")
-SYNTAXES = ("simple", "advanced")
+SYNTAXES = ("simple", "advanced", "algebra")
+PER = ("chunk", "document")
+NORMS = ("product", "lukasiewicz", "godel")
 ORDERS = ("score", "time")
 ON_SIMILAR = ("keep", "link", "supersede", "error")
 KEEPS = ("newest", "used")

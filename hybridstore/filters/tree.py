@@ -81,15 +81,25 @@ def kind_of(value: object) -> str:
     return "text" if isinstance(value, str) else "other"
 
 
+class TakesFilters:
+    """What takes filters as parts of itself: `filter & it` and `filter | it` are left to it."""
+
+    __slots__ = ()
+
+
 class Filter:
     """A condition on a document: a Comparison, or And, Or, Not of conditions; combined with `&`, `|` and `~`."""
 
     __slots__ = ()
 
     def __and__(self, other: Filter) -> And:
+        if isinstance(other, TakesFilters):
+            return NotImplemented
         return And((*_flat(And, self), *_flat(And, other)))
 
     def __or__(self, other: Filter) -> Or:
+        if isinstance(other, TakesFilters):
+            return NotImplemented
         return Or((*_flat(Or, self), *_flat(Or, other)))
 
     def __invert__(self) -> Not:

@@ -36,6 +36,7 @@ _LEAST_IDF = 1e-5  # BM25's IDF is below it for words in more than half of the c
 # each is worth. It matters only in stores of a few dozen chunks.
 _MEAN, _MEAN_OBSERVATIONS = 0.1, 4
 _DEVIATION, _DEVIATION_OBSERVATIONS = 0.1, 16
+_USUAL_CHANCE = 3.0  # deviations
 # Logistic regression on sixteen collections' own queries against those of the others (docs/experiments.md).
 _INTERCEPT, _SLOPE, _WORDS = 2.4, 1.35, 3.0
 _ENOUGH = 64  # chunks from which on relevance is measured as in those collections
@@ -305,6 +306,21 @@ class EvidenceCollector:
         there = ~np.isnan(above)
         total = (np.where(there, above, 0.0) * weight).sum(axis=0)
         return np.asarray(total / np.maximum((there * weight).sum(axis=0), 1e-12), np.float64)
+
+    @property
+    def chance(self) -> float:
+        """The best deviation that an unrelated query gets on average; the usual one where that was not measured."""
+        legs = [scale for scale in self.scales if scale.calibration is not None]
+        if not legs:
+            return _USUAL_CHANCE
+        if not self._added:
+            known = legs[0].calibration
+            return float(self.z_scores(np.array([known.chance]))[0]) if known is not None else _USUAL_CHANCE
+        parts = [
+            scale.deviations(np.array([np.nan if scale.calibration is None else scale.calibration.chance]))
+            for scale in self.scales
+        ]
+        return float(self.combined(parts)[0])
 
     @property
     def _few(self) -> float:

@@ -25,6 +25,8 @@ from hybridstore.search.trace_text import (
     describe_spread,
     describe_terms,
     describe_threshold,
+    describe_truth,
+    describe_truths,
     describe_weights,
 )
 from hybridstore.text.analysis import Analyser
@@ -97,7 +99,7 @@ class Explanation(Trace):
         """Return the explanation line by line: the query, what each leg found, the fusion, the hits, the timings."""
         lines = [Line(f"Query: {self.query}", "query"), *(Line(f"Note: {note}", "note") for note in self.notes)]
         lines += map(Line, self._facts())
-        if confidence := describe_confidence(self.evidence):
+        if confidence := describe_confidence(self.confidence):
             lines.append(Line(confidence, "confidence"))
         lines.append(Line("", ""))
         lines += [line for hit in self.hits for line in self._hit(hit)] or [Line("Nothing was found.")]
@@ -116,13 +118,14 @@ class Explanation(Trace):
         if self.added:
             legs = f"{' and '.join(leg.name for leg in self.legs)} {'alone' if len(self.legs) == 1 else 'together'}"
         lines = [f"Searched with {legs}, at most {self.depth:,} candidates each."]
-        if self.phrases:
+        if self.phrases and self.truths is None:
             lines.append("Must contain: " + ", ".join(f'"{phrase}"' for phrase in self.phrases))
         if self.excluded:
             lines.append("Must not contain: " + ", ".join(self.excluded))
         if self.matching:
             lines.append(f"Must match: {'; '.join(map(describe, self.matching))}.")
         lines += describe_terms(self)
+        lines += describe_truths(self)
         if self.keyword is not None:
             lines.append(f"Keyword leg: {describe_spread(self.keyword, 'BM25')}.")
         if self.vector is not None:
@@ -140,10 +143,13 @@ class Explanation(Trace):
         heading = f" under {hit.heading}" if hit.heading else ""
         parts, ranks = describe_parts(self, hit.chunk_id), describe_ranks(hit, self.added)
         reading, score = describe_reading(self, hit)
+        truths = describe_truth(self, hit)
         details = (
             [*reading, f"score {score:.3f} = {parts}", ranks] if parts else [*reading, f"score {score:.4f}: {ranks}"]
         )
-        if hit.relevance is not None:
+        if truths:
+            details = [*reading, *truths]
+        elif hit.relevance is not None:
             details[-1] += f"; relevance {hit.relevance:.2f}"
         if hit.copies:
             details.append(f"the same in {', '.join(hit.copies)}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Restriction
-from hybridstore.records import Trace
+from hybridstore.records import Trace, Truths
 from hybridstore.search import remedies
 from hybridstore.search.remedies import DEEP, Changes, FailedSearch, best
 from hybridstore.search.trace_text import describe_parts, describe_ranks
@@ -45,7 +45,8 @@ def follow(trace: Trace, backend: Backend, analyser: Analyser, search: FailedSea
         return Expected(
             document_id=document_id,
             lost=None,
-            story=f"{document_id} was found, at rank {first.rank}: {describe_ranks(first)}."
+            story=f"{document_id} was found, at rank {first.rank}"
+            + (f": {ranks}." if (ranks := describe_ranks(first)) else ".")
             + _left_out(trace, backend, document_id),
             rank=first.rank,
             keyword_rank=first.keyword_rank,
@@ -53,6 +54,8 @@ def follow(trace: Trace, backend: Backend, analyser: Analyser, search: FailedSea
             relevance=first.relevance,
         )
     backend.get(document_id)  # raises NotFound, with what to do
+    if trace.truths is not None:
+        return _judged(trace, trace.truths, backend, document_id)
     chunks: set[int] = set()
     for reason, restriction in _restrictions(trace, analyser, search):
         left = set(_chunks(backend, document_id, restriction))
@@ -67,6 +70,23 @@ def follow(trace: Trace, backend: Backend, analyser: Analyser, search: FailedSea
             )
         chunks = left
     return _SearchPath(trace, search, document_id, frozenset(chunks)).follow()
+
+
+def _judged(trace: Trace, truths: Truths, backend: Backend, document_id: str) -> Expected:
+    """Say how true the parts of a structured query are of a document that is not among the hits."""
+    chunks = _chunks(backend, document_id, Restriction())
+    judged = {chunk: parts for chunk in chunks if (parts := truths.of(chunk))}
+    if not judged:
+        story = f"{document_id} was no candidate: it does not meet the conditions, or is far from every part."
+        return Expected(document_id=document_id, lost="legs", story=story)
+    parts = max(judged.values(), key=lambda each: float(each[0]["truth"]))
+    rank = best(trace.fused, judged)
+    least = min((part for part in parts if part["level"] == min(1, parts[-1]["level"])), key=lambda part: part["truth"])
+    where = "left out" if rank is None else f"ranked {rank}"
+    story = f"{document_id} was {where}, with a truth of {parts[0]['truth']:.3f}"
+    story += f"; what it lacks most is {least['part']} ({least['truth']:.3f})." if len(parts) > 1 else "."
+    lost = "relevance" if rank is None else "fusion" if rank > trace.limit else "selection"
+    return Expected(document_id=document_id, lost=lost, story=story, rank=rank, relevance=parts[0]["truth"])
 
 
 def _restrictions(trace: Trace, analyser: Analyser, search: FailedSearch) -> Iterator[tuple[str, Restriction]]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from hybridstore.backends.protocols import Backend, SearchState
 from hybridstore.backends.values import Calibration, Restriction
-from hybridstore.records import Evidence, Hit, Leg, Ranking, Term, Trace
+from hybridstore.records import Evidence, Hit, Leg, Ranking, Term, Trace, Truths
 from hybridstore.search.query_plan import Plan, plan
 from hybridstore.search.rank_fusion import EMPTY, Fused, LegResults, fuse, relevant
 from hybridstore.search.request import ACTIVE, Request
@@ -32,7 +32,7 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
     embedded = request.embed(query_plan.text) if request.mode != "keyword" else None
     clock.lap("embed")
     with backend.snapshot():
-        state = _state(backend, request)
+        state = state_of(backend, request)
         query_plan, restriction = _satisfiable(backend, analyser, query_plan, request, notes)
         keyword = vector = query = model = None
         missing = EMPTY.chunks
@@ -50,11 +50,11 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
                 vector = backend.nearest(query, request.candidates, restriction)
                 missing = backend.missing()
                 if len(missing):
-                    notes.append(_while_filling(len(missing), state.chunks))
+                    notes.append(while_filling(len(missing), state.chunks))
             if embedded.added:
-                added = _added_legs(backend, state, embedded, request.candidates, restriction)
+                added = added_legs(backend, state, embedded, request.candidates, restriction)
         elif request.mode != "keyword" and query_plan.text.strip():
-            notes.append(_without_vectors(state, request))
+            notes.append(without_vectors(state, request))
         clock.lap("vector")
         legs = LegResults(query_plan.text, keyword, vector, terms, query, restriction, missing, added)
         fused = fuse(backend, request, state, legs)
@@ -81,7 +81,7 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
         vector=vector,
         weights=fused.weights,
         fused=fused.ranking,
-        hits=_hits(selected, keyword, vector, fused.evidence),
+        hits=hits_of(selected, keyword, vector, fused.evidence),
         timings=clock.laps,
         notes=tuple(notes),
         revision=state.revision,
@@ -98,7 +98,7 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
     )
 
 
-def _while_filling(missing: int, chunks: int) -> str:
+def while_filling(missing: int, chunks: int) -> str:
     """Return the note for a search while not all chunks have a vector."""
     share = 100 * (chunks - missing) // max(chunks, 1)
     vectors = "1 vector is" if missing == 1 else f"{missing:,} vectors are"
@@ -108,7 +108,7 @@ def _while_filling(missing: int, chunks: int) -> str:
     )
 
 
-def _added_legs(
+def added_legs(
     backend: Backend, state: SearchState, embedded: QueryVectors, depth: int, restriction: Restriction
 ) -> tuple[AddedLeg, ...]:
     """Search those of the added legs that the query was embedded for, unless another process has dropped them."""
@@ -139,14 +139,14 @@ def _legs(state: SearchState, results: LegResults, fused: Fused) -> tuple[Leg, .
     return tuple(legs)
 
 
-def _without_vectors(state: SearchState, request: Request) -> str:
+def without_vectors(state: SearchState, request: Request) -> str:
     """Return the note for a search whose vector leg could not run."""
     reason = "has no vectors" if state.embedding is None else "was opened without an embedder"
     searched = "only keywords were" if request.mode == "hybrid" else "nothing was"
     return f"The store {reason}, so {searched} searched."
 
 
-def _state(backend: Backend, request: Request) -> SearchState:
+def state_of(backend: Backend, request: Request) -> SearchState:
     """Return the store's state, with the model version and the calibration of the request, if it is a trial."""
     state = backend.state()
     if request.model == ACTIVE and request.calibration is None:
@@ -205,9 +205,10 @@ def _is_met(backend: Backend, condition: Expression, restriction: Restriction) -
     return any(backend.holds(words.tokens, restriction) for words in positive_words(condition))
 
 
-def _hits(
-    selected: SelectedPassages, keyword: Ranking | None, vector: Ranking | None, evidence: Evidence | None
+def hits_of(
+    selected: SelectedPassages, keyword: Ranking | None, vector: Ranking | None, evidence: Evidence | Truths | None
 ) -> tuple[Hit, ...]:
+    """Return the hits of selected passages, with their ranks in each leg, and their relevance by the evidence."""
     keyword_ranks, vector_ranks = (keyword or EMPTY).ranks(), (vector or EMPTY).ranks()
     hits = []
     for rank, (passage, score) in enumerate(zip(selected.passages, selected.scores, strict=True), start=1):
@@ -230,16 +231,10 @@ def _hits(
                 vector_rank=vector_rank,
                 vector_score=float(vector.scores[vector_rank - 1]) if vector and vector_rank else None,
                 copies=selected.copies.get(passage.chunk, ()),
-                relevance=_relevance(evidence, passage.chunk),
+                relevance=None if evidence is None else evidence.relevance_of(passage.chunk),
             )
         )
     return tuple(hits)
-
-
-def _relevance(evidence: Evidence | None, chunk: int) -> float | None:
-    if evidence is None or evidence.relevance is None or (index := evidence.at(chunk)) is None:
-        return None
-    return float(evidence.relevance[index])
 
 
 class Clock:

@@ -16,10 +16,13 @@ from hybridstore.search.selection import SelectionRequest
 if TYPE_CHECKING:
     from hybridstore.backends.learning import ModelVersion
     from hybridstore.backends.values import Calibration
+    from hybridstore.search.algebra import StructuredQuery
     from hybridstore.search.vector_legs import QueryVectors
 
 MODES = ("hybrid", "keyword", "vector")
 FUSIONS = ("adaptive", "rrf", "idf-rrf", "convex")
+PER = ("chunk", "document")  # what meets the conditions of a structured query
+NORMS = ("product", "lukasiewicz", "godel")  # how it joins truths
 # Least candidates per leg. Between 50 and 1,000 the fused quality moves by 0.013 nDCG@10 on eleven collections; beyond
 # 200 the cost of the scan grows faster than that.
 DEFAULT_DEPTH = 200
@@ -37,8 +40,9 @@ class Request:
     """The options of a search; see `Store.search`. Raises InputError for invalid values.
 
     `embed` returns the query's vectors, or None if the store has no vectors, none of its vector legs is wanted, or the
-    query has no words. `depth` None is 200, or twice the limit if that is more. `model` and
-    `calibration` are for trials: another model version than the active one, and the calibration measured with it.
+    query has no words. `structured` is the structured query that `query` is the text of, if it is one. `depth` None is
+    200, or twice the limit if that is more. `model` and `calibration` are for trials: another model version than the
+    active one, and the calibration measured with it.
     """
 
     query: str
@@ -54,6 +58,9 @@ class Request:
     around: Around | None = None
     exclude: Iterable[str] = ()
     rerank: Rerank | None = None
+    per: str = "chunk"
+    norm: str = "product"
+    structured: StructuredQuery | None = None
     model: ModelVersion | Literal["active"] | None = ACTIVE
     calibration: Calibration | None = None
 
@@ -63,9 +70,16 @@ class Request:
             raise InputError(f"a query is a string, not {type(self.query).__name__}")
         if not isinstance(self.limit, int) or self.limit < 1:
             raise InputError(f"limit must be a whole number of at least 1, not {self.limit!r}")
-        choices = (("mode", self.mode, MODES), ("fusion", self.fusion, FUSIONS), ("syntax", self.syntax, SYNTAXES))
+        choices = (
+            ("mode", self.mode, MODES),
+            ("fusion", self.fusion, FUSIONS),
+            ("syntax", self.syntax, SYNTAXES),
+            ("per", self.per, PER),
+            ("norm", self.norm, NORMS),
+        )
         for option, name, known in choices:
             check_choice(option, name, known)
+        self._check_structured()
         exclude = (self.exclude,) if isinstance(self.exclude, str) else tuple(self.exclude)
         if not all(isinstance(text, str) for text in exclude):
             raise InputError(f"exclude takes words and phrases, not {exclude!r}")
@@ -78,10 +92,22 @@ class Request:
         least = self.min_relevance
         if least is not None and (not isinstance(least, int | float) or not 0.0 <= least <= 1.0):
             raise InputError(f"min_relevance must be a number from 0 to 1, not {least!r}")
-        if least is not None and self.mode != "hybrid":
+        if least is not None and self.mode != "hybrid" and self.structured is None:
             raise InputError(f"min_relevance uses both legs: it needs mode='hybrid', not {self.mode!r}")
         if self.around is not None and (self.mode, self.fusion) != ("hybrid", "adaptive"):
             raise InputError("around uses the evidence of both legs: it needs mode='hybrid' and fusion='adaptive'")
+
+    def _check_structured(self) -> None:
+        if self.structured is None:
+            if (self.per, self.norm) != ("chunk", "product"):
+                raise InputError("per and norm are for structured queries, such as about(…) & about(…)")
+            return
+        if self.fusion != "adaptive":
+            raise InputError(
+                f"a structured query is judged by evidence: it needs fusion='adaptive', not {self.fusion!r}"
+            )
+        if self.around is not None:
+            raise InputError("around is for a text, not for a structured query")
 
     @property
     def candidates(self) -> int:

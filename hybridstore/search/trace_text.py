@@ -79,9 +79,8 @@ def describe_model(trace: Trace) -> list[str]:
     return [f"Version {trace.model} of this store's model adapted the query's vector before the comparison."]
 
 
-def describe_confidence(evidence: Evidence | None) -> str | None:
+def describe_confidence(confidence: float | None) -> str | None:
     """Say how likely the store has an answer at all; None where that is unknown."""
-    confidence = None if evidence is None else evidence.confidence
     if confidence is None:
         return None
     if confidence >= SURE:
@@ -130,6 +129,41 @@ def describe_parts(trace: Trace, chunk: int) -> str | None:
         f"weight) + {trace.weights[1]:.3f} × {deviations / FULL_Z_SCORE:.3f} ({meaning})"
         + ("" if 0 <= total <= 1 else ", limited to 0 to 1")
     )
+
+
+def describe_truths(trace: Trace) -> list[str]:
+    """Say how the truths of a structured query were joined; [] for a text."""
+    if trace.truths is None:
+        return []
+    who = "a document's passages together" if trace.truths.per == "document" else "each passage alone"
+    said = {"product": "the product of truths", "lukasiewicz": "Łukasiewicz's norm", "godel": "the least truth"}
+    count = len(trace.truths.chunks)
+    return [
+        f"Judged by {len(trace.truths.parts)} parts, {who}: {count:,} candidate{'' if count == 1 else 's'}.",
+        f"Conditions that must all hold count as {said[trace.truths.norm]}, and alternatives as its dual.",
+    ]
+
+
+def describe_truth(trace: Trace, hit: Hit) -> list[str]:
+    """Write out how true each part of a structured query is of a hit, as a tree; [] for a text."""
+    if trace.truths is None:
+        return []
+    place = int(np.flatnonzero(trace.truths.chunks == hit.chunk_id)[0])
+    lines = []
+    for part in trace.truths.parts:
+        evidence = part.evidence
+        chunk = hit.chunk_id if part.passages is None else int(part.passages[place])
+        at = None if evidence is None else evidence.at(chunk)
+        why = "" if evidence is None or at is None else _why_true(evidence, at)
+        elsewhere = "" if chunk == hit.chunk_id else f"; in passage {chunk}"
+        weight = "" if part.weight == 1.0 else f" (weight {part.weight:g})"
+        lines.append(f"{'  ' * part.level}{part.truths[place]:.3f} {part.text}{weight}{why}{elsewhere}")
+    return lines
+
+
+def _why_true(evidence: Evidence, place: int) -> str:
+    share, deviations = 100 * evidence.coverage[place], float(evidence.vector[place])
+    return f": {share:.0f} % of the words, {deviations:+.1f} standard deviations"
 
 
 def describe_second(trace: Trace) -> list[str]:

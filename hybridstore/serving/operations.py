@@ -67,6 +67,10 @@ class Operations:
         kind: Annotated[Literal["all", "notes", "documents"], Argument("What to search.")] = "all",
         where: Where = None,
         exclude: Annotated[list[str] | None, Argument("Words and phrases that must not occur.")] = None,
+        syntax: Annotated[
+            Literal["simple", "algebra"],
+            Argument("algebra: what to find, joined by & | ~, as in: solar power & storage & ~lithium"),
+        ] = "simple",
         limit: Annotated[int, Argument("Number of passages.", 1, MOST)] = 10,
         cursor: Cursor = "",
     ) -> Answer:
@@ -77,13 +81,15 @@ class Operations:
         if not 1 <= limit <= MOST:
             raise InputError(f"limit is from 1 to {MOST}, not {limit}")
         scope = self.scope.filter(kind, where=where)
-        results = self.scope.memory.store.search(query, where=scope, exclude=exclude or (), limit=limit)
+        results = self.scope.memory.store.search(query, where=scope, exclude=exclude or (), limit=limit, syntax=syntax)
         unsure = bool(results) and results.confidence is not None and results.confidence < CONFIDENT
         rows = AnswerRows.of([answers.of_hit(hit, self.scope.namespace) for hit in results])
         remarks = [_UNSURE] if unsure else []
         remarks += filter(is_suggestion, results.trace.notes)
         frame = framed("found", len(results), self.budget.count, remarks)
-        return self.budget.page(rows, digest(["search", query, kind, where, exclude or [], limit]), cursor, frame)
+        return self.budget.page(
+            rows, digest(["search", query, kind, where, exclude or [], syntax, limit]), cursor, frame
+        )
 
     def recall(
         self,

@@ -93,6 +93,8 @@ class SearchOptions(TypedDict, total=False):
     exclude: Iterable[str]
     rerank: Reranker | Rerank | None
     legs: str | Iterable[str] | None
+    per: str
+    norm: str
 
 
 def document_from(value: object) -> Document:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, Unpack
+from typing import Any, Literal, Self, TypeVar, Unpack, cast
 
 from numpy.typing import ArrayLike
 
@@ -21,6 +21,8 @@ from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import EmbedderMismatch, EmptyQuery, InputError
 from hybridstore.records import AddReport, Document, Hit, Results, Source, Trace
 from hybridstore.search import remedies
+from hybridstore.search.algebra import StructuredQuery
+from hybridstore.search.algebra_text import structure_of
 from hybridstore.search.completion import completions
 from hybridstore.search.explain import Explanation, explain
 from hybridstore.search.neighbours import Around
@@ -29,6 +31,7 @@ from hybridstore.search.query_plan import has_words
 from hybridstore.search.request import Request
 from hybridstore.search.second_stage import Rerank, Reranker, rerank_of
 from hybridstore.search.selection import SelectionRequest
+from hybridstore.search.structured import search_structured
 from hybridstore.search.vector_legs import QueryVectors, chosen
 from hybridstore.store import calibration, filling, write_operations
 from hybridstore.store.embedder_choice import StoreEmbedder, unit
@@ -283,7 +286,7 @@ class Store(StoreParts):
     @names_arguments
     def search(
         self,
-        query: str,
+        query: str | StructuredQuery,
         *,
         limit: int = 10,
         where: Where = None,
@@ -300,6 +303,8 @@ class Store(StoreParts):
         exclude: Iterable[str] = (),
         rerank: Reranker | Rerank | None = None,
         legs: str | Iterable[str] | None = None,
+        per: str = "chunk",
+        norm: str = "product",
     ) -> Results:
         """Find the chunks that answer a query best, by its words and by its meaning.
 
@@ -328,9 +333,17 @@ class Store(StoreParts):
         `rerank` reads the best 30 passages again, with the question, and puts them in a new order: a `CrossEncoder`,
         any object with its method `score`, or a `Rerank` that says how many and for how long.
 
+        A structured query, such as `about("solar power") & ~about("lithium")`, or its text with `syntax` "algebra", is
+        judged by its parts: a hit's score and relevance are its truth, and `results.trace.truths` has that of each
+        part. With `per` "document" different passages of a document may meet its conditions, and a document is one hit.
+        `norm` says how truths are joined: "product", "lukasiewicz" or "godel" (the least). It is not logged.
+
         Raises InputError for invalid arguments, among them EmptyQuery for a query without words that comes without a
         `vector`.
         """
+        structured = structure_of(query, syntax)
+        if structured is not None and vector is not None:
+            raise InputError("vector is for a text: a structured query has a vector for each of its parts")
         embed: Callable[[str], QueryVectors | None] = self._embed if vector is None else _constant(vector)
         if legs is not None:
             if mode != "hybrid" or vector is not None:
@@ -338,7 +351,7 @@ class Store(StoreParts):
             mode, vectors = self._chosen(legs)
             embed = partial(self._embed, legs=vectors)
         request = Request(
-            query=query,
+            query=cast("str", query) if structured is None else str(structured),  # checked there
             limit=limit,
             mode=mode,
             fusion=fusion,
@@ -351,20 +364,27 @@ class Store(StoreParts):
             around=around,
             exclude=exclude,
             rerank=rerank_of(rerank),
+            per=per,
+            norm=norm,
+            structured=structured,
         )
-        if vector is None and not has_words(query):
-            raise EmptyQuery(query)
+        if structured is None and vector is None and not has_words(request.query):
+            raise EmptyQuery(request.query)
+        run = search if structured is None else search_structured
         try:
-            trace = search(self._backend, self._analyser, request)
+            trace = run(self._backend, self._analyser, request)
         except EmbedderMismatch:
             # Another process changed the embedder or the model between the embedding of the query and the search.
-            trace = search(self._backend, self._analyser, request)
+            trace = run(self._backend, self._analyser, request)
         if trace.filled < 1.0:
             self._found.extendleft(trace.fused.chunks[_FOUND_A_QUERY - 1 :: -1].tolist())
-        self._query_log.add(query)
+        if structured is None:
+            self._query_log.add(request.query)
         return Results(trace)
 
-    def explain(self, query: str, *, expect: str | None = None, **options: Unpack[SearchOptions]) -> Explanation:
+    def explain(
+        self, query: str | StructuredQuery, *, expect: str | None = None, **options: Unpack[SearchOptions]
+    ) -> Explanation:
         """Search, and explain the results: a Trace that `str()` renders.
 
         `expect` is the id of a document that should be found: the explanation says where it got lost, and what would

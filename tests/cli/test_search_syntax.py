@@ -4,6 +4,7 @@ import json
 
 from hybridstore.cli import shared_options
 from hybridstore.search.advanced_syntax import SYNTAXES
+from hybridstore.search.request import NORMS, PER
 
 
 def ids(run, *arguments):
@@ -12,6 +13,7 @@ def ids(run, *arguments):
 
 def test_the_offered_syntaxes_are_the_plans():
     assert shared_options.SYNTAXES == SYNTAXES
+    assert (shared_options.PER, shared_options.NORMS) == (PER, NORMS)
 
 
 def test_a_field_and_an_expression_reach_the_search(run):
@@ -39,3 +41,11 @@ def test_explain_as_json_contains_the_syntax_and_the_restriction(run):
     assert outcome["syntax"] == "advanced"
     assert outcome["matching"] == ['"soup" or ("keys" and not "keys" in the title)']
     assert json.loads(run("explain", "soup", "--json").stdout)["matching"] == []
+
+
+def test_a_structured_query_is_judged_and_explained(run):
+    assert ids(run, "--syntax", "algebra", '"onion" | "signing keys"', "--per", "document") == {"soup", "keys"}
+    explained = run("explain", "--syntax", "algebra", "--norm", "godel", 'soup & ~"signing"').stdout
+    assert "the least truth" in explained
+    assert '~"signing"' in explained
+    assert "is never closed" in run("search", "--syntax", "algebra", "onion & (soup", code=1).stderr

@@ -24,12 +24,12 @@ def evidence(relevance=None, **parts):
     ],
 )
 def test_confidence_is_put_into_words(confidence, said):
-    assert describe_confidence(evidence([confidence])) == said
+    assert describe_confidence(evidence([confidence]).confidence) == said
 
 
 def test_an_unknown_confidence_is_left_out():
     assert describe_confidence(None) is None
-    assert describe_confidence(evidence()) is None
+    assert describe_confidence(evidence().confidence) is None
 
 
 def test_the_usual_power_gives_the_weights_of_an_unmeasured_store():

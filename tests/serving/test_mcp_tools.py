@@ -114,6 +114,15 @@ async def test_a_search_leaves_out_what_is_excluded_and_reads_flags_as_words(mem
         assert len(left["items"]) == len(found["items"]) - 1
 
 
+async def test_a_search_takes_conditions_joined_by_signs(memory, asking):
+    for name, text in (("sun", "solar power and storage"), ("cell", "solar power, storage, a lithium cell")):
+        memory.store.add(hs.Document(id=name, text=text))
+    async with asking(memory) as ask:
+        found = await ask("search", query='solar power & storage & ~"lithium"', syntax="algebra")
+        assert [item["id"] for item in found["items"]] == ["sun"]
+        assert "nearly everything" in await ask.refused("search", query="~lithium", syntax="algebra")
+
+
 async def test_passages_of_markdown_begin_after_its_front_matter(memory, asking):
     text = "---\ntitle: Plan\ndate: 2024-04-01\n---\n\nPlant the beans."
     memory.store.add(hs.Document(id="plan", text=text, metadata={"type": "md"}, format="markdown"))

@@ -45,7 +45,13 @@ class SearchParameters(BaseModel):
     )
     fusion: Literal["adaptive", "rrf", "idf-rrf", "convex"] = Field("adaptive", description="How both legs are fused.")
     depth: int | None = Field(None, ge=1, le=10_000, description="Candidates of each leg.")
-    syntax: Literal["simple", "advanced"] = Field("simple", description="advanced has AND, OR, NOT and prefix*.")
+    syntax: Literal["simple", "advanced", "algebra"] = Field(
+        "simple", description="advanced has AND, OR, NOT and prefix*; algebra joins what is searched for by & | ~."
+    )
+    per: Literal["chunk", "document"] = Field("chunk", description="What meets the conditions of an algebra query.")
+    norm: Literal["product", "lukasiewicz", "godel"] = Field(
+        "product", description="How an algebra query joins truths."
+    )
     min_relevance: float | None = Field(None, ge=0, le=1, description="Leave out what is less relevant.")
     unique: bool = Field(False, description="Only the best of near-identical passages.")
     per_document: int | None = Field(None, ge=1, description="The most passages of one document.")
