@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import plistlib
 import zipfile
 from email.message import EmailMessage
 from itertools import product
@@ -272,6 +273,7 @@ FILES = {
     "latin.eml": lambda text: eml(f"Größe: {text}", charset="iso-8859-1"),
     "html.eml": html_mail,
     "saved.mht": html_mail,
+    "page.webarchive": lambda text: plistlib.dumps({"WebMainResource": {"WebResourceData": text.encode()}}),
     "inbox.mbox": mbox,
     "Inbox": mbox,
     "analysis.ipynb": lambda text: notebook("markdown", text),

@@ -34,6 +34,7 @@ from hybridstore.ingest.readers.opendocument import read_opendocument
 from hybridstore.ingest.readers.origin import STDIN, Noise, Origin, Unreadable
 from hybridstore.ingest.readers.pdf import read_pdf
 from hybridstore.ingest.readers.rst import read_rst
+from hybridstore.ingest.readers.saved_pages import read_mhtml, read_webarchive
 from hybridstore.ingest.readers.slides import read_pptx
 from hybridstore.ingest.readers.spreadsheets import read_spreadsheet
 from hybridstore.ingest.readers.subtitles import read_subtitles
@@ -77,6 +78,8 @@ _FILE_READERS: dict[str, Callable[[Origin], Document]] = {
     "odt": read_opendocument,
     "epub": read_epub,
     "eml": read_mail,
+    "mhtml": read_mhtml,
+    "webarchive": read_webarchive,
     "ipynb": read_notebook,
     "srt": read_subtitles,
     "openapi": read_openapi_yaml,
@@ -94,7 +97,8 @@ def read(
 ) -> Iterator[Document]:
     """Yield the documents of a file, or of standard input for the path "-".
 
-    A file of prose or code is one document with its absolute POSIX path as id and uri. Each row of a table (csv, tsv,
+    A file of prose or code is one document with its absolute POSIX path as id and uri; the uri of a web page that says
+    where it is from is that address. Each row of a table (csv, tsv,
     jsonl, a JSON list, a spreadsheet), each message of a mailbox and each conversation of an export is a document,
     whose id is the path, "#", and its id or number; rows are streamed, except those of a JSON list. `metadata` has the
     path, the type and what the format provides (pages, author, language, other columns). Formats with headings become
@@ -203,7 +207,7 @@ def _with_file_metadata(document: Document, origin: Origin, kind: Kind) -> Docum
     return replace(
         document,
         id=None if origin.name == STDIN else origin.name,
-        uri="" if origin.name == STDIN else origin.name,
+        uri=document.uri or ("" if origin.name == STDIN else origin.name),
         title=document.title or heading or origin.stem,
         metadata=metadata | dict(document.metadata),
     )

@@ -29,6 +29,10 @@ _HEADINGS = {"h1": 1, "h2": 2, "h3": 3, "h4": 4, "h5": 5, "h6": 6}
 _LISTS = frozenset(("ul", "ol", "menu"))
 # A table with one of these is page layout, not data.
 _IN_LAYOUT = frozenset(("table", "h1", "h2", "h3", "h4", "ul", "ol", "pre", "p"))
+_ADDRESS = re.compile(r"https?://[^\s<>\"']{1,2000}")
+# Of browsers, and of the extension SingleFile.
+_SAVED = re.compile(r"\s*(?:saved from url=\(\d+\)|Page saved with SingleFile\s+url:\s)\s*(\S+)")
+_SAYS_SO = ("saved", "canonical", "og:url")  # where a page says what its address is, the surest first
 _PIECE = 1 << 16  # bytes the parser takes at once
 # Elements inside each other; real pages have a few dozen. libxml2 looks back at all open ones for some tags.
 _DEEPEST = 5_000
@@ -36,20 +40,41 @@ _DEEPEST_LIST = 8  # levels that are indented; the indentation of endless levels
 
 
 def read_html(origin: Origin) -> Document:
-    """Return the visible text of a page as markdown, with its `<title>`."""
+    """Return the visible text of a page as markdown, with its `<title>` and its address."""
     try:
-        text, title = markdown_of(origin.decoded(origin.data()))
+        page = page_of(origin.decoded(origin.data()))
     except Unreadable:
         raise
     except InputError as error:
         raise Unreadable(origin.name, str(error)) from error
-    if not text or "\0" in text:
-        raise Unreadable(origin.name, "contains no text" if not text else "is a binary file")
-    return Document(text=text, title=title, format="markdown")
+    if not page.text or "\0" in page.text:
+        raise Unreadable(origin.name, "contains no text" if not page.text else "is a binary file")
+    return Document(text=page.text, title=page.title, uri=page.address, format="markdown")
 
 
 def markdown_of(data: bytes | str) -> tuple[str, str]:
-    """Return the visible text of a page as markdown, and its `<title>`.
+    """Return the visible text of a page as markdown, and its `<title>`; see `page_of`."""
+    page = page_of(data)
+    return page.text, page.title
+
+
+@dataclass(frozen=True, slots=True)
+class WebPage:
+    """A page's visible text as markdown, its `<title>`, and where it is from, "" where it does not say so."""
+
+    text: str
+    title: str = ""
+    address: str = ""
+
+
+def web_address(text: object) -> str:
+    """Return an address of the web as it is, "" for anything else."""
+    text = text.strip() if isinstance(text, str) else ""
+    return text if _ADDRESS.fullmatch(text) else ""
+
+
+def page_of(data: bytes | str) -> WebPage:
+    """Read a page; its address is what a browser wrote into it when it was saved, or what it says about itself.
 
     Bytes that are not UTF-8 are decoded by the page's own `<meta charset>`. Raises InputError for a page with more than
     5,000 elements inside each other.
@@ -58,7 +83,7 @@ def markdown_of(data: bytes | str) -> tuple[str, str]:
 
     text = data if isinstance(data, str) else decoded(data)
     if "\0" in text:
-        return "\0", ""
+        return WebPage("\0")
     content = text.encode("utf-8", "replace")
     # A page that marks its content has its menus elsewhere.
     page = _Page(without_menus=re.search(rb"<main[\s>]", content, re.IGNORECASE) is not None)
@@ -68,8 +93,9 @@ def markdown_of(data: bytes | str) -> tuple[str, str]:
             parser.feed(content[start : start + _PIECE])
         parser.close()
     except etree.LxmlError:  # without any element at all
-        return "", ""
-    return page.out.text(), " ".join("".join(page.title).split())
+        return WebPage("")
+    address = next((page.addresses[kind] for kind in _SAYS_SO if kind in page.addresses), "")
+    return WebPage(page.out.text(), " ".join("".join(page.title).split()), address)
 
 
 @dataclass(slots=True)
@@ -123,12 +149,25 @@ class _Page:
     captured_at: int = 0  # its depth
     table: list[tuple[str, str]] | None = None  # events of a table that may be data: ("<", tag), (">", tag), ("", text)
     table_at: int = 0
+    addresses: dict[str, str] = field(default_factory=dict)  # the first of each kind
+
+    def comment(self, text: str) -> None:
+        """Take the address that a browser wrote when it saved the page."""
+        if saved := _SAVED.match(text):
+            self._says("saved", saved[1])
+
+    def _says(self, kind: str | None, address: str | None) -> None:
+        if kind in _SAYS_SO and web_address(address):
+            self.addresses.setdefault(kind, web_address(address))
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         """Begin an element."""
         self.depth += 1
         if self.depth > _DEEPEST:
             raise InputError(f"has more than {_DEEPEST:,} elements inside each other; it is no page to read")
+        if tag in ("link", "meta"):
+            self._says(attributes.get("rel"), attributes.get("href"))
+            self._says(attributes.get("property"), attributes.get("content"))
         if self.omitted or self._is_omitted(tag, attributes):
             self.omitted = self.omitted or self.depth
             self.in_title = tag == "title" and not self.title

@@ -1,4 +1,4 @@
-"""The mail reader: a message (eml, mht) or a mailbox (mbox) of them, decoded, without attachments."""
+"""The mail reader: a message (eml) or a mailbox (mbox) of them, decoded, without attachments."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _message(origin: Origin, data: bytes, kind: str) -> Document | None:
         message = email.message_from_bytes(data, policy=email.policy.compat32)
     except RecursionError:  # hundreds of messages within each other, of which the outermost may have a text
         message = email.message_from_bytes(data.replace(b"message/rfc822", b"text/plain"), policy=email.policy.compat32)
-    headers = {name: _header(message, name) for name in ("subject", "date", "message-id", *_PEOPLE)}
+    headers = {name: header(message, name) for name in ("subject", "date", "message-id", *_PEOPLE)}
     if not any(headers.values()):
         return None
     attachments: list[str] = []
@@ -112,7 +112,7 @@ def _message(origin: Origin, data: bytes, kind: str) -> Document | None:
     )
 
 
-def _header(message: Message, name: str) -> str:
+def header(message: Message, name: str) -> str:
     """Return a header decoded and on one line; what cannot be decoded stays as it is."""
     from email.header import decode_header
 
@@ -157,23 +157,24 @@ def _texts(origin: Origin, part: Message, attachments: list[str], depth: int) ->
         yield from plain[0] if plain else readable[-1][0] if readable else []
     elif kind == "message/rfc822":
         for child in children:
-            forwarded = [_header(child, header) for header in ("from", "subject")]
+            forwarded = [header(child, name) for name in ("from", "subject")]
             yield "Forwarded message: " + ", ".join(filter(None, forwarded))
             yield from _texts(origin, child, attachments, depth + 1)
     elif children:
         for child in children:
             yield from _texts(origin, child, attachments, depth + 1)
     elif kind == "text/html":
-        yield markdown_of(_payload(part))[0]
+        yield markdown_of(payload(part))[0]
     elif kind in {"text/plain", "text/markdown", "text/enriched", "message/delivery-status"} and not name:
-        yield _payload(part).replace("\r\n", "\n").strip()
+        yield payload(part).replace("\r\n", "\n").strip()
     elif kind.startswith("multipart/"):  # without parts: its boundary is damaged
-        yield _payload(part).strip()
+        yield payload(part).strip()
     else:
         attachments.append(name or kind)
 
 
-def _payload(part: Message) -> str:
+def payload(part: Message) -> str:
+    """Return the text of a part, decoded."""
     data: Any = part.get_payload(decode=True)
     return _decoded(data if isinstance(data, bytes) else b"", part.get_content_charset())
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator, Generator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from threading import Event
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, UploadFile
+from fastapi import APIRouter, File, HTTPException, UploadFile
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from hybridstore.errors import HybridstoreError, InputError
 from hybridstore.ingest import Unreadable, read
@@ -24,6 +26,7 @@ from hybridstore.serving.http.context import WRITES, Context, Shared
 router = APIRouter(tags=["documents"])
 
 _LONGEST_PART = 200  # bytes of a file's or a folder's name; file systems take 255
+_LOOK = 0.5  # seconds between two reports within a file
 _SHOWN = 200  # characters of a name that an answer repeats
 
 Files = Annotated[list[UploadFile], File(description="The files; names with slashes keep the folders they were in.")]
@@ -34,6 +37,15 @@ class Failure(BaseModel):
 
     file: str
     reason: str
+
+
+class Reading(BaseModel):
+    """A file that is being read: its bytes, and the documents and characters that it has yielded so far."""
+
+    file: str
+    bytes: int
+    documents: int
+    characters: int
 
 
 class Ingested(BaseModel):
@@ -47,6 +59,7 @@ class Ingested(BaseModel):
     removed: int
     chunks: int
     failed: list[Failure]
+    reading: Reading | None = Field(None, description="The file that is being read.")
 
 
 @router.post("/ingest", dependencies=[WRITES])
@@ -59,30 +72,52 @@ async def ingest(context: Shared, files: Files) -> Ingested:
 
 @router.post("/ingest/stream", dependencies=[WRITES], response_class=EventSourceResponse)
 async def ingest_with_progress(context: Shared, files: Files) -> AsyncIterator[ServerSentEvent]:
-    """Read files like `/api/ingest`, and send server-sent events: `progress` after each file, `done` or `error`."""
+    """Read files like `/api/ingest`, and send server-sent events: `progress` after each file and within long ones.
+
+    The last event is `done` or `error`.
+    """
     try:
         async for done in _ingest(context, files):
-            if done.files < done.files_total:
+            if done.files < done.files_total or done.reading:
                 yield ServerSentEvent(event="progress", data=done)
         yield ServerSentEvent(event="done", data=done)
     except HybridstoreError as error:
         yield ServerSentEvent(event="error", data={"detail": error_sentence(error)})
+    except HTTPException as error:
+        yield ServerSentEvent(event="error", data={"detail": error.detail})
 
 
 async def _ingest(context: Context, files: list[UploadFile]) -> AsyncIterator[Ingested]:
+    """Yield how far it has come after each file, and twice a second within one."""
     total, failed = AddReport(), list[Failure]()
-    for number, file in enumerate(files, start=1):
-        name = file.filename or ""
-        try:
-            total += await context.in_thread(_read, context, file, name)
-        except (Unreadable, InputError) as error:
-            failed.append(Failure(file=cut(name, _SHOWN), reason=getattr(error, "reason", str(error))))
+
+    def so_far(number: int, **reading: Any) -> Ingested:
         counts = {each: getattr(total, each) for each in ("added", "replaced", "unchanged", "removed", "chunks")}
-        yield Ingested(files=number, files_total=len(files), **counts, failed=failed)
+        return Ingested(files=number, files_total=len(files), **counts, failed=failed, **reading)
+
+    for number, file in enumerate(files):
+        name = file.filename or ""
+        state = Reading(file=cut(name, _SHOWN), bytes=file.size or 0, documents=0, characters=0)
+        gone = Event()
+        reading = asyncio.ensure_future(context.in_thread(_read, context, file, state, gone))
+        reading.add_done_callback(lambda task: task.cancelled() or task.exception())  # where nobody waits for it
+        try:
+            while not (await asyncio.wait({reading}, timeout=_LOOK))[0]:
+                yield so_far(number, reading=state.model_copy())
+            total += await reading
+        except (Unreadable, InputError) as error:
+            failed.append(Failure(file=state.file, reason=getattr(error, "reason", str(error))))
+        finally:
+            gone.set()
+        yield so_far(number + 1)
 
 
-def _read(context: Context, file: UploadFile, name: str) -> AddReport:
-    """Read one file; documents of a file of the same name that it no longer has are removed."""
+def _read(context: Context, file: UploadFile, state: Reading, gone: Event) -> AddReport:
+    """Read one file; documents of a file of the same name that it no longer has are removed.
+
+    What was read when the client is `gone`, or the server is stopped, stays; adding the file again adds the rest.
+    """
+    name = file.filename or ""
     place = _place(name)
     context.scope.check_new(place.as_posix())
     with TemporaryDirectory(prefix="hybridstore-") as folder:
@@ -93,11 +128,15 @@ def _read(context: Context, file: UploadFile, name: str) -> AddReport:
         ids = set[str]()
         with context.store.writer(vectors="later") as writer, closing(_documents(path, place)) as documents:
             for document in documents:
+                if gone.is_set() or context.stopping.is_set():
+                    raise HTTPException(503, "the server was stopped while it read; add the files again")
                 ids.add(str(document.id))
                 writer.add(document)
+                state.documents += 1
+                state.characters += len(document.text)
     before = context.store.ids(context.scope.filter("documents", where={"@id": {"$prefix": f"{place.as_posix()}#"}}))
-    gone = [id_ for id_ in before if id_ not in ids]
-    return writer.report + AddReport(removed=context.store.remove(gone) if gone else 0)
+    dropped = [id_ for id_ in before if id_ not in ids]
+    return writer.report + AddReport(removed=context.store.remove(dropped) if dropped else 0)
 
 
 def _documents(path: Path, place: PurePosixPath) -> Generator[Document]:

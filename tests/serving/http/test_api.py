@@ -1,8 +1,11 @@
 """The API in one process: what each operation answers, and what it says where it cannot."""
 
+import json
+import socket
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +19,7 @@ from fastapi.testclient import TestClient
 import hybridstore as hs
 from hybridstore.backends.learning import ModelVersion
 from hybridstore.memory import Memory
-from hybridstore.serving.http import Context, create_app
+from hybridstore.serving.http import Context, create_app, ingest_routes
 from hybridstore.serving.http.context import WRITERS
 from hybridstore.serving.http_access import Names
 
@@ -388,6 +391,53 @@ def test_the_progress_of_files_is_sent_as_events(client):
         events = [line.removeprefix("event: ") for line in answer.iter_lines() if line.startswith("event: ")]
     assert events == ["progress", "progress", "done"]
     assert client.get("/api/documents/2.txt").json()["text"] == "Text 2."
+
+
+def events_of(client, files):
+    with client.stream("POST", "/api/ingest/stream", files=files) as answer:
+        lines = list(answer.iter_lines())
+    kinds = [line.removeprefix("event: ") for line in lines if line.startswith("event: ")]
+    return list(zip(kinds, [json.loads(line[6:]) for line in lines if line.startswith("data: ")], strict=True))
+
+
+def test_progress_within_a_large_file_is_sent_and_a_stop_keeps_what_was_read(serving, store, monkeypatch):
+    monkeypatch.setattr("hybridstore.serving.http.ingest_routes._LOOK", 0.02)
+    rows, client = [f"valve {n}" for n in range(30)], serving()
+    context, plain = client.app.state.context, ingest_routes.read
+
+    def slowly(path, stop_after=99):
+        for number, document in enumerate(plain(path)):
+            time.sleep(0.02)
+            if number == stop_after:
+                context.stopping.set()
+            yield document
+
+    files = [("files", ("rows.csv", "\n".join(["name", *rows]), "text/csv"))]
+    monkeypatch.setattr(ingest_routes, "read", slowly)
+    *within, (last, done) = events_of(client, files)
+    assert (last, done["added"], done["reading"]) == ("done", 30, None)
+    read = [each["reading"]["documents"] for _, each in within]
+    assert len(set(read)) > 3
+    assert read == sorted(read)
+    assert {each["reading"]["file"] for _, each in within} == {"rows.csv"}
+    store.remove(store.ids())
+    monkeypatch.setattr(ingest_routes, "read", lambda path: slowly(path, 10))
+    kind, stopped = events_of(client, files)[-1]
+    assert (kind, "add the files again" in stopped["detail"]) == ("error", True)
+    context.stopping.clear()
+    monkeypatch.setattr(ingest_routes, "read", plain)
+    again = client.post("/api/ingest", files=files).json()
+    assert again["added"] + again["unchanged"] == 30
+
+
+def test_a_saved_page_keeps_its_address_and_nothing_is_fetched(client, monkeypatch):
+    monkeypatch.setattr(socket.socket, "connect", None)
+    page = b"<!-- saved from url=(0026)https://example.org/valves --><title>Valves</title><p>They leak."
+    body = client.post("/api/ingest", files=[("files", ("saved/page.html", page))]).json()
+    assert body["added"] == 1
+    document = client.get("/api/documents/saved/page.html").json()
+    assert (document["uri"], document["title"]) == ("https://example.org/valves", "Valves")
+    assert client.post("/api/ingest", data={"files": "http://127.0.0.1:9/"}).status_code == 422
 
 
 def test_neither_slow_searches_nor_a_write_keep_another_search_waiting(serving, store, monkeypatch):

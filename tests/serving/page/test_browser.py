@@ -12,7 +12,7 @@ import uvicorn
 import hybridstore as hs
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.memory import Memory
-from hybridstore.serving.http import Context, create_app
+from hybridstore.serving.http import Context, create_app, ingest_routes
 from hybridstore.serving.http_access import Names, listening
 from hybridstore.serving.http_limits import limited
 
@@ -263,6 +263,31 @@ def test_a_folder_is_dropped_read_and_found(folder, open_page):
             page.get_by_text("Choose files").click()
         chooser.value.set_files(folder / "valve.md")
         playwright.expect(page.locator("#counts")).to_have_text("1 of 1 file: 1 document unchanged")
+
+
+def test_a_saved_page_and_a_large_table_are_dropped(tmp_path, open_page, monkeypatch):
+    plain = ingest_routes.read
+
+    def slowly(path):
+        for document in plain(path):
+            time.sleep(0.01)
+            yield document
+
+    monkeypatch.setattr(ingest_routes, "read", slowly)
+    saved, table = tmp_path / "saved.html", tmp_path / "rows.csv"
+    saved.write_text("<!-- saved from url=(0028)https://example.org/glaciers --><title>Ice</title><p>About glaciers.")
+    table.write_text("\n".join(["name", *(f"valve {n}" for n in range(200))]))
+    with hs.open(":memory:", embedder=HashingEmbedder()) as store, running(store) as address:
+        page = open_page(address)
+        page.goto(f"{address}/add")
+        dropped(page, table)
+        playwright.expect(page.locator("#doing")).to_contain_text("Reading rows.csv")
+        playwright.expect(page.locator("#within")).to_contain_text("documents of it so far")
+        playwright.expect(page.locator("#counts")).to_have_text("1 of 1 file: 200 documents added")
+        dropped(page, saved)
+        playwright.expect(page.locator("#counts")).to_have_text("1 of 1 file: 1 document added")
+        page.goto(f"{address}/document?id=saved.html")
+        assert page.locator("dd a").first.get_attribute("href") == "https://example.org/glaciers"
 
 
 def test_a_text_is_pasted_without_scripts(address, open_page):

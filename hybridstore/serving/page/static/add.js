@@ -63,10 +63,16 @@ function unread(name, reason) {
   part("unread").querySelector("ul").append(item);
 }
 
-function show() {
+const mebibytes = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MB`;
+
+// A table's or a long text's characters are about as many as its bytes; other files are read before they yield any.
+function show(reading) {
   const { files, of, added, replaced, unchanged, failed } = total;
   part("bar").max = Math.max(of, 1);
-  part("bar").value = files;
+  part("bar").value = files + (reading ? Math.min(reading.characters / Math.max(reading.bytes, 1), 0.99) : 0);
+  part("doing").textContent = reading ? `Reading ${reading.file} (${mebibytes(reading.bytes)})…` : "Reading…";
+  part("within").hidden = !reading?.documents;
+  part("within").textContent = reading ? `${counted(reading.documents, "document")} of it so far` : "";
   const read = [[added, "added"], [replaced, "replaced"], [unchanged, "unchanged"]].filter(([number]) => number);
   const documents = read.map(([number, what]) => `${counted(number, "document")} ${what}`).join(", ");
   part("counts").textContent = `${files.toLocaleString("en")} of ${counted(of, "file")}${documents && `: ${documents}`}${failed ? `, ${failed} not read` : ""}`;
@@ -84,7 +90,7 @@ async function send(form, count) {
     total.files = before.files + data.files;
     total.failed = before.failed + named;
     for (const name of ["added", "replaced", "unchanged"]) total[name] = before[name] + data[name];
-    show();
+    show(data.reading);
   }
   total.files = before.files + count;
 }
@@ -114,21 +120,21 @@ async function add(files) {
   total = { files: 0, of: files.length, added: 0, replaced: 0, unchanged: 0, failed: 0 };
   part("unread").hidden = part("after").hidden = true;
   part("unread").querySelector("ul").replaceChildren();
-  part("doing").textContent = "Reading…";
   part("vectors").textContent = "";
+  let ended = "Done.";
   show();
   try {
     while (waiting.length) {
       const batch = waiting.splice(0);
       for (const [form, count] of requests(batch)) await send(form, count);
     }
-    part("doing").textContent = "Done.";
   } catch (error) {
-    part("doing").textContent = `It stopped: ${error.message}`;
+    ended = `It stopped: ${error.message}`;
   }
   waiting = [];
   running = false;
   show();
+  part("doing").textContent = ended;
   part("after").hidden = !(total.added + total.replaced + total.unchanged);
   vectors();
 }
