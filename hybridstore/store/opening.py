@@ -10,8 +10,8 @@ from typing import Any, Self
 
 from hybridstore.backends.protocols import Backend
 from hybridstore.embedders.protocol import Embedder
-from hybridstore.errors import InputError, StoreRefused
-from hybridstore.store.inputs import checked_path
+from hybridstore.errors import InputError, MissingExtra, StoreRefused
+from hybridstore.store.inputs import checked_path, is_url, without_secrets
 from hybridstore.store.store import Store
 
 DURABILITIES = ("normal", "full")
@@ -33,6 +33,11 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
     vfs: str | None = None,
 ) -> Store:
     """Open a store: the file at a path, made if it is not there, or ":memory:", which goes when it is closed.
+
+    A URL such as "postgresql://user@host/database?store=notes" is a store on a PostgreSQL server (`[postgres]`), made
+    there if it is not there yet; libpq's options follow (sslmode=require), and its environment variables and password
+    file count. What is said of files below does not concern it: it cannot be encrypted here, and is as durable as the
+    server.
 
     `embedder` None is the file's own (all-MiniLM-L6-v2 in a new file); "none" is no embedder, for keyword search
     alone; else a name from the catalog, a folder, or any Embedder. `language` ("english" in a new file) decides about
@@ -65,19 +70,19 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
     if read_only and log_queries:
         raise InputError("queries cannot be recorded in a store that is opened with read_only; leave log_queries out")
     location = checked_path(path)
+    opener = _opener(location)
     options: dict[str, Any] = {"language": language, "busy_timeout": busy_timeout, "memory": memory, "key": key}
     options |= {"create": create and not read_only, "durability": durability, "read_only": read_only, "vfs": vfs}
-    backend = _opener(location)(location, **options)
+    backend = opener(location, **options)
     try:
         store = Store(backend, embedder=embedder, threads=threads, log_queries=log_queries)
     except BaseException:
         backend.close()
         raise
     if location != ":memory:":
-        scheme, separator, name = location.rpartition("://")
         store.reopen = partial(
             open,
-            f"{scheme}{separator}{Path(name).absolute()}",
+            _lasting(location, backend),
             embedder=embedder,
             threads=threads,
             busy_timeout=busy_timeout,
@@ -92,13 +97,37 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
     return store
 
 
+def _lasting(location: str, backend: Backend) -> str | os.PathLike[str]:
+    """Return what opens the same store later, whatever the working directory is then; its repr shows no password."""
+    if is_url(location):
+        from hybridstore.backends.postgres import PostgresBackend
+
+        return backend.address if isinstance(backend, PostgresBackend) else location
+    scheme, separator, name = location.rpartition("://")
+    return f"{scheme}{separator}{Path(name).absolute()}"
+
+
 def _opener(location: str) -> Callable[..., Backend]:
     """Return what opens a location: the scheme of a URL decides; a path has none, even with a colon in it."""
+    if is_url(location):
+        return _open_on_server
     scheme = location if location == ":memory:" else location.partition("://")[0].lower() if "://" in location else ""
     if scheme not in _OPENERS:
-        known = " or ".join(f"{name}://PATH" for name in _OPENERS if name.isalpha())
-        raise InputError(f"no store can be opened at {location!r}: give the path of a file, {known}, or ':memory:'")
+        raise InputError(
+            f"no store can be opened at {without_secrets(location)!r}: give the path of a file, file://PATH or "
+            "sqlite://PATH, a URL such as postgresql://USER@HOST/DATABASE?store=NAME, or ':memory:'"
+        )
     return _OPENERS[scheme]
+
+
+def _open_on_server(location: str, *, key: str | None, vfs: str | None, durability: str, **options: Any) -> Backend:  # noqa: ARG001 - it is the server's
+    try:
+        from hybridstore.backends.postgres import PostgresBackend
+    except ImportError as error:
+        raise MissingExtra("postgres", "a store on a PostgreSQL server", "psycopg") from error
+    if key is not None or vfs is not None:
+        raise InputError("a store on a server has no key= and no vfs=: the server encrypts its disk and connections")
+    return PostgresBackend(location, **options)
 
 
 def _open_file(location: str, **options: Any) -> Backend:

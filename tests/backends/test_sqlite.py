@@ -218,7 +218,7 @@ def test_the_change_log_names_the_chunks_of_each_revision(open_backend):
 
 def test_the_change_log_keeps_whole_revisions_of_about_as_many_lines_as_it_should(open_backend, monkeypatch):
     monkeypatch.setattr(change_log, "KEPT", 5)
-    monkeypatch.setattr(change_log, "_TRIMMED_EVERY", 3)
+    monkeypatch.setattr(change_log, "TRIMMED_EVERY", 3)
     backend = open_backend()
     for n in range(8):
         backend.put([entry(f"d{n}", "text")])

@@ -18,7 +18,7 @@ from hybridstore.backends.in_memory import searching
 from hybridstore.backends.in_memory.contents import Contents, DocumentRecord, leg_state
 from hybridstore.backends.in_memory.handle import Handle, SharedContents
 from hybridstore.backends.in_memory.memory_learning import MemoryLearning
-from hybridstore.backends.in_memory.upkeep import check, quoting
+from hybridstore.backends.in_memory.upkeep import check, quoted
 from hybridstore.backends.protocols import Backend, SearchState
 from hybridstore.backends.values import (
     Calibration,
@@ -338,7 +338,7 @@ class MemoryBackend(Backend):
             before = draft.draft()
             documents = draft.remove(named)
             draft.expectations = {key: each for key, each in draft.expectations.items() if key[1] not in named}
-            queries = quoting(before, draft, named, self._analyser)
+            queries = quoted(before, draft, named, self._analyser)
             draft.forget_queries(queries)
         remedies = []
         if self.shared.snapshots_taken:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -12,6 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from hybridstore.backends.batches import same_words, timestamp
 from hybridstore.backends.keyword_scoring import index_columns, weigh
 from hybridstore.backends.learning import Expectation, Feedback, LoggedQuestion, ModelVersion, Triple
 from hybridstore.backends.values import (
@@ -212,7 +211,9 @@ class Contents:
             raise Outdated(id_)
         numbers = range(self.last_chunk + 1, self.last_chunk + 1 + len(entry.chunks))
         if stored:
-            self.rename(_same_words([(n, self.chunks[n].digest) for n in stored.chunks], entry, numbers.start))
+            self.rename(
+                same_words([(n, self.chunks[n].digest) for n in stored.chunks], entry.chunk_digests, numbers.start)
+            )
             self.remove_chunks(stored.chunks)
         metadata = json.dumps(dict(entry.document.metadata), ensure_ascii=False)
         document = replace(entry.document, id=id_, metadata=json.loads(metadata))
@@ -449,19 +450,6 @@ class Contents:
         return True
 
 
-def _same_words(stored: Sequence[tuple[int, bytes]], entry: Entry, first: int) -> dict[int, int]:
-    """Return the stored chunks whose words an entry has too, with the number that each will have."""
-    coming: dict[bytes, list[int]] = defaultdict(list)
-    for number, digest in enumerate(entry.chunk_digests, start=first):
-        coming[digest].append(number)
-    return {number: coming[digest].pop(0) for number, digest in stored if coming.get(digest)}
-
-
 def leg_state(fingerprint: str) -> str:
     """Return the key of an added leg's generation."""
     return f"{_ADDED}{fingerprint}"
-
-
-def timestamp() -> str:
-    """Return the time, in UTC."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from hybridstore.backends import forking
-from hybridstore.backends.in_memory.contents import Contents, timestamp
+from hybridstore.backends.batches import timestamp
+from hybridstore.backends.in_memory.contents import Contents
 from hybridstore.errors import HybridstoreError
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from hybridstore.backends.in_memory.contents import timestamp
+from hybridstore.backends.batches import timestamp
 from hybridstore.backends.in_memory.handle import Handle
 from hybridstore.backends.learning import (
     Expectation,

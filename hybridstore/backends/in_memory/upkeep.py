@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from hybridstore.backends.in_memory.contents import Contents, DocumentRecord
 from hybridstore.backends.keyword_scoring import index_columns, weigh
+from hybridstore.backends.quoting import quoting
 from hybridstore.backends.values import Problem
 from hybridstore.text.analysis import Analyser
 
 _EXAMPLES = 5
-_WINDOW, _SHORTEST, _PLAIN = 12, 6, 4  # bytes in a row, bytes of a whole name, different bytes that tell something
 
 
 def check(contents: Contents, analyser: Analyser) -> list[Problem]:
@@ -56,27 +56,15 @@ def check(contents: Contents, analyser: Analyser) -> list[Problem]:
     return [Problem(what, len(some), tuple(some[:_EXAMPLES])) for what, some in found.items() if some]
 
 
-def quoting(before: Contents, after: Contents, ids: Sequence[str], analyser: Analyser) -> set[str]:
-    """Return the queries that hold what the documents with these ids held and none holds `after` they have gone.
-
-    That is a word, a name of at least six bytes, or twelve bytes in a row.
-    """
+def quoted(before: Contents, after: Contents, ids: Sequence[str], analyser: Analyser) -> set[str]:
+    """Return the queries that hold what the documents with these ids held and none holds `after` they have gone."""
     gone = [*ids, *_texts(before.documents[id_] for id_ in ids if id_ in before.documents)]
     left = "\0".join(_texts(after.documents.values())).encode()
-    names = {text.encode() for text in gone if _SHORTEST <= len(text.encode()) < _WINDOW}
-    long, words = "\0".join(gone).encode(), before.postings.keys() - after.postings.keys()
-
-    def quotes(query: str) -> bool:
-        if not words.isdisjoint(" ".join(analyser.index(query)).split()):
-            return True
-        said = query.encode()
-        windows = {said[n : n + _WINDOW] for n in range(len(said) - _WINDOW + 1)}
-        pieces = {window for window in windows if window in long} | {name for name in names if name in said}
-        return any(len(set(piece)) >= _PLAIN and piece not in left for piece in pieces)
-
     queries = {*before.query_log, *(triple.query for triple in before.triples.values())}
     queries |= {feedback.query for feedback in before.feedback.values()}
-    return set(filter(quotes, queries | {expected.query for expected in after.expectations.values()}))
+    queries |= {expected.query for expected in after.expectations.values()}
+    lost = before.postings.keys() - after.postings.keys()
+    return quoting(queries, gone, lost, lambda piece: piece in left, analyser)
 
 
 def _texts(records: Iterable[DocumentRecord]) -> Iterator[str]:

@@ -14,15 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.backends import forking
+from hybridstore.backends.generations import Generations
 from hybridstore.backends.protocols import Backend, SearchState
 from hybridstore.backends.resident.resident_cache import ResidentCache
 from hybridstore.backends.sqlite import (
     document_rows,
     document_writes,
     file_creation,
-    generations,
     integrity_check,
     keyword_index,
+    model_rows,
     searching,
     store_state,
     vector_tables,
@@ -62,6 +63,9 @@ from hybridstore.text.analysis_versions import analyser_of
 
 _MOST_WORDS = 320_000  # of the vocabulary that are kept, by beginning: at most 20 MB, 2 MB in a store of 77,000 words
 MEMORY = 1024  # MiB that copies in memory may take, unless the caller says otherwise
+
+
+_GENERATIONS = Generations(vector_tables, model_rows, document_rows)
 
 
 class _Turns:
@@ -357,41 +361,41 @@ class SQLiteBackend(Backend):
 
     def begin(self, embedding: Embedding) -> None:
         with self._connections.atomic() as connection:
-            generations.begin(connection, embedding)
+            _GENERATIONS.begin(connection, embedding)
 
     def add_leg(self, embedding: Embedding) -> None:
         with self._connections.atomic() as connection:
-            generations.add_leg(connection, embedding)
+            _GENERATIONS.add_leg(connection, embedding)
 
     def drop_leg(self, fingerprint: str) -> bool:
         with self._connections.atomic() as connection:
-            dropped = generations.drop_leg(connection, fingerprint)
+            dropped = _GENERATIONS.drop_leg(connection, fingerprint)
         self._memory.forget(fingerprint)
         return dropped
 
     def pending(self, limit: int, leg: str | None = None) -> list[Passage]:
         with self._connections.reading() as connection:
-            return generations.pending(connection, limit, leg)
+            return _GENERATIONS.pending(connection, limit, leg)
 
     def pending_count(self, leg: str | None = None) -> int:
         with self._connections.reading() as connection:
-            return generations.pending_count(connection, leg)
+            return _GENERATIONS.pending_count(connection, leg)
 
     def missing(self) -> NDArray[np.int64]:
         with self._connections.reading() as connection:
             revision = SQLiteLoader(connection).revision()
             known = self._missing
             if known is None or known[0] != revision:
-                known = self._missing = (revision, generations.missing(connection))
+                known = self._missing = (revision, _GENERATIONS.missing(connection))
             return known[1]
 
     def fill(self, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]) -> int:
         with self._connections.atomic() as connection, Log(connection) as log:
-            return generations.fill(connection, log, embedding, chunks, vectors)
+            return _GENERATIONS.fill(connection, log, embedding, chunks, vectors)
 
     def switch(self, *, keep: bool = False, promote: int | None = None) -> bool:
         with self._connections.atomic() as connection, Log(connection) as log:
-            return generations.switch(connection, log, keep=keep, promote=promote)
+            return _GENERATIONS.switch(connection, log, keep=keep, promote=promote)
 
     # keeping
 

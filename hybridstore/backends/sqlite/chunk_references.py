@@ -87,26 +87,6 @@ def renumber(connection: apsw.Connection, moved: Mapping[int, int]) -> None:
             )
 
 
-def move_feedback(connection: apsw.Connection, moved: Mapping[int, int]) -> None:
-    """Move the feedback about each chunk to another; see the protocol."""
-    moving = rows(
-        connection, f"SELECT feedback, chunk, query FROM feedback WHERE chunk {_AMONG}", (json.dumps(list(moved)),)
-    )
-    existing = rows(
-        connection, f"SELECT chunk FROM chunks WHERE chunk {_AMONG}", (json.dumps(sorted(set(moved.values()))),)
-    )
-    living = {chunk for (chunk,) in existing}
-    with erasing(connection):
-        for number, chunk, query in sorted(moving, reverse=True):  # the latest first, which earlier ones then find
-            if moved[chunk] not in living or moved[chunk] == chunk:
-                continue
-            known = rows(connection, "SELECT 1 FROM feedback WHERE chunk = ? AND query = ?", (moved[chunk], query))
-            if known:
-                connection.execute("DELETE FROM feedback WHERE feedback = ?", (number,))
-            else:
-                connection.execute(f"{change('feedback', chunk='?1')} WHERE feedback = ?2", (moved[chunk], number))
-
-
 def check_references(connection: apsw.Connection, *, repair: bool) -> list[Problem]:
     """Return what names nothing. With `repair`, inside a transaction, drop it, and retire a model for other vectors."""
     problems = [

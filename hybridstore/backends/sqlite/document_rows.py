@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
 from typing import Any
 
 import apsw
 import numpy as np
 from numpy.typing import NDArray
 
+from hybridstore.backends.batches import byte_offsets, compact_json, timestamp
 from hybridstore.backends.sqlite import vector_tables
 from hybridstore.backends.sqlite.checksums import insertion
 from hybridstore.backends.sqlite.connection import Connections, rows, value
@@ -46,7 +45,7 @@ def next_row(connection: apsw.Connection) -> int:
 
 def write(connection: apsw.Connection, placed: Iterable[tuple[int, Entry]]) -> None:
     """Write documents into their rows, replacing what is there."""
-    changed = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    changed = timestamp()
     connection.executemany(
         f"""{insertion("documents")}
            ON CONFLICT (document) DO UPDATE SET title = excluded.title, uri = excluded.uri,
@@ -63,17 +62,13 @@ def write(connection: apsw.Connection, placed: Iterable[tuple[int, Entry]]) -> N
                 entry.source,
                 changed,
                 entry.digest,
-                _compact(d.metadata),
+                compact_json(d.metadata),
                 d.text,
             )
             for row, entry in placed
             for d in [entry.document]
         ),
     )
-
-
-def _compact(metadata: Mapping[str, Any]) -> str:
-    return json.dumps(metadata, ensure_ascii=False, separators=(",", ":")) if metadata else "{}"
 
 
 def write_chunks(connection: apsw.Connection, placed: Iterable[tuple[int, int, Entry]]) -> None:
@@ -86,22 +81,13 @@ def write_chunks(connection: apsw.Connection, placed: Iterable[tuple[int, int, E
             for n, (chunk, offset, digest) in enumerate(
                 zip(
                     entry.chunks,
-                    _byte_offsets(entry.document.text, entry.chunks),
+                    byte_offsets(entry.document.text, entry.chunks),
                     entry.chunk_digests,
                     strict=True,
                 )
             )
         ),
     )
-
-
-def _byte_offsets(text: str, chunks: Sequence[Chunk]) -> list[tuple[int, int]]:
-    if text.isascii():
-        return [(chunk.start, chunk.end) for chunk in chunks]
-    marks = sorted({mark for chunk in chunks for mark in (chunk.start, chunk.end)})
-    pieces = zip([0, *marks], marks, strict=False)
-    at = dict(zip(marks, accumulate(len(text[a:b].encode()) for a, b in pieces), strict=True))
-    return [(at[chunk.start], at[chunk.end]) for chunk in chunks]
 
 
 def chunk_ids(connection: apsw.Connection, row: int) -> list[int]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import apsw
 import numpy as np
 
+from hybridstore.backends.batches import distinct, moves, same_words
 from hybridstore.backends.keyword_scoring import index_columns
 from hybridstore.backends.sqlite import document_rows, keyword_index, vector_tables
 from hybridstore.backends.sqlite.change_log import Log
@@ -24,20 +24,9 @@ def put(
 ) -> AddReport:
     """Write entries in order, replacing documents of the same id; vectors go to embedding `number`."""
     report = AddReport()
-    for batch in _distinct(entries):
+    for batch in distinct(entries):
         report += _put_batch(connection, log, analyser, batch, number)
     return report
-
-
-def _distinct(entries: Sequence[Entry]) -> Iterator[dict[str, Entry]]:
-    """Split entries where an id is repeated, since the later one replaces the earlier."""
-    batch: dict[str, Entry] = {}
-    for entry in entries:
-        if entry.document.id in batch:
-            yield batch
-            batch = {}
-        batch[str(entry.document.id)] = entry
-    yield batch
 
 
 def _put_batch(
@@ -87,10 +76,10 @@ def _move(connection: apsw.Connection, log: Log, batch: Mapping[str, Entry]) -> 
 
     A file whose last document moves is forgotten.
     """
-    moved = {entry.moved_from: id_ for id_, entry in batch.items() if entry.moved_from not in (None, id_)}
+    moved = moves(batch)
     if not moved:
         return
-    stored = document_rows.known(connection, [*moved.values(), *(str(old) for old in moved)])
+    stored = document_rows.known(connection, [*moved.values(), *moved])
     for old, new in moved.items():
         if old not in stored:
             continue
@@ -112,12 +101,7 @@ def _unchanged_chunks(
     for row, first, entry in placed:
         if row not in replaced:
             continue
-        new_chunks = defaultdict[bytes, list[int]](list)
-        for chunk, digest in enumerate(entry.chunk_digests, start=first):
-            new_chunks[digest].append(chunk)
-        for chunk, digest in document_rows.chunk_digests(connection, row):
-            if same := new_chunks.get(digest):
-                moved[chunk] = same.pop(0)
+        moved |= same_words(document_rows.chunk_digests(connection, row), entry.chunk_digests, first)
     return moved
 
 

@@ -159,6 +159,26 @@ def add_feedback(connection: apsw.Connection, query: str, chunk: int, *, used: b
         )
 
 
+def move_feedback(connection: apsw.Connection, moved: Mapping[int, int]) -> None:
+    """Move the feedback about each chunk to another; see the protocol."""
+    moving = rows(
+        connection, f"SELECT feedback, chunk, query FROM feedback WHERE chunk {_AMONG}", (json.dumps(list(moved)),)
+    )
+    existing = rows(
+        connection, f"SELECT chunk FROM chunks WHERE chunk {_AMONG}", (json.dumps(sorted(set(moved.values()))),)
+    )
+    living = {chunk for (chunk,) in existing}
+    with erasing(connection):
+        for number, chunk, query in sorted(moving, reverse=True):  # the latest first, which earlier ones then find
+            if moved[chunk] not in living or moved[chunk] == chunk:
+                continue
+            known = rows(connection, "SELECT 1 FROM feedback WHERE chunk = ? AND query = ?", (moved[chunk], query))
+            if known:
+                connection.execute("DELETE FROM feedback WHERE feedback = ?", (number,))
+            else:
+                connection.execute(f"{change('feedback', chunk='?1')} WHERE feedback = ?2", (moved[chunk], number))
+
+
 def feedback(connection: apsw.Connection) -> list[Feedback]:
     """Return all feedback, oldest first."""
     sql = """SELECT query, chunk, id, used, told FROM feedback JOIN chunks USING (chunk) JOIN documents USING (document)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.backends.keyword_scoring import missed
-from hybridstore.backends.resident import scoring
+from hybridstore.backends.resident import rescoring, scoring
 from hybridstore.backends.resident.resident_cache import ResidentCache
 from hybridstore.backends.sqlite import document_rows, keyword_index, vector_tables
 from hybridstore.backends.sqlite.loader import SQLiteLoader
@@ -79,20 +79,15 @@ def nearest(  # noqa: PLR0917 - the protocol's arguments, after where they are r
     loader = SQLiteLoader(connection, leg)
     codes = memory.codes(loader)
     allowed = memory.allowed(loader, restriction) if codes else None
-    looked_up = vector_tables.candidates(depth)
-    while True:
-        count = max(looked_up, depth)
+
+    def by_code(count: int) -> tuple[Ranking, bool]:
         if codes is not None:
-            found, in_order = codes.nearest(query, count, allowed)
-        else:
-            found, in_order = vector_tables.scan(connection, number, query, count, condition, bindings), True
-        exactly = looked_up if in_order else len(found)
-        ranking, proved = vector_tables.rescored(connection, number, query, found, depth, exactly)
-        all_found = len(found) < count or not in_order
-        # Of thousands of duplicates, those with the smallest ids were found in memory; vec0 returns no more than these.
-        if proved or (all_found and len(found) <= exactly) or looked_up > vector_tables.MOST_CANDIDATES:
-            return ranking
-        looked_up *= 4
+            return codes.nearest(query, count, allowed)
+        return vector_tables.scan(connection, number, query, count, condition, bindings), True
+
+    return rescoring.nearest(
+        query, depth, by_code, lambda chunks: vector_tables.exact(connection, number, embedding.dim, chunks)
+    )
 
 
 def chunks_of(

@@ -6,6 +6,7 @@ import struct
 import sys
 from collections.abc import Callable, Iterator
 from functools import wraps
+from inspect import getattr_static
 from pathlib import Path
 from types import FunctionType, GeneratorType
 from typing import Any, Protocol, TypeVar
@@ -88,7 +89,8 @@ def why_not_opened(path: str) -> str:
 
 def translated(backend: type[T]) -> type[T]:
     """Translate what the public methods of a class raise; it has its connections as `_connections`."""
-    for name, method in list(vars(backend).items()):
+    for name in dir(backend):
+        method = getattr_static(backend, name)
         if isinstance(method, FunctionType) and not name.startswith("_"):
             setattr(backend, name, _translating(method))
     return backend

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import apsw
 import numpy as np
 import sqlite_vec  # noqa: F401 - vec0 and vec_int8 come from it
 from numpy.typing import NDArray
 
-from hybridstore.backends.sqlite.checksums import VECTOR_COLUMNS, insertion, next_number, set_fact
+from hybridstore.backends.calibrations import calibration_json, usable_calibration
+from hybridstore.backends.resident.rescoring import MOST_CANDIDATES
+from hybridstore.backends.sqlite.checksums import VECTOR_COLUMNS, change, insertion, next_number, set_fact
 from hybridstore.backends.sqlite.connection import rows, value
 from hybridstore.backends.sqlite.schema import embedding_tables
 from hybridstore.backends.sqlite.stored_values import FLOAT, float_rows, json_lists, json_object
@@ -20,13 +21,6 @@ from hybridstore.codecs.int8 import encode
 from hybridstore.errors import EmbedderMismatch, InputError
 from hybridstore.records import Ranking
 
-# This many of the nearest are ranked by exact cosine; candidates below keep the cosine of their code, which is off by
-# less than 0.005 on sentence vectors and needs no look-up.
-EXACT = 64
-# Codes order chunks almost as the exact vectors do; this many more than are to be exact are looked up.
-_MORE = 16
-MOST_CANDIDATES = 4096  # vec0's own limit on k
-_OPTIONAL = {"agreement", "foreign", "foreign_power", "scale"}  # of a calibration: left out with nothing to say
 _CALIBRATION = "background"  # its key among the facts of the file
 
 
@@ -118,6 +112,11 @@ def drop(connection: apsw.Connection, number: int) -> None:
     forget_calibration(connection, number)
 
 
+def set_state(connection: apsw.Connection, number: int, state: str) -> None:
+    """Make an embedding the one in this state."""
+    connection.execute(f"{change('embeddings', state='?1')} WHERE embedding = ?2", (state, number))
+
+
 def forget_calibration(connection: apsw.Connection, number: int) -> None:
     """Remove what was measured of an added leg's vectors."""
     connection.execute("DELETE FROM meta WHERE key = ?", (f"{_CALIBRATION} {number}",))
@@ -125,12 +124,12 @@ def forget_calibration(connection: apsw.Connection, number: int) -> None:
 
 def write(connection: apsw.Connection, number: int, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
     """Store vectors (n, dim) of unit norm with their codes."""
-    exact = np.ascontiguousarray(vectors, dtype=FLOAT) + FLOAT.type(0)  # no -0.0: `check` compares bytes
+    exact_rows = np.ascontiguousarray(vectors, dtype=FLOAT) + FLOAT.type(0)  # no -0.0: `check` compares bytes
     connection.executemany(
         insertion(f"vectors_{number}", VECTOR_COLUMNS),
-        [(chunk, exact[n].tobytes()) for n, chunk in enumerate(chunks)],
+        [(chunk, exact_rows[n].tobytes()) for n, chunk in enumerate(chunks)],
     )
-    write_codes(connection, number, chunks, exact)
+    write_codes(connection, number, chunks, exact_rows)
 
 
 def write_codes(connection: apsw.Connection, number: int, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
@@ -148,11 +147,6 @@ def remove(connection: apsw.Connection, chunks: Sequence[int]) -> None:
     for (number,) in connection.execute("SELECT embedding FROM embeddings").fetchall():
         for table, key in ((f"vectors_{number}", "chunk"), (f"codes_{number}", "rowid")):
             connection.executemany(f"DELETE FROM {table} WHERE {key} = ?", [(chunk,) for chunk in chunks])
-
-
-def candidates(depth: int) -> int:
-    """Return how many candidates to look up exactly for `depth` results."""
-    return min(depth, EXACT) + _MORE
 
 
 def scan(  # noqa: PLR0917 - a query, then a condition
@@ -173,34 +167,7 @@ def scan(  # noqa: PLR0917 - a query, then a condition
     return Ranking(found[:, 0].astype(np.int64), found[:, 1])
 
 
-def rescored(  # noqa: PLR0917 - a query, then candidates
-    connection: apsw.Connection,
-    number: int,
-    vector: NDArray[np.float32],
-    found: Ranking,
-    depth: int,
-    looked_up: int,
-) -> tuple[Ranking, bool]:
-    """Rank candidates found by code by their cosine to a unit vector (dim,), exact for the first `looked_up` of them.
-
-    Where cosines tie, the smaller id comes first. Also return whether nothing else can belong to the best `depth`, or
-    EXACT: the last one looked up would be below them even if its code were off by twice as much as the worst of these.
-    In tight clusters it would not.
-    """
-    ids = np.sort(found.chunks[:looked_up])
-    # Summed row by row: a matrix product rounds some rows differently, and equal vectors must have equal cosines.
-    scores = (_exact(connection, number, len(vector), ids.tolist()) * vector).sum(axis=1).astype(np.float64)
-    by_id = np.argsort(found.chunks[:looked_up])
-    rough = found.scores[by_id][np.searchsorted(found.chunks[:looked_up], ids, sorter=by_id)]
-    margin = 2 * float(np.abs(scores - rough).max(initial=0.0))
-    last = np.sort(scores)[::-1][:EXACT][:depth][-1:]
-    proved = len(ids) == 0 or bool(last[0] > found.scores[:looked_up][-1] + margin)
-    ids, scores = np.concatenate([ids, found.chunks[looked_up:]]), np.concatenate([scores, found.scores[looked_up:]])
-    order = np.lexsort((ids, -scores))[:depth]
-    return Ranking(ids[order], scores[order]), proved
-
-
-def _exact(connection: apsw.Connection, number: int, dim: int, chunks: Sequence[int]) -> NDArray[np.float32]:
+def exact(connection: apsw.Connection, number: int, dim: int, chunks: Sequence[int]) -> NDArray[np.float32]:
     """Return the exact vectors (n, dim) of chunks that all have one; reading blobs takes half the time of a query."""
     vectors = np.empty((len(chunks), dim), FLOAT)
     if chunks:
@@ -245,6 +212,13 @@ def missing(connection: apsw.Connection, number: int, limit: int) -> list[int]:
     return [chunk for (chunk,) in chunks]
 
 
+def without_vector(connection: apsw.Connection, number: int, chunks: Sequence[int]) -> set[int]:
+    """Return those of the chunks that exist and have no vector of an embedding."""
+    sql = f"""SELECT n.value FROM json_each(?) AS n JOIN chunks ON chunk = n.value
+              WHERE chunk NOT IN (SELECT chunk FROM vectors_{number})"""
+    return {chunk for (chunk,) in connection.execute(sql, (str(list(chunks)),))}
+
+
 def fetch(
     connection: apsw.Connection, number: int, dim: int, chunks: Sequence[int]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -273,21 +247,12 @@ def applicable_calibration(stored: str | None, embedding: Embedding | None) -> C
     if stored is None or embedding is None:
         return None
     try:
-        facts = json_object(stored)
-        mean, deviation = facts.get("scale") or (0.0, 1.0)
-        measured = Calibration(**facts | ({"scale": (mean, deviation)} if facts.get("scale") else {}))
-        numbers = [measured.chunks, measured.power, measured.chance, measured.spread, mean, deviation]
-        numbers += [*measured.agreement.values(), measured.foreign, measured.foreign_power]
-        usable = np.isfinite(np.array(numbers, np.float64)).all() and min(measured.spread, deviation) > 0
-    except (AttributeError, TypeError, ValueError) as error:
-        raise apsw.CorruptError("the calibration cannot be read") from error
-    if not usable:
-        raise apsw.CorruptError("the calibration cannot be read")
-    return measured if measured.fingerprint == embedding.fingerprint else None
+        return usable_calibration(json_object(stored), embedding)
+    except ValueError as error:
+        raise apsw.CorruptError(str(error)) from error
 
 
 def write_calibration(connection: apsw.Connection, measured: Calibration) -> None:
     """Record a calibration in place of the one before: of the leg with its fingerprint, or of the active vectors."""
     leg = of_leg(connection, measured.fingerprint)
-    facts = {name: fact for name, fact in asdict(measured).items() if fact or name not in _OPTIONAL}
-    set_fact(connection, _CALIBRATION if leg is None else f"{_CALIBRATION} {leg[0]}", json.dumps(facts))
+    set_fact(connection, _CALIBRATION if leg is None else f"{_CALIBRATION} {leg[0]}", calibration_json(measured))

@@ -1,0 +1,374 @@
+# ruff: noqa: D102 - the protocols document each method
+"""The PostgreSQL backend: one transaction for each method of the protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybridstore.backends import forking
+from hybridstore.backends.generations import Generations
+from hybridstore.backends.postgres import (
+    address,
+    check,
+    document_rows,
+    document_writes,
+    keyword_search,
+    learning_rows,
+    model_rows,
+    posting_blocks,
+    schema,
+    searching,
+    store_state,
+    vector_tables,
+)
+from hybridstore.backends.postgres.change_log import Log, revision
+from hybridstore.backends.postgres.connection import Connection, Connections, value
+from hybridstore.backends.postgres.filtering import documents_passing
+from hybridstore.backends.postgres.loader import PostgresLoader
+from hybridstore.backends.postgres.purge import ERASURE, purge
+from hybridstore.backends.postgres.translation import raise_translated, translated
+from hybridstore.backends.protocols import Backend, SearchState
+from hybridstore.backends.resident.resident_cache import ResidentCache
+from hybridstore.backends.stored_learning import StoredLearning
+from hybridstore.backends.values import (
+    Calibration,
+    Capabilities,
+    CompactReport,
+    Embedding,
+    Embeddings,
+    Entry,
+    Passage,
+    Problem,
+    PurgeReport,
+    Restriction,
+    Stats,
+    StoredDocument,
+    check_not_removed,
+    check_vectors_fit,
+)
+from hybridstore.errors import Unsupported
+from hybridstore.filters import Filter
+from hybridstore.records import AddReport, Folder, KeywordQuery, Ranking, Source, Term
+from hybridstore.text.analysis import ANALYSIS_VERSION, Analyser
+from hybridstore.text.analysis_versions import analyser_of
+
+MEMORY = 1024  # MiB that copies in memory may take, unless the caller says otherwise
+_CAPABILITIES = Capabilities(
+    backup="a server's databases are backed up by the server (pg_dump, pg_basebackup); `hybridstore export` writes all "
+    "documents, vectors and learning to a file",
+    compacting="the server frees space by itself (autovacuum); VACUUM FULL rewrites tables where that is not enough",
+    erasure=ERASURE,
+)
+_GENERATIONS = Generations(vector_tables, model_rows, document_rows)
+
+
+@translated
+class PostgresLearning(StoredLearning[Connection]):
+    """LearningBackend for PostgreSQL."""
+
+    def __init__(self, connections: Connections) -> None:
+        super().__init__(connections, model_rows, learning_rows, Log, vector_tables.write_calibration)
+
+
+@translated
+class PostgresBackend(Backend):
+    """Documents, keywords and vectors in a schema of a database on a server: "postgresql://user@host/db?store=notes".
+
+    Raises StoreRefused for a server that cannot be reached or does not permit it and for a store that is too new,
+    InputError for a URL that cannot be read and for a language that the store was not made with.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        language: str | None = None,
+        busy_timeout: float = 30.0,
+        create: bool = True,
+        memory: int = MEMORY,
+        read_only: bool = False,
+    ) -> None:
+        Analyser(language or "english")  # raises for an unknown language before a schema is made
+        self._address = address.parse(url)
+        self._connections = Connections(self._address, busy_timeout, read_only=read_only)
+        try:
+            schema.prepare(self._connections, language=language, analysis=ANALYSIS_VERSION, create=create)
+            with self._connections.reading() as connection:
+                self._language = str(value(connection, "SELECT value FROM facts WHERE key = 'language'"))
+        except Exception as error:
+            self._connections.close()
+            raise_translated(error, self._connections, closed=False)
+            raise
+        self._learning = PostgresLearning(self._connections)
+        self._memory_bytes = memory * 2**20
+        self.after_fork()
+        forking.register(self)
+
+    def quiet(self) -> bool:
+        """Return True: what other threads are doing in memory is dropped in a child."""
+        return True
+
+    def after_fork(self) -> None:
+        """Begin with locks that nobody holds."""
+        self._memory = ResidentCache(lambda: self.analyser, self._memory_bytes)
+        self._analysers: dict[int, Analyser] = {}
+        self._missing: tuple[int, NDArray[np.int64]] | None = None  # at a revision
+
+    @property
+    def location(self) -> str:
+        return self._address.location
+
+    @property
+    def address(self) -> address.Address:
+        """What opens this store again; it shows no secret."""
+        return self._address
+
+    @property
+    def folder(self) -> Path | None:
+        return None
+
+    @property
+    def language(self) -> str:
+        return self._language
+
+    @property
+    def analyser(self) -> Analyser:
+        with self._connections.reading() as connection:
+            return self._analyser_in(connection)
+
+    def _analyser_in(self, connection: Connection) -> Analyser:
+        """Return the analyser that made the keywords in this state of the store."""
+        version = int(value(connection, "SELECT value FROM facts WHERE key = 'analysis'"))
+        if version not in self._analysers:
+            self._analysers[version] = analyser_of(self._language, version)
+        return self._analysers[version]
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return _CAPABILITIES
+
+    @property
+    def learning(self) -> PostgresLearning:
+        return self._learning
+
+    def close(self) -> None:
+        self._connections.close()
+
+    def state(self) -> SearchState:
+        with self._connections.reading() as connection:
+            return store_state.state(connection, self._learning.known)
+
+    def snapshot(self) -> AbstractContextManager[object]:
+        return self._connections.reading()
+
+    # writing
+
+    def put(
+        self,
+        entries: Sequence[Entry],
+        *,
+        embedding: Embedding | None = None,
+        finished: Mapping[Source, frozenset[str]] | None = None,
+        removing: Collection[str] | Mapping[str, bytes] = (),
+    ) -> AddReport:
+        check_not_removed(entries, removing)
+        if embedding is not None:
+            check_vectors_fit(entries, embedding)
+        with self._connections.atomic() as connection, Log(connection) as log:
+            number = None if embedding is None else vector_tables.require(connection, embedding)
+            document_writes.check_removals_stored(connection, removing)
+            report = document_writes.put(connection, log, self._analyser_in(connection), entries, number)
+            removed = document_writes.finish(connection, log, finished or {})
+            removed += document_writes.remove_ids(connection, log, removing)
+            return report + AddReport(removed=removed)
+
+    def remove(self, ids: Iterable[str]) -> int:
+        with self._connections.atomic() as connection, Log(connection) as log:
+            return document_writes.remove_ids(connection, log, list(ids))
+
+    def remove_where(self, where: Filter) -> int:
+        with self._connections.atomic() as connection, Log(connection) as log:
+            return document_writes.remove(connection, log, document_rows.rows_passing(connection, where))
+
+    def remove_sources(self, keys: Iterable[str]) -> int:
+        with self._connections.atomic() as connection, Log(connection) as log:
+            return sum(document_writes.remove_source(connection, log, key) for key in keys)
+
+    # searching
+
+    def match(self, query: KeywordQuery, depth: int, restriction: Restriction) -> tuple[Ranking, tuple[Term, ...]]:
+        with self._connections.reading() as connection:
+            return searching.match(connection, self._memory, query, depth, restriction)
+
+    def nearest(
+        self, vector: NDArray[np.float32], depth: int, restriction: Restriction, leg: str | None = None
+    ) -> Ranking:
+        with self._connections.reading() as connection:
+            return searching.nearest(connection, self._memory, vector, depth, restriction, leg)
+
+    def evidence(
+        self, chunks: NDArray[np.int64], terms: Sequence[Term], vector: NDArray[np.float32] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
+        with self._connections.reading() as connection:
+            impacts = searching.impacts(connection, self._memory, terms, chunks)
+            return impacts, None if vector is None else searching.cosines(connection, self._memory, vector, chunks)
+
+    def cosines(self, chunks: NDArray[np.int64], vector: NDArray[np.float32], leg: str) -> NDArray[np.float64]:
+        with self._connections.reading() as connection:
+            return searching.cosines(connection, self._memory, vector, chunks, leg)
+
+    def sample(self, leg: str | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        with self._connections.reading() as connection:
+            sample = self._memory.sample(PostgresLoader(connection, leg))
+        return sample.chunks, sample.vectors
+
+    def vocabulary(self, beginning: str, limit: int) -> list[tuple[str, int]]:
+        with self._connections.reading() as connection:
+            return posting_blocks.vocabulary(connection, beginning, limit)
+
+    def holds(self, phrase: tuple[str, ...], restriction: Restriction) -> bool:
+        with self._connections.reading() as connection:
+            held = keyword_search.find(connection, [phrase])[phrase].chunks
+            allowed = self._memory.allowed(PostgresLoader(connection), restriction) if len(held) else None
+            return bool(len(held if allowed is None else np.intersect1d(held, allowed, assume_unique=True)))
+
+    def passages(self, chunks: Sequence[int]) -> list[Passage]:
+        with self._connections.reading() as connection:
+            return document_rows.passages(connection, chunks)
+
+    def documents_of(self, chunks: Sequence[int]) -> list[str]:
+        with self._connections.reading() as connection:
+            return document_rows.documents_of(connection, chunks)
+
+    def chunks_of(self, ids: Sequence[str], restriction: Restriction) -> dict[str, list[int]]:
+        with self._connections.reading() as connection:
+            return searching.chunks_of(connection, self._memory, ids, restriction)
+
+    # reading
+
+    def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
+        with self._connections.reading() as connection:
+            return {id_: digest for id_, (_, digest, _) in document_rows.known(connection, ids).items()}
+
+    def chunk_vectors(self, document_id: str, leg: str | None = None) -> dict[bytes, NDArray[np.float32]]:
+        with self._connections.reading() as connection:
+            return document_rows.chunk_vectors(connection, document_id, leg)
+
+    def vectors(self, chunks: Sequence[int], leg: str | None = None) -> NDArray[np.float32]:
+        with self._connections.reading() as connection:
+            active = vector_tables.of_leg(connection, leg)
+            if active is None:
+                return np.zeros((len(chunks), 0), np.float32)
+            return vector_tables.in_order(connection, active[0], active[1].dim, chunks)
+
+    def get(self, document_id: str, *, vectors: bool = False) -> StoredDocument:
+        with self._connections.reading() as connection:
+            return document_rows.get(connection, document_id, vectors=vectors)
+
+    def folders(self) -> list[Folder]:
+        with self._connections.reading() as connection:
+            return list(store_state.folders(connection).values())
+
+    def remember_folder(self, folder: Folder) -> None:
+        with self._connections.atomic() as connection:
+            known = store_state.folders(connection)
+            store_state.write_folders(connection, (known | {folder.path: folder}).values())
+
+    def forget_folder(self, path: str) -> bool:
+        with self._connections.atomic() as connection:
+            known = store_state.folders(connection)
+            store_state.write_folders(connection, (folder for folder in known.values() if folder.path != path))
+            return path in known
+
+    def scan(self, where: Filter | None = None, *, vectors: bool = False) -> Iterator[StoredDocument]:
+        return document_rows.scan(self._connections, where, vectors=vectors)
+
+    def ids(self, where: Filter | None = None) -> list[str]:
+        with self._connections.reading() as connection:
+            return [found.own["id"] for found in documents_passing(connection, where)]
+
+    def metadata(self, where: Filter | None = None) -> list[Mapping[str, object]]:
+        with self._connections.reading() as connection:
+            return [found.metadata for found in documents_passing(connection, where)]
+
+    def count(self) -> int:
+        with self._connections.reading() as connection:
+            return int(value(connection, "SELECT count(*) FROM documents"))
+
+    def stats(self) -> Stats:
+        with self._connections.reading() as connection:
+            return store_state.stats(connection)
+
+    def sources(self) -> dict[str, Source]:
+        with self._connections.reading() as connection:
+            return document_rows.sources(connection)
+
+    # embeddings
+
+    def embeddings(self) -> Embeddings:
+        with self._connections.reading() as connection:
+            return vector_tables.embeddings(connection)
+
+    def calibrate(self, calibration: Calibration) -> None:
+        with self._connections.atomic() as connection:
+            vector_tables.write_calibration(connection, calibration)
+
+    def begin(self, embedding: Embedding) -> None:
+        with self._connections.atomic() as connection:
+            _GENERATIONS.begin(connection, embedding)
+
+    def add_leg(self, embedding: Embedding) -> None:
+        with self._connections.atomic() as connection:
+            _GENERATIONS.add_leg(connection, embedding)
+
+    def drop_leg(self, fingerprint: str) -> bool:
+        with self._connections.atomic() as connection:
+            dropped = _GENERATIONS.drop_leg(connection, fingerprint)
+        self._memory.forget(fingerprint)
+        return dropped
+
+    def pending(self, limit: int, leg: str | None = None) -> list[Passage]:
+        with self._connections.reading() as connection:
+            return _GENERATIONS.pending(connection, limit, leg)
+
+    def pending_count(self, leg: str | None = None) -> int:
+        with self._connections.reading() as connection:
+            return _GENERATIONS.pending_count(connection, leg)
+
+    def missing(self) -> NDArray[np.int64]:
+        with self._connections.reading() as connection:
+            now, known = revision(connection), self._missing
+            if known is None or known[0] != now:
+                known = self._missing = (now, _GENERATIONS.missing(connection))
+            return known[1]
+
+    def fill(self, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]) -> int:
+        with self._connections.atomic() as connection, Log(connection) as log:
+            return _GENERATIONS.fill(connection, log, embedding, chunks, vectors)
+
+    def switch(self, *, keep: bool = False, promote: int | None = None) -> bool:
+        with self._connections.atomic() as connection, Log(connection) as log:
+            return _GENERATIONS.switch(connection, log, keep=keep, promote=promote)
+
+    # keeping
+
+    def check(self, *, repair: bool = False, progress: Callable[[int, int], None] | None = None) -> list[Problem]:
+        return check.check(self._connections, self.analyser, repair=repair, progress=progress)
+
+    def reindex(self) -> int:
+        with self._connections.atomic() as connection, Log(connection) as log:
+            return check.rebuild(connection, log, analyser_of(self._language, ANALYSIS_VERSION))
+
+    def backup(self, path: str) -> None:  # noqa: ARG002 - it cannot be written
+        raise Unsupported(self.location, str(_CAPABILITIES.backup))
+
+    def compact(self) -> CompactReport:
+        raise Unsupported(self.location, str(_CAPABILITIES.compacting))
+
+    def purge(self, ids: Iterable[str], *, verify: bool = True) -> PurgeReport:  # noqa: ARG002 - it cannot be verified
+        return purge(self._connections, self.analyser, list(ids))

@@ -1,0 +1,180 @@
+"""The keyword leg without copies in memory: BM25 over blocks of the server's, phrases, and what restricts a query.
+
+The server hands out the words' blocks, and picks the chunks whose tokens hold a phrase; the sums are made here, in a
+few array operations, so that they are those of every backend.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybridstore.backends.keyword_scoring import COLUMNS, K1, WEIGHTS, B, affordable, idf, missed
+from hybridstore.backends.postgres.connection import Connection, rows
+from hybridstore.backends.postgres.filtering import documents_passing
+from hybridstore.backends.postgres.packed import NO_IDS, ids
+from hybridstore.backends.postgres.posting_blocks import Occurrences, columns, document_frequencies, occurrences
+from hybridstore.backends.values import Restriction
+from hybridstore.records import KeywordQuery, Ranking, Term
+from hybridstore.text.expressions import AllOf, AnyOf, Expression, NotOf, WordSequence
+
+Phrase = tuple[str, ...]
+
+
+def totals(connection: Connection) -> tuple[int, float]:
+    """Return the number of chunks, and their average length in tokens."""
+    found = dict(rows(connection, "SELECT key, value::bigint FROM facts WHERE key IN ('chunks', 'tokens')"))
+    return found["chunks"], found["tokens"] / max(found["chunks"], 1) or 1.0
+
+
+def find(connection: Connection, phrases: Iterable[Phrase]) -> dict[Phrase, Occurrences]:
+    """Return where phrases are; one of a single token is where that is."""
+    wanted = list(dict.fromkeys(phrases))
+    single = occurrences(connection, [phrase[0] for phrase in wanted if len(phrase) == 1])
+    return {phrase: single[phrase[0]] if len(phrase) == 1 else _phrase(connection, phrase) for phrase in wanted}
+
+
+def _phrase(connection: Connection, phrase: Phrase, field: str = "") -> Occurrences:
+    """Return where tokens stand in a row, in any column or in one; the last may end in *."""
+    if len(phrase) == 1 and not field:
+        return occurrences(connection, phrase)[phrase[0]]
+    whole = [token for token in dict.fromkeys(phrase) if not token.endswith("*")]
+    held = occurrences(connection, [*whole, *(token for token in phrase[-1:] if token.endswith("*"))])
+    candidates = NO_IDS
+    for number, found in enumerate(sorted(held.values(), key=lambda found: len(found.chunks))):
+        candidates = found.chunks if not number else np.intersect1d(candidates, found.chunks, assume_unique=True)
+    # A client's own * is at the end only: it means any token that begins so, which follows a space.
+    said = f" {' '.join(phrase).removesuffix('*')}{'' if phrase[-1].endswith('*') else ' '}".encode()
+    statement = """SELECT chunk, length, tokens FROM chunks
+                   WHERE chunk = ANY(%s::bigint[]) AND position(%s::bytea IN tokens) > 0 ORDER BY chunk"""
+    stored = rows(connection, statement, candidates.tolist(), said) if len(candidates) else []
+    weighted = np.array([_counted(tokens, phrase, field) for _, _, tokens in stored], np.float64)
+    chunks, lengths = (np.array([row[n] for row in stored], np.int64) for n in (0, 1))
+    return Occurrences(chunks, weighted, lengths.astype(np.float64)).among(weighted > 0)
+
+
+def _counted(tokens: bytes, phrase: Phrase, field: str) -> float:
+    """Return how often a phrase stands in a chunk, weighted by column."""
+    *begin, last = phrase
+    total = 0.0
+    for name, weight, column in zip(COLUMNS, WEIGHTS, columns(tokens), strict=True):
+        if field in ("", name):
+            words = column.split()
+            total += weight * sum(
+                words[n : n + len(begin)] == begin
+                and (
+                    words[n + len(begin)].startswith(last[:-1]) if last.endswith("*") else words[n + len(begin)] == last
+                )
+                for n in range(len(words) - len(begin))
+            )
+    return total
+
+
+def match(
+    connection: Connection, query: KeywordQuery, depth: int, restriction: Restriction, allowed: NDArray[np.int64] | None
+) -> tuple[Ranking, tuple[Term, ...]]:
+    """Rank by BM25: a query of plain words by those that are worth their price, as in every backend."""
+    living, average = totals(connection)
+    plain = not query.phrases and not any(token.endswith("*") for token in query.terms)
+    terms = facts(connection, living, query.terms)
+    if plain:
+        marked = affordable(terms, living, depth)
+        used: dict[Phrase, int] = {(term.text,): term.count for term in marked if term.used}
+        ranking = _ranked(connection, used, (living, average), depth, allowed)
+        if not missed(ranking, marked, depth, restriction.matching, None if allowed is None else len(allowed)):
+            return ranking, marked
+    sought = Counter[Phrase]([*query.phrases, *((token,) for token in query.terms)])
+    within = [token for phrase in query.phrases for token in phrase if token not in query.terms]
+    unused = tuple(
+        Term(term.text, term.document_frequency, term.idf, term.count, used=False)
+        for term in facts(connection, living, within)
+    )
+    return _ranked(connection, sought, (living, average), depth, allowed), (*terms, *unused)
+
+
+def facts(connection: Connection, living: int, tokens: Sequence[str]) -> tuple[Term, ...]:
+    """Return what is known about each of the tokens in so many chunks."""
+    counts = Counter(tokens)
+    whole = document_frequencies(connection, [token for token in counts if not token.endswith("*")])
+    prefixes = occurrences(connection, [token for token in counts if token.endswith("*")])
+    whole |= {token: len(found.chunks) for token, found in prefixes.items()}
+    return tuple(Term(token, whole[token], idf(living, whole[token]), count) for token, count in counts.items())
+
+
+def _ranked(
+    connection: Connection,
+    sought: Mapping[Phrase, int],
+    store: tuple[int, float],
+    depth: int,
+    allowed: NDArray[np.int64] | None,
+) -> Ranking:
+    living, average = store
+    chunks, scores = [NO_IDS], [np.empty(0, np.float64)]
+    for phrase, found in (find(connection, sought) if depth > 0 else {}).items():
+        weight = sought[phrase] * idf(living, len(found.chunks)) * (K1 + 1)
+        here = found if allowed is None else found.among(np.isin(found.chunks, allowed, assume_unique=True))
+        chunks.append(here.chunks)
+        scores.append(weight * impacts(here, average))
+    found_chunks, places = np.unique(np.concatenate(chunks), return_inverse=True)
+    sums = np.bincount(places, np.concatenate(scores), len(found_chunks)).astype(np.float64, copy=False)
+    order = np.lexsort((found_chunks, -sums))[: max(depth, 0)]
+    return Ranking(found_chunks[order], sums[order])
+
+
+def impacts(found: Occurrences, average: float) -> NDArray[np.float64]:
+    """Return BM25's part without IDF and k1 + 1, (n,) (Robertson & Zaragoza 2009)."""
+    return found.weighted / (found.weighted + K1 * (1 - B + B * found.lengths / average))
+
+
+def impacts_in(connection: Connection, tokens: Sequence[str], chunks: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the tokens' impacts in each of the chunks, (n, t) from 0 to 1."""
+    table = np.zeros((len(chunks), len(tokens)), np.float32)
+    if not len(chunks) or not tokens:
+        return table
+    average = totals(connection)[1]
+    found = occurrences(connection, dict.fromkeys(tokens), chunks.tolist())
+    for column, token in enumerate(tokens):
+        own = found[token]
+        if len(own.chunks):
+            at = np.minimum(own.chunks.searchsorted(chunks), len(own.chunks) - 1)
+            table[:, column] = np.where(own.chunks[at] == chunks, impacts(own, average)[at], 0.0)
+    return table
+
+
+# restrictions
+
+
+def passing(connection: Connection, restriction: Restriction) -> NDArray[np.int64]:
+    """Return the chunks that pass a restriction, ascending."""
+    allowed: NDArray[np.int64] | None = None
+    if restriction.where is not None:
+        documents = [found.document for found in documents_passing(connection, restriction.where)]
+        allowed = ids(connection, "chunk", "FROM chunks WHERE document = ANY(%s::bigint[])", documents)
+    held = find(connection, [*restriction.phrases, *restriction.excluded])
+    parts = [held[phrase].chunks for phrase in restriction.phrases]
+    parts += [_holding(connection, expression) for expression in restriction.matching]
+    for part in parts:
+        allowed = part if allowed is None else np.intersect1d(allowed, part, assume_unique=True)
+    if allowed is None:
+        allowed = ids(connection, "chunk", "FROM chunks")
+    for phrase in restriction.excluded:
+        allowed = np.setdiff1d(allowed, held[phrase].chunks, assume_unique=True)
+    return allowed
+
+
+def _holding(connection: Connection, expression: Expression) -> NDArray[np.int64]:
+    match expression:
+        case WordSequence(tokens, field):
+            return _phrase(connection, tokens, field).chunks
+        case NotOf(member):
+            held = _holding(connection, member)
+            return np.setdiff1d(ids(connection, "chunk", "FROM chunks"), held, assume_unique=True)
+        case AllOf(members) | AnyOf(members):
+            found, *others = (_holding(connection, member) for member in members)
+            joined = np.intersect1d if isinstance(expression, AllOf) else np.union1d
+            for other in others:
+                found = joined(found, other)
+            return found

@@ -1,0 +1,92 @@
+"""What a store holds as a whole: the state that every search reads, the folders, and the statistics."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+
+from hybridstore.backends.learning import ModelVersion
+from hybridstore.backends.postgres import learning_rows, model_rows, vector_tables
+from hybridstore.backends.postgres.connection import Connection, rows, value
+from hybridstore.backends.postgres.schema import set_fact
+from hybridstore.backends.protocols import SearchState
+from hybridstore.backends.values import Embedding, Stats, VectorLeg
+from hybridstore.records import Folder
+
+# One statement, for it is one round trip. A row for each embedding that is searched, or one without any.
+_STATE = """
+    SELECT (SELECT value::bigint FROM facts WHERE key = 'revision'),
+           (SELECT value::bigint FROM facts WHERE key = 'chunks'),
+           model, previous, embeddings.state, fingerprint, embeddings.reference, dim,
+           (SELECT value FROM facts
+            WHERE key = CASE embeddings.state WHEN 'active' THEN 'background' ELSE 'background ' || embedding END)
+    FROM (SELECT 1) AS one
+    LEFT JOIN embeddings ON embeddings.state IN ('active', 'added')
+    LEFT JOIN models ON models.state = 'active'
+    ORDER BY embedding
+"""
+_FOLDERS = "folders"  # its key among the facts
+
+
+def state(connection: Connection, known: Callable[[Connection, int, int | None], ModelVersion]) -> SearchState:
+    """Read what every search needs first; see the protocol."""
+    found = rows(connection, _STATE)
+    revision, chunks, model, previous = found[0][:4]
+    embedding, measured, legs = None, None, []
+    for *_, searched, fingerprint, reference, dim, stored in (row for row in found if row[4] is not None):
+        its = Embedding(fingerprint, reference, dim)
+        applicable = vector_tables.applicable_calibration(stored, its)
+        if searched == "active":
+            embedding, measured = its, applicable
+        elif applicable is not None:
+            legs.append(VectorLeg(embedding=its, calibration=applicable))
+    return SearchState(
+        chunks=chunks,
+        embedding=embedding,
+        calibration=measured,
+        model=None if model is None else known(connection, model, previous),
+        revision=revision,
+        legs=tuple(legs),
+    )
+
+
+def folders(connection: Connection) -> dict[str, Folder]:
+    """Return the folders that are remembered, by path, in the order of their paths."""
+    stored = json.loads(value(connection, "SELECT value FROM facts WHERE key = %s", _FOLDERS) or "[]")
+    found = [
+        Folder(**facts | {"include": tuple(facts["include"]), "exclude": tuple(facts["exclude"])}) for facts in stored
+    ]
+    return {folder.path: folder for folder in sorted(found, key=lambda folder: folder.path)}
+
+
+def write_folders(connection: Connection, remembered: Iterable[Folder]) -> None:
+    """Record the folders that are remembered, and no others."""
+    set_fact(connection, _FOLDERS, json.dumps([asdict(folder) for folder in remembered]))
+
+
+def stats(connection: Connection) -> Stats:
+    """Return what the store holds; its size is that of its tables with their indexes, on the server's disk."""
+    active, embeddings = vector_tables.by_state(connection, "active"), vector_tables.embeddings(connection)
+    model = model_rows.active(connection)
+    facts = dict(rows(connection, "SELECT key, value FROM facts"))
+    size = """SELECT sum(pg_total_relation_size(c.oid))::bigint FROM pg_class AS c JOIN pg_namespace AS n
+              ON n.oid = relnamespace WHERE nspname = current_schema() AND relkind = 'r'"""
+    return Stats(
+        documents=value(connection, "SELECT count(*) FROM documents"),
+        chunks=int(facts["chunks"]),
+        vectors=value(connection, f"SELECT count(*) FROM vectors_{active[0]}") if active else 0,
+        sources=value(connection, "SELECT count(*) FROM sources"),
+        revision=int(facts["revision"]),
+        bytes=value(connection, size),
+        language=facts["language"],
+        embedding=embeddings.active,
+        building=embeddings.building,
+        analysis=int(facts["analysis"]),
+        created=facts["created"],
+        background=vector_tables.calibration(connection),
+        kept=embeddings.kept,
+        model=model[0] if model else None,
+        triples=learning_rows.count_triples(connection),
+        legs=vector_tables.legs(connection),
+    )

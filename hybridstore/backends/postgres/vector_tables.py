@@ -1,0 +1,229 @@
+"""The vectors of each embedding: exact ones, which are read by chunk, and int8 codes, which are read all together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybridstore.backends.calibrations import calibration_json, usable_calibration
+from hybridstore.backends.postgres.connection import Connection, rows, value
+from hybridstore.backends.postgres.packed import FLOAT, NO_IDS, float_rows, ids
+from hybridstore.backends.postgres.schema import embedding_table, next_numbers, set_fact
+from hybridstore.backends.values import Calibration, Embedding, Embeddings, VectorLeg
+from hybridstore.codecs import int8
+from hybridstore.errors import EmbedderMismatch, InputError
+from hybridstore.records import Ranking
+
+CODES_AT_ONCE = 8192
+_CALIBRATION = "background"  # its key among the facts
+_WITHOUT = "WHERE NOT EXISTS (SELECT 1 FROM vectors_{} AS own WHERE own.chunk = chunks.chunk)"
+_COLUMNS = "embedding, fingerprint, reference, dim"
+_NUMBER_OF_LEG = f"(SELECT value FROM facts WHERE key = '{_CALIBRATION} ' || embedding)"
+
+
+def by_state(connection: Connection, state: str) -> tuple[int, Embedding] | None:
+    """Return the "active", "building" or "kept" embedding with its number."""
+    found = rows(connection, f"SELECT {_COLUMNS} FROM embeddings WHERE state = %s", state)
+    return (found[0][0], Embedding(*found[0][1:])) if found else None
+
+
+def of_leg(connection: Connection, leg: str | None) -> tuple[int, Embedding] | None:
+    """Return the active embedding with its number, or that of an added leg by its fingerprint."""
+    if leg is None:
+        return by_state(connection, "active")
+    found = rows(connection, f"SELECT {_COLUMNS} FROM embeddings WHERE state = 'added' AND fingerprint = %s", leg)
+    return (found[0][0], Embedding(*found[0][1:])) if found else None
+
+
+def embeddings(connection: Connection) -> Embeddings:
+    """Return the embeddings there are, by state."""
+    found = rows(connection, "SELECT state, fingerprint, reference, dim FROM embeddings ORDER BY embedding")
+    states = {state: Embedding(*facts) for state, *facts in found if state != "added"}
+    return Embeddings(**states, added=tuple(Embedding(*facts) for state, *facts in found if state == "added"))
+
+
+def legs(connection: Connection) -> tuple[VectorLeg, ...]:
+    """Return the added legs with what was measured of them."""
+    statement = f"SELECT {_COLUMNS}, {_NUMBER_OF_LEG} FROM embeddings WHERE state = 'added' ORDER BY embedding"
+    found = []
+    for number, *facts, measured in rows(connection, statement):
+        embedding = Embedding(*facts)
+        count = value(connection, f"SELECT count(*) FROM vectors_{number}")
+        found.append(
+            VectorLeg(embedding=embedding, calibration=applicable_calibration(measured, embedding), vectors=count)
+        )
+    return tuple(found)
+
+
+def numbers(connection: Connection) -> list[int]:
+    """Return the numbers of all embeddings."""
+    return [number for (number,) in rows(connection, "SELECT embedding FROM embeddings ORDER BY embedding")]
+
+
+def is_searched(connection: Connection, number: int) -> bool:
+    """Return whether an embedding is the active one, or an added leg that was filled and measured."""
+    statement = f"SELECT state = 'active' OR {_NUMBER_OF_LEG} IS NOT NULL FROM embeddings WHERE embedding = %s"
+    return bool(value(connection, statement, number))
+
+
+def require(connection: Connection, new: Embedding, state: str = "active") -> int:
+    """Return the number of the embedding in this state, recording it if there is none.
+
+    Raises EmbedderMismatch if it is another embedder's, InputError if only the length differs.
+    """
+    found = by_state(connection, state)
+    if found is None:
+        return make(connection, new, state)
+    number, embedding = found
+    if embedding.fingerprint != new.fingerprint:
+        raise EmbedderMismatch(embedding.fingerprint, new.fingerprint)
+    if embedding.dim != new.dim:
+        raise InputError(f"the store's vectors have {embedding.dim} dimensions, these have {new.dim}")
+    return number
+
+
+def make(connection: Connection, embedding: Embedding, state: str) -> int:
+    """Record an embedding in a state, with a table for its vectors; return its number."""
+    number = next_numbers(connection, "embedding")
+    row = (number, embedding.fingerprint, embedding.reference, embedding.dim, state)
+    connection.execute("INSERT INTO embeddings VALUES (%s, %s, %s, %s, %s)", row)
+    connection.execute(embedding_table(number))
+    return number
+
+
+def drop(connection: Connection, number: int) -> None:
+    """Remove an embedding and its vectors."""
+    connection.execute(f"DROP TABLE vectors_{number}")
+    connection.execute("DELETE FROM embeddings WHERE embedding = %s", (number,))
+    forget_calibration(connection, number)
+
+
+def set_state(connection: Connection, number: int, state: str) -> None:
+    """Make an embedding the one in this state."""
+    connection.execute("UPDATE embeddings SET state = %s WHERE embedding = %s", (state, number))
+
+
+# rows
+
+
+def write(connection: Connection, number: int, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
+    """Store vectors (n, dim) of unit norm with their codes; a zero vector, which has no direction, gets no code."""
+    exact = np.ascontiguousarray(vectors, dtype=FLOAT) + FLOAT.type(0)  # no -0.0: `check` compares bytes
+    codes = int8.encode(exact)
+    coded = np.any(codes, axis=1)
+    if not len(exact):
+        return
+    with connection.cursor() as cursor, cursor.copy(f"COPY vectors_{number} FROM STDIN (FORMAT BINARY)") as copy:
+        copy.set_types(["int8", "bytea", "bytea"])
+        for n, chunk in enumerate(chunks):
+            copy.write_row((chunk, exact[n].tobytes(), codes[n].tobytes() if coded[n] else None))
+
+
+def remove(connection: Connection, chunks: Sequence[int]) -> None:
+    """Remove chunks' vectors and codes from every embedding."""
+    for number in numbers(connection):
+        connection.execute(f"DELETE FROM vectors_{number} WHERE chunk = ANY(%s::bigint[])", (list(chunks),))
+
+
+def unembedded(connection: Connection, number: int) -> NDArray[np.int64]:
+    """Return all chunks that have no vector of an embedding, ascending."""
+    return ids(connection, "chunk", f"FROM chunks {_WITHOUT.format(number)}")
+
+
+def missing(connection: Connection, number: int, limit: int) -> list[int]:
+    """Return the first chunks that have no vector of an embedding."""
+    statement = f"SELECT chunk FROM chunks {_WITHOUT.format(number)} ORDER BY chunk LIMIT %s"
+    return [chunk for (chunk,) in rows(connection, statement, limit)]
+
+
+def without_vector(connection: Connection, number: int, chunks: Sequence[int]) -> set[int]:
+    """Return those of the chunks that exist and have no vector of an embedding."""
+    statement = f"SELECT chunk FROM chunks {_WITHOUT.format(number)} AND chunk = ANY(%s::bigint[])"
+    return {chunk for (chunk,) in rows(connection, statement, list(chunks))}
+
+
+def fetch(
+    connection: Connection, number: int, dim: int, chunks: Sequence[int]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the exact vectors of chunks: ids (n,) ascending, vectors (n, dim), without chunks that have none."""
+    statement = f"SELECT chunk, vector FROM vectors_{number} WHERE chunk = ANY(%s::bigint[]) ORDER BY chunk"
+    found = rows(connection, statement, list(chunks)) if len(chunks) else []
+    return np.array([chunk for chunk, _ in found], np.int64), float_rows([vector for _, vector in found], dim)
+
+
+def in_order(connection: Connection, number: int, dim: int, chunks: Sequence[int]) -> NDArray[np.float32]:
+    """Return the exact vectors of chunks (n, dim) in the order of `chunks`; zeros where there is none."""
+    there, vectors = fetch(connection, number, dim, chunks)
+    known, none = dict(zip(there.tolist(), vectors, strict=True)), np.zeros(dim, np.float32)
+    return np.array([known.get(chunk, none) for chunk in chunks], np.float32).reshape(-1, dim)
+
+
+def exact(connection: Connection, number: int, dim: int, chunks: Sequence[int]) -> NDArray[np.float32]:
+    """Return the exact vectors (n, dim) of ascending chunks that all have one."""
+    there, vectors = fetch(connection, number, dim, chunks)
+    if len(there) != len(chunks):
+        raise ValueError("a chunk that has a code has no vector")
+    return vectors
+
+
+def code_blocks(connection: Connection, number: int, dim: int) -> Iterator[tuple[NDArray[np.int64], int8.Codes]]:
+    """Yield all codes, block by block: chunks (m,) ascending, and codes (m, dim)."""
+    statement = f"""SELECT string_agg(int8send(chunk), ''::bytea ORDER BY chunk),
+                           string_agg(code, ''::bytea ORDER BY chunk)
+                    FROM (SELECT chunk, code FROM vectors_{number} WHERE chunk > %s AND code IS NOT NULL
+                          ORDER BY chunk LIMIT {CODES_AT_ONCE}) AS block"""
+    last = 0
+    while True:
+        ((chunks, codes),) = rows(connection, statement, last)
+        if chunks is None:
+            return
+        numbered = np.frombuffer(chunks, ">i8").astype(np.int64)
+        yield numbered, np.frombuffer(codes, np.int8).reshape(len(numbered), dim)
+        last = int(numbered[-1])
+
+
+def scan(
+    connection: Connection,
+    number: int,
+    query: NDArray[np.float32],
+    count: int,
+    allowed: NDArray[np.int64] | None,
+) -> Ranking:
+    """Rank the `count` chunks nearest by code, reading all of them: where they do not fit into memory."""
+    best, scores = NO_IDS, np.empty(0, np.float64)
+    for chunks, codes in code_blocks(connection, number, len(query)):
+        mask = slice(None) if allowed is None else np.isin(chunks, allowed, assume_unique=True)
+        some = codes[mask]
+        best = np.concatenate([best, chunks[mask]])
+        scores = np.concatenate([scores, int8.scan(some, int8.scales(some), query)])
+        order = np.lexsort((best, -scores))[:count]
+        best, scores = best[order], scores[order]
+    return Ranking(best, scores)
+
+
+# calibrations
+
+
+def calibration(connection: Connection) -> Calibration | None:
+    """Return what was measured with the vectors that searches use; None where nothing was, or with others."""
+    stored = value(connection, "SELECT value FROM facts WHERE key = %s", _CALIBRATION)
+    return applicable_calibration(stored, embeddings(connection).active)
+
+
+def applicable_calibration(stored: str | None, embedding: Embedding | None) -> Calibration | None:
+    """Return the stored calibration if it is about this embedding's vectors."""
+    return None if stored is None or embedding is None else usable_calibration(json.loads(stored), embedding)
+
+
+def write_calibration(connection: Connection, measured: Calibration) -> None:
+    """Record a calibration in place of the one before: of the leg with its fingerprint, or of the active vectors."""
+    leg = of_leg(connection, measured.fingerprint)
+    set_fact(connection, _CALIBRATION if leg is None else f"{_CALIBRATION} {leg[0]}", calibration_json(measured))
+
+
+def forget_calibration(connection: Connection, number: int) -> None:
+    """Remove what was measured of an added leg's vectors."""
+    connection.execute("DELETE FROM facts WHERE key = %s", (f"{_CALIBRATION} {number}",))
