@@ -22,6 +22,7 @@ from hybridstore.memory.note_space import NoteChange, NoteSpace, StoredNote, end
 from hybridstore.memory.notes import Note
 from hybridstore.search.query_plan import has_words
 from hybridstore.search.selection import bag, dice, normalised, same_words
+from hybridstore.store.chunk_vectors import vectors_of
 from hybridstore.text.normalisation import normal_form
 
 SIMILAR = 0.8
@@ -72,7 +73,7 @@ def find_similar(space: NoteSpace, text: str, threshold: float) -> list[SimilarN
             for hit in space.store.search(text, where=where, mode="keyword", limit=_LIMIT):
                 scores.setdefault(hit.document_id, dice(words, bag(hit.text)))
         elif embedder is not None:
-            vector = embedder.embed_documents([text])[0]
+            vector = vectors_of(embedder, [text])[0]
             for hit in space.store.search(text, where=where, mode="vector", vector=vector, limit=_LIMIT):
                 scores.setdefault(hit.document_id, hit.vector_score or 0.0)
     ids = {space.namespace.note(document): score for document, score in scores.items()}

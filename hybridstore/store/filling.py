@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.backends.protocols import Backend
-from hybridstore.backends.values import Restriction
+from hybridstore.backends.values import Passage, Restriction
+from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import EmbedderMismatch, HybridstoreError, ModelUnavailable, StoreBusy
 from hybridstore.search.query_plan import plan
 from hybridstore.store import calibration
-from hybridstore.store.chunk_vectors import embedded_until
+from hybridstore.store.chunk_vectors import embedded_until, portions
 from hybridstore.store.embedder_choice import StoreEmbedder, embedded_text, identify
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _AT_ONCE = 128  # chunks embedded between two commits: a second or two on two co
 _AT_ONCE_OF_MANY, _MANY = 512, 100_000  # of so many missing ones, which take a tenth of a second to list
 _SPREAD = 512  # vectors that are spread over the store first: the calibration and the statistics of cosines need them
 _LOGGED, _LOGGED_DEPTH = 64, 16  # logged queries, and the best of the chunks with their words
-_EACH, _LONGEST = 67, 1_100  # characters: the cost of a text as such, and what of it a model reads at most
+_EACH = 67  # characters: the cost of a text as such
 _SAMPLED = 128  # chunks, to estimate the cost of those left: 3 ms, while a block of them takes seconds
 _LOOK = 2.0  # seconds between two looks at whether vectors are missing
 _UP_TO_DATE = 1.05  # times as many vectors as were calibrated with, up to which a filled store is not measured again
@@ -46,10 +47,7 @@ def embed(
     stopped: Callable[[], bool] | None = None,
 ) -> int:
     """Make the vectors that chunks lack, at most `limit`; see `Store.embed`. `asked` are chunks that searches found."""
-    there = backend.embeddings()
-    if there.active is None or there.building is not None or not embedders.can_embed() or not len(backend.missing()):
-        return 0
-    embedder = embedders.for_writing()
+    embedder = _of_missing(backend, embedders)
     if embedder is None:
         return 0
     order, done, made, spent = _Order(_of_logged_queries(backend)), 0, 0, 0.0
@@ -62,27 +60,38 @@ def embed(
             block = block if limit is None else block[: limit - made]
             if not len(block):
                 break
-            passages = backend.passages(block.tolist())
-            texts = [embedded_text(passage.title, passage.heading, passage.text) for passage in passages]
-            embedded, vectors = embedded_until(stopped, embedder, texts)
-            stored = backend.fill(identify(embedder), [passages[n].chunk for n in embedded], vectors)
-            if stopped and stopped():
-                return made + stored
-            order.collided = stored < len(passages)
-            made, done = made + stored, done + len(block)
-            if work:
-                spent += sum(map(_cost, texts))
-                work(spent / (spent + _cost_of(backend, np.setdiff1d(missing, block))))
-            if progress:
-                progress(done, done + max(len(missing) - len(block), 0))
+            passages, total = backend.passages(block.tolist()), done + len(missing)
+            order.collided, done = False, done + len(block) - len(passages)
+            rest = _cost(passages) + (_cost_of(backend, np.setdiff1d(missing, block)) if work else 0.0)
+            for some in portions(passages):
+                texts = [embedded_text(passage.title, passage.heading, passage.text) for passage in some]
+                embedded, vectors = embedded_until(stopped, embedder, texts)
+                stored = backend.fill(identify(embedder), [some[n].chunk for n in embedded], vectors)
+                made, done = made + stored, done + len(some)
+                if stopped and stopped():
+                    return made
+                order.collided = order.collided or stored < len(some)
+                spent, rest = spent + _cost(some), rest - _cost(some)
+                if work:
+                    work(spent / (spent + rest))
+                if progress:
+                    progress(done, max(total, done))
             _calibrate(backend, embedders, calibration.CHANGED)
         if made and not len(backend.missing()):
             _calibrate(backend, embedders, _UP_TO_DATE)
     return made
 
 
-def _cost(text: str) -> float:
-    return _EACH + min(len(text), _LONGEST)
+def _of_missing(backend: Backend, embedders: StoreEmbedder) -> Embedder | None:
+    """Return the embedder of vectors that are missing; None where there is none, or all are to be made anew."""
+    there = backend.embeddings()
+    if there.active is None or there.building is not None or not embedders.can_embed() or not len(backend.missing()):
+        return None
+    return embedders.for_writing()
+
+
+def _cost(passages: Sequence[Passage]) -> float:
+    return sum(_EACH + len(passage.text) for passage in passages)
 
 
 def _cost_of(backend: Backend, chunks: Chunks) -> float:
@@ -90,7 +99,7 @@ def _cost_of(backend: Backend, chunks: Chunks) -> float:
     if not len(chunks):
         return 0.0
     passages = backend.passages(chunks[np.linspace(0, len(chunks) - 1, _SAMPLED).astype(np.intp)].tolist())
-    return len(chunks) * sum(_cost(passage.text) for passage in passages) / max(len(passages), 1)
+    return len(chunks) * _cost(passages) / max(len(passages), 1)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from hybridstore.backends.values import Embedding, Passage, Restriction
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import EmbedderMismatch, InputError, MissingExtra, ModelUnavailable, NotFound
 from hybridstore.store import calibration
-from hybridstore.store.chunk_vectors import embedded_until
+from hybridstore.store.chunk_vectors import embedded_until, portions, vectors_of
 from hybridstore.store.embedder_choice import GIVEN, StoreEmbedder, embedded_text, identify
 from hybridstore.store.inputs import digest_of
 
@@ -52,7 +52,7 @@ def reembed(
     while True:
         backend.begin(identity)
         total = done + backend.pending_count()  # counted once: counting reads every vector's page
-        while passages := backend.pending(_AT_ONCE):
+        for passages in _pending(backend):
             backend.fill(identity, [passage.chunk for passage in passages], make(passages))
             done += len(passages)
             if progress:
@@ -71,10 +71,13 @@ def reembed(
             return done
 
 
+def _pending(backend: Backend) -> Iterator[Sequence[Passage]]:
+    while passages := backend.pending(_AT_ONCE):
+        yield from portions(passages)
+
+
 def _made(embedder: Embedder, passages: Sequence[Passage]) -> NDArray[np.float32]:
-    return embedder.embed_documents(
-        [embedded_text(passage.title, passage.heading, passage.text) for passage in passages]
-    )
+    return vectors_of(embedder, [embedded_text(passage.title, passage.heading, passage.text) for passage in passages])
 
 
 def _adopting(backend: Backend, embedder: Embedder) -> Callable[[Sequence[Passage]], NDArray[np.float32]]:
@@ -158,11 +161,12 @@ def fill_legs(
             continue
         total = done + backend.pending_count(fingerprint)
         while passages := backend.pending(_AT_ONCE if limit is None else min(_AT_ONCE, limit - done), fingerprint):
-            done += _fill(backend, embedder, passages, {}, stopped)
-            if stopped and stopped():
-                return done
-            if progress:
-                progress(done, max(done, total))
+            for some in portions(passages):
+                done += _fill(backend, embedder, some, {}, stopped)
+                if stopped and stopped():
+                    return done
+                if progress:
+                    progress(done, max(done, total))
     return done
 
 

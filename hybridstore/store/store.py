@@ -130,7 +130,7 @@ class Store(StoreParts):
         chunks that changed. Long iterables are committed in batches. `vectors` is (n, dim), one for each document,
         scaled to unit norm; no document is embedded then. In a new store that was opened with the `embedder` they come
         from, that embedder is used for queries; otherwise queries must bring their `vector`. With such `vectors` or
-        `chunk=False` a document is one chunk; `add_prepared` takes a vector for each chunk. With
+        `chunk=False` a document is one chunk, however long it is; `add_prepared` takes a vector for each chunk. With
         `vectors="later"` nothing is embedded yet: words find the documents at once, and `embed` makes the vectors; with
         "soon" that is so if embedding takes more than about two seconds. `progress` is called with the report so far. A
         table is anything that exports Arrow data, such as a frame of polars or pandas:

@@ -18,6 +18,7 @@ import numpy as np
 from hybridstore.backends.learning import ModelVersion
 from hybridstore.errors import InputError
 from hybridstore.search.transforms import Affine, write
+from hybridstore.store.chunk_vectors import vectors_of
 from hybridstore.store.embedder_choice import embedded_text, identify, unit
 from hybridstore.store.expectations import check_none_broken
 
@@ -141,7 +142,7 @@ def _embed(embedder: Embedder, passages: Sequence[Passage], progress: Progress |
         batch = passages[first : first + _BATCH]
         texts = [embedded_text(passage.title, passage.heading, passage.text) for passage in batch]
         what = f"the vectors of {embedder.fingerprint}"
-        vectors[first : first + len(batch)] = unit(embedder.embed_documents(texts), (len(batch), embedder.dim), what)
+        vectors[first : first + len(batch)] = unit(vectors_of(embedder, texts), (len(batch), embedder.dim), what)
         if progress is not None:
             progress(first + len(batch), len(passages))
     return vectors
