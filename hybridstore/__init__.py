@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from hybridstore.search.algebra import StructuredQuery, about, where, words
     from hybridstore.search.algebra_text import query_from
     from hybridstore.search.second_stage import Rerank
-    from hybridstore.store import Store, open, prepare  # noqa: A004 - `hybridstore.open`, as `gzip.open`
+    from hybridstore.store import Store, open, prepare, search_many  # noqa: A004 - `hybridstore.open`, as `gzip.open`
 
 __version__ = "0.1.0"
 
@@ -79,6 +79,7 @@ __all__ = [
     "open",
     "prepare",
     "query_from",
+    "search_many",
     "where",
     "words",
 ]
@@ -98,6 +99,7 @@ _LATER = {
     "open": "hybridstore.store",
     "prepare": "hybridstore.store",
     "query_from": "hybridstore.search.algebra_text",
+    "search_many": "hybridstore.store",
     "where": "hybridstore.search.algebra",
     "words": "hybridstore.search.algebra",
 }

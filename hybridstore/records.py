@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from math import isfinite
@@ -92,18 +93,49 @@ class AddReport:
 
 
 @dataclass(frozen=True, slots=True)
+class CorpusStatistics:
+    """What BM25 needs to know about the chunks that it ranks among, which may be those of several stores.
+
+    `tokens` is the length of all `chunks` together; `frequencies` are in how many of them words and phrases occur. The
+    sum of two is that of both corpora.
+    """
+
+    chunks: int = 0
+    tokens: int = 0
+    frequencies: Mapping[tuple[str, ...], int] = field(default_factory=dict)
+
+    @property
+    def average(self) -> float:
+        """The average length of a chunk, in tokens; 1 where there is none."""
+        return self.tokens / max(self.chunks, 1) or 1.0
+
+    def __add__(self, other: CorpusStatistics) -> CorpusStatistics:
+        frequencies = Counter(self.frequencies)
+        frequencies.update(other.frequencies)
+        return CorpusStatistics(self.chunks + other.chunks, self.tokens + other.tokens, frequencies)
+
+
+@dataclass(frozen=True, slots=True)
 class KeywordQuery:
     """A query as the keyword leg reads it: analysed tokens.
 
     `terms` are alternatives: any may match, each adds to the score, a repeated one repeatedly. Every phrase in
     `phrases` must occur as consecutive tokens, and none in `excluded` may. A phrase whose last token ends in `*`
-    matches by prefix. Every expression in `matching` must hold.
+    matches by prefix. Every expression in `matching` must hold. With a `corpus` chunks are scored as if they were among
+    those it is about.
     """
 
     terms: tuple[str, ...] = ()
     phrases: tuple[tuple[str, ...], ...] = ()
     excluded: tuple[tuple[str, ...], ...] = ()
     matching: tuple[Expression, ...] = ()
+    corpus: CorpusStatistics | None = None
+
+    @property
+    def sequences(self) -> list[tuple[str, ...]]:
+        """Its words and phrases, and the words of phrases, each once."""
+        words = ((token,) for phrase in self.phrases for token in phrase)
+        return list(dict.fromkeys([*((term,) for term in self.terms), *self.phrases, *words]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -505,7 +537,7 @@ class Results(Tabular, Sequence[Hit]):
     @overload
     def __getitem__(self, index: slice) -> Results: ...
     def __getitem__(self, index: int | slice) -> Hit | Results:
-        return Results(self.trace, self._hits[index]) if isinstance(index, slice) else self._hits[index]
+        return type(self)(self.trace, self._hits[index]) if isinstance(index, slice) else self._hits[index]
 
     def __contains__(self, item: object) -> bool:
         return item in self._hits or any(item == hit.document_id for hit in self._hits)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from urllib.parse import unquote
 
-from hybridstore.records import Ranking, Term
+from hybridstore.records import CorpusStatistics, Ranking, Term
 from hybridstore.text.analysis import Analyser
 from hybridstore.text.expressions import AllOf, Expression, passes_empty
 
@@ -32,6 +32,13 @@ def idf(chunks: int, frequency: int) -> float:
     As bm25() computes it (SQLite's fts5_aux.c, after Robertson & Zaragoza 2009).
     """
     return max(math.log((chunks - frequency + 0.5) / (frequency + 0.5)), LEAST_IDF)
+
+
+def terms_among(tokens: Iterable[str], corpus: CorpusStatistics) -> tuple[Term, ...]:
+    """Return the facts of tokens among the chunks of a corpus."""
+    counted = Counter(tokens).items()
+    known = [(token, corpus.frequencies.get((token,), 0), count) for token, count in counted]
+    return tuple(Term(token, df, idf(corpus.chunks, df), count) for token, df, count in known)
 
 
 def index_columns(analyser: Analyser, title: str, heading: str, text: str, uri: str = "") -> tuple[str, str, str, str]:

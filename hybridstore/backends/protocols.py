@@ -31,7 +31,7 @@ from hybridstore.backends.values import (
     StoredDocument,
     VectorLeg,
 )
-from hybridstore.records import AddReport, Folder, KeywordQuery, Ranking, Source, Term
+from hybridstore.records import AddReport, CorpusStatistics, Folder, KeywordQuery, Ranking, Source, Term
 
 if TYPE_CHECKING:
     import numpy as np
@@ -156,8 +156,13 @@ class SearchBackend(Protocol):
     def match(self, query: KeywordQuery, depth: int, restriction: Restriction) -> tuple[Ranking, tuple[Term, ...]]:
         """Rank the chunks that hold any term or phrase of the query by BM25, at most `depth` of them.
 
-        Also return the facts of the query's tokens, and which of them were used.
+        Also return the facts of the query's tokens, and which of them were used. Both are by the query's `corpus`, if
+        it has one: the sum of the `statistics` of several backends makes them rank as one.
         """
+        ...
+
+    def statistics(self, query: KeywordQuery) -> CorpusStatistics:
+        """Return what BM25 needs to know about this store's chunks, for the query's `sequences`."""
         ...
 
     def vocabulary(self, beginning: str, limit: int) -> list[tuple[str, int]]:
@@ -175,12 +180,17 @@ class SearchBackend(Protocol):
         ...
 
     def evidence(
-        self, chunks: NDArray[np.int64], terms: Sequence[Term], vector: NDArray[np.float32] | None
+        self,
+        chunks: NDArray[np.int64],
+        terms: Sequence[Term],
+        vector: NDArray[np.float32] | None,
+        average: float | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
         """Return what both legs can say about distinct chunks: impacts (n, t) of terms, and cosines (n,).
 
         An impact, from 0 (the term is not in the chunk) to 1, is BM25's part without IDF and its factor k1 + 1:
-        frequency / (frequency + k1 · (1 - b + b · length / average length)). Cosines to the unit vector are within
+        frequency / (frequency + k1 · (1 - b + b · length / average length)). `average` is that length, None for this
+        store's. Cosines to the unit vector are within
         0.01, NaN for chunks without a vector; None where `vector` is.
         """
         ...

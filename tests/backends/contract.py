@@ -15,6 +15,7 @@ from contract_purging import PurgingContract
 from contract_sampling import SamplingContract
 from contract_searching import SearchingContract
 from contract_sharing import SharingContract
+from contract_statistics import StatisticsContract
 from contract_writing import WritingContract
 
 from hybridstore.backends.protocols import Backend
@@ -31,6 +32,7 @@ class BackendContract(
     PurgingContract,
     LearningContract,
     SharingContract,
+    StatisticsContract,
 ):
     """The whole contract of hybridstore.backends.protocols.Backend."""
 

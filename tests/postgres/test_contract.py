@@ -6,6 +6,7 @@ import pytest
 from contract import BackendContract
 from contract_evidence import EvidenceContract
 from contract_searching import SearchingContract
+from contract_statistics import StatisticsContract
 
 from hybridstore.backends.postgres import PostgresBackend
 
@@ -16,7 +17,7 @@ class TestPostgres(BackendContract):
         return open_backend
 
 
-class TestPostgresBeyondMemory(SearchingContract, EvidenceContract):
+class TestPostgresBeyondMemory(SearchingContract, EvidenceContract, StatisticsContract):
     """Nothing fits into memory: the server hands out what each query needs."""
 
     @pytest.fixture

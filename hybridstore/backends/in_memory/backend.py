@@ -39,7 +39,7 @@ from hybridstore.backends.values import (
 )
 from hybridstore.errors import InputError, NotFound, Unsupported
 from hybridstore.filters import Filter
-from hybridstore.records import AddReport, Folder, KeywordQuery, Ranking, Source, Term
+from hybridstore.records import AddReport, CorpusStatistics, Folder, KeywordQuery, Ranking, Source, Term
 from hybridstore.text.analysis import Analyser
 
 
@@ -194,10 +194,17 @@ class MemoryBackend(Backend):
     ) -> Ranking:
         return searching.nearest(self._handle.contents(), vector, depth, restriction, leg)
 
+    def statistics(self, query: KeywordQuery) -> CorpusStatistics:
+        return searching.statistics(self._handle.contents(), query)
+
     def evidence(
-        self, chunks: NDArray[np.int64], terms: Sequence[Term], vector: NDArray[np.float32] | None
+        self,
+        chunks: NDArray[np.int64],
+        terms: Sequence[Term],
+        vector: NDArray[np.float32] | None,
+        average: float | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
-        return searching.evidence(self._handle.contents(), chunks, terms, vector)
+        return searching.evidence(self._handle.contents(), chunks, terms, vector, average)
 
     def cosines(self, chunks: NDArray[np.int64], vector: NDArray[np.float32], leg: str) -> NDArray[np.float64]:
         return searching.cosines(self._handle.contents().of_leg(leg), chunks.tolist(), vector)

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.backends.in_memory.contents import Contents, Generation
-from hybridstore.backends.keyword_scoring import COLUMNS, K1, WEIGHTS, B, affordable, idf, missed
+from hybridstore.backends.keyword_scoring import COLUMNS, K1, WEIGHTS, B, affordable, idf, missed, terms_among
 from hybridstore.backends.resident.vector_sample import evenly_spread
 from hybridstore.backends.values import Restriction
 from hybridstore.errors import InputError
-from hybridstore.records import KeywordQuery, Ranking, Term
+from hybridstore.records import CorpusStatistics, KeywordQuery, Ranking, Term
 from hybridstore.text.expressions import AllOf, AnyOf, Expression, NotOf, WordSequence
 
 
@@ -47,9 +47,11 @@ def _counted(columns: Sequence[Sequence[str]], whole: Sequence[str], endings: Co
     return total
 
 
-def impacts(contents: Contents, found: Mapping[int, float], chunks: Iterable[int]) -> dict[int, float]:
+def impacts(
+    contents: Contents, found: Mapping[int, float], chunks: Iterable[int], average: float | None = None
+) -> dict[int, float]:
     """Return BM25's part without IDF and k1 + 1 in chunks that hold something so often (Robertson & Zaragoza 2009)."""
-    average = contents.tokens / max(len(contents.chunks), 1)
+    average = average or contents.tokens / max(len(contents.chunks), 1)
     return {
         chunk: found[chunk] / (found[chunk] + K1 * (1 - B + B * contents.chunks[chunk].length / average))
         for chunk in chunks
@@ -57,40 +59,43 @@ def impacts(contents: Contents, found: Mapping[int, float], chunks: Iterable[int
     }
 
 
-def facts(contents: Contents, tokens: Iterable[str]) -> tuple[Term, ...]:
-    """Return what is known about each of the tokens."""
-    terms = []
-    for token, count in Counter(tokens).items():
-        df = len(frequencies(contents, (token,)))
-        terms.append(Term(token, df, idf(len(contents.chunks), df), count))
-    return tuple(terms)
+def statistics(contents: Contents, query: KeywordQuery) -> CorpusStatistics:
+    """Return what BM25 needs to know about these chunks."""
+    frequent = {sequence: len(frequencies(contents, sequence)) for sequence in query.sequences}
+    return CorpusStatistics(len(contents.chunks), contents.tokens, frequent)
 
 
 def match(
     contents: Contents, query: KeywordQuery, depth: int, restriction: Restriction
 ) -> tuple[Ranking, tuple[Term, ...]]:
     """Rank by BM25: a query of plain words by those that are worth their price, as in every backend."""
-    allowed, terms = passing(contents, restriction), facts(contents, query.terms)
+    corpus = query.corpus or statistics(contents, query)
+    allowed, terms = passing(contents, restriction), terms_among(query.terms, corpus)
     if not query.phrases and not any(token.endswith("*") for token in query.terms):
-        marked = affordable(terms, len(contents.chunks), depth)
-        ranking = _ranked(contents, {(term.text,): term.count for term in marked if term.used}, depth, allowed)
+        marked = affordable(terms, corpus.chunks, depth)
+        used: dict[tuple[str, ...], int] = {(term.text,): term.count for term in marked if term.used}
+        ranking = _ranked(contents, corpus, used, depth, allowed)
         if not missed(ranking, marked, depth, restriction.matching, None if allowed is None else len(allowed)):
             return ranking, marked
     sought = Counter([*query.phrases, *((token,) for token in query.terms)])
     within = [token for phrase in query.phrases for token in phrase if token not in query.terms]
-    unused = tuple(replace(term, used=False) for term in facts(contents, within))
-    return _ranked(contents, sought, depth, allowed), (*terms, *unused)
+    unused = tuple(replace(term, used=False) for term in terms_among(within, corpus))
+    return _ranked(contents, corpus, sought, depth, allowed), (*terms, *unused)
 
 
 def _ranked(
-    contents: Contents, sought: Mapping[tuple[str, ...], int], depth: int, allowed: Collection[int] | None
+    contents: Contents,
+    corpus: CorpusStatistics,
+    sought: Mapping[tuple[str, ...], int],
+    depth: int,
+    allowed: Collection[int] | None,
 ) -> Ranking:
     scores: dict[int, float] = defaultdict(float)
     for phrase, count in sought.items():
         found = frequencies(contents, phrase)
-        weight = count * idf(len(contents.chunks), len(found)) * (K1 + 1)
+        weight = count * idf(corpus.chunks, corpus.frequencies.get(phrase, 0)) * (K1 + 1)
         here = found if allowed is None else found.keys() & allowed
-        for chunk, impact in impacts(contents, found, here).items():
+        for chunk, impact in impacts(contents, found, here, corpus.average).items():
             scores[chunk] += weight * impact
     best = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))[: max(depth, 0)]
     return Ranking(np.array([chunk for chunk, _ in best], np.int64), np.array([score for _, score in best], np.float64))
@@ -152,13 +157,17 @@ def _cosines(vectors: NDArray[np.float32], query: NDArray[np.float32]) -> NDArra
 
 
 def evidence(
-    contents: Contents, chunks: NDArray[np.int64], terms: Sequence[Term], vector: NDArray[np.float32] | None
+    contents: Contents,
+    chunks: NDArray[np.int64],
+    terms: Sequence[Term],
+    vector: NDArray[np.float32] | None,
+    average: float | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
     """Return the terms' impacts in chunks (n, t), and the chunks' cosines to a unit vector (n,) if there is one."""
     ids = chunks.tolist()
     found = np.zeros((len(ids), len(terms)), np.float32)
     for column, term in enumerate(terms):
-        known = impacts(contents, frequencies(contents, (term.text,)), ids)
+        known = impacts(contents, frequencies(contents, (term.text,)), ids, average)
         found[:, column] = [known.get(chunk, 0.0) for chunk in ids]
     if vector is None:
         return found, None

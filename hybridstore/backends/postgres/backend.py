@@ -53,7 +53,7 @@ from hybridstore.backends.values import (
 )
 from hybridstore.errors import Unsupported
 from hybridstore.filters import Filter
-from hybridstore.records import AddReport, Folder, KeywordQuery, Ranking, Source, Term
+from hybridstore.records import AddReport, CorpusStatistics, Folder, KeywordQuery, Ranking, Source, Term
 from hybridstore.text.analysis import ANALYSIS_VERSION, Analyser
 from hybridstore.text.analysis_versions import analyser_of
 
@@ -211,11 +211,19 @@ class PostgresBackend(Backend):
         with self._connections.reading() as connection:
             return searching.nearest(connection, self._memory, vector, depth, restriction, leg)
 
+    def statistics(self, query: KeywordQuery) -> CorpusStatistics:
+        with self._connections.reading() as connection:
+            return keyword_search.statistics(connection, query)
+
     def evidence(
-        self, chunks: NDArray[np.int64], terms: Sequence[Term], vector: NDArray[np.float32] | None
+        self,
+        chunks: NDArray[np.int64],
+        terms: Sequence[Term],
+        vector: NDArray[np.float32] | None,
+        average: float | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
         with self._connections.reading() as connection:
-            impacts = searching.impacts(connection, self._memory, terms, chunks)
+            impacts = searching.impacts(connection, self._memory, terms, chunks, average)
             return impacts, None if vector is None else searching.cosines(connection, self._memory, vector, chunks)
 
     def cosines(self, chunks: NDArray[np.int64], vector: NDArray[np.float32], leg: str) -> NDArray[np.float64]:

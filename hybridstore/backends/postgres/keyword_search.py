@@ -8,26 +8,36 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.keyword_scoring import COLUMNS, K1, WEIGHTS, B, affordable, idf, missed
+from hybridstore.backends.keyword_scoring import COLUMNS, K1, WEIGHTS, B, affordable, idf, missed, terms_among
 from hybridstore.backends.postgres.connection import Connection, rows
 from hybridstore.backends.postgres.filtering import documents_passing
 from hybridstore.backends.postgres.packed import NO_IDS, ids
 from hybridstore.backends.postgres.posting_blocks import Occurrences, columns, document_frequencies, occurrences
 from hybridstore.backends.values import Restriction
-from hybridstore.records import KeywordQuery, Ranking, Term
+from hybridstore.records import CorpusStatistics, KeywordQuery, Ranking, Term
 from hybridstore.text.expressions import AllOf, AnyOf, Expression, NotOf, WordSequence
 
 Phrase = tuple[str, ...]
 
 
-def totals(connection: Connection) -> tuple[int, float]:
-    """Return the number of chunks, and their average length in tokens."""
+def totals(connection: Connection) -> CorpusStatistics:
+    """Return the number of chunks, and their length in tokens."""
     found = dict(rows(connection, "SELECT key, value::bigint FROM facts WHERE key IN ('chunks', 'tokens')"))
-    return found["chunks"], found["tokens"] / max(found["chunks"], 1) or 1.0
+    return CorpusStatistics(found["chunks"], found["tokens"])
+
+
+def statistics(connection: Connection, query: KeywordQuery) -> CorpusStatistics:
+    """Return what BM25 needs to know about this store's chunks; see the protocol."""
+    words = [phrase[0] for phrase in query.sequences if len(phrase) == 1 and not phrase[0].endswith("*")]
+    counts: dict[Phrase, int] = {(word,): count for word, count in document_frequencies(connection, words).items()}
+    others = find(connection, [phrase for phrase in query.sequences if phrase not in counts])
+    counts |= {phrase: len(found.chunks) for phrase, found in others.items()}
+    return replace(totals(connection), frequencies=counts)
 
 
 def find(connection: Connection, phrases: Iterable[Phrase]) -> dict[Phrase, Occurrences]:
@@ -77,27 +87,29 @@ def match(
     connection: Connection, query: KeywordQuery, depth: int, restriction: Restriction, allowed: NDArray[np.int64] | None
 ) -> tuple[Ranking, tuple[Term, ...]]:
     """Rank by BM25: a query of plain words by those that are worth their price, as in every backend."""
-    living, average = totals(connection)
+    corpus = query.corpus or totals(connection)
     plain = not query.phrases and not any(token.endswith("*") for token in query.terms)
-    terms = facts(connection, living, query.terms)
+    terms = facts(connection, query, query.terms)
     if plain:
-        marked = affordable(terms, living, depth)
+        marked = affordable(terms, corpus.chunks, depth)
         used: dict[Phrase, int] = {(term.text,): term.count for term in marked if term.used}
-        ranking = _ranked(connection, used, (living, average), depth, allowed)
+        ranking = _ranked(connection, used, corpus, depth, allowed)
         if not missed(ranking, marked, depth, restriction.matching, None if allowed is None else len(allowed)):
             return ranking, marked
     sought = Counter[Phrase]([*query.phrases, *((token,) for token in query.terms)])
     within = [token for phrase in query.phrases for token in phrase if token not in query.terms]
     unused = tuple(
         Term(term.text, term.document_frequency, term.idf, term.count, used=False)
-        for term in facts(connection, living, within)
+        for term in facts(connection, query, within)
     )
-    return _ranked(connection, sought, (living, average), depth, allowed), (*terms, *unused)
+    return _ranked(connection, sought, corpus, depth, allowed), (*terms, *unused)
 
 
-def facts(connection: Connection, living: int, tokens: Sequence[str]) -> tuple[Term, ...]:
-    """Return what is known about each of the tokens in so many chunks."""
-    counts = Counter(tokens)
+def facts(connection: Connection, query: KeywordQuery, tokens: Sequence[str]) -> tuple[Term, ...]:
+    """Return what is known about each of the tokens, among the query's corpus or here."""
+    if query.corpus is not None:
+        return terms_among(tokens, query.corpus)
+    living, counts = totals(connection).chunks, Counter(tokens)
     whole = document_frequencies(connection, [token for token in counts if not token.endswith("*")])
     prefixes = occurrences(connection, [token for token in counts if token.endswith("*")])
     whole |= {token: len(found.chunks) for token, found in prefixes.items()}
@@ -107,17 +119,17 @@ def facts(connection: Connection, living: int, tokens: Sequence[str]) -> tuple[T
 def _ranked(
     connection: Connection,
     sought: Mapping[Phrase, int],
-    store: tuple[int, float],
+    corpus: CorpusStatistics,
     depth: int,
     allowed: NDArray[np.int64] | None,
 ) -> Ranking:
-    living, average = store
     chunks, scores = [NO_IDS], [np.empty(0, np.float64)]
     for phrase, found in (find(connection, sought) if depth > 0 else {}).items():
-        weight = sought[phrase] * idf(living, len(found.chunks)) * (K1 + 1)
+        frequency = corpus.frequencies.get(phrase, len(found.chunks))
+        weight = sought[phrase] * idf(corpus.chunks, frequency) * (K1 + 1)
         here = found if allowed is None else found.among(np.isin(found.chunks, allowed, assume_unique=True))
         chunks.append(here.chunks)
-        scores.append(weight * impacts(here, average))
+        scores.append(weight * impacts(here, corpus.average))
     found_chunks, places = np.unique(np.concatenate(chunks), return_inverse=True)
     sums = np.bincount(places, np.concatenate(scores), len(found_chunks)).astype(np.float64, copy=False)
     order = np.lexsort((found_chunks, -sums))[: max(depth, 0)]
@@ -129,12 +141,14 @@ def impacts(found: Occurrences, average: float) -> NDArray[np.float64]:
     return found.weighted / (found.weighted + K1 * (1 - B + B * found.lengths / average))
 
 
-def impacts_in(connection: Connection, tokens: Sequence[str], chunks: NDArray[np.int64]) -> NDArray[np.float32]:
+def impacts_in(
+    connection: Connection, tokens: Sequence[str], chunks: NDArray[np.int64], average: float | None = None
+) -> NDArray[np.float32]:
     """Return the tokens' impacts in each of the chunks, (n, t) from 0 to 1."""
     table = np.zeros((len(chunks), len(tokens)), np.float32)
     if not len(chunks) or not tokens:
         return table
-    average = totals(connection)[1]
+    average = average or totals(connection).average
     found = occurrences(connection, dict.fromkeys(tokens), chunks.tolist())
     for column, token in enumerate(tokens):
         own = found[token]

@@ -38,7 +38,7 @@ class PostgresLoader:
 
     def lengths(self, limit: int) -> tuple[Ids, NDArray[np.float32]] | None:
         """Read all chunks' lengths."""
-        if keyword_search.totals(self.connection)[0] > limit:
+        if keyword_search.totals(self.connection).chunks > limit:
             return None
         chunks, lengths = numbers(self.connection, ["chunk", "length"], "FROM chunks ORDER BY chunk")
         return chunks, lengths.astype(np.float32)

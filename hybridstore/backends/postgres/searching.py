@@ -27,14 +27,18 @@ def match(
     loader = PostgresLoader(connection)
     allowed = memory.allowed(loader, restriction)
     if plain and (postings := memory.postings(loader)) is not None:
-        ranking, terms = scoring.score(loader, postings, query.terms, depth, allowed)
+        ranking, terms = scoring.score(loader, postings, query.terms, depth, allowed, corpus=query.corpus)
         if not missed(ranking, terms, depth, restriction.matching, None if allowed is None else len(allowed)):
             return ranking, terms
     return keyword_search.match(connection, query, depth, restriction, allowed)
 
 
 def impacts(
-    connection: Connection, memory: ResidentCache, terms: Sequence[Term], chunks: NDArray[np.int64]
+    connection: Connection,
+    memory: ResidentCache,
+    terms: Sequence[Term],
+    chunks: NDArray[np.int64],
+    average: float | None = None,
 ) -> NDArray[np.float32]:
     """Return the impact of each term in each chunk, (n, t); see the protocol."""
     loader = PostgresLoader(connection)
@@ -42,9 +46,10 @@ def impacts(
     found = np.zeros((len(chunks), len(terms)), np.float32)
     whole = [n for n, term in enumerate(terms) if postings is not None and not term.text.endswith("*")]
     if postings is not None and whole:
+        postings = postings if average is None else postings.among(average)
         found[:, whole] = scoring.impacts(loader, postings, [terms[n].text for n in whole], chunks)
     if others := sorted(set(range(len(terms))).difference(whole)):
-        found[:, others] = keyword_search.impacts_in(connection, [terms[n].text for n in others], chunks)
+        found[:, others] = keyword_search.impacts_in(connection, [terms[n].text for n in others], chunks, average)
     return found
 
 

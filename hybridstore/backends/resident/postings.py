@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,10 +107,15 @@ class Postings:
     total: float  # length of all chunks that are alive
     # Shared with later revisions, which only append: what is beyond this one's chunks is not its own.
     added: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    corpus_average: float | None = None  # of a larger corpus, among which these chunks are scored
 
     def average(self) -> float:
         """Return the average length of a chunk, in tokens."""
-        return self.total / max(self.chunks.count_alive(), 1) or 1.0
+        return self.corpus_average or self.total / max(self.chunks.count_alive(), 1) or 1.0
+
+    def among(self, average: float) -> Postings:
+        """Return these postings with impacts for the average length of a larger corpus."""
+        return replace(self, corpus_average=average)
 
     def late(self, word: str) -> list[tuple[int, float]]:
         """Return the places after the base that contain a word, and its weighted frequency at each."""
@@ -151,7 +156,7 @@ class Postings:
             if known is not None:
                 if abs(known.average / self.average() - 1) > _DRIFT:  # chunks were added or removed
                     known = self._posting(known.revision, known.places, self._frequencies(known))
-                    self.words.put(word, known)
+                    self._keep(word, known)
                 postings[word] = known
         unread = [word for word in words if word not in postings]
         base = ChunkIds(self.chunks.ids[: self.base])
@@ -160,8 +165,12 @@ class Postings:
             if len(places) < len(ids):  # some were added after the base
                 weighted = weighted[np.isin(ids, base.ids)]  # noqa: PLW2901 - the same, cut
             postings[word] = self._posting(self.revision, places.astype(np.int32), weighted)
-            self.words.put(word, postings[word])
+            self._keep(word, postings[word])
         return postings
+
+    def _keep(self, word: str, posting: Posting) -> None:
+        if self.corpus_average is None or self.words.get(word, self.revision) is None:
+            self.words.put(word, posting)  # else searches of this store alone would have to work theirs out again
 
     def whole(self, word: str, posting: Posting) -> tuple[NDArray[np.int32], NDArray[np.uint16]]:
         """Return a word's places and impacts, with those of chunks added since."""

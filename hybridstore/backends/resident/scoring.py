@@ -8,17 +8,16 @@ word it contains, at about 1.6 µs each; here the same sum is a few array operat
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.keyword_scoring import BUDGET, K1, affordable, idf
+from hybridstore.backends.keyword_scoring import BUDGET, K1, affordable, terms_among
 from hybridstore.backends.resident.chunk_ids import best
 from hybridstore.backends.resident.loader import Ids, Loader
 from hybridstore.backends.resident.postings import STEPS, Postings
-from hybridstore.records import Ranking, Term
+from hybridstore.records import CorpusStatistics, Ranking, Term
 
 # A filter that lets through more than one chunk in so many is applied to the scores, not to the postings.
 _DENSE = 8
@@ -32,16 +31,19 @@ def score(
     allowed: Ids | None,
     *,
     budget: int = BUDGET,
+    corpus: CorpusStatistics | None = None,
 ) -> tuple[Ranking, tuple[Term, ...]]:
     """Rank chunks by BM25 over the tokens, a repeated one counting repeatedly; also return the tokens' terms.
 
-    Terms that are not `affordable` are not read.
+    Terms that are not `affordable` are not read. Both are by the `corpus`, or by these chunks.
     """
-    counts = Counter(tokens)
-    chunks = postings.chunks.count_alive()
-    frequencies = postings.frequencies(loader, list(counts))
-    facts = [Term(token, df, idf(chunks, df), counts[token]) for token, df in frequencies.items()]
-    terms = affordable(facts, chunks, depth, budget)
+    words = list(tokens)
+    if corpus is None:
+        frequencies = postings.frequencies(loader, list(dict.fromkeys(words)))
+        corpus = CorpusStatistics(postings.chunks.count_alive(), 0, {(word,): df for word, df in frequencies.items()})
+    else:
+        postings = postings.among(corpus.average)
+    terms = affordable(terms_among(words, corpus), corpus.chunks, depth, budget)
     used = {term.text: term.count * term.idf for term in terms if term.used and term.document_frequency}
     places, scores = _best(loader, postings, used, depth, allowed)
     return Ranking(postings.chunks.ids[places], scores.astype(np.float64)), terms

@@ -18,6 +18,7 @@ from hybridstore.backends.generations import Generations
 from hybridstore.backends.protocols import Backend, SearchState
 from hybridstore.backends.resident.resident_cache import ResidentCache
 from hybridstore.backends.sqlite import (
+    corpus_scoring,
     document_rows,
     document_writes,
     file_creation,
@@ -57,7 +58,7 @@ from hybridstore.backends.values import (
 )
 from hybridstore.errors import FileDamaged, InputError
 from hybridstore.filters import Filter
-from hybridstore.records import AddReport, Folder, KeywordQuery, Ranking, Source, Term
+from hybridstore.records import AddReport, CorpusStatistics, Folder, KeywordQuery, Ranking, Source, Term
 from hybridstore.text.analysis import ANALYSIS_VERSION, Analyser
 from hybridstore.text.analysis_versions import analyser_of
 
@@ -248,11 +249,19 @@ class SQLiteBackend(Backend):
         with self._turns.mine(), self._connections.reading() as connection:
             return searching.nearest(connection, self._memory, vector, depth, restriction, leg)
 
+    def statistics(self, query: KeywordQuery) -> CorpusStatistics:
+        with self._connections.reading() as connection:
+            return corpus_scoring.statistics(connection, self._memory, query)
+
     def evidence(
-        self, chunks: NDArray[np.int64], terms: Sequence[Term], vector: NDArray[np.float32] | None
+        self,
+        chunks: NDArray[np.int64],
+        terms: Sequence[Term],
+        vector: NDArray[np.float32] | None,
+        average: float | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
         with self._connections.reading() as connection:
-            impacts = searching.impacts(connection, self._memory, terms, chunks)
+            impacts = searching.impacts(connection, self._memory, terms, chunks, average)
             cosines = None if vector is None else searching.cosines(connection, self._memory, vector, chunks)
             return impacts, cosines
 

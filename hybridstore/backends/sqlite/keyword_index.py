@@ -91,6 +91,19 @@ def match(
     return Ranking(found[:, 0].astype(np.int64), -found[:, 1])
 
 
+def parts(
+    connection: apsw.Connection, phrase: Sequence[str], condition: str, bindings: Sequence[object]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the chunks that hold a phrase, ascending, and its bm25() in each, both (n,)."""
+    found = connection.execute(
+        f"""SELECT rowid, rank FROM keywords WHERE keywords MATCH ? AND rank MATCH '{_RANK}'
+            {f"AND +rowid IN ({condition})" if condition else ""} ORDER BY rowid""",
+        (_phrase(phrase), *bindings),
+    ).fetchall()
+    pairs = np.array(found, dtype=np.float64).reshape(-1, 2)
+    return pairs[:, 0].astype(np.int64), -pairs[:, 1]
+
+
 def impacts(connection: apsw.Connection, term: Term, chunks: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return a term's impact in each of the chunks, (n,) from 0 to 1: its bm25() without IDF and k1 + 1."""
     rows: list[Any] = connection.execute(
@@ -130,9 +143,20 @@ def check_frequency(total: int, frequency: int) -> None:
 def frequency(connection: apsw.Connection, token: str) -> int:
     """Count the chunks that hold a token."""
     if token.endswith("*"):
-        sql = "SELECT count(*) FROM keywords WHERE keywords MATCH ?"
-        return int(value(connection, sql, (_phrase([token]),)))
+        return frequency_of_phrase(connection, [token])
     return int(value(connection, "SELECT doc FROM vocabulary WHERE term = ?", (token,)) or 0)
+
+
+def frequency_of_phrase(connection: apsw.Connection, phrase: Sequence[str]) -> int:
+    """Count the chunks that hold a phrase, by reading them."""
+    return int(value(connection, "SELECT count(*) FROM keywords WHERE keywords MATCH ?", (_phrase(phrase),)))
+
+
+def sizes(connection: apsw.Connection) -> tuple[int, int]:
+    """Return how many chunks are indexed, and their length in tokens, without scanning."""
+    record = value(connection, "SELECT block FROM keywords_data WHERE id = 1")
+    count = count_in(record)
+    return count, sum(varints(record)) - count if count else 0
 
 
 def indexed(connection: apsw.Connection) -> int:

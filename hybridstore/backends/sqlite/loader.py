@@ -60,7 +60,7 @@ class SQLiteLoader:
             ids = integers(value(self.connection, f"SELECT group_concat(id, char(10)) FROM (SELECT id {ordered})"))
         # One text instead of a row each: a third of the time.
         sizes = value(self.connection, f"SELECT group_concat(hex(sz), '') FROM (SELECT sz {ordered})")
-        return ids, _summed_sizes(bytes.fromhex(sizes or ""), count)
+        return ids, summed_sizes(bytes.fromhex(sizes or ""), count)
 
     def frequencies(self, words: Sequence[str]) -> list[int]:
         """Count with fts5vocab."""
@@ -266,7 +266,7 @@ def _summed(occurrences: NDArray[np.int64], column: str | None) -> Postings:
     return chunks[firsts], weighted.astype(np.float32, copy=False)
 
 
-def _summed_sizes(sizes: bytes, count: int) -> NDArray[np.float32]:
+def summed_sizes(sizes: bytes, count: int) -> NDArray[np.float32]:
     """Add up each row's varints, one a column, all rows at once."""
     data = np.frombuffer(sizes, np.uint8)
     ends = np.flatnonzero(data < 0x80)

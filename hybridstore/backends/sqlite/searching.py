@@ -9,10 +9,10 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.keyword_scoring import missed
+from hybridstore.backends.keyword_scoring import missed, terms_among
 from hybridstore.backends.resident import rescoring, scoring
 from hybridstore.backends.resident.resident_cache import ResidentCache
-from hybridstore.backends.sqlite import document_rows, keyword_index, vector_tables
+from hybridstore.backends.sqlite import corpus_scoring, document_rows, keyword_index, vector_tables
 from hybridstore.backends.sqlite.loader import SQLiteLoader
 from hybridstore.backends.sqlite.where_sql import restricted
 from hybridstore.backends.values import Restriction
@@ -30,21 +30,28 @@ def match(
     loader = SQLiteLoader(connection)
     if plain and (postings := memory.postings(loader)) is not None:
         allowed = memory.allowed(loader, restriction)
-        ranking, terms = scoring.score(loader, postings, query.terms, depth, allowed)
-        keyword_index.check_frequency(
-            keyword_index.indexed(connection), max((term.document_frequency for term in terms), default=0)
-        )
+        ranking, terms = scoring.score(loader, postings, query.terms, depth, allowed, corpus=query.corpus)
+        total = keyword_index.indexed(connection) if query.corpus is None else query.corpus.chunks
+        keyword_index.check_frequency(total, max((term.document_frequency for term in terms), default=0))
         if not missed(ranking, terms, depth, restriction.matching, None if allowed is None else len(allowed)):
             return ranking, terms
-    ranking = keyword_index.match(connection, query, depth, condition, bindings)
-    terms = keyword_index.terms(connection, query.terms)
     alone = set(query.terms)
     bound = [token for phrase in query.phrases for token in phrase if token not in alone]
-    return ranking, (*terms, *(replace(term, used=False) for term in keyword_index.terms(connection, bound)))
+    if (corpus := query.corpus) is not None:
+        ranking = corpus_scoring.match(connection, query, corpus, depth, restriction)
+        terms, within = (terms_among(tokens, corpus) for tokens in (query.terms, bound))
+    else:
+        ranking = keyword_index.match(connection, query, depth, condition, bindings)
+        terms, within = (keyword_index.terms(connection, tokens) for tokens in (query.terms, bound))
+    return ranking, (*terms, *(replace(term, used=False) for term in within))
 
 
 def impacts(
-    connection: apsw.Connection, memory: ResidentCache, terms: Sequence[Term], chunks: NDArray[np.int64]
+    connection: apsw.Connection,
+    memory: ResidentCache,
+    terms: Sequence[Term],
+    chunks: NDArray[np.int64],
+    average: float | None = None,
 ) -> NDArray[np.float32]:
     """Return the impact of each term in each chunk, (n, t); see the protocol."""
     loader = SQLiteLoader(connection)
@@ -52,9 +59,13 @@ def impacts(
     found = np.zeros((len(chunks), len(terms)), np.float32)
     whole = [n for n, term in enumerate(terms) if postings is not None and not term.text.endswith("*")]
     if postings is not None and whole:
+        postings = postings if average is None else postings.among(average)
         found[:, whole] = scoring.impacts(loader, postings, [terms[n].text for n in whole], chunks)
     for column in set(range(len(terms))).difference(whole):
-        found[:, column] = keyword_index.impacts(connection, terms[column], chunks)
+        if average is None:
+            found[:, column] = keyword_index.impacts(connection, terms[column], chunks)
+        else:
+            found[:, column] = corpus_scoring.impacts(connection, terms[column].text, chunks, average)
     return found
 
 
