@@ -94,7 +94,7 @@ def add(
     """
     paths, rules["exclude"] = paths or target.config.folders, (*target.config.exclude, *rules["exclude"])
     from_stdin = _checked(paths, (identifier, title, kind), dry_run=dry_run)
-    if not from_stdin and not (rules["prune"] and Path(target.path).exists()):  # what is gone can be pruned
+    if not from_stdin and not (rules["prune"] and target.exists()):  # what is gone can be pruned
         _check_existing(paths)
     most = rules["max_file_size"] = None if rules["max_file_size"] is None else rules["max_file_size"] << 20
     with _opened(target, embedder, language, dry_run=dry_run) as store, _advising(store, quiet=quiet or as_json):
@@ -224,7 +224,7 @@ def _opened(
         return target.open_to_add(embedder=embedder, language=language)
     from hybridstore.store import open as open_store
 
-    return target.open() if Path(target.path).exists() else open_store(":memory:", embedder="none")
+    return target.open() if target.exists() else open_store(":memory:", embedder="none")
 
 
 def show_outcome(

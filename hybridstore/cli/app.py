@@ -155,7 +155,7 @@ hybridstore explain "error E4012"         see why each result was found
     show_envvar=True,
     default=DATABASE,
     type=_FILE,
-    help="The store's file; before or after the command.",
+    help="The store's file, or the URL of one on a server; before or after the command.",
 )
 @click.option("--read-only", is_flag=True, help="Write nothing into the store; by itself where it cannot be written.")
 @click.option(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hybridstore.errors import InputError
+from hybridstore.locations import is_url
 
 DURABILITIES = ("normal", "full")  # as in `hybridstore.open`; a test compares them
 _NAMES = ("hybridstore.toml", "pyproject.toml")
@@ -85,4 +86,4 @@ def _list(file: Path, name: str, value: object) -> tuple[str, ...]:
 
 
 def _absolute(file: Path, path: str) -> str:
-    return str(file.parent / Path(path).expanduser())
+    return path if is_url(path) else str(file.parent / Path(path).expanduser())

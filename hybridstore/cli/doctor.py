@@ -19,6 +19,7 @@ from hybridstore.cli.shared_options import Target, examples, json_option, pass_t
 from hybridstore.cli.terminal import console, print_json, printable, table
 from hybridstore.cli.upkeep_commands import language_advice
 from hybridstore.errors import HybridstoreError
+from hybridstore.locations import is_url
 
 _OLDEST = (3, 11)
 _LITTLE = 1_000_000_000  # bytes of free disk below which a warning is shown
@@ -156,6 +157,11 @@ def _training(_: Target) -> Iterator[Finding]:
 
 
 def _disk(target: Target) -> Iterator[Finding]:
+    if is_url(target.path):
+        there = target.exists()
+        state = "exists" if there else "is not there, or its server cannot be reached"
+        yield Finding("store", there or None, f"{target.shown}, {state}")
+        return
     file = Path(target.path).absolute()
     folder = next(parent for parent in file.parents if parent.is_dir())
     free = shutil.disk_usage(folder).free
@@ -168,7 +174,7 @@ def _disk(target: Target) -> Iterator[Finding]:
 
 
 def _keywords(target: Target) -> Iterator[Finding]:
-    if not Path(target.path).exists():
+    if not target.exists():
         return
     from hybridstore.text.analysis import ANALYSIS_VERSION
 

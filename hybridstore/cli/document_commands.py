@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -264,7 +263,7 @@ def _opened(target: Target, header: ExportHeader, embedder: str | None, *, ready
     from hybridstore import embedders
     from hybridstore.store.embedder_choice import GIVEN, NONE
 
-    new, embedder = not Path(target.path).exists(), embedder or os.environ.get(EMBEDDER)
+    new, embedder = not target.exists(), embedder or os.environ.get(EMBEDDER)
     store = target.open(create=True, language=header.language if new else None, embedder=embedder)
     if embedder is not None or store.embeddings.active is not None or ready:
         return store

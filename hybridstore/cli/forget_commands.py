@@ -119,6 +119,7 @@ def purge(target: Target, /, *, no_verify: bool, **options: Any) -> None:
     selection, report = _Selection(**options), None
     with target.open_memory(selection.namespace) as memory:
         notes, unknown = _known(memory, selection.ids) if selection.ids else (selection.notes(memory), [])
+        beyond = memory.store.capabilities.erasure  # why this kind of store cannot prove it, if it cannot
         if (notes or unknown) and selection.confirmed(notes):
             report = memory.purge([*_ids(notes), *unknown], verify=not no_verify)
             target.if_stopped = "The notes are purged."
@@ -128,9 +129,9 @@ def purge(target: Target, /, *, no_verify: bool, **options: Any) -> None:
     elif report is None:
         say(_unchanged(notes))
     else:
-        for line in _report(report, unknown):
+        for line in _report(report, unknown, beyond):
             click.echo(printable(line))
-    if report is not None and (report.clean is False or report.remedy):
+    if report is not None and (report.clean is False or report.remedy not in ("", beyond)):
         raise click.exceptions.Exit(1)
 
 
@@ -171,12 +172,14 @@ def _unchanged(notes: Sequence[Note]) -> str:
     return f"{count(len(notes), 'note')} would be forgotten; nothing was changed." if notes else "No note matches."
 
 
-def _report(report: PurgeReport, unknown: Sequence[str]) -> list[str]:
+def _report(report: PurgeReport, unknown: Sequence[str], beyond: str | None) -> list[str]:
     """Describe a purge: what was erased, where was searched, what is left, and what to do."""
     logged = f", and {count(report.questions, 'log entry', 'log entries')} with their words" if report.questions else ""
     lines = [f"Purged {count(report.documents, 'note')}{logged}."]
     if unknown:
         lines.append(f"Not among the notes any more, but searched for as well: {', '.join(unknown)}.")
+    if beyond:
+        return [*lines, f"That no byte is left cannot be proved here: {beyond}."]
     lines.append(_verdict(report))
     for place in report.residues[:_PLACES]:
         at = "" if place.offset is None else f" at byte {place.offset:,}"

@@ -36,6 +36,7 @@ from hybridstore.cli.shared_options import (
 )
 from hybridstore.cli.terminal import count, print_json, say, write_page
 from hybridstore.errors import NotFound
+from hybridstore.locations import is_url
 from hybridstore.serving import warm_search
 
 if TYPE_CHECKING:
@@ -161,6 +162,7 @@ def search(
     words = " ".join(query)
     # What reads other files, or writes the query log, is not for a server.
     here = log or how["rerank"] is not None or how["rerank_ms"] is not None or target.has_own_settings
+    here = here or is_url(target.path)
     found = None if here else warm_search.asked(target.path, words, list(conditions), _passed(how))
     if found is None:
         with target.open(log_queries=log) as store:

@@ -15,7 +15,8 @@ import click
 
 from hybridstore.cli.config import DURABILITIES, Config
 from hybridstore.cli.terminal import say
-from hybridstore.errors import FileRefused, MissingExtra, ModelUnavailable
+from hybridstore.errors import FileRefused, MissingExtra, ModelUnavailable, StoreRefused
+from hybridstore.locations import is_url, without_secrets
 
 if TYPE_CHECKING:
     from hybridstore.embedders import Embedder
@@ -103,13 +104,13 @@ class Target:
         """
         from hybridstore.store import open as open_store
 
-        if not create and not Path(self.path).exists():
+        if not create and not is_url(self.path) and not Path(self.path).exists():
             raise FileRefused(
                 self.path,
                 f"there is no such store; create it with `hybridstore --db {self.path} {made_by}`, "
                 f"or name another one with --db (or {VARIABLE})",
             )
-        new = create and not Path(self.path).exists()
+        new = create and not self.exists()
         embedder = embedder or os.environ.get(EMBEDDER) or (self.config.embedder if new else None)
         read_only = self.read_only or (not create and self._is_unwritable())
         return open_store(
@@ -123,6 +124,23 @@ class Target:
             read_only=read_only,
         )
 
+    def exists(self) -> bool:
+        """Return whether the store is there; that of a URL is looked for on its server."""
+        if not is_url(self.path):
+            return Path(self.path).exists()
+        from hybridstore.store import open as open_store
+
+        try:
+            open_store(self.path, embedder="none", create=False).close()
+        except StoreRefused:  # or it cannot be reached, which whoever opens it is told
+            return False
+        return True
+
+    @property
+    def shown(self) -> str:
+        """The store's place for people: of a URL, nothing that could be secret."""
+        return without_secrets(self.path)
+
     @property
     def has_own_settings(self) -> bool:
         """Whether the environment names an embedder or a key, which a server of the same file may not have."""
@@ -130,6 +148,8 @@ class Target:
 
     def _is_unwritable(self) -> bool:
         """Return whether the file, or its folder, in which SQLite makes files too, cannot be written."""
+        if is_url(self.path):
+            return False
         file = Path(self.path).resolve()
         return not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK))
 
@@ -137,7 +157,7 @@ class Target:
         """Close a store that this command has created; if nothing was put into it, remove its file."""
         empty = not store.count()
         store.close()
-        for end in ("", "-wal", "-shm") if empty else ():
+        for end in ("", "-wal", "-shm") if empty and not is_url(self.path) else ():
             Path(f"{self.path}{end}").unlink(missing_ok=True)
 
     @contextmanager
@@ -154,7 +174,7 @@ class Target:
         A store without vectors stays without. Where the model is missing, a hint says how to do without one. A store
         that was created and into which nothing was put is removed again.
         """
-        new = not Path(self.path).exists()
+        new = not self.exists()
         try:
             with self._with_embedder(embedder, language, create=create, log_queries=log_queries) as store:
                 try:

@@ -131,7 +131,7 @@ def tune(
     if page:
         from hybridstore.tuning.tuning_report import tune_report
 
-        about = {"store": target.path, "method": method}
+        about = {"store": target.shown, "method": method}
         write_page(tune_report(report, about=about, titles=titles, harvested=harvested), page)
 
 

@@ -20,6 +20,7 @@ from hybridstore.cli.shared_options import (
     quiet_option,
 )
 from hybridstore.cli.terminal import count, counting, print_facts, print_json, printable, say, size, write_page
+from hybridstore.locations import is_url
 
 if TYPE_CHECKING:
     from hybridstore.backends.values import Problem, Stats, VectorLeg
@@ -36,12 +37,12 @@ def info(target: Target, *, page: Path | None, as_json: bool) -> None:
         if page is not None:
             write_page(_page(store), page)
         stats, missing = store.stats(), store.embeddings.missing_count()
+        place = store.location if is_url(target.path) else str(Path(target.path).absolute())
     note = language_advice(stats)
     if as_json:
-        path = str(Path(target.path).absolute())
-        print_json({"path": path, **asdict(stats), "without_vectors": missing, "note": note})
+        print_json({"path": place, **asdict(stats), "without_vectors": missing, "note": note})
     elif page is None:
-        print_facts([*_facts(target, stats, missing), *([("note", note)] if note else [])])
+        print_facts([*_facts(place, stats, missing), *([("note", note)] if note else [])])
         if not stats.documents:
             say(EMPTY)
 
@@ -68,12 +69,12 @@ def _outdated(stats: Stats) -> bool:
     return stats.analysis < ANALYSIS_VERSION
 
 
-def _facts(target: Target, stats: Stats, missing: int) -> list[tuple[str, str]]:
+def _facts(place: str, stats: Stats, missing: int) -> list[tuple[str, str]]:
     embedder = "none: only keywords are searched"
     if stats.embedding is not None:
         embedder = f"{stats.embedding.fingerprint}, {stats.embedding.dim} dimensions"
     facts = [
-        ("file", str(Path(target.path).absolute())),
+        ("store" if is_url(place) else "file", place),
         ("size", size(stats.bytes)),
         ("documents", f"{stats.documents:,}"),
         ("chunks", f"{stats.chunks:,}"),

@@ -6,7 +6,6 @@ import hashlib
 import inspect
 import json
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
@@ -18,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hybridstore.errors import InputError
 from hybridstore.filters import Filter
+from hybridstore.locations import without_secrets
 from hybridstore.records import Document
 from hybridstore.search.neighbours import Around
 from hybridstore.search.second_stage import Rerank, Reranker
@@ -60,20 +60,6 @@ class _ArrowArray(Protocol):
 
 Table = _ArrowStream | _ArrowArray
 """Anything that exports Arrow data: tables, batches and readers of pyarrow, frames of polars and pandas, Results."""
-
-
-_SERVER = re.compile(r"\s*postgres(ql)?:", re.IGNORECASE)
-
-
-def is_url(location: str) -> bool:
-    """Return whether a location is that of a store on a server, well written or not."""
-    return _SERVER.match(location) is not None
-
-
-def without_secrets(location: str) -> str:
-    """Return a location for a message: of a URL nothing but its scheme where anything else could be a password."""
-    scheme, separator, rest = location.partition("://")
-    return f"{scheme}://…" if (separator and ("@" in rest or "?" in rest)) or is_url(location) else location
 
 
 def checked_path(path: str | os.PathLike[str]) -> str:

@@ -11,7 +11,8 @@ from typing import Any, Self
 from hybridstore.backends.protocols import Backend
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import InputError, MissingExtra, StoreRefused
-from hybridstore.store.inputs import checked_path, is_url, without_secrets
+from hybridstore.locations import is_url, without_secrets
+from hybridstore.store.inputs import checked_path
 from hybridstore.store.store import Store
 
 DURABILITIES = ("normal", "full")
