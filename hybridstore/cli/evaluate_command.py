@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from hybridstore.records import AddReport
     from hybridstore.store import Store
 
+_HOW = {True: "chunked", False: "each as one chunk", None: "each as one chunk, the longest chunked"}
+
 
 @click.command(
     epilog=examples(
@@ -54,7 +56,11 @@ if TYPE_CHECKING:
 @metric_option("ndcg@10, recall@100 and mrr@10")
 @number_option("--limit", "Documents per query.", default=100)
 @number_option("--queries", "Only the first N judged queries.")
-@click.option("--chunk/--whole", default=False, help="Split documents into chunks, or index each as one.")
+@click.option(
+    "--chunk/--whole",
+    default=None,
+    help="Split documents into chunks, or index each as one. By default those over 2,000 tokens are split.",
+)
 @embedder_option('A model by name or folder, or "none" for keywords only.')
 @click.option("--language", metavar="LANG", help="The stemming language of a new index.")
 @click.option("--keep", type=FILE, metavar="FILE", help="Keep the index in FILE, and reuse it if it exists.")
@@ -78,7 +84,7 @@ def evaluate(
     keep: Path | None,
     split: str,
     qrels_file: Path | None,
-    chunk: bool,
+    chunk: bool | None,
     run_out: Path | None,
     report_file: Path | None,
     as_json: bool,
@@ -132,7 +138,7 @@ def _check_search(search: Mapping[str, Any]) -> None:
 
 
 def _measure(
-    store: Store, path: Path, collection: Collection, *, chunk: bool, **search: Any
+    store: Store, path: Path, collection: Collection, *, chunk: bool | None, **search: Any
 ) -> tuple[AddReport, Evaluation, dict[str, float]]:
     """Index the collection and search it; return both reports, and the seconds each took."""
     from hybridstore.evaluation import evaluate, index
@@ -155,7 +161,7 @@ def _measure(
 
 
 def _about(
-    store: Store, result: Evaluation, search: Mapping[str, Any], seconds: Mapping[str, float], *, chunk: bool
+    store: Store, result: Evaluation, search: Mapping[str, Any], seconds: Mapping[str, float], *, chunk: bool | None
 ) -> dict[str, str]:
     """Return what the numbers depend on, for people who want to reproduce them."""
     from datetime import UTC, datetime
@@ -165,7 +171,7 @@ def _about(
     stats = store.stats()
     fusions = dict.fromkeys(result.measured(name).fusion or "unknown" for name in result.hybrids)
     about = {
-        "documents": f"{stats.documents:,}, {'chunked' if chunk else 'each as one chunk'}",
+        "documents": f"{stats.documents:,}, {_HOW[chunk]}",
         "embedder": "none" if stats.embedding is None else stats.embedding.fingerprint,
         "language": stats.language,
         "fusion": ", ".join(fusions) or "none",

@@ -268,6 +268,25 @@ def test_the_real_store_finds_documents_by_their_chunks(tmp_path, write):
     assert all(len(result.run("keyword").documents(query["_id"])) == 10 for query in queries)
 
 
+def test_only_documents_of_many_windows_are_chunked_by_default(tmp_path, write):
+    short, long = "beer and bread", " ".join(f"wine {n}." for n in range(1000))
+    corpus = [{"_id": "a", "text": short}, {"_id": "b", "text": long}, {"_id": "c", "text": short * 20}]
+    collection = Collection(write(tmp_path / "c", corpus, [{"_id": "q", "text": "wine 999"}], [("q", "b", 1)]))
+    with stores.open(tmp_path / "x.db", embedder="none") as store:
+        seen = []
+        report = index(store, collection, progress=seen.append)
+        assert (report.added, seen[-1]) == (3, report)
+        assert report.chunks > 10
+        assert {id_: len(chunks) for id_, chunks in store.chunks.of(["a", "b", "c"]).items()} == {
+            "a": 1,
+            "b": report.chunks - 2,
+            "c": 1,
+        }
+        assert index(store, collection).unchanged == 3
+    with stores.open(tmp_path / "y.db", embedder="none") as store:
+        assert index(store, collection, chunk=False).chunks == 3
+
+
 def test_the_real_store_is_measured_in_all_three_modes(tmp_path, folder):
     collection = Collection(folder)
     with stores.open(tmp_path / "x.db", embedder=Letters()) as store:
