@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hybridstore import filters
 from hybridstore.memory.notes import OURS, Note, note_of
@@ -63,11 +64,20 @@ def contents(store: Store, where: Where = None, *, check: bool = False) -> dict[
     }
 
 
-def passage_map(store: Store, where: Where = None, *, query: str = "", hits: Sequence[Hit] = ()) -> dict[str, Any]:
-    """Return passages in two dimensions, with their names and fields; and where a query and its hits lie among them.
+@dataclass(frozen=True, slots=True)
+class MapLayout:
+    """Passages in two dimensions, without a query: their vectors (n, dim), their places (n, 2), and what is drawn."""
 
-    At most 2,000 passages are on the map, spread evenly over the documents that pass `where`; those without a vector
-    are left out. `points` are from 0 to 1, `regions` have the words that set their passages apart.
+    vectors: NDArray[np.float32]
+    points: NDArray[np.float64]
+    drawn: Mapping[str, Any]
+
+
+def map_layout(store: Store, where: Where = None) -> MapLayout:
+    """Lay out at most 2,000 passages, spread evenly over the documents that pass `where`, in about a second.
+
+    Those without a vector are left out. `points` are from 0 to 1, `regions` have the words that set their passages
+    apart.
     """
     ids = _evenly(store.ids(where), MOST)
     chunks = _evenly([chunk for chunks in store.chunks.of(ids).values() for chunk in chunks], MOST)
@@ -81,19 +91,32 @@ def passage_map(store: Store, where: Where = None, *, query: str = "", hits: Seq
     texts = [f"{passage.title} {passage.heading} {passage.text[:_READ]}" for passage in passages]
     named = regions(points, texts, lambda words: stopwords_in(words, store.language, alone=False))
     colours = [name for name, counts in _fields(facts).items() if len(counts) > 1][:_MAPPED]
-    found = _located(store, hits, vectors, points)
-    embedded = _query_vector(store, query) if query and passages else None
-    asked = [] if embedded is None else placed(embedded[None], vectors, points).round(4).tolist()
-    return {
+    drawn = {
         "points": points.round(4).tolist(),
         "names": [_name(passage) for passage in passages],
         "documents": [passage.document_id for passage in passages],
         "fields": {name: [", ".join(each.get(name, ())) for each in facts] for name in colours},
         "regions": [{"at": at, "words": words} for at, words in named],
-        "hits": found,
-        "query": {"text": query, "at": asked[0]} if asked else None,
         "method": METHOD,
         "of": store.chunks.count(),
+    }
+    return MapLayout(vectors, points, drawn)
+
+
+def passage_map(
+    store: Store, where: Where = None, *, query: str = "", hits: Sequence[Hit] = (), layout: MapLayout | None = None
+) -> dict[str, Any]:
+    """Return passages in two dimensions, with their names and fields; and where a query and its hits lie among them.
+
+    `layout` is that of `map_layout`, if the caller has it.
+    """
+    there = layout or map_layout(store, where)
+    embedded = _query_vector(store, query) if query and len(there.points) else None
+    asked = [] if embedded is None else placed(embedded[None], there.vectors, there.points).round(4).tolist()
+    return {
+        **there.drawn,
+        "hits": _located(store, hits, there.vectors, there.points),
+        "query": {"text": query, "at": asked[0]} if asked else None,
     }
 
 
@@ -150,7 +173,9 @@ def _name(passage: Passage) -> str:
     return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
 
 
-def _located(store: Store, hits: Sequence[Hit], vectors: Any, points: Any) -> list[dict[str, Any]]:
+def _located(
+    store: Store, hits: Sequence[Hit], vectors: NDArray[np.float32], points: NDArray[np.float64]
+) -> list[dict[str, Any]]:
     """Return hits with their ranks and places on the map; those without a vector are left out."""
     if not hits or not len(vectors):
         return []

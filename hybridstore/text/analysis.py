@@ -192,10 +192,15 @@ class Analyser:
             raw = match.group()
             if self._is_paired(raw):
                 spans += paired_spans(self._placed_clusters(raw, match.start()), exact, prefixes)
-            else:
+                continue
+            expanded = self._cache[raw]
+            if expanded not in exact:
+                if expanded.isalnum():  # one word, without compounds
+                    continue
                 words, extra = self._cache.pair(raw)
-                if not exact.isdisjoint(f"{words} {extra}".split()):
-                    spans.append(match.span())
+                if exact.isdisjoint(f"{words} {extra}".split()):
+                    continue
+            spans.append(match.span())
         spans = merged(spans, self._number_spans(text, exact))
         return spans if places is None else [(places[start], places[end - 1] + 1) for start, end in spans]
 

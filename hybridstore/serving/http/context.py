@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated, ParamSpec, TypeVar
+from typing import Annotated, Any, ParamSpec, TypeVar
 
 import anyio.to_thread
 from fastapi import Depends, HTTPException, Query, Request, Response
@@ -25,8 +25,20 @@ connection with a cache of up to 32 MiB."""
 WRITERS = 4
 """Threads for what writes or takes long. The store lets one write at a time; none of them keeps a reader waiting."""
 
+_KEPT = 16
+"""Answers that are kept while the store does not change, such as the map of its passages: up to 3 MB each."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Kept:
+    """An answer, the state of the store that it was made for, and the lock of whoever makes it."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    state: object = None
+    value: Any = None
 
 
 @dataclass(slots=True)
@@ -41,6 +53,8 @@ class Context:
     stopping: threading.Event = field(default_factory=threading.Event)
     _slow: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(WRITERS))
     _timed: tuple[int, bool] = (-1, False)  # whether that is so, by the revision
+    _kept: dict[Hashable, _Kept] = field(default_factory=dict)  # the least recently asked for first
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _process: str = field(default_factory=partial(secrets.token_hex, 4))  # the port may be another store's tomorrow
 
     @property
@@ -73,6 +87,26 @@ class Context:
             visible = metadata("@id").prefix(self.scope.namespace.prefix)
             self._timed = (revision, bool(self.store.ids(And((visible, coming)))))
         return None if self._timed[1] else f'W/"{self._process}-{revision}"'
+
+    def cached(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what `make` returns, made once for each state of the store; every time where time alone changes it.
+
+        Of several that ask for it at once, one makes it, and the others wait.
+        """
+        if self.etag() is None:
+            return make()
+        state = self.store.state()
+        now = (state.revision, state.calibration, state.legs, state.model and state.model.number)
+        with self._lock:
+            kept = self._kept.pop(key) if key in self._kept else _Kept()
+            self._kept[key] = kept
+            if len(self._kept) > _KEPT:
+                del self._kept[next(iter(self._kept))]
+        with kept.lock:
+            if kept.state != now:
+                kept.value, kept.state = make(), now
+            value: T = kept.value
+            return value
 
 
 class NotModifiedError(Exception):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 
 from hybridstore import __version__
 from hybridstore.backends.values import Problem, Stats
-from hybridstore.serving.http.context import CACHED, Conditions, Shared, all_of
+from hybridstore.serving.http.context import CACHED, Conditions, Context, Shared, all_of
 from hybridstore.store.languages import advice
 
 router = APIRouter(tags=["store"])
@@ -109,6 +109,10 @@ def facets(
     values: Annotated[int, Query(ge=0, le=1000, description="Values of each field.")] = 10,
 ) -> Facets:
     """List the fields of the documents that pass a filter, with their most frequent values."""
+    return context.cached(("facets", *where, values), lambda: _facets(context, where, values))
+
+
+def _facets(context: Context, where: Sequence[str], values: int) -> Facets:
     documents = context.store.metadata(context.scope.filter("documents", where=all_of(where)))
     found: dict[str, Counter[tuple[type, Any]]] = defaultdict(Counter)
     holders: Counter[str] = Counter()

@@ -60,17 +60,22 @@ class LearningPage:
 
 def contents(context: Context, *, check: bool) -> Markup:
     """Draw what is visible of the store; with `check` the whole file is read."""
-    return glance.contents(overview.contents(context.store, context.scope.filter("all"), check=check))
+
+    def drawn() -> Markup:
+        return glance.contents(overview.contents(context.store, context.scope.filter("all"), check=check))
+
+    return drawn() if check else context.cached("contents", drawn)
 
 
 def passage_map(context: Context, query: str) -> Markup:
     """Draw a map of the passages, with a question and its hits on it if there is one."""
     store, visible = context.store, context.scope.filter("all")
-    hits = []
-    if query.strip():
-        with store.unlogged():
-            hits = list(store.search(query, where=visible, limit=_HITS))
-    return glance.passage_map(overview.passage_map(store, visible, query=query.strip(), hits=hits))
+    layout = context.cached("layout", lambda: overview.map_layout(store, visible))
+    if not query.strip():
+        return context.cached("map", lambda: glance.passage_map(overview.passage_map(store, layout=layout)))
+    with store.unlogged():
+        hits = list(store.search(query, where=visible, limit=_HITS))
+    return glance.passage_map(overview.passage_map(store, query=query.strip(), hits=hits, layout=layout))
 
 
 def memory_page(context: Context, query: str = "", as_of: str = "") -> MemoryPage:

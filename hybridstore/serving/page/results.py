@@ -71,15 +71,15 @@ class SearchPage:
     """A search as the page shows it.
 
     `asked` is the query that was searched for, which has its last word completed while it is typed. `unsure` says that
-    probably nothing here answers it. `meant` is the query with typing errors corrected, `notes` are sentences about the
-    search, `problem` is why there was none.
+    probably nothing here answers it. `facets` are None where none were asked for. `meant` is the query with typing
+    errors corrected, `notes` are sentences about the search, `problem` is why there was none.
     """
 
     query: str
     asked: str = ""
     choice: Choice
     groups: Sequence[Group] = ()
-    facets: Sequence[Facet] = ()
+    facets: Sequence[Facet] | None = ()
     passages: int = 0
     further: int = 0
     unsure: bool = False
@@ -90,11 +90,13 @@ class SearchPage:
     completions: Sequence[str] = ()
 
 
-def search(scope: Scope, query: str, choice: Choice, *, limit: int = FIRST, typing: bool = False) -> SearchPage:
+def search(
+    scope: Scope, query: str, choice: Choice, *, limit: int = FIRST, typing: bool = False, with_facets: bool = True
+) -> SearchPage:
     """Search for a query among what the reader has chosen.
 
-    While somebody is `typing`, a last word that no passage has is completed, and nothing is logged. A mistake, such as
-    a day that is none, is the page's `problem`.
+    While somebody is `typing`, a last word that no passage has is completed, and nothing is logged. Facets take a third
+    of the time. A mistake, such as a day that is none, is the page's `problem`.
     """
     store = scope.memory.store
     limit = _TYPING if typing and limit == FIRST else limit
@@ -102,7 +104,7 @@ def search(scope: Scope, query: str, choice: Choice, *, limit: int = FIRST, typi
         where = _where(scope, choice.filter())
         with store.snapshot(), store.unlogged() if typing else nullcontext():
             results = _searched(store, query, where, limit, typing=typing)
-            return _page(scope, query, results, choice)
+            return _page(scope, query, results, choice, with_facets=with_facets)
     except EmptyQuery:
         return SearchPage(query=query, choice=choice, problem="Write at least one word.")
     except HybridstoreError as error:
@@ -125,7 +127,7 @@ def _searched(store: Store, query: str, where: Filter, limit: int, *, typing: bo
     return results
 
 
-def _page(scope: Scope, query: str, results: Results, choice: Choice) -> SearchPage:
+def _page(scope: Scope, query: str, results: Results, choice: Choice, *, with_facets: bool) -> SearchPage:
     store, trace = scope.memory.store, results.trace
     asked, limit = trace.query, trace.limit
     hits = worth_showing(trace)
@@ -135,7 +137,7 @@ def _page(scope: Scope, query: str, results: Results, choice: Choice) -> SearchP
         asked=asked,
         choice=choice,
         groups=list(_groups(store, hits, terms)),
-        facets=_facets(scope, asked, results, choice),
+        facets=_facets(scope, asked, results, choice) if with_facets else None,
         passages=len(hits),
         further=_further(limit) if len(results) == len(hits) == limit else 0,
         unsure=bool(hits) and results.confidence is not None and results.confidence < CONFIDENT,

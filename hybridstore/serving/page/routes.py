@@ -37,15 +37,24 @@ def _searching(router: APIRouter, context: Context, site: Site) -> None:
 
     @router.get("/")
     def search(
-        request: Request, q: Text = "", limit: int = results.FIRST, part: bool = False, typing: bool = False
+        request: Request,
+        *,
+        q: Text = "",
+        limit: int = results.FIRST,
+        part: bool = False,
+        typing: bool = False,
+        facets: bool = True,
     ) -> HTMLResponse:
         choice = Choice.of(request.query_params.multi_items())
         if not q.strip():
             template = "part_start.html" if part else "search.html"
-            return site.page(template, here="/", page=None, start=start_page(context), q=q)
+            return site.page(
+                template, here="/", page=None, start=context.cached("start", lambda: start_page(context)), q=q
+            )
         limit = min(max(limit, 1), results.MOST)
-        found = results.search(context.scope, q, choice, limit=limit, typing=typing)
-        return site.page("part_results.html" if part else "search.html", here="/", page=found, start=None, q=q)
+        found = results.search(context.scope, q, choice, limit=limit, typing=typing, with_facets=facets)
+        template = "part_results.html" if part else "search.html"
+        return site.page(template, here="/", page=found, start=None, q=q)
 
     @router.get("/why")
     def why(

@@ -440,6 +440,35 @@ def test_a_saved_page_keeps_its_address_and_nothing_is_fetched(client, monkeypat
     assert client.post("/api/ingest", data={"files": "http://127.0.0.1:9/"}).status_code == 422
 
 
+def test_what_takes_long_is_made_once_for_each_state_of_the_store(serving, store, memory):
+    context = serving().app.state.context
+    made, begun = [], threading.Barrier(4)
+
+    def make():
+        made.append(context.revision())
+        time.sleep(0.05)
+        return made[-1]
+
+    def ask(_):
+        begun.wait(20)
+        return context.cached("facets", make)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert set(threads.map(ask, range(4))) == set(made)
+    assert len(made) == 1
+    store.add("The red valve leaks.")
+    assert context.cached("facets", make) == made[-1] == context.revision()
+    assert len(made) == 2
+    for number in range(100):
+        context.cached(number, lambda: None)
+    assert len(context._kept) == 16
+    with pytest.raises(ZeroDivisionError):
+        context.cached("broken", lambda: 1 / 0)
+    assert context.cached("broken", lambda: 2) == 2
+    memory.remember("The ferry leaves soon.", ttl=3600)
+    assert [context.cached("timed", lambda n=n: n) for n in range(2)] == [0, 1]  # it may expire at any moment
+
+
 def test_neither_slow_searches_nor_a_write_keep_another_search_waiting(serving, store, monkeypatch):
     store.add("The red valve leaks.")
     client, go, entered = serving(), threading.Event(), threading.Semaphore(0)

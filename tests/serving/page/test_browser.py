@@ -102,6 +102,7 @@ def test_results_come_while_typing_with_words_to_go_on_with(address, open_page):
     playwright.expect(page.locator(".hit h2").first).to_have_text("Valve log")
     playwright.expect(page.locator("#completions button").first).to_have_text("valve")
     assert "q=val" in page.url
+    playwright.expect(page.locator('[data-facet="team"]')).to_be_visible()  # when the typist rests
     page.locator("#completions button").first.click()
     playwright.expect(page.locator("#q")).to_have_value("valve ")
     playwright.expect(page.locator("#status")).to_contain_text("passage")

@@ -83,6 +83,9 @@ def test_while_typing_the_last_word_is_completed_and_nothing_is_logged(visit, tm
         assert "Another handbook." in " ".join(text(found, ".passage"))
         assert "handbook" in text(found, ".summary strong")[0]
         assert not store.query_log()
+        parts = client.get("/", params={"q": "the hand", "part": "true", "typing": "1", "facets": "false"}).text
+        assert 'id="results"' in parts
+        assert 'id="facets"' not in parts
         assert client.get("/api/suggestions", params={"q": "the hand"}).json()["queries"] == ["the handbook"]
         page(client, "/", q="valve")
         assert [each.query for each in store.query_log()] == ["valve"]

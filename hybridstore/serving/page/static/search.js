@@ -4,8 +4,10 @@ const field = form.querySelector("#q");
 const status = document.querySelector("#status");
 const completions = document.querySelector("#completions");
 const COMPLETIONS = 6;
-const PAUSE = 70; // milliseconds after a key, so that a fast typist's letters are one request
+const PAUSE = 40; // milliseconds after a key, so that letters struck at once are one request
+const SETTLED = 300; // milliseconds after results, when the typist rests: facets take a third of a search's time
 let timer;
+let rest;
 let current;
 
 form.classList.add("live");
@@ -16,12 +18,12 @@ const parameters = () => {
   return chosen;
 };
 
-function place(html) {
+function place(html, ids) {
   const parts = document.createElement("template");
   parts.innerHTML = html;
   const opened = [...document.querySelectorAll(".facet[open]")].map((facet) => facet.dataset.facet);
   const { name, value } = document.activeElement;
-  for (const id of ["facets", "results"]) {
+  for (const id of ids) {
     const part = parts.content.getElementById(id);
     if (part) document.getElementById(id).replaceChildren(...part.childNodes);
   }
@@ -29,13 +31,15 @@ function place(html) {
   if (name && name !== "q") {
     [...form.elements].find((each) => each.name === name && (each.type !== "checkbox" || each.value === value))?.focus();
   }
+  if (!ids.includes("results")) return;
   const found = document.querySelector("#summary");
   status.textContent = found?.dataset.count ?? document.querySelector("#results .notice")?.textContent.trim() ?? "";
 }
 
-// `how` is "typed", "again" (of the same question, which is not logged twice) or "asked".
+// `how` is "typed", "settled" (only the facets for what was typed), "again" (which is not logged twice) or "asked".
 async function search(how) {
   current?.abort();
+  clearTimeout(rest);
   current = new AbortController();
   const { signal } = current;
   const chosen = parameters();
@@ -45,12 +49,15 @@ async function search(how) {
   const asked = new URLSearchParams(chosen);
   asked.append("part", "true");
   if (how !== "asked") asked.append("typing", "true");
-  results.setAttribute("aria-busy", "true");
+  if (how === "typed") asked.append("facets", "false");
+  if (how !== "settled") results.setAttribute("aria-busy", "true");
   try {
     const page = await fetch(`/?${asked}`, { signal });
-    place(await page.text());
+    place(await page.text(), how === "settled" ? ["facets"] : ["facets", "results"]);
+    if (how === "settled") return;
     document.documentElement.dataset.shown = Math.round(performance.now() - started);
     results.removeAttribute("aria-busy");
+    if (how === "typed") rest = setTimeout(() => search("settled"), SETTLED);
     // The words to go on with come after the results, which they would delay.
     const typed = new URLSearchParams({ q: field.value, limit: COMPLETIONS });
     const words = how === "typed" && (await fetch(`/api/suggestions?${typed}`, { signal }));
