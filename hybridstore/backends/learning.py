@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from hybridstore.backends.values import Calibration
+from hybridstore.backends.versions import removal_key
 from hybridstore.errors import InputError
 
 KINDS = ("adapter", "drift", "embedder")
@@ -103,13 +104,18 @@ class Feedback:
 class Expectation:
     """A query whose answer is known: the document with this id is to be among the first `within` documents.
 
-    `made` is UTC, assigned by the store.
+    `made` is UTC, assigned by the store when it is made or changed.
     """
 
     query: str
     document_id: str
     within: int
     made: str = ""
+
+    @property
+    def key(self) -> bytes:
+        """The key of its removal."""
+        return removal_key(f"{self.document_id}\0{self.query}", "expectation")
 
 
 def storable(text: str) -> str:
@@ -248,5 +254,23 @@ class LearningBackend(Protocol):
         """Let the expectations of each document be of another one; return how many there were.
 
         One that the other document has already stays as it is.
+        """
+        ...
+
+    # what another store has
+
+    def absorb(
+        self,
+        *,
+        queries: Sequence[LoggedQuestion] = (),
+        feedback: Sequence[Feedback] = (),
+        expectations: Sequence[Expectation] = (),
+        forgotten: Mapping[str, str] | None = None,
+        dropped: Sequence[Expectation] = (),
+    ) -> None:
+        """Record what another store has, with its numbers and times, in place of what is here of the same, in one step.
+
+        `feedback` names chunks of this store; about others it is left out. First, `dropped` expectations are removed,
+        and what was told of `forgotten` queries up to a time; triples for these have no time and are removed.
         """
         ...

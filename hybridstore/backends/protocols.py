@@ -31,6 +31,7 @@ from hybridstore.backends.values import (
     StoredDocument,
     VectorLeg,
 )
+from hybridstore.backends.versions import Removal
 from hybridstore.records import AddReport, CorpusStatistics, Folder, KeywordQuery, Ranking, Source, Term
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class DocumentBackend(Protocol):
         embedding: Embedding | None = None,
         finished: Mapping[Source, frozenset[str]] | None = None,
         removing: Collection[str] | Mapping[str, bytes] = (),
+        removals: Mapping[bytes, Removal] | None = None,
     ) -> AddReport:
         """Write entries, all or none, replacing documents of the same id.
 
@@ -74,6 +76,8 @@ class DocumentBackend(Protocol):
         EmbedderMismatch. `finished` maps a source to the ids of all documents it has now: its other documents are
         removed, and its state is recorded. Documents named by `removing` are removed in the same step; unknown ids are
         ignored, but where it maps ids to digests, Conflict is raised for a document that is not stored with its digest.
+        `removals` are those of another store: they are recorded where they are later than what is recorded here, and
+        for what `removing` names in place of a removal of now.
 
         Raises InputError for vectors that do not fit their chunks or the embedding, and for an id that is both written
         and removed; Outdated for an entry without chunks whose content is not stored; Conflict for an entry that
@@ -128,6 +132,20 @@ class DocumentBackend(Protocol):
 
     def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
         """Return the content digests of those of the ids that are stored."""
+        ...
+
+    def versions(self, ids: Sequence[str] | None = None) -> dict[str, tuple[bytes, str]]:
+        """Return the content digests and the versions of documents by their ids, of all where ids are None.
+
+        Every write of new content makes a version that is later than what it replaces: see `backends.versions`.
+        """
+        ...
+
+    def removals(self, keys: Collection[bytes] | None = None) -> dict[bytes, Removal]:
+        """Return what is left of removed documents and of forgotten queries, by key; all where keys are None.
+
+        A document that is written again is not removed any more, but how often it was purged stays known.
+        """
         ...
 
     def chunk_vectors(self, document_id: str, leg: str | None = None) -> dict[bytes, NDArray[np.float32]]:
@@ -362,7 +380,9 @@ class UpkeepBackend(Protocol):
         """
         ...
 
-    def purge(self, ids: Iterable[str], *, verify: bool = True) -> PurgeReport:
+    def purge(
+        self, ids: Iterable[str], *, verify: bool = True, removals: Mapping[bytes, Removal] | None = None
+    ) -> PurgeReport:
         """Remove documents so that none of their bytes is left in the store's files, and verify that none is.
 
         Removed are their text, metadata, keywords and vectors of every embedding, learning that names them, and the
@@ -371,6 +391,9 @@ class UpkeepBackend(Protocol):
         so it takes as long as that, and other writers wait. Ids that name nothing are reported, and searched for; no
         ids at all purge nothing, and finish what an earlier purge could not. It is never reported clean while another
         process still reads what was there before, or a copy that was made for tuning holds it.
+
+        Other stores purge them when they merge: each purge is recorded, by a digest of the id. `removals` are the
+        records of another store that are followed here, and are recorded in the same step.
 
         Raises InputError for an empty id, and within `snapshot`. What file systems, backups and exports keep, and what
         models have learned, is out of its reach. A store whose `capabilities.erasure` says why it cannot verify reports

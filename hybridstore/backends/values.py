@@ -99,6 +99,7 @@ class Capabilities:
     backup: str | None = None  # copy itself to a file
     compacting: str | None = None  # rewrite itself to take less space
     erasure: str | None = None  # prove that no byte of a purged document is left
+    merging: str | None = None  # be merged with another store
 
 
 class Outdated(LookupError):  # noqa: N818 - it is caught and mended, never shown
@@ -142,6 +143,7 @@ class Entry:
     `vectors` is float32 (n, dim) of unit norm in the chunks' order, or None. `replaces` is the digest that must be
     stored under the id when the entry is written, None if nothing may be; by default anything may. The document whose
     id is `moved_from` becomes this one: what was learned of its chunks stays with those that have the same words.
+    `version` is that of a document from another store (see `backends.versions`); "" is a new one, made by the clock.
     """
 
     document: Document
@@ -152,6 +154,7 @@ class Entry:
     source: str | None = None
     replaces: bytes | Whatever | None = ANYTHING
     moved_from: str | None = None
+    version: str = ""
 
 
 def check_not_removed(entries: Sequence[Entry], removing: Collection[str]) -> None:

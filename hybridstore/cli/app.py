@@ -38,6 +38,8 @@ COMMANDS = {
     "reembed": ("upkeep_commands:reembed", "Change the embedder."),
     "reindex": ("upkeep_commands:reindex", "Make the keywords anew with this version."),
     "compact": ("upkeep_commands:compact", "Give unused space in the file back."),
+    "merge": ("merge_commands:merge", "Bring in what another store holds."),
+    "conflicts": ("merge_commands:conflicts", "Show what was changed in two stores."),
     "backup": ("upkeep_commands:backup", "Write a copy while the store is in use."),
     "export": ("document_commands:export", "Write all documents as JSON lines."),
     "import": ("document_commands:import_", "Read an export into the store."),

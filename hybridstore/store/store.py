@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from hybridstore import filters
 from hybridstore.backends.learning import Expectation, LoggedQuestion, ModelVersion
 from hybridstore.backends.protocols import Backend
-from hybridstore.backends.values import CompactReport, Problem, PurgeReport, Restriction, Stats
+from hybridstore.backends.values import CompactReport, Embedding, Problem, PurgeReport, Restriction, Stats
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import EmbedderMismatch, EmptyQuery, InputError
 from hybridstore.records import AddReport, Document, Hit, Results, Source, Trace
@@ -33,11 +33,12 @@ from hybridstore.search.second_stage import Rerank, Reranker, rerank_of
 from hybridstore.search.selection import SelectionRequest
 from hybridstore.search.structured import search_structured
 from hybridstore.search.vector_legs import QueryVectors, chosen
-from hybridstore.store import calibration, filling, write_operations
-from hybridstore.store.embedder_choice import StoreEmbedder, unit
+from hybridstore.store import calibration, filling, merging, write_operations
+from hybridstore.store.embedder_choice import GIVEN, StoreEmbedder, unit
 from hybridstore.store.expectations import WITHIN, TestedExpectation, checked, tested
 from hybridstore.store.folders import Paths, SyncProgress, SyncReport, add_folder, add_paths
 from hybridstore.store.inputs import Addable, SearchOptions, Table, Where, checked_path, ids_from, names_arguments
+from hybridstore.store.merging import MergeReport
 from hybridstore.store.prepared_adding import Prepared, add_prepared
 from hybridstore.store.query_log import QueryLog
 from hybridstore.store.reembed import add_leg, drop_leg, embed_legs, reembed
@@ -270,16 +271,68 @@ class Store(StoreParts):
         """Remove documents so that none of their bytes is left in the file, and search the file for any that are.
 
         Removed are a document's text and all that was derived from it, bytes that earlier versions left in the file,
-        feedback and triples about it, and logged queries that contain a word, or twelve bytes in a row, of it that no
-        other document contains. The file is rewritten: others can read meanwhile, but not write. The report's `clean`
-        is False while another process still reads the old file, or a copy made for tuning contains it; its `remedy`
-        says what to do, and `purge([])` finishes it. `verify=False` skips the search. Raises InputError for an empty
-        id.
+        feedback and triples about it, copies that a merge kept of it, and logged queries that contain a word, or twelve
+        bytes in a row, of it that no other document contains. The file is rewritten: others can read meanwhile, but not
+        write. The report's `clean` is False while another process still reads the old file, or a copy made for tuning
+        contains it; its `remedy` says what to do, and `purge([])` finishes it. `verify=False` skips the search. Other
+        stores purge the same when they are merged with this one. Raises InputError for an empty id.
 
         Backups, exports, blocks that the file system has freed, and models tuned on the documents are not touched.
         """
         self._query_log.flush()  # a query that is not written yet may contain the document's words
-        return self._backend.purge(ids_from(ids), verify=verify)
+        return self._backend.purge(merging.with_copies(self._backend, ids_from(ids)), verify=verify)
+
+    def merge(
+        self,
+        other: Store | str | os.PathLike[str],
+        *,
+        dry_run: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> MergeReport:
+        """Bring in what another store holds, removed, purged and was told; return what that was.
+
+        `other`, which is only read, is a store, or the path of one with the same key. Merged in any order and any
+        number of times, stores come to hold the same: the later version of each document, whatever the clocks say about
+        a change that was made of another. A document that was changed on both sides keeps the later version; the other
+        one becomes a document of its own, see `conflicts`. What was purged there is purged here, and the report has the
+        proof. Vectors are taken over where the embedder is the same; `embed` makes others. Model versions, triples,
+        calibrations, and which files were read remain each store's own. Each batch is one step, and a merge that was
+        stopped can be repeated. With `dry_run` nothing is written. `progress` is called with (done, total).
+
+        Raises InputError for the store itself, and within a snapshot; Unsupported for a store on a server.
+        """
+        if not isinstance(other, Store):
+            from hybridstore.store.opening import open as open_store
+
+            with open_store(checked_path(other), create=False, embedder="none", key=self._backend.key) as opened:
+                return self.merge(opened, dry_run=dry_run, progress=progress)
+        theirs = other._backend  # noqa: SLF001 - of the same class
+        for log in (self._query_log, other._query_log):  # noqa: SLF001 - the same
+            log.flush()
+        return merging.merge(self._backend, theirs, fits=self._takes_over, dry_run=dry_run, progress=progress)
+
+    def _takes_over(self, embedding: Embedding) -> bool:
+        """Return whether vectors of another store with this embedding can become this store's."""
+        own = self._backend.embeddings().active
+        if own is None and self._embedder.identity(embedding.dim).reference == GIVEN:
+            return True
+        own = own or self._embedder.identity(embedding.dim)
+        return (own.fingerprint, own.dim) == (embedding.fingerprint, embedding.dim)
+
+    def conflicts(self) -> list[tuple[str, str]]:
+        """Return the documents that were changed in two stores before these were merged, with the ids of the copies.
+
+        The document has the later version, the copy the other one; both are found. `keep_version` ends a conflict, as
+        does removing the copy.
+        """
+        return list(merging.conflicts(self._backend))
+
+    def keep_version(self, document_id: str) -> None:
+        """End a conflict: keep this version of a document, or the copy of this id in its place; remove the others.
+
+        The next merge tells the other stores. Raises InputError for a document that is not in conflict.
+        """
+        self.update(lambda writer: merging.keep_version(self._backend, writer, document_id), embed=False)
 
     # searching
 

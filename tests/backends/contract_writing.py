@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made import ALL, EMBEDDING, FEW, OTHER, all_chunks, chunks_of, entry, found, near, ranked, source, texts, units
 
-from hybridstore.backends.values import Embedding
+from hybridstore.backends.values import Conflict, Embedding
+from hybridstore.backends.versions import Removal, Version, removal_key
 from hybridstore.errors import EmbedderMismatch, InputError, NotFound
 from hybridstore.filters import parse
 from hybridstore.records import AddReport
@@ -32,6 +33,11 @@ ODD_IDS = [
     "\ufeff",
     "x" * 5000,
 ]
+
+
+def needs_merging(backend):
+    if backend.capabilities.merging:
+        pytest.skip(backend.capabilities.merging)
 
 
 class WritingContract:
@@ -272,6 +278,66 @@ class WritingContract:
         assert backend.remove_sources(["A", "unknown"]) == 1
         assert backend.sources() == {}
         assert [stored.document.id for stored in backend.scan()] == ["b"]
+
+    def test_every_change_is_a_version_later_than_the_one_before(self, backend):
+        needs_merging(backend)
+        backend.put([entry("a", "one"), entry("b", "same")])
+        first = backend.versions()
+        assert list(first) == ["a", "b"]
+        assert first["a"][1] == first["b"][1] == backend.get("a").changed
+        backend.put([entry("a", "two"), entry("b", "same")])
+        second = backend.versions(["a", "b", "c"])
+        assert second["b"] == first["b"]
+        assert second["a"][0] == backend.digests(["a"])["a"]
+        assert Version.of(second["a"][1]).order > Version.of(first["a"][1]).order
+        assert Version.of(second["a"][1]).descends_from(first["a"][0])
+        assert len(backend.get("a").changed) == 20
+
+    def test_a_removed_document_leaves_the_version_of_its_removal(self, backend):
+        needs_merging(backend)
+        backend.put([entry("a", "one"), entry("b", "two"), entry("c", "three")])
+        before = backend.versions()["a"][1]
+        backend.remove(["a"])
+        (key,) = backend.removals()
+        left = backend.removals([key, b"0" * 16])
+        assert list(left) == [key] == [removal_key("a")]
+        assert Version.of(left[key].version).order > Version.of(before).order
+        backend.put([entry("a", "again")])
+        assert backend.removals() == {}
+        assert Version.of(backend.versions()["a"][1]).order > Version.of(left[key].version).order
+        backend.purge(["b", "nowhere"])
+        backend.purge(["nowhere"])
+        assert backend.removals() == {removal_key("b"): Removal("", 1), removal_key("nowhere"): Removal("", 1)}
+        backend.put([entry("b", "again")])
+        assert Version.of(backend.versions()["b"][1]).purges == 1
+        backend.purge(["b"])
+        assert backend.removals()[removal_key("b")] == Removal("", 2)
+        assert backend.check() == []
+
+    def test_a_document_that_moves_is_removed_under_its_old_id(self, backend):
+        needs_merging(backend)
+        backend.put([entry("a", "one", source="A")])
+        backend.put([replace(entry("b", "one", source="B"), moved_from="a")])
+        assert list(backend.removals()) == [removal_key("a")]
+        assert Version.of(backend.versions()["b"][1]).count or backend.versions()["b"][1] > "2"
+
+    def test_a_version_and_removals_of_another_store_are_recorded_as_they_are(self, backend):
+        needs_merging(backend)
+        ours, theirs = "2024-01-01T00:00:00Z", "2030-01-01T00:00:00Z 3 0 abcdef"
+        backend.put([replace(entry("a", "one"), version=ours), entry("b", "two", source="B"), entry("c", "three")])
+        backend.put([replace(entry("a", "one"), version=theirs), replace(entry("b", "new"), version=theirs)])
+        assert backend.versions(["a"])["a"][1] == backend.versions(["b"])["b"][1] == theirs
+        assert backend.get("b").source == "B"
+        gone = {removal_key("c"): Removal(theirs), removal_key("d"): Removal("", 4)}
+        backend.put([], removing={"c": entry("c", "three").digest}, removals=gone)
+        assert backend.removals() == gone
+        backend.put([], removals={removal_key("d"): Removal("", 3), removal_key("c"): Removal(ours)})
+        assert backend.removals() == gone
+        with pytest.raises(Conflict):  # it was purged, and this version does not know of it
+            backend.put([replace(entry("d", "old"), version=theirs)])
+        backend.purge(["a"], removals={removal_key("a"): Removal("", 7)})
+        assert backend.removals()[removal_key("a")] == Removal("", 7)
+        assert backend.check() == []
 
     def test_stats_say_what_there_is(self, backend):
         assert (backend.stats().documents, backend.stats().chunks, backend.stats().embedding) == (0, 0, None)

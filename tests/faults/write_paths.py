@@ -62,7 +62,7 @@ def prepare(folder: Path) -> None:
     some = range(STEPS)
     with hs.open(folder / "x.db", embedder=HashingEmbedder(32), **secret()) as store:
         store.add(documents(*(f"d{n}" for n in range(30))))
-        for kind in ("replaced", "removed", "filtered", "purged", "old"):
+        for kind in ("replaced", "removed", "filtered", "purged", "old", "unmerged"):
             store.add(documents(*(f"{kind}{n}" for n in some)))
         for kind in ("forgotten", "erased", "superseded"):
             for n in some:
@@ -77,6 +77,9 @@ def prepare(folder: Path) -> None:
         sync(store, folder / "pruned")
         store.learning.log_queries([f"logged {n}" for n in some])
     for n in some:
+        with hs.open(folder / f"merged{n}.db", embedder=HashingEmbedder(32), **secret()) as store:
+            store.add(documents(*(f"merged{n}{part}" for part in "abc"), f"unmerged{n}"))
+            store.purge(f"unmerged{n}")
         with hs.open(":memory:", embedder=HashingEmbedder(32)) as store:
             store.add(documents(*(f"imported{n}{part}" for part in "abc")))
             export_import.export(store, folder / f"import{n}.jsonl", vectors=True)
@@ -215,6 +218,16 @@ def _created(_: hs.Store, n: int, folder: Path) -> str:
         return "not sound" if store.check() else is_there(store, "first")
 
 
+def _merge(store: hs.Store, n: int, folder: Path) -> None:
+    store.merge(folder / f"merged{n}.db")
+
+
+def _merged(store: hs.Store, n: int, folder: Path) -> str:
+    purged = is_gone(store, f"unmerged{n}")
+    added = one(is_there(store, f"merged{n}{part}") for part in "abc")
+    return one([_erased(purged, f"onlyunmerged{n}", folder) if added == "after" else purged, added])
+
+
 def _compact(store: hs.Store, n: int, _: Path) -> None:
     store.add(documents(f"compacted{n}"))
     store.compact()
@@ -254,6 +267,7 @@ PATHS = {
         lambda s, n, _: s.purge(f"purged{n}"),
         lambda s, n, folder: _erased(is_gone(s, f"purged{n}"), f"onlypurged{n}", folder),
     ),
+    "merge": WritePath(_merge, _merged, batches=True),
     "compact": WritePath(_compact, lambda s, n, _: is_there(s, f"compacted{n}")),
     "reembed": WritePath(lambda s, n, _: s.reembed(HashingEmbedder(DIMS[n + 1])), _embedder),
     "promote": WritePath(lambda s, n, _: promote_embedder(s, HashingEmbedder(DIMS[n + 1])), _embedder),

@@ -37,6 +37,7 @@ from hybridstore.backends.values import (
     check_replaces,
     check_vectors_fit,
 )
+from hybridstore.backends.versions import Removal
 from hybridstore.errors import InputError, NotFound, Unsupported
 from hybridstore.filters import Filter
 from hybridstore.records import AddReport, CorpusStatistics, Folder, KeywordQuery, Ranking, Source, Term
@@ -89,6 +90,7 @@ class MemoryBackend(Backend):
         embedding: Embedding | None = None,
         finished: Mapping[Source, frozenset[str]] | None = None,
         removing: Collection[str] | Mapping[str, bytes] = (),
+        removals: Mapping[bytes, Removal] | None = None,
     ) -> AddReport:
         check_not_removed(entries, removing)
         if embedding is not None:
@@ -106,7 +108,9 @@ class MemoryBackend(Backend):
             for source, ids in (finished or {}).items():
                 removed += draft.remove(draft.of_source(source.key) - ids)
                 draft.sources[source.key] = source
-            return report + AddReport(removed=removed + draft.remove(removing))
+            removed += draft.remove(removing, removals)
+            draft.join(removals or {})
+            return report + AddReport(removed=removed)
 
     def remove(self, ids: Iterable[str]) -> int:
         with self._handle.lock, self._handle.writing() as draft:
@@ -158,6 +162,15 @@ class MemoryBackend(Backend):
     def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
         documents = self._handle.contents().documents
         return {id_: documents[id_].digest for id_ in ids if id_ in documents}
+
+    def versions(self, ids: Sequence[str] | None = None) -> dict[str, tuple[bytes, str]]:
+        documents = self._handle.contents().documents
+        wanted = documents if ids is None else [id_ for id_ in ids if id_ in documents]
+        return {id_: (documents[id_].digest, documents[id_].version) for id_ in wanted}
+
+    def removals(self, keys: Collection[bytes] | None = None) -> dict[bytes, Removal]:
+        removals = self._handle.contents().removals
+        return removals.copy() if keys is None else {key: removals[key] for key in keys if key in removals}
 
     def chunk_vectors(self, document_id: str, leg: str | None = None) -> dict[bytes, NDArray[np.float32]]:
         contents = self._handle.contents()
@@ -335,7 +348,9 @@ class MemoryBackend(Backend):
     def compact(self) -> CompactReport:
         raise Unsupported(self.location, str(self.capabilities.compacting))
 
-    def purge(self, ids: Iterable[str], *, verify: bool = True) -> PurgeReport:
+    def purge(
+        self, ids: Iterable[str], *, verify: bool = True, removals: Mapping[bytes, Removal] | None = None
+    ) -> PurgeReport:
         began, named = time.perf_counter(), list(dict.fromkeys(ids))
         if "" in named:
             raise InputError("an id must not be empty; name the documents to purge")
@@ -344,6 +359,8 @@ class MemoryBackend(Backend):
         with self._handle.lock, self._handle.writing() as draft:
             before = draft.draft()
             documents = draft.remove(named)
+            draft.purged(named, before)
+            draft.removals |= removals or {}
             draft.expectations = {key: each for key, each in draft.expectations.items() if key[1] not in named}
             queries = quoted(before, draft, named, self._analyser)
             draft.forget_queries(queries)

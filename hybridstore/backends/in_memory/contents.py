@@ -15,6 +15,7 @@ from hybridstore.backends.keyword_scoring import index_columns, weigh
 from hybridstore.backends.learning import Expectation, Feedback, LoggedQuestion, ModelVersion, Triple
 from hybridstore.backends.values import (
     Calibration,
+    Conflict,
     Embedding,
     Embeddings,
     Entry,
@@ -24,6 +25,7 @@ from hybridstore.backends.values import (
     check_new_leg,
     check_replaces,
 )
+from hybridstore.backends.versions import NOTHING, Removal, Version, removal_key, told_after
 from hybridstore.errors import EmbedderMismatch, InputError, NotFound
 from hybridstore.filters import Filter, parse, predicate
 from hybridstore.records import AddReport, Chunk, Document, Folder, Source
@@ -40,8 +42,13 @@ class DocumentRecord:
     metadata: str
     digest: bytes
     source: str | None
-    changed: str
+    version: str
     chunks: tuple[int, ...]
+
+    @property
+    def changed(self) -> str:
+        """When it was written."""
+        return self.version[:20]
 
     def copy(self) -> Document:
         """Return the document, with metadata that the caller may change."""
@@ -101,6 +108,7 @@ class Contents:
     query_log: dict[str, LoggedQuestion] = field(default_factory=dict)
     feedback: dict[int, Feedback] = field(default_factory=dict)
     expectations: dict[tuple[str, str], Expectation] = field(default_factory=dict)
+    removals: dict[bytes, Removal] = field(default_factory=dict)
     calibration: Calibration | None = None
     calibrations: dict[str, Calibration] = field(default_factory=dict)
     last_chunk: int = 0
@@ -204,11 +212,13 @@ class Contents:
         stored = self.documents.get(id_)
         check_replaces(id_, entry.replaces, self.digest(id_))
         if stored and stored.digest == entry.digest:
-            if entry.source is not None:
-                self.documents[id_] = replace(stored, source=entry.source)
+            later = max(stored.version, entry.version, key=lambda text: Version.of(text).order)
+            self.documents[id_] = replace(stored, source=entry.source or stored.source, version=later)
             return AddReport(unchanged=1)
         if not entry.chunks:
             raise Outdated(id_)
+        version = self._version(id_, entry)
+        source = stored.source if entry.version and stored and entry.source is None else entry.source
         numbers = range(self.last_chunk + 1, self.last_chunk + 1 + len(entry.chunks))
         if stored:
             self.rename(
@@ -217,9 +227,7 @@ class Contents:
             self.remove_chunks(stored.chunks)
         metadata = json.dumps(dict(entry.document.metadata), ensure_ascii=False)
         document = replace(entry.document, id=id_, metadata=json.loads(metadata))
-        self.documents[id_] = DocumentRecord(
-            document, metadata, entry.digest, entry.source, timestamp(), tuple(numbers)
-        )
+        self.documents[id_] = DocumentRecord(document, metadata, entry.digest, source, version, tuple(numbers))
         for number, chunk, digest in zip(numbers, entry.chunks, entry.chunk_digests, strict=True):
             text = document.text[chunk.start : chunk.end]
             words = index_columns(analyser, document.title, chunk.heading, text, document.uri)
@@ -235,6 +243,32 @@ class Contents:
         self.last_chunk, self.changed = numbers[-1], True
         return AddReport(added=int(not stored), replaced=int(bool(stored)), chunks=len(numbers))
 
+    def _version(self, id_: str, entry: Entry) -> str:
+        """Return the version of an entry that is written, which is no longer removed."""
+        removal, stored = self.removals.pop(removal_key(id_), NOTHING), self.documents.get(id_)
+        if entry.version and removal.purges > Version.of(entry.version).purges:
+            raise Conflict(id_, None, None)
+        if removal.purges:
+            self.removals[removal_key(id_)] = Removal("", removal.purges)
+        if entry.version:
+            return entry.version
+        return removal.after(stored.version if stored else None, stored.digest if stored else b"", timestamp())
+
+    def _leave(self, id_: str, record: DocumentRecord) -> None:
+        before = Version.of(record.version)
+        self.removals[removal_key(id_)] = Removal(str(before.next(record.digest, timestamp())), before.purges)
+
+    def purged(self, ids: Iterable[str], before: Contents) -> None:
+        """Record that documents were purged; `before` holds them."""
+        for id_ in ids:
+            key, record = removal_key(id_), before.documents.get(id_)
+            self.removals[key] = before.removals.get(key, NOTHING).purged(record.version if record else "")
+
+    def join(self, removals: Mapping[bytes, Removal]) -> None:
+        """Record removals where they are later than what is recorded."""
+        for key, removal in removals.items():
+            self.removals[key] = self.removals.get(key, NOTHING) | removal
+
     def _move(self, old: str, new: str, source: str | None) -> None:
         """Change a document's id; if another document has the new id already, the one that moves is removed."""
         if old not in self.documents:
@@ -243,6 +277,7 @@ class Contents:
             self.remove([old])
             return
         record = self.documents[old]
+        self._leave(old, record)
         there = replace(record, document=replace(record.document, id=new), source=source)
         self.documents = {new if id_ == old else id_: there if id_ == old else r for id_, r in self.documents.items()}
         for chunk in record.chunks:
@@ -251,9 +286,15 @@ class Contents:
             self.sources.pop(record.source, None)
         self.changed = True
 
-    def remove(self, ids: Iterable[str]) -> int:
-        """Remove documents; return how many there were."""
-        removed = [self.documents.pop(id_) for id_ in dict.fromkeys(ids) if id_ in self.documents]
+    def remove(self, ids: Iterable[str], removals: Mapping[bytes, Removal] | None = None) -> int:
+        """Remove documents; return how many there were. `removals` are from another store, which removed them."""
+        removed = []
+        for id_ in dict.fromkeys(ids):
+            if id_ in self.documents:
+                self._leave(id_, record := self.documents.pop(id_))
+                removed.append(record)
+                if removal := (removals or {}).get(removal_key(id_)):
+                    self.removals[removal_key(id_)] = removal
         self.remove_chunks([chunk for record in removed for chunk in record.chunks])
         for record in removed:
             if record.source is not None:
@@ -355,12 +396,33 @@ class Contents:
 
     def forget_queries(self, queries: Collection[str]) -> int:
         """Remove queries from the log, with all that names them; return how many it held."""
-        logged = len(self.query_log.keys() & set(queries))
+        logged, until = len(self.query_log.keys() & set(queries)), timestamp()
+        times = [(each.query, each.last) for each in self.query_log.values()]
+        times += [(each.query, each.when) for each in self.feedback.values()]
+        times += [(each.query, each.made) for each in self.expectations.values()]
+        told = {query: max(until, *(at for named, at in times if named == query), "") for query in queries}
+        self.join({removal_key(query, "query"): Removal(at) for query, at in told.items()})
         self.query_log = {query: each for query, each in self.query_log.items() if query not in queries}
         self.triples = {number: each for number, each in self.triples.items() if each.query not in queries}
         self.feedback = {number: each for number, each in self.feedback.items() if each.query not in queries}
         self.expectations = {key: each for key, each in self.expectations.items() if each.query not in queries}
         return logged
+
+    def told_at(self, query: str, *keys: bytes) -> str:
+        """Return the time for something that is told of a query now."""
+        keys = (removal_key(query, "query"), *keys)
+        return told_after(self.removals[key] for key in keys if key in self.removals)
+
+    def forget_until(self, queries: Mapping[str, str]) -> None:
+        """Remove what was told of queries, each up to a time."""
+
+        def stays(query: str, at: str) -> bool:
+            return at > queries.get(query, "")
+
+        self.query_log = {query: each for query, each in self.query_log.items() if stays(query, each.last)}
+        self.triples = {number: each for number, each in self.triples.items() if each.query not in queries}
+        self.feedback = {number: each for number, each in self.feedback.items() if stays(each.query, each.when)}
+        self.expectations = {key: each for key, each in self.expectations.items() if stays(each.query, each.made)}
 
     # generations of vectors
 

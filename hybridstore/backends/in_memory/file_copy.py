@@ -8,9 +8,9 @@ from contextlib import closing
 import apsw
 
 from hybridstore.backends.in_memory.contents import Contents, leg_state
-from hybridstore.backends.sqlite import document_rows, keyword_index, vector_tables
+from hybridstore.backends.sqlite import document_rows, keyword_index, removal_rows, vector_tables
 from hybridstore.backends.sqlite.backend import SQLiteBackend
-from hybridstore.backends.sqlite.checksums import change, insertion, set_fact
+from hybridstore.backends.sqlite.checksums import insertion, set_fact
 from hybridstore.backends.sqlite.connection import Connections
 from hybridstore.backends.sqlite.file_creation import new_file
 from hybridstore.backends.sqlite.store_state import write_folders
@@ -41,9 +41,9 @@ def _write_documents(connection: apsw.Connection, contents: Contents) -> None:
         chunks = [contents.chunks[chunk] for chunk in record.chunks]
         spans, digests = [chunk.span for chunk in chunks], [chunk.digest for chunk in chunks]
         placed.append((row, record.chunks[0], Entry(record.copy(), record.digest, spans, digests, None, record.source)))
-    document_rows.write(connection, [(row, entry) for row, _, entry in placed])
-    changed = [(record.changed, id_) for id_, record in contents.documents.items()]
-    connection.executemany(f"{change('documents', changed='?1')} WHERE id = ?2", changed)
+    versions = [record.version for record in contents.documents.values()]
+    document_rows.write(connection, [(row, entry, versions[row - 1]) for row, _, entry in placed])
+    removal_rows.write(connection, contents.removals)
     document_rows.write_chunks(connection, placed)
     for number, chunk in contents.chunks.items():
         title, heading, body, compounds = map(" ".join, chunk.columns)

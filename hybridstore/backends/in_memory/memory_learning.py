@@ -23,6 +23,7 @@ from hybridstore.backends.learning import (
     storable,
 )
 from hybridstore.backends.values import Calibration
+from hybridstore.backends.versions import Removal
 from hybridstore.errors import NotFound
 
 
@@ -87,7 +88,7 @@ class MemoryLearning(LearningBackend):
         with self._handle.lock, self._handle.writing() as draft:
             for query, times in Counter(map(storable, queries)).items():
                 before = draft.query_log[query].times if query in draft.query_log else 0
-                draft.query_log[query] = LoggedQuestion(query, before + times, timestamp())
+                draft.query_log[query] = LoggedQuestion(query, before + times, draft.told_at(query))
 
     def query_log(self) -> list[LoggedQuestion]:
         return sorted(self._handle.contents().query_log.values(), key=lambda logged: (-logged.times, logged.query))
@@ -106,7 +107,7 @@ class MemoryLearning(LearningBackend):
                     del draft.feedback[number]
             draft.last_feedback += 1
             document_id = draft.chunks[chunk].document_id
-            draft.feedback[draft.last_feedback] = Feedback(query, chunk, document_id, used, timestamp())
+            draft.feedback[draft.last_feedback] = Feedback(query, chunk, document_id, used, draft.told_at(query))
 
     def move_feedback(self, chunks: Mapping[int, int]) -> None:
         with self._handle.lock, self._handle.writing() as draft:
@@ -132,10 +133,8 @@ class MemoryLearning(LearningBackend):
         with self._handle.lock, self._handle.writing() as draft:
             if document_id not in draft.documents:
                 raise NotFound(document_id)
-            new = Expectation(storable(query), document_id, within, timestamp())
-            key = new.query, document_id
-            before = draft.expectations.get(key, new)
-            draft.expectations[key] = replace(before, within=within)
+            new = Expectation(storable(query), document_id, within)
+            draft.expectations[new.query, document_id] = replace(new, made=draft.told_at(new.query, new.key))
 
     def expectations(self) -> list[Expectation]:
         return list(self._handle.contents().expectations.values())
@@ -143,14 +142,46 @@ class MemoryLearning(LearningBackend):
     def drop_expectations(self, expectations: Sequence[Expectation]) -> int:
         with self._handle.lock, self._handle.writing() as draft:
             keys = {(storable(each.query), each.document_id) for each in expectations}
-            return sum(draft.expectations.pop(key, None) is not None for key in keys)
+            gone = [draft.expectations.pop(key) for key in keys if key in draft.expectations]
+            draft.join({each.key: Removal(max(timestamp(), each.made)) for each in gone})
+            return len(gone)
 
     def move_expectations(self, documents: Mapping[str, str]) -> int:
         with self._handle.lock, self._handle.writing() as draft:
             moving = [each for each in draft.expectations.values() if each.document_id in documents]
             for each in moving:
                 del draft.expectations[each.query, each.document_id]
+                draft.join({each.key: Removal(max(timestamp(), each.made))})
             for each in moving:
                 target = documents[each.document_id]
                 draft.expectations.setdefault((each.query, target), replace(each, document_id=target))
             return len(moving)
+
+    # what another store has
+
+    def absorb(
+        self,
+        *,
+        queries: Sequence[LoggedQuestion] = (),
+        feedback: Sequence[Feedback] = (),
+        expectations: Sequence[Expectation] = (),
+        forgotten: Mapping[str, str] | None = None,
+        dropped: Sequence[Expectation] = (),
+    ) -> None:
+        with self._handle.lock, self._handle.writing() as draft:
+            draft.forget_until(forgotten or {})
+            for expected in dropped:
+                draft.expectations.pop((expected.query, expected.document_id), None)
+            draft.query_log |= {each.query: each for each in queries}
+            for each in feedback:
+                if each.chunk in draft.chunks:
+                    same = [
+                        number
+                        for number, there in draft.feedback.items()
+                        if (there.chunk, there.query) == (each.chunk, each.query)
+                    ]
+                    for number in same:
+                        del draft.feedback[number]
+                    draft.last_feedback += 1
+                    draft.feedback[draft.last_feedback] = each
+            draft.expectations |= {(each.query, each.document_id): each for each in expectations}

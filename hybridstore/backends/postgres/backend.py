@@ -51,6 +51,7 @@ from hybridstore.backends.values import (
     check_not_removed,
     check_vectors_fit,
 )
+from hybridstore.backends.versions import Removal
 from hybridstore.errors import Unsupported
 from hybridstore.filters import Filter
 from hybridstore.records import AddReport, CorpusStatistics, Folder, KeywordQuery, Ranking, Source, Term
@@ -63,6 +64,8 @@ _CAPABILITIES = Capabilities(
     "documents, vectors and learning to a file",
     compacting="the server frees space by itself (autovacuum); VACUUM FULL rewrites tables where that is not enough",
     erasure=ERASURE,
+    merging="a store on a server keeps no versions of documents that stores could be merged by, as everybody writes "
+    "into the one; `hybridstore export` and `import` carry documents between it and a file",
 )
 _GENERATIONS = Generations(vector_tables, model_rows, document_rows)
 
@@ -73,6 +76,9 @@ class PostgresLearning(StoredLearning[Connection]):
 
     def __init__(self, connections: Connections) -> None:
         super().__init__(connections, model_rows, learning_rows, Log, vector_tables.write_calibration)
+
+    def absorb(self, **_: object) -> None:
+        raise Unsupported("PostgreSQL", str(_CAPABILITIES.merging))
 
 
 @translated
@@ -175,6 +181,7 @@ class PostgresBackend(Backend):
         embedding: Embedding | None = None,
         finished: Mapping[Source, frozenset[str]] | None = None,
         removing: Collection[str] | Mapping[str, bytes] = (),
+        removals: Mapping[bytes, Removal] | None = None,  # noqa: ARG002 - for merges, which are refused
     ) -> AddReport:
         check_not_removed(entries, removing)
         if embedding is not None:
@@ -378,5 +385,17 @@ class PostgresBackend(Backend):
     def compact(self) -> CompactReport:
         raise Unsupported(self.location, str(_CAPABILITIES.compacting))
 
-    def purge(self, ids: Iterable[str], *, verify: bool = True) -> PurgeReport:  # noqa: ARG002 - it cannot be verified
+    def versions(self, ids: Sequence[str] | None = None) -> dict[str, tuple[bytes, str]]:  # noqa: ARG002
+        raise Unsupported(self.location, str(_CAPABILITIES.merging))
+
+    def removals(self, keys: Collection[bytes] | None = None) -> dict[bytes, Removal]:  # noqa: ARG002
+        raise Unsupported(self.location, str(_CAPABILITIES.merging))
+
+    def purge(
+        self,
+        ids: Iterable[str],
+        *,
+        verify: bool = True,  # noqa: ARG002 - it cannot be verified
+        removals: Mapping[bytes, Removal] | None = None,  # noqa: ARG002 - as in `put`
+    ) -> PurgeReport:
         return purge(self._connections, self.analyser, list(ids))

@@ -25,6 +25,7 @@ from hybridstore.backends.sqlite import (
     integrity_check,
     keyword_index,
     model_rows,
+    removal_rows,
     searching,
     store_state,
     vector_tables,
@@ -56,6 +57,7 @@ from hybridstore.backends.values import (
     check_not_removed,
     check_vectors_fit,
 )
+from hybridstore.backends.versions import Removal
 from hybridstore.errors import FileDamaged, InputError
 from hybridstore.filters import Filter
 from hybridstore.records import AddReport, CorpusStatistics, Folder, KeywordQuery, Ranking, Source, Term
@@ -203,6 +205,7 @@ class SQLiteBackend(Backend):
         embedding: Embedding | None = None,
         finished: Mapping[Source, frozenset[str]] | None = None,
         removing: Collection[str] | Mapping[str, bytes] = (),
+        removals: Mapping[bytes, Removal] | None = None,
     ) -> AddReport:
         check_not_removed(entries, removing)
         if embedding is not None:
@@ -212,7 +215,7 @@ class SQLiteBackend(Backend):
             document_writes.check_removals_stored(connection, removing)
             report = document_writes.put(connection, log, self._analyser_in(connection), entries, number)
             removed = document_writes.finish(connection, log, finished or {}) + document_writes.remove_ids(
-                connection, log, removing
+                connection, log, removing, removals or {}
             )
             return report + AddReport(removed=removed)
 
@@ -225,9 +228,11 @@ class SQLiteBackend(Backend):
         with self._connections.atomic() as connection, Log(connection) as log:
             return document_writes.remove(connection, log, document_rows.document_rows(connection, condition, bindings))
 
-    def purge(self, ids: Iterable[str], *, verify: bool = True) -> PurgeReport:
+    def purge(
+        self, ids: Iterable[str], *, verify: bool = True, removals: Mapping[bytes, Removal] | None = None
+    ) -> PurgeReport:
         self._connections.access.check_may_write(self._path)
-        return self._purging.purge(list(ids), verify=verify)
+        return self._purging.purge(list(ids), removals or {}, verify=verify)
 
     def compact(self) -> CompactReport:
         self._connections.access.check_may_write(self._path)
@@ -307,7 +312,15 @@ class SQLiteBackend(Backend):
 
     def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
         with self._connections.reading() as connection:
-            return {id_: digest for id_, (_, digest, _) in document_rows.known(connection, ids).items()}
+            return {id_: each.digest for id_, each in document_rows.known(connection, ids).items()}
+
+    def versions(self, ids: Sequence[str] | None = None) -> dict[str, tuple[bytes, str]]:
+        with self._connections.reading() as connection:
+            return document_rows.versions(connection, ids)
+
+    def removals(self, keys: Collection[bytes] | None = None) -> dict[bytes, Removal]:
+        with self._connections.reading() as connection:
+            return removal_rows.read(connection, keys)
 
     def chunk_vectors(self, document_id: str, leg: str | None = None) -> dict[bytes, NDArray[np.float32]]:
         with self._connections.reading() as connection:

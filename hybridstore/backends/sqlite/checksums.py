@@ -30,6 +30,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "negatives": ("triple", "position", "chunk", "leg", "score", "excluded"),
     "asked": ("query", "times", "last"),
     "feedback": ("feedback", "chunk", "used", "told", "query"),
+    "removals": ("key", "version", "purges"),
     "expectations": ("expectation", "document_id", "within", "made", "query"),
 }
 VECTOR_COLUMNS = ("chunk", "vector")  # of each table vectors_N

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.batches import byte_offsets, compact_json, timestamp
+from hybridstore.backends.batches import byte_offsets, compact_json
 from hybridstore.backends.sqlite import vector_tables
 from hybridstore.backends.sqlite.checksums import insertion
 from hybridstore.backends.sqlite.connection import Connections, rows, value
@@ -25,17 +25,36 @@ _IDS_AT_ONCE = 500  # ids bound to one statement
 _SCANNED_AT_ONCE = 200  # documents a scan holds in memory
 
 
-def known(connection: apsw.Connection, ids: Sequence[str]) -> dict[str, tuple[int, bytes, str | None]]:
-    """Return (row, digest, source) of those of the ids that are stored."""
-    found: dict[str, tuple[int, bytes, str | None]] = {}
+class Known(NamedTuple):
+    """What a write has to know of a stored document."""
+
+    row: int
+    digest: bytes
+    source: str | None
+    version: str
+
+
+def known(connection: apsw.Connection, ids: Sequence[str]) -> dict[str, Known]:
+    """Return those of the ids that are stored."""
+    found: dict[str, Known] = {}
     for first in range(0, len(ids), _IDS_AT_ONCE):
         some = json.dumps(ids[first : first + _IDS_AT_ONCE])
         rows = connection.execute(
-            "SELECT id, document, digest, source FROM documents WHERE id IN (SELECT value FROM json_each(?))",
+            "SELECT id, document, digest, source, changed FROM documents WHERE id IN (SELECT value FROM json_each(?))",
             (some,),
         )
-        found.update({identifier: (row, digest, source) for identifier, row, digest, source in rows})
+        found.update({identifier: Known(*rest) for identifier, *rest in rows})
     return found
+
+
+def versions(connection: apsw.Connection, ids: Sequence[str] | None) -> dict[str, tuple[bytes, str]]:
+    """Return the digests and versions of documents, of all where ids are None."""
+    if ids is None:
+        found = rows(connection, "SELECT id, digest, changed FROM documents ORDER BY document")
+        for row in found:
+            check_types(row, "tbt")
+        return {identifier: (digest, version) for identifier, digest, version in found}
+    return {identifier: (each.digest, each.version) for identifier, each in known(connection, ids).items()}
 
 
 def next_row(connection: apsw.Connection) -> int:
@@ -43,9 +62,8 @@ def next_row(connection: apsw.Connection) -> int:
     return whole_number(value(connection, "SELECT max(document) FROM documents") or 0) + 1
 
 
-def write(connection: apsw.Connection, placed: Iterable[tuple[int, Entry]]) -> None:
-    """Write documents into their rows, replacing what is there."""
-    changed = timestamp()
+def write(connection: apsw.Connection, placed: Iterable[tuple[int, Entry, str]]) -> None:
+    """Write documents, which come as (row, entry, version), into their rows, replacing what is there."""
     connection.executemany(
         f"""{insertion("documents")}
            ON CONFLICT (document) DO UPDATE SET title = excluded.title, uri = excluded.uri,
@@ -65,7 +83,7 @@ def write(connection: apsw.Connection, placed: Iterable[tuple[int, Entry]]) -> N
                 compact_json(d.metadata),
                 d.text,
             )
-            for row, entry in placed
+            for row, entry, changed in placed
             for d in [entry.document]
         ),
     )
@@ -172,7 +190,7 @@ def read(connection: apsw.Connection, row: int) -> tuple[Document, tuple[Chunk, 
     for chunk in chunks:
         check_types(chunk, "iit")
     document = Document(id=identifier, text=text, title=title, uri=uri, metadata=json_object(metadata), format=form)
-    return document, tuple(Chunk(*chunk) for chunk in chunks), source, changed
+    return document, tuple(Chunk(*chunk) for chunk in chunks), source, changed[:20]
 
 
 def sources(connection: apsw.Connection) -> dict[str, Source]:

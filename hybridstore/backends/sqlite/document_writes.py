@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import apsw
 import numpy as np
 
-from hybridstore.backends.batches import distinct, moves, same_words
+from hybridstore.backends.batches import distinct, moves, same_words, timestamp
 from hybridstore.backends.keyword_scoring import index_columns
-from hybridstore.backends.sqlite import document_rows, keyword_index, vector_tables
+from hybridstore.backends.sqlite import document_rows, keyword_index, removal_rows, vector_tables
 from hybridstore.backends.sqlite.change_log import Log
 from hybridstore.backends.sqlite.checksums import change, next_number
 from hybridstore.backends.sqlite.chunk_references import forget_chunks, renumber
-from hybridstore.backends.sqlite.connection import value
-from hybridstore.backends.values import Entry, Outdated, check_replaces
+from hybridstore.backends.sqlite.connection import rows
+from hybridstore.backends.values import Conflict, Entry, Outdated, check_replaces
+from hybridstore.backends.versions import NOTHING, Removal, Version, removal_key
 from hybridstore.records import AddReport, Source
 from hybridstore.text.analysis import Analyser
+
+_NONE: Mapping[bytes, Removal] = {}
 
 
 def put(
@@ -35,30 +39,29 @@ def _put_batch(
     _move(connection, log, batch)
     known = document_rows.known(connection, list(batch))
     for id_, entry in batch.items():
-        check_replaces(id_, entry.replaces, known[id_][1] if id_ in known else None)
-    unchanged = {id_ for id_, (_, digest, _) in known.items() if digest == batch[id_].digest}
+        check_replaces(id_, entry.replaces, known[id_].digest if id_ in known else None)
+    unchanged = {id_ for id_, there in known.items() if there.digest == batch[id_].digest}
     for id_ in unchanged:
-        row, _, source = known[id_]
-        if batch[id_].source not in (None, source):
-            connection.execute(f"{change('documents', source='?1')} WHERE document = ?2", (batch[id_].source, row))
+        _keep(connection, known[id_], batch[id_])
     fresh = {id_: entry for id_, entry in batch.items() if id_ not in unchanged}
+    versions = _versions(connection, fresh, known)
     for id_, entry in fresh.items():
         if not entry.chunks:
             raise Outdated(id_)
-    replaced = [known[id_][0] for id_ in fresh if id_ in known]
+    replaced = [known[id_].row for id_ in fresh if id_ in known]
     next_row = document_rows.next_row(connection)
-    rows = {}
+    numbers = {}
     for id_ in fresh:
-        rows[id_] = known[id_][0] if id_ in known else next_row
+        numbers[id_] = known[id_].row if id_ in known else next_row
         next_row += id_ not in known
     first = next_chunk = next_number(connection, "chunks")
     placed: list[tuple[int, int, Entry]] = []  # (document row, first chunk id, entry)
     for id_, entry in fresh.items():
-        placed.append((rows[id_], next_chunk, entry))
+        placed.append((numbers[id_], next_chunk, entry))
         next_chunk += len(entry.chunks)
     renumber(connection, _unchanged_chunks(connection, set(replaced), placed))
     _remove_chunks(connection, log, replaced)
-    document_rows.write(connection, ((rows[id_], entry) for id_, entry in fresh.items()))
+    document_rows.write(connection, ((numbers[id_], entry, versions[id_]) for id_, entry in fresh.items()))
     document_rows.write_chunks(connection, placed)
     keyword_index.write(connection, _keyword_rows(analyser, placed))
     _write_vectors(connection, number, placed)
@@ -69,6 +72,39 @@ def _put_batch(
         unchanged=len(unchanged),
         chunks=next_chunk - first,
     )
+
+
+def _keep(connection: apsw.Connection, there: document_rows.Known, entry: Entry) -> None:
+    """Note of a document whose content is unchanged where it was read from, and that another store changed it later."""
+    later = Version.of(entry.version).order > Version.of(there.version).order
+    if later or entry.source not in (None, there.source):
+        source, version = entry.source or there.source, entry.version if later else there.version
+        sql = f"{change('documents', source='?1', changed='?2')} WHERE document = ?3"
+        connection.execute(sql, (source, version, there.row))
+
+
+def _versions(
+    connection: apsw.Connection, fresh: dict[str, Entry], known: Mapping[str, document_rows.Known]
+) -> dict[str, str]:
+    """Return the versions of documents that are written, which are no longer removed.
+
+    One from another store keeps its version, and the source that it has here.
+    """
+    removed = removal_rows.read(connection, [removal_key(id_) for id_ in fresh])
+    at, versions, again = timestamp(), dict[str, str](), dict[bytes, Removal]()
+    for id_, entry in fresh.items():
+        there, key = known.get(id_), removal_key(id_) if removed else b""
+        removal = removed.get(key, NOTHING)
+        if entry.version and removal.purges > Version.of(entry.version).purges:  # just now, by another process
+            raise Conflict(id_, None, None)
+        own, digest = (there.version, there.digest) if there else (None, b"")
+        versions[id_] = entry.version or (removal.after(own, digest, at) if there or key in removed else at)
+        if entry.version and there and entry.source is None:
+            fresh[id_] = replace(entry, source=there.source)
+        if removal.version:
+            again[key] = Removal("", removal.purges)
+    removal_rows.write(connection, again)
+    return versions
 
 
 def _move(connection: apsw.Connection, log: Log, batch: Mapping[str, Entry]) -> None:
@@ -83,10 +119,11 @@ def _move(connection: apsw.Connection, log: Log, batch: Mapping[str, Entry]) -> 
     for old, new in moved.items():
         if old not in stored:
             continue
-        row, _, source = stored[old]
+        row, digest, source, version = stored[old]
         if new in stored:
             remove(connection, log, [row])
             continue
+        removal_rows.write(connection, {removal_key(old): _removal(version, digest, timestamp())})
         sql = f"{change('documents', id='?1', source='?2')} WHERE document = ?3"
         connection.execute(sql, (new, batch[new].source, row))
         left = "NOT EXISTS (SELECT 1 FROM documents WHERE source = ?1)"
@@ -134,19 +171,36 @@ def finish(connection: apsw.Connection, log: Log, finished: Mapping[Source, froz
     return removed
 
 
-def remove_ids(connection: apsw.Connection, log: Log, ids: Collection[str]) -> int:
-    """Remove documents by id; return how many there were."""
-    return remove(connection, log, [row for row, _, _ in document_rows.known(connection, list(ids)).values()])
+def remove_ids(
+    connection: apsw.Connection, log: Log, ids: Collection[str], removals: Mapping[bytes, Removal] = _NONE
+) -> int:
+    """Remove documents by id; return how many there were. `removals` are from another store, which removed them."""
+    known = document_rows.known(connection, list(ids)).values()
+    removed = remove(connection, log, [each.row for each in known], removals)
+    removal_rows.join(connection, removals)
+    return removed
 
 
-def remove(connection: apsw.Connection, log: Log, rows: Sequence[int]) -> int:
+def remove(
+    connection: apsw.Connection, log: Log, documents: Sequence[int], removals: Mapping[bytes, Removal] = _NONE
+) -> int:
     """Remove documents by row; return how many."""
-    _remove_chunks(connection, log, rows)
-    for row in rows:
-        source = value(connection, "DELETE FROM documents WHERE document = ? RETURNING source", (row,))
+    _remove_chunks(connection, log, documents)
+    left, at = dict[bytes, Removal](), timestamp()
+    for row in documents:
+        sql = "DELETE FROM documents WHERE document = ? RETURNING source, id, changed, digest"
+        source, id_, version, digest = rows(connection, sql, (row,))[0]
+        key = removal_key(id_)
+        left[key] = removals.get(key) or _removal(version, digest, at)
         if source is not None:  # its file is no longer complete here: read it again at the next sync
             connection.execute("DELETE FROM sources WHERE key = ?", (source,))
-    return len(rows)
+    removal_rows.write(connection, left)
+    return len(documents)
+
+
+def _removal(version: str, digest: bytes, at: str) -> Removal:
+    before = Version.of(version)
+    return Removal(str(before.next(digest, at)), before.purges)
 
 
 def remove_source(connection: apsw.Connection, log: Log, key: str) -> int:
@@ -174,4 +228,4 @@ def check_removals_stored(connection: apsw.Connection, removing: Collection[str]
     if isinstance(removing, Mapping):
         known = document_rows.known(connection, list(removing))
         for id_, digest in removing.items():
-            check_replaces(id_, digest, known[id_][1] if id_ in known else None)
+            check_replaces(id_, digest, known[id_].digest if id_ in known else None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,12 +10,18 @@ from dataclasses import replace
 import apsw
 
 from hybridstore.backends.learning import Expectation, Feedback, LoggedQuestion, Negative, Triple, storable
+from hybridstore.backends.sqlite import removal_rows
 from hybridstore.backends.sqlite.checksums import change, insertion, next_number
 from hybridstore.backends.sqlite.chunk_references import erasing, rewrite
 from hybridstore.backends.sqlite.connection import rows, value
+from hybridstore.backends.versions import removal_key
 from hybridstore.errors import NotFound
 
 _AMONG = "IN (SELECT value FROM json_each(?))"
+_TOLD = tuple(
+    f"SELECT {at} AS at FROM {table} WHERE query = value"
+    for table, at in (("asked", "last"), ("feedback", "told"), ("expectations", "made"))
+)
 
 
 def add_triples(connection: apsw.Connection, triples: Sequence[Triple]) -> None:
@@ -106,14 +111,14 @@ def drop_triples(connection: apsw.Connection) -> int:
 
 def log_queries(connection: apsw.Connection, queries: Sequence[str]) -> None:
     """Add queries to the log, each as often as it is listed."""
-    now = _now()
     times = Counter(map(storable, queries))
+    told = {query: _told_at(connection, query) for query in times}
     with erasing(connection):
         connection.executemany(
             f"""{insertion("asked")}
                ON CONFLICT (query) DO UPDATE SET times = times + excluded.times, last = excluded.last,
                  checksum = checksum(query, times + excluded.times, excluded.last)""",
-            [(query, count, now) for query, count in times.items()],
+            [(query, count, told[query]) for query, count in times.items()],
         )
 
 
@@ -135,6 +140,9 @@ def forget_queries(connection: apsw.Connection, queries: Sequence[str] | None) -
     else:
         named = json.dumps([storable(query) for query in queries])
     known = int(value(connection, f"SELECT count(*) FROM asked WHERE query {_AMONG}", (named,)))
+    sql = "SELECT value, (SELECT max(at) FROM (" + " UNION ALL ".join(_TOLD) + ")) FROM json_each(?)"
+    told = {removal_key(query, "query"): at or "" for query, at in rows(connection, sql, (named,))}
+    removal_rows.forget(connection, told)
     with erasing(connection):
         connection.execute(
             f"DELETE FROM negatives WHERE triple IN (SELECT triple FROM triples WHERE query {_AMONG})", (named,)
@@ -151,12 +159,14 @@ def add_feedback(connection: apsw.Connection, query: str, chunk: int, *, used: b
     if value(connection, "SELECT 1 FROM chunks WHERE chunk = ?", (chunk,)) is None:
         raise NotFound(str(chunk), f"no chunk has the id {chunk}; it was removed or replaced: search again")
     with erasing(connection):
-        connection.execute("DELETE FROM feedback WHERE chunk = ? AND query = ?", (chunk, storable(query)))
-        number = int(value(connection, "SELECT max(feedback) FROM feedback") or 0) + 1
-        connection.execute(
-            insertion("feedback"),
-            (number, chunk, int(used), _now(), storable(query)),
-        )
+        told = _told_at(connection, storable(query))
+        _write_feedback(connection, storable(query), chunk, told, used=used)
+
+
+def _write_feedback(connection: apsw.Connection, query: str, chunk: int, told: str, *, used: bool) -> None:
+    connection.execute("DELETE FROM feedback WHERE chunk = ? AND query = ?", (chunk, query))
+    number = int(value(connection, "SELECT max(feedback) FROM feedback") or 0) + 1
+    connection.execute(insertion("feedback"), (number, chunk, int(used), told, query))
 
 
 def move_feedback(connection: apsw.Connection, moved: Mapping[int, int]) -> None:
@@ -190,7 +200,8 @@ def expect(connection: apsw.Connection, query: str, document_id: str, within: in
     """Add an expectation, or change its `within`; raises NotFound for a document that is not stored."""
     if value(connection, "SELECT 1 FROM documents WHERE id = ?", (document_id,)) is None:
         raise NotFound(document_id)
-    _write_expectation(connection, Expectation(storable(query), document_id, within, _now()))
+    new = Expectation(storable(query), document_id, within)
+    _write_expectation(connection, replace(new, made=_told_at(connection, new.query, new.key)))
 
 
 def _write_expectation(connection: apsw.Connection, new: Expectation) -> None:
@@ -198,7 +209,8 @@ def _write_expectation(connection: apsw.Connection, new: Expectation) -> None:
     there = value(connection, "SELECT expectation FROM expectations WHERE document_id = ? AND query = ?", named)
     with erasing(connection):
         if there is not None:
-            connection.execute(f"{change('expectations', within='?1')} WHERE expectation = ?2", (new.within, there))
+            sql = f"{change('expectations', within='?1', made='?2')} WHERE expectation = ?3"
+            connection.execute(sql, (new.within, new.made, there))
             return
         number = int(value(connection, "SELECT max(expectation) FROM expectations") or 0) + 1
         connection.execute(insertion("expectations"), (number, new.document_id, new.within, new.made, new.query))
@@ -216,8 +228,11 @@ def drop_expectations(connection: apsw.Connection, dropped: Sequence[Expectation
     with erasing(connection):
         for each in dropped:
             named = (each.document_id, storable(each.query))
-            connection.execute("DELETE FROM expectations WHERE document_id = ? AND query = ?", named)
-            count += connection.changes()
+            sql = "DELETE FROM expectations WHERE document_id = ? AND query = ? RETURNING made"
+            made = value(connection, sql, named)
+            if made is not None:
+                count += 1
+                removal_rows.forget(connection, {replace(each, query=named[1]).key: made})
         if count:
             rewrite(connection, "expectations")
     return count
@@ -241,5 +256,45 @@ def move_expectations(connection: apsw.Connection, documents: Mapping[str, str])
     return len(moving)
 
 
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+def absorb(
+    connection: apsw.Connection,
+    queries: Sequence[LoggedQuestion],
+    told: Sequence[Feedback],
+    expected: Sequence[Expectation],
+) -> None:
+    """Record queries, feedback on chunks of this store, and expectations of another store, as it has them."""
+    with erasing(connection):
+        for each in queries:
+            connection.execute("DELETE FROM asked WHERE query = ?", (each.query,))
+            connection.execute(insertion("asked"), (each.query, each.times, each.last))
+        for said in told:
+            if value(connection, "SELECT 1 FROM chunks WHERE chunk = ?", (said.chunk,)) is not None:
+                _write_feedback(connection, said.query, said.chunk, said.when, used=said.used)
+        for new in expected:
+            _write_expectation(connection, new)
+
+
+def forget_until(connection: apsw.Connection, queries: Mapping[str, str]) -> None:
+    """Remove what was told of queries, each up to a time; nothing of their texts is left in the tables' pages."""
+    named = json.dumps(list(queries))
+    sql = f"DELETE FROM negatives WHERE triple IN (SELECT triple FROM triples WHERE query {_AMONG})"
+    with erasing(connection):
+        connection.execute(sql, (named,))
+        connection.execute(f"DELETE FROM triples WHERE query {_AMONG}", (named,))
+        for query, until in queries.items():
+            for table, at in (("asked", "last"), ("feedback", "told"), ("expectations", "made")):
+                connection.execute(f"DELETE FROM {table} WHERE query = ? AND {at} <= ?", (query, until))
+        for table in ("asked", "feedback", "triples", "expectations"):
+            rewrite(connection, table)
+
+
+def remove_expectations(connection: apsw.Connection, dropped: Sequence[Expectation]) -> None:
+    """Remove expectations that another store has dropped."""
+    with erasing(connection):
+        sql = "DELETE FROM expectations WHERE document_id = ? AND query = ?"
+        connection.executemany(sql, [(each.document_id, each.query) for each in dropped])
+        rewrite(connection, "expectations")
+
+
+def _told_at(connection: apsw.Connection, query: str, *keys: bytes) -> str:
+    return removal_rows.told_at(connection, removal_key(query, "query"), *keys)

@@ -24,6 +24,7 @@ from hybridstore.backends.sqlite.schema import (
     CHECKSUM,
     EMBEDDINGS,
     EXPECTATIONS,
+    REMOVALS,
     SCHEMA_VERSION,
     TABLES,
     learning_of_version,
@@ -177,7 +178,7 @@ def _sum(connection: apsw.Connection) -> None:
     """2 -> 3: a checksum in every row."""
     numbers = [number for (number,) in rows(connection, "SELECT embedding FROM embeddings")]
     tables = dict(COLUMNS) | {f"vectors_{number}": VECTOR_COLUMNS for number in numbers}
-    del tables["expectations"]  # which a later migration makes
+    del tables["expectations"], tables["removals"]  # which later migrations make
     for table, columns in tables.items():
         connection.execute(f"ALTER TABLE {table} ADD COLUMN {CHECKSUM}")
         write_all(connection, table, columns)
@@ -193,8 +194,19 @@ def _expect(connection: apsw.Connection) -> None:
     connection.execute(EXPECTATIONS)
 
 
+def _remember_removals(connection: apsw.Connection) -> None:
+    """5 -> 6: what is left of removed documents."""
+    connection.execute(REMOVALS)
+
+
 # version -> the migration of a file of that version to the next
-MIGRATIONS: Mapping[int, Callable[[apsw.Connection], None]] = {1: _learn, 2: _sum, 3: _add_legs, 4: _expect}
+MIGRATIONS: Mapping[int, Callable[[apsw.Connection], None]] = {
+    1: _learn,
+    2: _sum,
+    3: _add_legs,
+    4: _expect,
+    5: _remember_removals,
+}
 
 
 def _create_file(connections: Connections, language: str, analysis: int) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from glob import escape
@@ -27,7 +27,14 @@ from pathlib import Path
 import apsw
 import numpy as np
 
-from hybridstore.backends.sqlite import document_rows, document_writes, fts5_terms, keyword_index, learning_rows
+from hybridstore.backends.sqlite import (
+    document_rows,
+    document_writes,
+    fts5_terms,
+    keyword_index,
+    learning_rows,
+    removal_rows,
+)
 from hybridstore.backends.sqlite.byte_search import WINDOW, Needles
 from hybridstore.backends.sqlite.change_log import Log
 from hybridstore.backends.sqlite.checksums import set_fact, unset_fact
@@ -36,6 +43,7 @@ from hybridstore.backends.sqlite.connection import Connections, rows, value
 from hybridstore.backends.sqlite.purge_targets import DocumentContent, Targets, remaining
 from hybridstore.backends.sqlite.store_state import file_bytes
 from hybridstore.backends.values import CompactReport, PurgeReport, Residue
+from hybridstore.backends.versions import NOTHING, Removal, removal_key
 from hybridstore.errors import HybridstoreError, InputError
 from hybridstore.text.analysis import Analyser
 
@@ -56,13 +64,13 @@ class Purging:
         self._lock = threading.Lock()
         self._unfinished = Targets()
 
-    def purge(self, ids: Sequence[str], *, verify: bool) -> PurgeReport:
+    def purge(self, ids: Sequence[str], removals: Mapping[bytes, Removal], *, verify: bool) -> PurgeReport:
         """Purge documents; see the protocol."""
         began = time.perf_counter()
         if "" in ids:
             raise InputError("an id must not be empty; name the documents to purge")
         with closing(self._own()) as own, self._lock:
-            report = self._purge(own, list(dict.fromkeys(ids)), verify=verify)
+            report = self._purge(own, list(dict.fromkeys(ids)), removals, verify=verify)
         return replace(report, seconds=time.perf_counter() - began)
 
     def compact(self) -> CompactReport:
@@ -88,8 +96,10 @@ class Purging:
             raise InputError("a snapshot of this thread still reads the file as it is; leave it first")
         return Connections(theirs.file.path, theirs.busy_timeout, theirs.key, theirs.durability)
 
-    def _purge(self, own: Connections, ids: Sequence[str], *, verify: bool) -> PurgeReport:
-        report, targets = self._remove(own, ids)
+    def _purge(
+        self, own: Connections, ids: Sequence[str], removals: Mapping[bytes, Removal], *, verify: bool
+    ) -> PurgeReport:
+        report, targets = self._remove(own, ids, removals)
         self._unfinished = targets  # set now, for what comes next may fail
         obstacle = _rewrite(own)
         emptied = _empty_log(own)
@@ -117,16 +127,20 @@ class Purging:
             remedy=_remedy(own.path, obstacle, unread, found, emptied=emptied),
         )
 
-    def _remove(self, own: Connections, ids: Sequence[str]) -> tuple[PurgeReport, Targets]:
+    def _remove(
+        self, own: Connections, ids: Sequence[str], removals: Mapping[bytes, Removal]
+    ) -> tuple[PurgeReport, Targets]:
         """Remove documents and what refers to them in one transaction; return what was removed and what it held."""
         with own.atomic() as connection, Log(connection) as log, erasing(connection):
             known = document_rows.known(connection, ids)
-            documents = [row for row, _, _ in known.values()]
+            documents = [each.row for each in known.values()]
+            purged = {**purged_rows(connection, ids, known), **removals}
             chunks = sum(len(document_rows.chunk_ids(connection, row)) for row in documents)
             content = DocumentContent(connection, self._analyser(), ids, documents)
-            if documents:
+            if documents or removals:
                 set_fact(connection, PURGING, "1")  # in case this process is killed before the bytes are gone
             document_writes.remove(connection, log, documents)
+            removal_rows.write(connection, purged)
             learning_rows.drop_expectations_of(connection, ids)
             merge(connection)
             targets = self._still_removed(connection) + content.removed(connection)
@@ -157,6 +171,15 @@ class Purging:
 
     def _words(self, query: str) -> list[str]:
         return [word for column in self._analyser().index(query) for word in column.split()]
+
+
+def purged_rows(
+    connection: apsw.Connection, ids: Sequence[str], known: Mapping[str, document_rows.Known]
+) -> dict[bytes, Removal]:
+    """Return what is left of documents that are purged, by which other stores purge them when they merge."""
+    there = removal_rows.read(connection, [removal_key(id_) for id_ in ids])
+    versions = {removal_key(id_): known[id_].version if id_ in known else "" for id_ in ids}
+    return {key: there.get(key, NOTHING).purged(version) for key, version in versions.items()}
 
 
 def merge(connection: apsw.Connection) -> None:

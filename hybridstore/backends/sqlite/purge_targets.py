@@ -33,6 +33,7 @@ _TEXTS = (
     f"SELECT DISTINCT leg, excluded, {_CHECKSUM} FROM negatives",
     f"SELECT DISTINCT last, {_CHECKSUM} FROM asked",
     "SELECT DISTINCT told FROM feedback",
+    f"SELECT key, version, {_CHECKSUM} FROM removals",
     f"SELECT within, made, {_CHECKSUM} FROM expectations",
     "SELECT k, v FROM keywords_config",
     "SELECT type, name, tbl_name, sql FROM sqlite_master",

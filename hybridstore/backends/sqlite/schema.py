@@ -7,7 +7,7 @@ the vectors' length; everything else is made with the file.
 from __future__ import annotations
 
 APPLICATION_ID = 0x48594253  # "HYBS", at byte 68 of the file
-SCHEMA_VERSION = 5  # `PRAGMA user_version`
+SCHEMA_VERSION = 6  # `PRAGMA user_version`
 
 # FTS5 reads tokens that the analyser made, so its own tokenizer must only split at spaces: `ascii` takes every
 # non-ASCII character as part of a token, and these are the ASCII characters that compounds keep.
@@ -99,6 +99,19 @@ CREATE TABLE expectations (
 ) STRICT;
 """
 
+# Migration 5 makes this.
+REMOVALS = """
+-- What is left of removed documents and forgotten queries, so that a merge with another store does not bring them back:
+-- a digest of the id, the version of the removal ('' if it was a purge, or the document is there again), and how often
+-- the document was purged.
+CREATE TABLE removals (
+    key BLOB PRIMARY KEY,
+    version TEXT NOT NULL,
+    purges INTEGER NOT NULL,
+    checksum INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+"""
+
 EMBEDDINGS = """
 -- Which embedder made which vectors. One row is active; another may be building, and one that was active may be kept,
 -- so that what replaced it can be undone. Those added are vector legs of their own beside the active one.
@@ -122,7 +135,9 @@ CREATE TABLE meta (
     checksum INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
--- A document as it was given. `text` comes last so that reading the rest does not walk a long text's pages.
+-- A document as it was given. `changed` is when it was written; of a document that was replaced, a number that orders
+-- changes of the same time, the number of its purges, and the beginnings of the digests of what it replaced follow.
+-- `text` comes last so that reading the rest does not walk a long text's pages.
 CREATE TABLE documents (
     document INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
@@ -180,7 +195,7 @@ CREATE TABLE changes (
     checksum INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX changes_revision ON changes (revision);
-{LEARNING}{EXPECTATIONS}"""
+{LEARNING}{EXPECTATIONS}{REMOVALS}"""
 
 
 _STATES = "NOT NULL CHECK (state IN ('active', 'building', 'kept', 'added'))"
@@ -191,6 +206,8 @@ _ONE_A_STATE = "CREATE UNIQUE INDEX embeddings_state ON embeddings (state) WHERE
 def tables_of_version(version: int) -> str:
     """Return the DDL of what a file of this version was made with, embeddings' tables aside."""
     tables = TABLES
+    if version < 6:
+        tables = tables.removesuffix(REMOVALS)
     if version < 5:
         tables = tables.removesuffix(EXPECTATIONS)
     if version < 4:

@@ -1,0 +1,322 @@
+"""Merging: what another store holds, removed, purged and was told comes into this one, which then knows as much.
+
+The later version of each document wins (see `backends.versions`), in whatever order stores are merged, and however
+often. What was changed on both sides is kept as a copy beside the winner. Each batch is one step: a merge that was
+stopped is repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hybridstore.backends.protocols import Backend
+from hybridstore.backends.values import Conflict, Embedding, Entry, Outdated, PurgeReport, StoredDocument
+from hybridstore.backends.versions import NOTHING, Removal, Version, copy_id, original_id, removal_key
+from hybridstore.errors import EmbedderMismatch, InputError, NotFound, Unsupported
+from hybridstore.records import Document
+from hybridstore.store.chunk_vectors import embedded, fill_known, known_vectors
+from hybridstore.store.inputs import checked, content_digest, digest_of
+from hybridstore.store.merged_learning import merge_learning
+from hybridstore.store.writer import Writer
+
+Progress = Callable[[int, int], None]
+Versions = Mapping[str, tuple[bytes, str]]
+
+_TOGETHER, _CHARACTERS = 1_000, 4_000_000  # documents, and characters of them, that are written in one step
+
+
+@dataclass(slots=True, kw_only=True)
+class MergeReport:
+    """What a merge brought into a store, or with `dry_run` would bring.
+
+    `added`, `replaced`, `removed` and `purged` are ids of documents; `kept` are those that the other store holds in an
+    earlier version. `conflicts` are documents that were changed on both sides, with the id of the copy that keeps the
+    earlier version. `queries`, `feedback` and `expectations` count what was taken over. `pending` chunks have no vector
+    after it; `embed` makes them. `ahead` is by how many seconds the other store's latest change lies in the future:
+    a clock is wrong. `purge` is the proof of the purges, and `notes` are sentences for people.
+    """
+
+    added: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    purged: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    conflicts: list[tuple[str, str]] = field(default_factory=list)
+    unchanged: int = 0
+    queries: int = 0
+    feedback: int = 0
+    expectations: int = 0
+    pending: int = 0
+    ahead: float = 0.0
+    purge: PurgeReport | None = None
+    notes: list[str] = field(default_factory=list)
+    dry_run: bool = False
+
+
+def merge(
+    own: Backend, other: Backend, *, fits: Callable[[Embedding], bool], dry_run: bool, progress: Progress | None
+) -> MergeReport:
+    """Merge another store's state into this one; `fits` says whether vectors of an embedding can be taken over."""
+    for backend in (own, other):
+        if backend.capabilities.merging:
+            raise Unsupported(backend.location, backend.capabilities.merging)
+    _check_another(own, other)
+    with other.snapshot():
+        theirs = other.embeddings().active
+        return _Merge(own, other, theirs if theirs and fits(theirs) else None, dry_run=dry_run).run(progress)
+
+
+def _check_another(own: Backend, other: Backend) -> None:
+    """Raise InputError where both are the same store."""
+    same = own is other
+    if ":memory:" not in (own.location, other.location):
+        with suppress(OSError, ValueError):  # it has no file of its own
+            same = Path(own.location).samefile(other.location)
+        same = same or own.location == other.location
+    if same:
+        raise InputError(f"{own.location} cannot be merged with itself; name another store")
+
+
+@dataclass(slots=True)
+class _Step:
+    """Documents to be written together, and what they are to be reported as."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    report: MergeReport = field(default_factory=MergeReport)
+    characters: int = 0
+
+
+class _Merge:
+    """One merge; `vectors` is the embedding of both stores, None where vectors are not taken over."""
+
+    def __init__(self, own: Backend, other: Backend, vectors: Embedding | None, *, dry_run: bool) -> None:
+        self._own, self._other, self._vectors, self._dry_run = own, other, vectors, dry_run
+        self._removals: dict[bytes, Removal] = {}
+        self._gone: set[str] = set()  # what a dry run would have removed
+        self.report = MergeReport(dry_run=dry_run)
+
+    def run(self, progress: Progress | None) -> MergeReport:
+        theirs = self._other.versions()
+        while True:
+            with suppress(Conflict):  # another process has changed what is to be removed: read again
+                self._remove()
+                break
+        ids, done = list(theirs), 0
+        while done < len(ids):
+            done += self._write(theirs, ids[done : done + _TOGETHER])
+            if progress:
+                progress(done, len(ids))
+        learned = merge_learning(self._own, self._other, self._removals, dry_run=self._dry_run)
+        self.report.queries, self.report.feedback, self.report.expectations = learned
+        self._finish(theirs)
+        return self.report
+
+    # removals
+
+    def _remove(self) -> None:
+        """Follow the other store's removals and purges, and know of them from now on."""
+        mine, known = self._own.versions(), self._own.removals()
+        news = {key: row for key, there in self._other.removals().items() if (row := known.get(key, NOTHING) | there)}
+        news = {key: row for key, row in news.items() if row != known.get(key, NOTHING)}
+        self._removals = known | news
+        if not news:
+            return
+        removed: dict[str, bytes] = {}
+        purged: list[str] = []
+        for id_ in {**mine, **{each.document_id: None for each in self._own.learning.expectations()}}:
+            key, (digest, text) = removal_key(id_), mine.get(id_, (b"", ""))
+            version, row = Version.of(text), self._removals.get(key, NOTHING)
+            if self._purges(id_, key) > version.purges and (id_ in mine or key in news):
+                purged.append(id_)
+            elif Version.of(row.version).order > version.order and id_ in mine:
+                removed[id_] = digest
+            elif id_ in mine and row.version:  # it is there again, in a later version
+                self._removals[key] = Removal("", row.purges)
+        rows = {key: self._removals[key] for key in news if self._removals[key] != known.get(key, NOTHING)}
+        erased = {key: row for key, row in rows.items() if row.purges > known.get(key, NOTHING).purges}
+        if not self._dry_run:
+            self._erase(purged, erased, fresh=not (mine or known))
+            if rows.keys() - erased or removed:
+                self._own.put((), removing=removed, removals={k: row for k, row in rows.items() if k not in erased})
+        self._gone = {*removed, *purged}
+        self.report.removed, self.report.purged = list(removed), [id_ for id_ in purged if id_ in mine]
+
+    def _erase(self, ids: Sequence[str], rows: Mapping[bytes, Removal], *, fresh: bool) -> None:
+        """Purge documents, and whatever bytes of those that are not here any more an earlier version has left."""
+        if rows and fresh:  # there never was anything
+            self._own.put((), removals=rows)
+        elif rows or ids:
+            self.report.purge = self._own.purge(ids, removals=rows)
+
+    def _purges(self, id_: str, key: bytes) -> int:
+        """Return how often a document was purged; a purge takes its copies along."""
+        original = original_id(id_)
+        keys = [key] if original is None else [key, removal_key(original)]
+        return max(self._removals.get(each, NOTHING).purges for each in keys)
+
+    # documents
+
+    def _write(self, theirs: Versions, ids: Sequence[str]) -> int:
+        """Write as many of these documents as fit into one step; return how many were seen to."""
+        while True:
+            mine = self._own.versions(ids)
+            step, seen = _Step(), 0
+            for id_ in ids:
+                self._decide(step, id_, theirs[id_], None if id_ in self._gone else mine.get(id_))
+                seen += 1
+                if step.characters > _CHARACTERS:
+                    break
+            with suppress(Conflict, Outdated):  # another process has changed one of them: read again
+                self._put(list(step.entries.values()))
+                break
+        for name in ("added", "replaced", "kept", "conflicts"):
+            getattr(self.report, name).extend(getattr(step.report, name))
+        self.report.unchanged += step.report.unchanged
+        return seen
+
+    def _decide(self, step: _Step, id_: str, theirs: tuple[bytes, str], mine: tuple[bytes, str] | None) -> None:
+        (digest, text), key = theirs, removal_key(id_) if self._removals else b""
+        version, removal = Version.of(text), self._removals.get(key, NOTHING)
+        if self._removals and self._purges(id_, key) > version.purges:
+            return
+        if mine is None:
+            if Version.of(removal.version).order <= version.order:
+                step.report.added.append(id_)
+                self._take(step, id_, digest, text, None)
+            return
+        own, own_text = mine
+        before = Version.of(own_text)
+        if own == digest:
+            step.report.unchanged += 1
+            if version.order > before.order:
+                step.entries[id_] = Entry(Document(text="", id=id_), digest, (), (), replaces=own, version=text)
+        elif (version.order, digest) > (before.order, own):
+            step.report.replaced.append(id_)
+            if not version.descends_from(own):
+                self._keep_copy(step, self._own, id_, own, before)
+            self._take(step, id_, digest, text, own)
+        else:
+            step.report.kept.append(id_)
+            if not before.descends_from(digest):
+                self._keep_copy(step, self._other, id_, digest, version)
+
+    def _take(self, step: _Step, id_: str, digest: bytes, version: str, replaces: bytes | None) -> None:
+        if not self._dry_run:
+            stored = self._other.get(id_, vectors=self._vectors is not None)
+            step.entries[id_] = _entry(stored, digest, version, replaces)
+            step.characters += len(stored.document.text)
+
+    def _keep_copy(self, step: _Step, loser: Backend, id_: str, digest: bytes, version: Version) -> None:
+        """Keep a version that was not known where the document got its winning one, unless a file has it."""
+        name = copy_id(id_, digest)
+        key, order = removal_key(name), replace(version, ancestors="")
+        there = self._own.versions([name]).get(name)
+        removal = self._removals.get(key, NOTHING)
+        if there or removal.purges > version.purges or Version.of(removal.version).order > order.order:
+            return
+        try:
+            stored, winner = loser.get(id_, vectors=self._vectors is not None), self._pair(loser).get(id_)
+        except NotFound:  # just now: what is written will be refused, and decided again
+            return
+        if stored.source is not None or stored.document.text == winner.document.text:
+            return
+        step.report.conflicts.append((id_, name))
+        if not self._dry_run:
+            copy, own_digest = _copy(stored, name, digest)
+            step.entries[name] = _entry(copy, own_digest, str(order), None)
+            step.characters += len(stored.document.text)
+
+    def _pair(self, store: Backend) -> Backend:
+        return self._other if store is self._own else self._own
+
+    def _put(self, entries: Sequence[Entry]) -> None:
+        """Write documents, with the vectors that they or unchanged chunks of theirs have."""
+        if not entries or self._dry_run:
+            return
+        replacing = [entry for entry in entries if entry.vectors is None and entry.replaces and entry.chunks]
+        known = known_vectors(self._own, [str(entry.document.id) for entry in replacing])
+        passed = any(entry.vectors is not None for entry in entries)
+        self._own.put(entries, embedding=self._vectors if passed else None)
+        active = self._own.embeddings().active
+        for entry in replacing if known and active else ():
+            with suppress(EmbedderMismatch):  # a re-embedding is under way, which makes all vectors anew
+                fill_known(self._own, entry, known, active)  # type: ignore[arg-type]  # not None here
+
+    # what is to be said
+
+    def _finish(self, theirs: Versions) -> None:
+        report, own = self.report, self._own
+        latest = max((Version.of(text).time for _, text in theirs.values()), default="")
+        report.ahead = max(_seconds(latest) - datetime.now(UTC).timestamp(), 0.0)
+        embeddings, other = own.embeddings(), self._other.embeddings().active
+        if own.language != self._other.language:
+            report.notes.append(
+                f"the other store's language is {self._other.language}; here its text is indexed as {own.language}"
+            )
+        if other and self._vectors is None:
+            report.notes.append(f"vectors of {other.fingerprint} do not fit this store, so they were not taken over")
+        if self._dry_run:
+            return
+        report.pending = own.pending_count() if embeddings.active and not embeddings.building else 0
+        measured = self._other.state().calibration
+        if self._vectors and measured and own.state().calibration is None:
+            own.calibrate(replace(measured, agreement={}))
+
+
+def _entry(stored: StoredDocument, digest: bytes, version: str, replaces: bytes | None) -> Entry:
+    document = checked(stored.document)
+    digests = [digest_of(embedded(document, chunk)) for chunk in stored.chunks]
+    return Entry(document, digest, stored.chunks, digests, stored.vectors, replaces=replaces, version=version)
+
+
+def _copy(stored: StoredDocument, name: str, digest: bytes) -> tuple[StoredDocument, bytes]:
+    """Return a document under the id of its copy, and its digest; an address that is its id goes with it."""
+    before = stored.document
+    if before.uri != before.id:
+        return replace(stored, document=replace(before, id=name)), digest
+    document = replace(before, id=name, uri=name)
+    whole = digest == content_digest(before, whole=True)
+    return replace(stored, document=document), content_digest(document, whole=whole)
+
+
+def _seconds(time: str) -> float:
+    try:
+        return datetime.fromisoformat(time).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def with_copies(backend: Backend, ids: Collection[str]) -> list[str]:
+    """Return the ids of documents and of the copies of them that are stored."""
+    named = set(ids)
+    return [*ids, *(id_ for id_ in backend.ids() if id_ not in named and original_id(id_) in named)]
+
+
+def conflicts(backend: Backend) -> Iterator[tuple[str, str]]:
+    """Yield the documents that were changed on two sides, each with the id of a copy that is still there."""
+    for id_ in backend.ids():
+        if (original := original_id(id_)) is not None:
+            yield original, id_
+
+
+def keep_version(backend: Backend, writer: Writer, document_id: str) -> None:
+    """Let a writer remove the other versions of a document in conflict; a copy that is kept takes the document's id."""
+    named = original_id(document_id) or document_id
+    copies = [copy for original, copy in conflicts(backend) if original == named]
+    if not copies or document_id not in {named, *copies}:
+        raise InputError(f"{document_id!r} is not in conflict; `hybridstore conflicts` shows what is")
+    digests = backend.digests([named, *copies])
+    if document_id not in digests:
+        raise NotFound(document_id)
+    if document_id != named:
+        stored = backend.get(document_id, vectors=True)
+        before = stored.document
+        document = replace(before, id=named, uri=named if before.uri == document_id else before.uri)
+        whole = digests[document_id] == content_digest(before, whole=True)
+        writer.rewrite(stored, document, replaces=digests.get(named), whole=whole)
+    for copy in copies:
+        writer.remove(copy, stored=digests[copy])

@@ -1,0 +1,45 @@
+"""`merge` and `conflicts`: what is said, and the exit codes."""
+
+import json
+from pathlib import Path
+
+import hybridstore as hs
+
+
+def other(path: Path) -> Path:
+    """Make a store that was changed apart."""
+    with hs.open(path / "other.db", embedder="none") as store:
+        store.add([{"id": "soup", "text": "Another soup"}, {"id": "tea", "text": "Green tea"}])
+        store.purge("keys")
+    return path / "other.db"
+
+
+def test_a_merge_says_what_comes_in_goes_and_is_in_conflict(run, tmp_path):
+    path = other(tmp_path)
+    foreseen = run("merge", str(path), "--dry-run")
+    assert {line.split()[0] for line in foreseen.stdout.splitlines()} == {"added", "replaced", "purged", "conflict"}
+    assert "would be added" in foreseen.stderr
+    done = run("merge", str(path))
+    assert "1 document added; 1 document replaced; 1 document purged." in done.stderr
+    assert "1 document changed on both sides" in done.stderr
+    assert "none of" in done.stderr
+    assert "Nothing new" in run("merge", str(path)).stderr
+    assert json.loads(run("merge", str(path), "--json").stdout)["added"] == []
+
+
+def test_a_conflict_is_shown_and_ended(run, tmp_path):
+    run("merge", str(other(tmp_path)))
+    (found,) = json.loads(run("conflicts", "--json").stdout)
+    assert found["id"] == "soup"
+    shown = run("conflicts")
+    assert f"soup: {found['text'][:20]}" in shown.stdout
+    assert "1 conflict" in shown.stderr
+    run("conflicts", "--keep", found["copy"])
+    assert run("get", "soup").stdout.strip() == found["other"].strip()
+    assert "No document was changed" in run("conflicts").stderr
+    assert "not in conflict" in run("conflicts", "--keep", "soup", code=1).stderr
+
+
+def test_what_cannot_be_merged_is_a_sentence(run, tmp_path):
+    assert "there is no such store to merge" in run("merge", str(tmp_path / "nothing.db"), code=1).stderr
+    assert "not a SQLite file" in run("merge", __file__, code=1).stderr
