@@ -56,7 +56,10 @@ def texts(count: int) -> list[str]:
 
 def rivals(threads: int, exports: list[Path]) -> dict[str, tuple[Callable[[list[str]], Any], Callable[[str], Any]]]:
     ours = embedders.load(threads=threads, device="cpu")
-    found: dict[str, Any] = {"hybridstore": (ours.embed_documents, ours.embed_query)}
+    found: dict[str, Any] = {
+        "hybridstore": (ours.embed_documents, ours.embed_query),
+        "hybridstore, float32": (ours.embed_plain, ours.embed_query),
+    }
     for folder in exports:
         exported = embedders.load(folder, threads=threads, device="cpu")
         found[f"export {folder.name}"] = (exported.embed_documents, exported.embed_query)

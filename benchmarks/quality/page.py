@@ -17,6 +17,7 @@ from drift_report import drift_page
 from harvest_report import harvest_page
 from languages_report import languages_page
 from learning_report import learning_page
+from precision_report import precision_page
 from suites_report import suites_page
 
 HERE = Path(__file__).parent
@@ -24,6 +25,7 @@ PAGE = HERE.parent.parent / "docs" / "quality.md"
 PARTS = {
     "collections": collections_page,
     "languages": languages_page,
+    "precision": precision_page,
     "learning": learning_page,
     "harvest": harvest_page,
     "drift": drift_page,

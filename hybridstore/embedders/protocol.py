@@ -28,6 +28,8 @@ class Embedder(Protocol):
     def fingerprint(self) -> str:
         """The identity of the embedder, "name@digest": with equal fingerprints, vectors are equal up to rounding.
 
+        Rounding includes matrices of int8, as long as search finds the same with them.
+
         A store rejects vectors of another fingerprint.
         """
         ...

@@ -136,9 +136,3 @@ class TestHashing(EmbedderContract):
 class TestDefaultModel(EmbedderContract):
     def make(self):
         return embedders.load(threads=2, device="cpu")
-
-
-@pytest.mark.thorough
-class TestDefaultModelInInt8(TestDefaultModel):
-    def make(self):
-        return embedders.load("all-MiniLM-L6-v2-int8", threads=2, device="cpu")

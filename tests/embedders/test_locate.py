@@ -103,7 +103,7 @@ def test_a_folder_without_a_graph_says_how_to_make_one(tmp_path):
 
 
 def test_the_error_for_an_unknown_name_lists_the_catalog(tmp_path):
-    with pytest.raises(ModelUnavailable, match="use one of all-MiniLM-L6-v2, all-MiniLM-L6-v2-int8, bge-small"):
+    with pytest.raises(ModelUnavailable, match="use one of all-MiniLM-L6-v2, bge-small"):
         locate("no-such-model", tmp_path)
 
 

@@ -39,17 +39,49 @@ def test_the_fused_graph_gives_the_vectors_of_the_packages_own(embedder, monkeyp
     monkeypatch.setattr(default_model, "WEIGHTS_SHA256", "of no file")
     plain = embedders.load(threads=1, device="cpu")
     assert plain.fingerprint == embedder.fingerprint
-    assert plain.embed_documents(TEXTS) == pytest.approx(embedder.embed_documents(TEXTS), abs=2e-6)
+    assert plain.embed_plain(TEXTS) == pytest.approx(embedder.embed_plain(TEXTS), abs=2e-6)
 
 
-def test_in_int8_the_vectors_are_nearly_the_same_and_another_identity(embedder):
-    quantised = embedders.load("all-MiniLM-L6-v2-int8", threads=1, device="cpu")
-    texts = [text for text in onnx_graph.SENTENCES if len(text.split()) > 3]
-    cosines = np.einsum("ij,ij->i", quantised.embed_documents(texts), embedder.embed_documents(texts))
-    assert cosines.min() >= 0.985
-    assert cosines.mean() >= 0.995
-    assert quantised.fingerprint.startswith("all-MiniLM-L6-v2-int8@")
-    assert quantised.fingerprint.partition("@")[2] != embedder.fingerprint.partition("@")[2]
+def test_passages_in_int8_are_near_float32_and_the_same_embedder(embedder):
+    texts = [" ".join(onnx_graph.SENTENCES[start : start + 1 + start % 9]) for start in range(50)]
+    assert sum(map(default_model.suits_int8, embedder._tokens.ids(texts))) > 40
+    plain = embedder.embed_plain(texts)
+    cosines = np.einsum("ij,ij->i", embedder.embed_documents(texts), plain)
+    assert cosines.min() >= 0.99
+    assert 0.995 <= cosines.mean() < 0.9999
+    assert embedder.embed_queries(texts) == pytest.approx(plain, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Thank you!",
+        "",
+        "Yeah.",
+        "河流经过城市，流入大海。人们在桥上走过。",
+        "नदी शहर से होकर समुद्र में बहती है और लोग पुल पार करते हैं।",
+    ],
+)
+def test_what_int8_does_not_suit_is_embedded_in_float32(embedder, text):
+    assert embedder.embed_documents([text]) == pytest.approx(embedder.embed_plain([text]), abs=1e-6)
+
+
+def test_int8_suits_eight_tokens_of_latin_letters():
+    vocabulary = default_model.VOCABULARY.read_text(encoding="utf-8").splitlines()
+    latin, chinese = vocabulary.index("river"), vocabulary.index("水")
+    assert default_model.suits_int8([latin] * 8)
+    assert not default_model.suits_int8([latin] * 7)
+    assert default_model.suits_int8([latin] * 8 + [chinese] * 2)
+    assert not default_model.suits_int8([latin] * 7 + [chinese] * 3)
+
+
+def test_a_process_that_embeds_only_queries_opens_no_int8_graph(embedder, monkeypatch):
+    monkeypatch.setattr(onnx, "open_int8", lambda *_: pytest.fail("opened"))
+    single = embedders.load(threads=1, device="cpu")
+    single.embed_queries(["where does the river that crosses the town end"])
+    single.embed_documents(["two words"])
+    with pytest.raises(pytest.fail.Exception):
+        single.embed_documents(["The river crosses the town and ends in the sea."])
 
 
 def test_the_matrices_in_int8_cannot_overflow_the_sums_of_older_processors():
@@ -89,7 +121,7 @@ def test_batches_have_every_text_once_within_the_budget(embedder):
 
 def test_many_threads_may_embed_at_once(embedder):
     texts = [f"text number {i} " * (i % 9 + 1) for i in range(32)]
-    expected = embedder.embed_documents(texts)
+    expected = embedder.embed_queries(texts)
     with ThreadPoolExecutor(8) as pool:
         vectors = np.stack(list(pool.map(embedder.embed_query, texts)))
     assert vectors == pytest.approx(expected, abs=1e-5)
