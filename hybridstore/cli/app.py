@@ -41,6 +41,7 @@ COMMANDS = {
     "merge": ("merge_commands:merge", "Bring in what another store holds."),
     "conflicts": ("merge_commands:conflicts", "Show what was changed in two stores."),
     "backup": ("upkeep_commands:backup", "Write a copy while the store is in use."),
+    "move": ("upkeep_commands:move", "Copy a whole store to a server, or back to a file."),
     "export": ("document_commands:export", "Write all documents as JSON lines."),
     "import": ("document_commands:import_", "Read an export into the store."),
     "remember": ("remember_command:remember", "Store a note, or a conversation."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import click
 
 from hybridstore.cli.shared_options import (
     EMPTY,
+    KEY,
     Target,
     embedder_option,
     examples,
@@ -20,7 +22,7 @@ from hybridstore.cli.shared_options import (
     quiet_option,
 )
 from hybridstore.cli.terminal import count, counting, print_facts, print_json, printable, say, size, write_page
-from hybridstore.locations import is_url
+from hybridstore.locations import is_url, without_secrets
 
 if TYPE_CHECKING:
     from hybridstore.backends.values import Problem, Stats, VectorLeg
@@ -287,3 +289,20 @@ def backup(target: Target, *, file: str) -> None:
     with target.open() as store:
         store.backup(file)
     say(f"Wrote {file}, {size(Path(file).stat().st_size)}.")
+
+
+@click.command(epilog=examples("hybridstore move notes.db 'postgresql://anna@db.example/team?store=notes'"))
+@click.argument("source", metavar="FROM", type=click.Path(dir_okay=False))
+@click.argument("place", metavar="TO", type=click.Path(dir_okay=False))
+@quiet_option
+def move(*, source: str, place: str, quiet: bool) -> None:
+    """Copy the whole store FROM a file TO the URL of a new one on a server, or from a URL to a new file.
+
+    Documents, vectors, notes, models, triples, the query log and settings go along. FROM is not changed; remove it when
+    TO is what you want. HYBRIDSTORE_KEY is the key of an encrypted file to read.
+    """
+    from hybridstore.store import move as move_store
+
+    with counting("Moving", "documents", quiet=quiet) as counter:
+        moved = move_store(source, place, key=os.environ.get(KEY) or None, progress=counter)
+    say(f"{count(moved, 'document')} moved to {without_secrets(place)}.")

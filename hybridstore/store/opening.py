@@ -155,6 +155,34 @@ _OPENERS: dict[str, Callable[..., Backend]] = {
 }
 
 
+def move(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    key: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Copy a whole store from a file to a server, or back to a new file; return the number of documents.
+
+    One of both is a path and the other a URL, as `open` takes them. Everything goes along, with the same numbers:
+    documents, vectors of every embedding, memories, models, triples, the query log, feedback, expectations, folders.
+    `key` is that of an encrypted file to read. The source stays as it is. `progress` is called with (done, total).
+
+    Raises InputError where both are of one kind, StoreRefused for a target that is not empty (FileRefused for a file
+    that exists), MissingExtra without psycopg.
+    """
+    here, there = checked_path(source), checked_path(target)
+    if is_url(here) == is_url(there):
+        raise InputError("a store is moved between a file and a server: name a path and a URL, in either order")
+    try:
+        from hybridstore.backends import moving
+    except ImportError as error:
+        raise MissingExtra("postgres", "a store on a PostgreSQL server", "psycopg") from error
+    if is_url(there):
+        return moving.to_server(here, there, key=key, progress=progress)
+    return moving.to_file(here, there, progress=progress)
+
+
 class Holder:
     """A context manager with a `store`: one that was passed, which stays open, or one that it opened and closes.
 

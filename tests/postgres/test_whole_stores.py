@@ -73,3 +73,14 @@ def test_both_legs_answer_and_vectors_are_calibrated(url_of):
                 hit.document_id for hit in found
             ]
         assert store.check() == []
+
+
+def test_the_command_moves_a_store_there_and_back(run, url_of, tmp_path):
+    with hs.open(tmp_path / "notes.db", embedder="none") as store:
+        store.add("The valve in hall 3 leaks.")
+    url = url_of("moved") + f"&password={SECRET}"
+    assert "1 document moved to postgresql://…" in run("move", "notes.db", url)
+    assert "hall 3" in run("--db", url, "search", "valve")
+    assert "1 document moved to again.db" in run("move", url, "again.db")
+    assert "hall 3" in run("--db", "again.db", "search", "valve")
+    run("move", "notes.db", "again.db", code=1)

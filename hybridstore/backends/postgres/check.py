@@ -111,7 +111,7 @@ def indexed(connection: Connection, analyser: Analyser) -> Iterator[Mapping[int,
         }
 
 
-def rebuild(connection: Connection, log: Log, analyser: Analyser) -> int:
+def rebuild(connection: Connection, log: Log | None, analyser: Analyser) -> int:
     """Make the keywords of all chunks anew; return how many chunks there are. Followers of the log begin anew."""
     connection.execute("DELETE FROM postings")
     count = total = 0
@@ -123,7 +123,8 @@ def rebuild(connection: Connection, log: Log, analyser: Analyser) -> int:
         count, total = count + len(words), total + sum(length for length, _ in words.values())
     for key, fact in (("chunks", count), ("tokens", total), ("analysis", analyser.version)):
         set_fact(connection, key, str(fact))
-    log.restart()
+    if log is not None:
+        log.restart()
     return count
 
 
@@ -149,7 +150,7 @@ def _keywords(connection: Connection, analyser: Analyser, advance: Advance, *, r
         *_found("numbers of chunks and words that are not those there are", totals, repaired=repair),
     ]
     if problems and repair:
-        rebuild(connection, Log(connection), analyser)
+        rebuild(connection, None, analyser)
     return problems
 
 

@@ -53,16 +53,17 @@ def state(connection: Connection, known: Callable[[Connection, int, int | None],
 
 def folders(connection: Connection) -> dict[str, Folder]:
     """Return the folders that are remembered, by path, in the order of their paths."""
-    stored = json.loads(value(connection, "SELECT value FROM facts WHERE key = %s", _FOLDERS) or "[]")
+    stored = json.loads(value(connection, "SELECT value FROM facts WHERE key = %s", _FOLDERS) or "{}")
     found = [
-        Folder(**facts | {"include": tuple(facts["include"]), "exclude": tuple(facts["exclude"])}) for facts in stored
+        Folder(**facts | {"include": tuple(facts["include"]), "exclude": tuple(facts["exclude"])})
+        for facts in stored.values()
     ]
     return {folder.path: folder for folder in sorted(found, key=lambda folder: folder.path)}
 
 
 def write_folders(connection: Connection, remembered: Iterable[Folder]) -> None:
     """Record the folders that are remembered, and no others."""
-    set_fact(connection, _FOLDERS, json.dumps([asdict(folder) for folder in remembered]))
+    set_fact(connection, _FOLDERS, json.dumps({folder.path: asdict(folder) for folder in remembered}))
 
 
 def stats(connection: Connection) -> Stats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from inspect import getattr_static
 from types import FunctionType, GeneratorType
@@ -84,6 +85,16 @@ def _translating(method: Callable[..., Any]) -> Callable[..., Any]:
 def _items(iterator: Iterator[T], connections: Connections) -> Iterator[T]:
     try:
         yield from iterator
+    except Exception as error:
+        raise_translated(error, connections)
+        raise
+
+
+@contextmanager
+def translating(connections: Connections) -> Iterator[None]:
+    """Raise what goes wrong in the block as an error of ours."""
+    try:
+        yield
     except Exception as error:
         raise_translated(error, connections)
         raise
