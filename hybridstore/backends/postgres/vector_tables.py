@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.backends.calibrations import calibration_json, usable_calibration
-from hybridstore.backends.postgres.connection import Connection, rows, value
+from hybridstore.backends.postgres.connection import Connection, remembered, rows, value
 from hybridstore.backends.postgres.packed import FLOAT, NO_IDS, float_rows, ids
 from hybridstore.backends.postgres.schema import embedding_table, next_numbers, set_fact
 from hybridstore.backends.values import Calibration, Embedding, Embeddings, VectorLeg
@@ -26,15 +26,19 @@ _NUMBER_OF_LEG = f"(SELECT value FROM facts WHERE key = '{_CALIBRATION} ' || emb
 
 def by_state(connection: Connection, state: str) -> tuple[int, Embedding] | None:
     """Return the "active", "building" or "kept" embedding with its number."""
-    found = rows(connection, f"SELECT {_COLUMNS} FROM embeddings WHERE state = %s", state)
-    return (found[0][0], Embedding(*found[0][1:])) if found else None
+    return _numbered(connection, "state = %s", state)
 
 
 def of_leg(connection: Connection, leg: str | None) -> tuple[int, Embedding] | None:
     """Return the active embedding with its number, or that of an added leg by its fingerprint."""
     if leg is None:
         return by_state(connection, "active")
-    found = rows(connection, f"SELECT {_COLUMNS} FROM embeddings WHERE state = 'added' AND fingerprint = %s", leg)
+    return _numbered(connection, "state = 'added' AND fingerprint = %s", leg)
+
+
+def _numbered(connection: Connection, condition: str, value_: str) -> tuple[int, Embedding] | None:
+    statement = f"SELECT {_COLUMNS} FROM embeddings WHERE {condition}"
+    found = remembered(connection, (condition, value_), lambda: rows(connection, statement, value_))
     return (found[0][0], Embedding(*found[0][1:])) if found else None
 
 
