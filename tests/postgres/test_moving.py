@@ -12,6 +12,7 @@ from hybridstore.backends.learning import ModelVersion, Negative, Triple
 from hybridstore.backends.sqlite import SQLiteBackend
 from hybridstore.backends.sqlite.checksums import COLUMNS
 from hybridstore.backends.values import Calibration, Embedding
+from hybridstore.backends.versions import NOTHING, Version, removal_key
 from hybridstore.errors import FileRefused, InputError, StoreRefused
 from hybridstore.ingest.export_import import export
 from hybridstore.records import Folder
@@ -101,6 +102,25 @@ def test_nothing_is_lost_there_and_back(url_of, tmp_path, open_backend):
         assert there.learning.query_log() == one.learning.query_log()
         assert there.folders() == one.folders()
         assert there.state() == one.state()
+
+
+def test_what_was_purged_and_is_there_again_stays_when_files_are_merged(url_of, tmp_path, open_backend):
+    with contextlib.closing(SQLiteBackend(str(tmp_path / "one.db"))) as backend:
+        backend.put([entry(id_, f"words of {id_}") for id_ in "abc"])
+        backend.purge(["a"])
+        backend.remove(["b"])
+    move(tmp_path / "one.db", url_of("store"))
+    open_backend("store").put([entry(id_, f"new words of {id_}") for id_ in "ab"])
+    move(url_of("store"), tmp_path / "two.db")
+    with contextlib.closing(SQLiteBackend(str(tmp_path / "two.db"))) as backend:
+        removals = backend.removals()
+        assert sorted(backend.ids()) == ["a", "b", "c"]
+        for id_ in "ab":
+            removal = removals.get(removal_key(id_), NOTHING)
+            assert removal.version == ""
+            assert Version.of(backend.versions([id_])[id_][1]).purges >= removal.purges
+        assert removals[removal_key("a")].purges == 1
+        assert backend.check() == []
 
 
 def test_exports_of_both_are_equal_and_numbers_go_on(url_of, tmp_path, open_backend):

@@ -191,7 +191,7 @@ def _read(connection: Connection, documents: Sequence[int], *, vectors: bool) ->
                 document,
                 tuple(chunk for _, chunk in own),
                 None if source is None else text(source),
-                changed,
+                changed[:20],  # what follows in a file's are versions, by which files are merged
                 np.array([known_vectors[chunk] for chunk, _ in own], np.float32) if complete else None,
             )
         )

@@ -151,6 +151,9 @@ CREATE TABLE expectations (
     query bytea NOT NULL
 );
 CREATE UNIQUE INDEX expectations_of ON expectations (sha256(document_id), sha256(query));
+
+-- What a file that was moved here knew of removed documents, by which files are merged; kept for its way back.
+CREATE TABLE removals (key bytea PRIMARY KEY, version text NOT NULL, purges bigint NOT NULL);
 """
 # Their next number, or what there is of them.
 COUNTERS = ("chunk", "document", "embedding", "model", "triple", "feedback", "expectation", "chunks", "tokens")
