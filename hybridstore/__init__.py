@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from hybridstore.search.algebra_text import query_from
     from hybridstore.search.second_stage import Rerank
     from hybridstore.store import Store, open, prepare, search_many  # noqa: A004 - `hybridstore.open`, as `gzip.open`
+    from hybridstore.store.pool import Pool
 
 __version__ = "0.1.0"
 
@@ -65,6 +66,7 @@ __all__ = [
     "MissingExtra",
     "ModelUnavailable",
     "NotFound",
+    "Pool",
     "Rerank",
     "Results",
     "Store",
@@ -91,6 +93,7 @@ _LATER = {
     "CrossEncoder": "hybridstore.embedders.cross_encoder",
     "Embedder": "hybridstore.embedders.protocol",
     "Memory": "hybridstore.memory",
+    "Pool": "hybridstore.store.pool",
     "Rerank": "hybridstore.search.second_stage",
     "Store": "hybridstore.store",
     "StructuredQuery": "hybridstore.search.algebra",

@@ -224,6 +224,17 @@ class SearchBackend(Protocol):
         """
         ...
 
+    def first_vectors(self, step: int, limit: int, shift: int = 0, leg: str | None = None) -> NDArray[np.int64]:
+        """Return the first chunk that has a vector in each run of ids with the same (id + shift) // step, ascending.
+
+        At most the first `limit` of them. So the sample of several stores can be chosen as one store's is.
+        """
+        ...
+
+    def last_chunk(self) -> int:
+        """Return the largest id of a chunk; 0 where there is none."""
+        ...
+
     def holds(self, phrase: tuple[str, ...], restriction: Restriction) -> bool:
         """Return whether any chunk within the restriction holds the phrase."""
         ...

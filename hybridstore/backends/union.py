@@ -1,35 +1,40 @@
 # ruff: noqa: D102 - the protocols document each method
 """Several stores read as one: what a search asks a backend for, answered by all of them together.
 
-A chunk's id here is its id in its store, and the store's place in the higher bits; so where scores tie, chunks come in
-the order of the stores. BM25 is by the statistics of all stores, cosines know no statistics, and the sample is of all
-stores in proportion to their sizes.
+A chunk's id here is its id in its store, after those of the stores before: the one that it would have in a store that
+was filled with one after the other. So ties, and the sample of vectors, are as they would be there. BM25 is by the
+statistics of all stores, and cosines know no statistics.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import threading
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import chain
 from types import SimpleNamespace
 from typing import Any, TypeVar
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.backends.protocols import Backend, SearchState
+from hybridstore.backends.resident.vector_sample import evenly_spread
 from hybridstore.backends.values import Calibration, Capabilities, Embeddings, Passage, Restriction, StoredDocument
 from hybridstore.errors import EmbedderMismatch, InputError
 from hybridstore.filters import Filter
 from hybridstore.records import CorpusStatistics, KeywordQuery, Ranking, Term
 from hybridstore.text.analysis import Analyser
 
-_BITS = 40  # of an id: a store has fewer chunks than 2 ** 40
-_SAMPLED = 256  # vectors, as of one store
+_REMEMBERED = 8  # samples of sets of stores, some 400 KB each
 T = TypeVar("T")
 Ids = NDArray[np.int64]
+
+_samples: OrderedDict[tuple[Any, ...], tuple[Ids, NDArray[np.float32]]] = OrderedDict()
+_lock = threading.Lock()
 
 
 class StoreUnion:
@@ -56,6 +61,7 @@ class StoreUnion:
                 "`hybridstore reindex` brings one up to date, its language cannot be changed"
             )
         self._backends, self._vectors = backends, vectors
+        self._bases, self._entered = np.zeros(len(backends), np.int64), 0
         self.calibration: Calibration | None = None
         self.learning: Any = SimpleNamespace(model=lambda: None)
         self.language, self.location = backends[0].language, " + ".join(backend.location for backend in backends)
@@ -75,7 +81,13 @@ class StoreUnion:
                 snapshot = backend.snapshot()
                 snapshot.__enter__()
                 stack.push(snapshot.__exit__)  # not of the class, as `enter_context` looks for it: it may be a property
-            yield
+            if not self._entered:
+                self._bases = np.cumsum([0, *(backend.last_chunk() for backend in self._backends[:-1])])
+            self._entered += 1
+            try:
+                yield
+            finally:
+                self._entered -= 1
 
     def state(self) -> SearchState:
         states = [backend.state() for backend in self._backends]
@@ -133,22 +145,27 @@ class StoreUnion:
         return self._merged([backend.nearest(vector, depth, restriction, leg) for backend in self._backends], depth)
 
     def missing(self) -> Ids:
-        return np.concatenate([_above(n, backend.missing()) for n, backend in enumerate(self._backends)])
+        return np.concatenate([base + backend.missing() for base, backend in self._based()])
 
     def sample(self, leg: str | None = None) -> tuple[Ids, NDArray[np.float32]]:
-        samples = [backend.sample(leg) for backend in self._backends]
-        sizes = np.array([backend.state().chunks - len(backend.missing()) for backend in self._backends])
-        there = [len(chunks) for chunks, _ in samples]
-        shares = sizes / max(int(sizes.sum()), 1)
-        # As many as keep the proportions: of few vectors all.
-        total = min([_SAMPLED, *(count / share for count, share in zip(there, shares, strict=True) if share)])
-        chosen = []
-        for count, share in zip(there, shares.tolist(), strict=True):
-            wanted = min(round(total * share), count)
-            chosen.append((np.arange(wanted) * count // max(wanted, 1)).astype(np.int64))
-        ids = [_above(n, chunks[rows]) for n, ((chunks, _), rows) in enumerate(zip(samples, chosen, strict=True))]
-        vectors = [vectors[rows] for (_, vectors), rows in zip(samples, chosen, strict=True) if len(rows)]
-        return np.concatenate(ids), np.concatenate(vectors) if vectors else np.zeros((0, 0), np.float32)
+        states = [(ref(backend), backend.state().revision) for backend in self._backends]
+        key = (leg, *states)
+        with _lock:
+            known = _samples.get(key)
+        if known is None:
+            last = int(self._bases[-1]) + self._backends[-1].last_chunk()
+            chunks = evenly_spread(last or None, lambda step, limit: self.first_vectors(step, limit, 0, leg))
+            known = chunks, self.vectors(chunks.tolist(), leg)
+            with _lock:
+                _samples[key] = known
+                while len(_samples) > _REMEMBERED:
+                    _samples.popitem(last=False)
+        return known
+
+    def first_vectors(self, step: int, limit: int, shift: int = 0, leg: str | None = None) -> Ids:
+        parts = [base + backend.first_vectors(step, limit, base + shift, leg) for base, backend in self._based()]
+        found = np.concatenate(parts)
+        return found[np.unique((found + shift) // step, return_index=True)[1]][:limit]
 
     def vectors(self, chunks: Sequence[int], leg: str | None = None) -> NDArray[np.float32]:
         parts = self._apart(chunks, lambda backend, own: backend.vectors(own.tolist(), leg))
@@ -171,9 +188,9 @@ class StoreUnion:
 
     def passages(self, chunks: Sequence[int]) -> list[Passage]:
         found: dict[int, Passage] = {}
-        for number, backend, _, own in self._owners(chunks):
+        for base, backend, _, own in self._owners(chunks):
             for passage in backend.passages(own.tolist()):
-                found[_joined(number, passage.chunk)] = replace(passage, chunk=_joined(number, passage.chunk))
+                found[base + passage.chunk] = replace(passage, chunk=base + passage.chunk)
         return [found[chunk] for chunk in chunks if chunk in found]
 
     def documents_of(self, chunks: Sequence[int]) -> list[str]:
@@ -181,9 +198,9 @@ class StoreUnion:
 
     def chunks_of(self, ids: Sequence[str], restriction: Restriction) -> dict[str, list[int]]:
         found: dict[str, list[int]] = {}
-        for number, backend in enumerate(self._backends):
+        for base, backend in self._based():
             for id_, chunks in backend.chunks_of(ids, restriction).items():
-                found.setdefault(id_, []).extend(_joined(number, chunk) for chunk in chunks)
+                found.setdefault(id_, []).extend(base + chunk for chunk in chunks)
         return found
 
     def ids(self, where: Filter | None = None) -> list[str]:
@@ -194,35 +211,30 @@ class StoreUnion:
 
     # ids
 
-    @staticmethod
-    def place(chunk: int) -> tuple[int, int]:
+    def place(self, chunk: int) -> tuple[int, int]:
         """Return the place of a chunk's store, and the chunk's id there."""
-        return chunk >> _BITS, chunk & (1 << _BITS) - 1
+        place = int(self._bases.searchsorted(chunk)) - 1
+        return place, chunk - int(self._bases[place])
 
-    @staticmethod
-    def _merged(rankings: Sequence[Ranking], depth: int) -> Ranking:
-        chunks = np.concatenate([_above(n, ranking.chunks) for n, ranking in enumerate(rankings)])
+    def _based(self) -> Iterator[tuple[int, Backend]]:
+        return zip(self._bases.tolist(), self._backends, strict=True)
+
+    def _merged(self, rankings: Sequence[Ranking], depth: int) -> Ranking:
+        chunks = np.concatenate([base + each.chunks for base, each in zip(self._bases, rankings, strict=True)])
         scores = np.concatenate([ranking.scores for ranking in rankings])
         best = np.lexsort((chunks, -scores))[: max(depth, 0)]
         return Ranking(chunks[best], scores[best])
 
     def _owners(self, chunks: Sequence[int] | Ids) -> Iterator[tuple[int, Backend, NDArray[np.intp], Ids]]:
-        """Yield each store that has some of the chunks: its place, itself, their places among them, and their ids."""
+        """Yield each store that has some of the chunks: its base, itself, their places among them, and their ids."""
         ids = np.asarray(chunks, np.int64)
-        for number in np.unique(ids >> _BITS).tolist():
-            places = np.flatnonzero(ids >> _BITS == number)
-            yield number, self._backends[number], places, ids[places] & (1 << _BITS) - 1
+        owners = self._bases.searchsorted(ids) - 1
+        for number in np.unique(owners).tolist():
+            places, base = np.flatnonzero(owners == number), int(self._bases[number])
+            yield base, self._backends[number], places, ids[places] - base
 
     def _apart(self, chunks: Sequence[int] | Ids, ask: Callable[[Backend, Ids], T]) -> list[tuple[NDArray[np.intp], T]]:
         return [(places, ask(backend, own)) for _, backend, places, own in self._owners(chunks)]
-
-
-def _joined(number: int, chunk: int) -> int:
-    return number << _BITS | chunk
-
-
-def _above(number: int, chunks: Ids) -> Ids:
-    return chunks | np.int64(number << _BITS)
 
 
 def _in_order(parts: Sequence[tuple[NDArray[np.intp], NDArray[Any]]]) -> NDArray[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +45,7 @@ class StoreEmbedder:
     def __init__(self, backend: Backend, wanted: str | Path | Embedder | None, threads: int | None) -> None:
         self._backend, self._wanted, self._threads = backend, wanted, threads
         self._lock = threading.Lock()
+        self._loader: Callable[..., Embedder] | None = None  # in place of `embedders.load`
         self._loaded: Embedder | None = None  # for documents, and for queries unless they have their own
         self._query_embedder: Embedder | None = None  # for queries that a newer embedder embeds
         self._added: dict[str, Embedder | HybridstoreError] = {}  # of added legs, by fingerprint, or why there is none
@@ -276,13 +277,22 @@ class StoreEmbedder:
             else:
                 self._query_embedder = embedder
 
+    def load_by(self, loader: Callable[..., Embedder], wanted: str | Path | None) -> None:
+        """Load models by a function in place of `embedders.load`; `wanted` makes the vectors where there are none."""
+        with self._lock:
+            self._loader = loader
+            if self._backend.embeddings().active is None:
+                self._wanted = wanted
+
     def load(self, wanted: str | Path | Embedder) -> Embedder:
         """Return the embedder of a name or folder that the caller names, or the Embedder itself."""
-        return wanted if isinstance(wanted, Embedder) else embedders.load(wanted, threads=self._threads)
+        if isinstance(wanted, Embedder):
+            return wanted
+        return (self._loader or embedders.load)(wanted, threads=self._threads)
 
     def load_recorded(self, name: str) -> Embedder:
         """Return the embedder of a name that only the store's file gives; see `embedders.load`."""
-        return embedders.load(name, threads=self._threads, recorded=True)
+        return (self._loader or embedders.load)(name, threads=self._threads, recorded=True)
 
     def _wanted_or(self, stored: Embedding | None) -> Embedder:
         if self._wanted is not None:

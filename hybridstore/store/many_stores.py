@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Unpack, cast
 
@@ -12,7 +13,7 @@ from hybridstore.backends.protocols import Backend
 from hybridstore.backends.union import StoreUnion
 from hybridstore.backends.values import Calibration
 from hybridstore.embedders.protocol import Embedder
-from hybridstore.errors import InputError
+from hybridstore.errors import HybridstoreError, InputError
 from hybridstore.records import Hit, Results, Trace
 from hybridstore.search.algebra import StructuredQuery
 from hybridstore.store import calibration
@@ -34,7 +35,7 @@ class StoreHit(Hit):
 
 
 class ManyResults(Results):
-    """The hits of several stores, best first. In its `trace` a chunk's id has the place of its store in front."""
+    """The hits of several stores, best first. In its `trace` chunks are numbered through all stores."""
 
     __slots__ = ()
     columns: ClassVar[tuple[Column, ...]] = (*Results.columns, Column("store"))
@@ -49,12 +50,11 @@ def search_many(
     """Search several open stores and rank what they find as one store with all their documents would.
 
     The options are those of `Store.search`. Words are weighed by how many passages of all stores have them, and by the
-    average length there, so BM25 is that of one store; so are cosines. What stands beside them is measured in samples
-    of all stores, and differs from one store's by what samples differ: the scale of a query's cosines, and the vectors'
-    power, which is measured when a set of stores is first searched in a process, and when one of them was measured
-    anew. With a `vector` of the caller's the largest store's calibration counts. Of vector legs that were added, and
-    of what a store has learned, nothing is used. Documents with the same id in several stores are different hits, but
-    one document for `per_document` and `around`.
+    average length there. The stores are measured together, when a set of them is first searched in a process and when
+    one of them was measured anew, with the sample of vectors that one store would have, had it been filled with one
+    after the other. Without an embedder, as for vectors of the caller's, the largest store's calibration counts. Vector
+    legs that were added, and what a store has learned, are not used. Documents with the same id in several stores are
+    different hits, but one document for `per_document` and `around`.
 
     Each `hit.store` is the name in the mapping, or the store's location. Each store is read in one state of its own.
 
@@ -69,14 +69,16 @@ def search_many(
     backends = [store._backend for store in opened]  # noqa: SLF001 - of the same package
     union = StoreUnion(backends, vectors=_needs_vectors(options))
     embedder = None
-    if union.state().embedding is not None and options.get("vector") is None:
-        embedder = next(filter(None, (store.embedder() for store in opened)), None)
+    if union.state().embedding is not None:
+        # Also with a vector of the caller's: to measure the stores together.
+        with suppress(*((HybridstoreError,) if options.get("vector") is not None else ())):
+            embedder = next(filter(None, (store.embedder() for store in opened)), None)
     union.calibration = _calibration(opened, union, embedder)
     view = Store(cast("Backend", union), embedder=embedder or "none")
     trace = view.search(query, **options).trace
     if any(store.state().model for store in opened):
         trace = replace(trace, notes=(*trace.notes, "What the stores have learned was left out."))
-    return ManyResults(trace, [_of_store(hit, names) for hit in trace.hits])
+    return ManyResults(trace, [_of_store(hit, union, names) for hit in trace.hits])
 
 
 def _needs_vectors(options: SearchOptions) -> bool:
@@ -85,8 +87,8 @@ def _needs_vectors(options: SearchOptions) -> bool:
     return options.get("mode", "hybrid") != "keyword" and chosen != {"keyword"}
 
 
-def _of_store(hit: Hit, names: Sequence[str]) -> StoreHit:
-    place, chunk = StoreUnion.place(hit.chunk_id)
+def _of_store(hit: Hit, union: StoreUnion, names: Sequence[str]) -> StoreHit:
+    place, chunk = union.place(hit.chunk_id)
     values = {field.name: getattr(hit, field.name) for field in fields(Hit)}
     return StoreHit(**(values | {"chunk_id": chunk}), store=names[place])
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made import ALL, entry, ids_of, restriction
+from made import ALL, EMBEDDING, chunks_of, entry, ids_of, restriction, units
 
 from hybridstore.records import CorpusStatistics, KeywordQuery
 
@@ -84,3 +84,17 @@ class StatisticsContract:
             found = backend.evidence(chunks, terms, None, corpus.average)[0]
             expected = np.array([known[id_] for id_ in ids_of(backend, chunks)]).reshape(found.shape)
             assert found == pytest.approx(expected, abs=2e-4)
+
+    @pytest.mark.parametrize("step", [1, 4, 16])
+    @pytest.mark.parametrize("shift", [0, 5, 100])
+    def test_the_first_vectors_of_runs_of_ids_are_told(self, backend, step, shift):
+        assert backend.last_chunk() == 0
+        assert backend.first_vectors(step, 9, shift).tolist() == []
+        vectors = units(np.random.default_rng(1), 40)
+        backend.put([entry(f"d{n}", "fig", vectors=vectors[n : n + 1]) for n in range(40)], embedding=EMBEDDING)
+        backend.remove([f"d{n}" for n in (0, 8, 9, 10, 11, 12, 39)])
+        chunks = sorted(chunk for id_ in backend.ids() for chunk in chunks_of(backend, id_))
+        first = {(chunk + shift) // step: chunk for chunk in reversed(chunks)}
+        assert backend.first_vectors(step, 100, shift).tolist() == sorted(first.values())
+        assert backend.first_vectors(step, 3, shift).tolist() == sorted(first.values())[:3]
+        assert backend.last_chunk() == chunks[-1]

@@ -5,6 +5,7 @@ import os
 import pytest
 
 import hybridstore as hs
+from hybridstore.backends.sqlite import file_identity
 
 
 @pytest.mark.parametrize("scheme", ["", "sqlite://", "file://", "SQLite://"])
@@ -35,3 +36,13 @@ def test_memory_leaves_no_file(tmp_path, monkeypatch):
 def test_an_unknown_scheme_is_an_error_that_names_the_known_ones():
     with pytest.raises(hs.InputError, match=r"sqlite://PATH.*':memory:'"):
         hs.open("mongodb://somewhere/notes")
+
+
+def test_a_file_is_opened_while_its_last_user_closes_it(tmp_path, monkeypatch):
+    """Its log is there when it is looked for, and gone when it is read."""
+    path = tmp_path / "a.db"
+    with hs.open(path, embedder="none") as store:
+        store.add("text")
+    monkeypatch.setattr(file_identity, "_has_frames", lambda log: True)
+    with hs.open(path, embedder="none") as store:
+        assert store.count() == 1

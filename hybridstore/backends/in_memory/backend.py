@@ -227,6 +227,13 @@ class MemoryBackend(Backend):
         chunks = searching.sample(sorted(active.vectors) if active else [])
         return chunks, active.rows(chunks.tolist()) if active else np.zeros((0, 0), np.float32)
 
+    def first_vectors(self, step: int, limit: int, shift: int = 0, leg: str | None = None) -> NDArray[np.int64]:
+        active = self._handle.contents().of_leg(leg)
+        return searching.first_of_steps(sorted(active.vectors) if active else (), step, limit, shift)
+
+    def last_chunk(self) -> int:
+        return max(self._handle.contents().chunks, default=0)
+
     def vocabulary(self, beginning: str, limit: int) -> list[tuple[str, int]]:
         """Return tokens that begin so, and in how many chunks each is."""
         contents = self._handle.contents()

@@ -183,9 +183,10 @@ def cosines(generation: Generation | None, chunks: Sequence[int], vector: NDArra
 
 def sample(chunks: Sequence[int]) -> NDArray[np.int64]:
     """Choose some of ascending chunks, as every backend does."""
+    return evenly_spread(chunks[-1] if chunks else None, lambda step, limit: first_of_steps(chunks, step, limit))
 
-    def first_of_steps(step: int, limit: int) -> NDArray[np.int64]:
-        first = {chunk // step: chunk for chunk in reversed(chunks)}
-        return np.array(sorted(first.values())[:limit], np.int64)
 
-    return evenly_spread(chunks[-1] if chunks else None, first_of_steps)
+def first_of_steps(chunks: Sequence[int], step: int, limit: int, shift: int = 0) -> NDArray[np.int64]:
+    """Return the first of ascending chunks in each run of ids with the same (id + shift) // step."""
+    first = {(chunk + shift) // step: chunk for chunk in reversed(chunks)}
+    return np.array(sorted(first.values())[:limit], np.int64)

@@ -243,6 +243,15 @@ class PostgresBackend(Backend):
             sample = self._memory.sample(PostgresLoader(connection, leg))
         return sample.chunks, sample.vectors
 
+    def first_vectors(self, step: int, limit: int, shift: int = 0, leg: str | None = None) -> NDArray[np.int64]:
+        with self._connections.reading() as connection:
+            loader = PostgresLoader(connection, leg)
+            return np.empty(0, np.int64) if loader.embedding() is None else loader.first_vectors(step, limit, shift)
+
+    def last_chunk(self) -> int:
+        with self._connections.reading() as connection:
+            return int(value(connection, "SELECT max(chunk) FROM chunks") or 0)
+
     def vocabulary(self, beginning: str, limit: int) -> list[tuple[str, int]]:
         with self._connections.reading() as connection:
             return posting_blocks.vocabulary(connection, beginning, limit)

@@ -81,16 +81,17 @@ class PostgresLoader:
             return np.empty(0, np.int64), np.empty((0, 0), np.float32)
         return vector_tables.fetch(self.connection, active[0], active[1].dim, chunks)
 
-    def first_vectors(self, step: int, limit: int) -> Ids:
+    def first_vectors(self, step: int, limit: int, shift: int = 0) -> Ids:
         """Seek the first chunk of each step, one after the other."""
         table = f"vectors_{self._active()[0]}"
         statement = f"""WITH RECURSIVE picked(chunk) AS (
                             SELECT min(chunk) FROM {table}
                             UNION ALL
-                            SELECT (SELECT min(chunk) FROM {table} WHERE chunk >= (picked.chunk / %s + 1) * %s)
+                            SELECT (SELECT min(chunk) FROM {table}
+                                    WHERE chunk >= ((picked.chunk + %s) / %s + 1) * %s - %s)
                             FROM picked WHERE picked.chunk IS NOT NULL)
                         SELECT chunk FROM picked WHERE chunk IS NOT NULL LIMIT %s"""
-        found = rows(self.connection, statement, step, step, limit)
+        found = rows(self.connection, statement, shift, step, step, shift, limit)
         return np.array([chunk for (chunk,) in found], np.int64)
 
     def last_vector(self) -> int | None:

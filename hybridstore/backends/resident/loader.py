@@ -88,8 +88,8 @@ class Loader(Protocol):
         """Return the exact vectors of chunks: ids (n,) ascending and (n, dim), without chunks that have none."""
         ...
 
-    def first_vectors(self, step: int, limit: int) -> Ids:
-        """Return the first chunk that has a vector in each run of ids with the same id // step, ascending.
+    def first_vectors(self, step: int, limit: int, shift: int = 0) -> Ids:
+        """Return the first chunk that has a vector in each run of ids with the same (id + shift) // step, ascending.
 
         At most the first `limit` of them.
         """

@@ -211,7 +211,10 @@ class FileIdentity:
             stamp = _stamp_in(decoded(page))
             if stamp is None:
                 return True
-            logged = _stamps_in_log(log, decoded)
+            try:
+                logged = _stamps_in_log(log, decoded)
+            except FileNotFoundError:  # whoever had the file open last has just closed it, with its log copied into it
+                return True
         if not logged:
             return self._encryption_key is None  # else it was encrypted for another file
         (number, earliest), (_, last) = logged[0], logged[-1]

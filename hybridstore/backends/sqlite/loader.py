@@ -154,16 +154,17 @@ class SQLiteLoader:
             return np.empty(0, np.int64), np.empty((0, 0), np.float32)
         return vector_tables.fetch(self.connection, active[0], active[1].dim, chunks)
 
-    def first_vectors(self, step: int, limit: int) -> Ids:
+    def first_vectors(self, step: int, limit: int, shift: int = 0) -> Ids:
         """Seek the first chunk of each step, one after the other."""
         table = f"vectors_{self._number()}"
         sql = f"""WITH RECURSIVE picked(chunk) AS (
                       SELECT min(chunk) FROM {table}
                       UNION ALL
-                      SELECT (SELECT min(chunk) FROM {table} WHERE chunk >= (picked.chunk / :step + 1) * :step)
+                      SELECT (SELECT min(chunk) FROM {table}
+                              WHERE chunk >= ((picked.chunk + :shift) / :step + 1) * :step - :shift)
                       FROM picked WHERE picked.chunk IS NOT NULL LIMIT :limit)
                   SELECT chunk FROM picked WHERE chunk IS NOT NULL"""
-        chunks = self.connection.execute(sql, {"step": step, "limit": limit})
+        chunks = self.connection.execute(sql, {"step": step, "limit": limit, "shift": shift})
         return np.fromiter((chunk for (chunk,) in chunks), np.int64)
 
     def last_vector(self) -> int | None:
