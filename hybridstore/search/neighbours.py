@@ -29,6 +29,9 @@ _LOOKED_UP = 64  # candidates whose neighbours are looked up
 # The weight of a neighbour's words, by its position: the second neighbours count half as much as the first.
 _WORDS = np.array([0.25, 0.5, 0.5, 0.25])
 _VECTOR = 0.5  # the weight of each neighbour's vector in the mean
+# Bytes of a text from which on its vector has that weight, and a shorter one less: about six words, or twelve Chinese
+# characters. What says nothing is near to everything (docs/experiments.md).
+_SAYS_SOMETHING = 40
 
 
 def with_neighbours(
@@ -54,13 +57,14 @@ def with_neighbours(
     own = evidence.chunks.searchsorted(chunks)
     near = np.where(exists, evidence.chunks.searchsorted(np.where(exists, adjacent, 0)), 0)
     near = near.clip(0, len(keyword) - 1)
+    weights = _weights(backend, evidence.chunks, near, exists)
     keyword[own] += (np.where(exists, evidence.keyword[near], 0.0) * _WORDS).max(axis=1)
     if not evidence.legs:
-        vector[own] = _mean_z_scores(collector, evidence.chunks, own, near, exists, evidence.vector[own])
+        vector[own] = _mean_z_scores(collector, evidence.chunks, own, near, weights, evidence.vector[own])
         return replace(evidence, keyword=keyword, vector=vector, words=None)
     legs = {fingerprint: each.copy() for fingerprint, each in evidence.legs.items()}
     for scale in collector.scales:
-        legs[scale.fingerprint][own] = _mean_deviations(scale, evidence.chunks, own, near, exists)
+        legs[scale.fingerprint][own] = _mean_deviations(scale, evidence.chunks, own, near, weights)
     parts = [*legs.values()]
     total = np.where(np.isnan(np.array(parts)).all(axis=0), evidence.vector, collector.combined(parts))
     return replace(evidence, keyword=keyword, vector=total, legs=legs, words=None)
@@ -116,19 +120,29 @@ def _added(collector: EvidenceCollector, evidence: Evidence, chunks: NDArray[np.
     )
 
 
+def _weights(
+    backend: Backend, chunks: NDArray[np.int64], near: NDArray[np.int64], exists: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return the weights (n, 2 · REACH) of neighbours' vectors, 0 where there is none; `near` indexes `chunks`."""
+    passages = backend.passages(chunks[np.unique(near[exists])].tolist())
+    sizes = np.zeros(len(chunks))
+    sizes[chunks.searchsorted([each.chunk for each in passages])] = [len(each.text.encode()) for each in passages]
+    return np.where(exists, _VECTOR * np.minimum(sizes[near] / _SAYS_SOMETHING, 1.0), 0.0)
+
+
 def _mean_z_scores(  # noqa: PLR0917 - indexes into the same arrays
     collector: EvidenceCollector,
     chunks: NDArray[np.int64],
     own: NDArray[np.int64],
     near: NDArray[np.int64],
-    exists: NDArray[np.bool_],
+    weights: NDArray[np.float64],
     own_scores: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Return the z-scores (n,) of the means of chunks' vectors and their neighbours'; `own`, `near` index `chunks`.
 
     Where none of these has a vector it is the chunk's own score (n,), which is estimated or 0.
     """
-    cosines = _mean_cosines(collector.backend, collector.query, None, chunks, own, near, exists)
+    cosines = _mean_cosines(collector.backend, collector.query, None, chunks, own, near, weights)
     return np.where(np.isnan(cosines), own_scores, collector.z_scores(cosines))
 
 
@@ -137,10 +151,10 @@ def _mean_deviations(
     chunks: NDArray[np.int64],
     own: NDArray[np.int64],
     near: NDArray[np.int64],
-    exists: NDArray[np.bool_],
+    weights: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Return the same in one of several vector legs, NaN without any vector."""
-    return scale.deviations(_mean_cosines(scale.backend, scale.query, scale.leg, chunks, own, near, exists))
+    return scale.deviations(_mean_cosines(scale.backend, scale.query, scale.leg, chunks, own, near, weights))
 
 
 def _mean_cosines(  # noqa: PLR0917 - a leg, then the chunks
@@ -150,13 +164,13 @@ def _mean_cosines(  # noqa: PLR0917 - a leg, then the chunks
     chunks: NDArray[np.int64],
     own: NDArray[np.int64],
     near: NDArray[np.int64],
-    exists: NDArray[np.bool_],
+    weights: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Return the cosines (n,) of the query to these means, NaN without any vector."""
-    used = np.union1d(own, near[exists])
+    used = np.union1d(own, near[weights > 0.0])
     vectors = backend.vectors(chunks[used].tolist(), leg)
     rows, near_rows = used.searchsorted(own), used.searchsorted(near).clip(0, len(used) - 1)
-    means = vectors[rows] + _VECTOR * (vectors[near_rows] * exists[:, :, None]).sum(axis=1)
+    means = vectors[rows] + (vectors[near_rows] * weights[:, :, None]).sum(axis=1)
     norms = np.linalg.norm(means, axis=1)
     cosines = (means @ query) / np.where(norms == 0.0, 1.0, norms)
     return np.where(norms == 0.0, np.nan, cosines)

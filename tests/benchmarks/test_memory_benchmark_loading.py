@@ -377,3 +377,22 @@ def test_meetings_are_read_with_the_parts_that_questions_name(tmp_path):
     ]
     assert [(each.id, each.evidence_turns) for each in found.questions] == [("q1", ("m1/3", "m1/4"))]
     assert sorted(found.unused.values()) == [1, 1, 8]  # not judged; without evidence; turn 2 and those from 5 on
+
+
+def test_made_up_conversations_are_the_same_every_time_and_can_be_read(tmp_path):
+    import made_up
+    from loading import load
+
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        for habit in made_up.HABITS:
+            made_up.write(folder / habit, habit, seed=7, conversations=1)
+    for habit, (_, people) in made_up.HABITS.items():
+        dataset, again = (load(tmp_path / name / habit) for name in ("a", "b"))
+        assert dataset.conversations == again.conversations
+        assert dataset.questions == again.questions
+        assert len(dataset.questions) == people * len(made_up.FACTS)
+        said = {turn.id: turn for each in dataset.conversations for turn in each.turns()}
+        for question in dataset.questions:
+            (turn,) = question.evidence_turns
+            assert said[turn].speaker in question.text
+            assert any(value in said[turn].text for fact in made_up.FACTS for value in fact.values.split())

@@ -57,13 +57,30 @@ def test_words_of_the_stronger_neighbour_count_half_and_vectors_are_averaged(sto
         share = {k: 0.5 if abs(k - n) == 1 else 0.25 for k in near}
         best = max(share[k] * plain.keyword[alone[id_]] for k, id_ in near.items())
         assert light.keyword[read[f"t{n}"]] == pytest.approx(plain.keyword[alone[f"t{n}"]] + best)
-        mixed = vectors[f"t{n}"] + 0.5 * sum(vectors[id_] for id_ in near.values())
+        mixed = vectors[f"t{n}"] + sum(0.5 * min(len(TALK[k]) / 40, 1) * vectors[id_] for k, id_ in near.items())
         cosine = float(mixed @ vector / np.linalg.norm(mixed))
         assert light.vector[read[f"t{n}"]] == pytest.approx((cosine - mean) / deviation, abs=1e-4)
     for n in range(30):
         assert light.keyword[read[f"other{n}"]] == plain.keyword[alone[f"other{n}"]]
         assert light.vector[read[f"other{n}"]] == pytest.approx(plain.vector[alone[f"other{n}"]])
     assert light.relevance == pytest.approx(plain.relevance)
+
+
+def test_a_neighbour_counts_by_what_it_says_in_any_script(tmp_path):
+    """Forty bytes count in full: forty Latin letters, or fourteen Chinese characters."""
+    turns = ["what she said", "o" * 40, "k" * 20, "好" * 14]
+    chosen = {f"t{n}": [f"t{k}" for k in (0, n)] for n in (1, 2, 3)}
+    with hs.open(tmp_path / "talk.db", embedder=HashingEmbedder(64)) as store:
+        store.add([hs.Document(id=f"t{n}", text=text) for n, text in enumerate(turns)])
+        vectors = [store.chunks.vectors(store.chunks.of([f"t{n}"])[f"t{n}"])[0] for n in range(4)]
+        query = store.embedder().embed_query("what she said")
+        mean, deviation = cosine_statistics(store.chunks.sample()[1] @ query)
+        for n, weight in ((1, 0.5), (2, 0.25), (3, 0.5)):
+            near = {"t0": chosen[f"t{n}"]}
+            found = evidence(store, "what she said", around=lambda id_, near=near: near.get(id_, [id_]))
+            mixed = vectors[0] + weight * vectors[n]
+            cosine = float(mixed @ query / np.linalg.norm(mixed))
+            assert found.vector[by_id(store, found)["t0"]] == pytest.approx((cosine - mean) / deviation, abs=1e-4)
 
 
 def test_an_answer_ranks_higher_next_to_its_question(store):
