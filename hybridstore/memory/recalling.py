@@ -6,6 +6,7 @@ Also what callers say about the use of what they recalled, which is recorded for
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -28,6 +29,9 @@ ORDERS = ("score", "time")
 # Passages searched: as many as could fit if each took 16 tokens, within bounds.
 _LEAST_HITS, _MOST_HITS, _TOKENS_EACH = 50, 1000, 16
 _CHANCE = 0.05  # relevance below which a turn of one word is a filler
+# Added to the score, from 0 to 1, of what a person said whom the query names. LoCoMo's first four conversations: any@5
+# .728 → .738, all@10 .693 → .705; with twice as much .744 and .703 (docs/experiments.md).
+_NAMED = 0.05
 _QUESTION_MARKS = ("?", "？", "؟", "՞", "፧")
 _MOST_NEIGHBOURS = 1000  # to either side: each is looked up for each item
 
@@ -89,7 +93,8 @@ def recall(space: NoteSpace, request: RecallRequest, count_tokens: Counter) -> R
         results = space.store.search(
             request.query, limit=limit, where=where, min_relevance=request.min_relevance, around=note_ids.neighbours
         )
-        items, fillers = _without_fillers([_recalled(hit) for hit in results], request.query)
+        recalled = _by_named_speakers([_recalled(hit) for hit in results], request.query)
+        items, fillers = _without_fillers(recalled, request.query)
         if request.recency is not None:
             items = _weighted(items, request.recency, request.as_of or space.now())
         copies: list[Recalled] = []
@@ -136,6 +141,27 @@ def _recalled(hit: Hit) -> Recalled:
         score=hit.score,
         relevance=hit.relevance,
     )
+
+
+def _by_named_speakers(items: Sequence[Recalled], query: str) -> Sequence[Recalled]:
+    """Return the items with those said by somebody whom the query names a little higher, unless it names all speakers.
+
+    The name is a word of their text already, but no more than one in a turn that only mentions it.
+    """
+    asked = query.casefold()
+    speakers = {item.note.name for item in items if item.note.name}
+    named = {name for name in speakers if _names(name.casefold(), asked)}
+    if not named or named == speakers:
+        return items
+    raised = [replace(item, score=min(item.score + _NAMED, 1.0)) if item.note.name in named else item for item in items]
+    return sorted(raised, key=lambda item: -item.score)
+
+
+def _names(name: str, text: str) -> bool:
+    """Return whether a text has a name as words of its own; in scripts without spaces, anywhere."""
+    if not name.isascii():
+        return name in text
+    return re.search(rf"(?<![a-z0-9]){re.escape(name)}(?![a-z0-9])", text) is not None
 
 
 def _without_fillers(items: Sequence[Recalled], query: str) -> tuple[list[Recalled], list[Recalled]]:

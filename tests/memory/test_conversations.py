@@ -6,7 +6,7 @@ import pytest
 
 import hybridstore as hs
 from hybridstore.memory import note_ids
-from hybridstore.memory.notes import document_of
+from hybridstore.memory.notes import document_of, note_of
 
 TALK = [
     {"role": "user", "content": "Which port does the gateway use?"},
@@ -220,3 +220,25 @@ def test_turn_numbers_may_exceed_six_digits(memory):
         note = replace(memory.get("s1/0"), id=note_ids.turn_id("s1", place), session="s1", turn=place, kind="turn")
         memory.store.add([document_of(note)])
     assert memory.remember(TALK[:1], session="s1").id == "s1/1000001"
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("Which bicycle did Ben buy?", "Ben"),
+        ("Which bicycle did Anna buy?", "Anna"),
+        ("Which bicycle did bennett buy?", None),  # Ben is no word of it
+        ("Which bicycles did Anna and Ben and 安娜 buy?", None),
+        ("安娜买了什么 bicycle?", "安娜"),
+    ],
+)
+def test_what_a_named_person_said_comes_a_little_higher(memory, query, first):
+    words = "the bicycle that was bought is red"
+    memory.remember([{"role": "user", "name": name, "content": words} for name in ("Anna", "Ben", "安娜")], session="s")
+    recalled = {item.note.name: item.score for item in memory.recall(query)}
+    hits = memory.store.search(query, limit=50, around=note_ids.neighbours)
+    scores = {note_of(hit.document_id, hit.text, hit.metadata).name: hit.score for hit in hits}
+    assert recalled.keys() == scores.keys()
+    for name, score in recalled.items():
+        assert score == pytest.approx(min(scores[name] + (0.05 if name == first else 0.0), 1.0))
+    assert list(recalled.values()) == sorted(recalled.values(), reverse=True)
