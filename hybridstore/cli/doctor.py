@@ -148,6 +148,7 @@ def _files(_: Target) -> Iterator[Finding]:
     install = "pip install 'hybridstore[files]'"
     for module, distribution, reads in _READERS:
         yield _package(distribution, distribution, reads, install, module)
+    yield _package("prompt_toolkit", "prompt_toolkit", "search -i", "pip install 'hybridstore[interactive]'")
     yield _package("watchfiles", "watchfiles", "watches folders", "pip install 'hybridstore[watch]'")
 
 

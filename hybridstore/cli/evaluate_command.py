@@ -63,7 +63,12 @@ _HOW = {True: "chunked", False: "each as one chunk", None: "each as one chunk, t
 )
 @embedder_option('A model by name or folder, or "none" for keywords only.')
 @click.option("--language", metavar="LANG", help="The stemming language of a new index.")
-@click.option("--keep", type=FILE, metavar="FILE", help="Keep the index in FILE, and reuse it if it exists.")
+@click.option(
+    "--keep",
+    type=FILE,
+    metavar="FILE",
+    help="Keep the index in FILE, and reuse it if it exists; the report beside it, for the page of `serve`.",
+)
 @click.option(
     "--group", "where_group", metavar="FIELD", help="Search only documents whose metadata FIELD equals the query's."
 )
@@ -97,6 +102,7 @@ def evaluate(
     compared by `hybridstore compare`.
     """
     from hybridstore.evaluation import Collection, pairs, read_qrels
+    from hybridstore.evaluation.kept_reports import keep_report
     from hybridstore.evaluation.metrics import STANDARD
     from hybridstore.store import open as open_store
 
@@ -113,6 +119,8 @@ def evaluate(
             report, result, seconds = _measure(store, path, collection, chunk=chunk, qrels=qrels, **search)
             about = _about(store, result, search, seconds, chunk=chunk)
     differences = pairs(result, result.metrics if report_file else result.metrics[:1])
+    if keep is not None:
+        keep_report(str(keep), result, differences, about)
     if run_out is not None:
         _write_runs(result, run_out)
     if report_file is not None:

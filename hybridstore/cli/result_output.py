@@ -64,12 +64,12 @@ class FoundHit:
         return self.hit.to_dict() | {"place": self.place, "line": self.line, "page": self.page}
 
 
-def print_hits(hits: Sequence[FoundHit], *, full: bool) -> None:
+def print_hits(hits: Sequence[FoundHit], *, full: bool, terminal: Console | None = None) -> None:
     """Print each hit: rank, title, place, both legs' ranks, and the lines that match best; or the whole passage.
 
-    A document's hits are printed together, where its best one stands.
+    A document's hits are printed together, where its best one stands. On a `terminal` of the caller's all is wrapped.
     """
-    terminal = console()
+    wraps, terminal = terminal is not None, terminal or console()
     width = min(terminal.width, WIDEST) - MARGIN
     by_document: dict[str, list[FoundHit]] = {}
     for found in hits:
@@ -82,7 +82,11 @@ def print_hits(hits: Sequence[FoundHit], *, full: bool) -> None:
         text, spans, body = found.hit.text.replace("\f", " "), found.spans, found.body  # \f is between pages
         if not spans or spans[-1][1] > body:  # else the front matter is what was found
             text, spans = text[body:], [(a - body, b - body) for a, b in spans if a >= body]
-        rows = marked(text, spans).split("\n") if full else snippet(text, spans, terminal, width)
+        whole = marked(text, spans) if full else None
+        if whole is None:
+            rows = snippet(text, spans, terminal, width)
+        else:
+            rows = list(whole.wrap(terminal, width) if wraps else whole.split("\n"))
         for row in rows:
             terminal.print(padded(row), soft_wrap=True)
 

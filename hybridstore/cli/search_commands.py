@@ -50,6 +50,7 @@ _NOTHING = {
     "words": "Nothing was found: no passage contains any of these words.",
     "unknown": "Nothing was found; `hybridstore info` shows what the store contains.",
 }
+HISTORY = "HYBRIDSTORE_HISTORY"
 _PER_DOCUMENT = 3  # passages, in the list for people
 
 _search_options = options(
@@ -126,10 +127,19 @@ _search_options = options(
         "hybridstore search --syntax advanced 'title:keys AND (rotat* OR renew) NOT legacy'",
         "hybridstore search --syntax algebra 'solar power & storage & ~lithium'",
         "hybridstore search backup policy --unique --per-document 1",
+        "hybridstore search -i",
     ),
 )
-@query_argument
+@click.argument("query", metavar="QUERY...", nargs=-1)
 @_search_options
+@click.option("-i", "--interactive", is_flag=True, help="Stay open, and show results while you type.")
+@click.option(
+    "--history/--no-history",
+    default=True,
+    envvar=HISTORY,
+    show_envvar=True,
+    help="With -i: keep what is entered, in a file that only you can read.",
+)
 @click.option("--full", is_flag=True, help="Show whole passages instead of the best lines.")
 @click.option(
     "--log",
@@ -148,6 +158,8 @@ def search(
     as_json: bool,
     full: bool,
     log: bool,
+    interactive: bool,
+    history: bool,
     **how: Any,
 ) -> None:
     """Find the passages that best answer QUERY, by its words and by its meaning.
@@ -163,6 +175,11 @@ def search(
     # What reads other files, or writes the query log, is not for a server.
     here = log or how["rerank"] is not None or how["rerank_ms"] is not None or target.has_own_settings
     here = here or is_url(target.path)
+    if interactive:
+        _stay(target, words, conditions, how, here=here, log=log, history=history, as_json=as_json)
+        return
+    if not words:
+        raise click.UsageError("Missing argument 'QUERY...'; -i asks for it.")
     found = None if here else warm_search.asked(target.path, words, list(conditions), _passed(how))
     if found is None:
         with target.open(log_queries=log) as store:
@@ -185,6 +202,27 @@ def search(
         f"; {len(hits) - len(listed)} weak ones are left out (--limit N shows them)" if len(listed) < len(hits) else ""
     )
     say(f"{count(len(listed), 'result')} in {1000 * sum(found['fields']['timings'].values()):.0f} ms{weak}")
+
+
+def _stay(
+    target: Target,
+    words: str,
+    conditions: Sequence[str],
+    how: dict[str, Any],
+    *,
+    here: bool,
+    log: bool,
+    history: bool,
+    as_json: bool,
+) -> None:
+    """Show the prompt of `search -i`."""
+    if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise click.UsageError("-i is for people at a terminal; leave it out, or --json and the pipe")
+    from hybridstore.cli.interactive_search import Finder, search_interactively
+
+    target.check()
+    find = Finder(target, _with_reranker(how), here=here, log=log)
+    search_interactively(find, words, conditions, keep_history=history)
 
 
 def _passed(how: dict[str, Any]) -> dict[str, Any]:

@@ -104,12 +104,8 @@ class Target:
         """
         from hybridstore.store import open as open_store
 
-        if not create and not is_url(self.path) and not Path(self.path).exists():
-            raise FileRefused(
-                self.path,
-                f"there is no such store; create it with `hybridstore --db {self.path} {made_by}`, "
-                f"or name another one with --db (or {VARIABLE})",
-            )
+        if not create:
+            self.check(made_by)
         new = create and not self.exists()
         embedder = embedder or os.environ.get(EMBEDDER) or (self.config.embedder if new else None)
         read_only = self.read_only or (not create and self._is_unwritable())
@@ -123,6 +119,15 @@ class Target:
             key=os.environ.get(KEY) or None,  # never an option: a command line can be read by others
             read_only=read_only,
         )
+
+    def check(self, made_by: str = "add FILE-OR-FOLDER") -> None:
+        """Raise FileRefused where there is no such file; a URL is not looked up."""
+        if not is_url(self.path) and not Path(self.path).exists():
+            raise FileRefused(
+                self.path,
+                f"there is no such store; create it with `hybridstore --db {self.path} {made_by}`, "
+                f"or name another one with --db (or {VARIABLE})",
+            )
 
     def exists(self) -> bool:
         """Return whether the store is there; that of a URL is looked for on its server."""

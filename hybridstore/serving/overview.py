@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore import filters
+from hybridstore.evaluation.kept_reports import kept_reports
 from hybridstore.memory.notes import OURS, Note, note_of
 from hybridstore.search.stopwords import stopwords_in
 from hybridstore.serving.passage_map import METHOD, layout, placed, regions
@@ -136,7 +137,7 @@ def memory(store: Store, where: Where = None, *, now: datetime | None = None) ->
 
 
 def learning(store: Store) -> dict[str, Any]:
-    """Return the versions that a store has learned, newest first, and the queries of its log.
+    """Return the versions that a store has learned, newest first, the queries of its log, and its evaluations.
 
     Of the most frequent queries, 20 are searched for again, for their `confidence`; it is None for the others.
     """
@@ -150,7 +151,8 @@ def learning(store: Store) -> dict[str, Any]:
     with store.unlogged():
         for each in queries[:_TRIED]:
             each["confidence"] = store.search(each["query"], limit=1).confidence
-    return {"models": models[::-1], "queries": queries, "logged": len(logged)}
+    evaluations = [] if store.folder is None else kept_reports(store.location)
+    return {"models": models[::-1], "queries": queries, "logged": len(logged), "evaluations": evaluations}
 
 
 def _note(document: Any) -> Note:

@@ -60,7 +60,15 @@ def learning(value: Mapping[str, Any], *, heading: str = "h2") -> Markup:
         asked=queries[:_LISTED],
         unanswered=[each for each in queries if (each["confidence"] or 1.0) < ANSWERED][:_LISTED],
         logged=value["logged"],
+        evaluations=[_evaluation(report) for report in value.get("evaluations", ())],
     )
+
+
+def _evaluation(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is shown of an evaluation: the differences by its first metric, drawn with their intervals."""
+    main = report["metrics"][:1]
+    rows = [(pair, *interval) for pair, metric, *interval in report["differences"] if [metric] == main]
+    return {**report, "drawing": intervals(rows) if rows else None}
 
 
 def _facts(notes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

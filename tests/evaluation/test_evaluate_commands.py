@@ -9,8 +9,9 @@ from hybridstore import __version__
 from hybridstore.cli.compare_commands import compare
 from hybridstore.cli.evaluate_command import evaluate
 from hybridstore.cli.shared_options import FUSIONS
-from hybridstore.errors import InputError
+from hybridstore.errors import FileRefused, InputError
 from hybridstore.evaluation import read_run
+from hybridstore.evaluation.kept_reports import kept_reports
 
 
 def run(command, *arguments):
@@ -47,6 +48,17 @@ def test_a_kept_file_is_filled_once(tmp_path, folder):
     assert first["documents"]["added"] == 5
     assert (second["documents"]["added"], second["documents"]["unchanged"]) == (0, 5)
     assert second["keyword"]["ndcg@10"] == first["keyword"]["ndcg@10"]
+    kept = kept_reports(str(tmp_path / "kept.db"))
+    assert [report["title"] for report in kept] == ["kitchen, test"] * 2
+    assert kept[0]["modes"]["keyword"][kept[0]["metrics"].index("ndcg@10")] == first["keyword"]["ndcg@10"]
+    assert kept[0]["about"]["embedder"] == "none"
+    assert (tmp_path / "kept.db-evaluations").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_report_that_cannot_be_kept_is_one_sentence(tmp_path, folder):
+    (tmp_path / "kept.db-evaluations").mkdir()
+    with pytest.raises(FileRefused, match="report cannot be kept"):
+        run(evaluate, folder, "--embedder", "none", "--keep", tmp_path / "kept.db")
 
 
 def test_a_kept_file_of_another_collection_is_refused(tmp_path, folder, write):

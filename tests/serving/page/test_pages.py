@@ -1,5 +1,7 @@
 """The store at a glance, its memory and what it learned, and the plain forms on these pages."""
 
+import json
+
 import pytest
 from lxml import html
 
@@ -117,3 +119,38 @@ def test_a_server_that_changes_nothing_shows_all_and_takes_no_form(remembering, 
         assert not page(client.get(path)).cssselect("form[method=post]")
     for path in ("/memory/remember", "/memory/forget", "/learning/promote", "/learning/rollback"):
         assert client.post(path, data={"text": "x", "id": "home"}).status_code == 403
+
+
+REPORT = {
+    "made": "2026-03-01 10:00 UTC",
+    "collection": "plant",
+    "split": "test",
+    "queries": 300,
+    "metrics": ["ndcg@10", "mrr@10"],
+    "modes": {"keyword": [0.41, 0.5], "hybrid": [0.47, 0.55]},
+    "differences": [["hybrid - keyword", "ndcg@10", 0.06, 0.02, 0.1]],
+    "about": {"embedder": "MiniLM"},
+}
+
+
+def test_evaluations_kept_beside_the_store_are_shown_with_their_intervals(tmp_path, visit):
+    path = tmp_path / "s.db"
+    hostile = REPORT | {"collection": SCRIPT, "about": {SCRIPT: SCRIPT}, "modes": {f'{SCRIPT}"x': [0, 0]}}
+    broken = [REPORT | {"queries": "many"}, REPORT | {"differences": [[1]]}, REPORT | {"modes": 3}, [], {}, None]
+    broken.append(REPORT | {"differences": [["a", "ndcg@10", float("nan"), 0, 0]]})
+    with hs.open(path, embedder="none") as store:
+        client = visit(store)
+        assert "How well it searches" not in client.get("/learning").text
+        lines = [json.dumps(each) for each in (hostile, *broken, REPORT)]
+        path.with_name("s.db-evaluations").write_text("\n".join([*lines[:-1], "no JSON", lines[-1]]) + "\n")
+        shown = client.get("/learning").text
+    root = html.fromstring(shown)
+    card = next(each for each in root.cssselect(".hs-card") if "How well it searches" in each.text_content())
+    words = " ".join(card.text_content().split())
+    assert "plant, test, 300 queries" in words
+    assert "hybrid0.4700.550" in words
+    assert "hybrid - keyword" in words
+    assert card.cssselect("svg")
+    assert shown.count("Measured before") == 1  # the hostile one, as text
+    assert "<script>alert" not in shown
+    assert "<img" not in shown
