@@ -21,6 +21,7 @@ MOST = 100
 """Open connections. One more closes the oldest that has not sent the headers of a request; if there is none, itself."""
 
 _HEADER_BYTES = 16_384
+_HEADER_PART = 2_048  # bytes that are looked at together
 _SLOWEST = 1 << 20  # bytes a second, of a large body
 _LARGEST = 1 << 30  # bytes of a body
 _IDLE_SECONDS = 5  # a connection that was answered and sends nothing
@@ -47,6 +48,15 @@ class LimitedProtocol(H11Protocol):
         """Forget the deadline."""
         super().connection_lost(exc)
         self._set_deadline(None)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has arrived; headers in parts, since h11 limits only those that have not arrived as a whole."""
+        at = 0
+        while self.conn.their_state is h11.IDLE and len(data) - at > _HEADER_PART and not self.transport.is_closing():
+            super().data_received(data[at : at + _HEADER_PART])
+            at += _HEADER_PART
+        if not self.transport.is_closing():
+            super().data_received(data[at:])
 
     def handle_events(self) -> None:
         """Read what has arrived, and set the deadline for what has not."""

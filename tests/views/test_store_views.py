@@ -114,7 +114,7 @@ def test_contents_of_an_empty_store_without_vectors():
     for sentence in (
         "no vectors: only words are searched",
         "no passage has a vector yet",
-        "No query was kept",
+        "Nothing was kept",
         "Nothing yet",
     ):
         assert sentence in said

@@ -35,7 +35,8 @@ class Site:
         location, read_only = self._context.store.location, self._context.read_only
         shared = {
             "location": location,
-            "store_name": PurePath(location).name,
+            "store_name": "this store" if location == ":memory:" else PurePath(location).name,
+            "in_memory": location == ":memory:",
             "read_only": read_only,
             "pages": [each for each in _PAGES if not (read_only and each[0] == "/add")],
         }

@@ -194,3 +194,65 @@ def test_head_is_answered_wherever_get_is(client):
         if got is not None:
             assert (head.status_code, head.headers["content-type"]) == (got.status_code, got.headers["content-type"])
     assert client.head("/api/ingest").status_code == 405
+
+
+FORMS = ("/add", "/memory/remember", "/memory/forget", "/learning/promote", "/learning/rollback")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": f"https://{HOST}"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate"},
+        {"Host": "evil.example"},
+        {"Host": f"{HOST}.evil.example"},
+    ],
+)
+def test_no_operation_that_writes_is_open_to_other_pages(client, store, headers):
+    described = client.app.openapi()["paths"].items()
+    writing = [(path, method) for path, methods in described for method in methods if method != "get"]
+    writing += [(path, "post") for path in (*FORMS, "/command/search")]
+    assert len(writing) > 15
+    before = client.app.state.context.revision()
+    for path, method in writing:
+        for body in ({"json": {"text": "Planted."}}, {"data": {"text": "Planted."}}, {"files": {"files": b"Planted."}}):
+            answer = client.request(method, path, headers=headers, **body if method == "post" else {})
+            assert answer.status_code in (403, 421), (path, method)
+            assert "access-control-allow-origin" not in answer.headers
+    assert (
+        client.options("/api/documents", headers=headers | {"Access-Control-Request-Method": "POST"}).status_code >= 400
+    )
+    assert client.app.state.context.revision() == before
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /api/health HTTP/1.1\r\nHEAD\r\nX-Long: " + b"x" * 20_000 + b"\r\n\r\n",
+        b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHEAD\r\n\r\n",
+        b"GET /api/health HTTP/1.1\r\nHEAD\r\n" + b"X: y\r\n" * 5_000 + b"\r\n",
+        b"GET /api/health HTTP/1.1\r\nHEAD\r\nCookie: " + b"a=b; " * 4_000 + b"\r\n\r\n",
+    ],
+)
+def test_headers_that_are_too_large_are_refused(guarded, head):
+    try:
+        answer = raw(guarded, head)
+    except ConnectionError:
+        answer = b""  # closed before all was sent
+    assert not answer or 400 <= int(answer.split()[1]) < 500
+    assert guarded.ask("/api/health", Authorization=f"Bearer {TOKEN}")[0] == 200
+
+
+def test_nothing_that_is_sent_reaches_the_server_s_output(path, process):
+    served = process(path)
+    for target in ("/%0d%0aFORGED%1b[31m", "/api/documents/%0aFORGED", "/api/search?q=%0aFORGED%1b]0;x%07"):
+        assert served.ask(target, User_Agent="FORGED")[0] in (200, 404)
+    served.ask("/api/documents", {"text": "FORGED", "id": "\nFORGED\x1b[31m"})
+    served.ask("/api/documents", {"text": 1, "FORGED\n": 2})
+    with socket.create_connection(("127.0.0.1", served.port), timeout=20) as client:
+        client.sendall(b"FORGED \x1b[31m\r\n\r\n")
+        client.recv(4096)
+    assert "FORGED" not in served.stop()

@@ -71,7 +71,9 @@ def test_a_second_ctrl_c_ends_it_without_a_traceback(path, process):
         {"X-Token": TOKEN},
     ],
 )
-@pytest.mark.parametrize("where", ["/", "/api/health", "/api/openapi.json", "/nothing", "/api/health?token=wrong"])
+@pytest.mark.parametrize(
+    "where", ["/", "/api/health", "/api/openapi.json", "/api/events", "/nothing", "/api/health?token=wrong"]
+)
 def test_nothing_is_answered_without_the_token(guarded, headers, where):
     status, sent, body = guarded.ask(where, **headers)
     assert status == 401
@@ -124,6 +126,7 @@ def test_another_host_name_is_rejected(served, host):
 def test_requests_of_other_pages_are_rejected(served, headers, body):
     assert served.ask("/api/documents" if body else "/api/search?q=harbour", body, **headers)[0] == 403
     assert b"Planted" not in served.ask("/api/search?q=planted")[2]
+    assert served.ask("/api/events", **headers)[0] == 403
 
 
 def test_the_own_page_may_read_and_write_and_a_link_may_lead_to_it(served):
