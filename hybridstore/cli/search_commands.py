@@ -132,7 +132,7 @@ _search_options = options(
 )
 @click.argument("query", metavar="QUERY...", nargs=-1)
 @_search_options
-@click.option("-i", "--interactive", is_flag=True, help="Stay open, and show results while you type.")
+@click.option("--interactive", is_flag=True, help="Stay open, and show results while you type; as the first word, -i.")
 @click.option(
     "--history/--no-history",
     default=True,
@@ -178,7 +178,7 @@ def search(
     if interactive:
         _stay(target, words, conditions, how, here=here, log=log, history=history, as_json=as_json)
         return
-    if not words:
+    if not query:
         raise click.UsageError("Missing argument 'QUERY...'; -i asks for it.")
     found = None if here else warm_search.asked(target.path, words, list(conditions), _passed(how))
     if found is None:

@@ -263,7 +263,10 @@ DURATION = Duration()
 
 
 class QueryCommand(click.Command):
-    """A command whose arguments are a query: `-x` is part of it, an unknown `--option` is still a mistake."""
+    """A command whose arguments are a query: `-x` is part of it, an unknown `--option` is still a mistake.
+
+    Only `-i` as the first word is `--interactive`, where there is that.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Reject unknown long options before click takes them for words; after `--` everything is a word."""
@@ -272,6 +275,8 @@ class QueryCommand(click.Command):
         if args == ["-h"]:
             args = ["--help"]
         known = [name for param in self.get_params(ctx) for name in (*param.opts, *param.secondary_opts)]
+        if args[:1] == ["-i"] and "--interactive" in known:  # elsewhere it is a word, as in `grep -i`
+            args = ["--interactive", *args[1:]]
         for arg in args:
             if arg == "--":
                 break

@@ -242,6 +242,8 @@ def test_the_command_in_a_terminal(path, tmp_path, monkeypatch):
 def test_it_needs_a_terminal_a_store_and_the_extra(path, tmp_path):
     run = CliRunner().invoke
     assert "at a terminal" in run(app, ["--db", str(path), "search", "-i"]).output
+    assert "at a terminal" in run(app, ["--db", str(path), "search", "valve", "--interactive"]).output
+    assert '"query": "grep -i"' in run(app, ["--db", str(path), "search", "grep", "-i", "--json"]).output
     assert "QUERY" in run(app, ["--db", str(path), "search"]).output
     command = [sys.executable, "-m", "hybridstore", "--db", str(tmp_path / "none.db"), "search", "-i"]
     code, shown = typed(command, ("no such store", ""))
