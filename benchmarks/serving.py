@@ -1,11 +1,12 @@
 """How many searches `hybridstore serve` answers, and how soon: one client, many, and many while another one writes.
 
-    python benchmarks/serving.py --corpus CORPUS [--seconds 60] [--clients 32] [--json OUT]
+    python benchmarks/serving.py --corpus CORPUS [--seconds 60] [--clients 32] [--json OUT] [--chroma COMMAND]
 
 CORPUS is a folder that benchmarks/corpus.py made; its vectors stand for the default model's. The server is a process
 of its own with its usual settings. Clients keep their connection, ask one real question after another, without a pause,
 and read the whole answer (ten passages); they run in this process, so client and server share the machine's cores. The
-first seconds of each round are not counted.
+first seconds of each round are not counted. COMMAND is the `chroma` of an environment with chromadb, whose server gets
+the same rounds but the one that writes; see serving_rivals.py for what the comparison is worth.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,11 @@ from urllib.parse import urlencode
 
 import corpus
 import numpy as np
+import serving_rivals
+from serving_rivals import Request
 
 import hybridstore as hs
+from hybridstore.serving.http_access import listening
 
 SEED = 7
 WARM = 3.0  # seconds that are not counted
@@ -87,12 +91,17 @@ async def exchange(
     return int(head.split()[1])
 
 
-async def ask(port: int, questions: list[str], round_: Round, seed: int) -> None:
+def searches(questions: Sequence[str]) -> list[Request]:
+    """Return the requests of questions, as path and body."""
+    return [(f"/api/search?{urlencode({'q': question})}", None) for question in questions]
+
+
+async def ask(port: int, requests: Sequence[Request], round_: Round, seed: int) -> None:
     """Be one client until the round ends."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     chosen = random.Random(seed)
     while (start := time.perf_counter()) < round_.until:
-        status = await exchange(reader, writer, f"/api/search?{urlencode({'q': chosen.choice(questions)})}")
+        status = await exchange(reader, writer, *chosen.choice(requests))
         end = time.perf_counter()
         if round_.counted_from <= start and end <= round_.until:
             round_.times.append(end - start)
@@ -126,7 +135,7 @@ def cpu_seconds(process: int) -> float:
 
 
 async def load(
-    server: tuple[int, int], questions: list[str], clients: int, seconds: float, *, writes: bool
+    server: tuple[int, int], requests: Sequence[Request], clients: int, seconds: float, *, writes: bool
 ) -> dict[str, Any]:
     """Run one round against a server, given by its process and its port."""
     process, port = server
@@ -135,7 +144,7 @@ async def load(
     async with asyncio.TaskGroup() as group:
         group.create_task(watch_cpu(process, round_))
         for seed in range(clients):
-            group.create_task(ask(port, questions, round_, seed))
+            group.create_task(ask(port, requests, round_, seed))
         if writes:
             group.create_task(write(port, round_))
     return {"clients": clients, "writes": writes, **round_.figures()}
@@ -157,6 +166,7 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--clients", type=int, default=32)
+    parser.add_argument("--chroma", metavar="COMMAND")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -166,17 +176,30 @@ def main() -> None:
         def measure(server: tuple[int, int]) -> list[dict[str, Any]]:
             rounds = []
             for clients, writes in ((1, False), (options.clients, False), (options.clients, True)):
-                rounds.append(asyncio.run(load(server, questions, clients, options.seconds, writes=writes)))
+                rounds.append(asyncio.run(load(server, searches(questions), clients, options.seconds, writes=writes)))
                 print(json.dumps(rounds[-1]))
             return rounds
 
         rounds = serving(path, measure)
+        rivals = {}
+        if options.chroma:
+            with listening("127.0.0.1", 0) as free:
+                port = free.getsockname()[1]
+            with serving_rivals.chroma(options.chroma, options.corpus, Path(folder) / "chroma", port) as (
+                server,
+                asked,
+            ):
+                rivals["chroma"] = [
+                    asyncio.run(load(server, asked, clients, options.seconds, writes=False))
+                    for clients in (1, options.clients)
+                ]
+            print(json.dumps(rivals))
     machine = {"cores": os.cpu_count(), "load": os.getloadavg()[0], "python": platform.python_version()}
     versions = {name: importlib.metadata.version(name) for name in ("fastapi", "uvicorn", "apsw", "onnxruntime")}
     about = json.loads((options.corpus / "about.json").read_text())
     if options.json:
         result = {"corpus": about, "seconds": options.seconds, "machine": machine, "versions": versions}
-        options.json.write_text(json.dumps(result | {"rounds": rounds}, indent=1) + "\n")
+        options.json.write_text(json.dumps(result | {"rounds": rounds, "rivals": rivals}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ async def test_clients_count_what_was_answered_and_what_was_not(monkeypatch):
     server = await asyncio.start_server(answer, "127.0.0.1")
     async with server:
         port = server.sockets[0].getsockname()[1]
-        figures = await serving.load((os.getpid(), port), ["a question"], 2, 0.5, writes=True)
+        figures = await serving.load((os.getpid(), port), serving.searches(["a question"]), 2, 0.5, writes=True)
     assert figures["errors"] == 1
     assert figures["written"] == seen.count(b"POST") > 0
     assert figures["requests"] <= seen.count(b"GET")
