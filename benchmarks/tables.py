@@ -50,8 +50,10 @@ $ hybridstore evaluate FOLDER --split test          # quality on a collection in
 
 
 def embedder(result: dict[str, Any]) -> list[str]:
+    threads = {1: "one thread", 2: "two threads"}[result["about"]["threads"]]
+    seconds = ", seconds of the processor" if result["about"].get("clock") == "processor" else ""
     lines = [
-        "## The embedder, all-MiniLM-L6-v2 on two threads",
+        f"## The embedder, all-MiniLM-L6-v2 on {threads}{seconds}",
         "",
         "| | texts/s | ratio | one query, ms | ratio | least cosine to PyTorch |",
         "|---|---|---|---|---|---|",

@@ -15,8 +15,8 @@ from cells import write_page
 from collections_report import collections_page
 from drift_report import drift_page
 from harvest_report import harvest_page
-from languages_report import languages_page
 from learning_report import learning_page
+from legs_report import legs_page
 from precision_report import precision_page
 from suites_report import suites_page
 
@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 PAGE = HERE.parent.parent / "docs" / "quality.md"
 PARTS = {
     "collections": collections_page,
-    "languages": languages_page,
+    "legs": legs_page,
     "precision": precision_page,
     "learning": learning_page,
     "harvest": harvest_page,
