@@ -26,7 +26,7 @@ class Log(ChangeRuns):
     ) -> None:
         if error is not None or not self._changed:
             return
-        revision = add_to(self._connection, "revision", 1) + 1
+        revision = add_to(self._connection, revision=1)[0] + 1
         statement = "INSERT INTO changes (revision, kind, first, last) VALUES (%s, %s, %s, %s)"
         many(self._connection, statement, [(revision, *run) for run in self._runs])
         dropped = None

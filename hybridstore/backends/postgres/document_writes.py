@@ -12,7 +12,7 @@ from hybridstore.backends.postgres import document_rows, learning_rows, posting_
 from hybridstore.backends.postgres.change_log import Log
 from hybridstore.backends.postgres.connection import Connection, many, rows
 from hybridstore.backends.postgres.packed import text
-from hybridstore.backends.postgres.schema import add_to, next_numbers
+from hybridstore.backends.postgres.schema import add_to
 from hybridstore.backends.values import Entry, Outdated, check_replaces
 from hybridstore.records import AddReport, Source
 from hybridstore.text.analysis import Analyser
@@ -62,8 +62,8 @@ def _put_batch(
 def _placed(
     connection: Connection, fresh: Mapping[str, Entry], known: Mapping[str, tuple[int, bytes, str | None]]
 ) -> Placed:
-    next_row = next_numbers(connection, "document", len(fresh.keys() - known.keys()))
-    next_chunk = next_numbers(connection, "chunk", sum(len(entry.chunks) for entry in fresh.values()))
+    chunks = sum(len(entry.chunks) for entry in fresh.values())
+    next_row, next_chunk = add_to(connection, next_document=len(fresh.keys() - known.keys()), next_chunk=chunks)
     placed = []
     for id_, entry in fresh.items():
         row = known[id_][0] if id_ in known else next_row
@@ -88,8 +88,7 @@ def _write(  # noqa: PLR0917 - what is written, then where
     indexed = {chunk: (words[chunk][0], posting_blocks.stored_tokens(columns)) for chunk, columns in tokens.items()}
     document_rows.write_chunks(connection, placed, indexed)
     posting_blocks.write(connection, words)
-    add_to(connection, "chunks", len(words))
-    add_to(connection, "tokens", sum(length for length, _ in words.values()))
+    add_to(connection, chunks=len(words), tokens=sum(length for length, _ in words.values()))
     _write_vectors(connection, number, placed)
     log.note("added", min(words), max(words))
 
@@ -179,8 +178,7 @@ def _remove_chunks(connection: Connection, log: Log, documents: Sequence[int]) -
     vector_tables.remove(connection, ids)
     learning_rows.forget_chunks(connection, ids)
     connection.execute("DELETE FROM chunks WHERE chunk = ANY(%s::bigint[])", (ids,))
-    add_to(connection, "chunks", -len(ids))
-    add_to(connection, "tokens", -sum(length for _, length, _ in gone))
+    add_to(connection, chunks=-len(ids), tokens=-sum(length for _, length, _ in gone))
     log.note_all("removed", ids)
 
 

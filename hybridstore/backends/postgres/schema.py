@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Callable
 
-import psycopg
 from psycopg import sql
 
 from hybridstore.backends.postgres.connection import Connection, Connections, rows, value
@@ -238,15 +237,15 @@ def set_fact(connection: Connection, key: str, fact: str) -> None:
     )
 
 
-def add_to(connection: Connection, counter: str, number: int) -> int:
-    """Add to a counter; return what it was."""
-    statement = "UPDATE facts SET value = (value::bigint + %s)::text WHERE key = %s RETURNING value::bigint - %s"
-    before = value(connection, statement, number, counter, number)
-    if before is None:
-        raise psycopg.DataError(f"the store has no counter {counter!r}")
-    return int(before)
+def add_to(connection: Connection, **numbers: int) -> list[int]:
+    """Add to counters; return what each was."""
+    statement = """UPDATE facts SET value = (value::bigint + number)::text
+                   FROM unnest(%s::text[], %s::bigint[]) AS added (counter, number) WHERE key = counter
+                   RETURNING counter, value::bigint - number"""
+    before = dict(rows(connection, statement, list(numbers), list(numbers.values())))
+    return [int(before[counter]) for counter in numbers]
 
 
 def next_numbers(connection: Connection, what: str, count: int = 1) -> int:
     """Return the first of so many numbers that were never given to a chunk, a document, a model and so on."""
-    return add_to(connection, f"next_{what}", count)
+    return add_to(connection, **{f"next_{what}": count})[0]
