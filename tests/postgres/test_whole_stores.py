@@ -1,6 +1,7 @@
 """Stores, memories and commands on a server: what is done with a file is done with a URL."""
 
 import json
+import os
 
 import pytest
 from click.testing import CliRunner
@@ -8,6 +9,7 @@ from click.testing import CliRunner
 import hybridstore as hs
 from hybridstore.cli.app import app
 from hybridstore.embedders.hashing import HashingEmbedder
+from hybridstore.errors import StoreRefused
 
 SECRET = "hunter2-geheim"  # noqa: S105 - made up
 
@@ -84,3 +86,25 @@ def test_the_command_moves_a_store_there_and_back(run, url_of, tmp_path):
     assert "1 document moved to again.db" in run("move", url, "again.db")
     assert "hall 3" in run("--db", "again.db", "search", "valve")
     run("move", "notes.db", "again.db", code=1)
+
+
+def test_a_fork_goes_on_with_connections_of_its_own(url_of):
+    with hs.open(url_of(), embedder="none") as store:
+        store.add("The valve in hall 3 leaks.")
+        if (child := os.fork()) == 0:
+            found = store.search("valve")[0].text == "The valve in hall 3 leaks."
+            store.add("From the child.")
+            os._exit(0 if found else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert store.search("child")[0].text == "From the child."
+
+
+def test_a_store_that_is_only_read_is_not_written(url_of):
+    with pytest.raises(StoreRefused, match="no such store"):
+        hs.open(url_of(), read_only=True)
+    with hs.open(url_of(), embedder="none") as store:
+        store.add("The valve in hall 3 leaks.")
+    with hs.open(url_of(), read_only=True) as store:
+        assert store.search("valve")
+        with pytest.raises(StoreRefused, match="read_only"):
+            store.add("another")
