@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -111,6 +111,8 @@ class Removal:
 
 
 NOTHING = Removal()
+MERGED = {b"merged".ljust(16, b"\0"): Removal("2000-01-01T00:00:00Z")}
+"""What a store that was merged with another one has among its removals."""
 
 
 def removal_key(name: str, kind: str = "document") -> bytes:
@@ -119,6 +121,7 @@ def removal_key(name: str, kind: str = "document") -> bytes:
 
 
 _COPY = re.compile(r"(.+)~f[0-9a-f]{8}", re.DOTALL)
+_OLDER = re.compile(r"(memory://.+)~[0-9]+", re.DOTALL)  # an older version of a note: see `memory.note_ids`
 
 
 def copy_id(document_id: str, digest: bytes) -> str:
@@ -130,3 +133,17 @@ def original_id(document_id: str) -> str | None:
     """Return the id of the document that a copy was made of; None for the id of another document."""
     match = _COPY.fullmatch(document_id)
     return match[1] if match else None
+
+
+def purged_with(document_id: str) -> list[str]:
+    """Return the ids whose purge erases a document: its own, that of what it is a copy of, of the note of a version."""
+    ids = [document_id]
+    while match := _COPY.fullmatch(ids[-1]) or _OLDER.fullmatch(ids[-1]):
+        ids.append(match[1])
+    return ids
+
+
+def removal_of(document_id: str, removals: Mapping[bytes, Removal]) -> Removal:
+    """Return what is known of the removal of a document, purges of what it belongs to included."""
+    found = [removals.get(removal_key(id_), NOTHING) for id_ in purged_with(document_id)]
+    return Removal(found[0].version, max(each.purges for each in found))

@@ -128,7 +128,8 @@ def _print_item(place: int, item: Recalled) -> None:
     relevance = f"relevance {item.relevance:.2f}" if item.relevance is not None else None
     beside = f"next to {item.beside}" if item.beside else None
     session = f"session {item.session}" if item.session and item.note.kind == "note" else None
-    for fact in filter(None, (item.id, session, until, relevance, beside)):
+    disputed = f"disputed by {', '.join(item.disputed_by)}" if item.disputed_by else None
+    for fact in filter(None, (item.id, session, until, relevance, beside, disputed)):
         head.append(f" · {printable(fact)}", style="not bold dim")
     terminal.print(head, soft_wrap=True)
     for row in Text(printable(item.text)).wrap(terminal, min(terminal.width, WIDEST) - MARGIN, tab_size=4):

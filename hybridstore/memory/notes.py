@@ -29,7 +29,7 @@ _TIMES = {
     "expires": "expires_at",
     "recorded": "recorded_at",
 }
-_PLAIN = ("session", "turn", "role", "name", "message", "superseded_by")
+_PLAIN = ("session", "turn", "role", "name", "message", "superseded_by", "copy_of")
 _LISTS = ("supersedes", "links")
 
 
@@ -41,6 +41,7 @@ class Note:
     `name` of the speaker, and `message`, the caller's id for it. It happened at `occurred_at`, is valid from
     `valid_from` until `valid_to` (None: still), is invisible after `expires_at`, and was written at `recorded_at`.
     `supersedes` are the notes it replaced, `superseded_by` the one that replaced it, `links` the similar ones.
+    `copy_of` is the note of which this is another version, kept by a merge of two stores.
     `format` says how a long text is split: "plain", "markdown" or "code".
     """
 
@@ -61,6 +62,7 @@ class Note:
     message: str | None = None
     supersedes: tuple[str, ...] = ()
     superseded_by: str | None = None
+    copy_of: str | None = None
     links: tuple[str, ...] = ()
     format: str = "plain"
 

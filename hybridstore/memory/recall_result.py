@@ -33,7 +33,8 @@ class Recalled:
 
     `note.text` is the chunk's text; `start` and `end` are its character offsets in the document `uri`. `score` is
     comparable within one recall; for `relevance` see Hit. `beside` is None for a search result; for a turn that is
-    only shown as a neighbour, it is the id of the turn that was found.
+    only shown as a neighbour, it is the id of the turn that was found. `disputed_by` are notes that hold as well and
+    replaced the same one in another store, before the stores were merged: one of them is to supersede the others.
     """
 
     note: Note
@@ -43,6 +44,7 @@ class Recalled:
     score: float
     relevance: float | None = None
     beside: str | None = None
+    disputed_by: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -77,7 +79,8 @@ class Recalled:
     def to_dict(self) -> dict[str, Any]:
         """Return it for JSON, with all facts of the note."""
         own = {name: getattr(self, name) for name in ("uri", "start", "end", "score", "relevance", "beside")}
-        return {**self.note.to_dict(), **own}
+        disputed = {"disputed_by": list(self.disputed_by)} if self.disputed_by else {}
+        return {**self.note.to_dict(), **own, **disputed}
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +213,7 @@ class Frame:
             "session": item.session if item.note.kind == "note" else None,  # a turn's id begins with it
             "span": f"{item.start}-{item.end}" if item.start or not self.lean else None,
             "beside": item.beside,
+            "disputed-by": " ".join(item.disputed_by),
         }
         written = " ".join(f"{name}={self._value(value)}" for name, value in attributes.items() if value)
         text = _TAG.sub("&lt;", item.text)
@@ -233,6 +237,8 @@ class Frame:
             sentences.append("Nothing here seems to answer this; what comes nearest is shown.")
         if left_out.over_budget:
             sentences.append(f"{left_out.over_budget} more matched and are left out for want of room.")
+        if any(item.disputed_by for item in items):
+            sentences.append("Disputed items were changed on two devices; one of them may be wrong.")
         if left_out.copies:
             sentences.append(f"{left_out.copies} say the same as an item above.")
         return [f"<left-out>{' '.join(sentences)}</left-out>"] if sentences else []

@@ -14,7 +14,7 @@ from datetime import datetime
 from hybridstore.backends.values import Passage
 from hybridstore.errors import InputError, NotFound
 from hybridstore.filters import Filter
-from hybridstore.memory import note_ids
+from hybridstore.memory import forks, note_ids
 from hybridstore.memory.fillers import is_filler
 from hybridstore.memory.note_space import NoteSpace
 from hybridstore.memory.notes import Span, note_of, span_of
@@ -97,6 +97,8 @@ def recall(space: NoteSpace, request: RecallRequest, count_tokens: Counter) -> R
         items, fillers = _without_fillers(recalled, request.query)
         if request.recency is not None:
             items = _weighted(items, request.recency, request.as_of or space.now())
+        if space.store.merged:
+            items = forks.marked(space, items, request.as_of or space.now())
         copies: list[Recalled] = []
         confidence = results.confidence
 

@@ -133,6 +133,8 @@ def of_hit(hit: Hit, namespace: Namespace) -> AnswerRow:
 def of_recalled(item: Recalled) -> AnswerRow:
     """Return a recalled item."""
     place = {"span": f"{item.start}-{item.end}", "relevance": _rounded(item.relevance), "beside": item.beside}
+    if item.disputed_by:
+        place["disputed_by"] = " ".join(item.disputed_by)
     facts = {name: value for name, value in _note_facts(item.note).items() if name != "kind"}  # all are notes
     return _row(f"{item.uri}#{item.start}", {**facts, **place}, item.text)
 

@@ -15,7 +15,17 @@ from pathlib import Path
 
 from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Conflict, Embedding, Entry, Outdated, PurgeReport, StoredDocument
-from hybridstore.backends.versions import NOTHING, Removal, Version, copy_id, original_id, removal_key
+from hybridstore.backends.versions import (
+    MERGED,
+    NOTHING,
+    Removal,
+    Version,
+    copy_id,
+    original_id,
+    purged_with,
+    removal_key,
+    removal_of,
+)
 from hybridstore.errors import EmbedderMismatch, InputError, NotFound, Unsupported
 from hybridstore.records import Document
 from hybridstore.store.chunk_vectors import embedded, fill_known, known_vectors
@@ -26,6 +36,7 @@ from hybridstore.store.writer import Writer
 Progress = Callable[[int, int], None]
 Versions = Mapping[str, tuple[bytes, str]]
 
+NOTE = "memory"  # the field of metadata that holds the facts of a note: see `memory.notes`
 _TOGETHER, _CHARACTERS = 1_000, 4_000_000  # documents, and characters of them, that are written in one step
 
 
@@ -130,7 +141,7 @@ class _Merge:
         for id_ in {**mine, **{each.document_id: None for each in self._own.learning.expectations()}}:
             key, (digest, text) = removal_key(id_), mine.get(id_, (b"", ""))
             version, row = Version.of(text), self._removals.get(key, NOTHING)
-            if self._purges(id_, key) > version.purges and (id_ in mine or key in news):
+            if removal_of(id_, self._removals).purges > version.purges and (id_ in mine or key in news):
                 purged.append(id_)
             elif Version.of(row.version).order > version.order and id_ in mine:
                 removed[id_] = digest
@@ -151,12 +162,6 @@ class _Merge:
             self._own.put((), removals=rows)
         elif rows or ids:
             self.report.purge = self._own.purge(ids, removals=rows)
-
-    def _purges(self, id_: str, key: bytes) -> int:
-        """Return how often a document was purged; a purge takes its copies along."""
-        original = original_id(id_)
-        keys = [key] if original is None else [key, removal_key(original)]
-        return max(self._removals.get(each, NOTHING).purges for each in keys)
 
     # documents
 
@@ -179,9 +184,9 @@ class _Merge:
         return seen
 
     def _decide(self, step: _Step, id_: str, theirs: tuple[bytes, str], mine: tuple[bytes, str] | None) -> None:
-        (digest, text), key = theirs, removal_key(id_) if self._removals else b""
-        version, removal = Version.of(text), self._removals.get(key, NOTHING)
-        if self._removals and self._purges(id_, key) > version.purges:
+        digest, text = theirs
+        version, removal = Version.of(text), removal_of(id_, self._removals) if self._removals else NOTHING
+        if removal.purges > version.purges:
             return
         if mine is None:
             if Version.of(removal.version).order <= version.order:
@@ -213,9 +218,8 @@ class _Merge:
     def _keep_copy(self, step: _Step, loser: Backend, id_: str, digest: bytes, version: Version) -> None:
         """Keep a version that was not known where the document got its winning one, unless a file has it."""
         name = copy_id(id_, digest)
-        key, order = removal_key(name), replace(version, ancestors="")
+        order, removal = replace(version, ancestors=""), removal_of(name, self._removals)
         there = self._own.versions([name]).get(name)
-        removal = self._removals.get(key, NOTHING)
         if there or removal.purges > version.purges or Version.of(removal.version).order > order.order:
             return
         try:
@@ -261,6 +265,8 @@ class _Merge:
             report.notes.append(f"vectors of {other.fingerprint} do not fit this store, so they were not taken over")
         if self._dry_run:
             return
+        if not own.removals(MERGED):
+            own.put((), removals=MERGED)
         report.pending = own.pending_count() if embeddings.active and not embeddings.building else 0
         measured = self._other.state().calibration
         if self._vectors and measured and own.state().calibration is None:
@@ -274,11 +280,18 @@ def _entry(stored: StoredDocument, digest: bytes, version: str, replaces: bytes 
 
 
 def _copy(stored: StoredDocument, name: str, digest: bytes) -> tuple[StoredDocument, bytes]:
-    """Return a document under the id of its copy, and its digest; an address that is its id goes with it."""
+    """Return a document under the id of its copy, and its digest; an address that is its id goes with it.
+
+    The copy of a note names it, so that `recall` can tell; that of a turn is a note, as its place is taken.
+    """
     before = stored.document
     if before.uri != before.id:
         return replace(stored, document=replace(before, id=name)), digest
-    document = replace(before, id=name, uri=name)
+    metadata = dict(before.metadata)
+    if isinstance(facts := metadata.get(NOTE), Mapping):
+        kept = {key: value for key, value in facts.items() if key != "turn"}
+        metadata[NOTE] = kept | {"kind": "note", "copy_of": before.id}
+    document = replace(before, id=name, uri=name, metadata=metadata)
     whole = digest == content_digest(before, whole=True)
     return replace(stored, document=document), content_digest(document, whole=whole)
 
@@ -291,9 +304,9 @@ def _seconds(time: str) -> float:
 
 
 def with_copies(backend: Backend, ids: Collection[str]) -> list[str]:
-    """Return the ids of documents and of the copies of them that are stored."""
+    """Return the ids of documents and of what is purged with them: copies, and older versions of notes."""
     named = set(ids)
-    return [*ids, *(id_ for id_ in backend.ids() if id_ not in named and original_id(id_) in named)]
+    return [*ids, *(id_ for id_ in backend.ids() if id_ not in named and not named.isdisjoint(purged_with(id_)))]
 
 
 def conflicts(backend: Backend) -> Iterator[tuple[str, str]]:
@@ -315,7 +328,11 @@ def keep_version(backend: Backend, writer: Writer, document_id: str) -> None:
     if document_id != named:
         stored = backend.get(document_id, vectors=True)
         before = stored.document
-        document = replace(before, id=named, uri=named if before.uri == document_id else before.uri)
+        metadata = dict(before.metadata)
+        if isinstance(facts := metadata.get(NOTE), Mapping):
+            metadata[NOTE] = {key: value for key, value in facts.items() if key != "copy_of"}
+        uri = named if before.uri == document_id else before.uri
+        document = replace(before, id=named, uri=uri, metadata=metadata)
         whole = digests[document_id] == content_digest(before, whole=True)
         writer.rewrite(stored, document, replaces=digests.get(named), whole=whole)
     for copy in copies:

@@ -21,6 +21,7 @@ from hybridstore.backends.values import (
     Restriction,
     StoredDocument,
 )
+from hybridstore.backends.versions import MERGED
 from hybridstore.records import Folder
 from hybridstore.store.inputs import Where
 from hybridstore.tables import DOCUMENT_COLUMNS, Column, reader
@@ -166,6 +167,11 @@ class StoreParts:
     def analyser(self) -> Analyser:
         """The analysis of words that the store's keywords were made with, which `reindex` brings up to date."""
         return self._backend.analyser
+
+    @property
+    def merged(self) -> bool:
+        """Whether the store was ever merged with another one."""
+        return self._backend.capabilities.merging is None and bool(self._backend.removals(MERGED))
 
     def snapshot(self) -> AbstractContextManager[object]:
         """Make all reads of this thread in the block see one state of the store, whatever others write meanwhile."""

@@ -25,7 +25,7 @@ from hybridstore.backends.values import (
     check_new_leg,
     check_replaces,
 )
-from hybridstore.backends.versions import NOTHING, Removal, Version, removal_key, told_after
+from hybridstore.backends.versions import NOTHING, Removal, Version, removal_key, removal_of, told_after
 from hybridstore.errors import EmbedderMismatch, InputError, NotFound
 from hybridstore.filters import Filter, parse, predicate
 from hybridstore.records import AddReport, Chunk, Document, Folder, Source
@@ -245,11 +245,12 @@ class Contents:
 
     def _version(self, id_: str, entry: Entry) -> str:
         """Return the version of an entry that is written, which is no longer removed."""
-        removal, stored = self.removals.pop(removal_key(id_), NOTHING), self.documents.get(id_)
+        removal, stored = removal_of(id_, self.removals), self.documents.get(id_)
         if entry.version and removal.purges > Version.of(entry.version).purges:
             raise Conflict(id_, None, None)
-        if removal.purges:
-            self.removals[removal_key(id_)] = Removal("", removal.purges)
+        own = self.removals.pop(removal_key(id_), NOTHING)
+        if own.purges:
+            self.removals[removal_key(id_)] = Removal("", own.purges)
         if entry.version:
             return entry.version
         return removal.after(stored.version if stored else None, stored.digest if stored else b"", timestamp())

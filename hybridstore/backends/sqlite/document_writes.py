@@ -16,7 +16,7 @@ from hybridstore.backends.sqlite.checksums import change, next_number
 from hybridstore.backends.sqlite.chunk_references import forget_chunks, renumber
 from hybridstore.backends.sqlite.connection import rows
 from hybridstore.backends.values import Conflict, Entry, Outdated, check_replaces
-from hybridstore.backends.versions import NOTHING, Removal, Version, removal_key
+from hybridstore.backends.versions import NOTHING, Removal, Version, removal_key, removal_of
 from hybridstore.records import AddReport, Source
 from hybridstore.text.analysis import Analyser
 
@@ -90,19 +90,19 @@ def _versions(
 
     One from another store keeps its version, and the source that it has here.
     """
-    removed = removal_rows.read(connection, [removal_key(id_) for id_ in fresh])
+    removed = removal_rows.of_documents(connection, fresh)
     at, versions, again = timestamp(), dict[str, str](), dict[bytes, Removal]()
     for id_, entry in fresh.items():
-        there, key = known.get(id_), removal_key(id_) if removed else b""
-        removal = removed.get(key, NOTHING)
+        there, removal = known.get(id_), removal_of(id_, removed) if removed else NOTHING
         if entry.version and removal.purges > Version.of(entry.version).purges:  # just now, by another process
             raise Conflict(id_, None, None)
         own, digest = (there.version, there.digest) if there else (None, b"")
-        versions[id_] = entry.version or (removal.after(own, digest, at) if there or key in removed else at)
+        versions[id_] = entry.version or (removal.after(own, digest, at) if there or removed else at)
         if entry.version and there and entry.source is None:
             fresh[id_] = replace(entry, source=there.source)
         if removal.version:
-            again[key] = Removal("", removal.purges)
+            key = removal_key(id_)
+            again[key] = Removal("", removed[key].purges)
     removal_rows.write(connection, again)
     return versions
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import apsw
 
@@ -11,7 +11,7 @@ from hybridstore.backends.batches import timestamp
 from hybridstore.backends.sqlite.checksums import insertion
 from hybridstore.backends.sqlite.connection import rows, value
 from hybridstore.backends.sqlite.stored_values import check_types
-from hybridstore.backends.versions import NOTHING, Removal, told_after
+from hybridstore.backends.versions import NOTHING, Removal, purged_with, removal_key, told_after
 
 _REPLACING = insertion("removals").replace("INSERT", "INSERT OR REPLACE", 1)
 _BY_KEY = "SELECT key, version, purges FROM removals WHERE key IN (SELECT unhex(value) FROM json_each(?))"
@@ -21,13 +21,18 @@ def read(connection: apsw.Connection, keys: Collection[bytes] | None = None) -> 
     """Return the removals of these keys, or all."""
     if keys is None:
         found = rows(connection, "SELECT key, version, purges FROM removals")
-    elif value(connection, "SELECT 1 FROM removals LIMIT 1") is None:  # nearly always, and cheap to know
-        return {}
     else:
         found = rows(connection, _BY_KEY, (json.dumps([key.hex() for key in keys]),))
     for row in found:
         check_types(row, "bti")
     return {key: Removal(version, purges) for key, version, purges in found}
+
+
+def of_documents(connection: apsw.Connection, ids: Iterable[str]) -> dict[bytes, Removal]:
+    """Return the removals that tell of these documents."""
+    if value(connection, "SELECT 1 FROM removals LIMIT 1") is None:  # nearly always, and cheap to know
+        return {}
+    return read(connection, [removal_key(each) for id_ in ids for each in purged_with(id_)])
 
 
 def write(connection: apsw.Connection, removals: Mapping[bytes, Removal]) -> None:
