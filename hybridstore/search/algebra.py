@@ -25,7 +25,7 @@ MAX_ABOUT = 32  # each is a search of its own
 MAX_DIRECTIONS = 8
 MAX_TEXT = 10_000  # characters, as of a query
 MOST_WEIGHT = 100.0
-DIRECTION = 0.5  # the α of a direction, unless it comes with one
+DIRECTION = 1.0  # the α of a direction, unless it comes with one: the best of 0.25 to 1.5 (docs/experiments.md)
 
 
 class StructuredQuery(TakesFilters):
