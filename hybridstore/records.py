@@ -399,6 +399,20 @@ class SecondStage:
     scores: Mapping[int, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A search that a passage led to: which search deep, the passage and its document, the query, and what it found.
+
+    `found` are the ids of its best chunks.
+    """
+
+    number: int
+    chunk_id: int
+    document_id: str
+    query: str
+    found: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Trace:
     """Everything a search did. `explain` renders it; nothing is computed twice.
@@ -409,7 +423,7 @@ class Trace:
     the query's vector (None without one). `timings` are seconds per step. `notes` are sentences for people. `filled` is
     the share of the store's chunks that have a vector, where the vector leg ran; see `Evidence.estimated`. `legs` are
     all legs that ran, by their names: of several vector legs, `vector` is the store's own. `truths` are those of a
-    structured query, in place of legs and evidence.
+    structured query, in place of legs and evidence. `path` are the searches that `Store.follow` added.
     """
 
     query: str
@@ -439,6 +453,7 @@ class Trace:
     second: SecondStage | None = None
     legs: tuple[Leg, ...] = ()
     truths: Truths | None = None
+    path: tuple[Hop, ...] = ()
 
     @property
     def confidence(self) -> float | None:

@@ -25,6 +25,7 @@ from hybridstore.search.algebra import StructuredQuery
 from hybridstore.search.algebra_text import structure_of
 from hybridstore.search.completion import completions
 from hybridstore.search.explain import Explanation, explain
+from hybridstore.search.hops import follow
 from hybridstore.search.neighbours import Around
 from hybridstore.search.pipeline import search
 from hybridstore.search.query_plan import has_words
@@ -434,6 +435,30 @@ class Store(StoreParts):
         if structured is None:
             self._query_log.add(request.query)
         return Results(trace)
+
+    @names_arguments
+    def follow(
+        self, query: str, *, hops: int = 2, limit: int = 10, where: Where = None, mode: str = "hybrid"
+    ) -> Results:
+        """Find the passages that answer a question together, where one leads to the next; see `search.hops`.
+
+        The best passages of a search each lead to another, for the names in them that the question lacks, `hops` deep
+        (at most 4; 1 is a plain search); passages far weaker than the best lead nowhere. `results.trace.path` says
+        which passage led where, and a hit's score is made of its ranks. The other arguments are those of `search`.
+        """
+        if not isinstance(query, str) or not has_words(query):
+            raise EmptyQuery(query)
+        request = Request(
+            query=query,
+            limit=limit,
+            mode=mode,
+            fusion="adaptive",
+            where=filters.parse(where),
+            embed=self._embed,
+            selection=SelectionRequest(),
+        )
+        self._query_log.add(query)
+        return Results(follow(self._backend, self._analyser, request, hops))
 
     def explain(
         self, query: str | StructuredQuery, *, expect: str | None = None, **options: Unpack[SearchOptions]
