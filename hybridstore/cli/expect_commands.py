@@ -63,7 +63,7 @@ def _list(store: Store, *, as_json: bool) -> None:
     if not expected:
         say('Nothing is expected yet; `hybridstore expect "QUESTION" DOCUMENT` adds a test.')
         return
-    shown = table("question", "document", "within", right=("within",))
+    shown = table("question", "document", right=("within",))
     for each in expected:
         shown.add_row(printable(each.query), printable(shown_path(each.document_id)), str(each.within))
     console().print(shown)

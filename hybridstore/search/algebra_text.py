@@ -45,6 +45,7 @@ _LEXEME = re.compile(
     | (?P<word>[^\s()"\[\]{{}}]+)""",
     re.VERBOSE | re.DOTALL,
 )
+_CALLS = {"about", "words", "where", "field"}  # of the package, which make queries in Python
 _SIGNS = {"AND": "&", "OR": "|", "NOT": "~"}
 # Words that are read back as they are: no sign, and nothing that begins like a weight, a minus or a field.
 _PLAIN = re.compile(
@@ -242,6 +243,10 @@ def _lexeme(match: re.Match[str]) -> _Lexeme:
         return _Lexeme("weight", at, number=float(found["weight"]))
     if (operator := found["operator"]) is not None:
         return _Lexeme(_SIGNS.get(operator, operator), at)
+    if found["word"] in _CALLS and match.string.startswith("(", match.end()):
+        raise _error(
+            match.string, 'about(…) is Python; in a text, words stand as they are, "in quotes" if they must occur', at
+        )
     return _Lexeme("word", at, found["word"])
 
 

@@ -11,6 +11,7 @@ def test_a_test_is_kept_run_and_removed(run):
     assert "hybridstore explain 'rotate keys' --expect suppe" in told
     listed = run("expect").stdout
     assert all(word in listed for word in ("rotate keys", "suppe", "10"))
+    assert listed.count("within") == 1
     failed = run("test", code=1)
     assert failed.stdout.splitlines() == [
         "ok      'rotate keys': keys is at rank 1",

@@ -137,6 +137,13 @@ def test_what_makes_no_sense_is_refused(make):
         make()
 
 
+@pytest.mark.parametrize("text", ['about("solar")', "a & ~words(lithium)", "(field(year) >= 2020)"])
+def test_python_in_a_text_is_not_taken_for_words(text):
+    with pytest.raises(hs.InputError, match="is Python"):
+        query_from(text)
+    assert query_from("about (solar)") == about("about") & about("solar")
+
+
 def test_a_nested_mapping_is_refused_before_python_runs_out_of_levels():
     value = {"about": "a"}
     for _ in range(5_000):
