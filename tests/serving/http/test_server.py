@@ -41,8 +41,10 @@ def test_what_is_added_is_found(served):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_serve_alone_serves_over_http_and_ends_when_told(path, process, how):
-    served = process(path, command=("serve",))
+def test_serve_alone_serves_over_http_and_ends_when_told(tmp_path, process, how):
+    path = tmp_path / "notes.db"
+    served = process(path, "--embedder", "none", command=("serve",))
+    assert path.with_name("notes.db-serve").exists()
     assert json.loads(served.ask("/api/health")[2])["status"] == "ok"
     served.stop(how)
     assert served.process.returncode == (130 if how == signal.SIGINT else 0)
