@@ -59,9 +59,9 @@ class Version:
         return f"{self.time} {self.count} {self.purges} {self.ancestors}" if more else self.time
 
     @property
-    def order(self) -> tuple[int, str, int]:
+    def order(self) -> tuple[int, str, int, str]:
         """What versions of one document are compared by; where it is equal, by the digests of their content."""
-        return self.purges, self.time, self.count
+        return self.purges, self.time, self.count, self.ancestors
 
     def next(self, digest: bytes, at: str) -> Version:
         """Return the version of a change at a time, by this clock; `digest` is of the content before, if it had any."""
