@@ -35,13 +35,18 @@ def merge_learning(own: Backend, other: Backend, removals: Removals, *, dry_run:
     expected = [
         each
         for each in theirs
-        if (each.document_id in stored or not removals.get(removal_key(each.document_id), NOTHING).purges)
-        and _counts(each, wanted, removals)
+        if (each.document_id in stored or not _erased(each.document_id, removals)) and _counts(each, wanted, removals)
     ]
     dropped = [each for each in wanted.values() if _until(removals, each.key) >= each.made] if removals else []
     if not dry_run and (forgotten or queries or feedback or expected or dropped):
         here.absorb(queries=queries, feedback=feedback, expectations=expected, forgotten=forgotten, dropped=dropped)
     return len(queries), len(feedback), len(expected)
+
+
+def _erased(document_id: str, removals: Removals) -> bool:
+    """Return whether a purge is the last that is known of a document."""
+    removal = removals.get(removal_key(document_id), NOTHING)
+    return removal.purges > 0 and not removal.version
 
 
 def _until(removals: Removals, *keys: bytes) -> str:

@@ -48,6 +48,7 @@ def quiet(report):
 
 
 @FEW
+@example(seed=10**9, stores=2)  # an expectation of a document that was purged, written again, and removed
 @example(seed=12467, stores=5)  # two removals in one second, of different versions
 @given(seed=st.integers(0, 10**9), stores=st.integers(2, 5))
 def test_stores_that_were_changed_apart_come_to_hold_the_same(seed, stores):
