@@ -1,8 +1,8 @@
 """Servers of other projects for benchmarks/serving.py, filled with the same passages, vectors and fields.
 
 Chroma's server searches by vectors alone and embeds nothing, so its clients send vectors that are ready made, while
-hybridstore embeds each question and searches by words as well. Of Meilisearch, Typesense, Qdrant, Weaviate and Milvus
-there are only clients and embedded parts on PyPI, no servers.
+hybridstore embeds each question and searches by words as well. No package with a server
+of Meilisearch, Typesense, Qdrant, Weaviate or Milvus was found on PyPI.
 """
 
 from __future__ import annotations
