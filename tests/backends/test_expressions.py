@@ -117,5 +117,5 @@ def test_what_passes_by_common_words_alone_is_found_by_the_keyword_leg(tmp_path)
     backend.close()
 
 
-def test_there_are_two_syntaxes():
-    assert SYNTAXES == ("simple", "advanced")
+def test_there_are_three_syntaxes():
+    assert SYNTAXES == ("simple", "advanced", "algebra")
