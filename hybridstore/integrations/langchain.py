@@ -255,6 +255,8 @@ class HybridStoreRetriever(BaseRetriever):
     exclude: Sequence[str] = ()
     rerank: Reranker | Rerank | None = None
     legs: str | Sequence[str] | None = None
+    per: str = "chunk"
+    norm: str = "product"
 
     def model_post_init(self, _context: Any, /) -> None:
         """Raise InputError for invalid fields, before the first query."""

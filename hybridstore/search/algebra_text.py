@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hybridstore import filters
-from hybridstore.errors import InputError
+from hybridstore.errors import EmptyQuery, InputError
 from hybridstore.search.algebra import (
     DIRECTION,
     MAX_LEVELS,
@@ -148,7 +148,7 @@ class _Parser:
 
     def parse(self) -> StructuredQuery:
         if not self._lexemes:
-            raise InputError("the query is empty; write at least one word")
+            raise EmptyQuery(self._text)
         query = self._alternatives(1)
         if self._next() is not None:
             raise self._error("this parenthesis closes none; remove it")

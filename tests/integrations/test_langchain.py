@@ -302,6 +302,7 @@ def test_a_retrievers_documents_have_their_scores_and_ranks(vectors, store):
         {"mode": "keyword"},
         {"syntax": "advanced", "mode": "keyword"},
         {"diversity": 0.9},
+        {"syntax": "algebra", "norm": "godel"},
         {"per_document": 1, "unique": True, "depth": 50},
         {"min_relevance": 0.4},
     ],

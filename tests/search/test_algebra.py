@@ -137,6 +137,11 @@ def test_what_makes_no_sense_is_refused(make):
         make()
 
 
+def test_a_text_without_a_word_is_an_empty_query():
+    with pytest.raises(hs.EmptyQuery):
+        query_from("  ")
+
+
 @pytest.mark.parametrize("text", ['about("solar")', "a & ~words(lithium)", "(field(year) >= 2020)"])
 def test_python_in_a_text_is_not_taken_for_words(text):
     with pytest.raises(hs.InputError, match="is Python"):
