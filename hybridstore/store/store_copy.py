@@ -81,6 +81,12 @@ def rehearse(store: Store, change: Callable[[Store], object], what: str) -> None
     before = store.test()
     if not any(each.holds for each in before):
         return
+    if store.folder is None:
+        raise Unsupported(
+            store.location,
+            "whether this breaks an expectation cannot be tried here, as there is no folder for a copy of the store: "
+            "force it, and run `hybridstore test` afterwards",
+        )
     with workplace(store) as folder, opened(store, folder) as copy:
         change(copy)
         check_none_broken(before, copy.test(), what)

@@ -168,6 +168,14 @@ def test_keywords_are_made_anew_on_a_copy_first(filled, path, monkeypatch):
     assert "shadow" in places[1]
 
 
+def test_where_nothing_can_be_copied_the_change_must_be_forced(filled, monkeypatch):
+    filled.expect(ASKED, "moon")
+    monkeypatch.setattr(hs.Store, "folder", None)
+    with pytest.raises(hs.Unsupported, match="force it, and run `hybridstore test` afterwards"):
+        filled.reindex()
+    assert filled.reindex(force=True) == 3
+
+
 def test_expectations_are_in_a_copy_of_the_file(filled, tmp_path):
     filled.expect(ASKED, "moon", within=7)
     filled.backup(tmp_path / "copy.db")

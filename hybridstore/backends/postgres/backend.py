@@ -60,8 +60,8 @@ from hybridstore.text.analysis_versions import analyser_of
 
 MEMORY = 1024  # MiB that copies in memory may take, unless the caller says otherwise
 _CAPABILITIES = Capabilities(
-    backup="a server's databases are backed up by the server (pg_dump, pg_basebackup); `hybridstore export` writes all "
-    "documents, vectors and learning to a file",
+    backup="a server's databases are backed up by the server (pg_dump, pg_basebackup); `hybridstore move` copies "
+    "the store, with all it has learned, into a file",
     compacting="the server frees space by itself (autovacuum); VACUUM FULL rewrites tables where that is not enough",
     erasure=ERASURE,
     merging="a store on a server keeps no versions of documents that stores could be merged by, as everybody writes "
