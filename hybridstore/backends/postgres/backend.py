@@ -34,13 +34,12 @@ from hybridstore.backends.postgres.purge import ERASURE, purge
 from hybridstore.backends.postgres.translation import raise_translated, translated
 from hybridstore.backends.protocols import Backend, SearchState
 from hybridstore.backends.resident.resident_cache import ResidentCache
+from hybridstore.backends.stored_embeddings import StoredEmbeddings
 from hybridstore.backends.stored_learning import StoredLearning
 from hybridstore.backends.values import (
-    Calibration,
     Capabilities,
     CompactReport,
     Embedding,
-    Embeddings,
     Entry,
     Passage,
     Problem,
@@ -67,7 +66,6 @@ _CAPABILITIES = Capabilities(
     merging="a store on a server keeps no versions of documents that stores could be merged by, as everybody writes "
     "into the one; `hybridstore export` and `import` carry documents between it and a file",
 )
-_GENERATIONS = Generations(vector_tables, model_rows, document_rows)
 
 
 @translated
@@ -82,12 +80,19 @@ class PostgresLearning(StoredLearning[Connection]):
 
 
 @translated
-class PostgresBackend(Backend):
+class PostgresBackend(StoredEmbeddings[Connection], Backend):
     """Documents, keywords and vectors in a schema of a database on a server: "postgresql://user@host/db?store=notes".
 
     Raises StoreRefused for a server that cannot be reached or does not permit it and for a store that is too new,
     InputError for a URL that cannot be read and for a language that the store was not made with.
     """
+
+    _connections: Connections
+    _generations = Generations(vector_tables, model_rows, document_rows)
+    _log = Log
+    _revision = staticmethod(revision)
+    _read_embeddings = staticmethod(vector_tables.embeddings)
+    _write_calibration = staticmethod(vector_tables.write_calibration)
 
     def __init__(
         self,
@@ -123,7 +128,7 @@ class PostgresBackend(Backend):
         """Begin with locks that nobody holds."""
         self._memory = ResidentCache(lambda: self.analyser, self._memory_bytes)
         self._analysers: dict[int, Analyser] = {}
-        self._missing: tuple[int, NDArray[np.int64]] | None = None  # at a revision
+        self._missing = None
 
     @property
     def location(self) -> str:
@@ -332,53 +337,6 @@ class PostgresBackend(Backend):
     def sources(self) -> dict[str, Source]:
         with self._connections.reading() as connection:
             return document_rows.sources(connection)
-
-    # embeddings
-
-    def embeddings(self) -> Embeddings:
-        with self._connections.reading() as connection:
-            return vector_tables.embeddings(connection)
-
-    def calibrate(self, calibration: Calibration) -> None:
-        with self._connections.atomic() as connection:
-            vector_tables.write_calibration(connection, calibration)
-
-    def begin(self, embedding: Embedding) -> None:
-        with self._connections.atomic() as connection:
-            _GENERATIONS.begin(connection, embedding)
-
-    def add_leg(self, embedding: Embedding) -> None:
-        with self._connections.atomic() as connection:
-            _GENERATIONS.add_leg(connection, embedding)
-
-    def drop_leg(self, fingerprint: str) -> bool:
-        with self._connections.atomic() as connection:
-            dropped = _GENERATIONS.drop_leg(connection, fingerprint)
-        self._memory.forget(fingerprint)
-        return dropped
-
-    def pending(self, limit: int, leg: str | None = None) -> list[Passage]:
-        with self._connections.reading() as connection:
-            return _GENERATIONS.pending(connection, limit, leg)
-
-    def pending_count(self, leg: str | None = None) -> int:
-        with self._connections.reading() as connection:
-            return _GENERATIONS.pending_count(connection, leg)
-
-    def missing(self) -> NDArray[np.int64]:
-        with self._connections.reading() as connection:
-            now, known = revision(connection), self._missing
-            if known is None or known[0] != now:
-                known = self._missing = (now, _GENERATIONS.missing(connection))
-            return known[1]
-
-    def fill(self, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]) -> int:
-        with self._connections.atomic() as connection, Log(connection) as log:
-            return _GENERATIONS.fill(connection, log, embedding, chunks, vectors)
-
-    def switch(self, *, keep: bool = False, promote: int | None = None) -> bool:
-        with self._connections.atomic() as connection, Log(connection) as log:
-            return _GENERATIONS.switch(connection, log, keep=keep, promote=promote)
 
     # keeping
 

@@ -41,12 +41,11 @@ from hybridstore.backends.sqlite.read_only import Access
 from hybridstore.backends.sqlite.sqlite_learning import SQLiteLearning
 from hybridstore.backends.sqlite.translation import translated
 from hybridstore.backends.sqlite.where_sql import compile_where, restricted
+from hybridstore.backends.stored_embeddings import StoredEmbeddings
 from hybridstore.backends.values import (
-    Calibration,
     Capabilities,
     CompactReport,
     Embedding,
-    Embeddings,
     Entry,
     Passage,
     Problem,
@@ -68,7 +67,8 @@ _MOST_WORDS = 320_000  # of the vocabulary that are kept, by beginning: at most 
 MEMORY = 1024  # MiB that copies in memory may take, unless the caller says otherwise
 
 
-_GENERATIONS = Generations(vector_tables, model_rows, document_rows)
+def _revision(connection: apsw.Connection) -> int:
+    return SQLiteLoader(connection).revision()
 
 
 class _Turns:
@@ -91,11 +91,18 @@ class _Turns:
 
 
 @translated
-class SQLiteBackend(Backend):
+class SQLiteBackend(StoredEmbeddings[apsw.Connection], Backend):
     """Documents, keywords and vectors in one SQLite file at `path`.
 
     Raises FileRefused for a file that is not ours or too new, InputError for a language it was not created with.
     """
+
+    _connections: Connections
+    _generations = Generations(vector_tables, model_rows, document_rows)
+    _log = Log
+    _revision = staticmethod(_revision)
+    _read_embeddings = staticmethod(vector_tables.embeddings)
+    _write_calibration = staticmethod(vector_tables.write_calibration)
 
     def __init__(
         self,
@@ -141,7 +148,7 @@ class SQLiteBackend(Backend):
         self._memory = ResidentCache(lambda: self.analyser, self._memory_bytes)
         self._vocabulary: dict[tuple[int, str, int], list[tuple[str, int]]] = {}
         self._words = 0  # in it
-        self._missing: tuple[int, NDArray[np.int64]] | None = None  # at a revision
+        self._missing = None
         self._purging = Purging(self._connections, lambda: self.analyser)
 
     def _analyser_of_file(self) -> Analyser:
@@ -379,54 +386,6 @@ class SQLiteBackend(Backend):
     def sources(self) -> dict[str, Source]:
         with self._connections.reading() as connection:
             return document_rows.sources(connection)
-
-    # embeddings
-
-    def embeddings(self) -> Embeddings:
-        with self._connections.reading() as connection:
-            return vector_tables.embeddings(connection)
-
-    def calibrate(self, calibration: Calibration) -> None:
-        with self._connections.atomic() as connection:
-            vector_tables.write_calibration(connection, calibration)
-
-    def begin(self, embedding: Embedding) -> None:
-        with self._connections.atomic() as connection:
-            _GENERATIONS.begin(connection, embedding)
-
-    def add_leg(self, embedding: Embedding) -> None:
-        with self._connections.atomic() as connection:
-            _GENERATIONS.add_leg(connection, embedding)
-
-    def drop_leg(self, fingerprint: str) -> bool:
-        with self._connections.atomic() as connection:
-            dropped = _GENERATIONS.drop_leg(connection, fingerprint)
-        self._memory.forget(fingerprint)
-        return dropped
-
-    def pending(self, limit: int, leg: str | None = None) -> list[Passage]:
-        with self._connections.reading() as connection:
-            return _GENERATIONS.pending(connection, limit, leg)
-
-    def pending_count(self, leg: str | None = None) -> int:
-        with self._connections.reading() as connection:
-            return _GENERATIONS.pending_count(connection, leg)
-
-    def missing(self) -> NDArray[np.int64]:
-        with self._connections.reading() as connection:
-            revision = SQLiteLoader(connection).revision()
-            known = self._missing
-            if known is None or known[0] != revision:
-                known = self._missing = (revision, _GENERATIONS.missing(connection))
-            return known[1]
-
-    def fill(self, embedding: Embedding, chunks: Sequence[int], vectors: NDArray[np.float32]) -> int:
-        with self._connections.atomic() as connection, Log(connection) as log:
-            return _GENERATIONS.fill(connection, log, embedding, chunks, vectors)
-
-    def switch(self, *, keep: bool = False, promote: int | None = None) -> bool:
-        with self._connections.atomic() as connection, Log(connection) as log:
-            return _GENERATIONS.switch(connection, log, keep=keep, promote=promote)
 
     # keeping
 
