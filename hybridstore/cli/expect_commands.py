@@ -80,11 +80,8 @@ def _remove(store: Store, query: str, document: str) -> None:
 
 
 def _say_now(store: Store, query: str, document_id: str, *, as_json: bool) -> None:
-    now = next(
-        each
-        for each in store.test()
-        if (each.expectation.query, each.expectation.document_id) == (query.strip(), document_id)
-    )
+    named = query.strip(), document_id
+    (now,) = store.test([each for each in store.expectations() if (each.query, each.document_id) == named])
     if as_json:
         print_json_list([now.to_dict()])
         return

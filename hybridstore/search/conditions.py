@@ -19,7 +19,7 @@ Conditions = Mapping[Words, Expression]
 
 
 class Signed(NamedTuple):
-    """A part of a query that is no negation, and whether it is meant as it stands, or negated."""
+    """A part of a query that is not a negation, and whether it is meant as it stands, or negated."""
 
     part: StructuredQuery
     positive: bool

@@ -65,9 +65,10 @@ def checked(query: str, document_id: str, within: int) -> tuple[str, str, int]:
     return query, document_id, within
 
 
-def tested(backend: Backend, find: Find) -> list[TestedExpectation]:
-    """Search for the query of each expectation; return what came of them, oldest first."""
-    wanted = backend.learning.expectations()
+def tested(backend: Backend, find: Find, wanted: Sequence[Expectation] | None) -> list[TestedExpectation]:
+    """Search for the query of each expectation (None: all of the store's); return what came of them, in their order."""
+    if wanted is None:
+        wanted = backend.learning.expectations()
     stored = backend.digests(list({each.document_id for each in wanted}))
     results = []
     for each in wanted:

@@ -551,13 +551,14 @@ class Store(StoreParts):
         query, document_id, within = checked(query, document_id, WITHIN)
         return bool(self.learning.drop_expectations([Expectation(query, document_id, within)]))
 
-    def test(self) -> list[TestedExpectation]:
-        """Search for the query of each expectation, and return what came of them, oldest first.
+    def test(self, expectations: Sequence[Expectation] | None = None) -> list[TestedExpectation]:
+        """Search for the query of each expectation, and return what came of them, oldest first; or of these alone.
 
         Each counts documents, not passages, of a plain hybrid search. Their queries are not logged.
         """
         with self.unlogged():
-            return tested(self._backend, lambda query, most: self.search(query, limit=most, per_document=1).trace)
+            find = lambda query, most: self.search(query, limit=most, per_document=1).trace  # noqa: E731
+            return tested(self._backend, find, expectations)
 
     # the query log and feedback
 

@@ -73,7 +73,7 @@ class Trial:
             vector = embedder.embed_query(query) if embedder and query.strip() else None
             return self.search(query, vector, limit=limit, per_document=1)
 
-        return tested(self._backend, find)
+        return tested(self._backend, find, None)
 
 
 class TrialCalibrations:

@@ -69,6 +69,13 @@ def test_an_expectation_holds_where_its_document_is_high_enough(filled):
     assert [each.document_id for each in filled.expectations()] == ["moon", "tides"]
 
 
+def test_some_expectations_are_tested_alone(filled):
+    for document in ("moon", "sun"):
+        filled.expect(ASKED, document, within=1)
+    (result,) = filled.test(filled.expectations()[1:])
+    assert (result.expectation.document_id, result.holds) == ("sun", False)
+
+
 def test_ranks_count_documents_and_not_passages(store):
     long = "\n\n".join(
         f"The sun is a star, part {n}. " + "It shines and it burns all day long. " * 20 for n in range(9)

@@ -73,11 +73,11 @@ async def expect(context: Shared, body: NewExpectation) -> TestResult:
     def kept() -> TestResult:
         document = context.scope.document(body.document_id)
         context.store.expect(body.query, str(document.id), within=body.within)
-        return next(
-            result
-            for result in _tested(context)
-            if (result.query, result.document_id) == (body.query.strip(), document.id)
+        named = body.query.strip(), str(document.id)
+        (result,) = context.store.test(
+            [each for each in context.store.expectations() if (each.query, each.document_id) == named]
         )
+        return TestResult.of(result)
 
     return await context.in_thread(kept)
 
