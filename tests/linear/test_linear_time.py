@@ -6,6 +6,7 @@ that takes so little for 32,000 characters takes less than a second for a millio
 
 import gc
 import time
+from collections.abc import Callable
 
 import pytest
 from file_formats import patterns_of
@@ -30,6 +31,8 @@ CASES = [
 FLOOR = 0.03  # seconds of processor time for SIZE
 MOST = 2.6  # times, for a doubling
 
+Measured = Callable[[Surface, str], tuple[float, int]]  # seconds of processor time, characters given
+
 
 def measured(surface: Surface, text: str) -> tuple[float, int]:
     gc.disable()  # its cost grows with everything that is loaded
@@ -41,7 +44,7 @@ def measured(surface: Surface, text: str) -> tuple[float, int]:
         gc.enable()
 
 
-def growth(surface: Surface, pattern: Pattern, size: int = SIZE) -> str:
+def growth(surface: Surface, pattern: Pattern, size: int = SIZE, measured: Measured = measured) -> str:
     """Return what grows too fast up to this size, "" if nothing does."""
     floor = max(FLOOR * size / SIZE, 0.01)
     small = min(measured(surface, pattern(size // 16))[0] for _ in range(2))
@@ -67,11 +70,13 @@ def test_doubling_a_text_doubles_time_and_output_at_most(name, size, tmp_path):
 
 
 def test_the_measure_sees_quadratic_time_and_output():
-    def quadratic(text: str) -> int:
-        for _ in range(len(text) // 50):
-            text.count("b")
-        return len(text)
+    def squares(_: Surface, text: str) -> tuple[float, int]:
+        return 1e-9 * len(text) ** 2, len(text)
 
-    assert "then" in growth(quadratic, lambda size: "a" * 20 * size, 16_000)
+    def lines(_: Surface, text: str) -> tuple[float, int]:
+        return 1e-5 * len(text), len(text)
+
+    assert "160 ms, then 640 ms" in growth(len, lambda size: "a" * size, 25_298, squares)
+    assert not growth(len, lambda size: "a" * size, measured=lines)
     assert "output" in growth(lambda text: len(text) ** 2 // 1000, lambda size: "a" * size)
-    assert not growth(len, lambda size: "a" * size)
+    assert not growth(len, lambda size: "a" * size)  # by the clock
