@@ -7,8 +7,8 @@ versions are each store's own: they are made from the rest.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from hybridstore.backends.learning import Expectation, Feedback, LoggedQuestion
 from hybridstore.backends.protocols import Backend
@@ -22,15 +22,36 @@ Removals = Mapping[bytes, Removal]
 _TOGETHER = 500  # documents whose chunks are read together
 
 
-def merge_learning(own: Backend, other: Backend, removals: Removals, *, dry_run: bool) -> tuple[int, int, int]:
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What a store was told, as a merge takes it over; each feedback with the digest of its chunk's words."""
+
+    queries: Sequence[LoggedQuestion] = ()
+    feedback: Sequence[tuple[Feedback, bytes]] = ()
+    expectations: Sequence[Expectation] = ()
+
+
+def learned(backend: Backend) -> Learned:
+    """Return what a store was told."""
+    feedback = backend.learning.feedback()
+    words: dict[int, bytes] = {}
+    chunks = sorted({each.chunk for each in feedback})
+    for first in range(0, len(chunks), _TOGETHER):
+        passages = backend.passages(chunks[first : first + _TOGETHER])
+        words.update((passage.chunk, _words(passage)) for passage in passages)
+    told = [(each, words[each.chunk]) for each in feedback if each.chunk in words]
+    return Learned(backend.learning.query_log(), told, backend.learning.expectations())
+
+
+def merge_learning(own: Backend, there: Learned, removals: Removals, *, dry_run: bool) -> tuple[int, int, int]:
     """Take over queries, feedback and expectations; return how many of each."""
-    here, there = own.learning, other.learning
+    here = own.learning
     forgotten = _forgotten(own, removals) if removals else {}
     mine = {each.query: each for each in here.query_log()}
-    queries = [each for logged in there.query_log() if (each := _joined(logged, mine, removals)) is not None]
-    feedback = _feedback(own, other, removals)
+    queries = [each for logged in there.queries if (each := _joined(logged, mine, removals)) is not None]
+    feedback = _feedback(own, there, removals)
     wanted = {(each.query, each.document_id): each for each in here.expectations()}
-    theirs = there.expectations()
+    theirs = there.expectations
     stored = own.digests([each.document_id for each in theirs])
     expected = [
         each
@@ -81,21 +102,20 @@ def _counts(theirs: Expectation, mine: Mapping[tuple[str, str], Expectation], re
     return own is None or (theirs.made, -theirs.within) > (own.made, -own.within)
 
 
-def _feedback(own: Backend, other: Backend, removals: Removals) -> list[Feedback]:
+def _feedback(own: Backend, there: Learned, removals: Removals) -> list[Feedback]:
     """Return the other store's feedback that counts here, about the chunks of this store with the same words."""
-    by_document: dict[str, list[Feedback]] = defaultdict(list)
-    for each in other.learning.feedback():
+    by_document: dict[str, list[tuple[Feedback, bytes]]] = defaultdict(list)
+    for each, words in there.feedback:
         if each.when > _until(removals, _query(each.query)):
-            by_document[each.document_id].append(each)
+            by_document[each.document_id].append((each, words))
     mine = {(each.query, each.chunk): (each.when, each.used) for each in own.learning.feedback()}
     names, taken = list(by_document), dict[tuple[str, int], Feedback]()
     for first in range(0, len(names), _TOGETHER):
-        some = [each for name in names[first : first + _TOGETHER] for each in by_document[name]]
-        theirs = {passage.chunk: _words(passage) for passage in other.passages(sorted({each.chunk for each in some}))}
+        some = [pair for name in names[first : first + _TOGETHER] for pair in by_document[name]]
         chunks = own.chunks_of(names[first : first + _TOGETHER], Restriction())
         here = _by_words(own.passages([chunk for own_chunks in chunks.values() for chunk in own_chunks]))
-        for each in some:
-            chunk = here.get((each.document_id, theirs.get(each.chunk, b"")))
+        for each, words in some:
+            chunk = here.get((each.document_id, words))
             if chunk is not None and (each.when, each.used) > mine.get((each.query, chunk), ("", False)):
                 mine[each.query, chunk] = (each.when, each.used)
                 taken[each.query, chunk] = replace(each, chunk=chunk)

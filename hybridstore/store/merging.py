@@ -7,7 +7,7 @@ stopped is repeated.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,20 +21,17 @@ from hybridstore.backends.versions import (
     Removal,
     Version,
     copy_id,
-    original_id,
-    purged_with,
     removal_key,
     removal_of,
 )
 from hybridstore.errors import EmbedderMismatch, InputError, NotFound, Unsupported
 from hybridstore.records import Document
+from hybridstore.store.changes import Changes, StoreChanges, Versions
 from hybridstore.store.chunk_vectors import embedded, fill_known, known_vectors
 from hybridstore.store.inputs import checked, content_digest, digest_of
 from hybridstore.store.merged_learning import merge_learning
-from hybridstore.store.writer import Writer
 
 Progress = Callable[[int, int], None]
-Versions = Mapping[str, tuple[bytes, str]]
 
 NOTE = "memory"  # the field of metadata that holds the facts of a note: see `memory.notes`
 _TOGETHER, _CHARACTERS = 1_000, 4_000_000  # documents, and characters of them, that are written in one step
@@ -73,12 +70,29 @@ def merge(
 ) -> MergeReport:
     """Merge another store's state into this one; `fits` says whether vectors of an embedding can be taken over."""
     for backend in (own, other):
-        if backend.capabilities.merging:
-            raise Unsupported(backend.location, backend.capabilities.merging)
+        check_merging(backend)
     _check_another(own, other)
     with other.snapshot():
-        theirs = other.embeddings().active
-        return _Merge(own, other, theirs if theirs and fits(theirs) else None, dry_run=dry_run).run(progress)
+        return merge_changes(own, StoreChanges(other), fits=fits, dry_run=dry_run, progress=progress)
+
+
+def merge_changes(
+    own: Backend,
+    changes: Changes,
+    *,
+    fits: Callable[[Embedding], bool],
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> MergeReport:
+    """Merge a part of another store's state, or all of it, into this one."""
+    theirs = changes.embedding
+    return _Merge(own, changes, theirs if theirs and fits(theirs) else None, dry_run=dry_run).run(progress)
+
+
+def check_merging(backend: Backend) -> None:
+    """Raise Unsupported for a store that cannot be merged."""
+    if backend.capabilities.merging:
+        raise Unsupported(backend.location, backend.capabilities.merging)
 
 
 def _check_another(own: Backend, other: Backend) -> None:
@@ -104,7 +118,7 @@ class _Step:
 class _Merge:
     """One merge; `vectors` is the embedding of both stores, None where vectors are not taken over."""
 
-    def __init__(self, own: Backend, other: Backend, vectors: Embedding | None, *, dry_run: bool) -> None:
+    def __init__(self, own: Backend, other: Changes, vectors: Embedding | None, *, dry_run: bool) -> None:
         self._own, self._other, self._vectors, self._dry_run = own, other, vectors, dry_run
         self._removals: dict[bytes, Removal] = {}
         self._gone: set[str] = set()  # what a dry run would have removed
@@ -121,7 +135,8 @@ class _Merge:
             done += self._write(theirs, ids[done : done + _TOGETHER])
             if progress:
                 progress(done, len(ids))
-        learned = merge_learning(self._own, self._other, self._removals, dry_run=self._dry_run)
+        self._fill(theirs)
+        learned = merge_learning(self._own, self._other.learned(), self._removals, dry_run=self._dry_run)
         self.report.queries, self.report.feedback, self.report.expectations = learned
         self._finish(theirs)
         return self.report
@@ -215,7 +230,7 @@ class _Merge:
             step.entries[id_] = _entry(stored, digest, version, replaces)
             step.characters += len(stored.document.text)
 
-    def _keep_copy(self, step: _Step, loser: Backend, id_: str, digest: bytes, version: Version) -> None:
+    def _keep_copy(self, step: _Step, loser: Backend | Changes, id_: str, digest: bytes, version: Version) -> None:
         """Keep a version that was not known where the document got its winning one, unless a file has it."""
         name = copy_id(id_, digest)
         order, removal = replace(version, ancestors=""), removal_of(name, self._removals)
@@ -234,7 +249,7 @@ class _Merge:
             step.entries[name] = _entry(copy, own_digest, str(order), None)
             step.characters += len(stored.document.text)
 
-    def _pair(self, store: Backend) -> Backend:
+    def _pair(self, store: Backend | Changes) -> Backend | Changes:
         return self._other if store is self._own else self._own
 
     def _put(self, entries: Sequence[Entry]) -> None:
@@ -250,13 +265,27 @@ class _Merge:
             with suppress(EmbedderMismatch):  # a re-embedding is under way, which makes all vectors anew
                 fill_known(self._own, entry, known, active)  # type: ignore[arg-type]  # not None here
 
+    def _fill(self, theirs: Versions) -> None:
+        """Take over the vectors of documents that are the same on both sides and have none here yet."""
+        embeddings = self._own.embeddings()
+        if self._vectors is None or self._dry_run or embeddings.active is None or embeddings.building:
+            return
+        missing = self._own.missing()
+        ids = [id_ for id_ in dict.fromkeys(self._own.documents_of(missing.tolist())) if id_ in theirs]
+        for id_, digest in self._own.digests(ids).items():
+            if digest == theirs[id_][0] and (stored := self._other.get(id_, vectors=True)).vectors is not None:
+                entry = _entry(stored, digest, "", None)
+                known = dict(zip(entry.chunk_digests, stored.vectors, strict=True))
+                with suppress(EmbedderMismatch):  # a re-embedding has begun
+                    fill_known(self._own, entry, known, embeddings.active)
+
     # what is to be said
 
     def _finish(self, theirs: Versions) -> None:
         report, own = self.report, self._own
         latest = max((Version.of(text).time for _, text in theirs.values()), default="")
         report.ahead = max(_seconds(latest) - datetime.now(UTC).timestamp(), 0.0)
-        embeddings, other = own.embeddings(), self._other.embeddings().active
+        embeddings, other = own.embeddings(), self._other.embedding
         if own.language != self._other.language:
             report.notes.append(
                 f"the other store's language is {self._other.language}; here its text is indexed as {own.language}"
@@ -268,7 +297,7 @@ class _Merge:
         if not own.removals(MERGED):
             own.put((), removals=MERGED)
         report.pending = own.pending_count() if embeddings.active and not embeddings.building else 0
-        measured = self._other.state().calibration
+        measured = self._other.calibration
         if self._vectors and measured and own.state().calibration is None:
             own.calibrate(replace(measured, agreement={}))
 
@@ -301,39 +330,3 @@ def _seconds(time: str) -> float:
         return datetime.fromisoformat(time).timestamp()
     except ValueError:
         return 0.0
-
-
-def with_copies(backend: Backend, ids: Collection[str]) -> list[str]:
-    """Return the ids of documents and of what is purged with them: copies, and older versions of notes."""
-    named = set(ids)
-    return [*ids, *(id_ for id_ in backend.ids() if id_ not in named and not named.isdisjoint(purged_with(id_)))]
-
-
-def conflicts(backend: Backend) -> Iterator[tuple[str, str]]:
-    """Yield the documents that were changed on two sides, each with the id of a copy that is still there."""
-    for id_ in backend.ids():
-        if (original := original_id(id_)) is not None:
-            yield original, id_
-
-
-def keep_version(backend: Backend, writer: Writer, document_id: str) -> None:
-    """Let a writer remove the other versions of a document in conflict; a copy that is kept takes the document's id."""
-    named = original_id(document_id) or document_id
-    copies = [copy for original, copy in conflicts(backend) if original == named]
-    if not copies or document_id not in {named, *copies}:
-        raise InputError(f"{document_id!r} is not in conflict; `hybridstore conflicts` shows what is")
-    digests = backend.digests([named, *copies])
-    if document_id not in digests:
-        raise NotFound(document_id)
-    if document_id != named:
-        stored = backend.get(document_id, vectors=True)
-        before = stored.document
-        metadata = dict(before.metadata)
-        if isinstance(facts := metadata.get(NOTE), Mapping):
-            metadata[NOTE] = {key: value for key, value in facts.items() if key != "copy_of"}
-        uri = named if before.uri == document_id else before.uri
-        document = replace(before, id=named, uri=uri, metadata=metadata)
-        whole = digests[document_id] == content_digest(before, whole=True)
-        writer.rewrite(stored, document, replaces=digests.get(named), whole=whole)
-    for copy in copies:
-        writer.remove(copy, stored=digests[copy])

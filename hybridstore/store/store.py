@@ -34,7 +34,7 @@ from hybridstore.search.second_stage import Rerank, Reranker, rerank_of
 from hybridstore.search.selection import SelectionRequest
 from hybridstore.search.structured import search_structured
 from hybridstore.search.vector_legs import QueryVectors, chosen
-from hybridstore.store import calibration, filling, merging, write_operations
+from hybridstore.store import calibration, conflicts, filling, merging, write_operations
 from hybridstore.store.embedder_choice import GIVEN, StoreEmbedder, unit
 from hybridstore.store.expectations import WITHIN, TestedExpectation, checked, tested
 from hybridstore.store.folders import Paths, SyncProgress, SyncReport, add_folder, add_paths
@@ -281,7 +281,7 @@ class Store(StoreParts):
         Backups, exports, blocks that the file system has freed, and models tuned on the documents are not touched.
         """
         self._query_log.flush()  # a query that is not written yet may contain the document's words
-        return self._backend.purge(merging.with_copies(self._backend, ids_from(ids)), verify=verify)
+        return self._backend.purge(conflicts.with_copies(self._backend, ids_from(ids)), verify=verify)
 
     def merge(
         self,
@@ -326,14 +326,14 @@ class Store(StoreParts):
         The document has the later version, the copy the other one; both are found. `keep_version` ends a conflict, as
         does removing the copy.
         """
-        return list(merging.conflicts(self._backend))
+        return list(conflicts.conflicts(self._backend))
 
     def keep_version(self, document_id: str) -> None:
         """End a conflict: keep this version of a document, or the copy of this id in its place; remove the others.
 
         The next merge tells the other stores. Raises InputError for a document that is not in conflict.
         """
-        self.update(lambda writer: merging.keep_version(self._backend, writer, document_id), embed=False)
+        self.update(lambda writer: conflicts.keep_version(self._backend, writer, document_id), embed=False)
 
     # searching
 

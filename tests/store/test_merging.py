@@ -291,6 +291,15 @@ def test_vectors_are_never_made_twice_and_others_are_left(path, tmp_path, counti
             assert c.embed() == 6
 
 
+def test_vectors_that_were_made_after_a_merge_come_along_with_the_next(path, tmp_path, counting):
+    with hs.open(path, embedder=counting()) as a, hs.open(tmp_path / "b.db", embedder=counting()) as b:
+        a.add({"id": "first", "text": "a passage"})
+        a.add([{"id": str(n), "text": f"a passage about {n}"} for n in range(3)], vectors="later")
+        assert b.merge(a).pending == 3
+        a.embed()
+        assert (b.merge(a).unchanged, b.merge(a).pending, b.stats().vectors) == (4, 0, 4)
+
+
 def test_a_store_of_another_language_is_indexed_in_this_ones(tmp_path):
     with (
         hs.open(tmp_path / "en.db", embedder="none") as english,
