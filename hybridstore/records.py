@@ -496,7 +496,7 @@ class Trace:
     def _parts(self, hit: Hit) -> dict[str, Any]:
         """Return what words and meaning contribute to a hit's fused score, which is their sum, limited to 0 to 1."""
         index = None if self.evidence is None else self.evidence.at(hit.chunk_id)
-        if self.fusion != "adaptive" or self.evidence is None or index is None:
+        if self.fusion != "adaptive" or self.evidence is None or index is None or self.path:
             return {}
         words, meaning = float(self.evidence.keyword[index]), float(self.evidence.vector[index])
         return {"parts": {"words": self.weights[0] * words, "meaning": self.weights[1] * meaning / FULL_Z_SCORE}}

@@ -95,6 +95,14 @@ _search_options = options(
     click.option(
         "--norm", default="product", type=click.Choice(NORMS), help="How --syntax algebra joins truths from 0 to 1."
     ),
+    click.option(
+        "--hops",
+        default=1,
+        type=click.IntRange(1, 4),
+        metavar="N",
+        help="2 or more: follow the names in the best passages to others, N searches deep, for questions that only "
+        "several passages answer together.",
+    ),
     min_relevance_option,
     click.option("--unique", is_flag=True, help="Show the best of near-identical passages, and name the others."),
     number_option("--per-document", "At most N passages of the same document."),
@@ -126,6 +134,7 @@ _search_options = options(
         "hybridstore search E4012 --mode keyword --json",
         "hybridstore search --syntax advanced 'title:keys AND (rotat* OR renew) NOT legacy'",
         "hybridstore search --syntax algebra 'solar power & storage & ~lithium'",
+        "hybridstore search --hops 2 who founded the company that makes the Larkfield lamp",
         "hybridstore search backup policy --unique --per-document 1",
         "hybridstore search -i",
     ),
@@ -188,7 +197,7 @@ def search(
     if as_json:
         print_json(found["fields"] | {"hits": [hit.to_dict() for hit in hits]})
         return
-    for note in found["fields"]["notes"]:
+    for note in [*found["fields"]["notes"], *found["path"]]:
         say(note)
     if not hits:
         say(_NOTHING[found["reason"]])

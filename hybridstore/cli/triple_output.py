@@ -116,9 +116,12 @@ def print_log(log: Sequence[LoggedQuestion], *, as_json: bool) -> None:
     if as_json:
         print_json_list(asdict(entry) for entry in log)
         return
+    from hybridstore.search.algebra_text import replayed
+
     terminal = console()
     for entry in log:
-        terminal.print(f"{entry.times:>6,}  {entry.last}  {printable(' '.join(entry.query.split()))}", soft_wrap=True)
+        query = " ".join(str(replayed(entry.query)).split())
+        terminal.print(f"{entry.times:>6,}  {entry.last}  {printable(query)}", soft_wrap=True)
     if not log:
         terminal.print("The query log of this store is empty.")
 

@@ -257,6 +257,7 @@ class HybridStoreRetriever(BaseRetriever):
     legs: str | Sequence[str] | None = None
     per: str = "chunk"
     norm: str = "product"
+    hops: int = 1
 
     def model_post_init(self, _context: Any, /) -> None:
         """Raise InputError for invalid fields, before the first query."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -70,6 +71,19 @@ def query_from(value: str | Mapping[str, Any]) -> StructuredQuery:
     Raises InputError for what cannot be read, with its place in a text.
     """
     return parse(value) if isinstance(value, str) else _from_mapping(value, 1)
+
+
+def logged(query: StructuredQuery) -> str:
+    """Return a query as the query log has it: JSON, which no question looks like."""
+    return json.dumps(query.to_dict(), ensure_ascii=False)
+
+
+def replayed(text: str) -> str | StructuredQuery:
+    """Return what a text of the query log was searched for: a structured query, or the text itself."""
+    if text.startswith('{"'):
+        with suppress(InputError):
+            return parse(text)
+    return text
 
 
 def structure_of(query: object, syntax: str) -> StructuredQuery | None:

@@ -16,8 +16,10 @@ from hybridstore.search.remedies import FailedSearch
 from hybridstore.search.trace_text import (
     describe_alone,
     describe_confidence,
+    describe_hops,
     describe_model,
     describe_parts,
+    describe_path,
     describe_ranks,
     describe_reading,
     describe_second,
@@ -135,6 +137,7 @@ class Explanation(Trace):
         lines += describe_weights(self)
         lines += describe_alone(self.alone, self.hits)
         lines += describe_threshold(self, self.min_relevance)
+        lines += describe_path(self)
         lines += describe_second(self)
         return lines if self.selection is None else [*lines, describe_selection(self.selection)]
 
@@ -151,6 +154,7 @@ class Explanation(Trace):
             details = [*reading, *truths]
         elif hit.relevance is not None:
             details[-1] += f"; relevance {hit.relevance:.2f}"
+        details += describe_hops(self, hit)
         if hit.copies:
             details.append(f"the same in {', '.join(hit.copies)}")
         head = f"{hit.rank}. {hit.document_id}{title}  [{hit.start}:{hit.end}]{heading}"

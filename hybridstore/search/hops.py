@@ -11,21 +11,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Passage
-from hybridstore.errors import InputError
 from hybridstore.records import Hop, Ranking, Trace
 from hybridstore.search.pipeline import hits_of, search
 from hybridstore.search.request import Request
+from hybridstore.search.second_stage import reranked
 from hybridstore.search.selection import select_passages
 from hybridstore.search.vector_legs import QueryVectors
 from hybridstore.text.analysis import Analyser
 
-MOST_HOPS = 4
 _BRANCHES = 2  # passages of each search that lead on
 _STOP = 0.8  # of the best passage's score: weaker ones lead nowhere
 _NEW = 0.5  # how much of what is new in a passage moves the vector
@@ -46,28 +46,34 @@ class _Leading:
     weight: float
 
 
-def follow(backend: Backend, analyser: Analyser, request: Request, hops: int) -> Trace:
-    """Run a request, and what its passages lead to, `hops` searches deep; return the Trace, with its `path`.
+def follow(backend: Backend, analyser: Analyser, request: Request) -> Trace:
+    """Run a request, and what its passages lead to, `request.hops` searches deep; return the Trace, with its `path`.
 
-    A hit's score is the sum of its reciprocal ranks in all searches, as a share of the highest possible. Raises
-    InputError for less than 1 or more than 4 hops.
+    A hit's score is the sum of its reciprocal ranks in all searches, as a share of the highest possible. Where no
+    passage leads on, the Trace is that of a plain search.
     """
-    if not isinstance(hops, int) or isinstance(hops, bool) or not 1 <= hops <= MOST_HOPS:
-        raise InputError(f"hops is a whole number from 1 to {MOST_HOPS}, not {hops!r}")
-    vectors = request.embed(request.query) if request.mode != "keyword" else None
+    alone, embedded = replace(request, hops=1), dict[str, QueryVectors | None]()
+
+    def embed(text: str) -> QueryVectors | None:
+        if text not in embedded:
+            embedded[text] = request.embed(text)
+        return embedded[text]
+
     with backend.snapshot():
-        first = search(backend, analyser, request)
+        first = search(backend, analyser, replace(alone, embed=embed, rerank=None))
+        vectors = next(iter(embedded.values()), None)
+        started = perf_counter()
         rankings, path = [(first.fused, 1.0)], list[Hop]()
         start = None if vectors is None else vectors.vector
         leading = _strong(first.fused, start, _WEIGHT, {-1})
         seen = {each.chunk for each in leading}
-        for number in range(2, hops + 1):
+        for number in range(2, request.hops + 1):
             following: list[_Leading] = []
             for passage, source in _passages(backend, leading):
                 text, vector = _next(backend, request.query, passage, source.vector)
                 if not text:
                     continue
-                found = search(backend, analyser, _asking(request, text, vectors, vector)).fused
+                found = search(backend, analyser, _asking(alone, text, vectors, vector)).fused
                 rankings.append((found, source.weight / len(leading)))
                 path.append(
                     Hop(number, passage.chunk, passage.document_id, text, tuple(found.chunks[: request.limit].tolist()))
@@ -75,10 +81,21 @@ def follow(backend: Backend, analyser: Analyser, request: Request, hops: int) ->
                 following += _strong(found, vector, source.weight / len(leading), seen)[:1]
                 seen |= {each.chunk for each in following}
             leading = following
-        fused = _summed(rankings)
+        timings = {**first.timings, "follow": perf_counter() - started}
+        fused, second = _summed(rankings) if path else first.fused, None
+        if request.rerank is not None:
+            fused, second = reranked(backend, fused, request.query, request.rerank)
         selected = select_passages(backend, fused, request.limit, request.selection)
         hits = hits_of(selected, first.keyword, first.vector, first.evidence)
-    return replace(first, fused=fused, hits=hits, path=tuple(path), selection=selected.selection)
+    return replace(
+        first,
+        fused=fused,
+        hits=hits,
+        path=tuple(path),
+        selection=selected.selection,
+        second=second,
+        timings=timings,
+    )
 
 
 def _strong(found: Ranking, vector: NDArray[np.float32] | None, weight: float, seen: set[int]) -> list[_Leading]:
@@ -120,7 +137,7 @@ def _asking(request: Request, text: str, vectors: QueryVectors | None, vector: N
     """Return the request for a next query; vectors of added legs stay those of the question."""
     moved = None if vectors is None else vectors._replace(vector=vector)
     embed: Callable[[str], QueryVectors | None] = lambda _: moved  # noqa: E731 - as `Request` takes it
-    return replace(request, query=text.replace('"', " "), embed=embed, rerank=None, min_relevance=None)
+    return replace(request, query=text.replace('"', " "), embed=embed, rerank=None)
 
 
 def _summed(rankings: Sequence[tuple[Ranking, float]]) -> Ranking:

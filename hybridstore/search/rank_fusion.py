@@ -183,9 +183,9 @@ class Parts:
 
 
 def parts_of(trace: Trace) -> Parts | None:
-    """Return what the fused ranking of a hybrid search is the sum of; None where one leg decided alone."""
+    """Return what the fused ranking of a hybrid search is the sum of; None where one leg, or several searches, did."""
     keyword, vector, evidence = trace.keyword, trace.vector, trace.evidence
-    if keyword is None or not (trace.weights[0] and trace.weights[1]):
+    if keyword is None or trace.path or not (trace.weights[0] and trace.weights[1]):
         return None
     if trace.fusion == "adaptive":
         if evidence is None:

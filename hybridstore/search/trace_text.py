@@ -14,6 +14,7 @@ from hybridstore.search.vector_legs import names
 ANSWERED = 0.5  # confidence from which on the store more likely has an answer than not
 SURE = 0.8
 _LISTED = 12  # terms or words of a kind
+_QUERY = 160  # characters of a query that a passage led to
 
 
 def describe_terms(trace: Trace) -> list[str]:
@@ -105,11 +106,11 @@ def describe_alone(alone: Mapping[str, Sequence[str]], hits: Sequence[Hit]) -> l
 def describe_parts(trace: Trace, chunk: int) -> str | None:
     """Write out the sum that a chunk's fused score is: "0.282 × 0.812 (words: …) + 0.718 × 0.430 (cosine …)".
 
-    None where the fusion does not weigh evidence, or the chunk was no candidate.
+    None where the fusion does not weigh evidence, the chunk was no candidate, or the score is made of several searches.
     """
     evidence = trace.evidence
     place = None if evidence is None else evidence.at(chunk)
-    if trace.fusion != "adaptive" or evidence is None or place is None:
+    if trace.fusion != "adaptive" or evidence is None or place is None or trace.path:
         return None
     keyword, deviations = float(evidence.keyword[place]), float(evidence.vector[place])
     above = f"{abs(deviations):.1f} standard deviations {'below' if deviations < 0 else 'above'} the average chunk"
@@ -164,6 +165,27 @@ def describe_truth(trace: Trace, hit: Hit) -> list[str]:
 def _why_true(evidence: Evidence, place: int) -> str:
     share, deviations = 100 * evidence.coverage[place], float(evidence.vector[place])
     return f": {share:.0f} % of the words, {deviations:+.1f} standard deviations"
+
+
+def describe_path(trace: Trace) -> list[str]:
+    """Say which passage led where, in which order; [] where none led on."""
+    if not trace.path:
+        return []
+    lines = [f"Followed from passage to passage, {trace.path[-1].number} searches deep; scores are made of ranks."]
+    return lines + [
+        f"{hop.document_id} (passage {hop.chunk_id}) led to search {hop.number}, for: {_cut(hop.query)}"
+        for hop in trace.path
+    ]
+
+
+def describe_hops(trace: Trace, hit: Hit) -> list[str]:
+    """Name the searches that have a hit among their first, with its rank there; [] where no passage led on."""
+    found = [
+        f"{hop.found.index(hit.chunk_id) + 1} of what {hop.document_id} led to"
+        for hop in trace.path
+        if hit.chunk_id in hop.found
+    ]
+    return [f"rank {', '.join(found)}"] if found else []
 
 
 def describe_second(trace: Trace) -> list[str]:
@@ -227,6 +249,10 @@ def describe_spread(ranking: Ranking, measure: str) -> str:
 def _term(term: Term) -> str:
     times = f", {term.count} times in the query" if term.count > 1 else ""
     return f"{term.word or term.text} (in {term.document_frequency:,}, idf {term.idf:.2f}{times})"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _QUERY else f"{text[:_QUERY]}…"
 
 
 def _listed(words: Sequence[str]) -> str:

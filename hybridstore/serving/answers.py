@@ -18,7 +18,7 @@ from hybridstore.ingest.places import body_start
 from hybridstore.memory import Note, Recalled, Remembered
 from hybridstore.memory.note_ids import Namespace
 from hybridstore.memory.notes import note_of, short_iso
-from hybridstore.records import Document, Hit
+from hybridstore.records import Document, Hit, Hop
 
 BLOCKS = ("found", "recalled", "fetched", "listed", "forgotten", "ingested")
 _TAG = re.compile(rf"<(?=/?(?:{'|'.join(BLOCKS)}|item|remarks)\b)", re.IGNORECASE)
@@ -128,6 +128,12 @@ def of_hit(hit: Hit, namespace: Namespace) -> AnswerRow:
         return _row(key, {**_note_facts(note), **place}, note.text)
     facts = _document_facts(hit.document_id, hit.title, hit.uri) | {"heading": line(hit.heading, BEGINNING)}
     return _row(key, {**facts, **place}, hit.text[body:])
+
+
+def of_path(path: Sequence[Hop], namespace: Namespace) -> list[str]:
+    """Say which passage of a document, or of a note, led to which search."""
+    names = (hop.document_id if namespace.note(hop.document_id) is None else "A note" for hop in path)
+    return [f"{name} led to: {line(hop.query, BEGINNING)}." for name, hop in zip(names, path, strict=True)]
 
 
 def of_recalled(item: Recalled) -> AnswerRow:

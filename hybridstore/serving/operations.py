@@ -71,6 +71,9 @@ class Operations:
             Literal["simple", "algebra"],
             Argument("algebra: what to find, joined by & | ~, as in: solar power & storage & ~lithium"),
         ] = "simple",
+        hops: Annotated[
+            int, Argument("2: also what names in the best passages lead to, if the answer is in several.", 1, 4)
+        ] = 1,
         limit: Annotated[int, Argument("Number of passages.", 1, MOST)] = 10,
         cursor: Cursor = "",
     ) -> Answer:
@@ -81,14 +84,17 @@ class Operations:
         if not 1 <= limit <= MOST:
             raise InputError(f"limit is from 1 to {MOST}, not {limit}")
         scope = self.scope.filter(kind, where=where)
-        results = self.scope.memory.store.search(query, where=scope, exclude=exclude or (), limit=limit, syntax=syntax)
+        results = self.scope.memory.store.search(
+            query, where=scope, exclude=exclude or (), limit=limit, syntax=syntax, hops=hops
+        )
         unsure = bool(results) and results.confidence is not None and results.confidence < CONFIDENT
         rows = AnswerRows.of([answers.of_hit(hit, self.scope.namespace) for hit in results])
         remarks = [_UNSURE] if unsure else []
         remarks += filter(is_suggestion, results.trace.notes)
+        remarks += answers.of_path(results.trace.path, self.scope.namespace)
         frame = framed("found", len(results), self.budget.count, remarks)
         return self.budget.page(
-            rows, digest(["search", query, kind, where, exclude or [], syntax, limit]), cursor, frame
+            rows, digest(["search", query, kind, where, exclude or [], syntax, hops, limit]), cursor, frame
         )
 
     def recall(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hybridstore import filters
 from hybridstore.evaluation.kept_reports import kept_reports
 from hybridstore.memory.notes import OURS, Note, note_of
+from hybridstore.search.algebra_text import replayed
 from hybridstore.search.stopwords import stopwords_in
 from hybridstore.serving.passage_map import METHOD, layout, placed, regions
 from hybridstore.store.inputs import Where
@@ -150,7 +151,9 @@ def learning(store: Store) -> dict[str, Any]:
     queries: list[dict[str, Any]] = [asdict(each) | {"confidence": None} for each in logged[:_QUERIES]]
     with store.unlogged():
         for each in queries[:_TRIED]:
-            each["confidence"] = store.search(each["query"], limit=1).confidence
+            each["confidence"] = store.search(replayed(each["query"]), limit=1).confidence
+    for each in queries:
+        each["query"] = str(replayed(each["query"]))
     evaluations = [] if store.folder is None else kept_reports(store.location)
     return {"models": models[::-1], "queries": queries, "logged": len(logged), "evaluations": evaluations}
 

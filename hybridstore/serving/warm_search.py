@@ -24,18 +24,19 @@ PATH = "/command/search"
 _SECONDS = 20.0  # for an answer; then the command searches itself
 
 # What `search --json` prints.
-FIELDS = ("query", "mode", "fusion", "legs", "confidence", "hits", "timings", "notes", "filled")
+FIELDS = ("query", "mode", "fusion", "legs", "confidence", "hits", "timings", "notes", "filled", "path")
 
 
 def search(store: Store, query: str, how: Mapping[str, Any]) -> dict[str, Any]:
     """Search, and return what the command line shows, ready for JSON; `how` are the options of `Store.search`.
 
     To the fields of a Hit, `shown` adds the `line` or `page` that it is on, where its text begins after front matter
-    (`body`), the `spans` of matched words, and whether it is `worth` showing. `reason` says why nothing was found.
+    (`body`), the `spans` of matched words, and whether it is `worth` showing. `reason` says why nothing was found,
+    `path` which passage led where.
     """
     from hybridstore.ingest.places import body_start
     from hybridstore.search.snippets import worth_showing
-    from hybridstore.search.trace_text import ANSWERED
+    from hybridstore.search.trace_text import ANSWERED, describe_path
 
     results = store.search(query, **how)
     trace, confidence = results.trace, results.confidence
@@ -57,6 +58,7 @@ def search(store: Store, query: str, how: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "fields": {name: fields[name] for name in FIELDS},
         "shown": shown,
+        "path": describe_path(trace),
         "reason": reason if store.count() else "empty",
         "unsure": confidence is not None and confidence < ANSWERED,
     }

@@ -16,6 +16,8 @@ from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Passage, Restriction
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import EmbedderMismatch, HybridstoreError, ModelUnavailable, StoreBusy
+from hybridstore.search.algebra import About, Words
+from hybridstore.search.algebra_text import replayed
 from hybridstore.search.query_plan import plan
 from hybridstore.store import calibration
 from hybridstore.store.chunk_vectors import embedded_until, portions
@@ -187,6 +189,9 @@ def _of_logged_queries(backend: Backend) -> Chunks:
     """Return the chunks with the words of the most frequent logged queries, best first."""
     found: list[int] = []
     for logged in backend.learning.query_log()[:_LOGGED]:
-        query = plan(logged.query, backend.analyser, "simple", ()).keyword
+        asked = replayed(logged.query)
+        leaves = [] if isinstance(asked, str) else [part for part in asked.parts() if isinstance(part, About | Words)]
+        text = asked if isinstance(asked, str) else " ".join(leaf.text for leaf in leaves)
+        query = plan(text, backend.analyser, "simple", ()).keyword
         found += backend.match(query, _LOGGED_DEPTH, Restriction())[0].chunks.tolist()
     return np.array(list(dict.fromkeys(found)), np.int64)

@@ -98,6 +98,7 @@ class SearchOptions(TypedDict, total=False):
     legs: str | Iterable[str] | None
     per: str
     norm: str
+    hops: int
 
 
 def document_from(value: object) -> Document:

@@ -22,7 +22,7 @@ from hybridstore.errors import EmbedderMismatch, EmptyQuery, InputError
 from hybridstore.records import AddReport, Document, Hit, Results, Source, Trace
 from hybridstore.search import remedies
 from hybridstore.search.algebra import StructuredQuery
-from hybridstore.search.algebra_text import structure_of
+from hybridstore.search.algebra_text import logged, structure_of
 from hybridstore.search.completion import completions
 from hybridstore.search.explain import Explanation, explain
 from hybridstore.search.hops import follow
@@ -359,6 +359,7 @@ class Store(StoreParts):
         legs: str | Iterable[str] | None = None,
         per: str = "chunk",
         norm: str = "product",
+        hops: int = 1,
     ) -> Results:
         """Find the chunks that answer a query best, by its words and by its meaning.
 
@@ -390,7 +391,10 @@ class Store(StoreParts):
         A structured query, such as `about("solar power") & ~about("lithium")`, or its text with `syntax` "algebra", is
         judged by its parts: a hit's score and relevance are its truth, and `results.trace.truths` has that of each
         part. With `per` "document" different passages of a document may meet its conditions, and a document is one hit.
-        `norm` says how truths are joined: "product", "lukasiewicz" or "godel" (the least). It is not logged.
+        `norm` says how truths are joined: "product", "lukasiewicz" or "godel" (the least). It is logged as JSON.
+
+        `hops` is how many searches deep the best passages are followed to others, for questions whose answer is in
+        several passages that lead to each other (at most 4); see `follow`.
 
         Raises InputError for invalid arguments, among them EmptyQuery for a query without words that comes without a
         `vector`.
@@ -421,10 +425,11 @@ class Store(StoreParts):
             per=per,
             norm=norm,
             structured=structured,
+            hops=hops,
         )
         if structured is None and vector is None and not has_words(request.query):
             raise EmptyQuery(request.query)
-        run = search if structured is None else search_structured
+        run = search_structured if structured is not None else follow if hops > 1 else search
         try:
             trace = run(self._backend, self._analyser, request)
         except EmbedderMismatch:
@@ -432,33 +437,18 @@ class Store(StoreParts):
             trace = run(self._backend, self._analyser, request)
         if trace.filled < 1.0:
             self._found.extendleft(trace.fused.chunks[_FOUND_A_QUERY - 1 :: -1].tolist())
-        if structured is None:
-            self._query_log.add(request.query)
+        self._query_log.add(request.query if structured is None else logged(structured))
         return Results(trace)
 
-    @names_arguments
-    def follow(
-        self, query: str, *, hops: int = 2, limit: int = 10, where: Where = None, mode: str = "hybrid"
-    ) -> Results:
-        """Find the passages that answer a question together, where one leads to the next; see `search.hops`.
+    def follow(self, query: str, **options: Unpack[SearchOptions]) -> Results:
+        """Find the passages that answer a question together, where one leads to the next: `search` with `hops`.
 
         The best passages of a search each lead to another, for the names in them that the question lacks, `hops` deep
-        (at most 4; 1 is a plain search); passages far weaker than the best lead nowhere. `results.trace.path` says
-        which passage led where, and a hit's score is made of its ranks. The other arguments are those of `search`.
+        (at most 4); passages far weaker than the best lead nowhere. `results.trace.path` says
+        which passage led where, and a hit's score is made of its ranks. The other options are those of `search`.
         """
-        if not isinstance(query, str) or not has_words(query):
-            raise EmptyQuery(query)
-        request = Request(
-            query=query,
-            limit=limit,
-            mode=mode,
-            fusion="adaptive",
-            where=filters.parse(where),
-            embed=self._embed,
-            selection=SelectionRequest(),
-        )
-        self._query_log.add(query)
-        return Results(follow(self._backend, self._analyser, request, hops))
+        options.setdefault("hops", 2)
+        return self.search(query, **options)
 
     def explain(
         self, query: str | StructuredQuery, *, expect: str | None = None, **options: Unpack[SearchOptions]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hybridstore.errors import InputError
 from hybridstore.evaluation.collections import Collection
 from hybridstore.evaluation.judgments import numbered_lines
+from hybridstore.search.algebra_text import replayed
 from hybridstore.tuning import harvesting, synthetic_questions
 from hybridstore.tuning.harvesting import HarvestResult
 from hybridstore.tuning.synthetic_questions import Question
@@ -111,8 +112,12 @@ def _unrepeatable(store: Store, questions: Iterable[Question]) -> list[HarvestRe
 
 
 def from_log(store: Store, *, most: int | None = None) -> Iterator[Question]:
-    """Return the questions of the store's query log, the most frequent first; their answers are not known."""
-    return (Question(logged.query, "log") for logged in islice(store.query_log(), most))
+    """Return the questions of the store's query log, the most frequent first; their answers are not known.
+
+    Structured queries are left out: no passage answers their text.
+    """
+    asked = (logged.query for logged in store.query_log() if isinstance(replayed(logged.query), str))
+    return (Question(text, "log") for text in islice(asked, most))
 
 
 def from_feedback(store: Store) -> Iterator[Question]:

@@ -47,7 +47,7 @@ def test_search_prints_rank_title_place_legs_and_text(run):
 def test_search_as_json_has_every_field_of_a_hit(run):
     found = json.loads(run("search", "soup", "--json").stdout)
     assert found.keys() == {
-        *("query", "mode", "fusion", "legs", "confidence", "hits", "timings", "notes", "filled"),
+        *("query", "mode", "fusion", "legs", "confidence", "hits", "timings", "notes", "filled", "path"),
     }
     assert found["confidence"] is None
     assert found["query"] == "soup"

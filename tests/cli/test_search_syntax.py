@@ -2,6 +2,7 @@
 
 import json
 
+import hybridstore as hs
 from hybridstore.cli import shared_options
 from hybridstore.search.advanced_syntax import SYNTAXES
 from hybridstore.search.request import NORMS, PER
@@ -41,6 +42,18 @@ def test_explain_as_json_contains_the_syntax_and_the_restriction(run):
     assert outcome["syntax"] == "advanced"
     assert outcome["matching"] == ['"soup" or ("keys" and not "keys" in the title)']
     assert json.loads(run("explain", "soup", "--json").stdout)["matching"] == []
+
+
+def test_passages_are_followed_and_the_path_is_told(run, db):
+    with hs.open(db, embedder="none") as store:
+        store.add(hs.Document(id="zurich", text="Onions arrive from Altona Farms."))
+        store.add(hs.Document(id="farm", text="Altona Farms was founded in 1920."))
+    found = run("search", "--hops", "2", "who founded where onions arrive from")
+    assert "zurich (passage 4) led to search 2, for: Altona Farms" in found.stderr
+    assert "farm" in found.stdout
+    (hop,) = json.loads(run("search", "--hops", "2", "onions arrive", "--json").stdout)["path"][:1]
+    assert hop["document_id"] in {"zurich", "soup"}
+    assert "led to search 2" in run("explain", "--hops", "2", "onions arrive").stdout
 
 
 def test_a_structured_query_is_judged_and_explained(run):

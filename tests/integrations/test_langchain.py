@@ -303,6 +303,7 @@ def test_a_retrievers_documents_have_their_scores_and_ranks(vectors, store):
         {"syntax": "advanced", "mode": "keyword"},
         {"diversity": 0.9},
         {"syntax": "algebra", "norm": "godel"},
+        {"hops": 2},
         {"per_document": 1, "unique": True, "depth": 50},
         {"min_relevance": 0.4},
     ],

@@ -1,5 +1,7 @@
 """Following a question from passage to passage."""
 
+import re
+
 import pytest
 
 import hybridstore as hs
@@ -55,3 +57,40 @@ def test_words_alone_can_be_followed():
 
 def test_a_filter_holds_for_every_hop(store):
     assert "firm" not in store.follow("Larkfield lamp", where={"@id": {"$ne": "firm"}}, limit=50)
+
+
+def test_an_explanation_says_which_passage_led_where_and_draws_no_sums(store):
+    explained = store.explain("Who began the maker of the Larkfield lamp?", hops=2, limit=5)
+    written = str(explained)
+    assert "2 searches deep; scores are made of ranks." in written
+    assert re.search(r"brand \(passage \d+\) led to search 2, for: .*Tolvanen Works", written)
+    assert "rank 1 of what brand led to" in written
+    assert explained.other_weights is None
+    assert "parts" not in explained.to_dict()["evidence"][0]
+    lost = store.explain("Who began the maker of the Larkfield lamp?", hops=2, limit=1, expect="firm").expected
+    assert (lost.lost, lost.weights) == ("fusion", None)
+    assert {"limit": lost.rank} in lost.remedies
+
+
+def test_options_of_a_search_hold_when_passages_are_followed(store):
+    class Backwards:
+        name = "backwards"
+
+        def score(self, _, texts):
+            return [1.0 if "table" in text else 0.0 for text in texts]
+
+    question = "Who began the maker of the Larkfield lamp?"
+    assert "table" in store.follow(question, rerank=Backwards())[0].text
+    assert "firm" not in store.follow(question, exclude=["smith"], limit=50)
+    assert store.follow(question, per_document=1, limit=50).trace.selection.per_document == 1
+    for wrong in ({"min_relevance": 0.5}, {"syntax": "algebra"}):
+        with pytest.raises(hs.InputError, match="hops"):
+            store.follow("the Larkfield lamp", **wrong)
+
+
+def test_where_no_passage_leads_on_the_search_is_a_plain_one():
+    with hs.open(":memory:", embedder=HashingEmbedder(64)) as store:
+        store.add(["lower case words about lamps", "and some about tables"])
+        plain, followed = store.search("lamps"), store.search("lamps", hops=3)
+        assert list(followed) == list(plain)
+        assert followed.trace.evidence is not None

@@ -123,6 +123,18 @@ async def test_a_search_takes_conditions_joined_by_signs(memory, asking):
         assert "nearly everything" in await ask.refused("search", query="~lithium", syntax="algebra")
 
 
+async def test_a_search_follows_passages_and_tells_the_path(memory, asking):
+    for name, text in (
+        ("lamp", "The Larkfield lamp is made by Tolvanen Works."),
+        ("firm", "Tolvanen Works: see Rask."),
+    ):
+        memory.store.add(hs.Document(id=name, text=text))
+    async with asking(memory) as ask:
+        found = await ask("search", query="who began the maker of the Larkfield lamp", hops=2, limit=2)
+        assert {item["id"] for item in found["items"]} == {"lamp", "firm"}
+        assert "lamp led to: Tolvanen Works" in found["remarks"]
+
+
 async def test_passages_of_markdown_begin_after_its_front_matter(memory, asking):
     text = "---\ntitle: Plan\ndate: 2024-04-01\n---\n\nPlant the beans."
     memory.store.add(hs.Document(id="plan", text=text, metadata={"type": "md"}, format="markdown"))

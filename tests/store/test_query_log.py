@@ -10,7 +10,10 @@ import pytest
 import hybridstore as hs
 from hybridstore.backends.learning import Triple
 from hybridstore.evaluation import Collection, evaluate
+from hybridstore.search.algebra_text import replayed
+from hybridstore.serving import overview
 from hybridstore.store.query_log import BATCH
+from hybridstore.tuning.user_questions import from_log
 
 TEXTS = {"chain": "Push the pin out with a chain tool.", "lamp": "The lamp flickers when its wire is loose."}
 
@@ -198,3 +201,18 @@ def test_feedback_without_a_query_is_rejected(opened, query):
 def test_forgetting_what_is_not_a_text_is_rejected(opened):
     with pytest.raises(hs.InputError, match="text"):
         opened().forget_queries([b"wire"])
+
+
+def test_a_structured_query_is_kept_as_one_and_taught_from_by_none(opened, path):
+    store = opened()
+    query = hs.about("pin") & ~hs.words("lamp")
+    found = [hit.document_id for hit in store.search(query)]
+    store.search("loose wire")
+    texts = {logged.query for logged in store.query_log()}
+    (kept,) = texts - {"loose wire"}
+    assert replayed(kept) == query
+    assert [hit.document_id for hit in store.search(replayed(kept))] == found
+    assert [question.text for question in from_log(store)] == ["loose wire"]
+    assert {each["query"] for each in overview.learning(store)["queries"]} == {str(query), "loose wire"}
+    assert replayed('{"a": 1}') == '{"a": 1}'
+    assert store.forget_queries(kept) == 1

@@ -19,6 +19,7 @@ from hybridstore.serving import warm_search
 from hybridstore.serving.http.context import CACHED, Context, Shared, all_of
 from hybridstore.serving.http.guard import is_local
 from hybridstore.store.inputs import SearchOptions
+from hybridstore.tables import to_plain
 
 router = APIRouter(tags=["search"])
 
@@ -51,6 +52,9 @@ class SearchParameters(BaseModel):
     per: Literal["chunk", "document"] = Field("chunk", description="What meets the conditions of an algebra query.")
     norm: Literal["product", "lukasiewicz", "godel"] = Field(
         "product", description="How an algebra query joins truths."
+    )
+    hops: int = Field(
+        1, ge=1, le=4, description="How many searches deep the best passages are followed to others by names in them."
     )
     min_relevance: float | None = Field(None, ge=0, le=1, description="Leave out what is less relevant.")
     unique: bool = Field(False, description="Only the best of near-identical passages.")
@@ -93,6 +97,16 @@ class Passage(BaseModel):
     highlights: list[tuple[int, int]]
 
 
+class Hop(BaseModel):
+    """A search that a passage led to: how deep it is, the passage, its query, and the best chunks that it found."""
+
+    number: int
+    chunk_id: int
+    document_id: str
+    query: str
+    found: list[int]
+
+
 class SearchAnswer(BaseModel):
     """The passages, best first. A `confidence` below 0.5 says that probably nothing here answers the question."""
 
@@ -101,6 +115,7 @@ class SearchAnswer(BaseModel):
     confidence: float | None
     notes: list[str] = Field(description="Sentences for people, such as that a word was probably mistyped.")
     filled: float = Field(description="The share of the passages that have a vector already.")
+    path: list[Hop] = Field(description="With `hops`: which passage led where.")
     milliseconds: float
     revision: int
 
@@ -126,6 +141,7 @@ def search(context: Shared, request: Annotated[SearchParameters, Query()]) -> Se
         confidence=results.confidence,
         notes=list(trace.notes),
         filled=trace.filled,
+        path=[Hop(**to_plain(hop)) for hop in trace.path],
         milliseconds=1000 * sum(trace.timings.values()),
         revision=trace.revision,
     )

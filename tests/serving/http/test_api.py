@@ -70,6 +70,27 @@ def test_conditions_restrict_a_search(client, where, found):
     assert {hit["document_id"] for hit in body["hits"]} == found
 
 
+def test_a_structured_query_is_judged_and_explained(client, store):
+    store.add([hs.Document(id="sun", text="solar power"), hs.Document(id="cell", text="solar power, a lithium cell")])
+    query = {"q": 'solar power & ~"lithium"', "syntax": "algebra", "limit": 1}
+    found = client.get("/api/search", params=query).json()
+    assert [hit["document_id"] for hit in found["hits"]] == ["sun"]
+    explained = client.get("/api/explain", params=query | {"norm": "godel"}).json()
+    assert explained["trace"]["truths"]["norm"] == "godel"
+    assert any("~" in line["text"] for line in explained["lines"])
+    refused = client.get("/api/search", params=query | {"q": "solar & (power"})
+    assert (refused.status_code, "never closed" in refused.json()["detail"]) == (422, True)
+
+
+def test_passages_are_followed_and_the_path_is_told(client, store):
+    store.add([hs.Document(id="lamp", text="The Larkfield lamp is made by Tolvanen Works.")])
+    store.add([hs.Document(id="firm", text="Tolvanen Works was founded by Aino Rask.")])
+    found = client.get("/api/search", params={"q": "who founded the maker of the Larkfield lamp", "hops": 2}).json()
+    assert (found["path"][0]["document_id"], found["path"][0]["number"]) == ("lamp", 2)
+    assert "Tolvanen Works" in found["path"][0]["query"]
+    assert client.get("/api/search", params={"q": "lamp"}).json()["path"] == []
+
+
 def test_one_document_or_several_are_added_and_read_again(client):
     one = client.post("/api/documents", json={"text": "One.", "id": "../one", "metadata": {"a": [1, None]}})
     assert (one.status_code, one.json()["ids"], one.json()["added"]) == (201, ["../one"], 1)
