@@ -413,6 +413,18 @@ class Hop:
     found: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """The standby server that a search read, without secrets.
+
+    `behind` is by how many seconds it was behind its primary, by its own account: 0 if it had replayed all that it had
+    received, None if it has replayed nothing since it was started.
+    """
+
+    location: str
+    behind: float | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Trace:
     """Everything a search did. `explain` renders it; nothing is computed twice.
@@ -423,7 +435,8 @@ class Trace:
     the query's vector (None without one). `timings` are seconds per step. `notes` are sentences for people. `filled` is
     the share of the store's chunks that have a vector, where the vector leg ran; see `Evidence.estimated`. `legs` are
     all legs that ran, by their names: of several vector legs, `vector` is the store's own. `truths` are those of a
-    structured query, in place of legs and evidence. `path` are the searches that `Store.follow` added.
+    structured query, in place of legs and evidence. `path` are the searches that `Store.follow` added. `revision` is
+    that of the state which the search read, of the `replica` if that is what it read.
     """
 
     query: str
@@ -454,6 +467,7 @@ class Trace:
     legs: tuple[Leg, ...] = ()
     truths: Truths | None = None
     path: tuple[Hop, ...] = ()
+    replica: Replica | None = None
 
     @property
     def confidence(self) -> float | None:

@@ -32,7 +32,7 @@ from hybridstore.backends.values import (
     VectorLeg,
 )
 from hybridstore.backends.versions import Removal
-from hybridstore.records import AddReport, CorpusStatistics, Folder, KeywordQuery, Ranking, Source, Term
+from hybridstore.records import AddReport, CorpusStatistics, Folder, KeywordQuery, Ranking, Replica, Source, Term
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +47,8 @@ class SearchState:
     """What every search reads first, of one state of the store.
 
     `embedding` made the store's own vectors, `calibration` is what was last measured about them, `model` is the active
-    model version. `legs` are the vector legs beside it that are searched: those with a calibration.
+    model version. `legs` are the vector legs beside it that are searched: those with a calibration. `replica` is the
+    standby server that is read, if one is.
     """
 
     chunks: int = 0
@@ -56,6 +57,7 @@ class SearchState:
     model: ModelVersion | None = None
     revision: int = 0
     legs: tuple[VectorLeg, ...] = ()
+    replica: Replica | None = None
 
 
 class DocumentBackend(Protocol):
@@ -163,8 +165,11 @@ class SearchBackend(Protocol):
     A `leg` is the fingerprint of an added vector leg; None is the store's own.
     """
 
-    def snapshot(self) -> AbstractContextManager[object]:
-        """Make all reads of this thread inside the block see one state of the store, whatever others write."""
+    def snapshot(self, *, stale: bool = False) -> AbstractContextManager[object]:
+        """Make all reads of this thread inside the block see one state of the store, whatever others write.
+
+        It is the latest one, or with `stale` one of before this store's own last write, where that was asked for.
+        """
         ...
 
     def state(self) -> SearchState:

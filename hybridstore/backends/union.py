@@ -74,11 +74,11 @@ class StoreUnion:
         return self._backends[0].analyser
 
     @contextmanager
-    def snapshot(self) -> Iterator[None]:
+    def snapshot(self, *, stale: bool = False) -> Iterator[None]:
         """See one state of each store in the block; there is none of all of them."""
         with ExitStack() as stack:
             for backend in self._backends:
-                snapshot = backend.snapshot()
+                snapshot = backend.snapshot(stale=stale)
                 snapshot.__enter__()
                 stack.push(snapshot.__exit__)  # not of the class, as `enter_context` looks for it: it may be a property
             if not self._entered:

@@ -26,7 +26,7 @@ def completions(backend: Backend, analyser: Analyser, query: str, limit: int, re
     beginning = typed(query)
     if beginning is None or limit < 1:
         return []
-    with backend.snapshot():
+    with backend.snapshot(stale=True):
         found: dict[str, None] = {}
         for token in _tokens(backend, analyser, beginning):
             for word in _words(backend, analyser, token, beginning, restriction):

@@ -22,6 +22,7 @@ from hybridstore.search.trace_text import (
     describe_path,
     describe_ranks,
     describe_reading,
+    describe_replica,
     describe_second,
     describe_selection,
     describe_spread,
@@ -119,7 +120,7 @@ class Explanation(Trace):
         legs = _LEGS[self.mode]
         if self.added:
             legs = f"{' and '.join(leg.name for leg in self.legs)} {'alone' if len(self.legs) == 1 else 'together'}"
-        lines = [f"Searched with {legs}, at most {self.depth:,} candidates each."]
+        lines = [f"Searched with {legs}, at most {self.depth:,} candidates each.", *describe_replica(self)]
         if self.phrases and self.truths is None:
             lines.append("Must contain: " + ", ".join(f'"{phrase}"' for phrase in self.phrases))
         if self.excluded:

@@ -59,7 +59,7 @@ def follow(backend: Backend, analyser: Analyser, request: Request) -> Trace:
             embedded[text] = request.embed(text)
         return embedded[text]
 
-    with backend.snapshot():
+    with backend.snapshot(stale=True):
         first = search(backend, analyser, replace(alone, embed=embed, rerank=None))
         vectors = next(iter(embedded.values()), None)
         started = perf_counter()

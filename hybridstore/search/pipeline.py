@@ -31,7 +31,7 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
     clock.lap("plan")
     embedded = request.embed(query_plan.text) if request.mode != "keyword" else None
     clock.lap("embed")
-    with backend.snapshot():
+    with backend.snapshot(stale=True):
         state = state_of(backend, request)
         query_plan, restriction = _satisfiable(backend, analyser, query_plan, request, notes)
         keyword = vector = query = model = None
@@ -85,6 +85,7 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
         timings=clock.laps,
         notes=tuple(notes),
         revision=state.revision,
+        replica=state.replica,
         selection=selected.selection,
         evidence=fused.evidence,
         ignored=query_plan.ignored,

@@ -48,7 +48,7 @@ def search_structured(backend: Backend, analyser: Analyser, request: Request) ->
     sought = {leaf: sought_of(leaf, analyser, request) for leaf in leaves if isinstance(leaf, About | Words)}
     barred = plan("", analyser, exclude=tuple(request.exclude)).keyword
     clock.lap("embed")
-    with backend.snapshot():
+    with backend.snapshot(stale=True):
         state = state_of(backend, request)
         for each in sought.values():
             each.prepare(state)
@@ -87,6 +87,7 @@ def search_structured(backend: Backend, analyser: Analyser, request: Request) ->
         timings=clock.laps,
         notes=tuple(dict.fromkeys(search.notes)),
         revision=state.revision,
+        replica=state.replica,
         selection=selected.selection,
         power=None if state.calibration is None else state.calibration.power,
         syntax="algebra",

@@ -73,6 +73,15 @@ def _describe_several(trace: Trace) -> list[str]:
     return [f"Fused by adaptive: {weighed}.{together}"]
 
 
+def describe_replica(trace: Trace) -> list[str]:
+    """Say which replica was read, at which revision, and how far behind it was; [] where none was."""
+    if trace.replica is None:
+        return []
+    behind = trace.replica.behind
+    late = "which does not know how far behind it is" if behind is None else f"{behind:.1f} s behind its primary"
+    return [f"Read from the replica {trace.replica.location}, at revision {trace.revision:,}, {late}."]
+
+
 def describe_model(trace: Trace) -> list[str]:
     """Say which model version adapted the query's vector; [] where none did."""
     if trace.model is None:

@@ -37,8 +37,8 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
 
     A URL such as "postgresql://user@host/database?store=notes" is a store on a PostgreSQL server (`[postgres]`), made
     there if it is not there yet; libpq's options follow (sslmode=require), and its environment variables and password
-    file count. What is said of files below does not concern it: it cannot be encrypted here, and is as durable as the
-    server.
+    file count. `replica=HOST:PORT` names a standby to read from: see docs/scale.md. What is said of files below does
+    not concern it: it cannot be encrypted here, and is as durable as the server.
 
     `embedder` None is the file's own (all-MiniLM-L6-v2 in a new file); "none" is no embedder, for keyword search
     alone; else a name from the catalog, a folder, or any Embedder. `language` ("english" in a new file) decides about

@@ -26,15 +26,23 @@ VARIABLE = "HYBRIDSTORE_TEST_SERVER"  # the URL of a database that tests may mak
 
 
 @contextmanager
-def running() -> Iterator[PostgresServer]:
-    """Start a server, and stop it without a last checkpoint, for its folder is removed."""
+def running(following: PostgresServer | None = None) -> Iterator[PostgresServer]:
+    """Start a server, and stop it without a last checkpoint, for its folder is removed.
+
+    One that is `following` another is its standby, by streaming replication.
+    """
     folder = Path(tempfile.mkdtemp(prefix="hybridstore-pg-"))
     data = folder / "data"
     data.mkdir()
     server = PostgresServer(data, cleanup_mode=None)
     try:
+        if following is not None:
+            _copy(following, server)
         server.start()
-        server.psql("ALTER SYSTEM SET fsync = off; ALTER SYSTEM SET max_connections = 100; SELECT pg_reload_conf();")
+        if following is None:
+            for setting in ("fsync = off", "max_connections = 100"):
+                server.psql(f"ALTER SYSTEM SET {setting};")
+            server.psql("SELECT pg_reload_conf();")
         yield server
     finally:
         with suppress(Exception):
@@ -44,12 +52,31 @@ def running() -> Iterator[PostgresServer]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def kill_and_restart(server: PostgresServer) -> None:
-    """Kill the postmaster as `kill -9` does, wait until its children have noticed, and start it again."""
+def _copy(server: PostgresServer, standby: PostgresServer) -> None:
+    """Make the folder of a standby, with standby.signal and where it finds its primary."""
+    standby.pgdata.rmdir()
+    url = server.get_uri()
+    arguments = ["--dbname", url, "--pgdata", standby.pgdata, "--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
+    subprocess.run([server.bin_path / "pg_basebackup", *arguments], check=True, capture_output=True)
+    for each in (standby.pgdata / name for name in ("postmaster.pid", ".s.PGSQL.5432.lock", ".handle_pids.json")):
+        each.unlink(missing_ok=True)
+    standby.pgdata.chmod(0o700)
+    if server.system_user is not None:
+        for path in (standby.pgdata, *standby.pgdata.rglob("*")):
+            shutil.chown(path, server.system_user)
+
+
+def kill(server: PostgresServer) -> None:
+    """Kill the postmaster as `kill -9` does, and wait until its children have noticed."""
     process = server.get_postmaster_info().process
     children = process.children(recursive=True)
     process.kill()
     psutil.wait_procs(children, 20)
+
+
+def kill_and_restart(server: PostgresServer) -> None:
+    """Kill the server, and start it again."""
+    kill(server)
     # Where nothing collects dead processes, the number in these files seems to be that of a living one.
     for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
         (server.pgdata / name).unlink(missing_ok=True)

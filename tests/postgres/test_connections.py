@@ -36,7 +36,7 @@ def test_connections_that_were_ended_are_replaced(open_backend, server):
         thread.start()
     for thread in threads:
         thread.join()
-    ours = [connection.info.backend_pid for connection in backend._connections._open]
+    ours = [connection.info.backend_pid for connection in backend._connections._primary.opened]
     assert ours
     with psycopg.connect(server, autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS ours (pid)", (ours,))

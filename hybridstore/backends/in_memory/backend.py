@@ -185,7 +185,7 @@ class MemoryBackend(Backend):
 
     # searching
 
-    def snapshot(self) -> AbstractContextManager[object]:
+    def snapshot(self, *, stale: bool = False) -> AbstractContextManager[object]:  # noqa: ARG002 - there is one state
         return self._handle.snapshot()
 
     def state(self) -> SearchState:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +28,11 @@ from hybridstore.backends.postgres import (
     vector_tables,
 )
 from hybridstore.backends.postgres.change_log import Log, revision
-from hybridstore.backends.postgres.connection import Connection, Connections, remembered, value
+from hybridstore.backends.postgres.connection import Connection, remembered, value
 from hybridstore.backends.postgres.filtering import documents_passing
 from hybridstore.backends.postgres.loader import PostgresLoader
 from hybridstore.backends.postgres.purge import ERASURE, purge
+from hybridstore.backends.postgres.transactions import Connections
 from hybridstore.backends.postgres.translation import raise_translated, translated
 from hybridstore.backends.protocols import Backend, SearchState
 from hybridstore.backends.resident.resident_cache import ResidentCache
@@ -106,7 +108,10 @@ class PostgresBackend(StoredEmbeddings[Connection], Backend):
     ) -> None:
         Analyser(language or "english")  # raises for an unknown language before a schema is made
         self._address = address.parse(url)
+        self._memory_bytes = memory * 2**20
         self._connections = Connections(self._address, busy_timeout, read_only=read_only)
+        self._connections.new_history = self.after_fork
+        self.after_fork()
         try:
             schema.prepare(self._connections, language=language, analysis=ANALYSIS_VERSION, create=create)
             with self._connections.reading() as connection:
@@ -116,8 +121,6 @@ class PostgresBackend(StoredEmbeddings[Connection], Backend):
             raise_translated(error, self._connections, closed=False)
             raise
         self._learning = PostgresLearning(self._connections)
-        self._memory_bytes = memory * 2**20
-        self.after_fork()
         forking.register(self)
 
     def quiet(self) -> bool:
@@ -173,10 +176,11 @@ class PostgresBackend(StoredEmbeddings[Connection], Backend):
 
     def state(self) -> SearchState:
         with self._connections.reading() as connection:
-            return store_state.state(connection, self._learning.known)
+            found = store_state.state(connection, self._learning.known)
+            return replace(found, replica=self._connections.replica(connection))
 
-    def snapshot(self) -> AbstractContextManager[object]:
-        return self._connections.reading()
+    def snapshot(self, *, stale: bool = False) -> AbstractContextManager[object]:
+        return self._connections.reading(stale=stale)
 
     # writing
 

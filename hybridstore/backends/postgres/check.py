@@ -15,9 +15,10 @@ import numpy as np
 from hybridstore.backends.keyword_scoring import index_columns, weigh
 from hybridstore.backends.postgres import document_rows, model_rows, posting_blocks, vector_tables
 from hybridstore.backends.postgres.change_log import Log
-from hybridstore.backends.postgres.connection import Connection, Connections, many, rows, value
+from hybridstore.backends.postgres.connection import Connection, many, rows, value
 from hybridstore.backends.postgres.packed import FLOAT, ids
 from hybridstore.backends.postgres.schema import set_fact
+from hybridstore.backends.postgres.transactions import Connections
 from hybridstore.backends.values import Problem
 from hybridstore.codecs import int8
 from hybridstore.text.analysis import Analyser

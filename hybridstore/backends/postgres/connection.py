@@ -1,15 +1,13 @@
-"""Connections to the server, and the two kinds of transaction on them: reading one state, and writing alone.
+"""Connections to a server, and what is asked on them: taken for a transaction each, and given back.
 
-A thread takes a connection for each transaction, and within one it goes on using the same. psycopg's own pool keeps
-threads of its own, which a fork loses, and says why it cannot connect in a log only.
+psycopg's own pool keeps threads of its own, which a fork loses, and says why it cannot connect in a log only.
 """
 
 from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import psycopg
@@ -17,8 +15,7 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from hybridstore.backends import forking
-from hybridstore.backends.postgres.address import Address
-from hybridstore.errors import HybridstoreError, InputError, StoreBusy, StoreRefused
+from hybridstore.errors import HybridstoreError, StoreBusy
 
 T = TypeVar("T")
 
@@ -26,189 +23,118 @@ T = TypeVar("T")
 class Connection(psycopg.Connection[tuple[Any, ...]]):
     """A connection to the server; `memo` is what was read in a transaction that only reads, None in any other.
 
-    A search asks for the revision and the embedding six times, and each time is a round trip.
+    A search asks for the revision and the embedding six times, and each time is a round trip. `history` is the timeline
+    that a server writes, None where it only follows another; `replayed` is how far a replica was at least, None where
+    that was not read yet.
     """
 
     memo: dict[object, Any] | None = None
+    history: str | None = None
+    of_replica: bool = False
+    replayed: int | None = None
 
 
 CLOSED = "this store is closed; open it again with hybridstore.open()"
 _MOST = 16  # connections of one process at a time; a server takes 100 unless told otherwise
-_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-# The lock for writing is this row, which every transaction that changes answers writes in any case: it needs no key
-# that another application might use, goes with the transaction, and is read by the statement that waits for it.
-LOCK = "SELECT value FROM facts WHERE key = 'revision' FOR UPDATE"
 _kept: list[Connection] = []  # of the parent of a fork, which must be neither used nor closed
 
 
-class Connections:
-    """The connections of one store, used by any number of threads."""
+class Pool:
+    """Connections to what a conninfo names, used by any number of threads."""
 
-    def __init__(self, address: Address, busy_timeout: float, *, read_only: bool = False) -> None:
-        self.address, self.busy_timeout, self.read_only = address, busy_timeout, read_only
-        self._open: list[Connection] = []
-        self._closed = False
-        self._finalizer = weakref.finalize(self, _close_all, self._open)
+    def __init__(self, conninfo: str, schema: str, location: str, busy_timeout: float, *, replica: bool) -> None:
+        self.location, self.closed = location, False
+        self._conninfo, self._schema, self._busy_timeout, self._replica = conninfo, schema, busy_timeout, replica
+        self.opened: list[Connection] = []
+        self._finalizer = weakref.finalize(self, _close_all, self.opened)
         self.after_fork()
         forking.register(self)
 
-    @property
-    def location(self) -> str:
-        """The address without secrets."""
-        return self.address.location
+    def begun(self, begin: str, before: Callable[[Connection], object] | None = None) -> Connection:
+        """Return a connection with a transaction; those that a restart of the server has broken are dropped.
 
-    @property
-    def closed(self) -> bool:
-        """Whether the store was closed."""
-        return self._closed
-
-    @property
-    def writing(self) -> bool:
-        """Whether this thread's last transaction was for writing."""
-        return getattr(self._local, "writing", False)
-
-    # transactions
-
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Read one state of the store in the block; a nested block reads the state of the outer one."""
-        current: Connection | None = getattr(self._local, "connection", None)
-        if current is not None:
-            yield current
-            return
-        self._local.writing = False
-        with self._transaction(_READ) as connection:
-            connection.memo = {}
-            yield connection
-
-    @contextmanager
-    def atomic(self) -> Iterator[Connection]:
-        """Hold the store's lock for writing in the block; commit all of it, or none."""
-        self.check_may_write()
-        if self.in_transaction():
-            raise InputError("this thread is reading a snapshot of the store; leave it before writing")
-        self._local.writing = True
-        with self._transaction("BEGIN") as connection:
-            connection.execute(LOCK)
-            yield connection
-
-    def in_transaction(self) -> bool:
-        """Return whether this thread is inside a block."""
-        return getattr(self._local, "connection", None) is not None
-
-    @contextmanager
-    def bare(self) -> Iterator[Connection]:
-        """Use a connection outside of transactions, for what the server does not do inside one."""
-        connection = self._take()
-        try:
-            yield connection
-        finally:
-            self._give_back(connection)
-
-    def check_may_write(self) -> None:
-        """Raise StoreRefused where the store was opened to be read."""
-        if self.read_only:
-            raise StoreRefused(self.location, "it was opened with read_only; open it without to write")
-
-    @contextmanager
-    def _transaction(self, begin: str) -> Iterator[Connection]:
-        connection = self._begun(begin)
-        self._local.connection = connection
-        try:
-            yield connection
-            self._end(connection)
-        except BaseException:
-            with suppress(psycopg.Error):
-                if not connection.closed:
-                    connection.execute("ROLLBACK")
-            raise
-        finally:
-            self._local.connection = connection.memo = None
-            self._give_back(connection)
-
-    def _end(self, connection: Connection) -> None:
-        """Commit; a server answers the end of a transaction that has failed as if all were well."""
-        failed = connection.info.transaction_status is TransactionStatus.INERROR
-        connection.execute("COMMIT")
-        if failed and self.writing:
-            raise HybridstoreError(f"{self.location}: a statement of this transaction failed; nothing was changed")
-
-    def _begun(self, begin: str) -> Connection:
-        """Return a connection with a transaction; those that a restart of the server has broken are dropped."""
+        `before` is called with it first, and may raise.
+        """
         forking.wait_for_fork()
         while True:
             connection, fresh = self._take_or_connect()
             try:
+                if before is not None:
+                    before(connection)
                 connection.execute(begin)
             except psycopg.OperationalError:
-                self._give_back(connection)
+                self.give_back(connection)
                 if fresh or not connection.closed:
                     raise
             except BaseException:
-                self._give_back(connection)
+                self.give_back(connection)
                 raise
             else:
                 return connection
 
-    # connections
-
-    def _take(self) -> Connection:
+    def take(self) -> Connection:
+        """Return a connection outside of transactions; it may be broken."""
         return self._take_or_connect()[0]
 
     def _take_or_connect(self) -> tuple[Connection, bool]:
-        if self._closed:
+        if self.closed:
             raise HybridstoreError(CLOSED)
-        if not self._free.acquire(timeout=max(self.busy_timeout, 0.001)):
-            raise StoreBusy(self.location, self.busy_timeout)
+        if not self._free.acquire(timeout=max(self._busy_timeout, 0.001)):
+            raise StoreBusy(self.location, self._busy_timeout)
         try:
             with self._lock:
                 while self._idle:
                     connection = self._idle.pop()
                     if not connection.closed:
                         return connection, False
-                    self._open.remove(connection)
+                    self.opened.remove(connection)
             connection = self._connect()
         except BaseException:
             self._free.release()
             raise
         with self._lock:
-            self._open.append(connection)
+            self.opened.append(connection)
         return connection, True
 
     def _connect(self) -> Connection:
-        connection = Connection.connect(self.address.conninfo, autocommit=True, fallback_application_name="hybridstore")
+        connection = Connection.connect(self._conninfo, autocommit=True, fallback_application_name="hybridstore")
         try:
-            connection.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(self.address.schema)))
+            path = sql.SQL("SET search_path TO {};").format(sql.Identifier(self._schema)).as_string(connection)
             settings = {
-                "lock_timeout": str(max(1, int(self.busy_timeout * 1000))),
+                "lock_timeout": str(max(1, int(self._busy_timeout * 1000))),
                 "client_connection_check_interval": "2000",  # else what a killed client asked for runs to its end
                 "tcp_keepalives_idle": "60",  # else a machine that vanished holds the lock for two hours
                 "jit": "off",  # it takes longer than these short statements
                 "bytea_output": "hex",
             }
-            connection.execute("".join(f"SET {name} = '{setting}';" for name, setting in settings.items()))
+            connection.execute(path + "".join(f"SET {name} = '{setting}';" for name, setting in settings.items()))
+            found = connection.execute(
+                "SELECT CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END"
+            ).fetchone()
         except BaseException:
             connection.close()
             raise
+        connection.history, connection.of_replica = found[0] if found else None, self._replica
         return connection
 
-    def _give_back(self, connection: Connection) -> None:
+    def give_back(self, connection: Connection) -> None:
+        """Let others use a connection, or close one that is in the middle of something."""
         usable = not connection.closed and connection.info.transaction_status is TransactionStatus.IDLE
         with self._lock:
-            if usable and not self._closed:
+            if usable and not self.closed:
                 self._idle.append(connection)
-            elif connection in self._open:
-                self._open.remove(connection)
-        if not usable or self._closed:
+            elif connection in self.opened:
+                self.opened.remove(connection)
+        if not usable or self.closed:
             connection.close()
         self._free.release()
 
     def close(self) -> None:
         """Close all connections, those in use by other threads as well."""
-        self._closed = True
+        self.closed = True
         with self._lock:
             self._idle.clear()
-            _close_all(self._open)
+            _close_all(self.opened)
 
     # forks
 
@@ -218,10 +144,10 @@ class Connections:
 
     def after_fork(self) -> None:
         """Forget the parent's connections."""
-        _kept.extend(self._open)
-        self._open.clear()
+        _kept.extend(self.opened)
+        self.opened.clear()
         self._idle: list[Connection] = []
-        self._lock, self._local = threading.Lock(), threading.local()
+        self._lock = threading.Lock()
         self._free = threading.Semaphore(_MOST)
 
 

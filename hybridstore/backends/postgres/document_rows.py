@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from hybridstore.backends.batches import byte_offsets, compact_json, timestamp
 from hybridstore.backends.postgres import vector_tables
-from hybridstore.backends.postgres.connection import Connection, Connections, many, rows
+from hybridstore.backends.postgres.connection import Connection, many, rows
 from hybridstore.backends.postgres.filtering import documents_passing
 from hybridstore.backends.postgres.packed import ids, json_object, text
+from hybridstore.backends.postgres.transactions import Connections
 from hybridstore.backends.values import Entry, Passage, StoredDocument
 from hybridstore.errors import NotFound
 from hybridstore.filters import Filter

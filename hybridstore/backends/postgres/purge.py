@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from hybridstore.backends.postgres import document_rows, document_writes, learning_rows, posting_blocks, vector_tables
 from hybridstore.backends.postgres.change_log import Log
-from hybridstore.backends.postgres.connection import Connection, Connections, rows, value
+from hybridstore.backends.postgres.connection import Connection, rows, value
 from hybridstore.backends.postgres.packed import text
+from hybridstore.backends.postgres.transactions import Connections
 from hybridstore.backends.quoting import quoting
 from hybridstore.backends.values import PurgeReport
 from hybridstore.errors import InputError

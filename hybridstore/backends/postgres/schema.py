@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from psycopg import sql
 
-from hybridstore.backends.postgres.connection import Connection, Connections, rows, value
+from hybridstore.backends.postgres.connection import Connection, rows, value
+from hybridstore.backends.postgres.transactions import Connections
 from hybridstore.errors import InputError, StoreRefused
 
 OLDEST_SERVER = 140000  # PostgreSQL 14: client_connection_check_interval

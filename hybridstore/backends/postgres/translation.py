@@ -8,14 +8,17 @@ from contextlib import contextmanager
 from functools import wraps
 from inspect import getattr_static
 from types import FunctionType, GeneratorType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from psycopg import errors
 
-from hybridstore.backends.postgres.connection import CLOSED, Connections
+from hybridstore.backends.postgres.connection import CLOSED
 from hybridstore.backends.values import Conflict, Outdated
 from hybridstore.errors import HybridstoreError, InputError, StoreBusy, StoreDamaged, StoreRefused
+
+if TYPE_CHECKING:
+    from hybridstore.backends.postgres.transactions import Connections
 
 # What reading damaged content raises: a key that is missing, bytes of a wrong length, JSON or UTF-8 that is none.
 _CONTENT = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError, struct.error)
@@ -42,6 +45,9 @@ def _translate_foreign(error: psycopg.Error, connections: Connections) -> Hybrid
     where = connections.location
     reason = " ".join((error.diag.message_primary or str(error)).split()) or type(error).__name__
     unsure = "; a write that was under way may not be stored: read before you repeat it" if connections.writing else ""
+    if connections.last_replica and isinstance(error, psycopg.OperationalError):
+        remedy = "read again; where that helps for a while only, set hot_standby_feedback = on there"
+        return StoreRefused(connections.last_replica, f"this replica ended what was being read ({reason}): {remedy}")
     if isinstance(error, _BUSY):
         return StoreBusy(where, connections.busy_timeout)
     if isinstance(error, errors.InsufficientPrivilege):

@@ -200,7 +200,7 @@ class SQLiteBackend(StoredEmbeddings[apsw.Connection], Backend):
         with self._connections.reading() as connection:
             return store_state.state(connection, self._learning)
 
-    def snapshot(self) -> AbstractContextManager[object]:
+    def snapshot(self, *, stale: bool = False) -> AbstractContextManager[object]:  # noqa: ARG002 - it has no replica
         return self._connections.reading()
 
     # writing
