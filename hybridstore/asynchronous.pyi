@@ -45,6 +45,7 @@ from hybridstore.store.folders import Paths, SyncProgress, SyncReport
 from hybridstore.store.inputs import Addable, SearchOptions, Table, Where
 from hybridstore.store.merging import MergeReport
 from hybridstore.store.prepared_adding import Prepared
+from hybridstore.store.shared_folder import ExchangeReport
 from hybridstore.store.store import Store, T
 from hybridstore.store.trial import Trial
 from hybridstore.store.writer import Progress, Vectors, Writer
@@ -140,6 +141,14 @@ class AsyncStore(ThreadedObject[Store]):
         stopped: Callable[[], bool] | None = ...,
     ) -> int: ...
     async def embedder(self) -> Embedder | None: ...
+    async def exchange(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        name: str | None = ...,
+        dry_run: bool = ...,
+        progress: Callable[[int, int], None] | None = ...,
+    ) -> ExchangeReport: ...
     async def expect(self, query: str, document_id: str, *, within: int = ...) -> None: ...
     async def expectations(self) -> list[Expectation]: ...
     async def explain(

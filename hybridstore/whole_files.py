@@ -35,14 +35,14 @@ def whole_file(path: str | os.PathLike[str], *, replace: bool = True) -> Iterato
     part = Path(name)
     try:
         yield part
-        _sync(part)
+        sync_file(part)
         if replace:
             with suppress(FileNotFoundError):
                 part.chmod(target.stat().st_mode & 0o777)
             part.replace(target)
         else:
             _rename_new(part, target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     finally:
         for suffix in _SIDE_FILES:
             Path(f"{part}{suffix}").unlink(missing_ok=True)
@@ -66,12 +66,13 @@ def _rename_new(part: Path, target: Path) -> None:
         part.rename(target)
 
 
-def _sync(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Write a file's content to the disk."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Write the new name to the disk, which syncing the file does not."""
     if sys.platform == "win32":  # a folder cannot be opened there
         return

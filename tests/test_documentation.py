@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from hybridstore.cli.app import COMMANDS, app
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "docs/guide.md", "docs/memory.md", "docs/scale.md"]
+PAGES = ["README.md", "docs/guide.md", "docs/memory.md", "docs/scale.md", "docs/sync.md"]
 LINKING = [
     *PAGES,
     "docs/integrations.md",

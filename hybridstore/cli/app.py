@@ -39,6 +39,7 @@ COMMANDS = {
     "reindex": ("upkeep_commands:reindex", "Make the keywords anew with this version."),
     "compact": ("upkeep_commands:compact", "Give unused space in the file back."),
     "merge": ("merge_commands:merge", "Bring in what another store holds."),
+    "exchange": ("exchange_command:exchange", "Exchange changes with other devices through a folder."),
     "conflicts": ("merge_commands:conflicts", "Show what was changed in two stores."),
     "backup": ("upkeep_commands:backup", "Write a copy while the store is in use."),
     "move": ("upkeep_commands:move", "Copy a whole store to a server, or back to a file."),

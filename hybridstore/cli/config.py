@@ -19,7 +19,8 @@ class Config:
     """What a config file says; options and environment variables come before it.
 
     `db` is the store's file, `embedder` the model, `folders` what `add` reads without a PATH, `exclude` patterns that
-    `add` skips besides its own, `durability` that of what commands write. Paths in the file are relative to its folder;
+    `add` skips besides its own, `durability` that of what commands write, `exchange` the folder through which changes
+    go to other devices and come from them. Paths in the file are relative to its folder;
     here they are absolute.
     """
 
@@ -28,6 +29,7 @@ class Config:
     folders: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     durability: str | None = None
+    exchange: str | None = None
 
 
 def find_config(folder: Path) -> Config:
@@ -63,14 +65,18 @@ def _config(file: Path, content: object) -> Config:
     if not isinstance(content, dict) or (unknown := [name for name in content if name not in known]):
         wrong = f"has unknown names: {', '.join(unknown)}" if isinstance(content, dict) else "is not a table"
         raise InputError(f"the configuration in {file} {wrong}; there are {', '.join(known)}")
-    texts = {name: _text(file, name, content[name]) for name in ("db", "embedder", "durability") if name in content}
+    texts = {
+        name: _text(file, name, content[name])
+        for name in ("db", "embedder", "durability", "exchange")
+        if name in content
+    }
     lists = {name: _list(file, name, content[name]) for name in ("folders", "exclude") if name in content}
     folders = tuple(_absolute(file, folder) for folder in lists.get("folders", ()))
-    db = _absolute(file, texts["db"]) if "db" in texts else None
+    db, exchange = (_absolute(file, texts[name]) if name in texts else None for name in ("db", "exchange"))
     durability = texts.get("durability")
     if durability is not None and durability not in DURABILITIES:
         raise InputError(f"durability in {file} must be {' or '.join(map(repr, DURABILITIES))}, not {durability!r}")
-    return Config(db, texts.get("embedder"), folders, lists.get("exclude", ()), durability)
+    return Config(db, texts.get("embedder"), folders, lists.get("exclude", ()), durability, exchange)
 
 
 def _text(file: Path, name: str, value: object) -> str:

@@ -44,22 +44,23 @@ def merge(target: Target, *, other: str, dry_run: bool, quiet: bool, as_json: bo
     if as_json:
         print_json(asdict(report))
     else:
-        for line in _lines(report) if dry_run else ():
+        for line in merge_lines(report) if dry_run else ():
             click.echo(printable(line))
-        for sentence in _sentences(report, other):
+        for sentence in merge_sentences(report, other):
             say(sentence)
     if report.purge is not None and report.purge.remedy:
-        say(f"Not all bytes of what was purged are gone: {report.purge.remedy}.")
         raise click.exceptions.Exit(1)
 
 
-def _lines(report: MergeReport) -> list[str]:
+def merge_lines(report: MergeReport) -> list[str]:
+    """Return a line for each document that comes in, goes, or is in conflict."""
     signs = (("added", report.added), ("replaced", report.replaced), ("removed", report.removed))
     lines = [f"{word:9} {id_}" for word, ids in (*signs, ("purged", report.purged)) for id_ in ids]
     return [*lines, *(f"{'conflict':9} {id_} (its other version becomes {copy})" for id_, copy in report.conflicts)]
 
 
-def _sentences(report: MergeReport, other: str) -> list[str]:
+def merge_sentences(report: MergeReport, other: str) -> list[str]:
+    """Return what a merge did, for people; `other` is what it read."""
     would = "would be " if report.dry_run else ""
     changes = {"added": report.added, "replaced": report.replaced, "removed": report.removed, "purged": report.purged}
     done = [f"{count(len(ids), 'document')} {would}{word}" for word, ids in changes.items() if ids]
@@ -75,6 +76,8 @@ def _sentences(report: MergeReport, other: str) -> list[str]:
         )
     if report.purge is not None and report.purge.clean:
         sentences.append(f"The file was rewritten and searched for what was purged: {_searched(report)}.")
+    if report.purge is not None and report.purge.remedy:
+        sentences.append(f"Not all bytes of what was purged are gone: {report.purge.remedy}.")
     if report.ahead > _AHEAD:
         sentences.append(
             f"Something in {other} was written {_span(report.ahead)} in the future, by this machine's clock. Where one "

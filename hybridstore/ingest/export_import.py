@@ -13,8 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -31,14 +30,12 @@ from hybridstore.filters import Filter
 from hybridstore.ingest import line_files
 from hybridstore.records import AddReport, Chunk, Document
 from hybridstore.store import Store
-from hybridstore.store.inputs import checked, content_digest
+from hybridstore.store.document_records import FLOAT, calibration_of, document_of, record_of, unit_vectors
+from hybridstore.store.inputs import content_digest
 
 VERSION = 1
 
 _BATCH = 200  # documents whose digests are read together
-_FLOAT = np.dtype("<f4")
-_TOLERANCE = 1e-3  # of a vector's norm from 1, which vectors converted to float16 and back keep to
-
 File = line_files.File
 Progress = Callable[[int, int], None]
 
@@ -165,20 +162,11 @@ def _is_export(path: Path) -> bool:
 def _document_line(stored: StoredDocument, digest: bytes) -> bytes:
     """Return the line of a document; its content digest shows how it was added."""
     document = stored.document
-    record: dict[str, Any] = {
-        "id": document.id,
-        "title": document.title,
-        "uri": document.uri,
-        "format": document.format,
-        "metadata": document.metadata,
-        "source": stored.source,
-        "text": document.text,
-        "chunks": [[chunk.start, chunk.end, chunk.heading] for chunk in stored.chunks],
-    }
+    record = record_of(stored)
     if digest != content_digest(document, whole=False) and len(stored.chunks) == 1:
         record["kept"] = "whole" if digest == content_digest(document, whole=True) else "given"
     if stored.vectors is not None:
-        record["vectors"] = base64.b64encode(stored.vectors.astype(_FLOAT).tobytes()).decode()
+        record["vectors"] = base64.b64encode(stored.vectors.astype(FLOAT).tobytes()).decode()
     return _line(record)
 
 
@@ -209,36 +197,9 @@ def _header(fields: Mapping[str, Any]) -> ExportHeader:
     if (values := fields["embedding"]) is not None:
         embedding = Embedding(str(values["fingerprint"]), str(values["reference"]), int(values["dim"]))
     if (values := fields.get("background")) is not None:
-        calibration = Calibration(
-            fingerprint=str(values["fingerprint"]),
-            chunks=int(values["chunks"]),
-            power=_finite(values["power"]),
-            chance=_finite(values["chance"]),
-            spread=_finite(values["spread"]),
-            foreign=_finite(values.get("foreign", 0.0)),
-            foreign_power=_finite(values.get("foreign_power", 0.0)),
-            scale=_scale(values.get("scale")),
-        )
-        if calibration.spread <= 0:
-            raise ValueError(calibration.spread)
+        calibration = calibration_of(values)
     vectors = bool(fields.get("vectors"))
     return ExportHeader(str(fields["language"]), embedding, int(fields["documents"]), vectors, calibration)
-
-
-def _scale(pair: object) -> tuple[float, float] | None:
-    match pair:
-        case None:
-            return None
-        case [mean, deviation] if _finite(deviation) > 0:
-            return _finite(mean), _finite(deviation)
-        case _:
-            raise ValueError(pair)
-
-
-def _finite(number: object) -> float:
-    if not isinstance(number, int | float) or not math.isfinite(number):
-        raise ValueError(number)
-    return float(number)
 
 
 def _rows(export_file: OpenExport) -> Iterator[ExportedDocument]:
@@ -265,33 +226,11 @@ def _rows(export_file: OpenExport) -> Iterator[ExportedDocument]:
 def _read_row(line: bytes, header: ExportHeader) -> ExportedDocument:
     """Return the document of a line; raises ValueError or RecursionError with the reason if the line is invalid."""
     record = json.loads(line)
-    if not isinstance(record, dict) or not isinstance(record.get("id"), str):
-        raise InputError("is not a document with an id")
-    fields = ("id", "text", "title", "uri", "format", "metadata")
-    document = checked(Document(**{"text": None, **{name: record[name] for name in fields if name in record}}))
-    chunks = tuple(_chunks(record.get("chunks"), document.text))
+    document, chunks, source = document_of(record)
     vectors = None
     if header.embedding is not None and record.get("vectors") is not None:
         vectors = _vectors(record["vectors"], len(chunks), header.embedding.dim)
-    source = record.get("source")
-    if source is not None and not (isinstance(source, str) and _is_utf8(source)):
-        raise InputError(f"the source {source!r} is not valid text")
     return ExportedDocument(document, chunks, vectors, str(record.get("kept", "")), source)
-
-
-def _chunks(value: object, text: str) -> Iterator[Chunk]:
-    if not isinstance(value, Sequence) or not value:
-        raise InputError("has no chunks")
-    for chunk in value:
-        match chunk:
-            case [int(start), int(end), str(heading)] if 0 <= start <= end <= len(text) and _is_utf8(heading):
-                yield Chunk(start, end, heading)
-            case _:
-                raise InputError(f"the chunk {chunk!r} is not a [start, end, heading] within the text")
-
-
-def _is_utf8(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _vectors(value: object, count: int, dim: int) -> NDArray[np.float32]:
@@ -299,11 +238,4 @@ def _vectors(value: object, count: int, dim: int) -> NDArray[np.float32]:
         data = base64.b64decode(str(value), validate=True)
     except binascii.Error as error:
         raise InputError(f"the vectors are not valid base64 ({error})") from error
-    size = count * dim * _FLOAT.itemsize
-    if len(data) != size:
-        raise InputError(f"the vectors have {len(data)} bytes, not {size} for {count} chunks of {dim} float32 numbers")
-    vectors = np.frombuffer(data, dtype=_FLOAT).reshape(count, dim).astype(np.float32)
-    norms = np.linalg.norm(vectors, axis=1)
-    if not (np.isfinite(norms) & ((np.abs(norms - 1.0) < _TOLERANCE) | (norms == 0.0))).all():
-        raise InputError("the vectors are not of unit norm")
-    return vectors
+    return unit_vectors(data, count, dim)

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, cast
 
 from numpy.typing import ArrayLike
 
@@ -47,6 +47,9 @@ from hybridstore.store.store_views import StoreParts
 from hybridstore.store.trial import Trial, TrialCalibrations
 from hybridstore.store.writer import Progress, Vectors, Writer
 from hybridstore.text.analysis import Analyser
+
+if TYPE_CHECKING:
+    from hybridstore.store.shared_folder import ExchangeReport
 
 T = TypeVar("T")
 
@@ -311,6 +314,32 @@ class Store(StoreParts):
         for log in (self._query_log, other._query_log):  # noqa: SLF001 - the same
             log.flush()
         return merging.merge(self._backend, theirs, fits=self._takes_over, dry_run=dry_run, progress=progress)
+
+    def exchange(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        dry_run: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> ExchangeReport:
+        """Exchange changes with other devices through a folder that all of them see, such as one of Syncthing's.
+
+        What other devices have put there is merged as by `merge`, and what they lack is put there, in a subfolder of
+        this device: files that are never changed, encrypted with the store's key where it has one. Files of other
+        devices are only read. One that is torn, or has not arrived yet, is left for the next time. What was purged is
+        taken out of this device's files at once, and out of another's when that exchanges next. `name` is the device's,
+        by default made of the machine's name and the store's place. With `dry_run` nothing is written. `progress` is
+        called with (done, total).
+
+        Raises InputError for a folder that is not there and a name that cannot be used; FileRefused where the folder
+        cannot be read or written, or holds files that were not written with this store's key: then nothing is written.
+        """
+        from hybridstore.store.exchange import exchange
+
+        self._query_log.flush()
+        place = Path(checked_path(folder))
+        return exchange(self._backend, place, name=name, fits=self._takes_over, dry_run=dry_run, progress=progress)
 
     def _takes_over(self, embedding: Embedding) -> bool:
         """Return whether vectors of another store with this embedding can become this store's."""

@@ -56,6 +56,22 @@ seen["size"] = path.stat().st_size
 before = path.read_bytes()
 seen["wrong key"], seen["no key"] = refused(key="another"), refused()
 seen["unchanged"] = path.read_bytes() == before
+shared = FOLDER / "shared"
+shared.mkdir()
+with hs.open(copy, embedder=EMBEDDER, key=KEY) as store:
+    seen["published"] = store.exchange(shared, name="copy").documents
+    with hs.open(FOLDER / "other.db", embedder="none", key=KEY) as other:
+        seen["received"] = len(other.exchange(shared, name="other").merged.added)
+        other.add({"id": f"{CANARY}-1", "text": f"{CANARY} again"})
+        seen["merged"] = len(store.merge(other).replaced)
+for name, options in (("another key", {"key": "another"}), ("without", {})):
+    with hs.open(FOLDER / f"{name}.db", embedder="none", **options) as store:
+        try:
+            store.exchange(shared, name="stranger")
+        except hs.HybridstoreError as error:
+            seen[f"exchange, {name}"] = str(error)
+seen["strangers"] = (shared / "stranger").exists()
+seen["exchanged"] = left()
 with hs.open(FOLDER / "plain.db", embedder="none") as store:
     store.add("plain")
 path = FOLDER / "plain.db"

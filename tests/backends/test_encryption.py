@@ -40,6 +40,10 @@ def test_nothing_is_readable_without_the_key(tmp_path):
     assert (seen["keyword"], seen["vector"], seen["check"], seen["documents"]) == (10, 10, [], 299)
     assert seen["purged"] == [1, True, [], True]
     assert seen["copied"] == [300, True]
+    assert (seen["published"], seen["received"], seen["merged"]) == (300, 300, 1)
+    assert "cannot be read with this key" in seen["exchange, another key"]
+    assert "has no key" in seen["exchange, without"]
+    assert (seen["strangers"], seen["exchanged"]) == (False, [])
     kind, sentence = seen["wrong key"]
     assert kind == "FileRefused"
     assert "cannot be read with this key" in sentence

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import random
+import shutil
 import time
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import hybridstore as hs
+from hybridstore.backends.sqlite.parts_file import PartsFile
 from hybridstore.errors import NotFound
 from hybridstore.memory import Memory
+from hybridstore.store.shared_folder import ExchangeReport
 
 IDS = ("a", "b", "c", "d", "a/b", "ü")
 WORDS = ("tide", "moon", "harbour", "lantern", "anchor", "compass", "rope", "gull")
@@ -45,7 +51,7 @@ class World:
 
     def text(self) -> str:
         self.number += 1
-        return f"{' '.join(self.random.choices(WORDS, k=3))} w{self.number}"
+        return f"{' '.join(self.random.choices(WORDS, k=3))} number{self.number}"
 
     def add(self, store: hs.Store) -> None:
         store.add({"id": self.random.choice(IDS), "text": self.text(), "metadata": {"n": self.random.randrange(3)}})
@@ -107,6 +113,86 @@ class World:
             self.random.shuffle(pairs)
             for self.here, other in pairs:
                 self.stores[self.here].merge(self.stores[other])
+
+
+class FolderWorld(World):
+    """Devices that exchange through a folder, of which each sees a copy that is late, torn, mixed up or of last week.
+
+    A device writes into its own part of its own copy. Whatever was ever there may arrive anywhere, at any time.
+    """
+
+    def __init__(self, seed: int, stores: int, make: Callable[[int], hs.Store], monkeypatch, folder: Path) -> None:
+        super().__init__(seed, stores, make, monkeypatch)
+        self.copies = [folder / f"copy{number}" for number in range(stores)]
+        self.published: dict[tuple[str, str], bytes] = {}
+        for copy in self.copies:
+            copy.mkdir()
+
+    def merge(self, store: hs.Store) -> None:
+        """Exchange, after some files have arrived, or merge."""
+        if self.random.random() < 0.2:
+            super().merge(store)
+            return
+        for device, name in self.random.sample(
+            sorted(self.published), k=self.random.randrange(len(self.published) + 1)
+        ):
+            self.arrive(self.copies[self.here] / device, name, self.published[device, name])
+        self.exchange(self.here)
+
+    def arrive(self, place: Path, name: str, content: bytes) -> None:
+        """Let a file arrive: whole, torn, altered, under the name of a copy, or not; or let one go."""
+        place.mkdir(exist_ok=True)
+        fate = self.random.choice(("whole", "whole", "whole", "torn", "altered", "copy", "gone"))
+        if fate == "torn":
+            content = content[: self.random.randrange(len(content))]
+        elif fate == "altered":
+            at = self.random.randrange(len(content))
+            content = content[:at] + bytes([content[at] ^ 1 << self.random.randrange(8)]) + content[at + 1 :]
+        elif fate == "copy":
+            name = f"{name.removesuffix('.bundle')} (copy).bundle"
+        (place / name).write_bytes(content)
+        if fate == "gone":
+            (place / name).unlink()
+
+    def exchange(self, number: int) -> ExchangeReport:
+        """Exchange, and remember what is published."""
+        self.here = number
+        report = self.stores[number].exchange(self.copies[number], name=f"d{number}")
+        for path in (self.copies[number] / f"d{number}").glob("*.*"):
+            self.published[f"d{number}", path.name] = path.read_bytes()
+        return report
+
+    def settle(self) -> None:
+        """Synchronise the copies and exchange, until nothing changes any more."""
+        numbers = list(range(len(self.stores)))
+        for _ in range(10):
+            self.random.shuffle(numbers)
+            before = self.files()
+            for number in numbers:
+                for other in numbers:
+                    mirror = self.copies[number] / f"d{other}"
+                    if other != number:
+                        shutil.rmtree(mirror, ignore_errors=True)
+                        if (self.copies[other] / f"d{other}").exists():
+                            shutil.copytree(self.copies[other] / f"d{other}", mirror)
+                self.exchange(number)
+            if self.files() == before:
+                return
+        raise AssertionError("the devices never come to an end")
+
+    def files(self) -> dict[Path, bytes]:
+        """Return all files, whose names have the digest of their content."""
+        return {path: b"" for copy in self.copies for path in copy.rglob("*.*")}
+
+
+def unpacked(path: Path) -> bytes:
+    """Return what a file holds, that of a bundle unpacked."""
+    if path.suffix != ".bundle":
+        return path.read_bytes()
+    with PartsFile(path, None) as parts:
+        index = zlib.decompress(parts.part(1))
+        bodies = [parts.part(2 + n) for n in range(len(json.loads(index)["documents"]))]
+    return path.read_bytes() + index + b"".join(zlib.decompressobj().decompress(body[4:]) for body in bodies)
 
 
 def state(store: hs.Store) -> dict[str, object]:

@@ -1,0 +1,85 @@
+"""Parts files: a number of byte strings in one SQLite file, encrypted as a store is where there is a key.
+
+They are written once, beside their name, and only read then, so readers neither lock them nor make files beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import apsw
+
+from hybridstore.backends.sqlite.encryption import PLAIN, check_key, unlock
+from hybridstore.backends.sqlite.schema_inspection import harden
+from hybridstore.errors import FileRefused
+
+_TABLE = "CREATE TABLE parts (n INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT"
+_IMMUTABLE = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+
+
+def write_parts(path: Path, parts: Iterable[bytes], key: str | None) -> None:
+    """Write parts into an empty file; raises FileRefused where it cannot be written, Unsupported for a useless key."""
+    if key is not None:
+        check_key(str(path), key)
+    try:
+        with closing(apsw.Connection(str(path))) as connection:
+            if key is not None:
+                connection.pragma("key", key)
+            connection.execute("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY")
+            with connection:
+                connection.execute(_TABLE)
+                connection.executemany("INSERT INTO parts (data) VALUES (?)", ((part,) for part in parts))
+    except apsw.Error as error:
+        raise FileRefused(str(path), f"cannot be written ({error})") from error
+
+
+class PartsFile:
+    """A parts file that is open for reading; a context manager. Parts are numbered from 1."""
+
+    def __init__(self, path: Path, key: str | None) -> None:
+        """Open a file; raises FileRefused where it was not written with this key."""
+        self.path = str(path)
+        with path.open("rb") as file:
+            plain = file.read(len(PLAIN)) == PLAIN
+        if plain != (key is None):
+            raise FileRefused(self.path, "is not encrypted" if plain else "is encrypted, and this store has no key")
+        self._connection = apsw.Connection(f"{path.resolve().as_uri()}?immutable=1", flags=_IMMUTABLE)
+        try:
+            if key is not None:
+                unlock(self._connection, self.path, key)
+            harden(self._connection)
+            self._connection.execute("PRAGMA cell_size_check = ON")
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def check(self) -> None:
+        """Raise FileRefused for a file that is something else."""
+        try:
+            schema = self._connection.execute("SELECT sql FROM sqlite_schema LIMIT 2").fetchall()
+        except apsw.Error as error:
+            raise FileRefused(self.path, f"is not a bundle of changes ({error})") from error
+        if schema != [(_TABLE,)]:
+            raise FileRefused(self.path, "is not a bundle of changes")
+
+    def part(self, number: int) -> bytes:
+        """Return a part; raises FileRefused where it cannot be read."""
+        try:
+            for (data,) in self._connection.execute("SELECT data FROM parts WHERE n = ?", (number,)):
+                if isinstance(data, bytes):
+                    return data
+        except apsw.Error as error:
+            raise FileRefused(self.path, f"is damaged ({error})") from error
+        raise FileRefused(self.path, f"is damaged: its part {number} is missing")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()

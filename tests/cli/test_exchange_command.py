@@ -1,0 +1,45 @@
+"""`exchange`: what is said, the config file's folder, and the exit codes."""
+
+import json
+from pathlib import Path
+
+import hybridstore as hs
+
+
+def test_changes_go_and_come_and_are_told(run, tmp_path):
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    first = run("exchange", str(folder), "--name", "laptop")
+    assert "This is laptop; there is no other device yet." in first.stderr
+    assert "written for the others, in" in first.stderr
+    with hs.open(tmp_path / "phone.db", embedder="none") as phone:
+        phone.exchange(folder, name="phone")
+        phone.add({"id": "soup", "text": "Another soup"})
+        phone.purge("keys")
+        phone.exchange(folder, name="phone")
+    foreseen = run("exchange", str(folder), "--name", "laptop", "--dry-run")
+    assert "replaced  soup" in foreseen.stdout
+    assert "1 document would be replaced" in foreseen.stderr
+    done = run("exchange", str(folder), "--name", "laptop")
+    assert "there is 1 other device: phone" in done.stderr
+    assert "1 document replaced; 1 document purged." in done.stderr
+    again = json.loads(run("exchange", str(folder), "--name", "laptop", "--json").stdout)
+    assert (again["read"], again["documents"], again["devices"]) == (0, 0, ["phone"])
+
+
+def test_what_is_not_whole_is_told_and_what_is_something_else_fails(run, tmp_path):
+    phone = tmp_path / "shared" / "phone"
+    phone.mkdir(parents=True)
+    (phone / f"000001-{32 * 'a'}.bundle").write_bytes(b"torn")
+    (phone / "device.json").write_text(json.dumps({"bundles": [f"000002-{32 * 'b'}.bundle"]}))
+    assert "2 bundles not here, or not whole, yet" in run("exchange", str(phone.parent)).stderr
+    assert "is not a folder" in run("exchange", str(tmp_path / "nothing"), code=1).stderr
+
+
+def test_the_folder_of_the_config_file_is_meant_where_none_is_named(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "name the DIR" in run("exchange", code=2).stderr
+    (tmp_path / "shared").mkdir()
+    Path("hybridstore.toml").write_text('exchange = "shared"\n')
+    run("exchange", "--name", "laptop")
+    assert (tmp_path / "shared" / "laptop").is_dir()
