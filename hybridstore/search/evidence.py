@@ -55,9 +55,11 @@ def cosine_statistics(cosines: NDArray[np.float32], scale: tuple[float, float] |
     count, (usual_mean, usual_deviation) = len(cosines), scale or (_MEAN, _DEVIATION)
     if not count:
         return usual_mean, usual_deviation
-    mean = (count * float(cosines.mean()) + _MEAN_OBSERVATIONS * usual_mean) / (count + _MEAN_OBSERVATIONS)
+    average = float(np.add.reduce(cosines)) / count
+    off = cosines - np.float32(average)
+    mean = (count * average + _MEAN_OBSERVATIONS * usual_mean) / (count + _MEAN_OBSERVATIONS)
     prior = _DEVIATION_OBSERVATIONS * usual_deviation**2
-    variance = (count * float(cosines.var()) + prior) / (count + _DEVIATION_OBSERVATIONS)
+    variance = (float(off @ off) + prior) / (count + _DEVIATION_OBSERVATIONS)
     return mean, variance**0.5
 
 
@@ -75,17 +77,21 @@ class KeywordEvidence:
     """
 
     def __init__(self, terms: Sequence[Term], total: int) -> None:
-        counting = [term for term in terms if term.used or term.idf > _LEAST_IDF]
-        frequencies = [term.document_frequency for term in counting]
-        idf = np.array([math.log1p((total - frequency + 0.5) / (frequency + 0.5)) for frequency in frequencies])
         highest = math.log1p(max(total, 1))
-        weight = highest * (idf / highest) ** _IDF_EXPONENT
-        weight *= np.array([_IDENTIFIER_WEIGHT if _IDENTIFIER.search(term.text) else 1.0 for term in counting])
-        counted = weight * np.array([term.count for term in counting])
-        present = [n for n, frequency in enumerate(frequencies) if frequency]
-        self.terms = [counting[n] for n in present]
-        self._weight, self._counted = weight[present], counted[present]
-        self._total_weight, self._highest_sum = weight.sum() + _NO_WORDS, counted.sum() + _NO_WORDS
+        weighed: list[tuple[Term, float]] = []  # in Python: arrays of ten numbers take longer to make than to use
+        for term in terms:
+            if term.used or term.idf > _LEAST_IDF:
+                frequency, text = term.document_frequency, term.text
+                idf = math.log1p((total - frequency + 0.5) / (frequency + 0.5))
+                weight = highest * (idf / highest) ** _IDF_EXPONENT
+                named = not text.isalpha() and _IDENTIFIER.search(text)
+                weighed.append((term, weight * _IDENTIFIER_WEIGHT if named else weight))
+        present = [(term, weight) for term, weight in weighed if term.document_frequency]
+        self.terms = [term for term, _ in present]
+        self._weight = np.array([weight for _, weight in present])
+        self._counted = np.array([weight * term.count for term, weight in present])
+        self._total_weight = sum(weight for _, weight in weighed) + _NO_WORDS
+        self._highest_sum = sum(weight * term.count for term, weight in weighed) + _NO_WORDS
         self._best_sum = 0.0
 
     def scores(self, impacts: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -177,10 +183,12 @@ class EvidenceCollector:
 
     def of_legs(self, keyword: Ranking, vector: Ranking) -> Evidence:
         """Return the evidence of every candidate of any leg."""
-        chunks = np.union1d(keyword.chunks, vector.chunks)
-        for leg in self._added:
-            chunks = np.union1d(chunks, leg.ranking.chunks)
-        return self.of_chunks(chunks, vector, keyword)
+        legs = (keyword, vector, *(leg.ranking for leg in self._added))
+        chunks = np.concatenate([leg.chunks for leg in legs])
+        chunks.sort()  # four times as fast as `unique`
+        first = np.ones(len(chunks), np.bool_)
+        np.not_equal(chunks[1:], chunks[:-1], out=first[1:])
+        return self.of_chunks(chunks[first], vector, keyword)
 
     def of_chunks(
         self, chunks: NDArray[np.int64], vector: Ranking | None = None, words: Ranking | None = None
@@ -331,7 +339,7 @@ class EvidenceCollector:
     def z_scores(self, cosines: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return how many standard deviations cosines to the query lie above those of a sample of the store, (n,)."""
         mean, deviation = self._cosine_statistics
-        return np.asarray(np.nan_to_num((cosines - mean) / deviation), np.float64)
+        return _without_nan((cosines - mean) / deviation)
 
     @property
     def _cosine_statistics(self) -> tuple[float, float]:
@@ -357,8 +365,13 @@ def relevance_of(
     Among a few notes most that share a name with the query are far above chance ("Anna is allergic to nuts" for "Which
     city does Anna live in?"), so there what a chunk is short of the best counts once more.
     """
-    above = np.nan_to_num((cosines - calibration.chance) / calibration.spread)
+    above = _without_nan((cosines - calibration.chance) / calibration.spread)
     return _probability(above, coverage, few(calibration.chunks))
+
+
+def _without_nan(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return values with 0 in place of NaN, in a quarter of the time of `nan_to_num`."""
+    return np.where(np.isnan(values), 0.0, values)
 
 
 def _probability(above: NDArray[np.float64], coverage: NDArray[np.float64], among_few: float) -> NDArray[np.float64]:

@@ -6,6 +6,9 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hybridstore.backends.protocols import Backend, SearchState
 from hybridstore.backends.values import Calibration, Restriction
 from hybridstore.records import Evidence, Hit, Leg, Ranking, Term, Trace, Truths
@@ -210,10 +213,11 @@ def hits_of(
     selected: SelectedPassages, keyword: Ranking | None, vector: Ranking | None, evidence: Evidence | Truths | None
 ) -> tuple[Hit, ...]:
     """Return the hits of selected passages, with their ranks in each leg, and their relevance by the evidence."""
-    keyword_ranks, vector_ranks = (keyword or EMPTY).ranks(), (vector or EMPTY).ranks()
+    shown = np.array([passage.chunk for passage in selected.passages], np.int64)
+    keyword_ranks, vector_ranks = _ranks_of(shown, keyword or EMPTY), _ranks_of(shown, vector or EMPTY)
     hits = []
     for rank, (passage, score) in enumerate(zip(selected.passages, selected.scores, strict=True), start=1):
-        keyword_rank, vector_rank = keyword_ranks.get(passage.chunk), vector_ranks.get(passage.chunk)
+        keyword_rank, vector_rank = keyword_ranks[rank - 1], vector_ranks[rank - 1]
         hits.append(
             Hit(
                 chunk_id=passage.chunk,
@@ -236,6 +240,15 @@ def hits_of(
             )
         )
     return tuple(hits)
+
+
+def _ranks_of(chunks: NDArray[np.int64], ranking: Ranking) -> list[int | None]:
+    """Return the rank of each chunk, None for one that is not in the ranking."""
+    if not len(ranking):
+        return [None] * len(chunks)
+    same = chunks[:, None] == ranking.chunks
+    found = zip(same.any(axis=1).tolist(), same.argmax(axis=1).tolist(), strict=True)
+    return [place + 1 if there else None for there, place in found]
 
 
 class Clock:

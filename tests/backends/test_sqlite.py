@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made import ALL, EMBEDDING, FEW, OTHER, all_chunks, chunks_of, entry, found, ranked, units
 
-from hybridstore.backends.resident.scoring import score
+from hybridstore.backends.resident.chunk_ids import ChunkIds
+from hybridstore.backends.resident.scoring import impacts, score
 from hybridstore.backends.sqlite import SQLiteBackend, change_log, checksums, keyword_check, keyword_index
 from hybridstore.backends.sqlite.loader import SQLiteLoader
 from hybridstore.backends.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
@@ -283,3 +284,60 @@ def test_a_mirror_kept_by_the_change_log_equals_the_store(open_backend, seed):
             run, revision = range(change.first, change.last + 1), change.revision
             mirror = mirror | set(run) if change.kind == "added" else mirror - set(run)
     assert mirror == all_chunks(backend)
+
+
+def test_a_search_reads_with_few_statements(open_backend):
+    """Other threads of Python are let in at each step of one; many keep two threads from being faster."""
+    backend, rng = open_backend(), np.random.default_rng(3)
+    vectors = units(rng, 200)
+    backend.put([entry(str(n), f"word {n}", vectors=vectors[n : n + 1]) for n in range(200)], embedding=EMBEDDING)
+    for again in (False, True):
+        statements = list[str]()
+        connection = backend._connections.get()
+        connection.trace_v2(apsw.SQLITE_TRACE_STMT, lambda event, seen=statements: seen.append(event["sql"]))
+        with backend.snapshot():
+            state, everything = backend.state(), Restriction()
+            ranking, terms = backend.match(KeywordQuery(("word", "7")), 200, everything)
+            chunks = backend.nearest(vectors[0], 200, everything).chunks
+            backend.evidence(np.sort(chunks), terms, vectors[0])
+            assert len(backend.missing()) == 0
+            assert len(backend.passages(ranking.chunks[:10].tolist())) == 10
+        connection.trace_v2(0, None)
+        assert state.chunks == 200
+        assert not again or len(statements) == 5, statements  # BEGIN, state, vectors, passages, COMMIT
+
+
+def test_a_fact_is_read_again_in_the_next_state(open_backend):
+    backend, other = open_backend(), open_backend()
+    with backend.snapshot():
+        before = backend.state().revision
+        other.put([entry("a", "one")])
+        assert SQLiteLoader(backend._connections.get()).revision() == backend.state().revision == before
+    assert len(chunks_of(backend, "a")) == 1
+    with backend.snapshot():
+        assert SQLiteLoader(backend._connections.get()).revision() == before + 1
+        assert backend.nearest(np.ones(EMBEDDING.dim, np.float32), 5, Restriction()).chunks.size == 0
+
+
+@pytest.mark.parametrize("count", [1, 2_999, 3_000, 9_000])
+def test_words_with_few_and_with_many_chunks_have_the_same_impacts(count):
+    """Those with few are looked up together."""
+    rng = np.random.default_rng(count)
+    parts = {word: (np.sort(rng.choice(10_000, count, replace=False)).astype(np.int32), count) for word in "ab"}
+    steps = {word: rng.integers(1, 0xFFFF, count, np.uint16) for word in parts}
+
+    class Stored:
+        chunks = ChunkIds(np.arange(10, 10_010))
+
+        def read(self, _, tokens):
+            return dict.fromkeys(tokens)
+
+        def whole(self, word, _):
+            return parts[word][0], steps[word]
+
+    chunks = np.sort(rng.choice(np.arange(10, 10_010), 300, replace=False))
+    table = impacts(None, Stored(), ["a", "b", "a"], chunks)
+    for column, word in enumerate("aba"):
+        dense = np.zeros(10_000, np.float32)
+        dense[parts[word][0]] = steps[word] * np.float32(1 / 0xFFFF)
+        np.testing.assert_array_equal(table[:, column], dense[chunks - 10])

@@ -147,9 +147,9 @@ def best(scores: NDArray[np.float32], count: int, floor: float = -np.inf) -> NDA
     Only scores that reach `_bound` are sorted: 0.15 ms for 200,000 scores, where partitioning them all takes 2.2 ms.
     """
     least = _bound(scores, count)
-    places = np.flatnonzero((scores >= least) & (scores > floor) if least > floor else scores > floor)
-    order = np.lexsort((places, -scores[places]))[:count]
-    return places[order]
+    places = np.flatnonzero(scores >= least if least > floor else scores > floor)
+    order = (-scores.take(places)).argsort(kind="stable")[:count]
+    return places.take(order)
 
 
 def _bound(scores: NDArray[np.float32], count: int) -> float:

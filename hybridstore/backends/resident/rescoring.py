@@ -46,14 +46,15 @@ def rescored(
     EXACT: the last one looked up would be below them even if its code were off by twice as much as the worst of these.
     In tight clusters it would not.
     """
-    ids = np.sort(found.chunks[:looked_up])
+    if not len(found):
+        return found, True
+    by_id = found.chunks[:looked_up].argsort()
+    ids, rough = found.chunks.take(by_id), found.scores.take(by_id)
     # Summed row by row: a matrix product rounds some rows differently, and equal vectors must have equal cosines.
     scores = (exactly(ids.tolist()) * vector).sum(axis=1).astype(np.float64)
-    by_id = np.argsort(found.chunks[:looked_up])
-    rough = found.scores[by_id][np.searchsorted(found.chunks[:looked_up], ids, sorter=by_id)]
-    margin = 2 * float(np.abs(scores - rough).max(initial=0.0))
-    last = np.sort(scores)[::-1][:EXACT][:depth][-1:]
-    proved = len(ids) == 0 or bool(last[0] > found.scores[:looked_up][-1] + margin)
+    margin = 2 * float(np.abs(scores - rough).max())
+    last = np.sort(scores)[::-1][:EXACT][:depth][-1]
+    proved = bool(last > found.scores[:looked_up][-1] + margin)
     ids, scores = np.concatenate([ids, found.chunks[looked_up:]]), np.concatenate([scores, found.scores[looked_up:]])
     order = np.lexsort((ids, -scores))[:depth]
-    return Ranking(ids[order], scores[order]), proved
+    return Ranking(ids.take(order), scores.take(order)), proved

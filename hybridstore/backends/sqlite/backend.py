@@ -175,8 +175,7 @@ class SQLiteBackend(StoredEmbeddings[apsw.Connection], Backend):
 
     @property
     def analyser(self) -> Analyser:
-        with self._connections.reading() as connection:
-            return self._analyser_in(connection)
+        return self._analyser_in(self._connections.for_one_statement())
 
     def _analyser_in(self, connection: apsw.Connection) -> Analyser:
         """Return the analyser that made the keywords in this state of the file."""

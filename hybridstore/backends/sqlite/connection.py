@@ -11,10 +11,10 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 
@@ -49,7 +49,17 @@ _unusable: set[tuple[int, int]] = set()  # device and inode of files that were b
 _kept: list[apsw.Connection] = []  # such connections, for losing the last reference would close them
 
 _WRITING = Access()
-_Opened = list[tuple[weakref.ref[threading.Thread], apsw.Connection]]
+T = TypeVar("T")
+REVISION, ACTIVE, INDEXED = "revision", "active embedding", "chunks indexed"  # facts of one state of a file
+
+
+class Connection(apsw.Connection):
+    """A connection of a store; `facts` are what `fact` has read in this transaction, None while it may change them."""
+
+    facts: dict[str, Any] | None = None
+
+
+_Opened = list[tuple[weakref.ref[threading.Thread], Connection]]
 
 
 class Connections:
@@ -74,9 +84,9 @@ class Connections:
         self._finalizer = weakref.finalize(self, _close_all, self._open, self.file)
         forking.register(self)
 
-    def get(self) -> apsw.Connection:
+    def get(self) -> Connection:
         """Return this thread's connection; the first call opens it."""
-        connection: apsw.Connection | None = getattr(self._local, "connection", None)
+        connection: Connection | None = getattr(self._local, "connection", None)
         if self._closed:
             raise HybridstoreError(CLOSED)
         if connection is None:
@@ -88,7 +98,7 @@ class Connections:
                 self._opening -= 1
         return connection
 
-    def _connect(self) -> apsw.Connection:
+    def _connect(self) -> Connection:
         first = not self._open
         if first:
             self.file.check_log()
@@ -131,7 +141,7 @@ class Connections:
         """Whether this thread's last transaction was for writing."""
         return getattr(self._local, "writing", False)
 
-    def _fresh(self) -> apsw.Connection:
+    def _fresh(self) -> Connection:
         """Return this thread's connection, a new one where an exception has left a statement of it unfinished.
 
         Until its last row is read, or its cursor is gone, which a traceback may keep, a statement holds on to the state
@@ -156,17 +166,24 @@ class Connections:
         forking.wait_for_fork()
         self._local.writing = self._checkpoints.wrote = True
         self.file.check(connection)
+        connection.facts = None
         return _Writing(connection)
 
     def reading(self) -> AbstractContextManager[apsw.Connection]:
         """Read one state of the file in the block; a nested block reads the state of the outer one."""
-        connection = self._fresh()
+        connection = self.for_one_statement()
         if connection.in_transaction:
             return nullcontext(connection)
-        forking.wait_for_fork()
-        self._local.writing = False
-        self.file.check_sometimes(connection)
-        connection.transaction_mode = "DEFERRED"
+        connection.transaction_mode, connection.facts = "DEFERRED", {}
+        return connection
+
+    def for_one_statement(self) -> Connection:
+        """Return this thread's connection to read with a single statement, which sees one state by itself."""
+        connection = self._fresh()
+        if not connection.in_transaction:
+            forking.wait_for_fork()
+            self._local.writing = False
+            self.file.check_sometimes(connection)
         return connection
 
     @contextmanager
@@ -187,7 +204,9 @@ class Connections:
         """Begin a transaction in place of one that an error has ended, for a block around it to leave."""
         if not self._closed and not self.in_transaction():
             with suppress(apsw.Error):
-                self.get().execute("BEGIN")
+                connection = self.get()
+                connection.facts = None
+                connection.execute("BEGIN")
 
     def settle(self) -> None:
         """After a write of this thread: make sure that it went into the file at this path, and see to the log."""
@@ -281,14 +300,14 @@ def _close_all(opened: _Opened, file: FileIdentity, *, interrupt: bool = False) 
 
 def connect(
     path: str, busy_timeout: float, *, create: bool = False, key: str | None = None, access: Access = _WRITING
-) -> apsw.Connection:
+) -> Connection:
     """Open a connection with sqlite-vec loaded, waiting for locks, and every pragma set.
 
     Raises FileRefused for a file whose schema is not a store's, before anything of it is used, and for a wrong key.
     """
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
     try:
-        connection = open_to_read(path, access) if access.read_only else apsw.Connection(path, flags=flags)
+        connection = open_to_read(Connection, path, access) if access.read_only else Connection(path, flags=flags)
     except apsw.CantOpenError as error:
         raise FileRefused(path, why_not_opened(path)) from error
     try:
@@ -346,6 +365,26 @@ def _busy_handler(busy_timeout: float) -> Callable[[int], bool]:
         return True
 
     return wait
+
+
+def fact(connection: apsw.Connection, key: str, read: Callable[[], T]) -> T:
+    """Return what `read` returns: read once in each transaction that is for reading, all of which sees one state.
+
+    Each statement takes some 20 µs, and lets other threads of Python in between.
+    """
+    facts: dict[str, T] | None = getattr(connection, "facts", None)
+    if facts is None or not connection.in_transaction:
+        return read()
+    if key not in facts:
+        facts[key] = read()
+    return facts[key]
+
+
+def set_facts(connection: apsw.Connection, read: Mapping[str, Any]) -> None:
+    """Keep what was read together for `fact`."""
+    facts: dict[str, Any] | None = getattr(connection, "facts", None)
+    if facts is not None and connection.in_transaction:
+        facts.update(read)
 
 
 def value(connection: apsw.Connection, sql: str, bindings: tuple[Any, ...] = ()) -> Any:

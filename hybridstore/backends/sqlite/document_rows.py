@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import apsw
@@ -23,6 +24,16 @@ from hybridstore.records import Chunk, Document, Source
 
 _IDS_AT_ONCE = 500  # ids bound to one statement
 _SCANNED_AT_ONCE = 200  # documents a scan holds in memory
+# SQL reads the whole text for each of a document's chunks. Of longer ones only the span is read, as a blob, which for
+# others takes twice as long.
+_SHORT = 16_384  # bytes
+_PASSAGES = f"""
+    SELECT document, first_byte, last_byte,
+           CASE WHEN octet_length(text) <= {_SHORT}
+                THEN substr(CAST(text AS BLOB), max(first_byte, 0) + 1, max(last_byte - first_byte, 0)) END,
+           chunk, documents.id, title, uri, heading, start, stop, metadata
+    FROM json_each(?) CROSS JOIN chunks ON chunk = value JOIN documents USING (document)
+"""
 
 
 class Known(NamedTuple):
@@ -136,29 +147,21 @@ def chunks_of(connection: apsw.Connection, ids: Sequence[str]) -> list[tuple[str
 
 def passages(connection: apsw.Connection, chunks: Sequence[int]) -> list[Passage]:
     """Return chunks with their text and their document's fields, in their order, without those that are gone."""
-    rows: list[Any] = connection.execute(
-        """SELECT document, first_byte, last_byte, chunk, id, title, uri, heading, start, stop, metadata
-           FROM chunks JOIN documents USING (document)
-           WHERE chunk IN (SELECT value FROM json_each(?)) ORDER BY document""",
-        (json.dumps(chunks),),
-    ).fetchall()
+    stored: list[Any] = connection.execute(_PASSAGES, (str(list(chunks)),)).fetchall()
     found: dict[int, Passage] = {}
-    # Only the span is read: SQL would read a long document's whole text for each of its chunks.
-    texts: apsw.Blob | None = None
-    for document, first, last, chunk, identifier, title, uri, heading, start, stop, metadata in rows:
-        if texts is None:
-            texts = connection.blob_open("main", "documents", "text", document, False)
-        else:
-            texts.reopen(document)
-        # In a damaged file a span may be anywhere; `check` reports it.
+    for document, first, last, span, chunk, identifier, title, uri, heading, start, stop, metadata in stored:
         check_types((first, last, identifier, title, uri, heading, start, stop), "iittttii")
-        length = texts.length()
-        texts.seek(min(max(first, 0), length))
-        text = texts.read(min(max(last - first, 0), length)).decode(errors="replace")
+        text = (_span(connection, document, first, last) if span is None else span).decode(errors="replace")
         found[chunk] = Passage(chunk, identifier, text, title, uri, heading, start, stop, json_object(metadata))
-    if texts is not None:
-        texts.close()
     return [found[chunk] for chunk in chunks if chunk in found]
+
+
+def _span(connection: apsw.Connection, document: int, first: int, last: int) -> bytes:
+    """Return a part of a document's text; in a damaged file it may be anywhere, which `check` reports."""
+    with closing(connection.blob_open("main", "documents", "text", document, False)) as text:
+        length = text.length()
+        text.seek(min(max(first, 0), length))
+        return text.read(min(max(last - first, 0), length))
 
 
 def document_rows(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.backends.keyword_scoring import K1, WEIGHTS, idf
-from hybridstore.backends.sqlite.connection import value
+from hybridstore.backends.sqlite.connection import INDEXED, fact, value
 from hybridstore.backends.sqlite.stored_values import varints
 from hybridstore.records import KeywordQuery, Ranking, Term
 from hybridstore.text.expressions import AllOf, Expression, NotOf, WordSequence, passes_empty
@@ -161,7 +161,8 @@ def sizes(connection: apsw.Connection) -> tuple[int, int]:
 
 def indexed(connection: apsw.Connection) -> int:
     """Return how many chunks are indexed, without scanning."""
-    return count_in(value(connection, "SELECT block FROM keywords_data WHERE id = 1"))
+    sql = "SELECT block FROM keywords_data WHERE id = 1"
+    return fact(connection, INDEXED, lambda: count_in(value(connection, sql)))
 
 
 def count_in(record: object) -> int:

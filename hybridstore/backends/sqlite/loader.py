@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hybridstore.backends.keyword_scoring import COLUMNS, WEIGHTS
 from hybridstore.backends.resident.loader import Codes, FieldPath, FieldTexts, Ids, Postings
 from hybridstore.backends.sqlite import change_log, document_rows, keyword_index, vector_tables
-from hybridstore.backends.sqlite.connection import rows, value
+from hybridstore.backends.sqlite.connection import REVISION, fact, rows, value
 from hybridstore.backends.sqlite.stored_values import check_types, integers, whole_number
 from hybridstore.backends.sqlite.where_sql import path_of, restricted
 from hybridstore.backends.values import ChunkChange, Embedding, Passage, Restriction
@@ -39,7 +39,8 @@ class SQLiteLoader:
 
     def revision(self) -> int:
         """Return the revision that the transaction reads."""
-        return whole_number(value(self.connection, "SELECT value FROM meta WHERE key = 'revision'"))
+        sql = "SELECT value FROM meta WHERE key = 'revision'"
+        return fact(self.connection, REVISION, lambda: whole_number(value(self.connection, sql)))
 
     def changes(self, since: int) -> list[ChunkChange] | None:
         """Return the lines of the change log."""

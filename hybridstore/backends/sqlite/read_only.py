@@ -6,10 +6,13 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import apsw
 
 from hybridstore.errors import FileRefused, InputError
+
+C = TypeVar("C", bound=apsw.Connection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +37,18 @@ class Access:
             raise FileRefused(path, "was opened for reading alone, so nothing was changed; open it without read_only")
 
 
-def open_to_read(path: str, access: Access) -> apsw.Connection:
-    """Open a connection that writes nothing into the file.
+def open_to_read(kind: type[C], path: str, access: Access) -> C:
+    """Open a connection, of this kind, that writes nothing into the file.
 
     SQLite keeps track of a file's readers and writers in the -shm file beside it. Where the folder cannot be written
     and there is no log, nobody can be writing: then the file is read as it is, and nothing is made beside it.
     """
     if access.vfs is not None:
-        return apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY, vfs=access.vfs)
+        return kind(path, flags=apsw.SQLITE_OPEN_READONLY, vfs=access.vfs)
     if is_sealed(path) and not _has_log(path):
         uri = f"{Path(path).resolve().as_uri()}?immutable=1"
-        return apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
-    return apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+        return kind(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+    return kind(path, flags=apsw.SQLITE_OPEN_READONLY)
 
 
 def is_sealed(path: str) -> bool:

@@ -12,7 +12,7 @@ import apsw
 from hybridstore.backends.protocols import SearchState
 from hybridstore.backends.sqlite import keyword_index, learning_rows, model_rows, vector_tables
 from hybridstore.backends.sqlite.checksums import set_fact
-from hybridstore.backends.sqlite.connection import rows, value
+from hybridstore.backends.sqlite.connection import ACTIVE, INDEXED, REVISION, rows, set_facts, value
 from hybridstore.backends.sqlite.sqlite_learning import SQLiteLearning
 from hybridstore.backends.sqlite.stored_values import json_object, whole_number
 from hybridstore.backends.values import Embedding, Stats
@@ -21,7 +21,8 @@ from hybridstore.records import Folder
 # One statement takes half the time of five.
 _STATE = """
     SELECT (SELECT value FROM meta WHERE key = 'revision'), (SELECT value FROM meta WHERE key = 'background'),
-           (SELECT block FROM keywords_data WHERE id = 1), fingerprint, embeddings.reference, dim, model, previous,
+           (SELECT block FROM keywords_data WHERE id = 1), embedding, fingerprint, embeddings.reference, dim,
+           model, previous,
            (SELECT json_group_array(json_array(fingerprint, reference, dim,
                                                (SELECT value FROM meta WHERE key = 'background ' || embedding)))
             FROM (SELECT * FROM embeddings WHERE state = 'added' ORDER BY embedding))
@@ -31,14 +32,18 @@ _STATE = """
 
 def state(connection: apsw.Connection, learning: SQLiteLearning) -> SearchState:
     """Read what every search needs first; see the protocol."""
-    ((revision, calibration, record, fingerprint, reference, dim, model, previous, legs),) = rows(connection, _STATE)
+    (found,) = rows(connection, _STATE)
+    revision, calibration, record, number, fingerprint, reference, dim, model, previous, legs = found
     embedding = None if fingerprint is None else Embedding(fingerprint, reference, dim)
+    chunks, revision = keyword_index.count_in(record), whole_number(revision)
+    active = None if embedding is None else (number, embedding)
+    set_facts(connection, {REVISION: revision, ACTIVE: active, INDEXED: chunks})
     return SearchState(
-        chunks=keyword_index.count_in(record),
+        chunks=chunks,
         embedding=embedding,
         calibration=vector_tables.applicable_calibration(calibration, embedding),
         model=None if model is None else learning.known(connection, model, previous),
-        revision=whole_number(revision),
+        revision=revision,
         legs=() if legs == "[]" else vector_tables.searched_legs(legs),
     )
 
