@@ -69,17 +69,17 @@ def expectations(context: Shared) -> Expectations:
 @router.post("/expectations", status_code=201, dependencies=[WRITES])
 async def expect(context: Shared, body: NewExpectation) -> TestResult:
     """Expect a document for a question from now on; the answer says where it stands today."""
+    return TestResult.of(await context.in_thread(keep, context, body.query, body.document_id, body.within))
 
-    def kept() -> TestResult:
-        document = context.scope.document(body.document_id)
-        context.store.expect(body.query, str(document.id), within=body.within)
-        named = body.query.strip(), str(document.id)
-        (result,) = context.store.test(
-            [each for each in context.store.expectations() if (each.query, each.document_id) == named]
-        )
-        return TestResult.of(result)
 
-    return await context.in_thread(kept)
+def keep(context: Context, query: str, document_id: str, within: int = WITHIN) -> TestedExpectation:
+    """Expect a document for a question from now on, and see whether it is found; raises NotFound, InputError."""
+    id_ = str(context.scope.document(document_id).id)
+    context.store.expect(query, id_, within=within)
+    (result,) = context.store.test(
+        [each for each in context.store.expectations() if (each.query, each.document_id) == (query.strip(), id_)]
+    )
+    return result
 
 
 @router.delete("/expectations", dependencies=[WRITES])

@@ -12,6 +12,7 @@ from hybridstore.errors import HybridstoreError, InputError
 from hybridstore.records import Document
 from hybridstore.serving.http import model_routes
 from hybridstore.serving.http.context import Context
+from hybridstore.serving.http.expectation_routes import keep
 from hybridstore.serving.http.guard import LONGEST_BODY, UPLOADS
 from hybridstore.serving.http.ingest_routes import Ingested, ingest
 from hybridstore.serving.page import pages
@@ -39,6 +40,7 @@ def actions(context: Context, site: Site) -> APIRouter:
     _adding(router, context, site)
     _remembering(router, context, site)
     _learning(router, context, site)
+    _expecting(router, context, site)
     return router
 
 
@@ -113,6 +115,25 @@ def _learning(router: APIRouter, context: Context, site: Site) -> None:
     async def rollback() -> HTMLResponse:
         async def done() -> dict[str, Any]:
             return active(await model_routes.rollback(context))
+
+        return await answered(done)
+
+
+def _expecting(router: APIRouter, context: Context, site: Site) -> None:
+    answered = _answering(context, site, "learning", pages.learning_page)
+
+    @router.post("/learning/expect")
+    async def expect(query: Field = "", document_id: Short = "") -> HTMLResponse:
+        async def done() -> dict[str, Any]:
+            return {"done": f"Kept as a test. {await context.in_thread(keep, context, query, document_id)}."}
+
+        return await answered(done)
+
+    @router.post("/learning/drop")
+    async def drop(query: Field = "", document_id: Short = "") -> HTMLResponse:
+        async def done() -> dict[str, Any]:
+            dropped = await context.in_thread(context.store.drop_expectation, query, document_id)
+            return {"done": "It is a test no more." if dropped else "There is no such test."}
 
         return await answered(done)
 

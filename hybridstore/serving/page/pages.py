@@ -17,9 +17,10 @@ from hybridstore.serving.page.rendering import said
 from hybridstore.views import glance, past
 
 if TYPE_CHECKING:
-    from hybridstore.backends.learning import ModelVersion
+    from hybridstore.backends.learning import Expectation, ModelVersion
     from hybridstore.memory import Note
     from hybridstore.serving.http.context import Context
+    from hybridstore.store.expectations import TestedExpectation
 
 _NOTES = 300  # that are listed, the newest
 _BEGINNING = 120  # characters of a note in a list
@@ -51,11 +52,16 @@ class MemoryPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearningPage:
-    """The versions that can be made active, newest first, and the active one; None is the plain embedder."""
+    """The versions that can be made active, newest first, and the active one; None is the plain embedder.
+
+    `expectations` are the store's tests; once they were run, `results` says in the same order what came of them.
+    """
 
     panel: Markup
     versions: Sequence[ModelVersion]
     active: ModelVersion | None
+    expectations: Sequence[Expectation]
+    results: Sequence[TestedExpectation] = ()
 
 
 def contents(context: Context, *, check: bool) -> Markup:
@@ -100,11 +106,17 @@ def memory_page(context: Context, query: str = "", as_of: str = "") -> MemoryPag
     return replace(page, recalled=[_listed(each.note) for each in recalled], confident=recalled.confident)
 
 
-def learning_page(context: Context) -> LearningPage:
-    """Read what the store has learned, and what it was asked."""
-    learning = context.store.learning
-    panel = past.learning(overview.learning(context.store))
-    return LearningPage(panel=panel, versions=learning.models()[::-1], active=learning.model())
+def learning_page(context: Context, *, test: bool = False) -> LearningPage:
+    """Read what the store has learned, what it was asked, and what it must find, which `test` searches for."""
+    store = context.store
+    expectations = [each for each in store.expectations() if context.scope.is_document(each.document_id)]
+    return LearningPage(
+        panel=past.learning(overview.learning(store)),
+        versions=store.learning.models()[::-1],
+        active=store.learning.model(),
+        expectations=expectations,
+        results=store.test(expectations) if test else (),
+    )
 
 
 def listed(notes: Sequence[Note]) -> list[Listed]:

@@ -96,8 +96,8 @@ def _looking(router: APIRouter, context: Context, site: Site) -> None:
         return site.page("memory.html", here="/memory", page=pages.memory_page(context, q, as_of))
 
     @router.get("/learning")
-    def learning() -> HTMLResponse:
-        return site.page("learning.html", here="/learning", page=pages.learning_page(context))
+    def learning(*, test: bool = False) -> HTMLResponse:
+        return site.page("learning.html", here="/learning", page=pages.learning_page(context, test=test))
 
     @router.get("/add")
     def add() -> HTMLResponse:

@@ -22,13 +22,17 @@ _NAMED = 12  # documents to choose from where several have the name
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhyPage:
-    """The evidence as a fragment; `expect` is what the reader expected, `choices` (id, title) what it may mean."""
+    """The evidence as a fragment; `expect` is what the reader expected, `choices` (id, title) what it may mean.
+
+    `expected` is the id of the document that is meant, which the question can be kept for as a test.
+    """
 
     query: str
     choice: Choice
     panel: Markup
     expect: str
     choices: Sequence[tuple[str, str]]
+    expected: str | None
     unknown: bool
 
 
@@ -39,13 +43,15 @@ def why_page(scope: Scope, query: str, choice: Choice, *, chunk: int | None, exp
     visible = scope.filter("all")
     where = visible if chosen is None else And((visible, chosen))
     named = _named(scope, expect.strip()) if expect.strip() else []
+    expected = named[0] if len(named) == 1 else None
     with store.snapshot(), store.unlogged():
-        explanation = store.explain(query, where=where, limit=FIRST, expect=named[0] if len(named) == 1 else None)
+        explanation = store.explain(query, where=where, limit=FIRST, expect=expected)
         return WhyPage(
             query=query,
             choice=choice,
             panel=why(explanation.to_dict(), opened=chunk),
             expect=expect,
+            expected=expected if expected is not None and scope.is_document(expected) else None,
             choices=[(id_, _title(scope, id_)) for id_ in named[:_NAMED]] if len(named) > 1 else (),
             unknown=bool(expect.strip()) and not named,
         )

@@ -44,8 +44,16 @@ VALUES = (
     "-1",
     "😀",
 )
-FORMS = ("/add", "/memory/remember", "/memory/forget", "/learning/promote", "/learning/rollback")
-FIELDS = ("text", "title", "day", "replaces", "id", "dry_run", "version", "force")
+FORMS = (
+    "/add",
+    "/memory/remember",
+    "/memory/forget",
+    "/learning/promote",
+    "/learning/expect",
+    "/learning/drop",
+    "/learning/rollback",
+)
+FIELDS = ("text", "title", "day", "replaces", "id", "dry_run", "version", "force", "query", "document_id")
 
 
 def pairs(names):

@@ -32,6 +32,20 @@ def test_an_expected_document_is_followed_by_id_file_or_title(client):
     assert html.fromstring(client.get(several[0].get("href")).text).cssselect(".hs-expected")
 
 
+def test_an_expected_document_is_kept_as_a_test_that_runs_and_is_dropped(client):
+    form = page(client, q="inlet", expect="pump.md").cssselect("form[action='/learning/expect']")[0]
+    kept = html.fromstring(client.post("/learning/expect", data=dict(form.form_values())).text)
+    assert "'inlet': /notes/ops/pump.md is at rank 4" in kept.cssselect(".notice")[0].text_content()
+    assert "among the first 10" in kept.cssselect("#tests ~ ul li")[0].text_content()
+    run = html.fromstring(client.get(kept.cssselect("#tests ~ p a")[0].get("href")).text)
+    assert "holds, at rank 4" in run.cssselect("#tests ~ ul li")[0].text_content()
+    drop = run.cssselect("form[action='/learning/drop']")[0]
+    dropped = html.fromstring(client.post("/learning/drop", data=dict(drop.form_values())).text)
+    assert not dropped.cssselect("#tests")
+    assert client.post("/learning/expect", data={"query": " ", "document_id": "/notes/ops/pump.md"}).status_code == 422
+    assert client.post("/learning/expect", data={"query": "inlet", "document_id": "nothing"}).status_code == 422
+
+
 def test_the_filters_of_the_search_hold_for_its_explanation(client):
     found = page(client, **{"q": "valve", "f.team": "operations"})
     assert len(found.cssselect(".hs-hits > li")) == 1
