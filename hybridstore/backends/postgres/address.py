@@ -90,6 +90,11 @@ def parse(url: str) -> Address:
 def _options(query: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
     """Return the options of a URL that are ours, each of which stands there once, and those of libpq."""
     options = parse_qsl(query, keep_blank_values=True)
+    if any(name == "shards" for name, _ in options):
+        raise InputError(
+            "a store is not divided among several servers, so a URL has no shards=: put documents into a store on "
+            "each, and search them as one with hybridstore.search_many (docs/scale.md)"
+        )
     own = [(name, value) for name, value in options if name in _OWN]
     for name in _OWN:
         if sum(name == each for each, _ in own) > 1:
