@@ -75,8 +75,13 @@ class Remembering:
         return np.array([known[text] for text in texts], dtype=np.float32).reshape(len(texts), self.dim)
 
 
-def measured(collection: Collection, models: Sequence[Remembering], queries: int) -> dict[str, Any]:
-    """Fill a store and search it with every choice of legs; return each choice's numbers by query."""
+def measured(
+    collection: Collection, models: Sequence[Remembering], queries: int, group: str | None = None
+) -> dict[str, Any]:
+    """Fill a store and search it with every choice of legs; return each choice's numbers by query.
+
+    `group` is a field of the metadata: each question then searches only among documents with its own value there.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="legs-") as folder,
         hs.open(Path(folder) / "store.db", embedder=models[0]) as store,
@@ -95,6 +100,7 @@ def measured(collection: Collection, models: Sequence[Remembering], queries: int
             legs=legs,
             metrics=[METRIC, RECALL],
             queries=queries,
+            where_group=group,
         )
         powers = {leg.name: leg.power for leg in store.search("a").trace.legs if leg.power is not None}
         return {
@@ -118,7 +124,8 @@ def subset(source: Path, passages_of: Path, target: Path, *, queries: int, other
     lines = [f"{query.id}\t{document}\t{grade}" for query in chosen for document, grade in grades[query.id].items()]
     table = "\n".join(["query-id\tcorpus-id\tscore", *lines]) + "\n"
     (target / "qrels" / "test.tsv").write_text(table, encoding="utf-8")
-    rows = [json.dumps({"_id": query.id, "text": query.text}, ensure_ascii=False) for query in chosen]
+    asked = [{"_id": query.id, "text": query.text, "metadata": dict(query.metadata)} for query in chosen]
+    rows = [json.dumps(row, ensure_ascii=False) for row in asked]
     (target / "queries.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
     with gzip.open(target / "corpus.jsonl.gz", "wt", encoding="utf-8") as file:
         for document in Collection(passages_of).corpus():
@@ -126,7 +133,12 @@ def subset(source: Path, passages_of: Path, target: Path, *, queries: int, other
                 if others is not None and others <= 0:
                     continue
                 others = None if others is None else others - 1
-            row = {"_id": document.id, "title": document.title, "text": document.text}
+            row = {
+                "_id": document.id,
+                "title": document.title,
+                "text": document.text,
+                "metadata": dict(document.metadata),
+            }
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
@@ -174,6 +186,7 @@ def main() -> None:
     parser.add_argument("--note", default="", help="what to say besides on the page")
     parser.add_argument("--collections", nargs="+", type=Path, default=[], metavar="DIR")
     parser.add_argument("--cross", nargs="+", default=[], metavar="NAME:DIR:DIR")
+    parser.add_argument("--group", default=[], nargs="+", metavar="NAME=FIELD", help="as over_collections.py's")
     parser.add_argument("--queries", type=int, default=300, help="only the first so many")
     parser.add_argument("--others", type=int, help="at most so many passages that answer none of them")
     parser.add_argument("--threads", type=int, default=2)
@@ -184,6 +197,7 @@ def main() -> None:
     options.values.mkdir(parents=True, exist_ok=True)
     pairs = [(folder.name, folder, folder) for folder in options.collections]
     pairs += [(name, Path(asked), Path(read)) for name, asked, read in (each.split(":") for each in options.cross)]
+    groups = dict(each.split("=", 1) for each in options.group)
     rows, measures = [], []
     for name, asked, read in pairs:
         kept = options.values / f"{name}.json"
@@ -195,7 +209,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory(prefix="legs-") as folder:
                 made = Path(folder) / name
                 subset(asked, read, made, queries=options.queries, others=options.others)
-                result = measured(Collection(made), models, options.queries)
+                result = measured(Collection(made), models, options.queries, groups.get(name))
             for model in models:
                 model.save()
             kept.write_text(json.dumps(result), encoding="utf-8")

@@ -2,10 +2,10 @@
 
 "Yes, in Lisbon!" answers a question whose words are in the turn before. So the neighbours of the best candidates become
 candidates too, and each is judged by its own evidence and its neighbours': the words of the stronger neighbour count
-half, and the vector compared is the mean of its own and its neighbours'. This happens at query time and stores nothing,
-so a forgotten document leaves no trace in others. The idea is that of "SitEmb" (a short chunk embedded in the light of
-its surroundings); on LoCoMo's 1,536 questions it gains as much as embedding the previous turns along with each
-(docs/experiments.md).
+half, and the vector compared is the mean of its own and its neighbours', which count for less the longer a text is.
+This happens at query time and stores nothing, so a forgotten document leaves no trace in others. The idea is that of
+"SitEmb" (a short chunk embedded in the light of its surroundings); on LoCoMo's 1,536 questions it gains as much as
+embedding the previous turns along with each (docs/experiments.md).
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ _VECTOR = 0.5  # the weight of each neighbour's vector in the mean
 # Bytes of a text from which on its vector has that weight, and a shorter one less: about six words, or twelve Chinese
 # characters. What says nothing is near to everything (docs/experiments.md).
 _SAYS_SOMETHING = 40
+# Bytes of a text beyond which its neighbours' vectors count for less, by the square: a long message says itself what it
+# is about, and several others beside it hide that (docs/experiments.md).
+_STANDS_ALONE = 120
 
 
 def with_neighbours(
@@ -57,7 +60,7 @@ def with_neighbours(
     own = evidence.chunks.searchsorted(chunks)
     near = np.where(exists, evidence.chunks.searchsorted(np.where(exists, adjacent, 0)), 0)
     near = near.clip(0, len(keyword) - 1)
-    weights = _weights(backend, evidence.chunks, near, exists)
+    weights = _weights(backend, evidence.chunks, own, near, exists)
     keyword[own] += (np.where(exists, evidence.keyword[near], 0.0) * _WORDS).max(axis=1)
     if not evidence.legs:
         vector[own] = _mean_z_scores(collector, evidence.chunks, own, near, weights, evidence.vector[own])
@@ -121,13 +124,18 @@ def _added(collector: EvidenceCollector, evidence: Evidence, chunks: NDArray[np.
 
 
 def _weights(
-    backend: Backend, chunks: NDArray[np.int64], near: NDArray[np.int64], exists: NDArray[np.bool_]
+    backend: Backend,
+    chunks: NDArray[np.int64],
+    own: NDArray[np.int64],
+    near: NDArray[np.int64],
+    exists: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """Return the weights (n, 2 · REACH) of neighbours' vectors, 0 where there is none; `near` indexes `chunks`."""
-    passages = backend.passages(chunks[np.unique(near[exists])].tolist())
-    sizes = np.zeros(len(chunks))
-    sizes[chunks.searchsorted([each.chunk for each in passages])] = [len(each.text.encode()) for each in passages]
-    return np.where(exists, _VECTOR * np.minimum(sizes[near] / _SAYS_SOMETHING, 1.0), 0.0)
+    """Return the weights (n, 2 · REACH) of neighbours' vectors, 0 where there is none; `own`, `near` index `chunks`."""
+    passages = backend.passages(chunks[np.union1d(own, near[exists])].tolist())
+    sizes = np.ones(len(chunks))
+    sizes[chunks.searchsorted([each.chunk for each in passages])] = [len(each.text.encode()) or 1 for each in passages]
+    leaning = np.minimum(_STANDS_ALONE / sizes[own], 1.0) ** 2
+    return np.where(exists, _VECTOR * np.minimum(sizes[near] / _SAYS_SOMETHING, 1.0) * leaning[:, None], 0.0)
 
 
 def _mean_z_scores(  # noqa: PLR0917 - indexes into the same arrays

@@ -83,6 +83,21 @@ def test_a_neighbour_counts_by_what_it_says_in_any_script(tmp_path):
             assert found.vector[by_id(store, found)["t0"]] == pytest.approx((cosine - mean) / deviation, abs=1e-4)
 
 
+@pytest.mark.parametrize(("length", "weight"), [(120, 0.5), (240, 0.125)])
+def test_a_long_turn_leans_less_on_its_neighbours(tmp_path, length, weight):
+    """By the square of 120 bytes over its own length."""
+    turns = ["what she said".ljust(length, "."), "o" * 40]
+    with hs.open(tmp_path / "talk.db", embedder=HashingEmbedder(64)) as store:
+        store.add([hs.Document(id=f"t{n}", text=text) for n, text in enumerate(turns)])
+        vectors = [store.chunks.vectors(store.chunks.of([f"t{n}"])[f"t{n}"])[0] for n in range(2)]
+        query = store.embedder().embed_query("what she said")
+        mean, deviation = cosine_statistics(store.chunks.sample()[1] @ query)
+        found = evidence(store, "what she said", around=lambda id_: ["t0", "t1"])
+        mixed = vectors[0] + weight * vectors[1]
+        cosine = float(mixed @ query / np.linalg.norm(mixed))
+        assert found.vector[by_id(store, found)["t0"]] == pytest.approx((cosine - mean) / deviation, abs=1e-4)
+
+
 def test_an_answer_ranks_higher_next_to_its_question(store):
     plain = [hit.document_id for hit in store.search("where was the honeymoon", limit=37)]
     light = [hit.document_id for hit in store.search("where was the honeymoon", limit=37, around=around)]

@@ -183,7 +183,7 @@ def test_few_answers_are_pulled_towards_what_is_usual():
         (text,) = lines(0, 1)
         store.add(text)
         known = store.state().calibration
-    fragment = embedder.embed_query(calibration._fragment(text, 1))
+    fragment = embedder.embed_query(calibration._fragments({1: text})[1])
     cosine = float(embedder.embed_documents([text])[0] @ fragment)
     assert known.power == pytest.approx(((cosine - 0.1) / 0.1 + 32) / 9)  # without others, chunks at large are usual
     assert known.spread == pytest.approx(0.1)
@@ -249,17 +249,41 @@ def test_texts_of_any_kind_can_be_measured(store, embedder, text):
 
 
 def test_a_fragment_is_a_few_words_of_the_text_in_a_row():
+    def fragment(text: str, chunk: int = 5) -> str:
+        return calibration._fragments({chunk: text}).get(chunk, "")
+
     text = " ".join(f"w{n}" for n in range(100))
-    made = {calibration._fragment(text, chunk) for chunk in range(1, 40)}
+    made = {fragment(text, chunk) for chunk in range(1, 40)}
     assert len(made) > 20  # which ones goes by the chunk's number
-    assert all(len(fragment.split()) == 8 and fragment in text for fragment in made)
-    assert calibration._fragment("a b c d", 5) in {"a b c", "b c d"}
-    assert calibration._fragment("alone", 5) == "alone"
-    assert calibration._fragment(" \n", 5) == ""
+    assert all(len(each.split()) == 8 and each in text for each in made)
+    assert fragment("a b c d") in {"a b c", "b c d"}
+    assert fragment("alone") == "alone"
+    assert not fragment(" \n")
     unspaced = "".join(map(chr, range(0x4E00, 0x4E00 + 400)))
-    assert len(calibration._fragment(unspaced, 5)) == 24
-    assert calibration._fragment(unspaced, 5) in unspaced
-    assert len(calibration._fragment(unspaced[:40], 5)) == 10
+    assert len(fragment(unspaced)) == 24
+    assert fragment(unspaced) in unspaced
+    assert len(fragment(unspaced[:40])) == 10
+
+
+def test_a_fragment_has_words_that_are_in_no_other_text():
+    shared = " ".join(f"w{n}" for n in range(20))
+    texts = {chunk: f"{shared} fact{chunk} {shared}" for chunk in range(1, 20)} | {20: shared, 21: f"{shared} end"}
+    made = calibration._fragments(texts)
+    assert all(f"fact{chunk}" in made[chunk] for chunk in range(1, 20))
+    assert 20 not in made
+    assert len(calibration._fragments({1: shared, 2: shared})) == 2  # rather these than none
+    ideographs = "".join(map(chr, range(0x4E00, 0x4E00 + 200)))
+    longer = ideographs + "".join(map(chr, range(0x5000, 0x5000 + 100)))
+    assert {*calibration._fragments({1: ideographs, 2: longer})} == {2}
+
+
+def test_sentences_that_many_texts_share_do_not_hide_what_vectors_are_worth(embedder):
+    shared, facts = lines(0, 6), lines(100, 160)
+    with hs.open(":memory:", embedder=embedder) as plain, hs.open(":memory:", embedder=embedder) as repetitive:
+        plain.add(facts)
+        repetitive.add([f"{shared[n % 6]} {fact} {shared[(n + 1) % 6]}" for n, fact in enumerate(facts)])
+        powers = [store.state().calibration.power for store in (plain, repetitive)]
+    assert powers[1] > 0.5 * powers[0]
 
 
 class Squeezed(HashingEmbedder):
