@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeVar, Unpack
+from typing import Any, BinaryIO, Generic, Literal, Self, TypeVar, Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -146,6 +146,14 @@ class AsyncStore(ThreadedObject[Store]):
         folder: str | os.PathLike[str],
         *,
         name: str | None = ...,
+        dry_run: bool = ...,
+        progress: Callable[[int, int], None] | None = ...,
+    ) -> ExchangeReport: ...
+    async def exchange_over(
+        self,
+        reader: BinaryIO,
+        writer: BinaryIO,
+        *,
         dry_run: bool = ...,
         progress: Callable[[int, int], None] | None = ...,
     ) -> ExchangeReport: ...

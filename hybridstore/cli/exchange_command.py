@@ -2,50 +2,79 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import click
 
 from hybridstore.cli.merge_commands import merge_lines, merge_sentences
 from hybridstore.cli.shared_options import Target, examples, json_option, pass_target, quiet_option
 from hybridstore.cli.terminal import count, counting, print_json, printable, say
+from hybridstore.errors import FileRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hybridstore.store import Store
     from hybridstore.store.shared_folder import ExchangeReport
 
 
 @click.command(
     epilog=examples(
-        "hybridstore exchange ~/Sync/notes", "hybridstore exchange ~/Sync/notes --dry-run", "hybridstore exchange"
+        "hybridstore exchange ~/Sync/notes",
+        "hybridstore exchange ~/Sync/notes --dry-run",
+        "hybridstore exchange --with 'ssh box hybridstore --db notes.db exchange --stdio'",
     )
 )
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(file_okay=False))
+@click.option("--with", "command", metavar="COMMAND", help="Exchange with the store that COMMAND serves with --stdio.")
+@click.option("--stdio", is_flag=True, help="Exchange over standard input and output, with what is at their other end.")
 @click.option("--name", metavar="NAME", help="This device's name; by default the machine's, and six digits.")
 @click.option("--dry-run", is_flag=True, help="Show what would come in and go out; write nothing.")
 @quiet_option
 @json_option
 @pass_target
 def exchange(
-    target: Target, *, folder: str | None, name: str | None, dry_run: bool, quiet: bool, as_json: bool
+    target: Target,
+    *,
+    folder: str | None,
+    command: str | None,
+    stdio: bool,
+    name: str | None,
+    dry_run: bool,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
-    """Exchange changes with other devices through a folder that all of them see.
+    """Exchange changes with other devices, through a folder that all of them see, or with one over any pipe.
 
     DIR is synchronised by something else: Syncthing, Dropbox, a share, a stick, git. Each device writes in a folder of
     its own there, and merges what the others wrote. Without DIR it is the `exchange` of the config file, which `watch`
-    uses by itself. Files are encrypted where the store is; all devices have the same key, or none. See docs/sync.md.
+    uses by itself. Files are encrypted where the store is; all devices have the same key, or none.
+
+    With --with, COMMAND is run (ssh, or anything that leads to another store) and ends in `hybridstore exchange
+    --stdio`; only what each side lacks is sent. See docs/sync.md.
     """
+    if (folder is not None) + (command is not None) + stdio > 1 or (stdio and as_json):
+        raise click.UsageError("name one of DIR, --with and --stdio, and --json not with --stdio")
     folder = folder or target.config.exchange
-    if folder is None:
+    if folder is None and command is None and not stdio:
         raise click.UsageError('name the DIR that the devices share, or set exchange = "DIR" in hybridstore.toml')
     target.if_stopped = "What came in so far is kept; run the same command again to continue."
-    opened = target.open(create=not dry_run, made_by=f"exchange {folder}")
-    with opened as store, counting("Merging", "documents", quiet=quiet or as_json) as counter:
-        report = store.exchange(folder, name=name, dry_run=dry_run, progress=counter)
+    opened = target.open(create=not dry_run, made_by="exchange DIR")
+    with opened as store, counting("Merging", "documents", quiet=quiet or as_json or stdio) as counter:
+        if stdio:
+            report = store.exchange_over(sys.stdin.buffer, sys.stdout.buffer, dry_run=dry_run)
+        elif command is not None:
+            report = _exchange_with(command, store, dry_run=dry_run, progress=counter)
+        else:
+            report = store.exchange(str(folder), name=name, dry_run=dry_run, progress=counter)
     if as_json:
         print_json(asdict(report))
-    else:
-        for line in merge_lines(report.merged) if dry_run else ():
+    elif not (stdio and quiet):
+        for line in merge_lines(report.merged) if dry_run and not stdio else ():
             click.echo(printable(line))
         for sentence in exchange_sentences(report):
             say(sentence)
@@ -53,17 +82,36 @@ def exchange(
         raise click.exceptions.Exit(1)
 
 
+def _exchange_with(
+    command: str, store: Store, *, dry_run: bool, progress: Callable[[int, int], None] | None
+) -> ExchangeReport:
+    """Exchange with what a command serves; raises FileRefused where it cannot be run or fails."""
+    words = shlex.split(command)
+    if not words:
+        raise click.UsageError("--with has no command")
+    try:
+        process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - the user's own
+    except OSError as error:
+        raise FileRefused(words[0], f"cannot be run ({error.strerror})") from error
+    with process:
+        reader, writer = cast("BinaryIO", process.stdout), cast("BinaryIO", process.stdin)
+        report = store.exchange_over(reader, writer, dry_run=dry_run, progress=progress)
+    if process.returncode:
+        raise FileRefused(words[0], f"ended with {process.returncode}: what was received is here, but look there")
+    return report
+
+
 def exchange_sentences(report: ExchangeReport) -> list[str]:
     """Return what an exchange did, for people."""
     would = "would be " if report.dry_run else ""
+    if report.received:
+        return _stream_sentences(report)
     devices = f"{count(len(report.devices), 'other device')}: {', '.join(report.devices)}" if report.devices else ""
     sentences = [f"This is {report.name}; there is {devices or 'no other device yet'}."]
     sentences += merge_sentences(report.merged, "the other devices")
-    out = ((report.documents, "document"), (report.removals, "removal"), (report.told, "question or verdict"))
-    plurals = {"question or verdict": "questions and verdicts"}
-    if parts := [count(number, noun, plurals.get(noun)) for number, noun in out if number]:
+    if out := _out(report):
         size = "" if report.dry_run else f", in {report.bytes / 1000:,.0f} kB"
-        sentences.append(f"{', '.join(parts)} {would}written for the others{size}.")
+        sentences.append(f"{out} {would}written for the others{size}.")
     if report.dropped:
         sentences.append(f"{count(report.dropped, 'old bundle')} of this device {would}removed.")
     if waiting := [*report.torn, *report.missing]:
@@ -78,3 +126,16 @@ def exchange_sentences(report: ExchangeReport) -> list[str]:
         for device, number in report.lingering.items()
     ]
     return sentences
+
+
+def _out(report: ExchangeReport) -> str:
+    out = ((report.documents, "document"), (report.removals, "removal"), (report.told, "question or verdict"))
+    plurals = {"question or verdict": "questions and verdicts"}
+    return ", ".join(count(number, noun, plurals.get(noun)) for number, noun in out if number)
+
+
+def _stream_sentences(report: ExchangeReport) -> list[str]:
+    sent = f"{report.bytes / 1000:,.1f} kB sent, {report.received / 1000:,.1f} kB received"
+    would = "would be " if report.dry_run else ""
+    sentences = merge_sentences(report.merged, "the other store")
+    return [*sentences, f"{_out(report) or 'Nothing'} {would}new to the other store; {sent}."]

@@ -77,7 +77,7 @@ class Bundle:
     def _read(self, document_id: str, *, vectors: bool) -> StoredDocument:
         part = self._parts.part(self._places[document_id])
         end = _LENGTH + int.from_bytes(part[:_LENGTH], "little")
-        record = json.loads(_unpacked(part[_LENGTH:end]))
+        record = json.loads(unpacked(part[_LENGTH:end]))
         document, chunks, source = document_of(record | {"id": document_id})
         _, version, vectored = self._index.documents[document_id]
         found = None
@@ -94,7 +94,7 @@ def read_index(parts: PartsFile) -> Index:
     """Return a bundle's index; raises FileRefused for one that is none, or was written by a later version."""
     parts.check()
     try:
-        fields = json.loads(_unpacked(parts.part(1)))
+        fields = json.loads(unpacked(parts.part(1)))
         if fields["hybridstore"] > VERSION:
             raise FileRefused(
                 parts.path, "was written by a newer hybridstore; run `pip install --upgrade hybridstore` here"
@@ -150,7 +150,8 @@ def _version(text: str) -> str:
     return text
 
 
-def _unpacked(data: bytes) -> bytes:
+def unpacked(data: bytes) -> bytes:
+    """Return what was compressed; raises InputError where it is not whole or larger than any document."""
     unpacking = zlib.decompressobj()
     found = unpacking.decompress(data, _LARGEST)
     if not unpacking.eof:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from hybridstore.backends.learning import Expectation, Feedback, LoggedQuestion
 from hybridstore.backends.protocols import Backend
-from hybridstore.backends.sqlite.parts_file import PartsFile
 from hybridstore.backends.values import Calibration, Embedding, StoredDocument
 from hybridstore.backends.versions import NOTHING, Removal, Version, removal_of
 from hybridstore.errors import FileRefused, InputError, NotFound
@@ -67,7 +66,7 @@ def exchange(
         strays = list(unread_files(folder / name))
         held = held_bundles(folder, own.key, report)
         strays += [folder / each for each in report.torn if each.startswith(f"{name}/")]
-        _receive(own, held, report, fits=fits, progress=progress)
+        receive(own, held, report, fits=fits, progress=progress)
         publish(own, folder / name, held, report)
         for stray in () if dry_run else strays:
             stray.unlink(missing_ok=True)
@@ -102,7 +101,7 @@ class _Rest:
         return self.said
 
 
-def _receive(
+def receive(
     own: Backend,
     held: Sequence[HeldBundle],
     report: ExchangeReport,
@@ -124,7 +123,7 @@ def _receive(
     for each, ids in zip(held, wanted, strict=True):
         if not ids:
             continue
-        with PartsFile(each.path, own.key) as parts:
+        with each.opened(own.key) as parts:
             bundle = Bundle(parts, each.index, ids, removals)
             _join(merged, merge_changes(own, bundle, fits=fits, dry_run=dry_run))
         report.read += 1
@@ -147,7 +146,7 @@ def _wanted(
         takes = each.index.embedding is not None and fits(each.index.embedding)
         for id_, (digest, version, vectored) in each.index.documents.items():
             news = mine.get(id_) != (digest, version) or (vectored and takes and id_ in lacking)
-            if news and not _gone(id_, version, removals):
+            if news and not gone(id_, version, removals):
                 candidates.setdefault(id_, []).append((digest, Version.of(version)))
     for id_, versions in candidates.items():
         if id_ in mine:
@@ -168,7 +167,7 @@ def _wanted(
     ]
 
 
-def _gone(id_: str, text: str, removals: Mapping[bytes, Removal]) -> bool:
+def gone(id_: str, text: str, removals: Mapping[bytes, Removal]) -> bool:
     """Return whether a version of a document was removed or purged."""
     if not removals:
         return False

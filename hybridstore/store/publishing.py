@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ _SMALL, _MOST_SMALL = 2**20, 16  # bytes of a bundle that is joined with others,
 
 
 @dataclass(frozen=True, slots=True)
-class _Own:
+class StoreState:
     """A store's state, as it is compared with what bundles hold."""
 
     documents: Mapping[str, tuple[bytes, str]]
@@ -36,9 +36,14 @@ class _Own:
     learned: Learned
 
     @classmethod
-    def of(cls, own: Backend) -> _Own:
+    def of(cls, own: Backend) -> StoreState:
+        """Read the state of a store, in one snapshot of it."""
         removals = {key: row for key, row in own.removals().items() if key not in MERGED}
         return cls(own.versions(), lacking_vectors(own), own.embeddings().active, removals, learned(own))
+
+    def counts(self) -> tuple[int, int, int]:
+        """Return how many documents and removals there are, and how much else."""
+        return len(self.documents), len(self.removals), len(told(self.learned))
 
     def current(self, index: Index) -> set[object]:
         """Return the items of a bundle that are as they are in the store: ids, keys of removals, what was told."""
@@ -50,11 +55,11 @@ class _Own:
             if not fingerprint or id_ in self.lacking or index.fingerprint(id_) == fingerprint
         }
         found |= {key for key, row in index.removals.items() if self.removals.get(key) == row}
-        return found | (_told(index.learned).keys() & _told(self.learned).keys())
+        return found | (told(index.learned).keys() & told(self.learned).keys())
 
     def forgotten(self, index: Index) -> bool:
         """Return whether a bundle holds text that was purged here, or that the store was told to forget."""
-        said = set(_told(index.learned).values()) - set(_told(self.learned).values())
+        said = set(told(index.learned).values()) - set(told(self.learned).values())
         return bool(said) or any(True for _ in self.purged(index))
 
     def purged(self, index: Index) -> Iterator[str]:
@@ -65,17 +70,26 @@ class _Own:
                     yield id_
 
 
-def _told(said: Learned) -> dict[object, object]:
+def told(said: Learned) -> dict[object, object]:
     """Return all that a store was told by its values, with what identifies it."""
     found: dict[object, object] = {each: each.query for each in said.queries}
     found |= {(replace(each, chunk=0), words): (each.query, each.document_id, words) for each, words in said.feedback}
     return found | {each: (each.query, each.document_id) for each in said.expectations}
 
 
+def part_of(said: Learned, wanted: Callable[[object], bool]) -> Learned:
+    """Return the part of what a store was told that is wanted, by its values in `told`."""
+    return Learned(
+        [each for each in said.queries if wanted(each)],
+        [pair for pair in said.feedback if wanted((replace(pair[0], chunk=0), pair[1]))],
+        [each for each in said.expectations if wanted(each)],
+    )
+
+
 def publish(own: Backend, folder: Path, held: Sequence[HeldBundle], report: ExchangeReport) -> None:
     """Write what no device has published yet, and give up this device's bundles that have become useless."""
     with own.snapshot():
-        state = _Own.of(own)
+        state = StoreState.of(own)
         mine = [each for each in held if each.device == report.name]
         kept, dropped = _divided(mine, state)
         there = set[object]().union(*(state.current(each.index) for each in kept))
@@ -84,8 +98,7 @@ def publish(own: Backend, folder: Path, held: Sequence[HeldBundle], report: Exch
         merged = report.merged
         going = {*merged.replaced, *merged.removed, *merged.purged} if report.dry_run else ()
         needed = _needed(state, ours, {*there, *theirs, *going})
-        report.documents, report.removals = len(needed.documents), len(needed.removals)
-        report.told = sum(map(len, (needed.learned.queries, needed.learned.feedback, needed.learned.expectations)))
+        report.documents, report.removals, report.told = needed.counts()
         report.dropped = len(dropped)
         report.lingering = {
             device: count
@@ -104,7 +117,7 @@ def publish(own: Backend, folder: Path, held: Sequence[HeldBundle], report: Exch
         each.path.unlink(missing_ok=True)
 
 
-def _divided(mine: Sequence[HeldBundle], state: _Own) -> tuple[list[HeldBundle], list[HeldBundle]]:
+def _divided(mine: Sequence[HeldBundle], state: StoreState) -> tuple[list[HeldBundle], list[HeldBundle]]:
     """Divide a device's bundles into those that stay and those whose content is to be written anew.
 
     These are any with text that was purged or forgotten; those of which less than half counts; small ones, once there
@@ -113,7 +126,7 @@ def _divided(mine: Sequence[HeldBundle], state: _Own) -> tuple[list[HeldBundle],
     kept, dropped, seen = list[HeldBundle](), list[HeldBundle](), set[object]()
     for each in reversed(mine):
         current = state.current(each.index) - seen
-        size = len(each.index.documents) + len(each.index.removals) + len(_told(each.index.learned))
+        size = len(each.index.documents) + len(each.index.removals) + len(told(each.index.learned))
         useless = 2 * len(current) < size or not size
         (dropped if useless or state.forgotten(each.index) else kept).append(each)
         seen |= current
@@ -123,7 +136,7 @@ def _divided(mine: Sequence[HeldBundle], state: _Own) -> tuple[list[HeldBundle],
     return kept, dropped
 
 
-def _needed(state: _Own, ours: Collection[object], there: Collection[object]) -> _Own:
+def _needed(state: StoreState, ours: Collection[object], there: Collection[object]) -> StoreState:
     """Return what is to be written: what this device has published and gives up, and what nobody has published."""
 
     def wanted(item: object) -> bool:
@@ -134,15 +147,11 @@ def _needed(state: _Own, ours: Collection[object], there: Collection[object]) ->
         state,
         documents={id_: found for id_, found in state.documents.items() if wanted(id_)},
         removals={key: row for key, row in state.removals.items() if wanted(key)},
-        learned=Learned(
-            [each for each in said.queries if wanted(each)],
-            [pair for pair in said.feedback if wanted((replace(pair[0], chunk=0), pair[1]))],
-            [each for each in said.expectations if wanted(each)],
-        ),
+        learned=part_of(said, wanted),
     )
 
 
-def _write(own: Backend, folder: Path, needed: _Own, report: ExchangeReport) -> list[str]:
+def _write(own: Backend, folder: Path, needed: StoreState, report: ExchangeReport) -> list[str]:
     """Write bundles, and return their names."""
     folder.mkdir(exist_ok=True)
     names = [each.name for each in folder.iterdir() if BUNDLE.fullmatch(each.name)]

@@ -11,11 +11,12 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hybridstore.backends.protocols import Backend
-from hybridstore.backends.sqlite.parts_file import PartsFile
+from hybridstore.backends.sqlite.parts_file import PartsFile, open_parts
 from hybridstore.errors import FileRefused
 from hybridstore.store.bundles import Index, read_index
 from hybridstore.store.merging import MergeReport
@@ -33,7 +34,8 @@ class ExchangeReport:
     `documents`, `removals` and `told` (queries, feedback, expectations) count what was written for others, in `bytes`
     bytes; `dropped` bundles of this device became needless. `torn` bundles are not whole yet, `missing` ones are known
     of but not there: they are read when they are. `failed` are (bundle, reason) of those that cannot be used.
-    `lingering` counts, by device, the documents that were purged and are still in its bundles, until it exchanges.
+    `lingering` counts, by device, the documents that were purged and are still in its bundles, until it exchanges. Over
+    streams, `bytes` and `received` are all that was sent and received.
     """
 
     name: str
@@ -44,6 +46,7 @@ class ExchangeReport:
     removals: int = 0
     told: int = 0
     bytes: int = 0
+    received: int = 0
     dropped: int = 0
     torn: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -60,6 +63,11 @@ class HeldBundle:
     path: Path
     size: int
     index: Index
+    parts: PartsFile | None = None  # where it is open
+
+    def opened(self, key: str | None) -> AbstractContextManager[PartsFile]:
+        """Open it for a block."""
+        return open_parts(self.path, key) if self.parts is None else nullcontext(self.parts)
 
 
 def held_bundles(folder: Path, key: str | None, report: ExchangeReport) -> list[HeldBundle]:
@@ -78,7 +86,7 @@ def held_bundles(folder: Path, key: str | None, report: ExchangeReport) -> list[
             if digest_of_file(path) != name[7:39]:
                 report.torn.append(f"{device.name}/{name}")
                 continue
-            with PartsFile(path, key) as parts:
+            with open_parts(path, key) as parts:
                 try:
                     held.append(HeldBundle(device.name, path, path.stat().st_size, read_index(parts)))
                 except FileRefused as error:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeVar, Unpack, cast
 
 from numpy.typing import ArrayLike
 
@@ -340,6 +340,27 @@ class Store(StoreParts):
         self._query_log.flush()
         place = Path(checked_path(folder))
         return exchange(self._backend, place, name=name, fits=self._takes_over, dry_run=dry_run, progress=progress)
+
+    def exchange_over(
+        self,
+        reader: BinaryIO,
+        writer: BinaryIO,
+        *,
+        dry_run: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> ExchangeReport:
+        """Exchange changes with a store at the other end of two streams, where this is called, too.
+
+        Only what the other side lacks is sent. Nothing is changed before all has been received, so streams that end
+        early leave both stores as they were, or one of them whole. What is sent is not encrypted: ssh does that. With
+        `dry_run` on either side both stay as they are. `progress` is called with (done, total).
+
+        Raises FileRefused where the streams end early, InputError where something else is at their end.
+        """
+        from hybridstore.store.stream_exchange import exchange_over
+
+        self._query_log.flush()
+        return exchange_over(self._backend, reader, writer, fits=self._takes_over, dry_run=dry_run, progress=progress)
 
     def _takes_over(self, embedding: Embedding) -> bool:
         """Return whether vectors of another store with this embedding can become this store's."""

@@ -1,6 +1,7 @@
 """`exchange`: what is said, the config file's folder, and the exit codes."""
 
 import json
+import sys
 from pathlib import Path
 
 import hybridstore as hs
@@ -43,3 +44,19 @@ def test_the_folder_of_the_config_file_is_meant_where_none_is_named(run, tmp_pat
     Path("hybridstore.toml").write_text('exchange = "shared"\n')
     run("exchange", "--name", "laptop")
     assert (tmp_path / "shared" / "laptop").is_dir()
+
+
+def test_a_command_that_serves_another_store_is_exchanged_with(run, tmp_path):
+    with hs.open(tmp_path / "other.db", embedder="none") as other:
+        other.add({"id": "tea", "text": "Green tea"})
+    serving = f"{sys.executable} -m hybridstore --db {tmp_path / 'other.db'} exchange --stdio"
+    done = run("exchange", "--with", serving)
+    assert "1 document added." in done.stderr
+    assert "3 documents new to the other store;" in done.stderr
+    with hs.open(tmp_path / "other.db", embedder="none") as other:
+        assert other.count() == 4
+    assert json.loads(run("exchange", "--with", serving, "--json").stdout)["documents"] == 0
+    assert "cannot be run" in run("exchange", "--with", "no-such-command-here", code=1).stderr
+    assert "ended before" in run("exchange", "--with", "true", code=1).stderr
+    assert "(it said b'Welcome" in run("exchange", "--with", "echo Welcome to the box, dear friend", code=1).stderr
+    run("exchange", "--with", serving, "--stdio", code=2)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import hybridstore as hs
-from hybridstore.backends.sqlite.parts_file import PartsFile
+from hybridstore.backends.sqlite.parts_file import open_parts
 from hybridstore.errors import NotFound
 from hybridstore.memory import Memory
 from hybridstore.store.shared_folder import ExchangeReport
@@ -189,7 +189,7 @@ def unpacked(path: Path) -> bytes:
     """Return what a file holds, that of a bundle unpacked."""
     if path.suffix != ".bundle":
         return path.read_bytes()
-    with PartsFile(path, None) as parts:
+    with open_parts(path, None) as parts:
         index = zlib.decompress(parts.part(1))
         bodies = [parts.part(2 + n) for n in range(len(json.loads(index)["documents"]))]
     return path.read_bytes() + index + b"".join(zlib.decompressobj().decompress(body[4:]) for body in bodies)

@@ -5,6 +5,7 @@ They are written once, beside their name, and only read then, so readers neither
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
@@ -30,32 +31,16 @@ def write_parts(path: Path, parts: Iterable[bytes], key: str | None) -> None:
             if key is not None:
                 connection.pragma("key", key)
             connection.execute("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY")
-            with connection:
-                connection.execute(_TABLE)
-                connection.executemany("INSERT INTO parts (data) VALUES (?)", ((part,) for part in parts))
+            _write(connection, parts)
     except apsw.Error as error:
         raise FileRefused(str(path), f"cannot be written ({error})") from error
 
 
 class PartsFile:
-    """A parts file that is open for reading; a context manager. Parts are numbered from 1."""
+    """Parts that are open for reading; a context manager. They are numbered from 1."""
 
-    def __init__(self, path: Path, key: str | None) -> None:
-        """Open a file; raises FileRefused where it was not written with this key."""
-        self.path = str(path)
-        with path.open("rb") as file:
-            plain = file.read(len(PLAIN)) == PLAIN
-        if plain != (key is None):
-            raise FileRefused(self.path, "is not encrypted" if plain else "is encrypted, and this store has no key")
-        self._connection = apsw.Connection(f"{path.resolve().as_uri()}?immutable=1", flags=_IMMUTABLE)
-        try:
-            if key is not None:
-                unlock(self._connection, self.path, key)
-            harden(self._connection)
-            self._connection.execute("PRAGMA cell_size_check = ON")
-        except BaseException:
-            self._connection.close()
-            raise
+    def __init__(self, connection: apsw.Connection, path: str) -> None:
+        self._connection, self.path = connection, path
 
     def check(self) -> None:
         """Raise FileRefused for a file that is something else."""
@@ -83,3 +68,41 @@ class PartsFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._connection.close()
+
+
+def open_parts(path: Path, key: str | None) -> PartsFile:
+    """Open a parts file; raises FileRefused where it was not written with this key."""
+    with path.open("rb") as file:
+        plain = file.read(len(PLAIN)) == PLAIN
+    if plain != (key is None):
+        raise FileRefused(str(path), "is not encrypted" if plain else "is encrypted, and this store has no key")
+    connection = apsw.Connection(f"{path.resolve().as_uri()}?immutable=1", flags=_IMMUTABLE)
+    try:
+        if key is not None:
+            unlock(connection, str(path), key)
+        harden(connection)
+        connection.execute("PRAGMA cell_size_check = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return PartsFile(connection, str(path))
+
+
+def temporary_parts(parts: Iterable[bytes], *, in_memory: bool) -> PartsFile:
+    """Keep parts until they are closed: in memory, or in a file without a name, so that a kill leaves nothing."""
+    connection = apsw.Connection(":memory:" if in_memory else "")
+    try:
+        _write(connection, parts)
+    except apsw.Error as error:
+        connection.close()
+        raise FileRefused(tempfile.gettempdir(), f"cannot be written ({error})") from error
+    except BaseException:
+        connection.close()
+        raise
+    return PartsFile(connection, "what was received")
+
+
+def _write(connection: apsw.Connection, parts: Iterable[bytes]) -> None:
+    with connection:
+        connection.execute(_TABLE)
+        connection.executemany("INSERT INTO parts (data) VALUES (?)", ((part,) for part in parts))
