@@ -18,7 +18,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -59,7 +58,7 @@ class Go:
         try:
             if not self._step(name, "fill", row, store):
                 return row
-            row["disk"] = round(sum(file.stat().st_size for file in store.rglob("*") if file.is_file()) / 1e6, 1)
+            row["disk"] = round(kind.disk(store) / 1e6, 1)
             colds: dict[str, list[float]] = {"cold": [], "cold_imports": []}
             for number in range(self.options.colds):
                 one: dict[str, Any] = {"errors": {}}
@@ -73,7 +72,7 @@ class Go:
                 self._step(name, "write", row, store)
             return row
         finally:
-            shutil.rmtree(store, ignore_errors=True)
+            kind.drop(store)
 
     def _step(self, name: str, step: str, row: dict[str, Any], store: Path, *more: str) -> bool:
         """Run one step and add its results to the row; return whether it completed."""

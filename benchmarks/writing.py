@@ -14,7 +14,7 @@ from typing import Any
 import corpus as corpora
 import numpy as np
 from baselines import Baseline
-from step import Query, Step, laps, spread
+from step import Laps, Query, Step, laps, spread
 
 WRITES = 40
 PAUSE = 0.05  # seconds between another process's writes
@@ -71,7 +71,7 @@ def after_writes(
     store: Baseline, write_next: Callable[[], Passage], queries: list[Query], seconds: float
 ) -> dict[str, float | bool]:
     """Time the search that follows each write, and see whether the first passages written are found."""
-    times: list[float] = []
+    times = Laps()
     seen = True
     end = time.perf_counter() + seconds
     for n, query in enumerate(queries[:WRITES]):

@@ -22,10 +22,17 @@ NAMES = {
     "tantivy-usearch": ("tantivy_usearch", "TantivyUsearch"),
     "bm25s-numpy": ("bm25s_numpy", "Bm25sNumpy"),
 }
+# Those on a server, which benchmarks/server_speed.py runs.
+SERVERS = {
+    "postgres": ("postgres_", "Postgres"),
+    "postgres-alone": ("postgres_", "PostgresAlone"),
+    "pgvector": ("postgres_", "Pgvector"),
+    "pgvector-all": ("postgres_", "PgvectorAll"),
+}
 
 
 def by_name(name: str) -> type[Baseline]:
     """Return a baseline's class. Its module imports the baseline's packages only when it is used."""
-    module, kind = NAMES[name]
+    module, kind = (NAMES | SERVERS)[name]
     found: type[Baseline] = getattr(import_module(f"{__name__}.{module}"), kind)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ class Baseline(ABC):
     writes: ClassVar[bool] = True
     processes: ClassVar[bool] = False
     threads: ClassVar[str] = "shared"
+    on_server: ClassVar[bool] = False  # its work is done by another process, whose time counts too
     legs: ClassVar[tuple[str, ...]] = ("keyword", "vector")
     environment: ClassVar[Mapping[str, str]] = {}  # variables its processes are given, where they are not set already
 
@@ -68,6 +70,16 @@ class Baseline(ABC):
 
     def close(self) -> None:
         return
+
+    @classmethod
+    def disk(cls, path: Path) -> int:
+        """Return the bytes that a closed store takes."""
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+    @classmethod
+    def drop(cls, path: Path) -> None:
+        """Remove a store."""
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def rrf(rankings: Sequence[Sequence[str]], limit: int, k: int = 60) -> list[str]:

@@ -19,7 +19,7 @@ K1, B = 1.2, 0.75  # of BM25; FTS5's own, which cannot be set
 COLUMNS = ("title", "heading", "body", "compounds")
 WEIGHTS = (1.5, 1.0, 1.0, 0.5)
 LEAST_IDF = 1e-6  # of a term in more than half of the chunks
-_SMALL = 1_000  # chunks; in a smaller store all terms are read, as FTS5 would
+SMALL = 1_000  # chunks; in a smaller store all terms are read, as FTS5 would
 # Rows read for a query, rarest terms first; at 50,000 chunks a question of 200 words comes to as many.
 BUDGET = 500_000
 _NAMES = 3  # of a path, from its end: those before it are the same for most files
@@ -84,7 +84,7 @@ def affordable(terms: Sequence[Term], chunks: int, depth: int, budget: int = BUD
     A token in more than half of the chunks has next to no weight, so in a store of any size it is only read where no
     other token occurs at all.
     """
-    common = {term.text for term in terms if term.document_frequency > chunks / 2 and chunks > _SMALL}
+    common = {term.text for term in terms if term.document_frequency > chunks / 2 and chunks > SMALL}
     if not any(term.document_frequency for term in terms if term.text not in common):
         common = set()
     spent = 0

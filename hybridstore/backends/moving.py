@@ -95,7 +95,7 @@ def _write_rows(there: apsw.Connection, connection: Connection, table: str, prog
 
 def _write_vectors(there: apsw.Connection, connection: Connection) -> None:
     for number, dim in rows(connection, "SELECT embedding, dim FROM embeddings"):
-        connection.execute(schema.embedding_table(number))
+        connection.execute(schema.embedding_tables(number, dim))
         for chunks in _some(there.execute(f"SELECT chunk FROM vectors_{number} ORDER BY chunk")):
             some = [chunk for (chunk,) in chunks]
             server_vectors.write(connection, number, some, file_vectors.in_order(there, number, dim, some))

@@ -188,8 +188,11 @@ class SearchBackend(Protocol):
         """Return what BM25 needs to know about this store's chunks, for the query's `sequences`."""
         ...
 
-    def vocabulary(self, beginning: str, limit: int) -> list[tuple[str, int]]:
-        """Return at most `limit` tokens that begin so, with the numbers of chunks that hold them, in their order."""
+    def vocabulary(self, beginnings: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+        """Return the tokens that begin so, in their order, with the numbers of chunks that hold them.
+
+        With each beginning stands how many at most; those of the first come first.
+        """
         ...
 
     def nearest(

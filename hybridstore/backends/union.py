@@ -128,11 +128,14 @@ class StoreUnion:
         matched = [backend.match(query, depth, restriction) for backend in self._backends]
         return self._merged([ranking for ranking, _ in matched], depth), matched[0][1]
 
-    def vocabulary(self, beginning: str, limit: int) -> list[tuple[str, int]]:
-        counts: Counter[str] = Counter()
-        for backend in self._backends:
-            counts.update(dict(backend.vocabulary(beginning, limit)))
-        return sorted(counts.items())[:limit]
+    def vocabulary(self, beginnings: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+        found: list[tuple[str, int]] = []
+        for beginning, limit in beginnings:
+            counts: Counter[str] = Counter()
+            for backend in self._backends:
+                counts.update(dict(backend.vocabulary([(beginning, limit)])))
+            found += sorted(counts.items())[:limit]
+        return found
 
     def holds(self, phrase: tuple[str, ...], restriction: Restriction) -> bool:
         return any(backend.holds(phrase, restriction) for backend in self._backends)

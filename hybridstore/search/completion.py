@@ -55,11 +55,11 @@ def _tokens(backend: Backend, analyser: Analyser, beginning: str) -> Iterator[st
     plain = type(analyser)("none").phrase(beginning)  # folded as the index has it, but not stemmed
     if len(plain) != 1 or plain[0].endswith("*"):
         return
-    begins = backend.vocabulary(plain[0], _ROWS)
+    begins = backend.vocabulary([(plain[0], _ROWS)])
     yield from (token for token, _ in sorted(begins, key=lambda each: -each[1]) if token.isalpha())
-    for length in range(len(plain[0]) - 1, max(len(plain[0]) - _ENDING, 3) - 1, -1):
-        stem = plain[0][:length]
-        yield from (token for token, _ in backend.vocabulary(stem, 1) if token == stem)
+    stems = [plain[0][:length] for length in range(len(plain[0]) - 1, max(len(plain[0]) - _ENDING, 3) - 1, -1)]
+    known = dict(backend.vocabulary([(stem, 1) for stem in stems]))
+    yield from (stem for stem in stems if stem in known)
 
 
 def _words(backend: Backend, analyser: Analyser, token: str, beginning: str, restriction: Restriction) -> Iterator[str]:

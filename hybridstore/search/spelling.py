@@ -103,14 +103,13 @@ def _similar(backend: Backend, token: str) -> tuple[list[str], list[str]]:
     return sorted(near, key=lambda other: near[other])[:_WORDS], stems[:_STEMS]
 
 
-def _neighbourhood(backend: Backend, token: str) -> Iterator[tuple[str, int]]:
-    """Yield the words of the store that begin like the token, allowing for an error in its first two letters."""
+def _neighbourhood(backend: Backend, token: str) -> list[tuple[str, int]]:
+    """Return the words of the store that begin like the token, allowing for an error in its first two letters."""
     first, second, third = token[0], token[1], token[2]
     rows = [(beginning, _ROWS) for beginning in (token[:2], second + first, second + third, first + third)]
     if token.isascii():
         rows += [(first + letter + rest, 1) for letter in _VOWELS for rest in (token[1:], token[2:])]
-    for beginning, most in dict.fromkeys(rows):
-        yield from backend.vocabulary(beginning, most)
+    return backend.vocabulary(list(dict.fromkeys(rows)))
 
 
 def errors(word: str, others: Sequence[str]) -> tuple[NDArray[np.int16], NDArray[np.int16]]:

@@ -89,14 +89,15 @@ class SearchingContract:
         assert found(planets, "saturn") == []
 
     def test_tokens_are_listed_from_a_beginning_on_in_order_as_they_are_now(self, planets):
-        assert planets.vocabulary("pla", 5) == [("planet", 3)]
-        assert planets.vocabulary("", 3) == sorted(planets.vocabulary("", 100))[:3]
-        assert planets.vocabulary("zzz", 5) == []
+        assert planets.vocabulary([("pla", 5)]) == [("planet", 3)]
+        assert planets.vocabulary([("", 3)]) == sorted(planets.vocabulary([("", 100)]))[:3]
+        assert planets.vocabulary([("zzz", 5)]) == planets.vocabulary([]) == []
         planets.put([entry("plan", "A plan of places 🙂 with plasma")])
-        assert planets.vocabulary("pla", 5) == [("place", 1), ("plan", 1), ("planet", 3), ("plasma", 1)]
-        assert planets.vocabulary("pla", 2) == [("place", 1), ("plan", 1)]
+        assert planets.vocabulary([("pla", 5)]) == [("place", 1), ("plan", 1), ("planet", 3), ("plasma", 1)]
+        several = planets.vocabulary([("zzz", 5), ("plat", 1), ("pla", 2), ("plane", 9)])
+        assert several == [("place", 1), ("plan", 1), ("planet", 3)]
         planets.remove(["plan"])
-        assert planets.vocabulary("pla", 5) == [("planet", 3)]
+        assert planets.vocabulary([("pla", 5)]) == [("planet", 3)]
 
     def test_scores_fall_and_are_higher_for_better(self, planets):
         ranking = ranked(planets, ("red", "giant"))

@@ -40,7 +40,8 @@ def running(following: PostgresServer | None = None) -> Iterator[PostgresServer]
             _copy(following, server)
         server.start()
         if following is None:
-            for setting in ("fsync = off", "max_connections = 100"):
+            fsync = os.environ.get("HYBRIDSTORE_TEST_FSYNC", "off")  # measurements turn it on
+            for setting in (f"fsync = {fsync}", "max_connections = 100"):
                 server.psql(f"ALTER SYSTEM SET {setting};")
             server.psql("SELECT pg_reload_conf();")
         yield server

@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice, takewhile
+from operator import methodcaller
 from pathlib import Path
 
 import numpy as np
@@ -234,12 +235,14 @@ class MemoryBackend(Backend):
     def last_chunk(self) -> int:
         return max(self._handle.contents().chunks, default=0)
 
-    def vocabulary(self, beginning: str, limit: int) -> list[tuple[str, int]]:
+    def vocabulary(self, beginnings: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
         """Return tokens that begin so, and in how many chunks each is."""
-        contents = self._handle.contents()
-        start = bisect_left(contents.vocabulary, beginning)
-        tokens = takewhile(lambda token: token.startswith(beginning), contents.vocabulary[start : start + limit])
-        return [(token, len(contents.postings[token])) for token in tokens]
+        contents, found = self._handle.contents(), list[tuple[str, int]]()
+        for beginning, limit in beginnings:
+            start = bisect_left(contents.vocabulary, beginning)
+            tokens = takewhile(methodcaller("startswith", beginning), contents.vocabulary[start : start + limit])
+            found += [(token, len(contents.postings[token])) for token in tokens]
+        return found
 
     def holds(self, phrase: tuple[str, ...], restriction: Restriction) -> bool:
         contents = self._handle.contents()

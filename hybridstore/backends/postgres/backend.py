@@ -131,6 +131,7 @@ class PostgresBackend(StoredEmbeddings[Connection], Backend):
         """Begin with locks that nobody holds."""
         self._memory = ResidentCache(lambda: self.analyser, self._memory_bytes)
         self._analysers: dict[int, Analyser] = {}
+        self._serving: dict[int, bool] = {}
         self._missing = None
 
     @property
@@ -226,7 +227,7 @@ class PostgresBackend(StoredEmbeddings[Connection], Backend):
         self, vector: NDArray[np.float32], depth: int, restriction: Restriction, leg: str | None = None
     ) -> Ranking:
         with self._connections.reading() as connection:
-            return searching.nearest(connection, self._memory, vector, depth, restriction, leg)
+            return searching.nearest(connection, self._memory, self._serving, vector, depth, restriction, leg)
 
     def statistics(self, query: KeywordQuery) -> CorpusStatistics:
         with self._connections.reading() as connection:
@@ -261,9 +262,9 @@ class PostgresBackend(StoredEmbeddings[Connection], Backend):
         with self._connections.reading() as connection:
             return int(value(connection, "SELECT max(chunk) FROM chunks") or 0)
 
-    def vocabulary(self, beginning: str, limit: int) -> list[tuple[str, int]]:
+    def vocabulary(self, beginnings: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
         with self._connections.reading() as connection:
-            return posting_blocks.vocabulary(connection, beginning, limit)
+            return posting_blocks.vocabulary(connection, beginnings)
 
     def holds(self, phrase: tuple[str, ...], restriction: Restriction) -> bool:
         with self._connections.reading() as connection:

@@ -10,6 +10,8 @@ from hybridstore.backends.postgres.connection import Connection, many, remembere
 from hybridstore.backends.postgres.schema import add_to, set_fact
 from hybridstore.backends.values import ChunkChange
 
+REVISION = "revision"  # among what a transaction remembers
+
 
 class Log(ChangeRuns):
     """Collects what a transaction does to chunks, and writes it as one revision when the block succeeds."""
@@ -42,7 +44,7 @@ class Log(ChangeRuns):
 def revision(connection: Connection) -> int:
     """Return the revision that a transaction reads."""
     read = "SELECT value FROM facts WHERE key = 'revision'"
-    return remembered(connection, read, lambda: int(value(connection, read)))
+    return remembered(connection, REVISION, lambda: int(value(connection, read)))
 
 
 def changes(connection: Connection, since: int) -> list[ChunkChange] | None:

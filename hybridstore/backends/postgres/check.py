@@ -11,6 +11,7 @@ from contextlib import closing
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hybridstore.backends.keyword_scoring import index_columns, weigh
 from hybridstore.backends.postgres import document_rows, model_rows, posting_blocks, vector_tables
@@ -181,20 +182,23 @@ def _vectors(connection: Connection, number: int, advance: Advance, *, repair: b
     broken, wrong, chunks = [], [], ids(connection, "chunk", f"FROM {table}").tolist()
     for first in range(0, len(chunks), _AT_ONCE):
         some = chunks[first : first + _AT_ONCE]
-        for chunk, vector, code in rows(
-            connection, f"SELECT chunk, vector, code FROM {table} WHERE chunk = ANY(%s::bigint[])", some
-        ):
+        statement = f"""SELECT chunk, vector, code, signs::text FROM {table} LEFT JOIN signs_{number} USING (chunk)
+                        WHERE chunk = ANY(%s::bigint[])"""
+        for chunk, vector, code, signs in rows(connection, statement, some):
             exact = np.frombuffer(vector, FLOAT) if len(vector) == FLOAT.itemsize * dim else np.array([np.nan])
             if not np.isfinite(exact).all():
                 broken.append(chunk)
-            elif (int8.encode(exact[None]).tobytes() if exact.any() else None) != code:
+            elif (code, signs) != _made_of(exact):
                 wrong.append(chunk)
         advance(len(some))
+    lost = f"FROM signs_{number} AS held WHERE chunk NOT IN (SELECT chunk FROM {table} WHERE code IS NOT NULL)"
+    wrong += np.setdiff1d(ids(connection, "chunk", lost), [*wrong, *broken]).tolist()
     if repair:
-        connection.execute(f"DELETE FROM {table} WHERE {orphans} OR chunk = ANY(%s::bigint[])", (broken,))
+        vector_tables.delete(connection, number, [*stale, *broken])
         for first in range(0, len(wrong), _AT_ONCE):
-            there, exact = vector_tables.fetch(connection, number, dim, wrong[first : first + _AT_ONCE])
-            connection.execute(f"DELETE FROM {table} WHERE chunk = ANY(%s::bigint[])", (there.tolist(),))
+            some = wrong[first : first + _AT_ONCE]
+            there, exact = vector_tables.fetch(connection, number, dim, some)
+            vector_tables.delete(connection, number, some)
             vector_tables.write(connection, number, there.tolist(), exact)
     searched = vector_tables.is_searched(connection, number)
     absent = vector_tables.unembedded(connection, number).tolist() if searched and state != "kept" else []
@@ -204,6 +208,12 @@ def _vectors(connection: Connection, number: int, advance: Advance, *, repair: b
         *_found("codes that are not those of their vectors", wrong, repaired=repair),
         *_found("chunks without a vector (`hybridstore embed` makes them)", absent, repaired=False),
     ]
+
+
+def _made_of(exact: NDArray[np.float32]) -> tuple[bytes | None, str | None]:
+    """Return the code and the signs of a vector (dim,)."""
+    code = int8.encode(exact[None])
+    return (code.tobytes(), vector_tables.signs(code)[0]) if exact.any() else (None, None)
 
 
 def _misplaced(connection: Connection, *, repair: bool) -> list[Problem]:

@@ -13,23 +13,37 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.keyword_scoring import COLUMNS, K1, WEIGHTS, B, affordable, idf, missed, terms_among
+from hybridstore.backends.keyword_scoring import (
+    BUDGET,
+    COLUMNS,
+    K1,
+    SMALL,
+    WEIGHTS,
+    B,
+    affordable,
+    idf,
+    missed,
+    terms_among,
+)
 from hybridstore.backends.postgres.connection import Connection, remembered, rows
 from hybridstore.backends.postgres.filtering import documents_passing
 from hybridstore.backends.postgres.packed import NO_IDS, ids
 from hybridstore.backends.postgres.posting_blocks import Occurrences, columns, document_frequencies, occurrences
+from hybridstore.backends.resident.chunk_ids import best
 from hybridstore.backends.values import Restriction
 from hybridstore.records import CorpusStatistics, KeywordQuery, Ranking, Term
 from hybridstore.text.expressions import AllOf, AnyOf, Expression, NotOf, WordSequence
 
 Phrase = tuple[str, ...]
 
+TOTALS = "totals"  # among what a transaction remembers
+_DENSE = 64  # chunk ids for each that was found, up to which sums are made in an array of all ids
+
 
 def totals(connection: Connection) -> CorpusStatistics:
     """Return the number of chunks, and their length in tokens."""
     read = "SELECT key, value::bigint FROM facts WHERE key IN ('chunks', 'tokens')"
-    found = dict(remembered(connection, read, lambda: rows(connection, read)))
-    return CorpusStatistics(found["chunks"], found["tokens"])
+    return remembered(connection, TOTALS, lambda: CorpusStatistics(**dict(rows(connection, read))))
 
 
 def statistics(connection: Connection, query: KeywordQuery) -> CorpusStatistics:
@@ -111,10 +125,17 @@ def facts(connection: Connection, query: KeywordQuery, tokens: Sequence[str]) ->
     if query.corpus is not None:
         return terms_among(tokens, query.corpus)
     living, counts = totals(connection).chunks, Counter(tokens)
-    whole = document_frequencies(connection, [token for token in counts if not token.endswith("*")])
+    whole = frequencies(connection, [token for token in counts if not token.endswith("*")])
     prefixes = occurrences(connection, [token for token in counts if token.endswith("*")])
     whole |= {token: len(found.chunks) for token, found in prefixes.items()}
     return tuple(Term(token, whole[token], idf(living, whole[token]), count) for token, count in counts.items())
+
+
+def frequencies(connection: Connection, words: Sequence[str]) -> dict[str, int]:
+    """Return how many chunks hold each word; words that a query will use in any case are read on the way."""
+    living = totals(connection).chunks
+    rare = living if living <= SMALL else min(living // 2, BUDGET // max(len(words), 1))
+    return document_frequencies(connection, words, rare)
 
 
 def _ranked(
@@ -125,16 +146,28 @@ def _ranked(
     allowed: NDArray[np.int64] | None,
 ) -> Ranking:
     chunks, scores = [NO_IDS], [np.empty(0, np.float64)]
-    for phrase, found in (find(connection, sought) if depth > 0 else {}).items():
+    if depth < 1:
+        return Ranking(chunks[0], scores[0])
+    for phrase, found in find(connection, sought).items():
         frequency = corpus.frequencies.get(phrase, len(found.chunks))
         weight = sought[phrase] * idf(corpus.chunks, frequency) * (K1 + 1)
         here = found if allowed is None else found.among(np.isin(found.chunks, allowed, assume_unique=True))
         chunks.append(here.chunks)
         scores.append(weight * impacts(here, corpus.average))
-    found_chunks, places = np.unique(np.concatenate(chunks), return_inverse=True)
-    sums = np.bincount(places, np.concatenate(scores), len(found_chunks)).astype(np.float64, copy=False)
-    order = np.lexsort((found_chunks, -sums))[: max(depth, 0)]
+    found_chunks, sums = _summed(np.concatenate(chunks), np.concatenate(scores))
+    order = best(sums, depth)
     return Ranking(found_chunks[order], sums[order])
+
+
+def _summed(chunks: NDArray[np.int64], scores: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return each of the chunks (n,) once, ascending, and the sum of its scores, all of which are above 0."""
+    first = int(chunks.min(initial=chunks.max(initial=0)))
+    if int(chunks.max(initial=0)) - first < _DENSE * len(chunks):
+        sums = np.bincount(chunks - first, scores)
+        found = np.flatnonzero(sums).astype(np.int64, copy=False)
+        return found + first, np.asarray(sums[found], np.float64)
+    found, places = np.unique(chunks, return_inverse=True)
+    return found, np.asarray(np.bincount(places, scores, len(found)), np.float64)
 
 
 def impacts(found: Occurrences, average: float) -> NDArray[np.float64]:

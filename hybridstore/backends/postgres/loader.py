@@ -45,7 +45,7 @@ class PostgresLoader:
 
     def frequencies(self, words: Sequence[str]) -> list[int]:
         """Count the entries of the words' blocks."""
-        found = posting_blocks.document_frequencies(self.connection, words)
+        found = keyword_search.frequencies(self.connection, words)
         return [found[word] for word in words]
 
     def postings(self, words: Sequence[str]) -> list[Postings]:
@@ -61,9 +61,13 @@ class PostgresLoader:
         """Return the active embedding and its number, or the leg's."""
         return vector_tables.of_leg(self.connection, self.leg)
 
-    def coded(self) -> Ids:
-        """Read the ids of the chunks that have a code."""
-        return ids(self.connection, "chunk", f"FROM vectors_{self._active()[0]} WHERE code IS NOT NULL")
+    def coded(self, limit: int) -> Ids | None:
+        """Read the ids of the chunks that have signs, which are those that have a code."""
+        table = f"signs_{self._active()[0]}"
+        many = keyword_search.totals(self.connection).chunks > limit
+        if limit < 1 or (many and value(self.connection, f"SELECT 1 FROM {table} OFFSET %s LIMIT 1", limit)):
+            return None
+        return ids(self.connection, "chunk", f"FROM {table}")
 
     def code_blocks(self, sample: int | None = None) -> Iterator[tuple[Ids, Codes]]:
         """Read the codes block by block, or about so many blocks of those there are."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,14 @@ from numpy.typing import NDArray
 from hybridstore.backends.keyword_scoring import weigh
 from hybridstore.backends.postgres.connection import Connection, many, rows
 from hybridstore.backends.postgres.document_rows import ChunkRow
+from hybridstore.backends.postgres.packed import NO_IDS
 
 BLOCK = 256  # chunk ids
 # A chunk's place in its block, twice the word's weighted frequency in it, which is a multiple of one half, and the
 # chunk's length in tokens, so that a score needs nothing else.
 ENTRY = np.dtype([("place", "u1"), ("doubled", "<u4"), ("length", "<u4")])
 _WRITTEN_AT_ONCE = 20_000  # rows
+_KEY = "occurrences"  # of words, among what a transaction remembers
 
 Words = Mapping[int, tuple[int, Mapping[str, float]]]
 """The length of each chunk, and the weighted frequency of each of its words."""
@@ -95,19 +98,31 @@ class Occurrences:
     def __init__(self, chunks: NDArray[np.int64], weighted: NDArray[np.float64], lengths: NDArray[np.float64]) -> None:
         self.chunks, self.weighted, self.lengths = chunks, weighted, lengths
 
+    @classmethod
+    def none(cls) -> Self:
+        """Return those of what is nowhere."""
+        return cls(NO_IDS, np.empty(0), np.empty(0))
+
     def among(self, mask: NDArray[np.bool_]) -> Occurrences:
         """Return those of a mask (n,)."""
         return Occurrences(self.chunks[mask], self.weighted[mask], self.lengths[mask])
 
 
-def _unpacked(found: Sequence[tuple[int, bytes]]) -> Occurrences:
-    """Return the entries of blocks, of one word or of several, whose frequencies in a chunk are added up."""
-    counts = [len(packed) // ENTRY.itemsize for _, packed in found]
-    entries = np.frombuffer(b"".join(packed for _, packed in found), ENTRY)
-    chunks = np.repeat(np.array([block for block, _ in found], np.int64) * BLOCK, counts) + entries["place"]
-    ids, firsts, places = np.unique(chunks, return_index=True, return_inverse=True)
-    weighted = np.bincount(places, entries["doubled"], len(ids)) / 2
-    return Occurrences(ids, weighted, entries["length"][firsts].astype(np.float64))
+_PACKED = """string_agg(int8send(block), ''::bytea ORDER BY block),
+             string_agg(int4send(octet_length(entries)), ''::bytea ORDER BY block),
+             string_agg(entries, ''::bytea ORDER BY block)"""
+
+
+def _unpacked(blocks: bytes | None, sizes: bytes | None, packed: bytes | None, *, several: bool = False) -> Occurrences:
+    """Return the entries of blocks, of one word or of `several`, whose frequencies in a chunk are added up."""
+    entries = np.frombuffer(packed or b"", ENTRY)
+    counts = np.frombuffer(sizes or b"", ">u4") // ENTRY.itemsize
+    chunks = np.repeat(np.frombuffer(blocks or b"", ">i8").astype(np.int64) * BLOCK, counts) + entries["place"]
+    doubled, lengths = entries["doubled"], entries["length"].astype(np.float64)
+    if several:
+        chunks, firsts, places = np.unique(chunks, return_index=True, return_inverse=True)
+        doubled, lengths = np.bincount(places, doubled, len(chunks)), lengths[firsts]
+    return Occurrences(chunks, doubled / 2, lengths)
 
 
 def occurrences(
@@ -115,39 +130,66 @@ def occurrences(
 ) -> dict[str, Occurrences]:
     """Return where words are, of which one that ends in * stands for all that begin so; all chunks or some.
 
-    Those of other chunks in the same blocks may come as well.
+    Those of other chunks may come as well. What was read in a transaction that only reads is not read again.
     """
-    blocks = None if chunks is None else sorted({chunk // BLOCK for chunk in chunks})
-    among = "" if blocks is None else "AND block = ANY(%s::bigint[])"
-    values: list[object] = [] if blocks is None else [blocks]
-    whole = [word.encode() for word in words if not word.endswith("*")]
-    found = defaultdict[str, list[tuple[int, bytes]]](list)
-    if whole:
-        statement = f"SELECT word, block, entries FROM postings WHERE word = ANY(%s::bytea[]) {among} ORDER BY 1, 2"
-        for word, block, packed in rows(connection, statement, whole, *values):
-            found[word.decode()].append((block, packed))
-    for word in words:
+    memo = {} if connection.memo is None else connection.memo
+    found = {word: memo[_KEY, word] for word in words if (_KEY, word) in memo}
+    left = [word for word in words if word not in found]
+    among, values = "", list[object]()
+    if chunks is not None:
+        among, values = "AND block = ANY(%s::bigint[])", [sorted({chunk // BLOCK for chunk in chunks})]
+    read = {word: Occurrences.none() for word in left}
+    if whole := [word.encode() for word in left if not word.endswith("*")]:
+        statement = f"SELECT word, {_PACKED} FROM postings WHERE word = ANY(%s::bytea[]) {among} GROUP BY word"
+        for word, *packed in rows(connection, statement, whole, *values):
+            read[word.decode()] = _unpacked(*packed)
+    for word in left:
         if word.endswith("*"):
             condition, bounds = beginning(word[:-1])
-            statement = f"SELECT block, entries FROM postings WHERE {condition} {among}"
-            found[word] = rows(connection, statement, *bounds, *values)
-    return {word: _unpacked(found[word]) for word in words}
+            statement = f"SELECT {_PACKED} FROM postings WHERE {condition} {among}"
+            (joined,) = rows(connection, statement, *bounds, *values)
+            read[word] = _unpacked(*joined, several=True)
+    if chunks is None:
+        memo.update({(_KEY, word): each for word, each in read.items()})
+    return found | read
 
 
-def document_frequencies(connection: Connection, words: Collection[str]) -> dict[str, int]:
-    """Return how many chunks hold each of the words, which are whole."""
-    statement = f"""SELECT word, sum(octet_length(entries)) / {ENTRY.itemsize} FROM postings
-                    WHERE word = ANY(%s::bytea[]) GROUP BY word"""
-    found = {word.decode(): int(df) for word, df in rows(connection, statement, [word.encode() for word in words])}
-    return {word: found.get(word, 0) for word in words}
+def document_frequencies(connection: Connection, words: Collection[str], rare: int = 0) -> dict[str, int]:
+    """Return how many chunks hold each of the words, which are whole.
+
+    Words in at most so many chunks as are `rare` are read whole, as the next question will be where they are.
+    """
+    statement = f"""SELECT counted.word, df, whole.* FROM (
+                        SELECT word, sum(octet_length(entries)) / {ENTRY.itemsize} AS df FROM postings
+                        WHERE word = ANY(%s::bytea[]) GROUP BY word) AS counted
+                    CROSS JOIN LATERAL (SELECT {_PACKED} FROM postings
+                                        WHERE postings.word = counted.word AND df <= %s) AS whole"""
+    found = dict.fromkeys(words, 0)
+    read = {word: Occurrences.none() for word in words}
+    for encoded, df, *packed in rows(connection, statement, [word.encode() for word in words], rare) if words else []:
+        word = encoded.decode()
+        found[word] = int(df)
+        if df <= rare:
+            read[word] = _unpacked(*packed)
+        else:
+            del read[word]
+    if connection.memo is not None:
+        connection.memo.update({(_KEY, word): each for word, each in read.items()})
+    return found
 
 
-def vocabulary(connection: Connection, start: str, limit: int) -> list[tuple[str, int]]:
-    """Return at most `limit` words that begin so, with the numbers of chunks that hold them."""
-    condition, bounds = beginning(start)
-    statement = f"""SELECT word, (sum(octet_length(entries)) / {ENTRY.itemsize})::bigint FROM postings WHERE {condition}
-                    GROUP BY word ORDER BY word LIMIT %s"""
-    return [(word.decode(), count) for word, count in rows(connection, statement, *bounds, limit)]
+def vocabulary(connection: Connection, beginnings: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Return the words that begin so, at most as many as stand with each, with the numbers of chunks that hold them."""
+    bounds = [beginning(start)[1] for start, _ in beginnings]
+    statement = f"""SELECT word, df FROM unnest(%s::bytea[], %s::bytea[], %s::bigint[])
+                        WITH ORDINALITY AS asked (low, high, most, number)
+                    CROSS JOIN LATERAL (
+                        SELECT word, (sum(octet_length(entries)) / {ENTRY.itemsize})::bigint AS df FROM postings
+                        WHERE word >= low AND word < high GROUP BY word ORDER BY word LIMIT most) AS found
+                    ORDER BY number, word"""
+    lows, highs = [low for low, _ in bounds], [high for _, high in bounds]
+    found = rows(connection, statement, lows, highs, [most for _, most in beginnings]) if beginnings else []
+    return [(word.decode(), count) for word, count in found]
 
 
 def beginning(start: str) -> tuple[str, list[object]]:

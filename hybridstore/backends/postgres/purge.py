@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from itertools import chain
 
 from hybridstore.backends.postgres import document_rows, document_writes, learning_rows, posting_blocks, vector_tables
 from hybridstore.backends.postgres.change_log import Log
@@ -76,6 +77,6 @@ def _remove(
 
 def _vacuum(connections: Connections) -> None:
     with connections.reading() as connection:
-        tables = [*_TABLES, *(f"vectors_{number}" for number in vector_tables.numbers(connection))]
+        tables = [*_TABLES, *chain.from_iterable(map(vector_tables.tables, vector_tables.numbers(connection)))]
     with connections.bare() as connection:
         connection.execute(f"VACUUM {', '.join(tables)}")

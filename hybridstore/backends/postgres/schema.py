@@ -159,15 +159,21 @@ CREATE TABLE removals (key bytea PRIMARY KEY, version text NOT NULL, purges bigi
 COUNTERS = ("chunk", "document", "embedding", "model", "triple", "feedback", "expectation", "chunks", "tokens")
 
 
-def embedding_table(number: int) -> str:
-    """Return the DDL of one embedding's table: exact float32 vectors, and int8 codes of those that are not zero.
+def embedding_tables(number: int, dim: int) -> str:
+    """Return the DDL of one embedding's tables: exact float32 vectors, codes and signs of those that are not zero.
 
     Vectors are `bytea` and not pgvector's type: clients compare codes in memory, and read exact vectors of a few
     candidates, so that the extension would only be one more thing that a server has to have. Neither is compressed.
     """
     return f"""
         CREATE TABLE vectors_{number} (chunk bigint PRIMARY KEY, vector bytea NOT NULL, code bytea);
-        ALTER TABLE vectors_{number} ALTER vector SET STORAGE EXTERNAL, ALTER code SET STORAGE EXTERNAL"""
+        ALTER TABLE vectors_{number} ALTER vector SET STORAGE EXTERNAL, ALTER code SET STORAGE EXTERNAL;
+        {signs_table(number, dim)}"""
+
+
+def signs_table(number: int, dim: int) -> str:
+    """Return the DDL of the signs of codes, a bit a dimension, apart: all of them are read for a search."""
+    return f"CREATE TABLE signs_{number} (chunk bigint PRIMARY KEY, signs bit({dim}) NOT NULL)"
 
 
 def _create(connection: Connection, language: str, analysis: int, store: str) -> None:
@@ -179,8 +185,19 @@ def _create(connection: Connection, language: str, analysis: int, store: str) ->
         connection.execute("INSERT INTO facts VALUES (%s, %s)", (key, fact))
 
 
+def _add_signs(connection: Connection, *_: object) -> None:
+    """Make the signs of the codes there are: some ten thousand a second."""
+    for number, dim in rows(connection, "SELECT embedding, dim FROM embeddings"):
+        connection.execute(signs_table(number, dim))
+        connection.execute(f"""
+            INSERT INTO signs_{number}
+            SELECT chunk, (SELECT string_agg(CASE WHEN get_byte(code, at) BETWEEN 1 AND 127 THEN '1' ELSE '0' END, ''
+                                             ORDER BY at) FROM generate_series(0, {dim - 1}) AS at)::bit({dim})
+            FROM vectors_{number} WHERE code IS NOT NULL""")
+
+
 # Each runs in one transaction that ends by recording its number. The first makes the store.
-_MIGRATIONS: tuple[Callable[[Connection, str, int, str], None], ...] = (_create,)
+_MIGRATIONS: tuple[Callable[[Connection, str, int, str], None], ...] = (_create, _add_signs)
 VERSION = len(_MIGRATIONS)
 
 

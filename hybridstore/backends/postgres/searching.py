@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.backends.keyword_scoring import missed
-from hybridstore.backends.postgres import document_rows, keyword_search, vector_tables
+from hybridstore.backends.postgres import document_rows, keyword_search, sieve, vector_tables
 from hybridstore.backends.postgres.connection import Connection
 from hybridstore.backends.postgres.loader import PostgresLoader
 from hybridstore.backends.resident import rescoring, scoring
@@ -56,6 +56,7 @@ def impacts(
 def nearest(  # noqa: PLR0917 - the protocol's arguments, after where they are read from
     connection: Connection,
     memory: ResidentCache,
+    serving: MutableMapping[int, bool],
     query: NDArray[np.float32],
     depth: int,
     restriction: Restriction,
@@ -77,7 +78,8 @@ def nearest(  # noqa: PLR0917 - the protocol's arguments, after where they are r
     def by_code(count: int) -> tuple[Ranking, bool]:
         if codes is not None:
             return codes.nearest(query, count, allowed)
-        return vector_tables.scan(connection, number, query, count, allowed), True
+        chunks = keyword_search.totals(connection).chunks
+        return sieve.nearest(connection, number, query, count, allowed, chunks, serving), True
 
     return rescoring.nearest(
         query, depth, by_code, lambda chunks: vector_tables.exact(connection, number, embedding.dim, chunks)
@@ -115,9 +117,7 @@ def cosines(
     if codes is not None and codes.rows is not None:
         here, scores = codes.cosines(query, chunks)
     else:
-        here, vectors = vector_tables.fetch(connection, active[0], active[1].dim, chunks.tolist())
-        here, vectors = here[some := vectors.any(axis=1)], vectors[some]  # a zero vector has no direction and no code
-        coded = int8.encode(vectors)
+        here, coded = vector_tables.codes_of(connection, active[0], active[1].dim, "%s::bigint[]", chunks.tolist())
         scores = int8.scan(coded, int8.scales(coded), query).astype(np.float64)
     order = chunks.argsort()
     found[order[chunks[order].searchsorted(here)]] = scores

@@ -8,17 +8,20 @@ from dataclasses import asdict
 
 from hybridstore.backends.learning import ModelVersion
 from hybridstore.backends.postgres import learning_rows, model_rows, vector_tables
+from hybridstore.backends.postgres.change_log import REVISION
 from hybridstore.backends.postgres.connection import Connection, rows, value
+from hybridstore.backends.postgres.keyword_search import TOTALS
 from hybridstore.backends.postgres.schema import set_fact
 from hybridstore.backends.protocols import SearchState
 from hybridstore.backends.values import Embedding, Stats, VectorLeg
-from hybridstore.records import Folder
+from hybridstore.records import CorpusStatistics, Folder
 
 # One statement, for it is one round trip. A row for each embedding that is searched, or one without any.
 _STATE = """
     SELECT (SELECT value::bigint FROM facts WHERE key = 'revision'),
            (SELECT value::bigint FROM facts WHERE key = 'chunks'),
-           model, previous, embeddings.state, fingerprint, embeddings.reference, dim,
+           (SELECT value::bigint FROM facts WHERE key = 'tokens'),
+           model, previous, embeddings.state, embedding, fingerprint, embeddings.reference, dim,
            (SELECT value FROM facts
             WHERE key = CASE embeddings.state WHEN 'active' THEN 'background' ELSE 'background ' || embedding END)
     FROM (SELECT 1) AS one
@@ -30,17 +33,21 @@ _FOLDERS = "folders"  # its key among the facts
 
 
 def state(connection: Connection, known: Callable[[Connection, int, int | None], ModelVersion]) -> SearchState:
-    """Read what every search needs first; see the protocol."""
+    """Read what every search needs first, and let the transaction remember it; see the protocol."""
     found = rows(connection, _STATE)
-    revision, chunks, model, previous = found[0][:4]
+    revision, chunks, tokens, model, previous = found[0][:5]
+    memo: dict[object, object] = {REVISION: revision, TOTALS: CorpusStatistics(chunks, tokens), "active": []}
     embedding, measured, legs = None, None, []
-    for *_, searched, fingerprint, reference, dim, stored in (row for row in found if row[4] is not None):
+    for *_, searched, number, fingerprint, reference, dim, stored in (row for row in found if row[5] is not None):
         its = Embedding(fingerprint, reference, dim)
+        memo[searched if searched == "active" else ("leg", fingerprint)] = [(number, fingerprint, reference, dim)]
         applicable = vector_tables.applicable_calibration(stored, its)
         if searched == "active":
             embedding, measured = its, applicable
         elif applicable is not None:
             legs.append(VectorLeg(embedding=its, calibration=applicable))
+    if connection.memo is not None:
+        connection.memo.update(memo)
     return SearchState(
         chunks=chunks,
         embedding=embedding,

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from hybridstore.backends.calibrations import calibration_json, usable_calibration
 from hybridstore.backends.postgres.connection import Connection, remembered, rows, value
 from hybridstore.backends.postgres.packed import FLOAT, NO_IDS, float_rows, ids
-from hybridstore.backends.postgres.schema import embedding_table, next_numbers, set_fact
+from hybridstore.backends.postgres.schema import embedding_tables, next_numbers, set_fact
 from hybridstore.backends.values import Calibration, Embedding, Embeddings, VectorLeg
 from hybridstore.codecs import int8
 from hybridstore.errors import EmbedderMismatch, InputError
 from hybridstore.records import Ranking
 
-CODES_AT_ONCE = 8192
+CODES_AT_ONCE = 16_384
 _CALIBRATION = "background"  # its key among the facts
 _WITHOUT = "WHERE NOT EXISTS (SELECT 1 FROM vectors_{} AS own WHERE own.chunk = chunks.chunk)"
 _COLUMNS = "embedding, fingerprint, reference, dim"
@@ -26,19 +26,19 @@ _NUMBER_OF_LEG = f"(SELECT value FROM facts WHERE key = '{_CALIBRATION} ' || emb
 
 def by_state(connection: Connection, state: str) -> tuple[int, Embedding] | None:
     """Return the "active", "building" or "kept" embedding with its number."""
-    return _numbered(connection, "state = %s", state)
+    return _numbered(connection, state, "state = %s", state)
 
 
 def of_leg(connection: Connection, leg: str | None) -> tuple[int, Embedding] | None:
     """Return the active embedding with its number, or that of an added leg by its fingerprint."""
     if leg is None:
         return by_state(connection, "active")
-    return _numbered(connection, "state = 'added' AND fingerprint = %s", leg)
+    return _numbered(connection, ("leg", leg), "state = 'added' AND fingerprint = %s", leg)
 
 
-def _numbered(connection: Connection, condition: str, value_: str) -> tuple[int, Embedding] | None:
+def _numbered(connection: Connection, key: object, condition: str, value_: str) -> tuple[int, Embedding] | None:
     statement = f"SELECT {_COLUMNS} FROM embeddings WHERE {condition}"
-    found = remembered(connection, (condition, value_), lambda: rows(connection, statement, value_))
+    found = remembered(connection, key, lambda: rows(connection, statement, value_))
     return (found[0][0], Embedding(*found[0][1:])) if found else None
 
 
@@ -94,13 +94,13 @@ def make(connection: Connection, embedding: Embedding, state: str) -> int:
     number = next_numbers(connection, "embedding")
     row = (number, embedding.fingerprint, embedding.reference, embedding.dim, state)
     connection.execute("INSERT INTO embeddings VALUES (%s, %s, %s, %s, %s)", row)
-    connection.execute(embedding_table(number))
+    connection.execute(embedding_tables(number, embedding.dim))
     return number
 
 
 def drop(connection: Connection, number: int) -> None:
     """Remove an embedding and its vectors."""
-    connection.execute(f"DROP TABLE vectors_{number}")
+    connection.execute(f"DROP TABLE {', '.join(tables(number))}")
     connection.execute("DELETE FROM embeddings WHERE embedding = %s", (number,))
     forget_calibration(connection, number)
 
@@ -108,6 +108,11 @@ def drop(connection: Connection, number: int) -> None:
 def set_state(connection: Connection, number: int, state: str) -> None:
     """Make an embedding the one in this state."""
     connection.execute("UPDATE embeddings SET state = %s WHERE embedding = %s", (state, number))
+
+
+def tables(number: int) -> tuple[str, str]:
+    """Return the names of an embedding's tables."""
+    return f"vectors_{number}", f"signs_{number}"
 
 
 # rows
@@ -124,12 +129,33 @@ def write(connection: Connection, number: int, chunks: Sequence[int], vectors: N
         copy.set_types(["int8", "bytea", "bytea"])
         for n, chunk in enumerate(chunks):
             copy.write_row((chunk, exact[n].tobytes(), codes[n].tobytes() if coded[n] else None))
+    write_signs(connection, number, np.asarray(chunks, np.int64)[coded], codes[coded])
+
+
+def write_signs(connection: Connection, number: int, chunks: NDArray[np.int64], codes: NDArray[np.int8]) -> None:
+    """Store the signs of codes (n, dim)."""
+    lines = [f"{chunk}\t{bits}\n" for chunk, bits in zip(chunks.tolist(), signs(codes), strict=True)]
+    with connection.cursor() as cursor, cursor.copy(f"COPY signs_{number} FROM STDIN") as copy:
+        copy.write("".join(lines))
+
+
+def signs(codes: NDArray[np.int8]) -> list[str]:
+    """Return for each code (dim,) a digit a dimension: 1 where it is above 0."""
+    digits = ((codes > 0) + np.uint8(ord("0"))).tobytes().decode()
+    dim = codes.shape[1]
+    return [digits[first : first + dim] for first in range(0, len(digits), dim)]
 
 
 def remove(connection: Connection, chunks: Sequence[int]) -> None:
     """Remove chunks' vectors and codes from every embedding."""
     for number in numbers(connection):
-        connection.execute(f"DELETE FROM vectors_{number} WHERE chunk = ANY(%s::bigint[])", (list(chunks),))
+        delete(connection, number, chunks)
+
+
+def delete(connection: Connection, number: int, chunks: Sequence[int]) -> None:
+    """Remove chunks' vectors, codes and signs from an embedding."""
+    for table in tables(number):
+        connection.execute(f"DELETE FROM {table} WHERE chunk = ANY(%s::bigint[])", (list(chunks),))
 
 
 def unembedded(connection: Connection, number: int) -> NDArray[np.int64]:
@@ -173,20 +199,31 @@ def exact(connection: Connection, number: int, dim: int, chunks: Sequence[int]) 
     return vectors
 
 
+def codes_of(
+    connection: Connection, number: int, dim: int, chunks: str, *values: object
+) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
+    """Return the codes of those chunks of an array in SQL that have one: ids (n,) ascending, codes (n, dim)."""
+    statement = f"""SELECT string_agg(int8send(chunk), ''::bytea), string_agg(code, ''::bytea) FROM vectors_{number}
+                    WHERE chunk = ANY({chunks}) AND code IS NOT NULL"""
+    ((found, codes),) = rows(connection, statement, *values)
+    there = np.frombuffer(found or b"", ">i8").astype(np.int64)
+    order = there.argsort()
+    return there[order], np.frombuffer(codes or b"", np.int8).reshape(len(there), dim)[order]
+
+
 def code_blocks(connection: Connection, number: int, dim: int) -> Iterator[tuple[NDArray[np.int64], int8.Codes]]:
     """Yield all codes, block by block: chunks (m,) ascending, and codes (m, dim)."""
     statement = f"""SELECT string_agg(int8send(chunk), ''::bytea ORDER BY chunk),
                            string_agg(code, ''::bytea ORDER BY chunk)
                     FROM (SELECT chunk, code FROM vectors_{number} WHERE chunk > %s AND code IS NOT NULL
                           ORDER BY chunk LIMIT {CODES_AT_ONCE}) AS block"""
-    last = 0
-    while True:
-        ((chunks, codes),) = rows(connection, statement, last)
-        if chunks is None:
-            return
-        numbered = np.frombuffer(chunks, ">i8").astype(np.int64)
-        yield numbered, np.frombuffer(codes, np.int8).reshape(len(numbered), dim)
-        last = int(numbered[-1])
+    numbered, full = np.zeros(1, np.int64), True
+    while full:
+        ((chunks, codes),) = rows(connection, statement, int(numbered[-1]))
+        numbered = np.frombuffer(chunks or b"", ">i8").astype(np.int64)
+        full = len(numbered) == CODES_AT_ONCE
+        if len(numbered):
+            yield numbered, np.frombuffer(codes, np.int8).reshape(len(numbered), dim)
 
 
 def scan(

@@ -141,7 +141,7 @@ def added_and_removed(changes: Sequence[ChunkChange], chunks: ChunkIds) -> tuple
     return added[added > (chunks.ids[-1] if len(chunks) else 0)], removed
 
 
-def best(scores: NDArray[np.float32], count: int, floor: float = -np.inf) -> NDArray[np.intp]:
+def best(scores: NDArray[np.floating[Any]], count: int, floor: float = -np.inf) -> NDArray[np.intp]:
     """Return the places of the `count` largest scores above the floor, best first, ties by place.
 
     Only scores that reach `_bound` are sorted: 0.15 ms for 200,000 scores, where partitioning them all takes 2.2 ms.
@@ -152,7 +152,7 @@ def best(scores: NDArray[np.float32], count: int, floor: float = -np.inf) -> NDA
     return places.take(order)
 
 
-def _bound(scores: NDArray[np.float32], count: int) -> float:
+def _bound(scores: NDArray[np.floating[Any]], count: int) -> float:
     """Return a number that at least `count` scores reach, and hardly more; -inf where there are fewer scores.
 
     The scores are laid out in rows under each other: the largest of each column are that many different scores.

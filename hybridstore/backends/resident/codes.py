@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,12 +32,12 @@ _NO_SCALES = GrowingArray(np.empty(0, np.float32))
 _SURE = 2.5  # deviations of the neighbours' distances that must lie between their median and the farthest let through
 _LEAST_DEVIATION = 3.0
 # Let through at least, and one in so many of a large store. Of 50,000 sentence vectors and of a million made from them
-# the ten nearest by float32 were among these in 99.5 to 100 of 100 cases, before `trustworthy` is asked.
+# the ten nearest by float32 were among these in 99.5 to 100 of 100 cases, before `is_trustworthy` is asked.
 POOL = 2_048
 POOL_SHARE = 256
 _TRIED = 32  # vectors whose neighbours are searched for to see whether signs say anything about these vectors
 _TRIED_AMONG = 65_536
-_NEIGHBOURS = 10
+NEIGHBOURS = 10
 _SHARE = 64  # one in so many is let through then
 _LEAST_FOUND = 0.95
 
@@ -76,13 +76,13 @@ class ResidentCodes:
         if allowed is not None and mask is not None and np.count_nonzero(mask) * 4 < len(mask):
             places, mask = np.flatnonzero(mask), None
         if self.sieve is not None and (places is None or len(places) > POOL):
-            pool = max(POOL, len(self.chunks) // POOL_SHARE, 8 * count) * (1 if self.rows else 2)
+            pool = pool_of(count, len(self.chunks)) * (1 if self.rows else 2)
             sifted, distances = self.sieve.sift(query, pool, places, mask)
             if self.rows is None:
                 places, mask = sifted, None
             else:
                 nearest, scores = self._scored(self.rows, query, count, sifted, None)
-                if trustworthy(distances[nearest[:_NEIGHBOURS]], distances):
+                if is_trustworthy(distances[nearest[:NEIGHBOURS]], float(distances.max(initial=0))):
                     return Ranking(self.chunks.ids[sifted[nearest]], scores), True
         if self.rows is None:
             places = np.arange(len(self.chunks)) if places is None else places
@@ -135,8 +135,11 @@ def load(loader: Loader, revision: int, budget: int) -> ResidentCodes | None:
     if active is None:
         return None
     number, embedding = active
-    chunks = ChunkIds(loader.coded())
-    count, dim = len(chunks), embedding.dim
+    dim = embedding.dim
+    coded = loader.coded(budget // (dim // 8 + _BYTES_A_CHUNK))
+    if coded is None:
+        return None
+    chunks, count = ChunkIds(coded), len(coded)
     if count * (dim + dim // 8 + _BYTES_A_CHUNK) <= budget:
         rows = GrowingArray(np.empty((0, dim), np.int8), capacity=count + count // 64 + _SPARE)
         rows = rows.append(0, np.broadcast_to(np.int8(0), (count, dim)))
@@ -144,7 +147,7 @@ def load(loader: Loader, revision: int, budget: int) -> ResidentCodes | None:
             rows.first(count)[_slice_or_places(chunks, ids)] = codes
         scales = GrowingArray(int8.scales(rows.first(count)))
         return ResidentCodes(revision, number, embedding, chunks, rows, scales)
-    if count * (dim // 8 + _BYTES_A_CHUNK) > budget or count < SIEVED:
+    if count < SIEVED:
         return None
     sample = np.concatenate([codes for _, codes in loader.code_blocks(_SAMPLED_BLOCKS)])
     sieve = Sieve.of(sample)
@@ -211,9 +214,9 @@ class Sieve:
     count: int
 
     @classmethod
-    def of(cls, codes: NDArray[np.int8]) -> Self:
-        """Make the sieve of int8 codes (n, dim)."""
-        above = signs.medians(codes)
+    def of(cls, codes: NDArray[np.int8], above: NDArray[np.int8] | None = None) -> Self:
+        """Make the sieve of int8 codes (n, dim): by their medians, unless `above` (dim,) says by what."""
+        above = signs.medians(codes) if above is None else above
         return cls(above, GrowingArray(signs.encode(codes, above), axis=1), len(codes))
 
     @classmethod
@@ -264,19 +267,25 @@ class Sieve:
         let_through = 0
         for place in tried:
             scores = int8.scan(codes, scales, codes[place].astype(np.float32))
-            nearest = np.argpartition(scores, -_NEIGHBOURS)[-_NEIGHBOURS:]
+            nearest = np.argpartition(scores, -NEIGHBOURS)[-NEIGHBOURS:]
             code = signs.encode(codes[place : place + 1], self.above)
             distances = signs.distances(self.planes.first(len(codes)), code)
             let_through += int(np.isin(nearest, signs.nearest(distances, len(codes) // _SHARE)).sum())
-        return let_through >= _LEAST_FOUND * _NEIGHBOURS * len(tried)
+        return let_through >= _LEAST_FOUND * NEIGHBOURS * len(tried)
 
 
-def trustworthy(neighbours: NDArray[np.uint16], all_through: NDArray[np.uint16]) -> bool:
-    """Return whether hardly any true neighbour can have been held back, by the distances of the ten nearest.
+def pool_of(count: int, chunks: int) -> int:
+    """Return how many of so many chunks a sieve lets through where `count` are sought."""
+    return max(POOL, chunks // POOL_SHARE, 8 * count)
 
-    If they were as far as the last one let through, as many might be beyond it. A query unlike all that is stored is
-    such a case: its neighbours are near to it by chance. Of a million vectors this trusts the sieve with 93 of 100
-    real queries, and with none of 40 random vectors; 99.9 and 100 % of their ten nearest are found.
+
+def is_trustworthy(neighbours: NDArray[np.integer[Any]], farthest: float) -> bool:
+    """Return whether hardly any true neighbour can have been held back.
+
+    By the distances of the ten nearest, and that of the `farthest` that was let through. If they were as far as that
+    one, as many might be beyond it. A query unlike all that is stored is such a case: its neighbours are near to it by
+    chance. Of a million vectors this trusts the sieve with 93 of 100 real queries, and with none of 40 random vectors;
+    99.9 and 100 % of their ten nearest are found.
     """
     if not len(neighbours):
         return False
@@ -284,4 +293,4 @@ def trustworthy(neighbours: NDArray[np.uint16], all_through: NDArray[np.uint16])
     median = ordered[len(ordered) // 2]
     upper = ordered[len(ordered) // 2 :]  # a copy of the query's own text may lie far below
     deviation = max(math.sqrt(sum((distance - median) ** 2 for distance in upper) / len(upper)), _LEAST_DEVIATION)
-    return bool(float(all_through.max()) - median > _SURE * deviation)
+    return bool(farthest - median > _SURE * deviation)

@@ -73,8 +73,8 @@ class Loader(Protocol):
         """Return the active embedding and its number, which no other embedding has ever had; None where none is."""
         ...
 
-    def coded(self) -> Ids:
-        """Return the chunks that have a code, ascending, (n,): those whose vector is not zero."""
+    def coded(self, limit: int) -> Ids | None:
+        """Return the chunks that have a code, ascending, (n,): those whose vector is not zero; None above a limit."""
         ...
 
     def code_blocks(self, sample: int | None = None) -> Iterator[tuple[Ids, Codes]]:

@@ -107,12 +107,14 @@ class SQLiteLoader:
         """Return the active embedding and its number, or the leg's."""
         return vector_tables.of_leg(self.connection, self.leg)
 
-    def coded(self) -> Ids:
+    def coded(self, limit: int) -> Ids | None:
         """Read the ids out of vec0's blobs: 1,024 to a blob, and a bit each for those in use.
 
         vec0 uses places again that were freed, so the ids need not ascend.
         """
         parts = [rowids[used] for _, used, rowids in self._blocks()]
+        if sum(map(len, parts)) > limit:
+            return None
         ids = np.sort(np.concatenate([np.empty(0, np.int64), *parts]))
         if np.any(ids[1:] == ids[:-1]):
             raise apsw.CorruptError("a chunk has two codes")
