@@ -125,7 +125,7 @@ def test_filters_are_narrowed_to_what_may_pass():
         assert filtering._narrowed(tree)[1] == expected
 
 
-@pytest.mark.parametrize(("memory", "most"), [(64, 13), (0, 15)])
+@pytest.mark.parametrize(("memory", "most"), [(64, 8), (0, 10)])
 def test_a_search_asks_the_server_a_few_times(url_of, monkeypatch, memory, most):
     texts = [hs.Document(id=f"d{n}", text=f"word{n % 7} other{n % 5} text{n}") for n in range(60)]
     with hs.open(url_of(), embedder=HashingEmbedder(64), memory=memory) as store:

@@ -153,8 +153,7 @@ class PostgresBackend(StoredEmbeddings[Connection], Backend):
 
     @property
     def analyser(self) -> Analyser:
-        with self._connections.reading() as connection:
-            return self._analyser_in(connection)
+        return self._connections.read_once(self._analyser_in)
 
     def _analyser_in(self, connection: Connection) -> Analyser:
         """Return the analyser that made the keywords in this state of the store."""
@@ -176,9 +175,11 @@ class PostgresBackend(StoredEmbeddings[Connection], Backend):
         self._connections.close()
 
     def state(self) -> SearchState:
-        with self._connections.reading() as connection:
+        def read(connection: Connection) -> SearchState:
             found = store_state.state(connection, self._learning.known)
             return replace(found, replica=self._connections.replica(connection))
+
+        return self._connections.read_once(read)
 
     def snapshot(self, *, stale: bool = False) -> AbstractContextManager[object]:
         return self._connections.reading(stale=stale)

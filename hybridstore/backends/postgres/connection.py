@@ -32,6 +32,21 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     history: str | None = None
     of_replica: bool = False
     replayed: int | None = None
+    ending: bool = False
+
+    def end(self) -> None:
+        """End a transaction that only read, without waiting for the server to say so: a round trip less."""
+        if not _is_idle(self):
+            self.pgconn.send_query(b"COMMIT")
+            self.pgconn.flush()
+            self.ending = True
+
+    def settled(self) -> bool:
+        """Return whether the connection can be used again, having read what the server said to the end."""
+        while self.ending and self.pgconn.get_result() is not None:
+            pass
+        self.ending = False
+        return not self.closed and _is_idle(self)
 
 
 CLOSED = "this store is closed; open it again with hybridstore.open()"
@@ -50,8 +65,10 @@ class Pool:
         self.after_fork()
         forking.register(self)
 
-    def begun(self, begin: str, before: Callable[[Connection], object] | None = None) -> Connection:
-        """Return a connection with a transaction; those that a restart of the server has broken are dropped.
+    def begun(
+        self, begin: Callable[[Connection], object], before: Callable[[Connection], object] | None = None
+    ) -> Connection:
+        """Return a connection on which something was begun; those that a restart of the server has broken are dropped.
 
         `before` is called with it first, and may raise.
         """
@@ -61,7 +78,7 @@ class Pool:
             try:
                 if before is not None:
                     before(connection)
-                connection.execute(begin)
+                begin(connection)
             except psycopg.OperationalError:
                 self.give_back(connection)
                 if fresh or not connection.closed:
@@ -85,7 +102,7 @@ class Pool:
             with self._lock:
                 while self._idle:
                     connection = self._idle.pop()
-                    if not connection.closed:
+                    if connection.settled():
                         return connection, False
                     self.opened.remove(connection)
             connection = self._connect()
@@ -119,7 +136,7 @@ class Pool:
 
     def give_back(self, connection: Connection) -> None:
         """Let others use a connection, or close one that is in the middle of something."""
-        usable = not connection.closed and connection.info.transaction_status is TransactionStatus.IDLE
+        usable = not connection.closed and (connection.ending or _is_idle(connection))
         with self._lock:
             if usable and not self.closed:
                 self._idle.append(connection)
@@ -149,6 +166,10 @@ class Pool:
         self._idle: list[Connection] = []
         self._lock = threading.Lock()
         self._free = threading.Semaphore(_MOST)
+
+
+def _is_idle(connection: Connection) -> bool:
+    return connection.info.transaction_status is TransactionStatus.IDLE
 
 
 def _close_all(opened: list[Connection]) -> None:
