@@ -102,7 +102,10 @@ def test_the_first_ten_of_both_legs_are_the_same(url_of, tmp_path):
             found[name] = [[(hit.document_id, hit.score) for hit in store.search(query)] for query in queries]
     for name in ("memory", "server"):
         for there, expected in zip(found[name], found["file"], strict=True):
-            assert [id_ for id_, _ in there] == [id_ for id_, _ in expected], name
+            scores = dict(expected)
+            assert {id_ for id_, _ in there} == scores.keys(), name
+            # Passages whose scores are less apart may change places: those that differ are by at most as much.
+            assert [scores[id_] for id_, _ in there] == pytest.approx([score for _, score in expected], abs=1e-3)
             assert [score for _, score in there] == pytest.approx([score for _, score in expected], abs=2e-3)
 
 
