@@ -36,10 +36,12 @@ if TYPE_CHECKING:
     from hybridstore.asynchronous import AsyncMemory, AsyncStore
     from hybridstore.embedders.cross_encoder import CrossEncoder
     from hybridstore.embedders.protocol import Embedder
+    from hybridstore.endpoint import Endpoint
     from hybridstore.filters import field
     from hybridstore.memory import Memory
     from hybridstore.search.algebra import StructuredQuery, about, where, words
     from hybridstore.search.algebra_text import query_from
+    from hybridstore.search.rewriting import Rewrite, Rewrites
     from hybridstore.search.second_stage import Rerank
     from hybridstore.store import Store, open, prepare, search_many  # noqa: A004 - `hybridstore.open`, as `gzip.open`
     from hybridstore.store.pool import Pool
@@ -55,6 +57,7 @@ __all__ = [
     "Embedder",
     "EmbedderMismatch",
     "EmptyQuery",
+    "Endpoint",
     "ExpectationsBroken",
     "FileBusy",
     "FileDamaged",
@@ -69,6 +72,8 @@ __all__ = [
     "Pool",
     "Rerank",
     "Results",
+    "Rewrite",
+    "Rewrites",
     "Store",
     "StoreBusy",
     "StoreDamaged",
@@ -92,9 +97,12 @@ _LATER = {
     "AsyncStore": "hybridstore.asynchronous",
     "CrossEncoder": "hybridstore.embedders.cross_encoder",
     "Embedder": "hybridstore.embedders.protocol",
+    "Endpoint": "hybridstore.endpoint",
     "Memory": "hybridstore.memory",
     "Pool": "hybridstore.store.pool",
     "Rerank": "hybridstore.search.second_stage",
+    "Rewrite": "hybridstore.search.rewriting",
+    "Rewrites": "hybridstore.search.rewriting",
     "Store": "hybridstore.store",
     "StructuredQuery": "hybridstore.search.algebra",
     "about": "hybridstore.search.algebra",

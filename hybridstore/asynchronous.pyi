@@ -39,6 +39,7 @@ from hybridstore.records import AddReport, Chunk, Document, Folder, Hit, Results
 from hybridstore.search.algebra import StructuredQuery
 from hybridstore.search.explain import Explanation
 from hybridstore.search.neighbours import Around
+from hybridstore.search.rewriting import RewriteOption
 from hybridstore.search.second_stage import Rerank, Reranker
 from hybridstore.store.expectations import TestedExpectation
 from hybridstore.store.folders import Paths, SyncProgress, SyncReport
@@ -223,6 +224,7 @@ class AsyncStore(ThreadedObject[Store]):
         per: str = ...,
         norm: str = ...,
         hops: int = ...,
+        rewrite: RewriteOption | None = ...,
     ) -> Results: ...
     async def sources(self) -> dict[str, Source]: ...
     async def state(self) -> SearchState: ...

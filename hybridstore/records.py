@@ -425,6 +425,32 @@ class Replica:
     behind: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class RewrittenText:
+    """A rewrite of a question: its kind ("keywords", "meaning", "answer" or "questions") and its text.
+
+    `share` is what its evidence counted, of 1; `agreement`, from 0 to 1, how near its passages are to the question.
+    `found` are the ids of its first ten chunks.
+    """
+
+    kind: str
+    text: str
+    share: float
+    agreement: float
+    found: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewriting:
+    """Whether a rewriter was asked, with the `reason` if not; its texts, or the `error`; and the seconds it took."""
+
+    asked: bool
+    reason: str = ""
+    texts: tuple[RewrittenText, ...] = ()
+    error: str = ""
+    seconds: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Trace:
     """Everything a search did. `explain` renders it; nothing is computed twice.
@@ -436,7 +462,8 @@ class Trace:
     the share of the store's chunks that have a vector, where the vector leg ran; see `Evidence.estimated`. `legs` are
     all legs that ran, by their names: of several vector legs, `vector` is the store's own. `truths` are those of a
     structured query, in place of legs and evidence. `path` are the searches that `Store.follow` added. `revision` is
-    that of the state which the search read, of the `replica` if that is what it read.
+    that of the state which the search read, of the `replica` if that is what it read. `rewriting` is
+    what `rewrite` did (None without it).
     """
 
     query: str
@@ -468,6 +495,7 @@ class Trace:
     truths: Truths | None = None
     path: tuple[Hop, ...] = ()
     replica: Replica | None = None
+    rewriting: Rewriting | None = None
 
     @property
     def confidence(self) -> float | None:

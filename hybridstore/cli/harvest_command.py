@@ -14,8 +14,8 @@ from hybridstore.cli.shared_options import Target, examples, json_option, number
 from hybridstore.cli.terminal import count, counting, print_json, say
 
 if TYPE_CHECKING:
+    from hybridstore.endpoint import Endpoint
     from hybridstore.store import Store
-    from hybridstore.tuning.endpoint import Endpoint
     from hybridstore.tuning.synthetic_questions import Question
 
 _OWN = ("corpus", "log", "feedback")
@@ -183,7 +183,7 @@ def _endpoint(url: str | None, model: str | None, sources: tuple[str, ...], judg
         return None
     if model is None:
         raise click.UsageError("name the endpoint's --model as well")
-    from hybridstore.tuning.endpoint import Endpoint
+    from hybridstore.endpoint import Endpoint
 
     return Endpoint(url, model)
 

@@ -32,6 +32,8 @@ from hybridstore.cli.shared_options import (
     options,
     pass_target,
     query_argument,
+    rewrite_options,
+    rewriter,
     where_option,
 )
 from hybridstore.cli.terminal import count, print_json, say, write_page
@@ -51,6 +53,7 @@ _NOTHING = {
     "unknown": "Nothing was found; `hybridstore info` shows what the store contains.",
 }
 HISTORY = "HYBRIDSTORE_HISTORY"
+_HERE = ("rerank", "rerank_ms", "rewrite", "rewrite_model")  # options for which no server is asked
 _PER_DOCUMENT = 3  # passages, in the list for people
 
 _search_options = options(
@@ -84,7 +87,7 @@ _search_options = options(
         default="simple",
         type=click.Choice(SYNTAXES),
         help="How QUERY is read; advanced has AND, OR, NOT, parentheses and prefix*, and every term must match; "
-        "algebra joins what passages are about by & | ~.",
+        "algebra joins what passages are about by & | ~; web is as for web search: quotation marks do not bind.",
     ),
     click.option(
         "--per",
@@ -118,6 +121,7 @@ _search_options = options(
         metavar="FOLDER",
         help="Read the best passages again with this folder's cross-encoder (ONNX), and put them in its order.",
     ),
+    rewrite_options,
     click.option(
         "--rerank-ms", type=click.FloatRange(0, min_open=True), metavar="MS", help="Stop reading after this time."
     ),
@@ -182,7 +186,7 @@ def search(
         how["per_document"] = _PER_DOCUMENT
     words = " ".join(query)
     # What reads other files, or writes the query log, is not for a server.
-    here = log or how["rerank"] is not None or how["rerank_ms"] is not None or target.has_own_settings
+    here = log or any(how[name] is not None for name in _HERE) or target.has_own_settings
     here = here or is_url(target.path)
     if interactive:
         _stay(target, words, conditions, how, here=here, log=log, history=history, as_json=as_json)
@@ -192,12 +196,12 @@ def search(
     found = None if here else warm_search.asked(target.path, words, list(conditions), _passed(how))
     if found is None:
         with target.open(log_queries=log) as store:
-            found = warm_search.search(store, words, {**_with_reranker(how), "where": combined(conditions)})
+            found = warm_search.search(store, words, {**_with_models(how), "where": combined(conditions)})
     hits = [FoundHit.of(hit, shown) for hit, shown in zip(found["fields"]["hits"], found["shown"], strict=True)]
     if as_json:
         print_json(found["fields"] | {"hits": [hit.to_dict() for hit in hits]})
         return
-    for note in [*found["fields"]["notes"], *found["path"]]:
+    for note in [*found["fields"]["notes"], *found["path"], *found["rewriting"]]:
         say(note)
     if not hits:
         say(_NOTHING[found["reason"]])
@@ -230,12 +234,12 @@ def _stay(
     from hybridstore.cli.interactive_search import Finder, search_interactively
 
     target.check()
-    find = Finder(target, _with_reranker(how), here=here, log=log)
+    find = Finder(target, _with_models(how), here=here, log=log)
     search_interactively(find, words, conditions, keep_history=history)
 
 
 def _passed(how: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in how.items() if name not in ("rerank", "rerank_ms")}
+    return {name: value for name, value in how.items() if name not in _HERE}
 
 
 @click.command(
@@ -279,7 +283,7 @@ def explain(
         expect = _expected(store, expect)
         if keep and expect is not None:
             store.expect(" ".join(query), expect)
-        explanation = store.explain(" ".join(query), expect=expect, where=combined(conditions), **_with_reranker(how))
+        explanation = store.explain(" ".join(query), expect=expect, where=combined(conditions), **_with_models(how))
     if page is not None:
         from hybridstore.views.why import why_page
 
@@ -302,8 +306,9 @@ def _expected(store: Store, name: str | None) -> str | None:
     return name
 
 
-def _with_reranker(how: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of a search with the reranker that --rerank names; it is loaded here."""
+def _with_models(how: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a search with what --rewrite and --rerank name; the reranker is loaded here."""
+    how["rewrite"] = rewriter(how.pop("rewrite"), how.pop("rewrite_model"))
     folder, milliseconds = how.pop("rerank"), how.pop("rerank_ms")
     if folder is None:
         if milliseconds is not None:

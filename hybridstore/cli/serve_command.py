@@ -18,6 +18,8 @@ from hybridstore.cli.shared_options import (
     namespace_option,
     number_option,
     pass_target,
+    rewrite_options,
+    rewriter,
 )
 
 TOKEN = "HYBRIDSTORE_TOKEN"  # noqa: S105 - the name of a variable
@@ -90,6 +92,7 @@ def _terminated_in_order() -> Iterator[None]:
 )
 @click.option("--watch", "follow", is_flag=True, help="Follow the folders that were added; needs the extra watch.")
 @click.option("--log", is_flag=True, envvar=LOGGING, show_envvar=True, help="Keep questions in the store's query log.")
+@rewrite_options
 @embedder_option('The model of a new store, by name or folder; "none" for keywords only.')
 @pass_target
 def http(
@@ -100,6 +103,8 @@ def http(
     read_only: bool,
     log: bool,
     embedder: str | None,
+    rewrite: str | None,
+    rewrite_model: str | None,
     **how: Any,
 ) -> None:
     """Serve the store over HTTP: a page to search and explain it, and an API under /api.
@@ -113,11 +118,12 @@ def http(
 
     if read_only and how["follow"]:
         raise click.UsageError("--watch writes what has changed, and --read-only forbids it")
+    asks = rewriter(rewrite, rewrite_model)
     target.read_only |= read_only
     opened = target.open(embedder=embedder) if read_only else target.open_to_add(embedder=embedder, log_queries=log)
     with _terminated_in_order(), opened as store:
         target.if_stopped = "What was written is kept."
-        run(Memory(store, namespace), read_only=read_only, **how)
+        run(Memory(store, namespace), read_only=read_only, rewrite=asks, **how)
 
 
 @serve.command(

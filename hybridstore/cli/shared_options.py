@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hybridstore.embedders import Embedder
     from hybridstore.filters import Filter
     from hybridstore.memory import Memory
+    from hybridstore.search.rewriting import Rewrite
     from hybridstore.store import Store
 
 DATABASE = "hybridstore.db"
@@ -35,7 +36,7 @@ LOGGING = "HYBRIDSTORE_LOG_QUERIES"
 # Repeated here, because importing the pipeline would load NumPy for every `--help`; a test compares them.
 MODES = ("hybrid", "keyword", "vector")
 FUSIONS = ("adaptive", "rrf", "idf-rrf", "convex")
-SYNTAXES = ("simple", "advanced", "algebra")
+SYNTAXES = ("simple", "advanced", "algebra", "web")
 PER = ("chunk", "document")
 NORMS = ("product", "lukasiewicz", "godel")
 ORDERS = ("score", "time")
@@ -308,6 +309,18 @@ def embedder_option(help_: str) -> Decorator:
     return click.option("--embedder", metavar="NAME", help=help_)
 
 
+def rewriter(url: str | None, model: str | None) -> Rewrite | None:
+    """Return what asks an endpoint; raises UsageError for a URL without a model, or the other way round."""
+    if (url is None) != (model is None):
+        raise click.UsageError("--rewrite URL and --rewrite-model NAME belong together")
+    if url is None or model is None:
+        return None
+    from hybridstore.endpoint import Endpoint
+    from hybridstore.search.rewriting import Rewrite
+
+    return Rewrite(Endpoint(url, model))
+
+
 def html_option(help_: str) -> Decorator:
     """`--html FILE`, the argument `page`, with its meaning for this command."""
     return click.option("--html", "page", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help=help_)
@@ -318,6 +331,15 @@ def number_option(name: str, help_: str, default: int | None = None, metavar: st
     return click.option(name, default=default, type=click.IntRange(1), metavar=metavar, help=help_)
 
 
+rewrite_options = options(
+    click.option(
+        "--rewrite",
+        metavar="URL",
+        help="An OpenAI-compatible endpoint that is sent the question where a search looks unsure; its answer is "
+        "searched for as well.",
+    ),
+    click.option("--rewrite-model", metavar="NAME", help="Its model. The key is read from OPENAI_API_KEY."),
+)
 new_store_options = options(
     embedder_option('The model of a new store, by name or folder; "none" for keywords only.'),
     click.option("--language", metavar="LANG", help="The stemming language of a new store, or none; default: english."),

@@ -258,6 +258,7 @@ class HybridStoreRetriever(BaseRetriever):
     per: str = "chunk"
     norm: str = "product"
     hops: int = 1
+    rewrite: Any = None
 
     def model_post_init(self, _context: Any, /) -> None:
         """Raise InputError for invalid fields, before the first query."""

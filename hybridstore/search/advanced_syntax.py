@@ -16,7 +16,7 @@ from hybridstore.text.analysis import Analyser
 from hybridstore.text.expressions import FIELDS, AllOf, AnyOf, Expression, NotOf, WordSequence, nesting, passes_empty
 from hybridstore.text.normalisation import is_emoji
 
-SYNTAXES = ("simple", "advanced", "algebra")
+SYNTAXES = ("simple", "advanced", "algebra", "web")
 
 # SQLite's FTS5 parses with a stack of 100, which overflows at 16 levels of the worst kind, and the keyword leg scores
 # at most 512 terms; a word may become two.

@@ -23,6 +23,8 @@ from hybridstore.search.trace_text import (
     describe_ranks,
     describe_reading,
     describe_replica,
+    describe_rewriting,
+    describe_rewritten,
     describe_second,
     describe_selection,
     describe_spread,
@@ -139,6 +141,7 @@ class Explanation(Trace):
         lines += describe_alone(self.alone, self.hits)
         lines += describe_threshold(self, self.min_relevance)
         lines += describe_path(self)
+        lines += describe_rewriting(self)
         lines += describe_second(self)
         return lines if self.selection is None else [*lines, describe_selection(self.selection)]
 
@@ -155,7 +158,7 @@ class Explanation(Trace):
             details = [*reading, *truths]
         elif hit.relevance is not None:
             details[-1] += f"; relevance {hit.relevance:.2f}"
-        details += describe_hops(self, hit)
+        details += [*describe_hops(self, hit), *describe_rewritten(self, hit)]
         if hit.copies:
             details.append(f"the same in {', '.join(hit.copies)}")
         head = f"{hit.rank}. {hit.document_id}{title}  [{hit.start}:{hit.end}]{heading}"

@@ -36,7 +36,7 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
     clock.lap("embed")
     with backend.snapshot(stale=True):
         state = state_of(backend, request)
-        query_plan, restriction = _satisfiable(backend, analyser, query_plan, request, notes)
+        query_plan, restriction = satisfiable(backend, analyser, query_plan, request, notes)
         keyword = vector = query = model = None
         missing = EMPTY.chunks
         added: tuple[AddedLeg, ...] = ()
@@ -159,7 +159,7 @@ def state_of(backend: Backend, request: Request) -> SearchState:
     return replace(state, model=model, calibration=request.calibration or state.calibration)
 
 
-def _satisfiable(
+def satisfiable(
     backend: Backend, analyser: Analyser, query_plan: Plan, request: Request, notes: list[str]
 ) -> tuple[Plan, Restriction]:
     """Replace phrases that occur nowhere by their words, with a note, as web search does.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hybridstore.backends.learning import ModelVersion
     from hybridstore.backends.values import Calibration
     from hybridstore.search.algebra import StructuredQuery
+    from hybridstore.search.rewriting import Rewrite, Rewrites
     from hybridstore.search.vector_legs import QueryVectors
 
 MODES = ("hybrid", "keyword", "vector")
@@ -63,6 +64,7 @@ class Request:
     norm: str = "product"
     structured: StructuredQuery | None = None
     hops: int = 1
+    rewrite: Rewrite | Rewrites | None = None
     model: ModelVersion | Literal["active"] | None = ACTIVE
     calibration: Calibration | None = None
 
@@ -83,6 +85,7 @@ class Request:
             check_choice(option, name, known)
         self._check_structured()
         self._check_hops()
+        self._check_rewrite()
         exclude = (self.exclude,) if isinstance(self.exclude, str) else tuple(self.exclude)
         if not all(isinstance(text, str) for text in exclude):
             raise InputError(f"exclude takes words and phrases, not {exclude!r}")
@@ -121,6 +124,20 @@ class Request:
             raise InputError(
                 "min_relevance judges passages by the question alone, which those that others lead to are far from: "
                 "leave it out, or hops"
+            )
+
+    def _check_rewrite(self) -> None:
+        if self.rewrite is None:
+            return
+        if self.structured is not None or self.hops > 1 or self.around is not None:
+            raise InputError(
+                "a question can be rewritten (rewrite, keywords, meaning, answer) that is plain text: "
+                "leave out the structured query, hops and around"
+            )
+        if (self.mode, self.fusion) != ("hybrid", "adaptive"):
+            raise InputError(
+                "rewrites (rewrite, keywords, meaning, answer) are further evidence: they need mode='hybrid' and "
+                "fusion='adaptive'"
             )
 
     @property

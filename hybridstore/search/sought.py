@@ -24,7 +24,7 @@ from hybridstore.search.vector_legs import AddedLeg, QueryVectors
 from hybridstore.text.analysis import Analyser
 from hybridstore.text.expressions import Expression
 
-_QUOTES = str.maketrans(dict.fromkeys(OPENING + CLOSING, " "))
+QUOTES = str.maketrans(dict.fromkeys(OPENING + CLOSING, " "))
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ def sought_of(leaf: About | Words, analyser: Analyser, request: Request) -> Soug
     """Return what a leaf is for the legs of a request; models run here."""
     if isinstance(leaf, Words):
         return Sought(analyser.phrase(leaf.text))
-    text = leaf.text.translate(_QUOTES)
+    text = leaf.text.translate(QUOTES)
     terms = plan(text, analyser).keyword.terms if request.mode != "vector" else ()
     return Sought(terms, _embedded(leaf, text, request) if request.mode != "keyword" else None)
 

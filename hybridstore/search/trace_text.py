@@ -14,6 +14,12 @@ from hybridstore.search.vector_legs import names
 ANSWERED = 0.5  # confidence from which on the store more likely has an answer than not
 SURE = 0.8
 _LISTED = 12  # terms or words of a kind
+_REWRITES = {
+    "keywords": "The keywords",
+    "meaning": "The meaning",
+    "answer": "The hypothetical answer",
+    "questions": "The other wording",
+}
 _QUERY = 160  # characters of a query that a passage led to
 
 
@@ -193,6 +199,36 @@ def describe_hops(trace: Trace, hit: Hit) -> list[str]:
         f"{hop.found.index(hit.chunk_id) + 1} of what {hop.document_id} led to"
         for hop in trace.path
         if hit.chunk_id in hop.found
+    ]
+    return [f"rank {', '.join(found)}"] if found else []
+
+
+def describe_rewriting(trace: Trace) -> list[str]:
+    """Say whether the question was rewritten, and how, or why not; [] for a search without a rewriter."""
+    rewriting = trace.rewriting
+    if rewriting is None:
+        return []
+    if rewriting.error:
+        return [f"Asked for rewrites in vain ({1000 * rewriting.seconds:.0f} ms): {rewriting.error}."]
+    if not rewriting.texts:
+        return [f"No rewrites were asked for: {rewriting.reason}."]
+    lines = [
+        f"Rewrites asked for in {1000 * rewriting.seconds:.0f} ms." if rewriting.asked else "Rewrites were passed."
+    ]
+    return lines + [
+        f"{_REWRITES[each.kind]} counts {each.share:.2f} (agrees {each.agreement:.2f} with the question): "
+        f"{_cut(each.text)}"
+        for each in rewriting.texts
+    ]
+
+
+def describe_rewritten(trace: Trace, hit: Hit) -> list[str]:
+    """Name the rewrites that have a hit among their first ten, with its rank there; [] where none has."""
+    texts = () if trace.rewriting is None else trace.rewriting.texts
+    found = [
+        f"{each.found.index(hit.chunk_id) + 1} for {_REWRITES[each.kind].lower()}"
+        for each in texts
+        if hit.chunk_id in each.found
     ]
     return [f"rank {', '.join(found)}"] if found else []
 

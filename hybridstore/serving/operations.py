@@ -68,9 +68,13 @@ class Operations:
         where: Where = None,
         exclude: Annotated[list[str] | None, Argument("Words and phrases that must not occur.")] = None,
         syntax: Annotated[
-            Literal["simple", "algebra"],
-            Argument("algebra: what to find, joined by & | ~, as in: solar power & storage & ~lithium"),
+            Literal["simple", "algebra", "web"],
+            Argument(
+                "algebra: what to find, joined by & | ~, as in: solar power & storage & ~lithium. web: quotes loose."
+            ),
         ] = "simple",
+        keywords: Annotated[str, Argument("More words that a passage with the answer may have.")] = "",
+        answer: Annotated[str, Argument("A passage, as you expect the answer to be written.")] = "",
         hops: Annotated[
             int, Argument("2: also what names in the best passages lead to, if the answer is in several.", 1, 4)
         ] = 1,
@@ -84,8 +88,9 @@ class Operations:
         if not 1 <= limit <= MOST:
             raise InputError(f"limit is from 1 to {MOST}, not {limit}")
         scope = self.scope.filter(kind, where=where)
+        texts = {name: text for name, text in (("keywords", keywords), ("answer", answer)) if text.strip()}
         results = self.scope.memory.store.search(
-            query, where=scope, exclude=exclude or (), limit=limit, syntax=syntax, hops=hops
+            query, where=scope, exclude=exclude or (), limit=limit, syntax=syntax, hops=hops, rewrite=texts or None
         )
         unsure = bool(results) and results.confidence is not None and results.confidence < CONFIDENT
         rows = AnswerRows.of([answers.of_hit(hit, self.scope.namespace) for hit in results])
@@ -93,9 +98,8 @@ class Operations:
         remarks += filter(is_suggestion, results.trace.notes)
         remarks += answers.of_path(results.trace.path, self.scope.namespace)
         frame = framed("found", len(results), self.budget.count, remarks)
-        return self.budget.page(
-            rows, digest(["search", query, kind, where, exclude or [], syntax, hops, limit]), cursor, frame
-        )
+        request = digest(["search", query, kind, where, exclude or [], syntax, texts, hops, limit])
+        return self.budget.page(rows, request, cursor, frame)
 
     def recall(
         self,

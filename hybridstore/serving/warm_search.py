@@ -24,7 +24,7 @@ PATH = "/command/search"
 _SECONDS = 20.0  # for an answer; then the command searches itself
 
 # What `search --json` prints.
-FIELDS = ("query", "mode", "fusion", "legs", "confidence", "hits", "timings", "notes", "filled", "path")
+FIELDS = ("query", "mode", "fusion", "legs", "confidence", "hits", "timings", "notes", "filled", "path", "rewriting")
 
 
 def search(store: Store, query: str, how: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,11 +32,11 @@ def search(store: Store, query: str, how: Mapping[str, Any]) -> dict[str, Any]:
 
     To the fields of a Hit, `shown` adds the `line` or `page` that it is on, where its text begins after front matter
     (`body`), the `spans` of matched words, and whether it is `worth` showing. `reason` says why nothing was found,
-    `path` which passage led where.
+    `path` which passage led where, `rewriting` what became of the question.
     """
     from hybridstore.ingest.places import body_start
     from hybridstore.search.snippets import worth_showing
-    from hybridstore.search.trace_text import ANSWERED, describe_path
+    from hybridstore.search.trace_text import ANSWERED, describe_path, describe_rewriting
 
     results = store.search(query, **how)
     trace, confidence = results.trace, results.confidence
@@ -59,6 +59,7 @@ def search(store: Store, query: str, how: Mapping[str, Any]) -> dict[str, Any]:
         "fields": {name: fields[name] for name in FIELDS},
         "shown": shown,
         "path": describe_path(trace),
+        "rewriting": describe_rewriting(trace),
         "reason": reason if store.count() else "empty",
         "unsure": confidence is not None and confidence < ANSWERED,
     }

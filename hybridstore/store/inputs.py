@@ -20,6 +20,7 @@ from hybridstore.filters import Filter
 from hybridstore.locations import without_secrets
 from hybridstore.records import Document
 from hybridstore.search.neighbours import Around
+from hybridstore.search.rewriting import RewriteOption
 from hybridstore.search.second_stage import Rerank, Reranker
 from hybridstore.tables.plain_values import plain_object
 
@@ -99,6 +100,7 @@ class SearchOptions(TypedDict, total=False):
     per: str
     norm: str
     hops: int
+    rewrite: RewriteOption | None
 
 
 def document_from(value: object) -> Document:

@@ -27,9 +27,10 @@ from hybridstore.search.completion import completions
 from hybridstore.search.explain import Explanation, explain
 from hybridstore.search.hops import follow
 from hybridstore.search.neighbours import Around
-from hybridstore.search.pipeline import search
 from hybridstore.search.query_plan import has_words
 from hybridstore.search.request import Request
+from hybridstore.search.rewriting import RewriteOption, rewrite_of
+from hybridstore.search.rewritten_search import search_rewritten
 from hybridstore.search.second_stage import Rerank, Reranker, rerank_of
 from hybridstore.search.selection import SelectionRequest
 from hybridstore.search.structured import search_structured
@@ -410,12 +411,15 @@ class Store(StoreParts):
         per: str = "chunk",
         norm: str = "product",
         hops: int = 1,
+        rewrite: RewriteOption | None = None,
     ) -> Results:
         """Find the chunks that answer a query best, by its words and by its meaning.
 
         Any text with a word is a valid query; `"quoted words"` must occur as a phrase, `title:word` in the title, and
         `-"quoted words"` must not occur, nor may the words and phrases in `exclude`. With `syntax` "advanced", AND, OR,
-        NOT, parentheses and `prefix*` are operators, and can be malformed. `where` restricts what is searched, before
+        NOT, parentheses and `prefix*` are operators, and can be malformed. `syntax` "web" is for queries as models
+        write them for web search: quoted words need not stand together, and what follows NOT or a minus must not occur.
+        `where` restricts what is searched, before
         anything is ranked. `mode` is "hybrid", "keyword" (no model is needed) or "vector". `depth` is the number of
         candidates of each leg (at least `limit`; default 200).
         `vector` is the query's embedding (dim,), if the caller has it; then only the store's own vectors are searched.
@@ -445,6 +449,12 @@ class Store(StoreParts):
 
         `hops` is how many searches deep the best passages are followed to others, for questions whose answer is in
         several passages that lead to each other (at most 4); see `follow`.
+
+        `rewrite` searches for the question in other words as well, as further evidence: `Rewrites` (or a mapping of
+        their fields) that the caller has, or who writes them: a function of the question, or an `Endpoint`, to which
+        then the question is sent, and nothing else. It is asked only where the plain search looks unsure; a `Rewrite`
+        says otherwise, and for how long to wait. A rewriter that fails is named in a note. See
+        `results.trace.rewriting`.
 
         Raises InputError for invalid arguments, among them EmptyQuery for a query without words that comes without a
         `vector`.
@@ -476,10 +486,11 @@ class Store(StoreParts):
             norm=norm,
             structured=structured,
             hops=hops,
+            rewrite=rewrite_of(rewrite),
         )
         if structured is None and vector is None and not has_words(request.query):
             raise EmptyQuery(request.query)
-        run = search_structured if structured is not None else follow if hops > 1 else search
+        run = search_structured if structured is not None else follow if hops > 1 else search_rewritten
         try:
             trace = run(self._backend, self._analyser, request)
         except EmbedderMismatch:

@@ -118,4 +118,4 @@ def test_what_passes_by_common_words_alone_is_found_by_the_keyword_leg(tmp_path)
 
 
 def test_there_are_three_syntaxes():
-    assert SYNTAXES == ("simple", "advanced", "algebra")
+    assert SYNTAXES == ("simple", "advanced", "algebra", "web")

@@ -47,7 +47,7 @@ def test_search_prints_rank_title_place_legs_and_text(run):
 def test_search_as_json_has_every_field_of_a_hit(run):
     found = json.loads(run("search", "soup", "--json").stdout)
     assert found.keys() == {
-        *("query", "mode", "fusion", "legs", "confidence", "hits", "timings", "notes", "filled", "path"),
+        *("query", "mode", "fusion", "legs", "confidence", "hits", "timings", "notes", "filled", "path", "rewriting"),
     }
     assert found["confidence"] is None
     assert found["query"] == "soup"
@@ -424,3 +424,13 @@ def test_explain_writes_a_page_in_one_file_and_prints_json_beside_it_if_asked_to
     assert "“onion”" in page.read_text("utf-8")
     outcome = run("explain", "onion", "--html", tmp_path / "none" / "why.html", code=1)
     assert "cannot be written" in outcome.stderr
+
+
+def test_a_rewriter_needs_its_model_and_its_failure_is_told(run):
+    assert "belong together" in run("search", "soup", "--rewrite", "http://127.0.0.1:9/v1", code=2).stderr
+    how = ("--rewrite", "http://127.0.0.1:9/v1", "--rewrite-model", "small")
+    found = run("search", "soup", *how)
+    assert "The question was not rewritten: " in found.stderr
+    assert "soup" in found.stdout
+    assert json.loads(run("search", "soup", *how, "--json").stdout)["rewriting"]["asked"]
+    assert "Asked for rewrites in vain" in run("explain", "soup", *how).stdout

@@ -255,3 +255,22 @@ def test_a_language_without_a_list_keeps_all_words():
     planned = plan("how do I change the valve", Analyser("none"))
     assert planned.keyword.terms == ("how", "do", "i", "change", "the", "valve")
     assert planned.ignored == ()
+
+
+@pytest.mark.parametrize(
+    ("query", "text", "excluded"),
+    [
+        ('"solar power" AND ("heat storage" OR tank) -lithium', "solar power heat storage tank", ("lithium",)),
+        ('site:example.org "solar power" NOT "lithium battery"', "solar power", ("lithium battery",)),
+        ("intitle:solar filetype:pdf http://x.org/a -", "solar http://x.org/a -", ()),
+        ("-lithium", "lithium", ()),
+        ("NOT | (", "NOT | (", ()),
+        ('grep "-r', "grep -r", ()),
+    ],
+)
+def test_a_web_query_binds_no_phrases_and_leaves_out_what_is_negated(query, text, excluded):
+    planned = plan(query, Analyser(), "web")
+    assert planned.text == text
+    assert planned.excluded == excluded
+    assert planned.keyword.phrases == ()
+    assert ("site:example.org: not for this store" in " ".join(planned.notes)) == ("site:" in query)

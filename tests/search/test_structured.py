@@ -309,11 +309,3 @@ def test_min_relevance_excluded_words_and_selection_apply(energy):
     assert "best passage" in energy.search(query & about("zebra"), min_relevance=0.9).notes[-1]
     assert not any("solar" in hit.text for hit in energy.search(query, exclude=["solar"], limit=20))
     assert len(energy.search(query, per_document=1, unique=True, diversity=0.3, limit=5)) == 5
-
-
-def test_structured_queries_are_not_logged(tmp_path):
-    with hs.open(tmp_path / "notes.db", embedder=HashingEmbedder(64), log_queries=True) as store:
-        store.add("wind and storage")
-        store.search(about("wind") & about("storage"))
-        store.search("wind")
-        assert [each.query for each in store.query_log()] == ["wind"]

@@ -135,6 +135,15 @@ async def test_a_search_follows_passages_and_tells_the_path(memory, asking):
         assert "lamp led to: Tolvanen Works" in found["remarks"]
 
 
+async def test_an_agent_passes_other_words_and_an_expected_answer(memory, asking):
+    for name, text in (("valve", "The gasket wears out."), ("soup", "Onion soup.")):
+        memory.store.add(hs.Document(id=name, text=text))
+    async with asking(memory) as ask:
+        found = await ask("search", query="what to swap", keywords="gasket", answer="The gasket is worn.", limit=1)
+        assert [item["id"] for item in found["items"]] == ["valve"]
+        assert "plain text" in await ask.refused("search", query="soup", keywords="onion", hops=2)
+
+
 async def test_passages_of_markdown_begin_after_its_front_matter(memory, asking):
     text = "---\ntitle: Plan\ndate: 2024-04-01\n---\n\nPlant the beans."
     memory.store.add(hs.Document(id="plan", text=text, metadata={"type": "md"}, format="markdown"))

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import hybridstore as hs
+from hybridstore.endpoint import KEY_VARIABLE, Endpoint
 from hybridstore.errors import InputError, ModelUnavailable
-from hybridstore.tuning.endpoint import KEY_VARIABLE, Endpoint, EndpointJudge, from_endpoint
+from hybridstore.tuning.endpoint import EndpointJudge, from_endpoint
 from hybridstore.tuning.false_negatives import Candidate
 
 TEXTS = {"soup": "Onion soup takes an hour.", "bread": "Bread is baked at night.", "tea": "Tea takes three minutes."}
@@ -103,7 +104,7 @@ def test_a_busy_server_is_retried(server):
 
 def test_pauses_grow_and_the_server_may_ask_for_longer_ones(server, monkeypatch):
     pauses = []
-    monkeypatch.setattr("hybridstore.tuning.endpoint.time.sleep", pauses.append)
+    monkeypatch.setattr("hybridstore.endpoint.time.sleep", pauses.append)
     server.replies = [
         (500, "", {}),
         (500, "", {}),

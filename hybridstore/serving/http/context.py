@@ -15,6 +15,7 @@ from fastapi import Depends, HTTPException, Query, Request, Response
 from hybridstore.filters import And, Filter, Or, from_text
 from hybridstore.filters import field as metadata
 from hybridstore.memory import Memory
+from hybridstore.search.rewriting import Rewrite
 from hybridstore.serving.access import Scope
 from hybridstore.store import Store
 
@@ -45,11 +46,13 @@ class _Kept:
 class Context:
     """A memory with the documents in its store, as a server shows them; with `read_only` nothing can be changed.
 
-    `stopping` is set when the server is told to stop, so that streams end.
+    `rewrite` has the language model that searches may ask. `stopping` is set when the server is told to stop, so that
+    streams end.
     """
 
     memory: Memory
     read_only: bool = False
+    rewrite: Rewrite | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
     _slow: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(WRITERS))
     _timed: tuple[int, bool] = (-1, False)  # whether that is so, by the revision

@@ -10,10 +10,12 @@ from typing import Annotated, Any, Literal, cast
 from fastapi import APIRouter, HTTPException, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from hybridstore.errors import InputError
 from hybridstore.integrations import openai
 from hybridstore.records import Hit, Results, Trace
 from hybridstore.search.completion import completed
 from hybridstore.search.query_plan import has_words
+from hybridstore.search.rewriting import Rewrite
 from hybridstore.search.spelling import corrected
 from hybridstore.serving import warm_search
 from hybridstore.serving.http.context import CACHED, Context, Shared, all_of
@@ -24,6 +26,7 @@ from hybridstore.tables import to_plain
 router = APIRouter(tags=["search"])
 
 MOST = 200  # results of one request
+_TEXTS = ("keywords", "meaning", "answer")  # of a caller that rewrites by itself
 
 
 class SearchParameters(BaseModel):
@@ -46,8 +49,10 @@ class SearchParameters(BaseModel):
     )
     fusion: Literal["adaptive", "rrf", "idf-rrf", "convex"] = Field("adaptive", description="How both legs are fused.")
     depth: int | None = Field(None, ge=1, le=10_000, description="Candidates of each leg.")
-    syntax: Literal["simple", "advanced", "algebra"] = Field(
-        "simple", description="advanced has AND, OR, NOT and prefix*; algebra joins what is searched for by & | ~."
+    syntax: Literal["simple", "advanced", "algebra", "web"] = Field(
+        "simple",
+        description="advanced has AND, OR, NOT and prefix*; algebra joins what is searched for by & | ~; web is as for "
+        "web search: quotation marks do not bind.",
     )
     per: Literal["chunk", "document"] = Field("chunk", description="What meets the conditions of an algebra query.")
     norm: Literal["product", "lukasiewicz", "godel"] = Field(
@@ -56,6 +61,12 @@ class SearchParameters(BaseModel):
     hops: int = Field(
         1, ge=1, le=4, description="How many searches deep the best passages are followed to others by names in them."
     )
+    rewrite: bool = Field(
+        False, description="Where the search looks unsure, ask the server's language model (`serve --rewrite`) as well."
+    )
+    keywords: str = Field("", max_length=2_000, description="Instead: more words that a passage may have.")
+    meaning: str = Field("", max_length=2_000, description="And the question in other words, for its meaning alone.")
+    answer: str = Field("", max_length=2_000, description="And a passage, as an answer might have it.")
     min_relevance: float | None = Field(None, ge=0, le=1, description="Leave out what is less relevant.")
     unique: bool = Field(False, description="Only the best of near-identical passages.")
     per_document: int | None = Field(None, ge=1, description="The most passages of one document.")
@@ -64,10 +75,17 @@ class SearchParameters(BaseModel):
 
     def options(self, context: Context) -> SearchOptions:
         """Return the options of `Store.search`; raises InputError for a condition that cannot be read."""
-        own = {"q", "kind", "where", "log", "expect"}
+        own = {"q", "kind", "where", "log", "expect", "rewrite", *_TEXTS}
         options: dict[str, Any] = {name: getattr(self, name) for name in type(self).model_fields if name not in own}
         visible = context.scope.filter(self.kind, where=all_of(self.where))
-        return cast("SearchOptions", options | {"where": visible})
+        return cast("SearchOptions", options | {"where": visible, "rewrite": self._rewrite(context)})
+
+    def _rewrite(self, context: Context) -> Rewrite | dict[str, str] | None:
+        if texts := {name: text for name in _TEXTS if (text := getattr(self, name))}:
+            return texts
+        if self.rewrite and context.rewrite is None:
+            raise InputError("this server has no language model: start it with --rewrite URL, or leave out rewrite")
+        return context.rewrite if self.rewrite else None
 
 
 class Passage(BaseModel):
@@ -107,6 +125,16 @@ class Hop(BaseModel):
     found: list[int]
 
 
+class Rewritten(BaseModel):
+    """Whether the language model was asked, and why not; the texts that were searched for as well, or the error."""
+
+    asked: bool
+    reason: str
+    texts: list[dict[str, Any]]
+    error: str
+    seconds: float
+
+
 class SearchAnswer(BaseModel):
     """The passages, best first. A `confidence` below 0.5 says that probably nothing here answers the question."""
 
@@ -116,6 +144,7 @@ class SearchAnswer(BaseModel):
     notes: list[str] = Field(description="Sentences for people, such as that a word was probably mistyped.")
     filled: float = Field(description="The share of the passages that have a vector already.")
     path: list[Hop] = Field(description="With `hops`: which passage led where.")
+    rewriting: Rewritten | None = Field(description="With `rewrite` or texts instead: what became of it.")
     milliseconds: float
     revision: int
 
@@ -142,6 +171,7 @@ def search(context: Shared, request: Annotated[SearchParameters, Query()]) -> Se
         notes=list(trace.notes),
         filled=trace.filled,
         path=[Hop(**to_plain(hop)) for hop in trace.path],
+        rewriting=None if trace.rewriting is None else Rewritten(**to_plain(trace.rewriting)),
         milliseconds=1000 * sum(trace.timings.values()),
         revision=trace.revision,
     )

@@ -18,6 +18,7 @@ import uvicorn
 from hybridstore.errors import HybridstoreError
 from hybridstore.ingest.watching import check_watchable, watch
 from hybridstore.memory import Memory
+from hybridstore.search.rewriting import Rewrite
 from hybridstore.serving.http.app import create_app
 from hybridstore.serving.http.context import READERS, Context
 from hybridstore.serving.http.guard import TOKEN
@@ -39,6 +40,7 @@ def serve(
     names: Sequence[str] = (),
     read_only: bool = False,
     follow: bool = False,
+    rewrite: Rewrite | None = None,
 ) -> None:
     """Serve a memory and the documents in its store over HTTP until the process is stopped.
 
@@ -47,13 +49,14 @@ def serve(
     takes any free port. `names` are the names by which other machines reach `host`: requests with others in Host or
     Origin are rejected. The connection is not encrypted. Vectors that are missing are made in the background, and with
     `follow` the store follows the folders that were read into it. `hybridstore search` for the same file is answered
-    here, through a socket beside it that only its owner can use. Raises InputError for invalid arguments, a port that
+    here, through a socket beside it that only its owner can use. Searches that allow it may `rewrite` their questions.
+    Raises InputError for invalid arguments, a port that
     is in use, and nothing to follow; MissingExtra without watchfiles.
     """
     if follow:
         check_watchable(memory.store)
     secret = checked_token(token) if token is not None else None if is_loopback(host) else secrets.token_urlsafe(32)
-    context = Context(memory, read_only=read_only)
+    context = Context(memory, read_only=read_only, rewrite=rewrite)
     store = memory.store
     # An encrypted store is not opened for a command that has no key.
     local = nullcontext(()) if store.folder is None or store.key else listening_beside(store.location)

@@ -45,6 +45,9 @@ class StoreStats(BaseModel):
     history: int = Field(description="Notes that were superseded.")
     without_vectors: int = Field(description="Passages that only words find as yet.")
     advice: str | None = Field(description="What would make searches better, such as another embedder.")
+    rewriting: dict[str, float] | None = Field(
+        description="How often searches that allow it asked the language model since the server started, or saved it."
+    )
     file: Stats
 
 
@@ -91,6 +94,7 @@ def stats(context: Shared) -> StoreStats:
         documents=len(store.ids(context.scope.filter("documents"))),
         without_vectors=store.embeddings.missing_count(),
         advice=advice(found.embedding, found.background, found.legs),
+        rewriting=None if context.rewrite is None else context.rewrite.counts.to_dict(),
         file=found,
         **counts,
     )

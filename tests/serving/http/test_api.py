@@ -91,6 +91,25 @@ def test_passages_are_followed_and_the_path_is_told(client, store):
     assert client.get("/api/search", params={"q": "lamp"}).json()["path"] == []
 
 
+def test_a_caller_passes_other_words_and_a_server_asks_its_model(serving, memory, store):
+    store.add([hs.Document(id="valve", text="The gasket wears out.")])
+    client = serving(rewrite=hs.Rewrite(lambda _: "gasket"))
+    found = client.get("/api/search", params={"q": "swap what", "keywords": "gasket", "answer": "a gasket"}).json()
+    assert [text["kind"] for text in found["rewriting"]["texts"]] == ["keywords", "answer"]
+    asked = client.get("/api/search", params={"q": "swap what", "rewrite": True}).json()
+    assert (asked["rewriting"]["asked"], asked["hits"][0]["document_id"]) == (True, "valve")
+    counts = client.get("/api/stats").json()["rewriting"]
+    assert (counts["searches"], counts["asked"], counts["saved"]) == (1, 1, 0)
+    assert any(
+        "Rewrites" in line["text"]
+        for line in client.get("/api/explain", params={"q": "swap what", "rewrite": True}).json()["lines"]
+    )
+    plain = serving()
+    assert plain.get("/api/search", params={"q": "swap what"}).json()["rewriting"] is None
+    refused = plain.get("/api/search", params={"q": "swap what", "rewrite": True})
+    assert (refused.status_code, "--rewrite URL" in refused.text) == (422, True)
+
+
 def test_one_document_or_several_are_added_and_read_again(client):
     one = client.post("/api/documents", json={"text": "One.", "id": "../one", "metadata": {"a": [1, None]}})
     assert (one.status_code, one.json()["ids"], one.json()["added"]) == (201, ["../one"], 1)
