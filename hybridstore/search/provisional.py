@@ -32,7 +32,8 @@ Vectors = NDArray[np.float32]
 USED = True  # the switch
 # A missing vector's deviation is estimated from keyword evidence k, 1 and, where there is one, a provisional score s:
 # usual coefficients, and as how many candidates they count, by the second moments of a query's (docs/experiments.md).
-_USUAL = {2: np.array([5.0, 0.0]), 3: np.array([2.5, 0.0, 0.5])}
+_USUAL = np.array([5.0, 0.0])  # of k and 1
+_PROVISIONAL = 0.5  # of s
 _OBSERVATIONS = 8 * np.array([[0.05, 0.18, 0.1], [0.18, 1.0, 0.3], [0.1, 0.3, 1.0]])
 FEWEST = 64  # vectors that a student is fitted on
 _RIDGES = (0.03, 0.1, 0.3, 1.0)  # of these the one that predicts vectors best that it was not fitted on
@@ -51,7 +52,7 @@ class Estimator:
 
     def __init__(self, backend: Backend, query: Vectors | None) -> None:
         self._backend, self._query = backend, query
-        self._line, self._plane = _USUAL[2], _USUAL[3]
+        self._line, self._plane = _USUAL, np.array([*_USUAL, 0.0])
 
     def __call__(
         self,
@@ -69,7 +70,7 @@ class Estimator:
         plain = np.stack([keyword, np.ones(len(chunks))], axis=1)
         known = ~lacking & np.isin(chunks, () if words is None else words.chunks)
         if words is not None:
-            self._line = _fitted(plain[known], deviations[known])
+            self._line = _fitted(plain[known], deviations[known], _USUAL)
         expected: NDArray[np.float64] = plain @ self._line
         judged = np.flatnonzero(known | lacking)
         judged = np.sort(judged[(-keyword[judged]).argsort(kind="stable")[:_JUDGED]])
@@ -77,16 +78,20 @@ class Estimator:
         if scores is not None:
             rows = np.column_stack([plain[judged], scores])
             if words is not None:
-                self._plane = _fitted(rows[known[judged]], deviations[judged][known[judged]])
+                # Few of those judged have a vector. The others, too, say how high a query's candidates lie: where all
+                # of a topic are far above the average of a store of many, so must be what is expected of these.
+                usual = np.array([self._line[0], self._line[1] - _PROVISIONAL * scores.mean(), _PROVISIONAL])
+                self._plane = _fitted(rows[known[judged]], deviations[judged][known[judged]], usual)
             expected[judged] = rows @ self._plane
         estimated: NDArray[np.float64] = expected[lacking]
         return estimated
 
 
-def _fitted(rows: NDArray[np.float64], deviations: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return coefficients of the deviations (n,) by `rows` (n, m): least squares, shrunk to the usual ones."""
+def _fitted(
+    rows: NDArray[np.float64], deviations: NDArray[np.float64], usual: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return coefficients of the deviations (n,) by `rows` (n, m): least squares, shrunk to the `usual` ones (m,)."""
     count = rows.shape[1]
-    usual = _USUAL[count]
     gram = rows.T @ rows + _OBSERVATIONS[:count, :count]
     return usual + np.linalg.solve(gram, rows.T @ (deviations - rows @ usual))
 

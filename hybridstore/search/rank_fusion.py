@@ -33,15 +33,18 @@ Weights = tuple[float, float]
 """The weights of the keyword and the vector leg."""
 
 
-def by_power(power: float | None) -> Weights:
+def by_power(power: float | None, made: float = 1.0) -> Weights:
     """Return weights that follow the `power` of the store's Calibration (None if unknown) and add up to 1.
+
+    While only a share of the store's vectors is `made`, the vector leg counts for less, down to half: what has a vector
+    would displace what has none, whatever is expected of it.
 
     Vectors that separate nothing (another language, half-read texts, lists of unrelated things) hardly count; those
     that recognise every passage by a fragment count most. All queries of a store get the same weights, so that their
     scores can be compared.
     """
     trust = 1.0 if power is None else min(max(power / USUAL_POWER, _LEAST_TRUST), _MOST_TRUST) ** _STEEPNESS
-    vector = _VECTOR * trust
+    vector = _VECTOR * trust * (1.0 + math.sqrt(made)) / 2
     return _KEYWORD / (_KEYWORD + vector), vector / (_KEYWORD + vector)
 
 
@@ -260,7 +263,7 @@ def fuse(backend: Backend, request: Request, state: SearchState, legs: LegResult
     collector = EvidenceCollector(backend, words, legs.query, state.calibration, legs.missing, legs.added)
     vectors = [vector, *added] if vector is not None else added
     if request.fusion == "adaptive":
-        return _adaptive(collector, request, legs, collector.of_legs(keyword, vector or EMPTY))
+        return _adaptive(collector, request, state, legs, collector.of_legs(keyword, vector or EMPTY))
     evidence = None
     if request.min_relevance is not None or len(legs.missing):
         evidence = collector.of_legs(keyword, vector or EMPTY)
@@ -287,9 +290,11 @@ def _barely_begun(request: Request, state: SearchState, legs: LegResults) -> boo
     return there < min(FEWEST, len(legs.missing)) and found and not needed and not legs.added
 
 
-def _adaptive(collector: EvidenceCollector, request: Request, legs: LegResults, evidence: Evidence) -> Fused:
+def _adaptive(
+    collector: EvidenceCollector, request: Request, state: SearchState, legs: LegResults, evidence: Evidence
+) -> Fused:
     power = collector.power
-    weights = by_power(power)
+    weights = by_power(power, 1.0 - len(legs.missing) / max(state.chunks, 1))
     ranking = adaptive(evidence, weights)
     if request.around is not None and (legs.query is not None or legs.added):
         evidence = with_neighbours(collector, evidence, ranking.chunks, request.around, legs.restriction)

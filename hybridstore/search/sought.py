@@ -83,7 +83,8 @@ class Sought:
         evidence = collector.of_chunks(chunks, self._vectors, self._keyword)
         if self.vector is None and not self._added:
             return evidence, (1.0, 0.0), 0.0
-        return evidence, by_power(collector.power) if self.terms else (0.0, 1.0), collector.chance
+        made = 1.0 - len(missing) / max(state.chunks, 1)
+        return evidence, by_power(collector.power, made) if self.terms else (0.0, 1.0), collector.chance
 
 
 def sought_of(leaf: About | Words, analyser: Analyser, request: Request) -> Sought:

@@ -62,6 +62,8 @@ def describe_weights(trace: Trace) -> list[str]:
     else:
         why = "This store's vectors separate a passage from the average chunk by "
         why += f"{trace.power:.1f} standard deviations (power); {USUAL_POWER:g} is usual and gives them {usual:.2f}."
+    if trace.filled < 1.0:
+        why += f" They weigh less while only {100 * trace.filled:.0f} % of them are there."
     return [f"Fused by adaptive: the keyword leg weighs {keyword:.2f}, the vector leg {vector:.2f}; {together}.", why]
 
 

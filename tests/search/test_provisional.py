@@ -43,6 +43,20 @@ def test_a_text_is_predicted_alike_alone_and_among_others():
     assert student.predict(new) == pytest.approx(alone, abs=1e-5)
 
 
+def test_candidates_of_a_topic_far_above_the_average_are_expected_there_though_few_have_a_vector(monkeypatch):
+    """In a store of many topics, most of what a query's words find is far above the average chunk."""
+    monkeypatch.setattr(provisional, "provisional_scores", lambda _, chunks, __: np.zeros(len(chunks)))
+    chunks = np.arange(400)
+    keyword = np.linspace(0.5, 0.1, 400)
+    lacking = np.ones(400, np.bool_)
+    lacking[[3, *range(150, 400, 2)]] = False  # of those that the student is asked about one has a vector
+    deviations = np.where(lacking, np.nan, 5.0)
+    estimator = provisional.Estimator(None, np.ones(4, np.float32))
+    words = Ranking(chunks, keyword)
+    expected = estimator(chunks, keyword, np.nan_to_num(deviations), lacking, words)
+    assert expected[:100] == pytest.approx(np.full(100, 5.0), abs=0.7)
+
+
 @pytest.mark.parametrize(("noise", "ridge"), [(0.0, 0.03), (3.0, 1.0)])
 def test_the_ridge_is_the_one_that_predicts_best_what_it_was_not_fitted_on(monkeypatch, noise, ridge):
     given = texts(80, 4)

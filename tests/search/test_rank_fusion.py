@@ -191,6 +191,11 @@ def test_a_power_of_four_weighs_the_vector_leg_as_it_was_tuned():
     assert by_power(None) == by_power(4.0)
 
 
+def test_the_vectors_weigh_half_as_much_when_none_is_made_and_more_with_each():
+    made = [by_power(4.0, share)[1] / by_power(4.0, share)[0] for share in (0.0, 0.01, 0.25, 0.81, 1.0)]
+    assert made == pytest.approx([0.768 / 0.429 * factor for factor in (0.5, 0.55, 0.75, 0.95, 1.0)])
+
+
 def test_the_vector_legs_weight_grows_with_the_square_of_the_power():
     assert by_power(2.0) == pytest.approx((0.429 / (0.429 + 0.768 / 4), 0.192 / (0.429 + 0.192)))
     assert by_power(5.0)[1] / by_power(5.0)[0] == pytest.approx(0.768 / 0.429 * 1.25**2)
