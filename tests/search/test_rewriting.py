@@ -172,7 +172,7 @@ def test_words_alone_can_be_rewritten():
 @pytest.mark.parametrize(
     "options",
     [{"hops": 2}, {"mode": "keyword"}, {"fusion": "rrf"}, {"around": lambda _: ()}, {"syntax": "algebra"}],
-    ids=str,
+    ids=lambda options: next(iter(options)),
 )
 def test_rewrites_are_for_plain_questions(store, options):
     with pytest.raises(hs.InputError, match="rewrite"):
