@@ -73,6 +73,8 @@ _LONG = 6  # letters; a longer word in capitals is not the beginning of a code
 _OPENING = ".([{\"'"  # before a name that begins with a dot
 
 _WORD = re.compile(r"\w+")
+_PIECE = re.compile(r"\S+")
+_DIGIT = re.compile(r"\d")
 _AROUND = "\"'“”„«»‘’.,;:!?()[]{}<>-"  # a word of a query
 
 # Arabic words that end in teh marbuta or alef maksura are also typed with heh or yeh; the stemmer needs the former.
@@ -188,21 +190,33 @@ class Analyser:
         prefixes = tuple(term[:-1] for term in exact if term.endswith("*"))
         spans: list[tuple[int, int]] = []
         text, places = self._visible_places(text)
-        for match in self._raws(text).finditer(text):
-            raw = match.group()
-            if self._is_paired(raw):
-                spans += paired_spans(self._placed_clusters(raw, match.start()), exact, prefixes)
+        raws = self._raws(text)
+        # Looking for raw tokens only where a piece has a term takes a quarter of the time.
+        sought = {piece for piece in set(text.split()) if not piece.isascii() or self._has_any(piece, exact)}
+        for piece in _PIECE.finditer(text) if sought else ():
+            if piece[0] not in sought:
                 continue
-            expanded = self._cache[raw]
-            if expanded not in exact:
-                if expanded.isalnum():  # one word, without compounds
-                    continue
-                words, extra = self._cache.pair(raw)
-                if exact.isdisjoint(f"{words} {extra}".split()):
-                    continue
-            spans.append(match.span())
-        spans = merged(spans, self._number_spans(text, exact))
+            word = piece[0].rstrip(_ENDS)
+            if word.isalpha() and word.isascii():
+                spans.append((piece.start(), piece.start() + len(word)))
+                continue
+            for match in raws.finditer(text, *piece.span()):
+                raw = match[0]
+                if self._is_paired(raw):
+                    spans += paired_spans(self._placed_clusters(raw, match.start()), exact, prefixes)
+                elif self._has_any(raw, exact):
+                    spans.append(match.span())
+        if any(map(_DIGIT.search, exact)):
+            spans = merged(spans, self._number_spans(text, exact))
         return spans if places is None else [(places[start], places[end - 1] + 1) for start, end in spans]
+
+    def _has_any(self, piece: str, exact: frozenset[str]) -> bool:
+        """Return whether a piece of text, or a raw token, has any of the terms."""
+        expanded = self._cache[piece]
+        if expanded in exact or expanded.isalnum():  # one word, without compounds
+            return expanded in exact
+        words, extra = self._cache.pair(piece)
+        return not exact.isdisjoint(f"{words} {extra}".replace("\2", "").split())
 
     def _analysed(self, piece: str) -> str:
         """Return what the cache keeps for a piece."""

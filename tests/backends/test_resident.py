@@ -84,6 +84,27 @@ def test_postings_score_as_fts5_does_under_a_filter(backend):
         assert_as_fts5(backend, ["w1", "w2", "w9"], restriction=Restriction(parse({"n": {"$lte": bound}})))
 
 
+def test_a_filter_that_lets_all_chunks_through_costs_no_more_than_none(backend):
+    rng = random.Random(6)
+    backend.put([passage(rng, f"d{n}") for n in range(50)])
+    everything, matching = Restriction(parse({"n": {"$gte": 0}})), KeywordQuery(("w1",))
+
+    def allowed():
+        with backend.snapshot():
+            return backend._memory.allowed(SQLiteLoader(backend._connections.get()), everything)
+
+    assert len(allowed()) == 50  # how many chunks there are is known with the postings
+    assert (
+        backend.match(matching, 50, everything)[0].chunks.tolist()
+        == backend.match(matching, 50, ALL)[0].chunks.tolist()
+    )
+    assert allowed() is None
+    backend.put([entry("without", "w1")])
+    found = backend.match(matching, 60, everything)[0].chunks.tolist()
+    assert len(allowed()) == 50
+    assert set(found) < set(backend.match(matching, 60, ALL)[0].chunks.tolist())
+
+
 def test_a_backend_without_memory_ranks_alike(tmp_path):
     rng = random.Random(5)
     roomy = SQLiteBackend(str(tmp_path / "one.db"))

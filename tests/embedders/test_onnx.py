@@ -127,6 +127,12 @@ def test_many_threads_may_embed_at_once(embedder):
     assert vectors == pytest.approx(expected, abs=1e-5)
 
 
+def test_threads_that_wait_for_the_next_node_give_up_their_processor(embedder):
+    """Spinning, they take it away from other requests of a server."""
+    options = embedder._graph.session.get_session_options()
+    assert int(options.get_session_config_entry("session.intra_op.spin_duration_us")) <= 50
+
+
 @pytest.mark.parametrize("texts", ["one string", [b"bytes"], [None]])
 def test_only_lists_of_strings_are_accepted(embedder, texts):
     with pytest.raises(InputError, match="sequence of strings"):
