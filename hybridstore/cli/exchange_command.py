@@ -13,7 +13,7 @@ import click
 from hybridstore.cli.merge_commands import merge_lines, merge_sentences
 from hybridstore.cli.shared_options import Target, examples, json_option, pass_target, quiet_option
 from hybridstore.cli.terminal import count, counting, print_json, printable, say
-from hybridstore.errors import FileRefused
+from hybridstore.errors import FileRefused, HybridstoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,6 +126,22 @@ def exchange_sentences(report: ExchangeReport) -> list[str]:
         for device, number in report.lingering.items()
     ]
     return sentences
+
+
+def exchange_news(done: ExchangeReport | HybridstoreError, told: set[str]) -> list[str]:
+    """Return what is new of one exchange of many; `told` are the troubles that were told and have not gone."""
+    if isinstance(done, HybridstoreError):
+        found, news = {f"Not exchanged: {done}"}, list[str]()
+    else:
+        found = {f"{name} {reason}; it was left out." for name, reason in done.failed}
+        merged = done.merged
+        came = any((merged.added, merged.replaced, merged.removed, merged.purged, merged.conflicts))
+        news = merge_sentences(merged, "the other devices") if came else []
+        news += [f"{out} written for the other devices."] if (out := _out(done)) else []
+    news += sorted(found - told)
+    told.intersection_update(found)
+    told.update(found)
+    return news
 
 
 def _out(report: ExchangeReport) -> str:

@@ -90,7 +90,7 @@ def _terminated_in_order() -> Iterator[None]:
     metavar="NAME",
     help="A name besides this machine's own by which clients may reach the server; repeatable.",
 )
-@click.option("--watch", "follow", is_flag=True, help="Follow the folders that were added; needs the extra watch.")
+@click.option("--watch", "follow", is_flag=True, help="Follow the folders that were added, and exchange; needs watch.")
 @click.option("--log", is_flag=True, envvar=LOGGING, show_envvar=True, help="Keep questions in the store's query log.")
 @rewrite_options
 @embedder_option('The model of a new store, by name or folder; "none" for keywords only.')
@@ -123,7 +123,8 @@ def http(
     opened = target.open(embedder=embedder) if read_only else target.open_to_add(embedder=embedder, log_queries=log)
     with _terminated_in_order(), opened as store:
         target.if_stopped = "What was written is kept."
-        run(Memory(store, namespace), read_only=read_only, rewrite=asks, **how)
+        exchange = target.config.exchange
+        run(Memory(store, namespace), read_only=read_only, rewrite=asks, exchange=exchange, **how)
 
 
 @serve.command(

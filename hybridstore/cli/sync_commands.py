@@ -23,9 +23,11 @@ from hybridstore.cli.terminal import count, print_json, printable, say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hybridstore.errors import HybridstoreError
     from hybridstore.ingest import SyncReport
     from hybridstore.records import Folder
     from hybridstore.store import Store
+    from hybridstore.store.shared_folder import ExchangeReport
 
 
 @click.command(
@@ -114,8 +116,11 @@ def _print_folders(folders: Sequence[Folder], *, as_json: bool) -> None:
 def watch(target: Target, *, quiet: bool) -> None:
     """Run `sync`, and again whenever a file changes, until Ctrl-C.
 
-    Changes are read once files have been quiet for 0.4 seconds. Needs watchfiles: pip install 'hybridstore[watch]'.
+    With `exchange = "DIR"` in hybridstore.toml it also does what `exchange` does, whenever something was written or has
+    arrived. Changes are read once files have been quiet for 0.4 seconds. Needs watchfiles: pip install
+    'hybridstore[watch]'.
     """
+    from hybridstore.cli.exchange_command import exchange_news
     from hybridstore.ingest.watching import watch as watching
 
     told: set[tuple[str, str]] = set()
@@ -135,8 +140,15 @@ def watch(target: Target, *, quiet: bool) -> None:
             shown = list(folders)
             say(f"Watching {count(len(shown), 'folder')}: {', '.join(shown)}. Ctrl-C ends it.")
 
+    troubles: set[str] = set()
+
+    def exchanged(done: ExchangeReport | HybridstoreError) -> None:
+        for sentence in exchange_news(done, troubles):
+            if not quiet or sentence in troubles:
+                say(sentence)
+
     with target.open_to_add(create=False) as store:
         try:
-            watching(store, report, waiting=waiting)
+            watching(store, report, waiting=waiting, exchange=target.config.exchange, exchanged=exchanged)
         except KeyboardInterrupt:
             say("\nStopped watching. What was read is in the store.")

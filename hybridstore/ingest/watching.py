@@ -1,14 +1,17 @@
-"""Watching: the store follows the remembered folders while their files change."""
+"""Watching: the store follows the remembered folders while their files change, and exchanges with other devices."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
+from time import monotonic
+from typing import TYPE_CHECKING
 
-from hybridstore.errors import InputError, MissingExtra, StoreBusy, Unsupported
+from hybridstore.errors import HybridstoreError, InputError, MissingExtra, StoreBusy, Unsupported
 from hybridstore.ingest.sync import sync_remembered
 from hybridstore.ingest.walk import NEVER
 from hybridstore.records import Folder
@@ -16,9 +19,13 @@ from hybridstore.store import Store
 from hybridstore.store.filling import in_background
 from hybridstore.store.folders import SyncProgress, SyncReport
 
+if TYPE_CHECKING:
+    from hybridstore.store.shared_folder import ExchangeReport
+
 _QUIET = 400  # milliseconds without a change before files are read: editors save in several steps
 _LATEST = 3000  # milliseconds after the first change, however many follow
 _LOOK = 1000  # milliseconds between two looks at which folders there are
+_SHARE = 10  # times as long as an exchange took passes before the next one, where much changes
 _OWN_FILES = ("", "-wal", "-shm", "-journal", "-serve")
 
 
@@ -28,6 +35,8 @@ def watch(
     *,
     stop: Event | None = None,
     waiting: Callable[[Sequence[str]], None] | None = None,
+    exchange: str | os.PathLike[str] | None = None,
+    exchanged: Callable[[ExchangeReport | HybridstoreError], None] = lambda _: None,
 ) -> None:
     """Bring the store up to date with all that was read into it, then again whenever files in its folders change.
 
@@ -37,22 +46,73 @@ def watch(
     second. A file that cannot be read stops nothing, nor does another process that is writing for long. Vectors that
     take more than about two seconds are made in the background.
 
-    Raises InputError where no folder is remembered, MissingExtra without watchfiles, Unsupported where the system
-    cannot watch that many folders.
+    `exchange` is a folder that other devices see: `Store.exchange` with it follows within a few seconds whatever is
+    written here or arrives there, and `exchanged` is called with its report, or with the error for which it is tried
+    again when something has changed.
+
+    Raises InputError where no folder is remembered and there is none to exchange through, MissingExtra without
+    watchfiles, Unsupported where the system cannot watch that many folders.
     """
-    check_watchable(store)
-    with in_background(store):
-        _watch(store, report, stop or Event(), waiting)
+    check_watchable(store, exchange)
+    stopped = stop or Event()
+    with in_background(store), _exchanging(store, exchange, exchanged):
+        _watch(store, report, stopped, waiting)
 
 
-def check_watchable(store: Store) -> None:
-    """Raise MissingExtra without watchfiles, and InputError where no folder is remembered."""
+def check_watchable(store: Store, exchange: str | os.PathLike[str] | None = None) -> None:
+    """Raise MissingExtra without watchfiles, and InputError where there is nothing to watch."""
     try:
         import watchfiles  # noqa: F401
     except ImportError as error:
         raise MissingExtra("watch", "watching folders", "watchfiles") from error
-    if not store.folders():
+    if not store.folders() and exchange is None:
         raise InputError("no folder is remembered that could be watched; read one with `hybridstore add FOLDER` first")
+
+
+@contextmanager
+def _exchanging(
+    store: Store,
+    folder: str | os.PathLike[str] | None,
+    exchanged: Callable[[ExchangeReport | HybridstoreError], None],
+) -> Iterator[None]:
+    """Exchange through a folder in a thread of its own while the block runs."""
+    if folder is None:
+        yield
+        return
+    stopped, place = Event(), Path(folder)
+
+    def run() -> None:
+        seen: object = None
+        pause = _LOOK / 1000
+        while not stopped.wait(0 if seen is None else pause):
+            now = (store.state().revision, _listing(place))
+            if now == seen:
+                pause = _LOOK / 1000
+                continue
+            began, seen = monotonic(), now
+            try:
+                exchanged(store.exchange(place))
+            except HybridstoreError as error:
+                exchanged(error)
+            pause = max(_LOOK / 1000, _SHARE * (monotonic() - began))
+
+    thread = Thread(target=run, name="hybridstore-exchange", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def _listing(folder: Path) -> frozenset[tuple[str, int, int]]:
+    """Return what says whether files of devices have come, gone or changed."""
+    found = set()
+    for path in folder.glob("*/*"):
+        with suppress(OSError):
+            status = path.stat()
+            found.add((str(path), status.st_size, status.st_mtime_ns))
+    return frozenset(found)
 
 
 class _StoppedError(Exception):

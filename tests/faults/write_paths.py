@@ -62,7 +62,7 @@ def prepare(folder: Path) -> None:
     some = range(STEPS)
     with hs.open(folder / "x.db", embedder=HashingEmbedder(32), **secret()) as store:
         store.add(documents(*(f"d{n}" for n in range(30))))
-        for kind in ("replaced", "removed", "filtered", "purged", "old", "unmerged"):
+        for kind in ("replaced", "removed", "filtered", "purged", "old", "unmerged", "unexchanged"):
             store.add(documents(*(f"{kind}{n}" for n in some)))
         for kind in ("forgotten", "erased", "superseded"):
             for n in some:
@@ -80,6 +80,11 @@ def prepare(folder: Path) -> None:
         with hs.open(folder / f"merged{n}.db", embedder=HashingEmbedder(32), **secret()) as store:
             store.add(documents(*(f"merged{n}{part}" for part in "abc"), f"unmerged{n}"))
             store.purge(f"unmerged{n}")
+        (folder / f"shared{n}").mkdir()
+        with hs.open(folder / f"exchanging{n}.db", embedder=HashingEmbedder(32), **secret()) as store:
+            store.add(documents(*(f"exchanged{n}{part}" for part in "abc"), f"unexchanged{n}"))
+            store.purge(f"unexchanged{n}")
+            store.exchange(folder / f"shared{n}", name="other")
         with hs.open(":memory:", embedder=HashingEmbedder(32)) as store:
             store.add(documents(*(f"imported{n}{part}" for part in "abc")))
             export_import.export(store, folder / f"import{n}.jsonl", vectors=True)
@@ -228,6 +233,25 @@ def _merged(store: hs.Store, n: int, folder: Path) -> str:
     return one([_erased(purged, f"onlyunmerged{n}", folder) if added == "after" else purged, added])
 
 
+def _exchange(store: hs.Store, n: int, folder: Path) -> None:
+    store.exchange(folder / f"shared{n}", name="here")
+
+
+def _exchanged(store: hs.Store, n: int, folder: Path) -> str:
+    """Say what came in, and whether what went out, if anything, can be read and is everything."""
+    purged = is_gone(store, f"unexchanged{n}")
+    added = one(is_there(store, f"exchanged{n}{part}") for part in "abc")
+    state = one([_erased(purged, f"onlyunexchanged{n}", folder) if added == "after" else purged, added])
+    with hs.open(folder / "reading.db", embedder="none", **secret()) as reading:
+        report = reading.exchange(folder / f"shared{n}", name="reading", dry_run=True)
+    if report.torn or report.failed or report.missing:
+        return "not sound"
+    bundles = list((folder / f"shared{n}" / "here").glob("*.bundle"))
+    sent = {document.id for document in store.documents() if not str(document.id).startswith("exchanged")}
+    complete = sent <= {*report.merged.added}
+    return state if complete or not bundles or state != "after" else "part"
+
+
 def _compact(store: hs.Store, n: int, _: Path) -> None:
     store.add(documents(f"compacted{n}"))
     store.compact()
@@ -268,6 +292,7 @@ PATHS = {
         lambda s, n, folder: _erased(is_gone(s, f"purged{n}"), f"onlypurged{n}", folder),
     ),
     "merge": WritePath(_merge, _merged, batches=True),
+    "exchange": WritePath(_exchange, _exchanged, batches=True),
     "compact": WritePath(_compact, lambda s, n, _: is_there(s, f"compacted{n}")),
     "reembed": WritePath(lambda s, n, _: s.reembed(HashingEmbedder(DIMS[n + 1])), _embedder),
     "promote": WritePath(lambda s, n, _: promote_embedder(s, HashingEmbedder(DIMS[n + 1])), _embedder),

@@ -41,6 +41,7 @@ def serve(
     read_only: bool = False,
     follow: bool = False,
     rewrite: Rewrite | None = None,
+    exchange: str | None = None,
 ) -> None:
     """Serve a memory and the documents in its store over HTTP until the process is stopped.
 
@@ -48,19 +49,19 @@ def serve(
     has one, a random one if need be. The address to open, with the token in it, is printed to standard error. Port 0
     takes any free port. `names` are the names by which other machines reach `host`: requests with others in Host or
     Origin are rejected. The connection is not encrypted. Vectors that are missing are made in the background, and with
-    `follow` the store follows the folders that were read into it. `hybridstore search` for the same file is answered
-    here, through a socket beside it that only its owner can use. Searches that allow it may `rewrite` their questions.
-    Raises InputError for invalid arguments, a port that
-    is in use, and nothing to follow; MissingExtra without watchfiles.
+    `follow` the store follows the folders that were read into it, and changes are exchanged with other devices through
+    the folder `exchange`. `hybridstore search` for the same file is answered here, through a socket beside it that only
+    its owner can use. Searches that allow it may `rewrite` their questions. Raises InputError for invalid
+    arguments, a port that is in use, and nothing to follow; MissingExtra without watchfiles.
     """
     if follow:
-        check_watchable(memory.store)
+        check_watchable(memory.store, exchange)
     secret = checked_token(token) if token is not None else None if is_loopback(host) else secrets.token_urlsafe(32)
     context = Context(memory, read_only=read_only, rewrite=rewrite)
     store = memory.store
     # An encrypted store is not opened for a command that has no key.
     local = nullcontext(()) if store.folder is None or store.key else listening_beside(store.location)
-    with listening(host, port) as tcp, local as beside, _beside(context, follow=follow):
+    with listening(host, port) as tcp, local as beside, _beside(context, follow=follow, exchange=exchange):
         actual = tcp.getsockname()[1]
         app = create_app(context, Names.of(host, actual, names), token=secret)
         shown = names[0] if names and not is_loopback(host) else host
@@ -74,7 +75,7 @@ def serve(
 
 
 @contextmanager
-def _beside(context: Context, *, follow: bool) -> Iterator[None]:
+def _beside(context: Context, *, follow: bool, exchange: str | None) -> Iterator[None]:
     """Load the model, make missing vectors and follow folders in threads of their own while the block runs."""
     store, stop = context.store, context.stopping
 
@@ -84,7 +85,7 @@ def _beside(context: Context, *, follow: bool) -> Iterator[None]:
 
     def watching() -> None:
         try:
-            watch(store, lambda _: None, stop=stop)
+            watch(store, lambda _: None, stop=stop, exchange=exchange)
         except HybridstoreError as error:
             warnings.warn(f"folders are no longer followed: {error}", RuntimeWarning, stacklevel=2)
 
