@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hybridstore.cli.shared_options import Target, examples, json_option, pass_target, quiet_option
+from hybridstore.cli.shared_options import Target, examples, json_option, namespace_option, pass_target, quiet_option
 from hybridstore.cli.terminal import count, counting, print_json, printable, say
 from hybridstore.errors import FileRefused
 from hybridstore.locations import is_url
@@ -104,19 +104,25 @@ def _span(seconds: float) -> str:
         "hybridstore conflicts", "hybridstore conflicts --keep plan~f1a2b3c4d", "hybridstore conflicts --json"
     )
 )
-@click.option("--keep", metavar="ID", help="Keep this version, of a document or its copy, and remove the others.")
+@namespace_option
+@click.option("--keep", metavar="ID", help="Keep this version, of a document or its copy, or this note.")
 @json_option
 @pass_target
-def conflicts(target: Target, *, keep: str | None, as_json: bool) -> None:
+def conflicts(target: Target, *, namespace: tuple[str, ...], keep: str | None, as_json: bool) -> None:
     """Show documents that were changed in two stores before these were merged, in both versions.
 
-    Both are found until one is kept; the next merge tells the other stores. A note's other version is a note of its
-    own, which `hybridstore forget` takes away, and `recall` says that the two disagree.
+    Both are found until one is kept; the next merge tells the other stores. So are notes of a namespace that replaced
+    the same note on two devices: both are recalled, saying that they disagree, until one is kept, which supersedes the
+    others.
     """
-    with target.open() as store:
+    with target.open_memory(namespace) as memory:
+        store, forks = memory.store, memory.forks()
         if keep is not None:
             target.if_stopped = "The conflict may not be ended; run the command again."
-            store.keep_version(keep)
+            if any(note.id == keep for notes in forks for note in notes):
+                memory.choose(keep)
+            else:
+                store.keep_version(keep)
             say(f"{keep} was kept.")
             return
         pairs = store.conflicts()
@@ -131,14 +137,16 @@ def conflicts(target: Target, *, keep: str | None, as_json: bool) -> None:
             for id_, copy in pairs
         ]
     if as_json:
-        print_json(found)
+        disputed = [{"notes": [{"id": note.id, "text": note.text} for note in notes]} for notes in forks]
+        print_json([*found, *disputed])
         return
-    for each in found:
-        for id_, text in ((each["id"], each["text"]), (each["copy"], each["other"])):
+    shown = [((each["id"], each["text"]), (each["copy"], each["other"])) for each in found]
+    for versions in [*shown, *([(note.id, note.text) for note in notes] for notes in forks)]:
+        for id_, text in versions:
             first = " ".join(str(text).split()) if text is not None else "(removed)"
             click.echo(printable(f"{id_}: {first[:_SHOWN]}{'…' if len(first) > _SHOWN else ''}"))
         click.echo("")
-    if not found:
+    if not found and not forks:
         say("No document was changed on two sides.")
     else:
-        say(f"{count(len(found), 'conflict')}; `hybridstore conflicts --keep ID` ends one.")
+        say(f"{count(len(found) + len(forks), 'conflict')}; `hybridstore conflicts --keep ID` ends one.")

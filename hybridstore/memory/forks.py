@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from hybridstore.errors import InputError
 from hybridstore.memory.note_space import NoteSpace, fact
 from hybridstore.memory.notes import Note, note_of
 from hybridstore.memory.recall_result import Recalled
+from hybridstore.memory.remembering import NoteInput, remember
 
 
 def marked(space: NoteSpace, items: Sequence[Recalled], at: datetime) -> list[Recalled]:
@@ -22,6 +24,29 @@ def marked(space: NoteSpace, items: Sequence[Recalled], at: datetime) -> list[Re
     return [
         replace(item, disputed_by=disputed) if (disputed := _disputing(item.note, rivals)) else item for item in items
     ]
+
+
+def forks(space: NoteSpace) -> list[tuple[Note, ...]]:
+    """Return the notes that hold and replaced the same note, or one of them the other, in groups."""
+    now = space.now()
+    groups: dict[str, list[Note]] = {}
+    for note in space.notes():
+        if note.kind == "note" and note.copy_of is None and note.holds(now):
+            for name in (note.id, *note.supersedes):
+                groups.setdefault(name, []).append(note)
+    found = [tuple(notes) for notes in groups.values() if len(notes) > 1]
+    return list({frozenset(note.id for note in notes): notes for notes in found}.values())
+
+
+def choose(space: NoteSpace, id_: str) -> None:
+    """Let one note of a fork supersede the others; raises InputError where it is in none."""
+    text = space.required(id_).note.text
+    rivals = dict.fromkeys(
+        note.id for notes in forks(space) if any(each.id == id_ for each in notes) for note in notes if note.id != id_
+    )
+    if not rivals:
+        raise InputError(f"no other note disputes {id_!r}; `hybridstore conflicts` shows which notes do")
+    remember(space, NoteInput(text=text, id=id_, supersedes=list(rivals)), on_similar="keep", similarity=1.0)
 
 
 def _related(space: NoteSpace, notes: Sequence[Note], at: datetime) -> list[Note]:

@@ -13,7 +13,7 @@ from hybridstore.backends.values import PurgeReport
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import InputError
 from hybridstore.filters import Filter
-from hybridstore.memory import conversations, history
+from hybridstore.memory import conversations, forks, history
 from hybridstore.memory.consolidation import SIMILAR, Consolidation, consolidate
 from hybridstore.memory.conversations import Message
 from hybridstore.memory.history import ForgetReport, Target
@@ -198,6 +198,20 @@ class Memory(Holder):
     def history(self, id: str) -> list[Note]:  # noqa: A002 - the word for it
         """Return all versions of a note, oldest first: what it superseded, and what superseded it."""
         return history.history(self._space, id)
+
+    def forks(self) -> list[tuple[Note, ...]]:
+        """Return the notes that hold at once although they replaced the same note, in groups: see `choose`.
+
+        Two devices corrected it before they were merged, so nobody can know which correction is true.
+        """
+        return forks.forks(self._space)
+
+    def choose(self, id: str) -> None:  # noqa: A002 - the word for it
+        """End a fork: this note supersedes the others of it. Raises NotFound, and InputError for another note.
+
+        The next merge tells the other devices.
+        """
+        forks.choose(self._space, id)
 
     # forgetting
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import hybridstore as hs
+from hybridstore.memory import Memory
 
 
 def other(path: Path) -> Path:
@@ -43,3 +44,21 @@ def test_a_conflict_is_shown_and_ended(run, tmp_path):
 def test_what_cannot_be_merged_is_a_sentence(run, tmp_path):
     assert "there is no such store to merge" in run("merge", str(tmp_path / "nothing.db"), code=1).stderr
     assert "not a SQLite file" in run("merge", __file__, code=1).stderr
+
+
+def test_facts_that_two_devices_put_in_place_of_one_are_shown_and_one_is_chosen(run, tmp_path, db):
+    run("remember", "Anna lives in Paris", "--id", "home")
+    with hs.open(db, embedder="none") as store, hs.open(tmp_path / "phone.db", embedder="none") as phone:
+        phone.merge(store)
+        Memory(store).remember("Anna lives in Rome", id="rome", supersedes="home")
+        Memory(phone).remember("Anna lives in Oslo", id="oslo", supersedes="home")
+    run("merge", tmp_path / "phone.db")
+    shown = run("conflicts")
+    assert {"rome: Anna lives in Rome", "oslo: Anna lives in Oslo"} <= set(shown.stdout.splitlines())
+    assert "1 conflict" in shown.stderr
+    (found,) = json.loads(run("conflicts", "--json").stdout)
+    assert {note["id"] for note in found["notes"]} == {"rome", "oslo"}
+    assert "disputed-by" in run("recall", "where does Anna live").stdout
+    run("conflicts", "--keep", "oslo")
+    assert "No document was changed" in run("conflicts").stderr
+    assert "disputed-by" not in run("recall", "where does Anna live").stdout

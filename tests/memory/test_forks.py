@@ -3,6 +3,7 @@
 import pytest
 
 import hybridstore as hs
+from hybridstore.errors import InputError
 from hybridstore.memory import Memory
 
 START = 1_700_000_000
@@ -39,8 +40,13 @@ def test_two_successors_of_one_note_are_both_recalled_and_say_so(devices):
         assert "changed on two devices" in text
         assert memory.recall("where does Anna live")[0].to_dict()["disputed_by"]
         assert f"disputed-by={rome}" in str(memory.recall("where does Anna live", max_tokens=120))
-    b.remember("Anna lives in Oslo", id=oslo, supersedes=rome)
+    (notes,) = a.forks()
+    assert {note.id for note in notes} == {oslo, rome}
+    b.choose(oslo)
     merge(a, b)
+    assert a.forks() == b.forks() == []
+    with pytest.raises(InputError, match="no other note disputes"):
+        a.choose(oslo)
     assert recalled(a) == recalled(b) == {"Anna lives in Oslo": ()}
     assert [note.text for note in a.history(oslo)] == [
         "Anna lives in Paris",
