@@ -41,6 +41,7 @@ def actions(context: Context, site: Site) -> APIRouter:
     _remembering(router, context, site)
     _learning(router, context, site)
     _expecting(router, context, site)
+    _choosing(router, context, site)
     return router
 
 
@@ -134,6 +135,18 @@ def _expecting(router: APIRouter, context: Context, site: Site) -> None:
         async def done() -> dict[str, Any]:
             dropped = await context.in_thread(context.store.drop_expectation, query, document_id)
             return {"done": "It is a test no more." if dropped else "There is no such test."}
+
+        return await answered(done)
+
+
+def _choosing(router: APIRouter, context: Context, site: Site) -> None:
+    answered = _answering(context, site, "conflicts", pages.conflicts_page)
+
+    @router.post("/conflicts/keep")
+    async def keep_one(id_: Annotated[str, Form(alias="id", max_length=4096)] = "") -> HTMLResponse:
+        async def done() -> dict[str, Any]:
+            await context.in_thread(pages.keep, context, id_)
+            return {"done": "Kept. The other devices hear of it when changes are exchanged next."}
 
         return await answered(done)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from hybridstore.errors import HybridstoreError
+from hybridstore.errors import HybridstoreError, InputError
 from hybridstore.filters import field
 from hybridstore.memory.notes import short_iso
 from hybridstore.serving import overview
@@ -62,6 +62,38 @@ class LearningPage:
     active: ModelVersion | None
     expectations: Sequence[Expectation]
     results: Sequence[TestedExpectation] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """Versions, as (id, text), of what two devices changed; the text is None where one removed it."""
+
+    versions: Sequence[tuple[str, str | None]]
+
+
+def conflicts_page(context: Context) -> list[Conflict]:
+    """Read what was changed on two devices and is visible here: documents, and notes of the server's namespace."""
+    store, scope = context.store, context.scope
+    if not store.merged:
+        return []
+    own = scope.namespace.prefix
+    pairs = [pair for pair in store.conflicts() if scope.is_document(pair[0]) or pair[0].startswith(own)]
+    there = store.digests([id_ for id_, _ in pairs])
+    found = [
+        Conflict(versions=[(id_, store.get(id_).text if id_ in there else None), (copy, store.get(copy).text)])
+        for id_, copy in pairs
+    ]
+    return [*found, *(Conflict(versions=[(note.id, note.text) for note in notes]) for notes in context.memory.forks())]
+
+
+def keep(context: Context, id_: str) -> None:
+    """End a conflict that is visible here; raises InputError for another one."""
+    if id_ not in {version for conflict in conflicts_page(context) for version, _ in conflict.versions}:
+        raise InputError(f"{id_!r} is not in conflict, or not any more")
+    if any(note.id == id_ for notes in context.memory.forks() for note in notes):
+        context.memory.choose(id_)
+    else:
+        context.store.keep_version(id_)
 
 
 def contents(context: Context, *, check: bool) -> Markup:

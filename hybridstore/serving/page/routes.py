@@ -99,6 +99,10 @@ def _looking(router: APIRouter, context: Context, site: Site) -> None:
     def learning(*, test: bool = False) -> HTMLResponse:
         return site.page("learning.html", here="/learning", page=pages.learning_page(context, test=test))
 
+    @router.get("/conflicts")
+    def conflicts() -> HTMLResponse:
+        return site.page("conflicts.html", here="/conflicts", page=pages.conflicts_page(context))
+
     @router.get("/add")
     def add() -> HTMLResponse:
         return site.page("add.html", here="/add")

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 
 from hybridstore.errors import HybridstoreError, NotFound
 from hybridstore.serving.http.context import Context
+from hybridstore.serving.page.pages import conflicts_page
 from hybridstore.serving.page.rendering import render, said
 
 _PAGES = (
@@ -38,9 +39,14 @@ class Site:
             "store_name": "this store" if location == ":memory:" else PurePath(location).name,
             "in_memory": location == ":memory:",
             "read_only": read_only,
-            "pages": [each for each in _PAGES if not (read_only and each[0] == "/add")],
+            "pages": [*(each for each in _PAGES if not (read_only and each[0] == "/add")), *self._conflicts()],
         }
         return render(template, shared | _NOTHING | values, status=status)
+
+    def _conflicts(self) -> list[tuple[str, str]]:
+        """Return the page of conflicts where there are any."""
+        found = self._context.cached("conflicts", lambda: bool(conflicts_page(self._context)))
+        return [("/conflicts", "Conflicts")] if found else []
 
     def problem(self, error: HybridstoreError) -> HTMLResponse:
         """Return the page for what went wrong."""

@@ -52,6 +52,7 @@ FORMS = (
     "/learning/expect",
     "/learning/drop",
     "/learning/rollback",
+    "/conflicts/keep",
 )
 FIELDS = ("text", "title", "day", "replaces", "id", "dry_run", "version", "force", "query", "document_id")
 

@@ -154,3 +154,35 @@ def test_evaluations_kept_beside_the_store_are_shown_with_their_intervals(tmp_pa
     assert shown.count("Measured before") == 1  # the hostile one, as text
     assert "<script>alert" not in shown
     assert "<img" not in shown
+
+
+def test_conflicts_are_listed_in_all_versions_and_one_is_kept(store, visit):
+    client = visit(store)
+    assert "Conflicts" not in texts(page(client.get("/")), "nav a")
+    with hs.open(":memory:", embedder="none") as phone:
+        ours, phones = Memory(store, ("user", "42")), Memory(phone, ("user", "42"))
+        old = ours.remember("Anna lives in Paris").id
+        Memory(store, ("user", "43")).remember("A secret of Berta", id="secret")
+        phone.merge(store)
+        Memory(store, ("user", "43")).remember("A secret of Berta, changed", id="secret")
+        Memory(phone, ("user", "43")).remember("A secret of Berta, too", id="secret")
+        store.add({"id": "plan", "text": f"At nine {SCRIPT}"})
+        phone.add({"id": "plan", "text": "At ten"})
+        ours.remember("Anna lives in Rome", id="rome", supersedes=old)
+        phones.remember("Anna lives in Oslo", id="oslo", supersedes=old)
+        store.merge(phone)
+    assert "Conflicts" in texts(page(client.get("/")), "nav a")
+    found = page(client.get("/conflicts"))
+    assert len(found.cssselect("section")) == 2
+    assert {"plan", "rome", "oslo"} <= set(texts(found, "h2"))
+    assert "secret" not in found.text_content()
+    ids = [each.get("value") for each in found.cssselect("input[name=id]")]
+    (copy,) = [id_ for id_ in ids if id_.startswith("plan~")]
+    text = store.get(copy).text
+    page(client.post("/conflicts/keep", data={"id": copy}))
+    found = page(client.post("/conflicts/keep", data={"id": "oslo"}))
+    assert "Nothing was changed on two devices." in found.text_content()
+    assert store.get("plan").text == text
+    assert [note.id for note in ours.notes()] == ["oslo"]
+    page(client.post("/conflicts/keep", data={"id": "plan"}), 422)
+    assert "Conflicts" not in texts(page(client.get("/")), "nav a")
