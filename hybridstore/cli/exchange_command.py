@@ -66,7 +66,9 @@ def exchange(
     opened = target.open(create=not dry_run, made_by="exchange DIR")
     with opened as store, counting("Merging", "documents", quiet=quiet or as_json or stdio) as counter:
         if stdio:
-            report = store.exchange_over(sys.stdin.buffer, sys.stdout.buffer, dry_run=dry_run)
+            # Without a buffer nothing is left to be written when the other side has gone.
+            with open(sys.stdout.fileno(), "wb", buffering=0, closefd=False) as writer:
+                report = store.exchange_over(sys.stdin.buffer, writer, dry_run=dry_run)
         elif command is not None:
             report = _exchange_with(command, store, dry_run=dry_run, progress=counter)
         else:
@@ -90,7 +92,7 @@ def _exchange_with(
     if not words:
         raise click.UsageError("--with has no command")
     try:
-        process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - the user's own
+        process = subprocess.Popen(words, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - the user's own
     except OSError as error:
         raise FileRefused(words[0], f"cannot be run ({error.strerror})") from error
     with process:

@@ -86,8 +86,12 @@ class Stream:
         return self._read(length)
 
     def _write(self, data: bytes) -> None:
+        left = memoryview(data)
         try:
-            self._writer.write(data)
+            while left:  # a stream without a buffer takes as much as it can at once
+                if not (written := self._writer.write(left)):
+                    raise BlockingIOError
+                left = left[written:]
             self._writer.flush()
         except (OSError, ValueError) as error:  # a ValueError: it is closed
             raise _ended() from error

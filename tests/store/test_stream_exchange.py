@@ -28,6 +28,7 @@ class Cut:
         if len(part) < len(data):
             self.stream.close()
             raise BrokenPipeError
+        return len(data)
 
     def flush(self):
         if not self.stream.closed:
