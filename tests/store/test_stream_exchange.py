@@ -43,14 +43,12 @@ def exchange(a, b, cut=None, **options):
     found = {}
 
     def run(name, store, reader, writer):
-        with os.fdopen(reader, "rb") as source, os.fdopen(writer, "wb") as target:
+        with os.fdopen(reader, "rb") as source, os.fdopen(writer, "wb", 0) as target:
             sink = Cut(target, cut) if cut is not None and name == "a" else target
             try:
                 found[name] = store.exchange_over(source, sink, **options)
             except HybridstoreError as error:
                 found[name] = error
-            except BrokenPipeError:  # closing what is closed already
-                pass
 
     (here, from_b), (there, from_a) = os.pipe(), os.pipe()
     other = threading.Thread(target=run, args=("b", b, there, from_b))
