@@ -20,6 +20,9 @@ from hybridstore.store.shared_folder import digest_of_file
 _spec = importlib.util.spec_from_file_location("merging_world", Path(__file__).parent / "merging_world.py")
 merging_world = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(merging_world)
+_spec = importlib.util.spec_from_file_location("ten_days", Path(__file__).parent / "ten_days.py")
+ten_days = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(ten_days)
 FolderWorld, state, unpacked = merging_world.FolderWorld, merging_world.state, merging_world.unpacked
 
 RUNS = int(os.environ.get("HYBRIDSTORE_EXCHANGE_RUNS", "3"))
@@ -329,3 +332,8 @@ def test_devices_come_to_hold_the_same_whatever_becomes_of_the_files(tmp_path):
                 assert store.check() == []
                 store.close()
         shutil.rmtree(folder)
+
+
+def test_the_ten_days_of_the_documentation_are_what_happens():
+    page = (Path(__file__).parents[2] / "docs" / "sync.md").read_text()
+    assert "\n".join(ten_days.story()) in page
