@@ -22,6 +22,7 @@ from hybridstore.store.merged_learning import Learned
 
 VERSION = 1
 
+_MOST = 2**31  # whatever is counted
 _LARGEST = 2**30  # bytes of one document unpacked: SQLite holds no more
 _FULL = 16 * 2**20  # bytes of documents in one bundle
 _LENGTH = 4  # bytes before a document's JSON that say how long it is
@@ -71,7 +72,7 @@ class Bundle:
             raise NotFound(document_id)
         try:
             return self._read(document_id, vectors=vectors)
-        except (ValueError, TypeError, LookupError, zlib.error, RecursionError) as error:
+        except (ValueError, TypeError, LookupError, ArithmeticError, zlib.error, RecursionError) as error:
             raise FileRefused(self._parts.path, f"holds a document that cannot be read ({error})") from error
 
     def _read(self, document_id: str, *, vectors: bool) -> StoredDocument:
@@ -100,7 +101,7 @@ def read_index(parts: PartsFile) -> Index:
                 parts.path, "was written by a newer hybridstore; run `pip install --upgrade hybridstore` here"
             )
         return _index(fields)
-    except (ValueError, TypeError, LookupError, zlib.error, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, ArithmeticError, zlib.error, RecursionError) as error:
         raise FileRefused(parts.path, f"is not a bundle of changes ({error})") from error
 
 
@@ -130,7 +131,8 @@ def _index(fields: Mapping[str, Any]) -> Index:
 
 def _typed(row: Sequence[Any], *types: type) -> Sequence[Any]:
     """Return a row whose values are of these types; raises ValueError. A whole number counts something."""
-    if [type(value) for value in row] != list(types) or any(isinstance(value, int) and value < 0 for value in row):
+    wrong = any(isinstance(value, int) and not 0 <= value < _MOST for value in row)
+    if wrong or [type(value) for value in row] != list(types):
         raise InputError(f"the row {str(row)[:80]} is not one of a bundle")
     for value in row:
         if isinstance(value, str):

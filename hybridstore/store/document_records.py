@@ -70,7 +70,8 @@ def unit_vectors(data: bytes, count: int, dim: int) -> NDArray[np.float32]:
     if len(data) != size:
         raise InputError(f"the vectors have {len(data)} bytes, not {size} for {count} chunks of {dim} float32 numbers")
     vectors = np.frombuffer(data, dtype=FLOAT).reshape(count, dim).astype(np.float32)
-    norms = np.linalg.norm(vectors, axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = np.linalg.norm(vectors, axis=1)
     if not (np.isfinite(norms) & ((np.abs(norms - 1.0) < _TOLERANCE) | (norms == 0.0))).all():
         raise InputError("the vectors are not of unit norm")
     return vectors

@@ -123,10 +123,15 @@ def receive(
     for each, ids in zip(held, wanted, strict=True):
         if not ids:
             continue
-        with each.opened(own.key) as parts:
-            bundle = Bundle(parts, each.index, ids, removals)
-            _join(merged, merge_changes(own, bundle, fits=fits, dry_run=dry_run))
-        report.read += 1
+        try:
+            with each.opened(own.key) as parts:
+                bundle = Bundle(parts, each.index, ids, removals)
+                _join(merged, merge_changes(own, bundle, fits=fits, dry_run=dry_run))
+            report.read += 1
+        except FileRefused as error:  # whole, but not written by us
+            if error.location != str(each.path):
+                raise
+            report.failed.append((f"{each.device}/{each.path.name}", error.reason))
         done += len(ids)
         if progress:
             progress(done, total)

@@ -23,7 +23,7 @@ from hybridstore.backends.protocols import Backend
 from hybridstore.backends.sqlite.parts_file import temporary_parts
 from hybridstore.backends.values import Embedding
 from hybridstore.backends.versions import NOTHING, Removal, Version
-from hybridstore.errors import FileRefused, InputError
+from hybridstore.errors import FileRefused, HybridstoreError, InputError
 from hybridstore.store.bundles import Index, packed, read_index, unpacked
 from hybridstore.store.exchange import gone, receive
 from hybridstore.store.merging import Progress, check_merging
@@ -129,13 +129,15 @@ def exchange_over(
     """Bring in what the store at the other end has and send it what it lacks."""
     check_merging(own)
     stream, report = Stream(reader, writer), ExchangeReport(name="this store", devices=["the other side"])
-    try:
-        with ExitStack() as opened:
+    with ExitStack() as opened:
+        try:
             with own.snapshot():
                 held = _Conversation(own, stream, fits, report, dry_run=dry_run).run(opened)
-            receive(own, held, report, fits=fits, progress=progress)
-    except (json.JSONDecodeError, UnicodeDecodeError, struct.error, zlib.error, LookupError, TypeError) as error:
-        raise InputError(f"the other side sent something that is no message of an exchange ({error})") from error
+        except HybridstoreError:
+            raise
+        except (ValueError, TypeError, LookupError, ArithmeticError, struct.error, zlib.error, RecursionError) as error:
+            raise InputError(f"the other side sent something that is no message of an exchange ({error})") from error
+        receive(own, held, report, fits=fits, progress=progress)
     report.bytes, report.received = stream.sent, stream.received
     return report
 

@@ -284,7 +284,9 @@ def test_what_cannot_be_exchanged_is_refused(devices, tmp_path):
     devices.folder.chmod(0o700)
 
 
-@pytest.mark.parametrize("content", [b"", b"SQLite format 3\0" + bytes(4000), "other", "newer", "foreign", "bomb"])
+@pytest.mark.parametrize(
+    "content", [b"", b"SQLite format 3\0" + bytes(4000), "other", "newer", "foreign", "bomb", "body", "many"]
+)
 def test_a_bundle_that_holds_something_else_is_left_out(devices, content, tmp_path):
     devices.a.add({"id": "x", "text": "one"})
     devices.exchange("a")
@@ -294,9 +296,16 @@ def test_a_bundle_that_holds_something_else_is_left_out(devices, content, tmp_pa
     elif isinstance(content, bytes):
         path.write_bytes(content or b"SQLite format 3\0")
     else:
-        fields = {"newer": {"hybridstore": 2}, "foreign": {"hybridstore": 1, "documents": [[1, 2]]}}.get(content)
-        part = b"\xff" if content == "bomb" else zlib.compress(json.dumps(fields).encode())
-        write_parts(path, [part], None)
+        empty = dict.fromkeys(("documents", "removals", "queries", "feedback", "expectations"), ())
+        index = {"hybridstore": 1, "language": "english", "embedding": None, "calibration": None, **empty}
+        changes = {
+            "newer": {"hybridstore": 2},
+            "foreign": {"documents": [[1, 2]]},
+            "body": {"documents": [["y", "0" * 32, "2026-01-01T00:00:00Z", 1]]},
+            "many": {"removals": [["0" * 32, "", 2**70]]},
+        }
+        part = b"\xff" if content == "bomb" else zlib.compress(json.dumps(index | changes[content]).encode())
+        write_parts(path, [part, b"\xff\0\0\0 is not a document"], None)
     path.rename(devices.folder / "a" / f"000007-{digest_of_file(path)}.bundle")
     report = devices.exchange("b")
     assert (report.merged.added, len(report.failed)) == (["x"], 1)
