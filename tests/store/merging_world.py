@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
+import threading
 import time
 import zlib
 from collections.abc import Callable
@@ -129,9 +131,13 @@ class FolderWorld(World):
             copy.mkdir()
 
     def merge(self, store: hs.Store) -> None:
-        """Exchange, after some files have arrived, or merge."""
-        if self.random.random() < 0.2:
+        """Exchange, after some files have arrived, or over streams, or merge."""
+        choice = self.random.random()
+        if choice < 0.15:
             super().merge(store)
+            return
+        if choice < 0.3:
+            over_streams(store, self.random.choice([each for each in self.stores if each is not store]))
             return
         for device, name in self.random.sample(
             sorted(self.published), k=self.random.randrange(len(self.published) + 1)
@@ -183,6 +189,20 @@ class FolderWorld(World):
     def files(self) -> dict[Path, bytes]:
         """Return all files, whose names have the digest of their content."""
         return {path: b"" for copy in self.copies for path in copy.rglob("*.*")}
+
+
+def over_streams(a: hs.Store, b: hs.Store) -> None:
+    """Let two stores exchange over pipes."""
+    (here, from_b), (there, from_a) = os.pipe(), os.pipe()
+
+    def run(store: hs.Store, reader: int, writer: int) -> None:
+        with os.fdopen(reader, "rb") as source, os.fdopen(writer, "wb", 0) as target:
+            store.exchange_over(source, target)
+
+    other = threading.Thread(target=run, args=(b, there, from_b))
+    other.start()
+    run(a, here, from_a)
+    other.join()
 
 
 def unpacked(path: Path) -> bytes:
