@@ -9,6 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hybridstore.backends.values import Entry
 from hybridstore.records import Chunk
 
@@ -48,6 +51,12 @@ def byte_offsets(text: str, chunks: Sequence[Chunk]) -> list[tuple[int, int]]:
     pieces = zip([0, *marks], marks, strict=False)
     at = dict(zip(marks, accumulate(len(text[a:b].encode()) for a, b in pieces), strict=True))
     return [(at[chunk.start], at[chunk.end]) for chunk in chunks]
+
+
+def in_order(there: NDArray[np.int64], vectors: NDArray[np.float32], chunks: Sequence[int]) -> NDArray[np.float32]:
+    """Return the vectors (n, dim) of the chunks that are `there` in the order of `chunks`; zeros for the others."""
+    known, none = dict(zip(there.tolist(), vectors, strict=True)), np.zeros(vectors.shape[1], np.float32)
+    return np.array([known.get(chunk, none) for chunk in chunks], np.float32).reshape(-1, vectors.shape[1])
 
 
 def compact_json(metadata: Mapping[str, Any]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
 
 # Lines that a log keeps, at least. A reader that is further behind reloads the whole index.
 KEPT = 10_000
@@ -11,15 +13,26 @@ MOST_CHUNKS = 10_000_000  # beyond that, reading everything anew is as fast
 
 
 class ChangeRuns:
-    """Collects runs; what they are written to is a subclass's."""
+    """Collects what a transaction does to chunks, and writes it as one revision when the block succeeds.
+
+    What it is written to is a subclass's.
+    """
 
     def __init__(self) -> None:
         self._runs: list[tuple[str, int, int]] = []
         self._restart = self._advance = False
 
-    @property
-    def _changed(self) -> bool:
-        return bool(self._runs or self._restart or self._advance)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None and (self._runs or self._restart or self._advance):
+            self._write()
+
+    def _write(self) -> None:
+        raise NotImplementedError
 
     def note(self, kind: str, first: int, last: int) -> None:
         """Record that the chunks first..last were "added", "removed" or "embedded"; adjacent runs become one line."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hybridstore.backends.change_runs import ChangeRuns
 from hybridstore.backends.values import Embedding, Embeddings, Passage, check_new_leg
-from hybridstore.errors import InputError
+from hybridstore.errors import EmbedderMismatch, InputError
 
 C = TypeVar("C")
 C_contra = TypeVar("C_contra", contravariant=True)
@@ -29,8 +29,6 @@ class Tables(Protocol[C_contra]):
     def of_leg(self, connection: C_contra, leg: str | None, /) -> Numbered | None: ...
 
     def embeddings(self, connection: C_contra, /) -> Embeddings: ...
-
-    def require(self, connection: C_contra, new: Embedding, state: str, /) -> int: ...
 
     def make(self, connection: C_contra, embedding: Embedding, state: str, /) -> int: ...
 
@@ -71,6 +69,21 @@ class Generations(Generic[C]):
     def __init__(self, tables: Tables[C], models: Models[C], documents: Documents[C]) -> None:
         self._tables, self._models, self._documents = tables, models, documents
 
+    def require(self, connection: C, new: Embedding, state: str = "active") -> int:
+        """Return the number of the embedding in this state, recording it if there is none.
+
+        Raises EmbedderMismatch if it is another embedder's, InputError if only the length differs.
+        """
+        found = self._tables.by_state(connection, state)
+        if found is None:
+            return self._tables.make(connection, new, state)
+        number, embedding = found
+        if embedding.fingerprint != new.fingerprint:
+            raise EmbedderMismatch(embedding.fingerprint, new.fingerprint)
+        if embedding.dim != new.dim:
+            raise InputError(f"the store's vectors have {embedding.dim} dimensions, these have {new.dim}")
+        return number
+
     def begin(self, connection: C, embedding: Embedding) -> None:
         """Start or continue building vectors of an embedder; see the protocol."""
         tables = self._tables
@@ -84,7 +97,7 @@ class Generations(Generic[C]):
         if building is None and there is not None and there[1].fingerprint == embedding.fingerprint:
             tables.forget_calibration(connection, there[0])
             tables.set_state(connection, there[0], "building")
-        tables.require(connection, embedding, "building")
+        self.require(connection, embedding, "building")
 
     def add_leg(self, connection: C, embedding: Embedding) -> None:
         """Add a vector leg; see the protocol."""
@@ -136,7 +149,7 @@ class Generations(Generic[C]):
         if (leg := tables.of_leg(connection, embedding.fingerprint)) is not None:
             number = leg[0]
         else:
-            number = tables.require(connection, embedding, "building" if building else "active")
+            number = self.require(connection, embedding, "building" if building else "active")
         here = tables.without_vector(connection, number, chunks)
         accepted = [n for n, chunk in enumerate(chunks) if chunk in here]
         tables.write(connection, number, [chunks[n] for n in accepted], vectors[accepted])

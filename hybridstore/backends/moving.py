@@ -13,6 +13,7 @@ from typing import Any
 
 import apsw
 
+from hybridstore.backends.batches import in_order
 from hybridstore.backends.postgres import check, posting_blocks, schema
 from hybridstore.backends.postgres import vector_tables as server_vectors
 from hybridstore.backends.postgres.backend import PostgresBackend
@@ -98,7 +99,9 @@ def _write_vectors(there: apsw.Connection, connection: Connection) -> None:
         connection.execute(schema.embedding_tables(number, dim))
         for chunks in _some(there.execute(f"SELECT chunk FROM vectors_{number} ORDER BY chunk")):
             some = [chunk for (chunk,) in chunks]
-            server_vectors.write(connection, number, some, file_vectors.in_order(there, number, dim, some))
+            server_vectors.write(
+                connection, number, some, in_order(*file_vectors.fetch(there, number, dim, some), some)
+            )
 
 
 def _for_server(name: str, kind: str, stored: Any) -> Any:
@@ -158,7 +161,7 @@ def _read_rows(there: Connection, connection: apsw.Connection, advance: Callable
         chunks = ids(there, "chunk", f"FROM vectors_{number}").tolist()
         for first in range(0, len(chunks), _AT_ONCE):
             some_chunks = chunks[first : first + _AT_ONCE]
-            vectors = server_vectors.in_order(there, number, dim, some_chunks)
+            vectors = in_order(*server_vectors.fetch(there, number, dim, some_chunks), some_chunks)
             file_vectors.write(connection, number, some_chunks, vectors)
 
 

@@ -26,6 +26,8 @@ class Transactions(Protocol[C_co]):
 
     def atomic(self) -> AbstractContextManager[C_co]: ...
 
+    def close(self) -> None: ...
+
 
 class ModelRows(Protocol[C_contra]):
     """The rows of model versions, through a connection."""

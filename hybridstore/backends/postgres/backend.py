@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hybridstore.backends import forking
 from hybridstore.backends.generations import Generations
@@ -29,13 +28,13 @@ from hybridstore.backends.postgres import (
 )
 from hybridstore.backends.postgres.change_log import Log, revision
 from hybridstore.backends.postgres.connection import Connection, remembered, value
-from hybridstore.backends.postgres.filtering import documents_passing
 from hybridstore.backends.postgres.loader import PostgresLoader
 from hybridstore.backends.postgres.purge import ERASURE, purge
 from hybridstore.backends.postgres.transactions import Connections
 from hybridstore.backends.postgres.translation import raise_translated, translated
 from hybridstore.backends.protocols import Backend, SearchState
 from hybridstore.backends.resident.resident_cache import ResidentCache
+from hybridstore.backends.stored_documents import StoredDocuments
 from hybridstore.backends.stored_embeddings import StoredEmbeddings
 from hybridstore.backends.stored_learning import StoredLearning
 from hybridstore.backends.values import (
@@ -43,19 +42,16 @@ from hybridstore.backends.values import (
     CompactReport,
     Embedding,
     Entry,
-    Passage,
     Problem,
     PurgeReport,
     Restriction,
     Stats,
-    StoredDocument,
     check_not_removed,
     check_vectors_fit,
 )
 from hybridstore.backends.versions import Removal
 from hybridstore.errors import Unsupported
-from hybridstore.filters import Filter
-from hybridstore.records import AddReport, CorpusStatistics, Folder, KeywordQuery, Ranking, Source, Term
+from hybridstore.records import AddReport, CorpusStatistics, KeywordQuery, Source
 from hybridstore.text.analysis import ANALYSIS_VERSION, Analyser
 from hybridstore.text.analysis_versions import analyser_of
 
@@ -82,7 +78,7 @@ class PostgresLearning(StoredLearning[Connection]):
 
 
 @translated
-class PostgresBackend(StoredEmbeddings[Connection], Backend):
+class PostgresBackend(StoredDocuments[Connection], StoredEmbeddings[Connection], Backend):
     """Documents, keywords and vectors in a schema of a database on a server: "postgresql://user@host/db?store=notes".
 
     Raises StoreRefused for a server that cannot be reached or does not permit it and for a store that is too new,
@@ -90,6 +86,9 @@ class PostgresBackend(StoredEmbeddings[Connection], Backend):
     """
 
     _connections: Connections
+    _documents, _writes, _vectors = document_rows, document_writes, vector_tables
+    _facts, _searching = store_state, searching
+    _value = staticmethod(value)
     _generations = Generations(vector_tables, model_rows, document_rows)
     _log = Log
     _revision = staticmethod(revision)
@@ -148,20 +147,15 @@ class PostgresBackend(StoredEmbeddings[Connection], Backend):
         return None
 
     @property
-    def language(self) -> str:
-        return self._language
-
-    @property
     def analyser(self) -> Analyser:
         return self._connections.read_once(self._analyser_in)
 
-    def _analyser_in(self, connection: Connection) -> Analyser:
-        """Return the analyser that made the keywords in this state of the store."""
+    def _analysis(self, connection: Connection) -> int:
         read = "SELECT value FROM facts WHERE key = 'analysis'"
-        version = remembered(connection, read, lambda: int(value(connection, read)))
-        if version not in self._analysers:
-            self._analysers[version] = analyser_of(self._language, version)
-        return self._analysers[version]
+        return remembered(connection, read, lambda: int(value(connection, read)))
+
+    def _loader(self, connection: Connection, leg: str | None = None) -> PostgresLoader:
+        return PostgresLoader(connection, leg, self._serving)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -170,9 +164,6 @@ class PostgresBackend(StoredEmbeddings[Connection], Backend):
     @property
     def learning(self) -> PostgresLearning:
         return self._learning
-
-    def close(self) -> None:
-        self._connections.close()
 
     def state(self) -> SearchState:
         def read(connection: Connection) -> SearchState:
@@ -199,73 +190,22 @@ class PostgresBackend(StoredEmbeddings[Connection], Backend):
         if embedding is not None:
             check_vectors_fit(entries, embedding)
         with self._connections.atomic() as connection, Log(connection) as log:
-            number = None if embedding is None else vector_tables.require(connection, embedding)
+            number = None if embedding is None else self._generations.require(connection, embedding)
             document_writes.check_removals_stored(connection, removing)
             report = document_writes.put(connection, log, self._analyser_in(connection), entries, number)
             removed = document_writes.finish(connection, log, finished or {})
             removed += document_writes.remove_ids(connection, log, removing)
             return report + AddReport(removed=removed)
 
-    def remove(self, ids: Iterable[str]) -> int:
-        with self._connections.atomic() as connection, Log(connection) as log:
-            return document_writes.remove_ids(connection, log, list(ids))
-
-    def remove_where(self, where: Filter) -> int:
-        with self._connections.atomic() as connection, Log(connection) as log:
-            return document_writes.remove(connection, log, document_rows.rows_passing(connection, where))
-
-    def remove_sources(self, keys: Iterable[str]) -> int:
-        with self._connections.atomic() as connection, Log(connection) as log:
-            return sum(document_writes.remove_source(connection, log, key) for key in keys)
-
-    # searching
-
-    def match(self, query: KeywordQuery, depth: int, restriction: Restriction) -> tuple[Ranking, tuple[Term, ...]]:
-        with self._connections.reading() as connection:
-            return searching.match(connection, self._memory, query, depth, restriction)
-
-    def nearest(
-        self, vector: NDArray[np.float32], depth: int, restriction: Restriction, leg: str | None = None
-    ) -> Ranking:
-        with self._connections.reading() as connection:
-            return searching.nearest(connection, self._memory, self._serving, vector, depth, restriction, leg)
-
-    def statistics(self, query: KeywordQuery) -> CorpusStatistics:
-        with self._connections.reading() as connection:
-            return keyword_search.statistics(connection, query)
-
-    def evidence(
-        self,
-        chunks: NDArray[np.int64],
-        terms: Sequence[Term],
-        vector: NDArray[np.float32] | None,
-        average: float | None = None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
-        with self._connections.reading() as connection:
-            impacts = searching.impacts(connection, self._memory, terms, chunks, average)
-            return impacts, None if vector is None else searching.cosines(connection, self._memory, vector, chunks)
-
-    def cosines(self, chunks: NDArray[np.int64], vector: NDArray[np.float32], leg: str) -> NDArray[np.float64]:
-        with self._connections.reading() as connection:
-            return searching.cosines(connection, self._memory, vector, chunks, leg)
-
-    def sample(self, leg: str | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        with self._connections.reading() as connection:
-            sample = self._memory.sample(PostgresLoader(connection, leg))
-        return sample.chunks, sample.vectors
-
-    def first_vectors(self, step: int, limit: int, shift: int = 0, leg: str | None = None) -> NDArray[np.int64]:
-        with self._connections.reading() as connection:
-            loader = PostgresLoader(connection, leg)
-            return np.empty(0, np.int64) if loader.embedding() is None else loader.first_vectors(step, limit, shift)
-
-    def last_chunk(self) -> int:
-        with self._connections.reading() as connection:
-            return int(value(connection, "SELECT max(chunk) FROM chunks") or 0)
+    # reading
 
     def vocabulary(self, beginnings: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
         with self._connections.reading() as connection:
             return posting_blocks.vocabulary(connection, beginnings)
+
+    def statistics(self, query: KeywordQuery) -> CorpusStatistics:
+        with self._connections.reading() as connection:
+            return keyword_search.statistics(connection, query)
 
     def holds(self, phrase: tuple[str, ...], restriction: Restriction) -> bool:
         with self._connections.reading() as connection:
@@ -273,76 +213,9 @@ class PostgresBackend(StoredEmbeddings[Connection], Backend):
             allowed = self._memory.allowed(PostgresLoader(connection), restriction) if len(held) else None
             return bool(len(held if allowed is None else np.intersect1d(held, allowed, assume_unique=True)))
 
-    def passages(self, chunks: Sequence[int]) -> list[Passage]:
-        with self._connections.reading() as connection:
-            return document_rows.passages(connection, chunks)
-
-    def documents_of(self, chunks: Sequence[int]) -> list[str]:
-        with self._connections.reading() as connection:
-            return document_rows.documents_of(connection, chunks)
-
-    def chunks_of(self, ids: Sequence[str], restriction: Restriction) -> dict[str, list[int]]:
-        with self._connections.reading() as connection:
-            return searching.chunks_of(connection, self._memory, ids, restriction)
-
-    # reading
-
-    def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
-        with self._connections.reading() as connection:
-            return {id_: digest for id_, (_, digest, _) in document_rows.known(connection, ids).items()}
-
-    def chunk_vectors(self, document_id: str, leg: str | None = None) -> dict[bytes, NDArray[np.float32]]:
-        with self._connections.reading() as connection:
-            return document_rows.chunk_vectors(connection, document_id, leg)
-
-    def vectors(self, chunks: Sequence[int], leg: str | None = None) -> NDArray[np.float32]:
-        with self._connections.reading() as connection:
-            active = vector_tables.of_leg(connection, leg)
-            if active is None:
-                return np.zeros((len(chunks), 0), np.float32)
-            return vector_tables.in_order(connection, active[0], active[1].dim, chunks)
-
-    def get(self, document_id: str, *, vectors: bool = False) -> StoredDocument:
-        with self._connections.reading() as connection:
-            return document_rows.get(connection, document_id, vectors=vectors)
-
-    def folders(self) -> list[Folder]:
-        with self._connections.reading() as connection:
-            return list(store_state.folders(connection).values())
-
-    def remember_folder(self, folder: Folder) -> None:
-        with self._connections.atomic() as connection:
-            known = store_state.folders(connection)
-            store_state.write_folders(connection, (known | {folder.path: folder}).values())
-
-    def forget_folder(self, path: str) -> bool:
-        with self._connections.atomic() as connection:
-            known = store_state.folders(connection)
-            store_state.write_folders(connection, (folder for folder in known.values() if folder.path != path))
-            return path in known
-
-    def scan(self, where: Filter | None = None, *, vectors: bool = False) -> Iterator[StoredDocument]:
-        return document_rows.scan(self._connections, where, vectors=vectors)
-
-    def ids(self, where: Filter | None = None) -> list[str]:
-        with self._connections.reading() as connection:
-            return [found.own["id"] for found in documents_passing(connection, where)]
-
-    def metadata(self, where: Filter | None = None) -> list[Mapping[str, object]]:
-        with self._connections.reading() as connection:
-            return [found.metadata for found in documents_passing(connection, where)]
-
-    def count(self) -> int:
-        with self._connections.reading() as connection:
-            return int(value(connection, "SELECT count(*) FROM documents"))
-
     def stats(self) -> Stats:
         with self._connections.reading() as connection:
             return store_state.stats(connection)
-
-    def sources(self) -> dict[str, Source]:
-        with self._connections.reading() as connection:
-            return document_rows.sources(connection)
 
     # keeping
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 from hybridstore.backends.change_runs import KEPT, MOST_CHUNKS, TRIMMED_EVERY, ChangeRuns
 from hybridstore.backends.postgres.connection import Connection, many, remembered, rows, value
 from hybridstore.backends.postgres.schema import add_to, set_fact
@@ -14,20 +11,13 @@ REVISION = "revision"  # among what a transaction remembers
 
 
 class Log(ChangeRuns):
-    """Collects what a transaction does to chunks, and writes it as one revision when the block succeeds."""
+    """Writes runs into the table of changes."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__()
         self._connection = connection
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None or not self._changed:
-            return
+    def _write(self) -> None:
         revision = add_to(self._connection, revision=1)[0] + 1
         statement = "INSERT INTO changes (revision, kind, first, last) VALUES (%s, %s, %s, %s)"
         many(self._connection, statement, [(revision, *run) for run in self._runs])

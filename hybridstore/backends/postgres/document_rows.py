@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hybridstore.backends.batches import byte_offsets, compact_json, timestamp
-from hybridstore.backends.postgres import vector_tables
+from hybridstore.backends.postgres import packed, vector_tables
 from hybridstore.backends.postgres.connection import Connection, many, rows
 from hybridstore.backends.postgres.filtering import documents_passing
-from hybridstore.backends.postgres.packed import ids, json_object, text
+from hybridstore.backends.postgres.packed import json_object, text
 from hybridstore.backends.postgres.transactions import Connections
 from hybridstore.backends.values import Entry, Passage, StoredDocument
 from hybridstore.errors import NotFound
@@ -28,11 +29,19 @@ def hashes(texts: Iterable[str]) -> list[bytes]:
     return [hashlib.sha256(each.encode()).digest() for each in texts]
 
 
-def known(connection: Connection, named: Sequence[str]) -> dict[str, tuple[int, bytes, str | None]]:
-    """Return (row, digest, source) of those of the ids that are stored."""
+class Known(NamedTuple):
+    """What a write has to know of a stored document."""
+
+    row: int
+    digest: bytes
+    source: str | None
+
+
+def known(connection: Connection, named: Sequence[str]) -> dict[str, Known]:
+    """Return those of the ids that are stored."""
     statement = "SELECT id, document, digest, source FROM documents WHERE sha256(id) = ANY(%s::bytea[])"
     found = rows(connection, statement, hashes(named)) if named else []
-    return {text(id_): (row, digest, source and text(source)) for id_, row, digest, source in found}
+    return {text(id_): Known(row, digest, source and text(source)) for id_, row, digest, source in found}
 
 
 def write(connection: Connection, placed: Iterable[tuple[int, Entry]]) -> None:
@@ -135,8 +144,18 @@ def passages(connection: Connection, chunks: Sequence[int]) -> list[Passage]:
 def rows_passing(connection: Connection, where: Filter | None) -> list[int]:
     """Return the rows of documents that match the filter, in the order they were first added."""
     if where is None:
-        return [int(row) for row in ids(connection, "document", "FROM documents")]
+        return [int(row) for row in packed.ids(connection, "document", "FROM documents")]
     return [found.document for found in documents_passing(connection, where)]
+
+
+def ids(connection: Connection, where: Filter | None) -> list[str]:
+    """Return the ids of documents that match the filter, in the order they were first added."""
+    return [found.own["id"] for found in documents_passing(connection, where)]
+
+
+def metadata(connection: Connection, where: Filter | None) -> list[Mapping[str, object]]:
+    """Return the metadata of documents that match the filter, in the order they were first added."""
+    return [found.metadata for found in documents_passing(connection, where)]
 
 
 def get(connection: Connection, document_id: str, *, vectors: bool = False) -> StoredDocument:
@@ -197,17 +216,6 @@ def _read(connection: Connection, documents: Sequence[int], *, vectors: bool) ->
             )
         )
     return stored
-
-
-def chunk_vectors(connection: Connection, document_id: str, leg: str | None = None) -> dict[bytes, NDArray[np.float32]]:
-    """Return the vectors of a document's chunks by the digests of what was embedded; {} where there are none."""
-    found = known(connection, [document_id]).get(document_id)
-    active = vector_tables.of_leg(connection, leg)
-    if found is None or active is None:
-        return {}
-    digests = dict(chunk_digests(connection, found[0]))
-    chunks, vectors = vector_tables.fetch(connection, active[0], active[1].dim, list(digests))
-    return {digests[int(chunk)]: row for chunk, row in zip(chunks, vectors, strict=True)}
 
 
 def sources(connection: Connection) -> dict[str, Source]:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.postgres import change_log, document_rows, keyword_search, posting_blocks, vector_tables
+from hybridstore.backends.postgres import (
+    change_log,
+    document_rows,
+    keyword_search,
+    posting_blocks,
+    sieve,
+    vector_tables,
+)
 from hybridstore.backends.postgres.connection import Connection, rows, value
 from hybridstore.backends.postgres.filtering import documents_passing
 from hybridstore.backends.postgres.packed import ids, numbers
 from hybridstore.backends.resident.loader import Codes, FieldPath, FieldTexts, Ids, Postings
 from hybridstore.backends.values import ChunkChange, Embedding, Passage, Restriction
 from hybridstore.filters.matching import value_at
+from hybridstore.records import Ranking
 
 _MISSING = object()
 
@@ -27,6 +35,7 @@ class PostgresLoader:
 
     connection: Connection
     leg: str | None = None
+    serving: dict[int, bool] = field(default_factory=dict)  # see `sieve.nearest`
 
     def revision(self) -> int:
         """Return the revision that the transaction reads."""
@@ -84,6 +93,27 @@ class PostgresLoader:
         if active is None:
             return np.empty(0, np.int64), np.empty((0, 0), np.float32)
         return vector_tables.fetch(self.connection, active[0], active[1].dim, chunks)
+
+    def exact(self, chunks: Sequence[int]) -> NDArray[np.float32]:
+        """Read exact vectors that are all there."""
+        number, embedding = self._active()
+        return vector_tables.exact(self.connection, number, embedding.dim, chunks)
+
+    def codes_of(self, chunks: Sequence[int]) -> tuple[Ids, Codes]:
+        """Read codes."""
+        number, embedding = self._active()
+        return vector_tables.codes_of(self.connection, number, embedding.dim, "%s::bigint[]", list(chunks))
+
+    def scan(
+        self,
+        query: NDArray[np.float32],
+        count: int,
+        restriction: Restriction,  # noqa: ARG002 - by `allowed`
+        allowed: Callable[[], Ids | None],
+    ) -> Ranking:
+        """Let the server sieve."""
+        chunks = keyword_search.totals(self.connection).chunks
+        return sieve.nearest(self.connection, self._active()[0], query, count, allowed(), chunks, self.serving)
 
     def first_vectors(self, step: int, limit: int, shift: int = 0) -> Ids:
         """Seek the first chunk of each step, one after the other."""

@@ -34,7 +34,7 @@ def purge(connections: Connections, analyser: Analyser, ids: Sequence[str]) -> P
     if connections.in_transaction():
         raise InputError("a snapshot still reads what is to be purged; leave it first")
     connections.check_may_write()
-    known: dict[str, tuple[int, bytes, str | None]] = {}
+    known: dict[str, document_rows.Known] = {}
     chunks = queries = 0
     if named:
         with connections.atomic() as connection, Log(connection) as log:

@@ -59,13 +59,10 @@ def state(connection: Connection, known: Callable[[Connection, int, int | None],
 
 
 def folders(connection: Connection) -> dict[str, Folder]:
-    """Return the folders that are remembered, by path, in the order of their paths."""
+    """Return the folders that are remembered, by path."""
     stored = json.loads(value(connection, "SELECT value FROM facts WHERE key = %s", _FOLDERS) or "{}")
-    found = [
-        Folder(**facts | {"include": tuple(facts["include"]), "exclude": tuple(facts["exclude"])})
-        for facts in stored.values()
-    ]
-    return {folder.path: folder for folder in sorted(found, key=lambda folder: folder.path)}
+    lists = {path: {name: tuple(facts[name]) for name in ("include", "exclude")} for path, facts in stored.items()}
+    return {path: Folder(**facts | lists[path]) for path, facts in stored.items()}
 
 
 def write_folders(connection: Connection, remembered: Iterable[Folder]) -> None:

@@ -14,7 +14,6 @@ from hybridstore.backends.postgres.packed import FLOAT, NO_IDS, float_rows, ids
 from hybridstore.backends.postgres.schema import embedding_tables, next_numbers, set_fact
 from hybridstore.backends.values import Calibration, Embedding, Embeddings, VectorLeg
 from hybridstore.codecs import int8
-from hybridstore.errors import EmbedderMismatch, InputError
 from hybridstore.records import Ranking
 
 CODES_AT_ONCE = 16_384
@@ -71,22 +70,6 @@ def is_searched(connection: Connection, number: int) -> bool:
     """Return whether an embedding is the active one, or an added leg that was filled and measured."""
     statement = f"SELECT state = 'active' OR {_NUMBER_OF_LEG} IS NOT NULL FROM embeddings WHERE embedding = %s"
     return bool(value(connection, statement, number))
-
-
-def require(connection: Connection, new: Embedding, state: str = "active") -> int:
-    """Return the number of the embedding in this state, recording it if there is none.
-
-    Raises EmbedderMismatch if it is another embedder's, InputError if only the length differs.
-    """
-    found = by_state(connection, state)
-    if found is None:
-        return make(connection, new, state)
-    number, embedding = found
-    if embedding.fingerprint != new.fingerprint:
-        raise EmbedderMismatch(embedding.fingerprint, new.fingerprint)
-    if embedding.dim != new.dim:
-        raise InputError(f"the store's vectors have {embedding.dim} dimensions, these have {new.dim}")
-    return number
 
 
 def make(connection: Connection, embedding: Embedding, state: str) -> int:
@@ -182,13 +165,6 @@ def fetch(
     statement = f"SELECT chunk, vector FROM vectors_{number} WHERE chunk = ANY(%s::bigint[]) ORDER BY chunk"
     found = rows(connection, statement, list(chunks)) if len(chunks) else []
     return np.array([chunk for chunk, _ in found], np.int64), float_rows([vector for _, vector in found], dim)
-
-
-def in_order(connection: Connection, number: int, dim: int, chunks: Sequence[int]) -> NDArray[np.float32]:
-    """Return the exact vectors of chunks (n, dim) in the order of `chunks`; zeros where there is none."""
-    there, vectors = fetch(connection, number, dim, chunks)
-    known, none = dict(zip(there.tolist(), vectors, strict=True)), np.zeros(dim, np.float32)
-    return np.array([known.get(chunk, none) for chunk in chunks], np.float32).reshape(-1, dim)
 
 
 def exact(connection: Connection, number: int, dim: int, chunks: Sequence[int]) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ same for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hybridstore.backends.values import ChunkChange, Embedding, Passage, Restriction
 from hybridstore.filters.tree import Paths
+from hybridstore.records import Ranking
 
 Ids = NDArray[np.int64]
 Codes = NDArray[np.int8]
@@ -86,6 +87,23 @@ class Loader(Protocol):
 
     def vectors(self, chunks: Sequence[int]) -> tuple[Ids, NDArray[np.float32]]:
         """Return the exact vectors of chunks: ids (n,) ascending and (n, dim), without chunks that have none."""
+        ...
+
+    def exact(self, chunks: Sequence[int]) -> NDArray[np.float32]:
+        """Return the exact vectors (n, dim) of ascending chunks that all have one."""
+        ...
+
+    def codes_of(self, chunks: Sequence[int]) -> tuple[Ids, Codes]:
+        """Return the codes of those of the chunks that have one: ids (n,) ascending, codes (n, dim)."""
+        ...
+
+    def scan(
+        self, query: NDArray[np.float32], count: int, restriction: Restriction, allowed: Callable[[], Ids | None]
+    ) -> Ranking:
+        """Rank at least `count` chunks nearest by code within a restriction, without copies in memory.
+
+        `allowed` returns the chunks that pass it, None for all.
+        """
         ...
 
     def first_vectors(self, step: int, limit: int, shift: int = 0) -> Ids:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import count
 from pathlib import Path
 
 import apsw
-import numpy as np
-from numpy.typing import NDArray
 
 from hybridstore.backends import forking
 from hybridstore.backends.generations import Generations
@@ -40,28 +38,25 @@ from hybridstore.backends.sqlite.purge import Purging
 from hybridstore.backends.sqlite.read_only import Access
 from hybridstore.backends.sqlite.sqlite_learning import SQLiteLearning
 from hybridstore.backends.sqlite.translation import translated
-from hybridstore.backends.sqlite.where_sql import compile_where, restricted
+from hybridstore.backends.sqlite.where_sql import restricted
+from hybridstore.backends.stored_documents import StoredDocuments
 from hybridstore.backends.stored_embeddings import StoredEmbeddings
 from hybridstore.backends.values import (
     Capabilities,
     CompactReport,
     Embedding,
     Entry,
-    Passage,
     Problem,
     PurgeReport,
     Restriction,
     Stats,
-    StoredDocument,
     check_not_removed,
     check_vectors_fit,
 )
 from hybridstore.backends.versions import Removal
 from hybridstore.errors import FileDamaged, InputError
-from hybridstore.filters import Filter
-from hybridstore.records import AddReport, CorpusStatistics, Folder, KeywordQuery, Ranking, Source, Term
+from hybridstore.records import AddReport, CorpusStatistics, KeywordQuery, Source
 from hybridstore.text.analysis import ANALYSIS_VERSION, Analyser
-from hybridstore.text.analysis_versions import analyser_of
 
 _MOST_WORDS = 320_000  # of the vocabulary that are kept, by beginning: at most 20 MB, 2 MB in a store of 77,000 words
 MEMORY = 1024  # MiB that copies in memory may take, unless the caller says otherwise
@@ -91,13 +86,16 @@ class _Turns:
 
 
 @translated
-class SQLiteBackend(StoredEmbeddings[apsw.Connection], Backend):
+class SQLiteBackend(StoredDocuments[apsw.Connection], StoredEmbeddings[apsw.Connection], Backend):
     """Documents, keywords and vectors in one SQLite file at `path`.
 
     Raises FileRefused for a file that is not ours or too new, InputError for a language it was not created with.
     """
 
     _connections: Connections
+    _documents, _writes, _vectors = document_rows, document_writes, vector_tables
+    _facts, _searching = store_state, searching
+    _value = staticmethod(value)
     _generations = Generations(vector_tables, model_rows, document_rows)
     _log = Log
     _revision = staticmethod(_revision)
@@ -170,19 +168,17 @@ class SQLiteBackend(StoredEmbeddings[apsw.Connection], Backend):
         return Path(self._path).absolute().parent
 
     @property
-    def language(self) -> str:
-        return self._language
-
-    @property
     def analyser(self) -> Analyser:
         return self._analyser_in(self._connections.for_one_statement())
 
-    def _analyser_in(self, connection: apsw.Connection) -> Analyser:
-        """Return the analyser that made the keywords in this state of the file."""
-        version = analysis_of(connection)
-        if version not in self._analysers:
-            self._analysers[version] = analyser_of(self._language, version)
-        return self._analysers[version]
+    def _analysis(self, connection: apsw.Connection) -> int:
+        return analysis_of(connection)
+
+    def _loader(self, connection: apsw.Connection, leg: str | None = None) -> SQLiteLoader:
+        return SQLiteLoader(connection, leg)
+
+    def _turn(self) -> threading.Lock:
+        return self._turns.mine()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -191,9 +187,6 @@ class SQLiteBackend(StoredEmbeddings[apsw.Connection], Backend):
     @property
     def learning(self) -> SQLiteLearning:
         return self._learning
-
-    def close(self) -> None:
-        self._connections.close()
 
     def state(self) -> SearchState:
         with self._connections.reading() as connection:
@@ -217,22 +210,13 @@ class SQLiteBackend(StoredEmbeddings[apsw.Connection], Backend):
         if embedding is not None:
             check_vectors_fit(entries, embedding)
         with self._connections.atomic() as connection, Log(connection) as log:
-            number = None if embedding is None else vector_tables.require(connection, embedding)
+            number = None if embedding is None else self._generations.require(connection, embedding)
             document_writes.check_removals_stored(connection, removing)
             report = document_writes.put(connection, log, self._analyser_in(connection), entries, number)
             removed = document_writes.finish(connection, log, finished or {}) + document_writes.remove_ids(
                 connection, log, removing, removals or {}
             )
             return report + AddReport(removed=removed)
-
-    def remove(self, ids: Iterable[str]) -> int:
-        with self._connections.atomic() as connection, Log(connection) as log:
-            return document_writes.remove_ids(connection, log, list(ids))
-
-    def remove_where(self, where: Filter) -> int:
-        condition, bindings = compile_where(where)
-        with self._connections.atomic() as connection, Log(connection) as log:
-            return document_writes.remove(connection, log, document_rows.document_rows(connection, condition, bindings))
 
     def purge(
         self, ids: Iterable[str], *, verify: bool = True, removals: Mapping[bytes, Removal] | None = None
@@ -244,55 +228,7 @@ class SQLiteBackend(StoredEmbeddings[apsw.Connection], Backend):
         self._connections.access.check_may_write(self._path)
         return self._purging.compact()
 
-    def remove_sources(self, keys: Iterable[str]) -> int:
-        with self._connections.atomic() as connection, Log(connection) as log:
-            return sum(document_writes.remove_source(connection, log, key) for key in keys)
-
     # searching
-
-    def match(self, query: KeywordQuery, depth: int, restriction: Restriction) -> tuple[Ranking, tuple[Term, ...]]:
-        with self._turns.mine(), self._connections.reading() as connection:
-            return searching.match(connection, self._memory, query, depth, restriction)
-
-    def nearest(
-        self, vector: NDArray[np.float32], depth: int, restriction: Restriction, leg: str | None = None
-    ) -> Ranking:
-        with self._turns.mine(), self._connections.reading() as connection:
-            return searching.nearest(connection, self._memory, vector, depth, restriction, leg)
-
-    def statistics(self, query: KeywordQuery) -> CorpusStatistics:
-        with self._connections.reading() as connection:
-            return corpus_scoring.statistics(connection, self._memory, query)
-
-    def evidence(
-        self,
-        chunks: NDArray[np.int64],
-        terms: Sequence[Term],
-        vector: NDArray[np.float32] | None,
-        average: float | None = None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
-        with self._connections.reading() as connection:
-            impacts = searching.impacts(connection, self._memory, terms, chunks, average)
-            cosines = None if vector is None else searching.cosines(connection, self._memory, vector, chunks)
-            return impacts, cosines
-
-    def cosines(self, chunks: NDArray[np.int64], vector: NDArray[np.float32], leg: str) -> NDArray[np.float64]:
-        with self._connections.reading() as connection:
-            return searching.cosines(connection, self._memory, vector, chunks, leg)
-
-    def sample(self, leg: str | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        with self._connections.reading() as connection:
-            sample = self._memory.sample(SQLiteLoader(connection, leg))
-        return sample.chunks, sample.vectors
-
-    def first_vectors(self, step: int, limit: int, shift: int = 0, leg: str | None = None) -> NDArray[np.int64]:
-        with self._connections.reading() as connection:
-            loader = SQLiteLoader(connection, leg)
-            return np.empty(0, np.int64) if loader.embedding() is None else loader.first_vectors(step, limit, shift)
-
-    def last_chunk(self) -> int:
-        with self._connections.reading() as connection:
-            return int(value(connection, "SELECT max(chunk) FROM chunks") or 0)
 
     def vocabulary(self, beginnings: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
         with self._connections.reading() as connection:
@@ -313,27 +249,7 @@ class SQLiteBackend(StoredEmbeddings[apsw.Connection], Backend):
             self._words += len(found) + 1
         return found
 
-    def holds(self, phrase: tuple[str, ...], restriction: Restriction) -> bool:
-        with self._connections.reading() as connection:
-            return keyword_index.holds(connection, phrase, *restricted(restriction))
-
-    def passages(self, chunks: Sequence[int]) -> list[Passage]:
-        with self._connections.reading() as connection:
-            return document_rows.passages(connection, chunks)
-
-    def documents_of(self, chunks: Sequence[int]) -> list[str]:
-        with self._connections.reading() as connection:
-            return document_rows.documents_of(connection, chunks)
-
-    def chunks_of(self, ids: Sequence[str], restriction: Restriction) -> dict[str, list[int]]:
-        with self._connections.reading() as connection:
-            return searching.chunks_of(connection, self._memory, ids, restriction)
-
     # reading
-
-    def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
-        with self._connections.reading() as connection:
-            return {id_: each.digest for id_, each in document_rows.known(connection, ids).items()}
 
     def versions(self, ids: Sequence[str] | None = None) -> dict[str, tuple[bytes, str]]:
         with self._connections.reading() as connection:
@@ -343,54 +259,17 @@ class SQLiteBackend(StoredEmbeddings[apsw.Connection], Backend):
         with self._connections.reading() as connection:
             return removal_rows.read(connection, keys)
 
-    def chunk_vectors(self, document_id: str, leg: str | None = None) -> dict[bytes, NDArray[np.float32]]:
+    def statistics(self, query: KeywordQuery) -> CorpusStatistics:
         with self._connections.reading() as connection:
-            return document_rows.chunk_vectors(connection, document_id, leg)
+            return corpus_scoring.statistics(connection, self._memory, query)
 
-    def vectors(self, chunks: Sequence[int], leg: str | None = None) -> NDArray[np.float32]:
+    def holds(self, phrase: tuple[str, ...], restriction: Restriction) -> bool:
         with self._connections.reading() as connection:
-            return document_rows.vectors(connection, chunks, leg)
-
-    def get(self, document_id: str, *, vectors: bool = False) -> StoredDocument:
-        with self._connections.reading() as connection:
-            return document_rows.get(connection, document_id, vectors=vectors)
-
-    def folders(self) -> list[Folder]:
-        with self._connections.reading() as connection:
-            return store_state.folders(connection)
-
-    def remember_folder(self, folder: Folder) -> None:
-        with self._connections.atomic() as connection:
-            store_state.remember_folder(connection, folder)
-
-    def forget_folder(self, path: str) -> bool:
-        with self._connections.atomic() as connection:
-            return store_state.forget_folder(connection, path)
-
-    def scan(self, where: Filter | None = None, *, vectors: bool = False) -> Iterator[StoredDocument]:
-        return document_rows.scan(self._connections, where, vectors=vectors)
-
-    def ids(self, where: Filter | None = None) -> list[str]:
-        condition, bindings = ("true", []) if where is None else compile_where(where)
-        with self._connections.reading() as connection:
-            return document_rows.ids(connection, condition, bindings)
-
-    def metadata(self, where: Filter | None = None) -> list[Mapping[str, object]]:
-        condition, bindings = ("true", []) if where is None else compile_where(where)
-        with self._connections.reading() as connection:
-            return document_rows.metadata(connection, condition, bindings)
-
-    def count(self) -> int:
-        with self._connections.reading() as connection:
-            return int(value(connection, "SELECT count(*) FROM documents"))
+            return keyword_index.holds(connection, phrase, *restricted(restriction))
 
     def stats(self) -> Stats:
         with self._connections.reading() as connection:
             return store_state.stats(connection, self._connections.file.path)
-
-    def sources(self) -> dict[str, Source]:
-        with self._connections.reading() as connection:
-            return document_rows.sources(connection)
 
     # keeping
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 import apsw
 
 from hybridstore.backends.change_runs import KEPT, MOST_CHUNKS, TRIMMED_EVERY, ChangeRuns
@@ -15,20 +12,13 @@ from hybridstore.backends.values import ChunkChange
 
 
 class Log(ChangeRuns):
-    """Collects what a transaction does to chunks, and writes it as one revision when the block succeeds."""
+    """Writes runs into the table of changes."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         super().__init__()
         self._connection = connection
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None or not self._changed:
-            return
+    def _write(self) -> None:
         sql = f"{change('meta', value='value + 1')} WHERE key = 'revision' RETURNING value"
         revision = whole_number(value(self._connection, sql))
         lines = [(revision, *run) for run in self._runs]

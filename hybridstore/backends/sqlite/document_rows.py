@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import apsw
 import numpy as np
-from numpy.typing import NDArray
 
 from hybridstore.backends.batches import byte_offsets, compact_json
 from hybridstore.backends.sqlite import vector_tables
@@ -172,16 +171,27 @@ def document_rows(
     return [row for (row,) in connection.execute(sql, (*bindings, limit))]
 
 
-def ids(connection: apsw.Connection, condition: str, bindings: Sequence[object]) -> list[str]:
-    """Return the ids of documents that meet a condition, in the order they were first added."""
+def rows_passing(connection: apsw.Connection, where: Filter | None) -> list[int]:
+    """Return the rows of documents that match the filter, in the order they were first added."""
+    return document_rows(connection, *_condition(where))
+
+
+def ids(connection: apsw.Connection, where: Filter | None) -> list[str]:
+    """Return the ids of documents that match the filter, in the order they were first added."""
+    condition, bindings = _condition(where)
     found = connection.execute(f"SELECT id FROM documents WHERE {condition} ORDER BY document", tuple(bindings))
     return [identifier for (identifier,) in found]
 
 
-def metadata(connection: apsw.Connection, condition: str, bindings: Sequence[object]) -> list[Mapping[str, object]]:
-    """Return the metadata of documents that meet a condition, in the order they were first added."""
+def metadata(connection: apsw.Connection, where: Filter | None) -> list[Mapping[str, object]]:
+    """Return the metadata of documents that match the filter, in the order they were first added."""
+    condition, bindings = _condition(where)
     found = connection.execute(f"SELECT metadata FROM documents WHERE {condition} ORDER BY document", tuple(bindings))
     return [json_object(text) for (text,) in found]
+
+
+def _condition(where: Filter | None) -> tuple[str, list[object]]:
+    return ("true", []) if where is None else compile_where(where)
 
 
 def read(connection: apsw.Connection, row: int) -> tuple[Document, tuple[Chunk, ...], str | None, str]:
@@ -229,7 +239,7 @@ def scan(connections: Connections, where: Filter | None, *, vectors: bool) -> It
 
     Documents whose row comes after the last one there at the start are not read: a caller may add some meanwhile.
     """
-    condition, bindings = ("true", []) if where is None else compile_where(where)
+    condition, bindings = _condition(where)
     with connections.reading() as connection:
         last, end = 0, next_row(connection)
     while True:
@@ -252,23 +262,3 @@ def _read(connection: apsw.Connection, row: int, *, vectors: bool) -> StoredDocu
     chunks, found = vector_tables.fetch(connection, active[0], active[1].dim, ids)
     complete = len(chunks) == len(ids)
     return StoredDocument(*stored, vectors=found[np.searchsorted(chunks, ids)] if complete else None)
-
-
-def chunk_vectors(
-    connection: apsw.Connection, document_id: str, leg: str | None = None
-) -> dict[bytes, NDArray[np.float32]]:
-    """Return the vectors of a document's chunks by the digests of what was embedded; {} where there are none."""
-    found = known(connection, [document_id]).get(document_id)
-    active = vector_tables.of_leg(connection, leg)
-    if found is None or active is None:
-        return {}
-    digests = dict(rows(connection, "SELECT chunk, digest FROM chunks WHERE document = ?", (found[0],)))
-    chunks, vectors = vector_tables.fetch(connection, active[0], active[1].dim, list(digests))
-    return {digests[int(chunk)]: row for chunk, row in zip(chunks, vectors, strict=True)}
-
-
-def vectors(connection: apsw.Connection, chunks: Sequence[int], leg: str | None = None) -> NDArray[np.float32]:
-    """Return the vectors of chunks (n, dim) in their order; zeros where there is none, dim 0 without any."""
-    if (active := vector_tables.of_leg(connection, leg)) is None:
-        return np.zeros((len(chunks), 0), np.float32)
-    return vector_tables.in_order(connection, active[0], active[1].dim, chunks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import apsw
@@ -17,6 +17,8 @@ from hybridstore.backends.sqlite.connection import REVISION, fact, rows, value
 from hybridstore.backends.sqlite.stored_values import check_types, integers, whole_number
 from hybridstore.backends.sqlite.where_sql import path_of, restricted
 from hybridstore.backends.values import ChunkChange, Embedding, Passage, Restriction
+from hybridstore.codecs import int8
+from hybridstore.records import Ranking
 
 _FTS5_VERSION = 4  # of FTS5's own tables, as in `keywords_config`
 _WEIGHTS = np.zeros(16, np.float32)  # of a column, by the length of its name: no two are equally long
@@ -156,6 +158,27 @@ class SQLiteLoader:
         if active is None:
             return np.empty(0, np.int64), np.empty((0, 0), np.float32)
         return vector_tables.fetch(self.connection, active[0], active[1].dim, chunks)
+
+    def exact(self, chunks: Sequence[int]) -> NDArray[np.float32]:
+        """Read exact vectors that are all there."""
+        number, embedding = self._active()
+        return vector_tables.exact(self.connection, number, embedding.dim, chunks)
+
+    def codes_of(self, chunks: Sequence[int]) -> tuple[Ids, Codes]:
+        """Make codes of the vectors, whose rows are read sooner; a zero vector has no direction and no code."""
+        ids, vectors = self.vectors(chunks)
+        some = vectors.any(axis=1)
+        return ids[some], int8.encode(vectors[some])
+
+    def scan(
+        self,
+        query: NDArray[np.float32],
+        count: int,
+        restriction: Restriction,
+        allowed: Callable[[], Ids | None],  # noqa: ARG002 - SQL restricts
+    ) -> Ranking:
+        """Ask vec0."""
+        return vector_tables.scan(self.connection, self._number(), query, count, *restricted(restriction))
 
     def first_vectors(self, step: int, limit: int, shift: int = 0) -> Ids:
         """Seek the first chunk of each step, one after the other."""

@@ -51,33 +51,13 @@ def state(connection: apsw.Connection, learning: SQLiteLearning) -> SearchState:
 _FOLDERS = "folders"  # its key among the facts of the file
 
 
-def folders(connection: apsw.Connection) -> list[Folder]:
-    """Return the folders that are remembered, by path."""
-    return [folder for _, folder in sorted(_folders(connection).items())]
-
-
-def remember_folder(connection: apsw.Connection, folder: Folder) -> None:
-    """Remember a folder, in place of what was remembered of the same path."""
-    known = _folders(connection)
-    if known.get(folder.path) != folder:
-        write_folders(connection, (known | {folder.path: folder}).values())
-
-
-def forget_folder(connection: apsw.Connection, path: str) -> bool:
-    """Forget a folder; return whether it was remembered."""
-    known = _folders(connection)
-    if path not in known:
-        return False
-    write_folders(connection, (folder for folder in known.values() if folder.path != path))
-    return True
-
-
 def write_folders(connection: apsw.Connection, remembered: Iterable[Folder]) -> None:
     """Record the folders that are remembered, and no others."""
     set_fact(connection, _FOLDERS, json.dumps({folder.path: asdict(folder) for folder in remembered}))
 
 
-def _folders(connection: apsw.Connection) -> dict[str, Folder]:
+def folders(connection: apsw.Connection) -> dict[str, Folder]:
+    """Return the folders that are remembered, by path."""
     stored = value(connection, "SELECT value FROM meta WHERE key = ?", (_FOLDERS,))
     if stored is None:
         return {}

@@ -18,7 +18,6 @@ from hybridstore.backends.sqlite.schema import embedding_tables
 from hybridstore.backends.sqlite.stored_values import FLOAT, float_rows, json_lists, json_object
 from hybridstore.backends.values import Calibration, Embedding, Embeddings, VectorLeg
 from hybridstore.codecs.int8 import encode
-from hybridstore.errors import EmbedderMismatch, InputError
 from hybridstore.records import Ranking
 
 _CALIBRATION = "background"  # its key among the facts of the file
@@ -76,22 +75,6 @@ def searched_legs(found: str) -> tuple[VectorLeg, ...]:
         if (calibrated := applicable_calibration(measured, embedding)) is not None:
             legs.append(VectorLeg(embedding=embedding, calibration=calibrated))
     return tuple(legs)
-
-
-def require(connection: apsw.Connection, new: Embedding, state: str = "active") -> int:
-    """Return the number of the embedding in this state, recording it if there is none.
-
-    Raises EmbedderMismatch if it is another embedder's, InputError if only the length differs.
-    """
-    found = by_state(connection, state)
-    if found is None:
-        return make(connection, new, state)
-    number, embedding = found
-    if embedding.fingerprint != new.fingerprint:
-        raise EmbedderMismatch(embedding.fingerprint, new.fingerprint)
-    if embedding.dim != new.dim:
-        raise InputError(f"the file's vectors have {embedding.dim} dimensions, these have {new.dim}")
-    return number
 
 
 def make(connection: apsw.Connection, embedding: Embedding, state: str) -> int:
@@ -231,13 +214,6 @@ def fetch(
     found = rows(connection, sql, (json.dumps(chunks),))
     vectors = float_rows([vector for _, vector in found], dim)
     return np.array([chunk for chunk, _ in found], dtype=np.int64), vectors
-
-
-def in_order(connection: apsw.Connection, number: int, dim: int, chunks: Sequence[int]) -> NDArray[np.float32]:
-    """Return the exact vectors of chunks (n, dim) in the order of `chunks`; zeros where there is none."""
-    ids, vectors = fetch(connection, number, dim, chunks)
-    known, none = dict(zip(ids.tolist(), vectors, strict=True)), np.zeros(dim, np.float32)
-    return np.array([known.get(chunk, none) for chunk in chunks], np.float32).reshape(-1, dim)
 
 
 def calibration(connection: apsw.Connection) -> Calibration | None:
