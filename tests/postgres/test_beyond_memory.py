@@ -31,7 +31,7 @@ def clustered(seed, count):
 @pytest.fixture
 def sieved(open_backend, monkeypatch):
     """Return a backend beyond memory whose sieve lets 400 through, and its vectors; reading all codes is an error."""
-    monkeypatch.setattr(codes, "POOL", 400)
+    monkeypatch.setattr(codes, "POOL", 266)
     monkeypatch.setattr(sieve, "POOL", 400)
     monkeypatch.setattr(sieve, "SIEVED", 1_000)
     vectors = clustered(1, COUNT)

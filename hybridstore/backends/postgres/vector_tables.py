@@ -189,8 +189,7 @@ def codes_of(
 
 def code_blocks(connection: Connection, number: int, dim: int) -> Iterator[tuple[NDArray[np.int64], int8.Codes]]:
     """Yield all codes, block by block: chunks (m,) ascending, and codes (m, dim)."""
-    statement = f"""SELECT string_agg(int8send(chunk), ''::bytea ORDER BY chunk),
-                           string_agg(code, ''::bytea ORDER BY chunk)
+    statement = f"""SELECT string_agg(int8send(chunk), ''::bytea), string_agg(code, ''::bytea)
                     FROM (SELECT chunk, code FROM vectors_{number} WHERE chunk > %s AND code IS NOT NULL
                           ORDER BY chunk LIMIT {CODES_AT_ONCE}) AS block"""
     numbered, full = np.zeros(1, np.int64), True
