@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
+from json.encoder import encode_basestring
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 
 from hybridstore.backends.values import Entry
 from hybridstore.records import Chunk
+
+_FLAT = (str, int)
 
 
 def distinct(entries: Sequence[Entry]) -> Iterator[dict[str, Entry]]:
@@ -61,7 +64,21 @@ def in_order(there: NDArray[np.int64], vectors: NDArray[np.float32], chunks: Seq
 
 def compact_json(metadata: Mapping[str, Any]) -> str:
     """Return metadata as short JSON."""
-    return json.dumps(metadata, ensure_ascii=False, separators=(",", ":")) if metadata else "{}"
+    short = flat_json(metadata.items(), encode_basestring, ",", ":")
+    return json.dumps(metadata, ensure_ascii=False, separators=(",", ":")) if short is None else short
+
+
+def flat_json(items: Iterable[tuple[Any, Any]], text: Callable[[str], str], comma: str, colon: str) -> str | None:
+    """Return an object of texts and integers as JSON, as `json.dumps` would in twice the time; None for others.
+
+    `text` writes a text, `comma` and `colon` are what stands between.
+    """
+    parts = []
+    for key, value in items:
+        if type(key) is not str or type(value) not in _FLAT:
+            return None
+        parts.append(f"{text(key)}{colon}{text(value) if type(value) is str else value}")
+    return f"{{{comma.join(parts)}}}"
 
 
 def timestamp() -> str:

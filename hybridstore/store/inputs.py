@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
 from functools import wraps
+from json.encoder import encode_basestring_ascii
+from operator import itemgetter
 from typing import Any, ParamSpec, Protocol, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hybridstore.backends.batches import flat_json
 from hybridstore.errors import InputError
 from hybridstore.filters import Filter
 from hybridstore.locations import without_secrets
@@ -177,7 +180,7 @@ def content_digest(document: Document, *, whole: bool, vector: NDArray[np.float3
     `whole`: it is one chunk at its caller's request; `vector`: the caller passed its vector. Adding a document whose
     digest is stored under its id changes nothing.
     """
-    metadata = json.dumps(document.metadata, sort_keys=True) if document.metadata else "{}"
+    metadata = _sorted_json(document.metadata)
     how = "whole" if whole else "chunks"
     content: list[bytes] = []
     for part in (document.title, document.uri, document.format, metadata, how, document.text):
@@ -186,6 +189,11 @@ def content_digest(document: Document, *, whole: bool, vector: NDArray[np.float3
     if vector is not None:
         content.append(vector.tobytes())
     return hashlib.blake2b(b"".join(content), digest_size=16).digest()
+
+
+def _sorted_json(metadata: Mapping[str, Any]) -> str:
+    flat = flat_json(sorted(metadata.items(), key=itemgetter(0)), encode_basestring_ascii, ", ", ": ")
+    return json.dumps(metadata, sort_keys=True) if flat is None else flat
 
 
 def digest_of(text: str) -> bytes:

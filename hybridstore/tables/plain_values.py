@@ -19,6 +19,7 @@ from uuid import UUID
 
 from hybridstore.errors import InputError
 
+_LARGEST = 2**63
 _MOST_LEVELS = 200  # SQLite reads JSON of 1,000 levels
 _NULLS = frozenset({"NaTType", "NAType"})  # pandas' missing values
 _TAKEN = "numbers, text, true/false, null, lists, objects, dates, UUIDs, Decimals, paths, enums and NumPy's numbers"
@@ -54,6 +55,8 @@ def plain_object(values: Mapping[Any, Any], name: str) -> dict[str, Any]:
     Raises InputError that names the place ('authors[2].born' in `name`) for what JSON cannot represent: bytes, other
     objects, two keys that are written alike, lone surrogates, and what contains itself.
     """
+    if all(map(_is_plain, values, values.values())):
+        return dict(values)
     try:
         text = json.dumps(dict(values), allow_nan=False, ensure_ascii=False)
         text.encode()
@@ -64,6 +67,15 @@ def plain_object(values: Mapping[Any, Any], name: str) -> dict[str, Any]:
         pass  # the slower way below converts what json cannot, and says what it is
     plain: dict[str, Any] = _object(values, name, "", 0)
     return plain
+
+
+def _is_plain(key: Any, value: Any) -> bool:
+    """Return whether this is a name in ASCII and a value that JSON has, as most metadata are."""
+    if type(key) is not str or not key.isascii():
+        return False
+    if type(value) is int:
+        return -_LARGEST <= value < _LARGEST
+    return value is None or type(value) is bool or (type(value) is str and value.isascii())
 
 
 def _object(values: Mapping[Any, Any], name: str, path: str, level: int) -> dict[str, Any]:

@@ -1,9 +1,17 @@
 """Input checks: what cannot be stored is rejected with a remedy, and nothing is written."""
 
+import hashlib
+import json
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from hybridstore import Document
+from hybridstore.backends.batches import compact_json
 from hybridstore.errors import InputError
+from hybridstore.store.inputs import content_digest
 
 BAD = {
     "no document": (5, "not int"),
@@ -70,3 +78,21 @@ def test_invalid_vectors_are_rejected_and_nothing_is_written(store, vectors, say
     with pytest.raises(InputError, match=says):
         store.add(["one", "two"], vectors=vectors)
     assert store.count() == 0
+
+
+TEXTS = st.text(st.characters(exclude_categories=("Cs",)))
+_SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS
+
+
+@given(st.dictionaries(TEXTS, _SCALARS | st.lists(_SCALARS, max_size=2), max_size=5))
+def test_metadata_are_written_as_json_writes_them(metadata):
+    """Most have texts and integers alone, which are written without `json`: digests and files must stay the same."""
+    assert compact_json(metadata) == json.dumps(metadata, ensure_ascii=False, separators=(",", ":"))
+    document = Document(text="x", metadata=metadata)
+    assert content_digest(document, whole=True) == _digest(json.dumps(metadata, sort_keys=True))
+
+
+def _digest(metadata):
+    content = ("", "", "plain", metadata, "whole", "x")
+    data = [part.encode() for part in content]
+    return hashlib.blake2b(b"".join(len(d).to_bytes(8, "little") + d for d in data), digest_size=16).digest()
