@@ -128,6 +128,8 @@ def receive(
                 bundle = Bundle(parts, each.index, ids, removals)
                 _join(merged, merge_changes(own, bundle, fits=fits, dry_run=dry_run))
             report.read += 1
+        except FileNotFoundError:  # its device has just written anew what is in it
+            continue
         except FileRefused as error:  # whole, but not written by us
             if error.location != str(each.path):
                 raise

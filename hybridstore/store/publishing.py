@@ -22,6 +22,7 @@ from hybridstore.store.merged_learning import Learned, learned
 from hybridstore.store.shared_folder import BUNDLE, STATE, ExchangeReport, HeldBundle, digest_of_file, lacking_vectors
 from hybridstore.whole_files import sync_file, sync_folder, write_whole
 
+_TRIES = 5
 _SMALL, _MOST_SMALL = 2**20, 16  # bytes of a bundle that is joined with others, and how many of these there may be
 
 
@@ -163,19 +164,28 @@ def _write(own: Backend, folder: Path, needed: StoreState, report: ExchangeRepor
     calibration = own.state().calibration
     index = Index(own.language, needed.embedding, calibration, {}, needed.removals, needed.learned)
     for number, parts in enumerate(packed(index, documents), last + 1):
+        path = _write_bundle(folder, number, parts, own.key)
+        report.bytes += path.stat().st_size
+        written.append(path.name)
+    sync_folder(folder)
+    return written
+
+
+def _write_bundle(folder: Path, number: int, parts: Sequence[bytes], key: str | None) -> Path:
+    """Write a bundle and return its path; tried again where another process takes the file for one that was left."""
+    for left in reversed(range(_TRIES)):
         part = folder / f".{secrets.token_hex(4)}.part"
         try:
             part.touch(0o600)
-            write_parts(part, parts, own.key)
+            write_parts(part, parts, key)
             sync_file(part)
-            name = f"{number:06}-{digest_of_file(part)}.bundle"
-            report.bytes += part.stat().st_size
-            part.replace(folder / name)
+            return part.replace(folder / f"{number:06}-{digest_of_file(part)}.bundle")
+        except FileNotFoundError:
+            if not left:
+                raise
         finally:
             part.unlink(missing_ok=True)
-        written.append(name)
-    sync_folder(folder)
-    return written
+    raise AssertionError
 
 
 def _write_state(folder: Path, names: Sequence[str], report: ExchangeReport) -> None:

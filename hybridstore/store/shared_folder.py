@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,7 +72,7 @@ class HeldBundle:
 
 def held_bundles(folder: Path, key: str | None, report: ExchangeReport) -> list[HeldBundle]:
     """Read the indexes of all bundles that are whole, and report the others."""
-    held = []
+    held: list[HeldBundle] = []
     for device in sorted(each for each in folder.iterdir() if NAME.fullmatch(each.name) and each.is_dir()):
         names = {each.name for each in device.iterdir() if BUNDLE.fullmatch(each.name)}
         published = _published(device)
@@ -82,16 +82,22 @@ def held_bundles(folder: Path, key: str | None, report: ExchangeReport) -> list[
             report.devices.append(device.name)
             report.missing += [f"{device.name}/{each}" for each in sorted((published or set()) - names)]
         for name in sorted(names):
-            path = device / name
-            if digest_of_file(path) != name[7:39]:
-                report.torn.append(f"{device.name}/{name}")
-                continue
-            with open_parts(path, key) as parts:
-                try:
-                    held.append(HeldBundle(device.name, path, path.stat().st_size, read_index(parts)))
-                except FileRefused as error:
-                    report.failed.append((f"{device.name}/{name}", error.reason))
+            with suppress(FileNotFoundError):  # its device, or what synchronises the folder, has removed it just now
+                _take(held, device / name, key, report)
     return held
+
+
+def _take(held: list[HeldBundle], path: Path, key: str | None, report: ExchangeReport) -> None:
+    """Add a bundle to those held, or to what the report says is torn or cannot be used."""
+    place = f"{path.parent.name}/{path.name}"
+    if digest_of_file(path) != path.name[7:39]:
+        report.torn.append(place)
+        return
+    with open_parts(path, key) as parts:
+        try:
+            held.append(HeldBundle(path.parent.name, path, path.stat().st_size, read_index(parts)))
+        except FileRefused as error:
+            report.failed.append((place, error.reason))
 
 
 def unread_files(device: Path) -> Iterator[Path]:

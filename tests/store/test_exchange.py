@@ -7,6 +7,7 @@ import random
 import re
 import shutil
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -346,3 +347,15 @@ def test_devices_come_to_hold_the_same_whatever_becomes_of_the_files(tmp_path):
 def test_the_ten_days_of_the_documentation_are_what_happens():
     page = (Path(__file__).parents[2] / "docs" / "sync.md").read_text()
     assert "\n".join(ten_days.story()) in page
+
+
+def test_two_processes_of_one_device_and_files_that_go_meanwhile_stop_nothing(devices):
+    def run(name):
+        for n in range(5):
+            devices.stores[name].add({"id": f"d{n % 3}", "text": f"of {name} {n}"})
+            devices.exchange(name)
+
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(run, "aab"))
+    devices.exchange("a", "b", "a", "b")
+    assert texts(devices.a) == texts(devices.b)

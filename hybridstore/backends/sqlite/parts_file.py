@@ -5,6 +5,8 @@ They are written once, beside their name, and only read then, so readers neither
 
 from __future__ import annotations
 
+import errno
+import os
 import tempfile
 from collections.abc import Iterable
 from contextlib import closing
@@ -71,19 +73,24 @@ class PartsFile:
 
 
 def open_parts(path: Path, key: str | None) -> PartsFile:
-    """Open a parts file; raises FileRefused where it was not written with this key."""
+    """Open a parts file; raises FileRefused where it was not written with this key, FileNotFoundError without it."""
     with path.open("rb") as file:
         plain = file.read(len(PLAIN)) == PLAIN
     if plain != (key is None):
         raise FileRefused(str(path), "is not encrypted" if plain else "is encrypted, and this store has no key")
-    connection = apsw.Connection(f"{path.resolve().as_uri()}?immutable=1", flags=_IMMUTABLE)
+    try:
+        connection = apsw.Connection(f"{path.resolve().as_uri()}?immutable=1", flags=_IMMUTABLE)
+    except apsw.CantOpenError as error:  # another process has removed it just now
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
     try:
         if key is not None:
             unlock(connection, str(path), key)
         harden(connection)
         connection.execute("PRAGMA cell_size_check = ON")
-    except BaseException:
+    except BaseException as error:
         connection.close()
+        if isinstance(error, apsw.Error):
+            raise FileRefused(str(path), f"cannot be read ({error})") from error
         raise
     return PartsFile(connection, str(path))
 
