@@ -24,9 +24,7 @@ from hybridstore.records import Ranking
 Ids = NDArray[np.int64]
 
 SIEVED = 8_192  # chunks from which on not all codes are read: of 10,000 that takes 48 ms of processor time, this 15
-_MORE = (
-    1.5  # times what is let through of copies: the first 64 were those of all codes for 296 of 300 questions, not 287
-)
+_MORE = 1.5  # times what is let through of copies: of 300 questions, 296 then have the first 64 of all codes, not 287
 _DENSE = 4  # a filter that lets through more than one chunk in so many is applied to what the server picked
 
 
