@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from typing import Any
 
 import apsw
@@ -20,14 +19,13 @@ from hybridstore.backends.postgres.backend import PostgresBackend
 from hybridstore.backends.postgres.connection import Connection, rows, value
 from hybridstore.backends.postgres.packed import ids
 from hybridstore.backends.postgres.translation import translating
-from hybridstore.backends.sqlite import document_rows, keyword_index, removal_rows
+from hybridstore.backends.sqlite import keyword_index
 from hybridstore.backends.sqlite import vector_tables as file_vectors
 from hybridstore.backends.sqlite.backend import SQLiteBackend
-from hybridstore.backends.sqlite.checksums import COLUMNS, change, insertion, set_fact
+from hybridstore.backends.sqlite.checksums import COLUMNS, insertion, set_fact
 from hybridstore.backends.sqlite.connection import Connections
 from hybridstore.backends.sqlite.file_creation import new_file
 from hybridstore.backends.sqlite.schema import embedding_tables
-from hybridstore.backends.versions import NOTHING, Removal, Version, removal_key
 from hybridstore.errors import StoreRefused
 from hybridstore.text.analysis_versions import analyser_of
 
@@ -135,7 +133,6 @@ def to_file(url: str, path: str, *, progress: Progress | None = None) -> int:
         ):
             total = value(there, "SELECT count(*) FROM documents")
             _read_rows(there, connection, lambda done: progress and progress(done, total))
-            _settle_removals(connection)
             _read_facts(there, connection)
         return int(total)
 
@@ -163,19 +160,6 @@ def _read_rows(there: Connection, connection: apsw.Connection, advance: Callable
             some_chunks = chunks[first : first + _AT_ONCE]
             vectors = in_order(*server_vectors.fetch(there, number, dim, some_chunks), some_chunks)
             file_vectors.write(connection, number, some_chunks, vectors)
-
-
-def _settle_removals(connection: apsw.Connection) -> None:
-    """Let documents written on the server be later than their removals before: a merge would remove them."""
-    removals = removal_rows.read(connection)
-    for id_, (_, version) in document_rows.versions(connection, None).items() if removals else ():
-        removal = removals.get(removal_key(id_), NOTHING)
-        written = Version.of(version)
-        if removal.purges > written.purges:
-            renewed = str(replace(written, purges=removal.purges))
-            connection.execute(f"{change('documents', changed='?1')} WHERE id = ?2", (renewed, id_))
-        if removal.version:
-            removal_rows.write(connection, {removal_key(id_): Removal("", removal.purges)})
 
 
 def _stored(there: Connection, table: str, names: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:

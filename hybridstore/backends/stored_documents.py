@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -17,6 +17,7 @@ from hybridstore.backends.resident.loader import Loader
 from hybridstore.backends.resident.resident_cache import ResidentCache
 from hybridstore.backends.stored_learning import Transactions
 from hybridstore.backends.values import Embedding, Passage, Restriction, StoredDocument
+from hybridstore.backends.versions import Known, Removal
 from hybridstore.filters import Filter
 from hybridstore.records import Folder, KeywordQuery, Ranking, Source, Term
 from hybridstore.text.analysis import Analyser
@@ -30,6 +31,8 @@ class DocumentRows(Protocol[C_contra]):
     """The rows of documents and chunks, through a connection."""
 
     def known(self, connection: C_contra, ids: Sequence[str], /) -> Mapping[str, Known]: ...
+
+    def versions(self, connection: C_contra, ids: Sequence[str] | None, /) -> dict[str, tuple[bytes, str]]: ...
 
     def rows_passing(self, connection: C_contra, where: Filter | None, /) -> list[int]: ...
 
@@ -52,14 +55,10 @@ class DocumentRows(Protocol[C_contra]):
     def sources(self, connection: C_contra, /) -> dict[str, Source]: ...
 
 
-class Known(Protocol):
-    """What is known of a stored document."""
+class RemovalRows(Protocol[C_contra]):
+    """What is left of removed documents."""
 
-    @property
-    def row(self) -> int: ...
-
-    @property
-    def digest(self) -> bytes: ...
+    def read(self, connection: C_contra, keys: Collection[bytes] | None, /) -> dict[bytes, Removal]: ...
 
 
 class DocumentWrites(Protocol[C_contra]):
@@ -111,6 +110,7 @@ class StoredDocuments(Generic[C]):
     _analysers: dict[int, Analyser]
     _documents: DocumentRows[C]
     _writes: DocumentWrites[C]
+    _removals: RemovalRows[C]
     _vectors: VectorRows[C]
     _facts: StateRows[C]
     _searching: Searching[C]
@@ -230,6 +230,14 @@ class StoredDocuments(Generic[C]):
     def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
         with self._connections.reading() as connection:
             return {id_: known.digest for id_, known in self._documents.known(connection, ids).items()}
+
+    def versions(self, ids: Sequence[str] | None = None) -> dict[str, tuple[bytes, str]]:
+        with self._connections.reading() as connection:
+            return self._documents.versions(connection, ids)
+
+    def removals(self, keys: Collection[bytes] | None = None) -> dict[bytes, Removal]:
+        with self._connections.reading() as connection:
+            return self._removals.read(connection, keys)
 
     def chunk_vectors(self, document_id: str, leg: str | None = None) -> dict[bytes, NDArray[np.float32]]:
         with self._connections.reading() as connection:

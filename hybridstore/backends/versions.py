@@ -12,8 +12,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from hybridstore.backends.batches import timestamp
+from hybridstore.backends.values import Conflict, Entry
 
 _TEXT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)(?: (\d{1,9}) (\d{1,9}) ((?:[0-9a-f]{6})*))?", re.ASCII)
 _MARK = 6  # hexadecimal digits of a digest that tell a version's ancestors apart
@@ -89,6 +91,12 @@ class Removal:
     version: str = ""
     purges: int = 0
 
+    @classmethod
+    def of(cls, version: str, digest: bytes, at: str) -> Removal:
+        """Return the removal, at a time, of a document of this version and with this content."""
+        before = Version.of(version)
+        return cls(str(before.next(digest, at)), before.purges)
+
     def __or__(self, other: Removal) -> Removal:
         """Return the later removal, with the most purges that either knows of."""
         later = max(self.version, other.version, key=lambda text: Version.of(text).order)
@@ -147,3 +155,49 @@ def removal_of(document_id: str, removals: Mapping[bytes, Removal]) -> Removal:
     """Return what is known of the removal of a document, purges of what it belongs to included."""
     found = [removals.get(removal_key(id_), NOTHING) for id_ in purged_with(document_id)]
     return Removal(found[0].version, max(each.purges for each in found))
+
+
+class Known(NamedTuple):
+    """What a write has to know of a stored document: its row, its content, the file it was read from, its version."""
+
+    row: int
+    digest: bytes
+    source: str | None
+    version: str
+
+
+def written_versions(
+    fresh: dict[str, Entry], known: Mapping[str, Known], removed: Mapping[bytes, Removal]
+) -> tuple[dict[str, str], dict[bytes, Removal]]:
+    """Return the versions of documents that are written, and the removals of those that are no longer removed.
+
+    One from another store keeps its version, and in `fresh` gets the source that it has here. Raises Conflict for one
+    that was purged meanwhile.
+    """
+    at, versions, again = timestamp(), dict[str, str](), dict[bytes, Removal]()
+    for id_, entry in fresh.items():
+        there, removal = known.get(id_), removal_of(id_, removed) if removed else NOTHING
+        if entry.version and removal.purges > Version.of(entry.version).purges:  # just now, by another process
+            raise Conflict(id_, None, None)
+        own, digest = (there.version, there.digest) if there else (None, b"")
+        versions[id_] = entry.version or (removal.after(own, digest, at) if there or removed else at)
+        if entry.version and there and entry.source is None:
+            fresh[id_] = replace(entry, source=there.source)
+        if removal.version:
+            key = removal_key(id_)
+            again[key] = Removal("", removed[key].purges)
+    return versions, again
+
+
+def kept(there: Known, entry: Entry) -> tuple[str | None, str] | None:
+    """Return the source and the version of a document whose content is written again; None where they stay."""
+    later = Version.of(entry.version).order > Version.of(there.version).order
+    if not later and entry.source in (None, there.source):
+        return None
+    return entry.source or there.source, entry.version if later else there.version
+
+
+def purged(ids: Iterable[str], known: Mapping[str, Known], there: Mapping[bytes, Removal]) -> dict[bytes, Removal]:
+    """Return what is left of documents that are purged, by which other stores purge them when they merge."""
+    versions = {removal_key(id_): known[id_].version if id_ in known else "" for id_ in ids}
+    return {key: there.get(key, NOTHING).purged(version) for key, version in versions.items()}

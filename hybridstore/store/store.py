@@ -304,7 +304,7 @@ class Store(StoreParts):
         calibrations, and which files were read remain each store's own. Each batch is one step, and a merge that was
         stopped can be repeated. With `dry_run` nothing is written. `progress` is called with (done, total).
 
-        Raises InputError for the store itself, and within a snapshot; Unsupported for a store on a server.
+        Raises InputError for the store itself, and within a snapshot.
         """
         if not isinstance(other, Store):
             from hybridstore.store.opening import open as open_store

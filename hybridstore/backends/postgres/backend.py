@@ -12,6 +12,7 @@ import numpy as np
 
 from hybridstore.backends import forking
 from hybridstore.backends.generations import Generations
+from hybridstore.backends.learning import Expectation, Feedback, LoggedQuestion
 from hybridstore.backends.postgres import (
     address,
     check,
@@ -21,6 +22,7 @@ from hybridstore.backends.postgres import (
     learning_rows,
     model_rows,
     posting_blocks,
+    removal_rows,
     schema,
     searching,
     store_state,
@@ -61,8 +63,6 @@ _CAPABILITIES = Capabilities(
     "the store, with all it has learned, into a file",
     compacting="the server frees space by itself (autovacuum); VACUUM FULL rewrites tables where that is not enough",
     erasure=ERASURE,
-    merging="a store on a server keeps no versions of documents that stores could be merged by, as everybody writes "
-    "into the one; `hybridstore export` and `import` carry documents between it and a file",
 )
 
 
@@ -73,8 +73,20 @@ class PostgresLearning(StoredLearning[Connection]):
     def __init__(self, connections: Connections) -> None:
         super().__init__(connections, model_rows, learning_rows, Log, vector_tables.write_calibration)
 
-    def absorb(self, **_: object) -> None:
-        raise Unsupported("PostgreSQL", str(_CAPABILITIES.merging))
+    def absorb(
+        self,
+        *,
+        queries: Sequence[LoggedQuestion] = (),
+        feedback: Sequence[Feedback] = (),
+        expectations: Sequence[Expectation] = (),
+        forgotten: Mapping[str, str] | None = None,
+        dropped: Sequence[Expectation] = (),
+    ) -> None:
+        with self._connections.atomic() as connection:
+            if forgotten:
+                learning_rows.forget_until(connection, forgotten)
+            learning_rows.remove_expectations(connection, dropped)
+            learning_rows.absorb(connection, queries, feedback, expectations)
 
 
 @translated
@@ -86,7 +98,8 @@ class PostgresBackend(StoredDocuments[Connection], StoredEmbeddings[Connection],
     """
 
     _connections: Connections
-    _documents, _writes, _vectors = document_rows, document_writes, vector_tables
+    _documents, _writes, _removals = document_rows, document_writes, removal_rows
+    _vectors = vector_tables
     _facts, _searching = store_state, searching
     _value = staticmethod(value)
     _generations = Generations(vector_tables, model_rows, document_rows)
@@ -184,7 +197,7 @@ class PostgresBackend(StoredDocuments[Connection], StoredEmbeddings[Connection],
         embedding: Embedding | None = None,
         finished: Mapping[Source, frozenset[str]] | None = None,
         removing: Collection[str] | Mapping[str, bytes] = (),
-        removals: Mapping[bytes, Removal] | None = None,  # noqa: ARG002 - for merges, which are refused
+        removals: Mapping[bytes, Removal] | None = None,
     ) -> AddReport:
         check_not_removed(entries, removing)
         if embedding is not None:
@@ -194,7 +207,7 @@ class PostgresBackend(StoredDocuments[Connection], StoredEmbeddings[Connection],
             document_writes.check_removals_stored(connection, removing)
             report = document_writes.put(connection, log, self._analyser_in(connection), entries, number)
             removed = document_writes.finish(connection, log, finished or {})
-            removed += document_writes.remove_ids(connection, log, removing)
+            removed += document_writes.remove_ids(connection, log, removing, removals or {})
             return report + AddReport(removed=removed)
 
     # reading
@@ -232,17 +245,11 @@ class PostgresBackend(StoredDocuments[Connection], StoredEmbeddings[Connection],
     def compact(self) -> CompactReport:
         raise Unsupported(self.location, str(_CAPABILITIES.compacting))
 
-    def versions(self, ids: Sequence[str] | None = None) -> dict[str, tuple[bytes, str]]:  # noqa: ARG002
-        raise Unsupported(self.location, str(_CAPABILITIES.merging))
-
-    def removals(self, keys: Collection[bytes] | None = None) -> dict[bytes, Removal]:  # noqa: ARG002
-        raise Unsupported(self.location, str(_CAPABILITIES.merging))
-
     def purge(
         self,
         ids: Iterable[str],
         *,
         verify: bool = True,  # noqa: ARG002 - it cannot be verified
-        removals: Mapping[bytes, Removal] | None = None,  # noqa: ARG002 - as in `put`
+        removals: Mapping[bytes, Removal] | None = None,
     ) -> PurgeReport:
-        return purge(self._connections, self.analyser, list(ids))
+        return purge(self._connections, self.analyser, list(ids), removals or {})

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridstore.backends.batches import byte_offsets, compact_json, timestamp
+from hybridstore.backends.batches import byte_offsets, compact_json
 from hybridstore.backends.postgres import packed, vector_tables
 from hybridstore.backends.postgres.connection import Connection, many, rows
 from hybridstore.backends.postgres.filtering import documents_passing
 from hybridstore.backends.postgres.packed import json_object, text
 from hybridstore.backends.postgres.transactions import Connections
 from hybridstore.backends.values import Entry, Passage, StoredDocument
+from hybridstore.backends.versions import Known
 from hybridstore.errors import NotFound
 from hybridstore.filters import Filter
 from hybridstore.records import Chunk, Document, Source
@@ -29,24 +29,25 @@ def hashes(texts: Iterable[str]) -> list[bytes]:
     return [hashlib.sha256(each.encode()).digest() for each in texts]
 
 
-class Known(NamedTuple):
-    """What a write has to know of a stored document."""
-
-    row: int
-    digest: bytes
-    source: str | None
-
-
 def known(connection: Connection, named: Sequence[str]) -> dict[str, Known]:
     """Return those of the ids that are stored."""
-    statement = "SELECT id, document, digest, source FROM documents WHERE sha256(id) = ANY(%s::bytea[])"
+    statement = "SELECT id, document, digest, source, changed FROM documents WHERE sha256(id) = ANY(%s::bytea[])"
     found = rows(connection, statement, hashes(named)) if named else []
-    return {text(id_): Known(row, digest, source and text(source)) for id_, row, digest, source in found}
+    return {
+        text(id_): Known(row, digest, source and text(source), changed) for id_, row, digest, source, changed in found
+    }
 
 
-def write(connection: Connection, placed: Iterable[tuple[int, Entry]]) -> None:
-    """Write documents into their rows, replacing what is there."""
-    changed = timestamp()
+def versions(connection: Connection, named: Sequence[str] | None) -> dict[str, tuple[bytes, str]]:
+    """Return the digests and versions of documents, of all where `named` is None."""
+    if named is not None:
+        return {id_: (each.digest, each.version) for id_, each in known(connection, named).items()}
+    found = rows(connection, "SELECT id, digest, changed FROM documents ORDER BY document")
+    return {text(id_): (digest, version) for id_, digest, version in found}
+
+
+def write(connection: Connection, placed: Iterable[tuple[int, Entry, str]]) -> None:
+    """Write documents, which come as (row, entry, version), into their rows, replacing what is there."""
     many(
         connection,
         """INSERT INTO documents VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
@@ -66,7 +67,7 @@ def write(connection: Connection, placed: Iterable[tuple[int, Entry]]) -> None:
                 compact_json(d.metadata).encode(),
                 d.text.encode(),
             )
-            for row, entry in placed
+            for row, entry, changed in placed
             for d in [entry.document]
         ],
     )
@@ -163,7 +164,7 @@ def get(connection: Connection, document_id: str, *, vectors: bool = False) -> S
     found = known(connection, [document_id]).get(document_id)
     if found is None:
         raise NotFound(document_id)
-    return _read(connection, [found[0]], vectors=vectors)[0]
+    return _read(connection, [found.row], vectors=vectors)[0]
 
 
 def scan(connections: Connections, where: Filter | None, *, vectors: bool) -> Iterator[StoredDocument]:
@@ -211,7 +212,7 @@ def _read(connection: Connection, documents: Sequence[int], *, vectors: bool) ->
                 document,
                 tuple(chunk for _, chunk in own),
                 None if source is None else text(source),
-                changed[:20],  # what follows in a file's are versions, by which files are merged
+                changed[:20],  # what follows is of the version
                 np.array([known_vectors[chunk] for chunk, _ in own], np.float32) if complete else None,
             )
         )

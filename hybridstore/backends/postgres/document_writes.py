@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from hybridstore.backends.batches import distinct, moves, same_words
+from hybridstore.backends.batches import distinct, moves, same_words, timestamp
 from hybridstore.backends.keyword_scoring import index_columns, weigh
-from hybridstore.backends.postgres import document_rows, learning_rows, posting_blocks, vector_tables
+from hybridstore.backends.postgres import document_rows, learning_rows, posting_blocks, removal_rows, vector_tables
 from hybridstore.backends.postgres.change_log import Log
 from hybridstore.backends.postgres.connection import Connection, many, rows
 from hybridstore.backends.postgres.packed import text
 from hybridstore.backends.postgres.schema import add_to
 from hybridstore.backends.values import Entry, Outdated, check_replaces
+from hybridstore.backends.versions import Known, Removal, kept, removal_key, written_versions
 from hybridstore.records import AddReport, Source
 from hybridstore.text.analysis import Analyser
 
+NONE: Mapping[bytes, Removal] = {}
 Placed = Sequence[tuple[int, int, Entry]]  # a document's row, its first chunk's id, its entry
 
 
@@ -36,21 +38,18 @@ def _put_batch(
     _move(connection, log, batch)
     known = document_rows.known(connection, list(batch))
     for id_, entry in batch.items():
-        check_replaces(id_, entry.replaces, known[id_][1] if id_ in known else None)
-    unchanged = {id_ for id_, (_, digest, _) in known.items() if digest == batch[id_].digest}
-    sources = [(batch[id_].source, known[id_]) for id_ in unchanged]
-    many(
-        connection,
-        "UPDATE documents SET source = %s WHERE document = %s",
-        [(source.encode(), row) for source, (row, _, before) in sources if source not in (None, before)],
-    )
+        check_replaces(id_, entry.replaces, known[id_].digest if id_ in known else None)
+    unchanged = {id_ for id_, there in known.items() if there.digest == batch[id_].digest}
+    _keep(connection, [(known[id_], batch[id_]) for id_ in unchanged])
     fresh = {id_: entry for id_, entry in batch.items() if id_ not in unchanged}
+    versions, again = written_versions(fresh, known, removal_rows.of_documents(connection, fresh) if fresh else {})
+    removal_rows.write(connection, again)
     for id_, entry in fresh.items():
         if not entry.chunks:
             raise Outdated(id_)
-    replaced = [known[id_][0] for id_ in fresh if id_ in known]
+    replaced = [known[id_].row for id_ in fresh if id_ in known]
     if fresh:
-        _write(connection, log, analyser, _placed(connection, fresh, known), set(replaced), number)
+        _write(connection, log, analyser, _placed(connection, fresh, known), versions, set(replaced), number)
     return AddReport(
         added=len(fresh) - len(replaced),
         replaced=len(replaced),
@@ -59,14 +58,22 @@ def _put_batch(
     )
 
 
-def _placed(
-    connection: Connection, fresh: Mapping[str, Entry], known: Mapping[str, tuple[int, bytes, str | None]]
-) -> Placed:
+def _keep(connection: Connection, unchanged: Iterable[tuple[Known, Entry]]) -> None:
+    """Note of documents whose content is unchanged where they were read from, and that another store changed them."""
+    facts = [(there.row, fact) for there, entry in unchanged if (fact := kept(there, entry)) is not None]
+    many(
+        connection,
+        "UPDATE documents SET source = %s, changed = %s WHERE document = %s",
+        [(None if source is None else source.encode(), version, row) for row, (source, version) in facts],
+    )
+
+
+def _placed(connection: Connection, fresh: Mapping[str, Entry], known: Mapping[str, Known]) -> Placed:
     chunks = sum(len(entry.chunks) for entry in fresh.values())
     next_row, next_chunk = add_to(connection, next_document=len(fresh.keys() - known.keys()), next_chunk=chunks)
     placed = []
     for id_, entry in fresh.items():
-        row = known[id_][0] if id_ in known else next_row
+        row = known[id_].row if id_ in known else next_row
         next_row += id_ not in known
         placed.append((row, next_chunk, entry))
         next_chunk += len(entry.chunks)
@@ -74,7 +81,13 @@ def _placed(
 
 
 def _write(  # noqa: PLR0917 - what is written, then where
-    connection: Connection, log: Log, analyser: Analyser, placed: Placed, replaced: set[int], number: int | None
+    connection: Connection,
+    log: Log,
+    analyser: Analyser,
+    placed: Placed,
+    versions: Mapping[str, str],
+    replaced: set[int],
+    number: int | None,
 ) -> None:
     moved: dict[int, int] = {}
     for row, first, entry in placed:
@@ -82,7 +95,7 @@ def _write(  # noqa: PLR0917 - what is written, then where
             moved |= same_words(document_rows.chunk_digests(connection, row), entry.chunk_digests, first)
     learning_rows.renumber(connection, moved)
     _remove_chunks(connection, log, list(replaced))
-    document_rows.write(connection, ((row, entry) for row, _, entry in placed))
+    document_rows.write(connection, ((row, entry, versions[str(entry.document.id)]) for row, _, entry in placed))
     tokens = {chunk: columns for row in placed for chunk, columns in _columns(analyser, row)}
     words = {chunk: weigh([column.split() for column in columns]) for chunk, columns in tokens.items()}
     indexed = {chunk: (words[chunk][0], posting_blocks.stored_tokens(columns)) for chunk, columns in tokens.items()}
@@ -117,10 +130,11 @@ def _move(connection: Connection, log: Log, batch: Mapping[str, Entry]) -> None:
     for old, new in moved.items():
         if old not in stored:
             continue
-        row, _, source = stored[old]
+        row, digest, source, version = stored[old]
         if new in stored:
             remove(connection, log, [row])
             continue
+        removal_rows.write(connection, {removal_key(old): Removal.of(version, digest, timestamp())})
         there = batch[new].source
         values = (new.encode(), None if there is None else there.encode(), row)
         connection.execute("UPDATE documents SET id = %s, source = %s WHERE document = %s", values)
@@ -147,17 +161,25 @@ def finish(connection: Connection, log: Log, finished: Mapping[Source, frozenset
     return removed
 
 
-def remove_ids(connection: Connection, log: Log, ids: Collection[str]) -> int:
-    """Remove documents by id; return how many there were."""
-    return remove(connection, log, [row for row, _, _ in document_rows.known(connection, list(ids)).values()])
+def remove_ids(connection: Connection, log: Log, ids: Collection[str], removals: Mapping[bytes, Removal] = NONE) -> int:
+    """Remove documents by id; return how many there were. `removals` are from another store, which removed them."""
+    known = document_rows.known(connection, list(ids)).values() if ids else []
+    removed = remove(connection, log, [each.row for each in known], removals)
+    removal_rows.join(connection, removals)
+    return removed
 
 
-def remove(connection: Connection, log: Log, documents: Sequence[int]) -> int:
+def remove(connection: Connection, log: Log, documents: Sequence[int], removals: Mapping[bytes, Removal] = NONE) -> int:
     """Remove documents by row; return how many."""
     _remove_chunks(connection, log, documents)
-    statement = "DELETE FROM documents WHERE document = ANY(%s::bigint[]) RETURNING source"
-    sources = {source for (source,) in rows(connection, statement, list(documents))} - {None} if documents else set()
-    if sources:  # their files are no longer complete here: read them again at the next sync
+    statement = "DELETE FROM documents WHERE document = ANY(%s::bigint[]) RETURNING source, id, changed, digest"
+    gone = rows(connection, statement, list(documents)) if documents else []
+    left, at = dict[bytes, Removal](), timestamp()
+    for _, id_, version, digest in gone:
+        key = removal_key(text(id_))
+        left[key] = removals.get(key) or Removal.of(version, digest, at)
+    removal_rows.write(connection, left)
+    if sources := {source for source, *_ in gone} - {None}:  # no longer complete here: read them at the next sync
         document_rows.forget_sources(connection, map(text, sources))
     return len(documents)
 
@@ -187,4 +209,4 @@ def check_removals_stored(connection: Connection, removing: Collection[str] | Ma
     if isinstance(removing, Mapping):
         known = document_rows.known(connection, list(removing))
         for id_, digest in removing.items():
-            check_replaces(id_, digest, known[id_][1] if id_ in known else None)
+            check_replaces(id_, digest, known[id_].digest if id_ in known else None)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
-from hybridstore.backends.batches import timestamp
 from hybridstore.backends.learning import Expectation, Feedback, LoggedQuestion, Negative, Triple, storable
+from hybridstore.backends.postgres import removal_rows
 from hybridstore.backends.postgres.connection import Connection, many, rows, value
 from hybridstore.backends.postgres.document_rows import hashes
 from hybridstore.backends.postgres.packed import text
 from hybridstore.backends.postgres.schema import next_numbers
+from hybridstore.backends.versions import removal_key
 from hybridstore.errors import NotFound
 
+_NAMED = "sha256(query) = ANY(%s::bytea[])"
+_TOLD = (("asked", "last"), ("feedback", "told"), ("expectations", "made"))  # and when
+_DROPPED = "DELETE FROM expectations WHERE sha256(document_id) = %s AND sha256(query) = %s"
 _NAMING = (("feedback", "chunk"), ("triples", "positive"), ("triples", "origin"), ("negatives", "chunk"))
 
 
@@ -146,12 +151,13 @@ def drop_triples(connection: Connection) -> int:
 
 def log_queries(connection: Connection, queries: Sequence[str]) -> None:
     """Add queries to the log, each as often as it is listed."""
-    now = timestamp()
+    times = Counter(map(storable, queries))
+    told = {query: _told_at(connection, query) for query in times}
     many(
         connection,
         """INSERT INTO asked VALUES (%s, %s, %s) ON CONFLICT (sha256(query)) DO UPDATE
            SET times = asked.times + excluded.times, last = excluded.last""",
-        [(query.encode(), count, now) for query, count in Counter(map(storable, queries)).items()],
+        [(query.encode(), count, told[query]) for query, count in times.items()],
     )
 
 
@@ -173,23 +179,63 @@ def forget_queries(connection: Connection, queries: Collection[str] | None) -> i
     """Remove queries, or all of the log, with what was learned from them; return how many the log held."""
     if queries is None:
         queries = [logged.query for logged in query_log(connection)]
-    named = (hashes(map(storable, queries)),)
-    ours = "DELETE FROM triples WHERE sha256(query) = ANY(%s::bytea[]) RETURNING triple"
-    connection.execute(
-        f"WITH gone AS ({ours}) DELETE FROM negatives USING gone WHERE negatives.triple = gone.triple", named
-    )
+    texts = [storable(query) for query in queries]
+    named = (hashes(texts),)
+    statement = " UNION ALL ".join(f"SELECT query, {at} FROM {table} WHERE {_NAMED}" for table, at in _TOLD)
+    told = dict.fromkeys(texts, "")
+    for query, at in rows(connection, statement, *named * len(_TOLD)):
+        told[text(query)] = max(told[text(query)], at)
+    removal_rows.forget(connection, {removal_key(query, "query"): at for query, at in told.items()})
+    _forget_triples(connection, named[0])
     for table in ("feedback", "expectations"):
-        connection.execute(f"DELETE FROM {table} WHERE sha256(query) = ANY(%s::bytea[])", named)
-    return connection.execute("DELETE FROM asked WHERE sha256(query) = ANY(%s::bytea[])", named).rowcount
+        connection.execute(f"DELETE FROM {table} WHERE {_NAMED}", named)
+    return connection.execute(f"DELETE FROM asked WHERE {_NAMED}", named).rowcount
+
+
+def _forget_triples(connection: Connection, queries: Sequence[bytes]) -> None:
+    ours = f"DELETE FROM triples WHERE {_NAMED} RETURNING triple"
+    statement = f"WITH gone AS ({ours}) DELETE FROM negatives USING gone WHERE negatives.triple = gone.triple"
+    connection.execute(statement, (queries,))
+
+
+def forget_until(connection: Connection, queries: Mapping[str, str]) -> None:
+    """Remove what was told of queries, each up to a time."""
+    _forget_triples(connection, hashes(queries))
+    for query, until in queries.items():
+        for table, at in _TOLD:
+            values = (*hashes([query]), until)
+            connection.execute(f'DELETE FROM {table} WHERE sha256(query) = %s AND {at} COLLATE "C" <= %s', values)
+
+
+def absorb(
+    connection: Connection, queries: Sequence[LoggedQuestion], told: Sequence[Feedback], expected: Sequence[Expectation]
+) -> None:
+    """Record queries, feedback on chunks of this store, and expectations of another store, as it has them."""
+    many(
+        connection,
+        """INSERT INTO asked VALUES (%s, %s, %s)
+           ON CONFLICT (sha256(query)) DO UPDATE SET times = excluded.times, last = excluded.last""",
+        [(each.query.encode(), each.times, each.last) for each in queries],
+    )
+    living = existing(connection, {each.chunk for each in told})
+    for said in told:
+        if said.chunk in living:
+            _write_feedback(connection, said.query, said.chunk, said.when, used=said.used)
+    for new in expected:
+        _write_expectation(connection, new)
 
 
 def add_feedback(connection: Connection, query: str, chunk: int, *, used: bool) -> None:
     """Record feedback on a chunk, in place of earlier feedback; raises NotFound for a chunk that is gone."""
     if not existing(connection, [chunk]):
         raise NotFound(str(chunk), f"no chunk has the id {chunk}; it was removed or replaced: search again")
-    said = storable(query).encode()
+    _write_feedback(connection, storable(query), chunk, _told_at(connection, storable(query)), used=used)
+
+
+def _write_feedback(connection: Connection, query: str, chunk: int, told: str, *, used: bool) -> None:
+    said = query.encode()
     connection.execute("DELETE FROM feedback WHERE chunk = %s AND query = %s", (chunk, said))
-    row = (next_numbers(connection, "feedback"), chunk, used, timestamp(), said)
+    row = (next_numbers(connection, "feedback"), chunk, used, told, said)
     connection.execute("INSERT INTO feedback VALUES (%s, %s, %s, %s, %s)", row)
 
 
@@ -210,11 +256,15 @@ def expect(connection: Connection, query: str, document_id: str, within: int) ->
     """Add an expectation, or change its `within`; raises NotFound for a document that is not stored."""
     if not rows(connection, "SELECT 1 FROM documents WHERE sha256(id) = %s", *hashes([document_id])):
         raise NotFound(document_id)
-    row = (document_id.encode(), within, timestamp(), storable(query).encode())
+    new = Expectation(storable(query), document_id, within)
+    _write_expectation(connection, replace(new, made=_told_at(connection, new.query, new.key)))
+
+
+def _write_expectation(connection: Connection, new: Expectation) -> None:
     connection.execute(
-        """INSERT INTO expectations VALUES (%s, %s, %s, %s, %s)
-           ON CONFLICT (sha256(document_id), sha256(query)) DO UPDATE SET within = excluded.within""",
-        (next_numbers(connection, "expectation"), *row),
+        """INSERT INTO expectations VALUES (%s, %s, %s, %s, %s) ON CONFLICT (sha256(document_id), sha256(query))
+           DO UPDATE SET within = excluded.within, made = excluded.made""",
+        (next_numbers(connection, "expectation"), new.document_id.encode(), new.within, new.made, new.query.encode()),
     )
 
 
@@ -226,9 +276,20 @@ def expectations(connection: Connection) -> list[Expectation]:
 
 def drop_expectations(connection: Connection, dropped: Sequence[Expectation]) -> int:
     """Remove the expectations of these queries and documents; return how many there were."""
-    statement = "DELETE FROM expectations WHERE sha256(document_id) = %s AND sha256(query) = %s"
-    named = [hashes([each.document_id, storable(each.query)]) for each in dropped]
-    return sum(connection.execute(statement, pair).rowcount for pair in named)
+    told: dict[bytes, str] = {}
+    for each in dropped:
+        named = replace(each, query=storable(each.query))
+        if (
+            made := value(connection, f"{_DROPPED} RETURNING made", *hashes([named.document_id, named.query]))
+        ) is not None:
+            told[named.key] = made
+    removal_rows.forget(connection, told)
+    return len(told)
+
+
+def remove_expectations(connection: Connection, dropped: Sequence[Expectation]) -> None:
+    """Remove expectations that another store has dropped."""
+    many(connection, _DROPPED, [hashes([each.document_id, each.query]) for each in dropped])
 
 
 def drop_expectations_of(connection: Connection, documents: Sequence[str]) -> None:
@@ -242,10 +303,12 @@ def move_expectations(connection: Connection, documents: Mapping[str, str]) -> i
     moving = [each for each in there if each.document_id in documents]
     known = {(each.document_id, each.query) for each in there}
     drop_expectations(connection, moving)
-    statement = "INSERT INTO expectations VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
     for each in moving:
         target = documents[each.document_id]
         if (target, each.query) not in known:
-            row = (target.encode(), each.within, each.made, each.query.encode())
-            connection.execute(statement, (next_numbers(connection, "expectation"), *row))
+            _write_expectation(connection, replace(each, document_id=target))
     return len(moving)
+
+
+def _told_at(connection: Connection, query: str, *keys: bytes) -> str:
+    return removal_rows.told_at(connection, removal_key(query, "query"), *keys)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
-from hybridstore.backends.postgres import document_rows, document_writes, learning_rows, posting_blocks, vector_tables
+from hybridstore.backends.postgres import (
+    document_rows,
+    document_writes,
+    learning_rows,
+    posting_blocks,
+    removal_rows,
+    vector_tables,
+)
 from hybridstore.backends.postgres.change_log import Log
 from hybridstore.backends.postgres.connection import Connection, rows, value
 from hybridstore.backends.postgres.packed import text
 from hybridstore.backends.postgres.transactions import Connections
 from hybridstore.backends.quoting import quoting
 from hybridstore.backends.values import PurgeReport
+from hybridstore.backends.versions import Known, Removal, purged, removal_key
 from hybridstore.errors import InputError
 from hybridstore.text.analysis import Analyser
 
@@ -25,7 +33,9 @@ _TABLES = ("documents", "chunks", "postings", "asked", "feedback", "triples", "n
 _HOLDING = " OR ".join(f"position(%s IN {name}) > 0" for name in ("id", "title", "uri", "metadata", "text", "source"))
 
 
-def purge(connections: Connections, analyser: Analyser, ids: Sequence[str]) -> PurgeReport:
+def purge(
+    connections: Connections, analyser: Analyser, ids: Sequence[str], removals: Mapping[bytes, Removal]
+) -> PurgeReport:
     """Remove documents with all that quotes them, and have the server reclaim their space; see the protocol."""
     began = time.perf_counter()
     named = list(dict.fromkeys(ids))
@@ -34,12 +44,14 @@ def purge(connections: Connections, analyser: Analyser, ids: Sequence[str]) -> P
     if connections.in_transaction():
         raise InputError("a snapshot still reads what is to be purged; leave it first")
     connections.check_may_write()
-    known: dict[str, document_rows.Known] = {}
+    known: dict[str, Known] = {}
     chunks = queries = 0
-    if named:
+    if named or removals:
         with connections.atomic() as connection, Log(connection) as log:
             known = document_rows.known(connection, named)
-            chunks, queries = _remove(connection, log, analyser, named, [row for row, _, _ in known.values()])
+            there = removal_rows.read(connection, [removal_key(id_) for id_ in named])
+            chunks, queries = _remove(connection, log, analyser, named, [each.row for each in known.values()])
+            removal_rows.write(connection, {**purged(named, known, there), **removals})
     _vacuum(connections)
     return PurgeReport(
         documents=len(known),

@@ -152,7 +152,7 @@ CREATE TABLE expectations (
 );
 CREATE UNIQUE INDEX expectations_of ON expectations (sha256(document_id), sha256(query));
 
--- What a file that was moved here knew of removed documents, by which files are merged; kept for its way back.
+-- What is left of removed documents, forgotten queries and dropped expectations, by which stores are merged.
 CREATE TABLE removals (key bytea PRIMARY KEY, version text NOT NULL, purges bigint NOT NULL);
 """
 # Their next number, or what there is of them.

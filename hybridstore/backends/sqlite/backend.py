@@ -93,7 +93,8 @@ class SQLiteBackend(StoredDocuments[apsw.Connection], StoredEmbeddings[apsw.Conn
     """
 
     _connections: Connections
-    _documents, _writes, _vectors = document_rows, document_writes, vector_tables
+    _documents, _writes, _removals = document_rows, document_writes, removal_rows
+    _vectors = vector_tables
     _facts, _searching = store_state, searching
     _value = staticmethod(value)
     _generations = Generations(vector_tables, model_rows, document_rows)
@@ -250,14 +251,6 @@ class SQLiteBackend(StoredDocuments[apsw.Connection], StoredEmbeddings[apsw.Conn
         return found
 
     # reading
-
-    def versions(self, ids: Sequence[str] | None = None) -> dict[str, tuple[bytes, str]]:
-        with self._connections.reading() as connection:
-            return document_rows.versions(connection, ids)
-
-    def removals(self, keys: Collection[bytes] | None = None) -> dict[bytes, Removal]:
-        with self._connections.reading() as connection:
-            return removal_rows.read(connection, keys)
 
     def statistics(self, query: KeywordQuery) -> CorpusStatistics:
         with self._connections.reading() as connection:

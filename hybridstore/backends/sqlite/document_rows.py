@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any, NamedTuple
+from typing import Any
 
 import apsw
 import numpy as np
@@ -17,6 +17,7 @@ from hybridstore.backends.sqlite.connection import Connections, rows, value
 from hybridstore.backends.sqlite.stored_values import check_types, json_object, whole_number
 from hybridstore.backends.sqlite.where_sql import compile_where
 from hybridstore.backends.values import Entry, Passage, StoredDocument
+from hybridstore.backends.versions import Known
 from hybridstore.errors import NotFound
 from hybridstore.filters import Filter
 from hybridstore.records import Chunk, Document, Source
@@ -33,15 +34,6 @@ _PASSAGES = f"""
            chunk, documents.id, title, uri, heading, start, stop, metadata
     FROM json_each(?) CROSS JOIN chunks ON chunk = value JOIN documents USING (document)
 """
-
-
-class Known(NamedTuple):
-    """What a write has to know of a stored document."""
-
-    row: int
-    digest: bytes
-    source: str | None
-    version: str
 
 
 def known(connection: apsw.Connection, ids: Sequence[str]) -> dict[str, Known]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 import apsw
 import numpy as np
@@ -15,8 +14,8 @@ from hybridstore.backends.sqlite.change_log import Log
 from hybridstore.backends.sqlite.checksums import change, next_number
 from hybridstore.backends.sqlite.chunk_references import forget_chunks, renumber
 from hybridstore.backends.sqlite.connection import rows
-from hybridstore.backends.values import Conflict, Entry, Outdated, check_replaces
-from hybridstore.backends.versions import NOTHING, Removal, Version, removal_key, removal_of
+from hybridstore.backends.values import Entry, Outdated, check_replaces
+from hybridstore.backends.versions import Known, Removal, kept, removal_key, written_versions
 from hybridstore.records import AddReport, Source
 from hybridstore.text.analysis import Analyser
 
@@ -44,7 +43,8 @@ def _put_batch(
     for id_ in unchanged:
         _keep(connection, known[id_], batch[id_])
     fresh = {id_: entry for id_, entry in batch.items() if id_ not in unchanged}
-    versions = _versions(connection, fresh, known)
+    versions, again = written_versions(fresh, known, removal_rows.of_documents(connection, fresh))
+    removal_rows.write(connection, again)
     for id_, entry in fresh.items():
         if not entry.chunks:
             raise Outdated(id_)
@@ -74,37 +74,11 @@ def _put_batch(
     )
 
 
-def _keep(connection: apsw.Connection, there: document_rows.Known, entry: Entry) -> None:
+def _keep(connection: apsw.Connection, there: Known, entry: Entry) -> None:
     """Note of a document whose content is unchanged where it was read from, and that another store changed it later."""
-    later = Version.of(entry.version).order > Version.of(there.version).order
-    if later or entry.source not in (None, there.source):
-        source, version = entry.source or there.source, entry.version if later else there.version
+    if (facts := kept(there, entry)) is not None:
         sql = f"{change('documents', source='?1', changed='?2')} WHERE document = ?3"
-        connection.execute(sql, (source, version, there.row))
-
-
-def _versions(
-    connection: apsw.Connection, fresh: dict[str, Entry], known: Mapping[str, document_rows.Known]
-) -> dict[str, str]:
-    """Return the versions of documents that are written, which are no longer removed.
-
-    One from another store keeps its version, and the source that it has here.
-    """
-    removed = removal_rows.of_documents(connection, fresh)
-    at, versions, again = timestamp(), dict[str, str](), dict[bytes, Removal]()
-    for id_, entry in fresh.items():
-        there, removal = known.get(id_), removal_of(id_, removed) if removed else NOTHING
-        if entry.version and removal.purges > Version.of(entry.version).purges:  # just now, by another process
-            raise Conflict(id_, None, None)
-        own, digest = (there.version, there.digest) if there else (None, b"")
-        versions[id_] = entry.version or (removal.after(own, digest, at) if there or removed else at)
-        if entry.version and there and entry.source is None:
-            fresh[id_] = replace(entry, source=there.source)
-        if removal.version:
-            key = removal_key(id_)
-            again[key] = Removal("", removed[key].purges)
-    removal_rows.write(connection, again)
-    return versions
+        connection.execute(sql, (*facts, there.row))
 
 
 def _move(connection: apsw.Connection, log: Log, batch: Mapping[str, Entry]) -> None:
@@ -123,7 +97,7 @@ def _move(connection: apsw.Connection, log: Log, batch: Mapping[str, Entry]) -> 
         if new in stored:
             remove(connection, log, [row])
             continue
-        removal_rows.write(connection, {removal_key(old): _removal(version, digest, timestamp())})
+        removal_rows.write(connection, {removal_key(old): Removal.of(version, digest, timestamp())})
         sql = f"{change('documents', id='?1', source='?2')} WHERE document = ?3"
         connection.execute(sql, (new, batch[new].source, row))
         left = "NOT EXISTS (SELECT 1 FROM documents WHERE source = ?1)"
@@ -191,16 +165,11 @@ def remove(
         sql = "DELETE FROM documents WHERE document = ? RETURNING source, id, changed, digest"
         source, id_, version, digest = rows(connection, sql, (row,))[0]
         key = removal_key(id_)
-        left[key] = removals.get(key) or _removal(version, digest, at)
+        left[key] = removals.get(key) or Removal.of(version, digest, at)
         if source is not None:  # its file is no longer complete here: read it again at the next sync
             connection.execute("DELETE FROM sources WHERE key = ?", (source,))
     removal_rows.write(connection, left)
     return len(documents)
-
-
-def _removal(version: str, digest: bytes, at: str) -> Removal:
-    before = Version.of(version)
-    return Removal(str(before.next(digest, at)), before.purges)
 
 
 def remove_source(connection: apsw.Connection, log: Log, key: str) -> int:

@@ -43,7 +43,7 @@ from hybridstore.backends.sqlite.connection import Connections, rows, value
 from hybridstore.backends.sqlite.purge_targets import DocumentContent, Targets, remaining
 from hybridstore.backends.sqlite.store_state import file_bytes
 from hybridstore.backends.values import CompactReport, PurgeReport, Residue
-from hybridstore.backends.versions import NOTHING, Removal, removal_key
+from hybridstore.backends.versions import Removal, purged, removal_key
 from hybridstore.errors import HybridstoreError, InputError
 from hybridstore.text.analysis import Analyser
 
@@ -134,13 +134,14 @@ class Purging:
         with own.atomic() as connection, Log(connection) as log, erasing(connection):
             known = document_rows.known(connection, ids)
             documents = [each.row for each in known.values()]
-            purged = {**purged_rows(connection, ids, known), **removals}
+            there = removal_rows.read(connection, [removal_key(id_) for id_ in ids])
+            left = {**purged(ids, known, there), **removals}
             chunks = sum(len(document_rows.chunk_ids(connection, row)) for row in documents)
             content = DocumentContent(connection, self._analyser(), ids, documents)
             if documents or removals:
                 set_fact(connection, PURGING, "1")  # in case this process is killed before the bytes are gone
             document_writes.remove(connection, log, documents)
-            removal_rows.write(connection, purged)
+            removal_rows.write(connection, left)
             learning_rows.drop_expectations_of(connection, ids)
             merge(connection)
             targets = self._still_removed(connection) + content.removed(connection)
@@ -171,15 +172,6 @@ class Purging:
 
     def _words(self, query: str) -> list[str]:
         return [word for column in self._analyser().index(query) for word in column.split()]
-
-
-def purged_rows(
-    connection: apsw.Connection, ids: Sequence[str], known: Mapping[str, document_rows.Known]
-) -> dict[bytes, Removal]:
-    """Return what is left of documents that are purged, by which other stores purge them when they merge."""
-    there = removal_rows.read(connection, [removal_key(id_) for id_ in ids])
-    versions = {removal_key(id_): known[id_].version if id_ in known else "" for id_ in ids}
-    return {key: there.get(key, NOTHING).purged(version) for key, version in versions.items()}
 
 
 def merge(connection: apsw.Connection) -> None:
