@@ -5,6 +5,7 @@ Spark needs Java 17 or newer. pip install 'hybridstore[cpu,arrow]' pyspark; pyth
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ def main(path: str) -> None:
     """Write the documents and search them."""
     if shutil.which("java") is None:
         sys.exit("SKIPPED: Spark needs Java (17 or newer), and there is no `java` on the PATH.")
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # or workers take the python3 that is first on the path
     spark = SparkSession.builder.master("local[2]").getOrCreate()
     frame = spark.createDataFrame(DOCUMENTS, ["id", "text"]).repartition(4)
     prepared = frame.mapInArrow(prepare, from_arrow_schema(prepared_schema()))

@@ -51,7 +51,7 @@ def _translate_foreign(error: psycopg.Error, connections: Connections) -> Hybrid
     if isinstance(error, _BUSY):
         return StoreBusy(where, connections.busy_timeout)
     if isinstance(error, errors.InsufficientPrivilege):
-        return StoreRefused(where, f"the server does not permit it ({reason}); a store needs a role that may create it")
+        return StoreRefused(where, f"the server does not permit it ({reason}); grant it what docs/scale.md says")
     if isinstance(error, errors.ReadOnlySqlTransaction):
         return StoreRefused(where, f"the server can only be read ({reason}); write to the primary, not to a standby")
     if isinstance(error, _ENDED):
