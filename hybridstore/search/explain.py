@@ -88,11 +88,13 @@ class Explanation(Trace):
     """A search's Trace that describes itself: `lines()` for a program that styles them, `str()` for reading.
 
     `alone` holds for each of several legs the ids of the documents that it would have ranked first by itself, at most
-    three. `min_relevance` is that of the search; `expected` says what became of the document named by `expect`.
+    three. `windows` say of hits longer than the embedder's window which part is nearest, by chunk id. `min_relevance`
+    is that of the search; `expected` says what became of the document named by `expect`.
     `other_weights` are None where one leg decided alone.
     """
 
     alone: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    windows: Mapping[int, str] = field(default_factory=dict)
     min_relevance: float | None = None
     expected: Expected | None = None
     other_weights: OtherWeights | None = None
@@ -159,6 +161,8 @@ class Explanation(Trace):
         elif hit.relevance is not None:
             details[-1] += f"; relevance {hit.relevance:.2f}"
         details += [*describe_hops(self, hit), *describe_rewritten(self, hit)]
+        if hit.chunk_id in self.windows:
+            details.append(self.windows[hit.chunk_id])
         if hit.copies:
             details.append(f"the same in {', '.join(hit.copies)}")
         head = f"{hit.rank}. {hit.document_id}{title}  [{hit.start}:{hit.end}]{heading}"
@@ -166,7 +170,13 @@ class Explanation(Trace):
 
 
 def explain(
-    trace: Trace, backend: Backend, analyser: Analyser, search: FailedSearch, *, expect: str | None = None
+    trace: Trace,
+    backend: Backend,
+    analyser: Analyser,
+    search: FailedSearch,
+    *,
+    windows: Mapping[int, str],
+    expect: str | None = None,
 ) -> Explanation:
     """Make an Explanation of a Trace; `expect` is followed through the search. Raises NotFound for an unknown id."""
     values = {item.name: getattr(trace, item.name) for item in fields(Trace)}
@@ -177,6 +187,7 @@ def explain(
     return Explanation(
         **values,
         alone=alone if len(alone) == len(legs) > 1 else {},
+        windows=windows,
         min_relevance=search.min_relevance,
         expected=None if expect is None else follow(trace, backend, analyser, search, expect),
         other_weights=_other_weights(trace, backend, search.min_relevance),

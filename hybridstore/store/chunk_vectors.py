@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import Embedding, Entry, Passage, Restriction
 from hybridstore.embedders.protocol import Embedder
-from hybridstore.records import Chunk, Document
+from hybridstore.records import Chunk, Document, Hit
 from hybridstore.store.embedder_choice import embedded_text, identify
 
 _EMBEDDED_AT_ONCE = 128  # chunks between two reports of progress
 _FIRST_PART, _PART_SECONDS = 8, 0.3  # texts, and the time of a part: less than a person waits for a program to end
 _PORTION = 150_000  # characters between two commits of vectors: as many chunks of a window
+_WINDOWS_TOLD = 64  # of long texts embedded to explain a search: about two seconds
 _PLAIN_WINDOW = 256  # tokens of a chunk in a store without an embedder
 
 
@@ -74,6 +75,28 @@ def _windows(text: str, embedder: Embedder) -> Sequence[str]:
         windows.append(text[begin:end])
         first, begin = bisect_left(starts, end, first + 1), end
     return [*windows, text[begin:]]
+
+
+def nearest_windows(embedder: Embedder, query: NDArray[np.float32], hits: Iterable[Hit]) -> dict[int, str]:
+    """Say of hits whose texts are longer than the window which part is nearest to the query's vector, by chunk.
+
+    The parts are embedded for it, at most 64 in all: hits whose parts are more than are left are passed over.
+    """
+    left, found = _WINDOWS_TOLD, dict[int, str]()
+    for hit in hits:
+        before = embedded_text(hit.title, hit.heading, "")
+        parts = _windows(embedded_text(hit.title, hit.heading, hit.text), embedder)
+        if 1 < len(parts) <= left:
+            left -= len(parts)
+            cosines = embedder.embed_documents(parts) @ query
+            best = int(cosines.argmax())
+            start = max(sum(map(len, parts[:best])) - len(before), 0)
+            end = min(max(sum(map(len, parts[: best + 1])) - len(before), 0), len(hit.text))
+            found[hit.chunk_id] = (
+                f"nearest at [{hit.start + start}:{hit.start + end}], part {best + 1} of {len(parts)} "
+                f"(cosine {cosines[best]:.3f})"
+            )
+    return found
 
 
 def portions(passages: Sequence[Passage]) -> Iterator[Sequence[Passage]]:

@@ -36,6 +36,7 @@ from hybridstore.search.selection import SelectionRequest
 from hybridstore.search.structured import search_structured
 from hybridstore.search.vector_legs import QueryVectors, chosen
 from hybridstore.store import calibration, conflicts, filling, merging, write_operations
+from hybridstore.store.chunk_vectors import nearest_windows
 from hybridstore.store.embedder_choice import GIVEN, StoreEmbedder, unit
 from hybridstore.store.expectations import WITHIN, TestedExpectation, checked, tested
 from hybridstore.store.folders import Paths, SyncProgress, SyncReport, add_folder, add_paths
@@ -528,9 +529,16 @@ class Store(StoreParts):
                 return self.search(query, **how).trace
 
         where, depth, least = filters.parse(options.get("where")), options.get("depth"), options.get("min_relevance")
-        return explain(
-            again(), self._backend, self._analyser, remedies.FailedSearch(where, depth, least, again), expect=expect
-        )
+        trace, search = again(), remedies.FailedSearch(where, depth, least, again)
+        windows = self._nearest_windows(trace)
+        return explain(trace, self._backend, self._analyser, search, windows=windows, expect=expect)
+
+    def _nearest_windows(self, trace: Trace) -> dict[int, str]:
+        plain = trace.vector is not None and trace.model is None and trace.truths is None
+        embedder = self.embedder() if plain else None
+        if embedder is None:
+            return {}
+        return nearest_windows(embedder, embedder.embed_query(trace.query), trace.hits)
 
     def complete(self, query: str, *, limit: int = 8, where: Where = None) -> list[str]:
         """Return words of the store that the query's last word may be the beginning of, the most frequent first.

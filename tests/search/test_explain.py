@@ -33,6 +33,24 @@ def test_the_text_describes_the_search(store):
         assert part in story, part
 
 
+def test_it_says_which_part_of_a_text_longer_than_the_window_is_nearest():
+    filling = " ".join(f"word{n}" for n in range(60))
+    text = f"{filling} the castle by the river {filling}"
+    with hs.open(":memory:", embedder=HashingEmbedder(64, max_tokens=22)) as store:
+        store.add([{"id": "long", "title": "A title", "text": text}, {"id": "short", "text": "the river"}], chunk=False)
+        explanation = store.explain("castle by the river")
+        alone = store.explain("castle by the river", mode="keyword")
+    long, short = (next(hit for hit in explanation.hits if hit.document_id == id_) for id_ in ("long", "short"))
+    found = re.search(r"nearest at \[(\d+):(\d+)\], part (\d) of (\d) \(cosine 0", explanation.windows[long.chunk_id])
+    start, end, part, parts = map(int, found.groups())
+    assert "castle by" in text[start:end]
+    assert len(text[start:end].split()) <= 20
+    assert 1 < part < parts
+    assert found.group() in str(explanation)
+    assert short.chunk_id not in explanation.windows
+    assert not alone.windows
+
+
 def test_an_explanation_is_the_trace_of_the_same_search(store):
     explanation = store.explain("castle river", limit=3)
     trace = store.search("castle river", limit=3).trace
