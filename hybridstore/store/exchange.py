@@ -206,8 +206,7 @@ def _joined(all_learned: Iterator[Learned]) -> Learned:
 def _join(report: MergeReport, other: MergeReport) -> None:
     """Add what a part of the merge brought to what came before it."""
     for name in ("added", "replaced", "removed", "purged", "kept", "conflicts", "notes"):
-        known = getattr(report, name)
-        known += [each for each in getattr(other, name) if each not in set(known)]
+        setattr(report, name, list(dict.fromkeys([*getattr(report, name), *getattr(other, name)])))
     for name in ("unchanged", "queries", "feedback", "expectations"):
         setattr(report, name, getattr(report, name) + getattr(other, name))
     report.pending, report.ahead = other.pending, max(report.ahead, other.ahead)

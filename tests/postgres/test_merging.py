@@ -10,7 +10,7 @@ from hybridstore.embedders.hashing import HashingEmbedder
 
 sys.path.append(str(Path(__file__).parents[1] / "store"))
 
-from merging_world import World, state
+from merging_world import FolderWorld, World, over_streams, state
 
 
 class Counting(HashingEmbedder):
@@ -61,3 +61,19 @@ def test_a_file_is_merged_with_a_server_and_back_with_its_vectors(url_of, tmp_pa
         server.remove("s4")
         assert file.merge(url_of()).removed == ["s4"]
         assert server.stats().documents == file.stats().documents
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_servers_exchange_through_a_folder_and_over_streams_as_files_do(seed, url_of, tmp_path, monkeypatch):
+    places = (url_of("one"), ":memory:", url_of("two"))
+    world = FolderWorld(seed, 3, lambda n: hs.open(places[n], embedder="none"), monkeypatch, tmp_path)
+    for _ in range(25):
+        world.step()
+    world.settle()
+    first, *others = map(state, world.stores)
+    assert [other == first for other in others] == [True, True]
+    world.stores[0].add({"id": "late", "text": "added on the server"})
+    over_streams(world.stores[0], world.stores[1])
+    assert world.stores[1].get("late").text == "added on the server"
+    for store in world.stores:
+        store.close()
