@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
@@ -98,3 +99,36 @@ def _passes_empty(query: Signed) -> bool:
     if not query.part.members:
         return not query.positive
     return (all if query.joins_all else any)(map(_passes_empty, query.members))
+
+
+def alternatives(query: StructuredQuery) -> list[list[About]]:
+    """Return the `about` that are alternatives to each other; none that has another place in the query as well."""
+    groups = set(_groups(signed(query)))
+    places = Counter(leaf for group in groups for leaf in group) + Counter(set(_outside(signed(query))))
+    alone = ([leaf for leaf in group if isinstance(leaf, About) and places[leaf] == 1] for group in groups)
+    return [sorted(group, key=str) for group in alone]
+
+
+def _groups(query: Signed) -> Iterator[frozenset[StructuredQuery]]:
+    """Yield the leaves of each part of which one must hold; alternatives of alternatives are of the same part."""
+    if query.members and not query.joins_all:
+        yield frozenset(member.part for member in _flat(query) if not member.members and member.positive)
+    for member in _flat(query):
+        yield from _groups(member)
+
+
+def _outside(query: Signed) -> Iterator[StructuredQuery]:
+    """Yield the leaves that are no alternatives: negated ones, and those that must hold."""
+    for member in _flat(query) if query.members else [query]:
+        if member.members:
+            yield from _outside(member)
+        elif not member.positive or not query.members or query.joins_all:
+            yield member.part
+
+
+def _flat(query: Signed) -> Iterator[Signed]:
+    for member in query.members:
+        if member.members and member.joins_all == query.joins_all:
+            yield from _flat(member)
+        else:
+            yield member

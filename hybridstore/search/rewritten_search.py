@@ -85,7 +85,7 @@ def _with(  # noqa: PLR0917 - where is searched, what was found, then with what
     clock, texts = Clock(), [] if answered.rewrites is None else answered.rewrites.texts()
     others = [_sought(kind, text, analyser, request) for kind, text in texts]
     clock.lap("embed rewrites")
-    with backend.snapshot():
+    with backend.snapshot(stale=True):
         state = state_of(backend, request)
         if state.revision != first.revision:
             first = search(backend, analyser, request)

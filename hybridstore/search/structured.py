@@ -18,7 +18,7 @@ from hybridstore.backends.values import Restriction
 from hybridstore.errors import InputError
 from hybridstore.records import Evidence, PartTruth, Ranking, Trace, Truths
 from hybridstore.search.algebra import About, StructuredQuery, Where, Words
-from hybridstore.search.conditions import Conditions, Signed, attracts, check_bounded, narrowed, signed
+from hybridstore.search.conditions import Conditions, Signed, alternatives, attracts, check_bounded, narrowed, signed
 from hybridstore.search.pipeline import Clock, hits_of, state_of, while_filling, without_vectors
 from hybridstore.search.query_plan import plan
 from hybridstore.search.rank_fusion import EMPTY, Weights
@@ -26,7 +26,7 @@ from hybridstore.search.request import Request
 from hybridstore.search.second_stage import reranked
 from hybridstore.search.selection import select_passages
 from hybridstore.search.sought import Sought, condition_of, joint, sought_of
-from hybridstore.search.truth import Truth, evaluate, fused, truth_of
+from hybridstore.search.truth import Truth, aligned, evaluate, fused, truth_of
 from hybridstore.text.analysis import Analyser
 
 _MOST_LISTED = 5_000  # documents that are judged where a filter alone says which may be an answer
@@ -217,6 +217,8 @@ class _Search:
             merits += scores if leaf in wanted else 0.0
             if isinstance(leaf, About):
                 self.weights, found[leaf], truths[leaf] = weights, evidence, truth_of(scores, weights)
+        for group in alternatives(query):
+            truths |= zip(group, aligned([truths[leaf] for leaf in group]), strict=True)
         for part in dict.fromkeys(signed(part).part for part in query.parts()):
             if isinstance(part, Where | Words):
                 own = narrowed(Restriction(), Signed(part, True), self._conditions)

@@ -13,9 +13,10 @@ from hybridstore.backends.values import Restriction
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.records import KeywordQuery
 from hybridstore.search.algebra import About, Conjunction, Disjunction, Negation, Where, Words
+from hybridstore.search.conditions import alternatives
 from hybridstore.search.evidence import EvidenceCollector, KeywordEvidence
 from hybridstore.search.rank_fusion import by_power
-from hybridstore.search.truth import conjunction, disjunction
+from hybridstore.search.truth import aligned, conjunction, disjunction
 
 TOPICS = ["solar power", "storage", "lithium battery", "wind", "grain barn", "river mill"]
 ALL = where({"year": {"$gte": 0}})
@@ -99,6 +100,12 @@ def brute_force(store, query, condition, norm):
         chance = (state.calibration.chance - mean) / deviation
         score = words_weight * found.keyword + meaning_weight * (found.vector - chance) / 12
         leaves[topic] = dict(zip(chunks.tolist(), 1 / (1 + np.exp(-22 * (score - 0.55 * words_weight))), strict=True))
+    for group in alternatives(query):
+        moved = aligned([np.array(list(leaves[leaf.text].values())) for leaf in group])
+        leaves |= {
+            leaf.text: dict(zip(chunks.tolist(), truths, strict=True))
+            for leaf, truths in zip(group, moved, strict=True)
+        }
     weight = 1.0 if condition is None else query.weight
     return {
         chunk: scalar(query, lambda leaf, chunk=chunk: leaves[leaf.text][chunk], norm) ** weight
@@ -153,6 +160,19 @@ def test_godels_norm_is_idempotent(energy, query):
     query = query.with_weight(1.0)
     assert same(energy, Conjunction((query, query)), query, "godel")
     assert same(energy, Disjunction((query, query)), query, "godel")
+
+
+def test_alternatives_have_a_common_level_of_noise_and_keep_their_own_order():
+    generator = np.random.default_rng(1)
+    level = generator.uniform(0.001, 0.01, 100)
+    one, other = np.concatenate([[0.9], level]), np.concatenate([[0.2], 40 * level])
+    moved = aligned([one, other])
+    assert np.sort(moved[0])[-30] == pytest.approx(np.sort(moved[1])[-30])
+    assert [each.argsort().tolist() for each in moved] == [one.argsort().tolist(), other.argsort().tolist()]
+    assert moved[0][0] > one[0]
+    assert moved[1].max() < other.max()
+    assert aligned([one, one])[0] == pytest.approx(one)
+    assert aligned([one[:20], other[:20]])[1].tolist() == other[:20].tolist()  # too few to know noise
 
 
 def same(store, one, other, norm):
