@@ -100,7 +100,7 @@ class Endpoint:
             except (OSError, ValueError) as error:  # URLError, a timeout, a broken connection or status line
                 if attempt == self.attempts:
                     reason = getattr(error, "reason", error)
-                    self._fail(f"it cannot be reached ({reason}); is it running?", error)
+                    self._fail(f"it cannot be reached ({reason}); start it, or look at its address", error)
             time.sleep(min(retry_after or self.pause * 2 ** (attempt - 1), _LONGEST_PAUSE))
         raise InputError(f"attempts must be at least 1, not {self.attempts}")
 

@@ -117,7 +117,7 @@ def _next(
     asked = {word.casefold() for word in _WORD.findall(question)}
     whole = f"{passage.title}. {passage.text}"
     there = {word.casefold() for word in _WORD.findall(whole)}
-    names = dict.fromkeys(filter(None, [passage.title, *_NAME.findall(passage.text)]))
+    names = dict.fromkeys(" ".join(name.split()) for name in (passage.title, *_NAME.findall(passage.text)) if name)
     new = [name for name in names if not {word.casefold() for word in _WORD.findall(name)} <= asked]
     if not new:
         return "", None

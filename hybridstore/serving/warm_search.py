@@ -59,7 +59,8 @@ def search(store: Store, query: str, how: Mapping[str, Any]) -> dict[str, Any]:
         "fields": {name: fields[name] for name in FIELDS},
         "shown": shown,
         "path": describe_path(trace),
-        "rewriting": describe_rewriting(trace),
+        # A note tells already why a rewriter did not answer.
+        "rewriting": [] if trace.rewriting is not None and trace.rewriting.error else describe_rewriting(trace),
         "reason": reason if store.count() else "empty",
         "unsure": confidence is not None and confidence < ANSWERED,
     }

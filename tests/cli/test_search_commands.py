@@ -431,6 +431,7 @@ def test_a_rewriter_needs_its_model_and_its_failure_is_told(run):
     how = ("--rewrite", "http://127.0.0.1:9/v1", "--rewrite-model", "small")
     found = run("search", "soup", *how)
     assert "The question was not rewritten: " in found.stderr
+    assert "in vain" not in found.stderr  # a note says it once
     assert "soup" in found.stdout
     assert json.loads(run("search", "soup", *how, "--json").stdout)["rewriting"]["asked"]
     assert "Asked for rewrites in vain" in run("explain", "soup", *how).stdout

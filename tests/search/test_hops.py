@@ -55,6 +55,13 @@ def test_words_alone_can_be_followed():
         assert store.follow("nothing of that kind", limit=3).trace.path == ()
 
 
+def test_names_across_lines_are_asked_for_on_one():
+    with hs.open(":memory:", embedder="none") as store:
+        store.add(["# Larkfield\nLamp Works makes the lamp.", "Larkfield Lamp Works was founded by Ada."])
+        (hop, *_) = store.search("who makes the lamp", hops=2).trace.path
+        assert hop.query.startswith("Larkfield Lamp Works")
+
+
 def test_a_filter_holds_for_every_hop(store):
     assert "firm" not in store.follow("Larkfield lamp", where={"@id": {"$ne": "firm"}}, limit=50)
 
