@@ -17,6 +17,7 @@ from time import perf_counter
 from typing import Any, Protocol, runtime_checkable
 
 from hybridstore.errors import HybridstoreError, InputError
+from hybridstore.records import RewrittenText
 
 KINDS = ("keywords", "meaning", "answer", "questions")
 # What rewrites count at most. Handwritten ones gain .05 and .03 nDCG@10 on two collections at 0.5; those of another
@@ -133,6 +134,18 @@ class Rewrite:
             if not isinstance(value, int | float) or not 0.0 < value <= most:
                 within = "above 0" if most > 1.0 else "above 0 and up to 1"
                 raise InputError(f"the {name} of rewriting must be a number {within}, not {value!r}")
+
+
+def settled(rewrite: Rewrite | Rewrites | None, used: Sequence[RewrittenText]) -> Rewrite | Rewrites | None:
+    """Return what searches with the same rewrites again, without asking for them; None where there were none."""
+    if not isinstance(rewrite, Rewrite):
+        return rewrite
+    if not used:
+        return None
+    texts = {kind: [each.text for each in used if each.kind == kind] for kind in KINDS}
+    single = {kind: " ".join(texts[kind]) for kind in KINDS[:3]}
+    rewrites = Rewrites(**single, questions=tuple(texts["questions"]))
+    return Rewrite(lambda _: rewrites, always=True, weight=rewrite.weight)
 
 
 RewriteOption = Rewrite | Rewrites | Rewriter | LanguageModel | Mapping[str, Any]

@@ -29,7 +29,7 @@ from hybridstore.search.hops import follow
 from hybridstore.search.neighbours import Around
 from hybridstore.search.query_plan import has_words
 from hybridstore.search.request import Request
-from hybridstore.search.rewriting import RewriteOption, rewrite_of
+from hybridstore.search.rewriting import RewriteOption, rewrite_of, settled
 from hybridstore.search.rewritten_search import search_rewritten
 from hybridstore.search.second_stage import Rerank, Reranker, rerank_of
 from hybridstore.search.selection import SelectionRequest
@@ -530,6 +530,8 @@ class Store(StoreParts):
 
         where, depth, least = filters.parse(options.get("where")), options.get("depth"), options.get("min_relevance")
         trace, search = again(), remedies.FailedSearch(where, depth, least, again)
+        if trace.rewriting is not None:  # a language model is asked once, however often the search is repeated
+            options["rewrite"] = settled(rewrite_of(options.get("rewrite")), trace.rewriting.texts)
         windows = self._nearest_windows(trace)
         return explain(trace, self._backend, self._analyser, search, windows=windows, expect=expect)
 

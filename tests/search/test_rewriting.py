@@ -163,6 +163,19 @@ def test_an_explanation_says_what_a_rewrite_counts_and_why_none_was_asked_for(st
     assert "No rewrites were asked for: words and meaning agree" in str(store.explain(TEXTS["menu"], rewrite=str.upper))
 
 
+def test_an_explanation_of_a_lost_document_asks_a_model_once(store):
+    asked = []
+
+    def rewriter(question):
+        asked.append(question)
+        return {"keywords": "gasket", "questions": "swap the gasket"}
+
+    explained = store.explain(QUESTION, rewrite=rewriter, expect="ferry", limit=1)
+    assert explained.expected.lost is not None
+    assert explained.expected.remedies
+    assert len(asked) == 1
+
+
 def test_words_alone_can_be_rewritten():
     with hs.open(":memory:", embedder="none") as store:
         store.add([hs.Document(id=name, text=text) for name, text in TEXTS.items()])
