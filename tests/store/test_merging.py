@@ -215,7 +215,7 @@ def test_a_purge_beats_a_change_by_a_clock_that_is_ahead_until_someone_writes_it
     a, b = two
     a.add({"id": "x", "text": "secret"})
     b.merge(a)
-    monkeypatch.setattr("hybridstore.backends.sqlite.document_writes.timestamp", lambda: "2099-01-01T00:00:00Z")
+    monkeypatch.setattr("hybridstore.backends.versions.timestamp", lambda: "2099-01-01T00:00:00Z")
     b.add({"id": "x", "text": "secret and more"})
     monkeypatch.undo()
     a.purge("x")
@@ -243,7 +243,7 @@ def test_a_purge_takes_the_copies_along_that_a_merge_kept(two):
 
 def test_a_clock_that_is_wrong_is_seen_and_a_later_change_wins_all_the_same(two, monkeypatch):
     a, b = two
-    monkeypatch.setattr("hybridstore.backends.sqlite.document_writes.timestamp", lambda: "2099-01-01T00:00:00Z")
+    monkeypatch.setattr("hybridstore.backends.versions.timestamp", lambda: "2099-01-01T00:00:00Z")
     b.add({"id": "x", "text": "from the future"})
     monkeypatch.undo()
     report = a.merge(b)
