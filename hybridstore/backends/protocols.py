@@ -59,6 +59,10 @@ class SearchState:
     legs: tuple[VectorLeg, ...] = ()
     replica: Replica | None = None
 
+    def filled(self, missing: int) -> float:
+        """Return the share of the chunks that have a vector, from 0 to 1, where so many are `missing`."""
+        return 1.0 - missing / max(self.chunks, 1)
+
 
 class DocumentBackend(Protocol):
     """Documents: written, removed and read whole."""

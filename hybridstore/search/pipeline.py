@@ -98,7 +98,7 @@ def search(backend: Backend, analyser: Analyser, request: Request) -> Trace:
         model=model,
         second=second,
         legs=_legs(state, legs, fused),
-        filled=1 - len(missing) / max(state.chunks, 1),
+        filled=state.filled(len(missing)),
     )
 
 

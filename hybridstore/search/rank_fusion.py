@@ -294,7 +294,7 @@ def _adaptive(
     collector: EvidenceCollector, request: Request, state: SearchState, legs: LegResults, evidence: Evidence
 ) -> Fused:
     power = collector.power
-    weights = by_power(power, 1.0 - len(legs.missing) / max(state.chunks, 1))
+    weights = by_power(power, state.filled(len(legs.missing)))
     ranking = adaptive(evidence, weights)
     if request.around is not None and (legs.query is not None or legs.added):
         evidence = with_neighbours(collector, evidence, ranking.chunks, request.around, legs.restriction)

@@ -83,7 +83,7 @@ class Sought:
         evidence = collector.of_chunks(chunks, self._vectors, self._keyword)
         if self.vector is None and not self._added:
             return evidence, (1.0, 0.0), 0.0
-        made = 1.0 - len(missing) / max(state.chunks, 1)
+        made = state.filled(len(missing))
         return evidence, by_power(collector.power, made) if self.terms else (0.0, 1.0), collector.chance
 
 

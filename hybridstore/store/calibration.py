@@ -34,9 +34,8 @@ Model = ModelVersion | None | Literal["active"]
 _CHUNKS = 256  # chunks queried for: the power is then known to a tenth of a deviation, with 64 to a fifth
 _WORDS = 8  # of a chunk at most, as many as a short query has
 _UNSPACED, _CHARACTERS = 20, 24  # characters a word beyond which a text has no spaces; as many of it are taken then
-_SHARE = (
-    4  # no more than one word in so many: half a sentence leads back to the sentence whatever the vectors are worth
-)
+# No more than one word in so many: half a sentence leads back to the sentence whatever the vectors are worth.
+_SHARE = 4
 _FEWEST = 3
 _PLACES = 8  # of a text that are tried for words of its own
 _PRIOR = 8  # measured chunks that the usual power is worth

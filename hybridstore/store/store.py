@@ -170,7 +170,7 @@ class Store(StoreParts):
 
         A new store takes the batches' embedder as its own. Raises EmbedderMismatch for batches of another embedder than
         the store's; InputError for those of another version of the chunker, for documents that were changed since they
-        were prepared, and for what is no prepared batch; MissingExtra without pyarrow.
+        were prepared, and for what is not a prepared batch; MissingExtra without pyarrow.
         """
         return add_prepared(self._backend, self._embedder, partial(self.writer, together=True), batches, progress)
 

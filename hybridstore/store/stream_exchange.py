@@ -8,7 +8,6 @@ side speaks first in each step, and the other answers, so that neither waits for
 from __future__ import annotations
 
 import json
-import secrets
 import struct
 import zlib
 from bisect import bisect_left
@@ -23,98 +22,20 @@ from hybridstore.backends.protocols import Backend
 from hybridstore.backends.sqlite.parts_file import temporary_parts
 from hybridstore.backends.values import Embedding
 from hybridstore.backends.versions import NOTHING, Removal, Version
-from hybridstore.errors import FileRefused, HybridstoreError, InputError
+from hybridstore.errors import HybridstoreError, InputError
 from hybridstore.store.bundles import Index, packed, read_index, unpacked
 from hybridstore.store.exchange import gone, receive
 from hybridstore.store.merging import Progress, check_merging
+from hybridstore.store.message_stream import Stream
 from hybridstore.store.publishing import StoreState, part_of, told
 from hybridstore.store.shared_folder import ExchangeReport, HeldBundle
 
-GREETING = b"hybridstore exchange 1\n"
-
-_LENGTH = struct.Struct(">I")
 _NODE = struct.Struct(">QI")  # the digests of a part of the state, and how many there are
 _ITEM = struct.Struct(">QQ")  # the beginning of an item's key, and the digest of its state
 _FEW = 32  # items of both sides that are listed rather than divided further: 16 bytes each, against 192 for a division
-_LONGEST = 2**31  # bytes of a message: a document of a gigabyte with its vectors
 
 Item = tuple[str, Any]
 """What is compared: its kind ("document", "removal", "told") and its id, key, or what was told."""
-
-
-class Stream:
-    """Messages over two streams, whose bytes are counted."""
-
-    def __init__(self, reader: BinaryIO, writer: BinaryIO) -> None:
-        self._reader, self._writer = reader, writer
-        self.sent = self.received = 0
-        self.leads = False
-
-    def greet(self) -> None:
-        """Say what is spoken here, hear the same, and settle who speaks first; raises InputError for anything else."""
-        own = secrets.token_bytes(8)
-        self._write(GREETING + own)
-        heard = self._read(len(GREETING))
-        if heard != GREETING:
-            raise InputError(
-                "the other side is not `hybridstore exchange --stdio`, or a newer one, or prints something before it "
-                f"(it said {heard[:60]!r})"
-            )
-        theirs = self._read(len(own))
-        if theirs == own:
-            raise InputError("the streams lead back to this store; they must lead to another one")
-        self.leads = own > theirs
-
-    def swap(self, message: bytes) -> bytes:
-        """Send a message and return the other side's."""
-        if self.leads:
-            self.send(message)
-            return self.receive()
-        heard = self.receive()
-        self.send(message)
-        return heard
-
-    def send(self, message: bytes) -> None:
-        """Send a message."""
-        self._write(_LENGTH.pack(len(message)) + message)
-
-    def receive(self) -> bytes:
-        """Return the next message; raises FileRefused where the stream ends before it is whole."""
-        (length,) = _LENGTH.unpack(self._read(_LENGTH.size))
-        if length > _LONGEST:
-            raise InputError("the other side sent something that is no message of an exchange")
-        return self._read(length)
-
-    def _write(self, data: bytes) -> None:
-        left = memoryview(data)
-        try:
-            while left:  # a stream without a buffer takes as much as it can at once
-                if not (written := self._writer.write(left)):
-                    raise BlockingIOError
-                left = left[written:]
-            self._writer.flush()
-        except (OSError, ValueError) as error:  # a ValueError: it is closed
-            raise _ended() from error
-        self.sent += len(data)
-
-    def _read(self, length: int) -> bytes:
-        found = bytearray()
-        while len(found) < length:
-            try:
-                part = self._reader.read(min(length - len(found), 2**20))
-            except (OSError, ValueError) as error:
-                raise _ended() from error
-            if not part:
-                raise _ended()
-            found += part
-        self.received += length
-        return bytes(found)
-
-
-def _ended() -> FileRefused:
-    return FileRefused(
-        "the other side", "ended before it had sent everything; nothing was changed here, exchange again"
-    )
 
 
 def exchange_over(
@@ -136,7 +57,7 @@ def exchange_over(
         except HybridstoreError:
             raise
         except (ValueError, TypeError, LookupError, ArithmeticError, struct.error, zlib.error, RecursionError) as error:
-            raise InputError(f"the other side sent something that is no message of an exchange ({error})") from error
+            raise InputError(f"the other side sent something that is not a message of an exchange ({error})") from error
         receive(own, held, report, fits=fits, progress=progress)
     report.bytes, report.received = stream.sent, stream.received
     return report

@@ -134,7 +134,7 @@ def _expecting(router: APIRouter, context: Context, site: Site) -> None:
     async def drop(query: Field = "", document_id: Short = "") -> HTMLResponse:
         async def done() -> dict[str, Any]:
             dropped = await context.in_thread(context.store.drop_expectation, query, document_id)
-            return {"done": "It is a test no more." if dropped else "There is no such test."}
+            return {"done": "The test was dropped." if dropped else "This was not a test of the store."}
 
         return await answered(done)
 
