@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Generic, Literal, Self, TypeVar, Unpack
+from typing import Any, Generic, Literal, Self, TypeVar, Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +45,7 @@ from hybridstore.store.expectations import TestedExpectation
 from hybridstore.store.folders import Paths, SyncProgress, SyncReport
 from hybridstore.store.inputs import Addable, SearchOptions, Table, Where
 from hybridstore.store.merging import MergeReport
+from hybridstore.store.message_stream import Readable, Writable
 from hybridstore.store.prepared_adding import Prepared
 from hybridstore.store.shared_folder import ExchangeReport
 from hybridstore.store.store import Store, T
@@ -152,8 +153,8 @@ class AsyncStore(ThreadedObject[Store]):
     ) -> ExchangeReport: ...
     async def exchange_over(
         self,
-        reader: BinaryIO,
-        writer: BinaryIO,
+        reader: Readable,
+        writer: Writable,
         *,
         dry_run: bool = ...,
         progress: Callable[[int, int], None] | None = ...,

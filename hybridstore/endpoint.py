@@ -32,6 +32,14 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
+def direct_opener(url: str) -> urllib.request.OpenerDirector:
+    """Return what opens a URL without following redirects, and without a proxy where it is this machine's."""
+    handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
+    if urllib.parse.urlsplit(url).hostname in _LOCAL:
+        handlers.append(urllib.request.ProxyHandler({}))  # a proxy cannot reach this machine itself
+    return urllib.request.build_opener(*handlers)
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """An endpoint and the name of its model.
@@ -82,10 +90,7 @@ class Endpoint:
         key = os.environ.get(KEY_VARIABLE) if self.key is None else self.key
         if key:
             request.add_header("Authorization", f"Bearer {key}")
-        handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
-        if urllib.parse.urlsplit(self.url).hostname in _LOCAL:
-            handlers.append(urllib.request.ProxyHandler({}))  # a proxy cannot reach this machine itself
-        opener = urllib.request.build_opener(*handlers)
+        opener = direct_opener(self.url)
         for attempt in range(1, self.attempts + 1):
             retry_after = None
             try:

@@ -1,38 +1,46 @@
-"""`exchange`: changes go to other devices and come from them, through a folder."""
+"""`exchange`: changes go to other devices and come from them, through a folder, a server, or any pipe."""
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
+import threading
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import click
 
 from hybridstore.cli.merge_commands import merge_lines, merge_sentences
-from hybridstore.cli.shared_options import Target, examples, json_option, pass_target, quiet_option
+from hybridstore.cli.shared_options import Target, examples, json_option, number_option, pass_target, quiet_option
 from hybridstore.cli.terminal import count, counting, print_json, printable, say
 from hybridstore.errors import FileRefused, HybridstoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from hybridstore.store import Store
     from hybridstore.store.shared_folder import ExchangeReport
+
+
+_UNCHANGED = "nothing was changed here, exchange again"
 
 
 @click.command(
     epilog=examples(
         "hybridstore exchange ~/Sync/notes",
         "hybridstore exchange ~/Sync/notes --dry-run",
+        "hybridstore exchange 'http://box.lan:8766/?token=TOKEN'",
         "hybridstore exchange --with 'ssh box hybridstore --db notes.db exchange --stdio'",
     )
 )
-@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(file_okay=False))
+@click.argument("folder", metavar="[DIR | URL]", required=False, type=click.Path(file_okay=False))
 @click.option("--with", "command", metavar="COMMAND", help="Exchange with the store that COMMAND serves with --stdio.")
 @click.option("--stdio", is_flag=True, help="Exchange over standard input and output, with what is at their other end.")
 @click.option("--name", metavar="NAME", help="This device's name; by default the machine's, and six digits.")
+@number_option("--silence", "How long the other side of a pipe may say nothing.", default=600, metavar="SECONDS")
 @click.option("--dry-run", is_flag=True, help="Show what would come in and go out; write nothing.")
 @quiet_option
 @json_option
@@ -44,21 +52,23 @@ def exchange(
     command: str | None,
     stdio: bool,
     name: str | None,
+    silence: int,
     dry_run: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Exchange changes with other devices, through a folder that all of them see, or with one over any pipe.
+    """Exchange changes with other devices, through a folder that all of them see, or with one over HTTP or any pipe.
 
     DIR is synchronised by something else: Syncthing, Dropbox, a share, a stick, git. Each device writes in a folder of
     its own there, and merges what the others wrote. Without DIR it is the `exchange` of the config file, which `watch`
     uses by itself. Files are encrypted where the store is; all devices have the same key, or none.
 
-    With --with, COMMAND is run (ssh, or anything that leads to another store) and ends in `hybridstore exchange
-    --stdio`; only what each side lacks is sent. See docs/sync.md.
+    URL is the address of another store's server, `hybridstore serve --exchange`, with the token in it, or in
+    HYBRIDSTORE_TOKEN. With --with, COMMAND is run (ssh, or anything that leads to another store) and ends in
+    `hybridstore exchange --stdio`. Both send only what the other side lacks. See docs/sync.md.
     """
     if (folder is not None) + (command is not None) + stdio > 1 or (stdio and as_json):
-        raise click.UsageError("name one of DIR, --with and --stdio, and --json not with --stdio")
+        raise click.UsageError("name one of DIR, URL, --with and --stdio, and --json not with --stdio")
     folder = folder or target.config.exchange
     if folder is None and command is None and not stdio:
         raise click.UsageError('name the DIR that the devices share, or set exchange = "DIR" in hybridstore.toml')
@@ -68,9 +78,10 @@ def exchange(
         if stdio:
             # Without a buffer nothing is left to be written when the other side has gone.
             with open(sys.stdout.fileno(), "wb", buffering=0, closefd=False) as writer:
-                report = store.exchange_over(sys.stdin.buffer, writer, dry_run=dry_run)
+                streams = (_Patient(stream, silence, _give_up) for stream in (sys.stdin.buffer, writer))
+                report = store.exchange_over(*streams, dry_run=dry_run)
         elif command is not None:
-            report = _exchange_with(command, store, dry_run=dry_run, progress=counter)
+            report = _exchange_with(command, store, silence, dry_run=dry_run, progress=counter)
         else:
             report = store.exchange(str(folder), name=name, dry_run=dry_run, progress=counter)
     if as_json:
@@ -85,7 +96,7 @@ def exchange(
 
 
 def _exchange_with(
-    command: str, store: Store, *, dry_run: bool, progress: Callable[[int, int], None] | None
+    command: str, store: Store, silence: int, *, dry_run: bool, progress: Callable[[int, int], None] | None
 ) -> ExchangeReport:
     """Exchange with what a command serves; raises FileRefused where it cannot be run or fails."""
     words = shlex.split(command)
@@ -95,12 +106,57 @@ def _exchange_with(
         process = subprocess.Popen(words, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - the user's own
     except OSError as error:
         raise FileRefused(words[0], f"cannot be run ({error.strerror})") from error
+    said_nothing = threading.Event()
+
+    def give_up() -> None:
+        said_nothing.set()
+        process.kill()
+
     with process:
-        reader, writer = cast("BinaryIO", process.stdout), cast("BinaryIO", process.stdin)
-        report = store.exchange_over(reader, writer, dry_run=dry_run, progress=progress)
+        streams = (_Patient(cast("BinaryIO", each), silence, give_up) for each in (process.stdout, process.stdin))
+        try:
+            report = store.exchange_over(*streams, dry_run=dry_run, progress=progress)
+        except HybridstoreError as error:
+            if not said_nothing.is_set():
+                raise
+            raise FileRefused(words[0], f"said nothing for {silence:,} seconds; {_UNCHANGED}") from error
     if process.returncode:
         raise FileRefused(words[0], f"ended with {process.returncode}: what was received is here, but look there")
     return report
+
+
+class _Patient:
+    """A stream that is given up where it neither takes nor brings anything for so long."""
+
+    def __init__(self, stream: BinaryIO, seconds: float, give_up: Callable[[], None]) -> None:
+        self._stream, self._seconds, self._give_up = stream, seconds, give_up
+
+    def read(self, size: int) -> bytes:
+        with self._limit():
+            return self._stream.read(size)
+
+    def write(self, data: memoryview) -> int:
+        with self._limit():
+            return self._stream.write(data)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    @contextmanager
+    def _limit(self) -> Iterator[None]:
+        timer = threading.Timer(self._seconds, self._give_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
+def _give_up() -> None:
+    """End this process, which waits for its standard input; nothing is written to the store while it does."""
+    print(f"Error: the other side said nothing for too long; {_UNCHANGED}", file=sys.stderr, flush=True)  # noqa: T201
+    os._exit(1)
 
 
 def exchange_sentences(report: ExchangeReport) -> list[str]:

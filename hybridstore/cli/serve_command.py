@@ -91,6 +91,9 @@ def _terminated_in_order() -> Iterator[None]:
     help="A name besides this machine's own by which clients may reach the server; repeatable.",
 )
 @click.option("--watch", "follow", is_flag=True, help="Follow the folders that were added, and exchange; needs watch.")
+@click.option(
+    "--exchange", "exchanges", is_flag=True, help="Let other stores exchange with this one, all namespaces included."
+)
 @click.option("--log", is_flag=True, envvar=LOGGING, show_envvar=True, help="Keep questions in the store's query log.")
 @rewrite_options
 @embedder_option('The model of a new store, by name or folder; "none" for keywords only.')
@@ -118,6 +121,8 @@ def http(
 
     if read_only and how["follow"]:
         raise click.UsageError("--watch writes what has changed, and --read-only forbids it")
+    if read_only and how["exchanges"]:
+        raise click.UsageError("--exchange writes what others have changed, and --read-only forbids it")
     asks = rewriter(rewrite, rewrite_model)
     target.read_only |= read_only
     opened = target.open(embedder=embedder) if read_only else target.open_to_add(embedder=embedder, log_queries=log)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import struct
 from contextlib import suppress
-from typing import BinaryIO
+from typing import Protocol
 
 from hybridstore.errors import FileRefused, InputError
 
@@ -15,10 +15,27 @@ _LENGTH = struct.Struct(">I")
 _LONGEST = 2**31  # bytes of a message: a document of a gigabyte with its vectors
 
 
+class Readable(Protocol):
+    """What messages are read from, such as a file that is open in binary mode."""
+
+    def read(self, size: int, /) -> bytes | None:
+        """Return up to `size` bytes, once there are some; none at the end."""
+
+
+class Writable(Protocol):
+    """What messages are written to, such as a file that is open in binary mode."""
+
+    def write(self, data: memoryview, /) -> int | None:
+        """Take bytes, and return how many."""
+
+    def flush(self) -> None:
+        """Pass on what was taken."""
+
+
 class Stream:
     """Messages over two streams, whose bytes are counted."""
 
-    def __init__(self, reader: BinaryIO, writer: BinaryIO) -> None:
+    def __init__(self, reader: Readable, writer: Writable) -> None:
         self._reader, self._writer = reader, writer
         self.sent = self.received = 0
         self.leads = False

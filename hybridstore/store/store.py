@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, cast
 
 from numpy.typing import ArrayLike
 
@@ -42,6 +42,7 @@ from hybridstore.store.expectations import WITHIN, TestedExpectation, checked, t
 from hybridstore.store.folders import Paths, SyncProgress, SyncReport, add_folder, add_paths
 from hybridstore.store.inputs import Addable, SearchOptions, Table, Where, checked_path, ids_from, names_arguments
 from hybridstore.store.merging import MergeReport
+from hybridstore.store.message_stream import Readable, Writable
 from hybridstore.store.prepared_adding import Prepared, add_prepared
 from hybridstore.store.query_log import QueryLog
 from hybridstore.store.reembed import add_leg, drop_leg, embed_legs, reembed
@@ -334,19 +335,27 @@ class Store(StoreParts):
         by default made of the machine's name and the store's place. With `dry_run` nothing is written. `progress` is
         called with (done, total).
 
+        In place of the folder stands the address of another store's server, as `hybridstore serve --exchange` prints
+        it: http://box.lan:8766/?token=…. Then this is like `exchange_over`, by a few requests.
+
         Raises InputError for a folder that is not there and a name that cannot be used; FileRefused where the folder
-        cannot be read or written, or holds files that were not written with this store's key: then nothing is written.
+        cannot be read or written, or holds files that were not written with this store's key, and for a server that
+        cannot be reached or refuses: then nothing is written.
         """
         from hybridstore.store.exchange import exchange
+        from hybridstore.store.http_streams import ServerStreams, is_address
 
+        if is_address(folder):
+            with ServerStreams(folder) as streams:
+                return self.exchange_over(streams, streams, dry_run=dry_run, progress=progress)
         self._query_log.flush()
         place = Path(checked_path(folder))
         return exchange(self._backend, place, name=name, fits=self._takes_over, dry_run=dry_run, progress=progress)
 
     def exchange_over(
         self,
-        reader: BinaryIO,
-        writer: BinaryIO,
+        reader: Readable,
+        writer: Writable,
         *,
         dry_run: bool = False,
         progress: Callable[[int, int], None] | None = None,

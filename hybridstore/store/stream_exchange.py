@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from hybridstore.backends.protocols import Backend
 from hybridstore.backends.sqlite.parts_file import temporary_parts
@@ -26,7 +26,7 @@ from hybridstore.errors import HybridstoreError, InputError
 from hybridstore.store.bundles import Index, packed, read_index, unpacked
 from hybridstore.store.exchange import gone, receive
 from hybridstore.store.merging import Progress, check_merging
-from hybridstore.store.message_stream import Stream
+from hybridstore.store.message_stream import Readable, Stream, Writable
 from hybridstore.store.publishing import StoreState, part_of, told
 from hybridstore.store.shared_folder import ExchangeReport, HeldBundle
 
@@ -40,8 +40,8 @@ Item = tuple[str, Any]
 
 def exchange_over(
     own: Backend,
-    reader: BinaryIO,
-    writer: BinaryIO,
+    reader: Readable,
+    writer: Writable,
     *,
     fits: Callable[[Embedding], bool],
     dry_run: bool,

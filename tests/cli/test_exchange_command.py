@@ -1,6 +1,7 @@
 """`exchange`: what is said, the config file's folder, and the exit codes."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -61,3 +62,26 @@ def test_a_command_that_serves_another_store_is_exchanged_with(run, tmp_path):
         assert "ended before" in run("exchange", "--with", ending, code=1).stderr
     assert "(it said b'Welcome" in run("exchange", "--with", "echo Welcome to the box, dear friend", code=1).stderr
     run("exchange", "--with", serving, "--stdio", code=2)
+
+
+def test_a_side_of_a_pipe_that_says_nothing_is_given_up(run, tmp_path):
+    assert "said nothing for 1 seconds" in run("exchange", "--with", "sleep 60", "--silence", "1", code=1).stderr
+    waits = [
+        sys.executable,
+        "-m",
+        "hybridstore",
+        "--db",
+        tmp_path / "other.db",
+        "exchange",
+        "--stdio",
+        "--silence",
+        "1",
+    ]
+    ended = subprocess.Popen(waits, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with ended:
+        assert ended.wait(20) == 1
+        assert "the other side said nothing for too long" in ended.stderr.read()
+
+
+def test_the_address_of_a_server_is_taken_where_a_folder_is(run):
+    assert "cannot be reached" in run("exchange", "http://127.0.0.1:9/?token=secret-of-a-server", code=1).stderr

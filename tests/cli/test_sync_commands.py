@@ -136,3 +136,30 @@ def test_watch_takes_up_folders_that_are_added_meanwhile_and_a_burst_at_once(wat
     wait_for(db, "# Onions\n\nOnions keep for months.", "Leeks do not.", "Number x.",
              *(f"Number {number}." for number in range(40)))  # fmt: skip
     assert running.stderr.readline().startswith("Read 40 files")
+
+
+def test_watch_exchanges_with_another_device_by_itself(process, tmp_path):
+    pytest.importorskip("watchfiles", reason="pip install 'hybridstore[watch]'")
+    (tmp_path / "shared").mkdir()
+    running, stores = [], []
+    for name in ("laptop", "phone"):
+        notes = tmp_path / name / "notes"
+        notes.mkdir(parents=True)
+        (notes / f"{name}.txt").write_text(f"Written on the {name}.")
+        (tmp_path / name / "hybridstore.toml").write_text(f'db = "notes.db"\nexchange = "{tmp_path}/shared"\n')
+        with hs.open(tmp_path / name / "notes.db", embedder="none") as store:
+            store.add_folder(notes)
+        stores.append(tmp_path / name / "notes.db")
+        running.append(process("watch", cwd=tmp_path / name))
+    try:
+        for db in stores:
+            wait_for(db, "Written on the laptop.", "Written on the phone.")
+        (tmp_path / "laptop" / "notes" / "laptop.txt").write_text("Changed on the laptop.")
+        wait_for(stores[1], "Changed on the laptop.", "Written on the phone.")
+    finally:
+        said = []
+        for each in running:
+            each.send_signal(signal.SIGINT)
+            said.append(each.communicate(timeout=30)[1])
+    assert "1 document replaced" in said[1]
+    assert "Traceback" not in "".join(said)

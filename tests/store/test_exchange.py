@@ -359,3 +359,16 @@ def test_two_processes_of_one_device_and_files_that_go_meanwhile_stop_nothing(de
         list(threads.map(run, "aab"))
     devices.exchange("a", "b", "a", "b")
     assert texts(devices.a) == texts(devices.b)
+
+
+def test_two_devices_of_one_name_lose_nothing(devices):
+    for round_ in range(3):
+        for store in (devices.a, devices.b):
+            store.add({"id": f"d{round_}", "text": f"of {store is devices.a} in {round_}"})
+            store.exchange(devices.folder, name="same")
+    devices.exchange("c")
+    for store in (devices.a, devices.b, devices.a, devices.b):
+        store.exchange(devices.folder, name="same")
+    devices.exchange("c")
+    assert texts(devices.a) == texts(devices.b) == texts(devices.c)
+    assert {"of True in 2", "of False in 2"} <= set(texts(devices.c).values())

@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute
 from hybridstore import __version__
 from hybridstore.serving.http import (
     document_routes,
+    exchange_routes,
     expectation_routes,
     ingest_routes,
     memory_routes,
@@ -48,7 +49,7 @@ def create_app(context: Context, names: Names, *, token: str | None = None) -> F
         openapi_url="/api/openapi.json",
         generate_unique_id_function=_operation_id,
     )
-    app.state.context = context
+    app.state.context, app.state.tunnels = context, exchange_routes.Tunnels()
     handle_problems(app)
     api = APIRouter(prefix="/api", responses=_PROBLEMS)
     for routes in (
@@ -58,6 +59,7 @@ def create_app(context: Context, names: Names, *, token: str | None = None) -> F
         memory_routes,
         model_routes,
         expectation_routes,
+        exchange_routes,
         store_routes,
     ):
         longest = max(UPLOADS.values()) if routes is ingest_routes else LONGEST_BODY

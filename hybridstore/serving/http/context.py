@@ -46,13 +46,15 @@ class _Kept:
 class Context:
     """A memory with the documents in its store, as a server shows them; with `read_only` nothing can be changed.
 
-    `rewrite` has the language model that searches may ask. `stopping` is set when the server is told to stop, so that
+    `rewrite` has the language model that searches may ask. With `exchanges` other stores may exchange with this one,
+    the notes of all namespaces included. `stopping` is set when the server is told to stop, so that
     streams end.
     """
 
     memory: Memory
     read_only: bool = False
     rewrite: Rewrite | None = None
+    exchanges: bool = False
     stopping: threading.Event = field(default_factory=threading.Event)
     _slow: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(WRITERS))
     _timed: tuple[int, bool] = (-1, False)  # whether that is so, by the revision

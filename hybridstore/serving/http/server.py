@@ -42,6 +42,7 @@ def serve(
     follow: bool = False,
     rewrite: Rewrite | None = None,
     exchange: str | None = None,
+    exchanges: bool = False,
 ) -> None:
     """Serve a memory and the documents in its store over HTTP until the process is stopped.
 
@@ -51,13 +52,14 @@ def serve(
     Origin are rejected. The connection is not encrypted. Vectors that are missing are made in the background, and with
     `follow` the store follows the folders that were read into it, and changes are exchanged with other devices through
     the folder `exchange`. `hybridstore search` for the same file is answered here, through a socket beside it that only
-    its owner can use. Searches that allow it may `rewrite` their questions. Raises InputError for invalid
+    its owner can use. Searches that allow it may `rewrite` their questions. With `exchanges` other stores may exchange
+    with this one (`hybridstore exchange URL`), all namespaces' notes included. Raises InputError for invalid
     arguments, a port that is in use, and nothing to follow; MissingExtra without watchfiles.
     """
     if follow:
         check_watchable(memory.store, exchange)
     secret = checked_token(token) if token is not None else None if is_loopback(host) else secrets.token_urlsafe(32)
-    context = Context(memory, read_only=read_only, rewrite=rewrite)
+    context = Context(memory, read_only=read_only, rewrite=rewrite, exchanges=exchanges)
     store = memory.store
     # An encrypted store is not opened for a command that has no key.
     local = nullcontext(()) if store.folder is None or store.key else listening_beside(store.location)
