@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ _ALIKE = 5
 _WORDS = 60  # of a passage, by which what is like it is found where there are no vectors
 _BREAK = "\f"
 _LANGUAGE = re.compile("[A-Za-z]{2}")
+_HEADING = re.compile(r"^(#{1,6}[ \t]+)\S.*$|^ {0,3}(`{3,}|~{3,})", re.MULTILINE)  # with its marks; or a fence
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +161,9 @@ def _parts(
     document: Document, spans: Sequence[tuple[int, int]], passage: tuple[int, int], window: tuple[int, int]
 ) -> Iterator[Part]:
     """Yield the text in parts that end where the passage or a page does."""
-    text = reflowed(document.text) if document.format == "markdown" else document.text
-    start, end = window
+    is_markdown, (start, end) = document.format == "markdown", window
+    text = reflowed(document.text) if is_markdown else document.text
+    headings = _headings(document.text, start, end) if is_markdown else []
     edges = {start, end, *(edge for edge in passage if start < edge < end)}
     breaks = {at for at in range(start, end) if text[at] == _BREAK} if _BREAK in text[start:end] else set[int]()
     ends = sorted(edges | breaks | {at + 1 for at in breaks})
@@ -171,7 +173,35 @@ def _parts(
             yield Part((), page=place(document, last) or "page")
             continue
         inside = spans[max(bisect_right(firsts, first) - 1, 0) : bisect_right(firsts, last)]
-        yield Part(list(pieces_of(text, inside, first, last)), passage=passage[0] <= first < passage[1])
+        pieces = list[Piece]()
+        for a, b, is_heading in _by_headings(headings, first, last):
+            pieces += (replace(piece, heading=is_heading) for piece in pieces_of(text, inside, a, b))
+        yield Part(pieces, passage=passage[0] <= first < passage[1])
+
+
+def _headings(text: str, start: int, end: int) -> list[tuple[int, int, int]]:
+    """Return where each heading of Markdown begins, where its words do, and where it ends; code has none."""
+    found, fence = list[tuple[int, int, int]](), ""
+    for line in _HEADING.finditer(text, start, end):
+        if mark := line[2]:
+            if not fence:
+                fence = mark
+            elif mark[0] == fence[0] and len(mark) >= len(fence):
+                fence = ""
+        elif not fence:
+            found.append((line.start(), line.end(1), line.end()))
+    return found
+
+
+def _by_headings(headings: Sequence[tuple[int, int, int]], first: int, last: int) -> Iterator[tuple[int, int, bool]]:
+    """Yield characters [first, last) in parts that are the words of a heading, or have none; without the marks."""
+    at = first
+    for start, words, end in headings:
+        if first <= start and end <= last:
+            yield at, start, False
+            yield words, end, True
+            at = end
+    yield at, last, False
 
 
 def _outline(stored: StoredDocument, ids: Sequence[int], at: int | None) -> list[Entry]:

@@ -39,10 +39,11 @@ _LISTED = 50_000_000  # characters of documents that are read to say the lines o
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a text: plain, or a word that was searched for."""
+    """A part of a text: plain, or a word that was searched for; `heading` where it belongs to one."""
 
     text: str
     found: bool = False
+    heading: bool = False
 
 
 @dataclass(frozen=True, slots=True)

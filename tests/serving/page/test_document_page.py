@@ -48,6 +48,17 @@ def test_pages_of_a_paper_are_named(visit, store):
     assert [each.text_content() for each in found.cssselect(".pagebreak")] == ["p. 2", "p. 3"]
 
 
+def test_headings_of_markdown_are_shown_as_headings_and_marks_in_code_stay(visit, store):
+    text = "# The valve\n\nIt leaks.\n\n```sh\n# not a heading\n```\n\n###### Service *now*\n#tag\n"
+    store.add(hs.Document(id="a.md", text=text, format="markdown"))
+    found = page(visit(store), "/document", id="a.md", q="valve")
+    assert [each.text_content() for each in found.cssselect(".heading")] == ["The ", "valve", "Service *now*"]
+    shown = text.replace("# The", "The").replace("###### ", "")
+    assert found.cssselect(".text")[0].text_content().split() == shown.split()
+    store.add(hs.Document(id="plain", text="# The valve"))
+    assert page(visit(store), "/document", id="plain").cssselect(".text")[0].text_content() == "# The valve"
+
+
 def test_what_is_like_it_is_listed(client):
     found = page(client, "/document", id="/notes/plant/valve.md")
     assert "Pump P-101" in [each.text_content() for each in found.cssselect("aside .row > a")]
