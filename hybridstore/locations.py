@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import TypeGuard
 
 _SERVER = re.compile(r"\s*postgres(ql)?:", re.IGNORECASE)
 
@@ -10,6 +11,11 @@ _SERVER = re.compile(r"\s*postgres(ql)?:", re.IGNORECASE)
 def is_url(location: str) -> bool:
     """Return whether a location is that of a store on a server, well written or not."""
     return _SERVER.match(location) is not None
+
+
+def is_address(place: object) -> TypeGuard[str]:
+    """Return whether a place to exchange with is the address of a store's HTTP server, rather than a folder."""
+    return isinstance(place, str) and place.lower().startswith(("http://", "https://"))
 
 
 def without_secrets(location: str) -> str:

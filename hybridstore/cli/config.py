@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hybridstore.errors import InputError
-from hybridstore.locations import is_url
+from hybridstore.locations import is_address, is_url
 
 DURABILITIES = ("normal", "full")  # as in `hybridstore.open`; a test compares them
 _NAMES = ("hybridstore.toml", "pyproject.toml")
@@ -19,9 +19,9 @@ class Config:
     """What a config file says; options and environment variables come before it.
 
     `db` is the store's file, `embedder` the model, `folders` what `add` reads without a PATH, `exclude` patterns that
-    `add` skips besides its own, `durability` that of what commands write, `exchange` the folder through which changes
-    go to other devices and come from them. Paths in the file are relative to its folder;
-    here they are absolute.
+    `add` skips besides its own, `durability` that of what commands write, `exchange` the folder, or the
+    address of a server, through which changes go to other devices and come from them. Paths in the file are relative
+    to its folder; here they are absolute.
     """
 
     db: str | None = None
@@ -92,4 +92,4 @@ def _list(file: Path, name: str, value: object) -> tuple[str, ...]:
 
 
 def _absolute(file: Path, path: str) -> str:
-    return path if is_url(path) else str(file.parent / Path(path).expanduser())
+    return path if is_url(path) or is_address(path) else str(file.parent / Path(path).expanduser())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from hybridstore.errors import HybridstoreError, InputError, MissingExtra, StoreBusy, Unsupported
 from hybridstore.ingest.sync import sync_remembered
 from hybridstore.ingest.walk import NEVER
+from hybridstore.locations import is_address
 from hybridstore.records import Folder
 from hybridstore.store import Store
 from hybridstore.store.filling import in_background
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _QUIET = 400  # milliseconds without a change before files are read: editors save in several steps
 _LATEST = 3000  # milliseconds after the first change, however many follow
 _LOOK = 1000  # milliseconds between two looks at which folders there are
+_ASK = 30  # seconds between two exchanges with a server, which cannot be seen to change
 _SHARE = 10  # times as long as an exchange took passes before the next one, where much changes
 _OWN_FILES = ("", "-wal", "-shm", "-journal", "-serve")
 
@@ -46,9 +48,9 @@ def watch(
     second. A file that cannot be read stops nothing, nor does another process that is writing for long. Vectors that
     take more than about two seconds are made in the background.
 
-    `exchange` is a folder that other devices see: `Store.exchange` with it follows within a few seconds whatever is
-    written here or arrives there, and `exchanged` is called with its report, or with the error for which it is tried
-    again when something has changed.
+    `exchange` is a folder that other devices see, or a server's address: `Store.exchange` with it follows within a few
+    seconds whatever is written here or arrives there (on a server within half a minute), and `exchanged` is called with
+    its report, or with the error for which it is tried again when something has changed.
 
     Raises InputError where no folder is remembered and there is none to exchange through, MissingExtra without
     watchfiles, Unsupported where the system cannot watch that many folders.
@@ -75,23 +77,23 @@ def _exchanging(
     folder: str | os.PathLike[str] | None,
     exchanged: Callable[[ExchangeReport | HybridstoreError], None],
 ) -> Iterator[None]:
-    """Exchange through a folder in a thread of its own while the block runs."""
+    """Exchange through a folder, or with a server, in a thread of its own while the block runs."""
     if folder is None:
         yield
         return
-    stopped, place = Event(), Path(folder)
+    stopped = Event()
 
     def run() -> None:
         seen: object = None
         pause = _LOOK / 1000
         while not stopped.wait(0 if seen is None else pause):
-            now = (store.state().revision, _listing(place))
+            now = (store.state().revision, _listing(folder))
             if now == seen:
                 pause = _LOOK / 1000
                 continue
             began, seen = monotonic(), now
             try:
-                exchanged(store.exchange(place))
+                exchanged(store.exchange(folder))
             except HybridstoreError as error:
                 exchanged(error)
             pause = max(_LOOK / 1000, _SHARE * (monotonic() - began))
@@ -105,10 +107,12 @@ def _exchanging(
         thread.join()
 
 
-def _listing(folder: Path) -> frozenset[tuple[str, int, int]]:
-    """Return what says whether files of devices have come, gone or changed."""
+def _listing(place: str | os.PathLike[str]) -> object:
+    """Return what says whether files of devices have come, gone or changed; of a server, whether it is time to ask."""
+    if is_address(place):
+        return monotonic() // _ASK
     found = set()
-    for path in folder.glob("*/*"):
+    for path in Path(place).glob("*/*"):
         with suppress(OSError):
             status = path.stat()
             found.add((str(path), status.st_size, status.st_mtime_ns))

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from http.client import HTTPException
 from types import TracebackType
-from typing import Any, Self, TypeGuard
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from hybridstore.endpoint import direct_opener
@@ -18,11 +18,6 @@ TOKEN_VARIABLE = "HYBRIDSTORE_TOKEN"  # noqa: S105 - the name of a variable
 
 _PART = 1 << 20  # bytes of a request's body
 _TIMEOUT = 600.0  # seconds for an answer: the server may be looking through, or merging, a large store
-
-
-def is_address(place: object) -> TypeGuard[str]:
-    """Return whether a place to exchange with is a server's address rather than a folder."""
-    return isinstance(place, str) and place.lower().startswith(("http://", "https://"))
 
 
 class ServerStreams:

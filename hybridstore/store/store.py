@@ -19,6 +19,7 @@ from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import CompactReport, Embedding, Problem, PurgeReport, Restriction, Stats
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import EmbedderMismatch, EmptyQuery, InputError
+from hybridstore.locations import is_address
 from hybridstore.records import AddReport, Document, Hit, Results, Source, Trace
 from hybridstore.search import remedies
 from hybridstore.search.algebra import StructuredQuery
@@ -343,7 +344,7 @@ class Store(StoreParts):
         cannot be reached or refuses: then nothing is written.
         """
         from hybridstore.store.exchange import exchange
-        from hybridstore.store.http_streams import ServerStreams, is_address
+        from hybridstore.store.http_streams import ServerStreams
 
         if is_address(folder):
             with ServerStreams(folder) as streams:

@@ -10,7 +10,9 @@ pytest.importorskip("fastapi", reason="the server needs it: pip install 'hybrids
 from fastapi.testclient import TestClient
 
 import hybridstore as hs
-from hybridstore.errors import FileRefused, InputError
+from hybridstore.cli.config import find_config
+from hybridstore.errors import FileRefused, HybridstoreError, InputError
+from hybridstore.ingest.watching import watch
 from hybridstore.memory import Memory
 from hybridstore.serving.http import Context, create_app, exchange_routes
 from hybridstore.serving.http_access import Names
@@ -59,6 +61,32 @@ def test_a_server_exchanges_only_where_it_was_told_to_and_with_the_token(exchang
             own.exchange("http://127.0.0.1:9/")
         with pytest.raises(InputError, match="address is a URL"):
             own.exchange("http://")
+
+
+def test_a_store_that_is_watched_exchanges_with_a_server_by_itself(exchanging, tmp_path, monkeypatch):
+    pytest.importorskip("watchfiles", reason="pip install 'hybridstore[watch]'")
+    monkeypatch.setattr("hybridstore.ingest.watching._ASK", 0.5)
+    (tmp_path / "hybridstore.toml").write_text(f'exchange = "{exchanging.url}?token={TOKEN}"\n')
+    place, stop, said = find_config(tmp_path).exchange, threading.Event(), []
+    options = {"stop": stop, "exchange": place, "exchanged": said.append}
+    with hs.open(tmp_path / "own.db", embedder="none") as own, hs.open(":memory:", embedder="none") as other:
+        own.add({"id": "watched", "text": "first"})
+        thread = threading.Thread(target=watch, args=(own, lambda _: None), kwargs=options)
+        thread.start()
+        until(lambda: said and "watched" in other.exchange(place).merged.added)
+        other.add({"id": "watched", "text": "second"})
+        other.exchange(place)
+        until(lambda: own.get("watched").text == "second")
+        stop.set()
+        thread.join()
+    assert [each for each in said if isinstance(each, HybridstoreError)] == []
+
+
+def until(holds):
+    end = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 @pytest.fixture
