@@ -53,12 +53,15 @@ For row N of `embeddings`, whose vectors have `dim` components (here {dim}):
 {tables}
 ```
 
-A vector is `dim` little-endian float32 numbers of unit norm. Its code is the vector scaled so that its largest
-component is 127 or -127, rounded; codes are compared by cosine. A zero vector has no code. Searches use the set whose
-row is `active`. While a re-embedding is under way there is one that is `building`; one that was active may be `kept`,
-to be gone back to: it loses the vectors of chunks that go and gets none of those that come. Those `added` are vector
-legs of their own: they are filled with every write, and searched beside the active one once `meta` has a calibration
-for them, under the key `background N`.
+A vector of unit norm is kept by the codec that `meta` names (`codec`; float32 where there is none, and for fewer than 8
+dimensions): float32 and float16 are `dim` little-endian numbers, int8 is `dim` bytes, the vector scaled so that its
+largest component is 127 or -127, int4 two components in a byte, the first in its upper half, scaled to 7 or -7. The
+length says which it is; what is shorter than float32 is scaled to unit norm when it is read. Its code is int8 of what
+is kept; codes are compared by cosine. A zero vector has no code. Searches use the set whose row is `active`. While a
+re-embedding is under way there is one that is `building`; one that was active may be `kept`, to be gone back to: it
+loses the vectors of chunks that go and gets none of those that come. Those `added` are vector legs of their own: they
+are filled with every write, and searched beside the active one once `meta` has a calibration for them, under the key
+`background N`.
 """
 
 CLOSING = """
@@ -73,6 +76,7 @@ CLOSING = """
 | `purging` | there from a purge's removal of rows until the file is rewritten and its log is empty |
 | `folders` | the folders that are read again by `hybridstore sync`, if any: path to JSON of their options |
 | `created` | when, in UTC |
+| `codec` | by which vectors are kept; absent, they are float32 |
 | `stamp` | a random number of the file and the count of its commits; the only row without a checksum |
 
 ## Rules

@@ -73,6 +73,7 @@ class AsyncStore(ThreadedObject[Store]):
         workers: int = ...,
         embedder: str | Path | Embedder | None = ...,
         language: str | None = ...,
+        codec: str | None = ...,
         threads: int | None = ...,
         busy_timeout: float = ...,
         memory: int = ...,
@@ -183,6 +184,9 @@ class AsyncStore(ThreadedObject[Store]):
     async def metadata(self, where: Where = ...) -> list[Mapping[str, object]]: ...
     async def purge(self, ids: str | Iterable[str], *, verify: bool = ...) -> PurgeReport: ...
     async def query_log(self) -> list[LoggedQuestion]: ...
+    async def recode(
+        self, codec: str, *, force: bool = ..., progress: Callable[[int, int], None] | None = ...
+    ) -> int: ...
     async def reembed(
         self,
         embedder: str | Path | Embedder | None = ...,

@@ -370,6 +370,13 @@ class UpkeepBackend(Protocol):
         """
         ...
 
+    def recode(self, codec: str, progress: Callable[[int, int], None] | None = None) -> int:
+        """Keep the vectors of all embeddings by another codec, in one step; return how many were changed.
+
+        `progress` is called with (done, total). Raises Unsupported for a store that keeps float32 only.
+        """
+        ...
+
     @property
     def capabilities(self) -> Capabilities:
         """What this kind of store cannot do, and why."""

@@ -100,6 +100,7 @@ class Capabilities:
     compacting: str | None = None  # rewrite itself to take less space
     erasure: str | None = None  # prove that no byte of a purged document is left
     merging: str | None = None  # be merged with another store
+    codecs: str | None = None  # keep vectors otherwise than as float32
 
 
 class Outdated(LookupError):  # noqa: N818 - it is caught and mended, never shown
@@ -206,7 +207,7 @@ class Stats:
     """What a store holds. `kept` is an earlier embedding that can be restored, `model` the active version's number.
 
     `analysis` is the version of the analysis that made the keywords; `reindex` makes them anew with the current one.
-    `legs` are the vector legs beside the store's own.
+    `legs` are the vector legs beside the store's own, `codec` is how vectors are kept.
     """
 
     documents: int
@@ -225,6 +226,7 @@ class Stats:
     triples: int = 0
     analysis: int = 0
     legs: tuple[VectorLeg, ...] = ()
+    codec: str = "float32"
 
 
 @dataclass(frozen=True, slots=True)

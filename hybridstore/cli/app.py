@@ -37,6 +37,7 @@ COMMANDS = {
     "embed": ("upkeep_commands:embed", "Make the vectors that are still missing."),
     "reembed": ("upkeep_commands:reembed", "Change the embedder."),
     "reindex": ("upkeep_commands:reindex", "Make the keywords anew with this version."),
+    "recode": ("upkeep_commands:recode", "Keep less of each vector, or more."),
     "compact": ("upkeep_commands:compact", "Give unused space in the file back."),
     "merge": ("merge_commands:merge", "Bring in what another store holds."),
     "exchange": ("exchange_command:exchange", "Exchange changes with other devices through a folder."),

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from hybridstore.backends.values import Problem, Stats, VectorLeg
     from hybridstore.store import Store
 
+CODECS = ("float32", "float16", "int8", "int4")  # as in the codecs' own room; a test compares them
+
 
 @click.command(epilog=examples("hybridstore info", "hybridstore info --html store.html", "hybridstore info --json"))
 @html_option("Check the store, and write a web page in one file: contents, a map of passages, memory, learning.")
@@ -84,6 +86,7 @@ def _facts(place: str, stats: Stats, missing: int) -> list[tuple[str, str]]:
         ("files read", f"{stats.sources:,}"),
         ("embedder", embedder),
         ("language", stats.language),
+        ("vectors as", stats.codec),
         ("revision", f"{stats.revision:,}"),
         ("created", stats.created),
     ]
@@ -258,6 +261,29 @@ def reindex(target: Target, *, force: bool) -> None:
     with target.open() as store:
         made = store.reindex(force=force)
     say(f"The keywords of {count(made, 'chunk')} were made anew.")
+
+
+@click.command(epilog=examples("hybridstore recode float16", "hybridstore recode int8 && hybridstore compact"))
+@click.argument("codec", metavar="CODEC", type=click.Choice(CODECS))
+@click.option("--force", is_flag=True, help="Even if it breaks expectations.")
+@quiet_option
+@pass_target
+def recode(target: Target, *, codec: str, force: bool, quiet: bool) -> None:
+    """Keep the vectors in the file by another codec: float32, float16, int8 or int4, ever less of each.
+
+    What a shorter codec leaves out is gone: a longer one does not bring it back, `reembed` does. The file gets smaller
+    with `compact`. docs/storage.md has what each saves, and what it costs in quality.
+    """
+    from hybridstore.codecs.kept_vectors import codec_for
+
+    target.if_stopped = "Nothing has changed."
+    with target.open() as store, counting("Recoding", "vectors", quiet=quiet) as counter:
+        before = store.stats()
+        made = store.recode(codec, force=force, progress=counter)
+    dim = before.embedding.dim if before.embedding else 0
+    saved = made * (codec_for(before.codec, dim).size(dim) - codec_for(codec, dim).size(dim))
+    gives = f" `hybridstore compact` gives about {size(saved)} back to the disk." if saved > 0 else ""
+    say(f"{count(made, 'vector')} kept as {codec}, which were {before.codec}.{gives}")
 
 
 @click.command(epilog=examples("hybridstore compact", "hybridstore --db notes.db compact --json"))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from hybridstore.backends.protocols import Backend
+from hybridstore.codecs.kept_vectors import FLOAT32, check_codec
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import InputError, MissingExtra, StoreRefused
 from hybridstore.locations import is_url, without_secrets
@@ -23,6 +24,7 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
     *,
     embedder: str | Path | Embedder | None = None,
     language: str | None = None,
+    codec: str | None = None,
     threads: int | None = None,
     busy_timeout: float = 30.0,
     memory: int = 1024,
@@ -42,11 +44,12 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
 
     `embedder` None is the file's own (all-MiniLM-L6-v2 in a new file); "none" is no embedder, for keyword search
     alone; else a name from the catalog, a folder, or any Embedder. `language` ("english" in a new file) decides about
-    stemming and cannot be changed later. `threads` is for the model. `busy_timeout`, in seconds, is how long to wait
-    for another process that is writing. `memory`, in MiB, is how much copies of codes, postings and metadata may take,
-    which make searches fast; what does not fit is read from SQLite, with the same answers. With `log_queries` the
-    queries that are searched for are recorded in the file, to learn from: see `Store.query_log`. Nothing is loaded
-    until it is needed.
+    stemming and cannot be changed later. `codec` ("float32" in a new file, "float16", "int8" or "int4") decides how
+    much of each vector the file keeps, and `Store.recode` changes it: see docs/storage.md. `threads` is for the model.
+    `busy_timeout`, in seconds, is how long to wait for another process that is writing. `memory`, in MiB, is how much
+    copies of codes, postings and metadata may take, which make searches fast; what does not fit is read from SQLite,
+    with the same answers. With `log_queries` the queries that are searched for are recorded in the file, to learn from:
+    see `Store.query_log`. Nothing is loaded until it is needed.
 
     `durability` "full" syncs the disk at every commit, so that a power cut loses nothing that was acknowledged. With
     "normal" it may lose the last commits, those since the log was copied into the file (at the latest a quarter of a
@@ -61,8 +64,8 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
 
     Raises FileRefused for a file that is not ours or too new, or was not written with this key, Unsupported where no
     file can be encrypted, StoreRefused for `create=False` in memory, where nothing is yet, EmbedderMismatch when the
-    file was filled by another embedder than the one named, InputError for a language that is not known or not the
-    file's.
+    file was filled by another embedder than the one named, InputError for a language or codec that is not known or not
+    the file's.
     """
     if not isinstance(memory, int) or memory < 0:
         raise InputError(f"memory is a whole number of MiB, not {memory!r}")
@@ -70,10 +73,13 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
         raise InputError(f"durability is {' or '.join(map(repr, DURABILITIES))}, not {durability!r}")
     if read_only and log_queries:
         raise InputError("queries cannot be recorded in a store that is opened with read_only; leave log_queries out")
+    if codec is not None:
+        check_codec(codec)
     location = checked_path(path)
     opener = _opener(location)
     options: dict[str, Any] = {"language": language, "busy_timeout": busy_timeout, "memory": memory, "key": key}
     options |= {"create": create and not read_only, "durability": durability, "read_only": read_only, "vfs": vfs}
+    options["codec"] = codec
     backend = opener(location, **options)
     try:
         store = Store(backend, embedder=embedder, threads=threads, log_queries=log_queries)
@@ -121,13 +127,23 @@ def _opener(location: str) -> Callable[..., Backend]:
     return _OPENERS[scheme]
 
 
-def _open_on_server(location: str, *, key: str | None, vfs: str | None, durability: str, **options: Any) -> Backend:  # noqa: ARG001 - it is the server's
+def _open_on_server(
+    location: str,
+    *,
+    key: str | None,
+    vfs: str | None,
+    codec: str | None,
+    durability: str,  # noqa: ARG001 - it is the server's
+    **options: Any,
+) -> Backend:
     try:
         from hybridstore.backends.postgres import PostgresBackend
     except ImportError as error:
         raise MissingExtra("postgres", "a store on a PostgreSQL server", "psycopg") from error
     if key is not None or vfs is not None:
         raise InputError("a store on a server has no key= and no vfs=: the server encrypts its disk and connections")
+    if codec not in {None, FLOAT32}:
+        raise InputError("a store on a server keeps vectors as float32; leave codec= out")
     return PostgresBackend(location, **options)
 
 
@@ -137,11 +153,15 @@ def _open_file(location: str, **options: Any) -> Backend:
     return SQLiteBackend(location.partition("://")[2] or location, **options)
 
 
-def _open_in_memory(location: str, *, language: str | None, create: bool, key: str | None, **_: Any) -> Backend:
+def _open_in_memory(
+    location: str, *, language: str | None, create: bool, key: str | None, codec: str | None, **_: Any
+) -> Backend:
     from hybridstore.backends.in_memory import MemoryBackend
 
     if key is not None:
         raise InputError("a store in memory is not encrypted: leave key= out, or name a file")
+    if codec not in {None, FLOAT32}:
+        raise InputError("a store in memory keeps vectors as float32; leave codec= out, or name a file")
     if not create:
         raise StoreRefused(location, "a store in memory is empty when it is opened; name a file")
     return MemoryBackend(language=language)

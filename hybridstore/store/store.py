@@ -17,6 +17,7 @@ from hybridstore import filters
 from hybridstore.backends.learning import Expectation, LoggedQuestion, ModelVersion
 from hybridstore.backends.protocols import Backend
 from hybridstore.backends.values import CompactReport, Embedding, Problem, PurgeReport, Restriction, Stats
+from hybridstore.codecs.kept_vectors import check_codec
 from hybridstore.embedders.protocol import Embedder
 from hybridstore.errors import EmbedderMismatch, EmptyQuery, InputError
 from hybridstore.locations import is_address
@@ -677,6 +678,22 @@ class Store(StoreParts):
         if not force and self.expectations():
             self._rehearse(lambda copy: copy.reindex(force=True), "Making the keywords anew")
         return self._backend.reindex()
+
+    def recode(self, codec: str, *, force: bool = False, progress: Callable[[int, int], None] | None = None) -> int:
+        """Keep the store's vectors by another codec, in one step; return how many were changed.
+
+        "float32" is all of each vector, "float16", "int8" and "int4" are ever less of it: docs/storage.md has what is
+        saved, and what it costs. What a shorter codec left out does not come back with a longer one: `reembed` makes
+        vectors anew. Others read the old vectors meanwhile, and other writers wait. The file gets smaller with
+        `compact`. `progress` is called with (done, total).
+
+        It is tried on a copy first where expectations hold: raises ExpectationsBroken, unless `force`, if one would
+        not afterwards. Raises InputError for an unknown codec, Unsupported in memory and on a server.
+        """
+        check_codec(codec)
+        if not force and codec != self._backend.stats().codec:
+            self._rehearse(lambda copy: copy.recode(codec, force=True), f"Keeping vectors as {codec}")
+        return self._backend.recode(codec, progress)
 
     def _rehearse(self, change: Callable[[Store], object], what: str) -> None:
         from hybridstore.store.store_copy import rehearse

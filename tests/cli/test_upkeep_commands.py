@@ -13,8 +13,9 @@ from click.testing import CliRunner
 import hybridstore as hs
 from hybridstore import embedders
 from hybridstore.backends.learning import ModelVersion, Triple
-from hybridstore.cli import doctor
+from hybridstore.cli import doctor, upkeep_commands
 from hybridstore.cli.app import app
+from hybridstore.codecs.kept_vectors import CODECS
 from hybridstore.embedders.catalog import DEFAULT, MODELS
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import ModelUnavailable
@@ -312,3 +313,14 @@ def test_info_writes_a_page_of_the_store_in_one_file(run, tmp_path):
     assert "what is stored is what was written" in text
     assert run("info", "--html", page, "--json").stdout.startswith("{")
     assert "cannot be written" in run("info", "--html", tmp_path / "none" / "x.html", code=1).stderr
+
+
+def test_recode_says_what_is_saved(run, db):
+    assert list(CODECS) == list(upkeep_commands.CODECS)
+    with hs.open(db, embedder=HashingEmbedder()) as store:
+        store.add([{"id": str(n), "text": f"Note {n} about the harbour."} for n in range(80)])
+        vectors = store.stats().vectors
+    done = run("recode", "float16")
+    assert f"{vectors} vectors kept as float16, which were float32. `hybridstore compact` gives about" in done.stderr
+    assert "float16" in run("info").stdout
+    assert "'float64' is not one of" in run("recode", "float64", code=2).stderr

@@ -257,6 +257,11 @@ def _compact(store: hs.Store, n: int, _: Path) -> None:
     store.compact()
 
 
+def _recode(store: hs.Store, n: int, _: Path) -> None:
+    store.add(documents(f"recoded{n}"))
+    store.recode("int8")  # changes something the first time
+
+
 def _prune(store: hs.Store, n: int, folder: Path) -> None:
     (folder / "pruned" / f"{n}.md").unlink(missing_ok=True)
     sync(store, folder / "pruned", prune=True)
@@ -294,6 +299,7 @@ PATHS = {
     "merge": WritePath(_merge, _merged, batches=True),
     "exchange": WritePath(_exchange, _exchanged, batches=True),
     "compact": WritePath(_compact, lambda s, n, _: is_there(s, f"compacted{n}")),
+    "recode": WritePath(_recode, lambda s, n, _: is_there(s, f"recoded{n}")),
     "reembed": WritePath(lambda s, n, _: s.reembed(HashingEmbedder(DIMS[n + 1])), _embedder),
     "promote": WritePath(lambda s, n, _: promote_embedder(s, HashingEmbedder(DIMS[n + 1])), _embedder),
     "backup": WritePath(
@@ -368,6 +374,7 @@ def unsound(store: hs.Store) -> list[str]:
     fresh_file = Path(store.location).with_name("fresh.db")  # in memory, sums are rounded otherwise
     with hs.open(fresh_file, embedder=HashingEmbedder(active.dim)) as fresh:
         fresh.add(store.documents())
+        fresh.recode(store.stats().codec)
         for query in (*_WORDS[:2], "onlyd3", "end"):
             for mode in ("keyword", "vector"):
                 both = [

@@ -71,7 +71,10 @@ class MemoryBackend(Backend):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(compacting="a store in memory has no file to compact; backup() writes a compact one")
+        return Capabilities(
+            compacting="a store in memory has no file to compact; backup() writes a compact one",
+            codecs="a store in memory keeps vectors as float32; backup() writes a file, which can be recoded",
+        )
 
     @property
     def learning(self) -> MemoryLearning:
@@ -349,6 +352,9 @@ class MemoryBackend(Backend):
 
     def reindex(self) -> int:
         return len(self._handle.contents().chunks)  # what is in memory was made by this version
+
+    def recode(self, codec: str, progress: Callable[[int, int], None] | None = None) -> int:  # noqa: ARG002
+        raise Unsupported(self.location, str(self.capabilities.codecs))
 
     def backup(self, path: str) -> None:
         from hybridstore.backends.in_memory.file_copy import write_file

@@ -63,6 +63,7 @@ _CAPABILITIES = Capabilities(
     "the store, with all it has learned, into a file",
     compacting="the server frees space by itself (autovacuum); VACUUM FULL rewrites tables where that is not enough",
     erasure=ERASURE,
+    codecs="a store on a server keeps vectors as float32; a file can keep less of them (`hybridstore move` makes one)",
 )
 
 
@@ -238,6 +239,9 @@ class PostgresBackend(StoredDocuments[Connection], StoredEmbeddings[Connection],
     def reindex(self) -> int:
         with self._connections.atomic() as connection, Log(connection) as log:
             return check.rebuild(connection, log, analyser_of(self._language, ANALYSIS_VERSION))
+
+    def recode(self, codec: str, progress: Callable[[int, int], None] | None = None) -> int:  # noqa: ARG002
+        raise Unsupported(self.location, str(_CAPABILITIES.codecs))
 
     def backup(self, path: str) -> None:  # noqa: ARG002 - it cannot be written
         raise Unsupported(self.location, str(_CAPABILITIES.backup))

@@ -89,7 +89,8 @@ class _Turns:
 class SQLiteBackend(StoredDocuments[apsw.Connection], StoredEmbeddings[apsw.Connection], Backend):
     """Documents, keywords and vectors in one SQLite file at `path`.
 
-    Raises FileRefused for a file that is not ours or too new, InputError for a language it was not created with.
+    Raises FileRefused for a file that is not ours or too new, InputError for a language it was not created with, or
+    another codec.
     """
 
     _connections: Connections
@@ -115,6 +116,7 @@ class SQLiteBackend(StoredDocuments[apsw.Connection], StoredEmbeddings[apsw.Conn
         durability: str = "normal",
         read_only: bool = False,
         vfs: str | None = None,
+        codec: str | None = None,
     ) -> None:
         if language is not None:
             Analyser(language)  # raises for an unknown language before a file is created
@@ -124,7 +126,7 @@ class SQLiteBackend(StoredDocuments[apsw.Connection], StoredEmbeddings[apsw.Conn
         self._connections = Connections(path, busy_timeout, key, durability, Access(read_only, vfs))
         try:
             with self._connections.translated():
-                prepare(self._connections, language=language, analysis=ANALYSIS_VERSION, create=create)
+                prepare(self._connections, language=language, analysis=ANALYSIS_VERSION, create=create, codec=codec)
                 with self._connections.reading() as connection:
                     self._language = str(value(connection, "SELECT value FROM meta WHERE key = 'language'"))
                 self._analysers = {ANALYSIS_VERSION: self._analyser_of_file()}
@@ -274,6 +276,11 @@ class SQLiteBackend(StoredDocuments[apsw.Connection], StoredEmbeddings[apsw.Conn
     def reindex(self) -> int:
         with self._connections.atomic() as connection, Log(connection) as log:
             return rebuild(connection, log, self._analysers[ANALYSIS_VERSION])
+
+    def recode(self, codec: str, progress: Callable[[int, int], None] | None = None) -> int:
+        with self._connections.atomic() as connection, Log(connection) as log:
+            log.restart()  # codes are different now
+            return vector_tables.recode(connection, codec, progress)
 
     def backup(self, path: str) -> None:
         file_creation.backup(self._connections, path)

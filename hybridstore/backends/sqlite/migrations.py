@@ -30,14 +30,17 @@ from hybridstore.backends.sqlite.schema import (
     learning_of_version,
 )
 from hybridstore.backends.sqlite.translation import why_not_opened
+from hybridstore.backends.sqlite.vector_tables import CODEC, codec_name
 from hybridstore.errors import FileRefused, InputError
 from hybridstore.whole_files import whole_file
 
 _HEADER = 100  # bytes of SQLite's file header
 
 
-def prepare(connections: Connections, *, language: str | None, analysis: int, create: bool) -> None:
-    """Create the file if it does not exist, migrate it to the current schema, and check its language.
+def prepare(
+    connections: Connections, *, language: str | None, analysis: int, create: bool, codec: str | None = None
+) -> None:
+    """Create the file if it does not exist, migrate it to the current schema, and check its language and codec.
 
     Opening a file that needs nothing writes nothing and takes no lock.
     """
@@ -45,12 +48,12 @@ def prepare(connections: Connections, *, language: str | None, analysis: int, cr
     connections.file.check_log()
     if connections.access.read_only:
         _check_readable(connections)
-        _check_language(connections, language)
+        _check_made_with(connections, language, codec)
         return
     if not recognise(path, connections.key):
         if not create:
             raise FileRefused(path, "there is no such file; add documents to create it, or check the path")
-        _create_file(connections, language or "english", analysis)
+        _create_file(connections, language or "english", analysis, codec)
     with connections.reading() as connection:
         version = value(connection, "PRAGMA user_version")
         journal = value(connection, "PRAGMA journal_mode")
@@ -58,10 +61,10 @@ def prepare(connections: Connections, *, language: str | None, analysis: int, cr
         _switch_to_wal(connections.get(), connections.busy_timeout)
     _refuse_newer(path, version)
     if version == 0:  # the process that created it was killed, and SQLite has rolled back
-        _create(connections.file.path, connections, language or "english", analysis)
+        _create(connections.file.path, connections, language or "english", analysis, codec)
     elif version < SCHEMA_VERSION:
         _migrate(connections)
-    _check_language(connections, language)
+    _check_made_with(connections, language, codec)
 
 
 def _check_readable(connections: Connections) -> None:
@@ -82,10 +85,15 @@ def _check_readable(connections: Connections) -> None:
         )
 
 
-def _check_language(connections: Connections, language: str | None) -> None:
+def _check_made_with(connections: Connections, language: str | None, codec: str | None) -> None:
     path = connections.path
     with connections.reading() as connection:
         stored = value(connection, "SELECT value FROM meta WHERE key = 'language'")
+        if codec is not None and codec != (kept := codec_name(connection)):
+            raise InputError(
+                f"{path} keeps its vectors as {kept}, not {codec}; leave codec= out, or change it with "
+                f"`hybridstore recode {codec}`"
+            )
     if language is not None and language != stored:
         raise InputError(
             f"{path} was made with language={stored!r} and cannot be opened with {language!r}: its keyword index "
@@ -199,6 +207,10 @@ def _remember_removals(connection: apsw.Connection) -> None:
     connection.execute(REMOVALS)
 
 
+def _recode(_: apsw.Connection) -> None:
+    """6 -> 7: vectors may be kept by another codec than float32, which earlier versions would not see."""
+
+
 # version -> the migration of a file of that version to the next
 MIGRATIONS: Mapping[int, Callable[[apsw.Connection], None]] = {
     1: _learn,
@@ -206,25 +218,26 @@ MIGRATIONS: Mapping[int, Callable[[apsw.Connection], None]] = {
     3: _add_legs,
     4: _expect,
     5: _remember_removals,
+    6: _recode,
 }
 
 
-def _create_file(connections: Connections, language: str, analysis: int) -> None:
+def _create_file(connections: Connections, language: str, analysis: int, codec: str | None) -> None:
     """Create a file that is not there, under its name only when it is whole; fill one that is there and empty."""
     path = connections.path
     if not os.path.exists(path):  # noqa: PTH110 - False for any path
         try:
             with whole_file(path, replace=False) as part:
-                _create(str(part), connections, language, analysis)
+                _create(str(part), connections, language, analysis, codec)
         except FileExistsError:
             return  # another process was first
         except (OSError, ValueError) as error:
             raise FileRefused(path, why_refused(path, error)) from error
     else:
-        _create(path, connections, language, analysis)
+        _create(path, connections, language, analysis, codec)
 
 
-def _create(path: str, connections: Connections, language: str, analysis: int) -> None:
+def _create(path: str, connections: Connections, language: str, analysis: int, codec: str | None) -> None:
     # Before WAL is switched on, so that the main file has its application id from the first moment.
     connection = connect(path, connections.busy_timeout, create=True, key=connections.key)
     try:
@@ -234,6 +247,8 @@ def _create(path: str, connections: Connections, language: str, analysis: int) -
             connection.execute(TABLES)
             facts: dict[str, str | int] = {"language": language, "analysis": analysis, "revision": 0, "log_start": 0}
             facts["stamp"] = new_stamp()
+            if codec is not None:
+                facts[CODEC] = codec
             facts["created"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             for key, fact in facts.items():
                 set_fact(connection, key, fact)

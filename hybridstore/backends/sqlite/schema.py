@@ -7,7 +7,7 @@ the vectors' length; everything else is made with the file.
 from __future__ import annotations
 
 APPLICATION_ID = 0x48594253  # "HYBS", at byte 68 of the file
-SCHEMA_VERSION = 6  # `PRAGMA user_version`
+SCHEMA_VERSION = 7  # `PRAGMA user_version`
 
 # FTS5 reads tokens that the analyser made, so its own tokenizer must only split at spaces: `ascii` takes every
 # non-ASCII character as part of a token, and these are the ASCII characters that compounds keep.

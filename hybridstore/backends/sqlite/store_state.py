@@ -105,4 +105,5 @@ def stats(connection: apsw.Connection, path: str) -> Stats:
         model=model[0] if model else None,
         triples=learning_rows.count_triples(connection),
         legs=vector_tables.legs(connection),
+        codec=vector_tables.codec_name(connection),
     )

@@ -14,16 +14,19 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-FLOAT = np.dtype("<f4")
+from hybridstore.codecs.kept_vectors import codec_of
+
 _LARGEST = 1 << 60
 
 
-def float_rows(blobs: Sequence[object], dim: int) -> NDArray[np.float32]:
-    """Return vectors (n, dim) from their bytes."""
-    for blob in blobs:
-        if type(blob) is not bytes or len(blob) != FLOAT.itemsize * dim:
-            raise apsw.CorruptError(f"a vector has not the {dim} dimensions of its embedding")
-    return np.frombuffer(b"".join(blobs), dtype=FLOAT).reshape(-1, dim)  # type: ignore[arg-type]
+def vector_rows(blobs: Sequence[object], dim: int) -> NDArray[np.float32]:
+    """Return vectors (n, dim) from their bytes, all of one codec."""
+    found = [blob for blob in blobs if type(blob) is bytes]
+    sizes = {len(blob) for blob in found}
+    codec = codec_of(max(sizes), dim) if len(sizes) == 1 else None
+    if len(found) < len(blobs) or (codec is None and blobs):
+        raise apsw.CorruptError(f"a vector has not the {dim} dimensions of its embedding")
+    return np.empty((0, dim), np.float32) if codec is None else codec.decode(b"".join(found), dim)
 
 
 def integers(lines: str, separator: str = "\n") -> NDArray[np.int64]:

@@ -14,9 +14,10 @@ from hybridstore.backends.sqlite.checksums import VECTOR_COLUMNS, checksum
 from hybridstore.backends.sqlite.connection import rows
 from hybridstore.backends.sqlite.problems import batches, column, found
 from hybridstore.backends.sqlite.schema import embedding_tables
-from hybridstore.backends.sqlite.stored_values import FLOAT, float_rows
+from hybridstore.backends.sqlite.stored_values import vector_rows
 from hybridstore.backends.values import Problem
 from hybridstore.codecs.int8 import encode
+from hybridstore.codecs.kept_vectors import Codec, codec_for
 
 _DAMAGED = "codes that are damaged inside"
 
@@ -27,7 +28,8 @@ def check_vectors(
     """Check an embedding's vectors; with `repair`, delete those that are wrong, so that they count as missing."""
     table = f"vectors_{number}"
     stale = column(connection, f"SELECT chunk FROM {table} WHERE chunk NOT IN (SELECT chunk FROM chunks)")
-    broken, changed = _wrong_vectors(connection, table, dim, advance)
+    codec = codec_for(vector_tables.codec_name(connection), dim)
+    broken, changed = _wrong_vectors(connection, table, (codec, dim), advance)
     if repair:
         gone = [(chunk,) for chunk in (*stale, *broken, *changed)]
         connection.executemany(f"DELETE FROM {table} WHERE chunk = ?", gone)
@@ -43,13 +45,13 @@ def check_vectors(
 
 
 def _wrong_vectors(
-    connection: apsw.Connection, table: str, dim: int, advance: Callable[[int], None]
+    connection: apsw.Connection, table: str, kept: tuple[Codec, int], advance: Callable[[int], None]
 ) -> tuple[list[int], list[int]]:
     """Return the chunks whose vectors are unusable, and those whose vectors are not what was written."""
     broken, changed = [], []
     for some in batches(connection.execute(f"SELECT {', '.join(VECTOR_COLUMNS)}, checksum FROM {table}")):
         for chunk, vector, stored in some:
-            if not _is_vector(vector, dim):
+            if not _is_vector(vector, *kept):
                 broken.append(chunk)
             elif checksum(chunk, vector) != stored:
                 changed.append(chunk)
@@ -57,10 +59,10 @@ def _wrong_vectors(
     return broken, changed
 
 
-def _is_vector(blob: object, dim: int) -> bool:
-    if type(blob) is not bytes or len(blob) != FLOAT.itemsize * dim:
+def _is_vector(blob: object, codec: Codec, dim: int) -> bool:
+    if type(blob) is not bytes or len(blob) != codec.size(dim):
         return False
-    return bool(np.isfinite(np.frombuffer(blob, FLOAT)).all())
+    return bool(np.isfinite(codec.decode(blob, dim)).all())
 
 
 def check_codes(connection: apsw.Connection, number: int, dim: int, *, repair: bool) -> list[Problem]:
@@ -97,19 +99,20 @@ def _code_problems(connection: apsw.Connection, number: int, dim: int) -> list[t
     wrong: list[object] = []
     stale: list[object] = []
     places: dict[int, tuple[int, int]] = {}
+    codec = codec_for(vector_tables.codec_name(connection), dim)
     for block, ids, offsets, codes in _blocks(connection, number, dim):
         places.update(zip(ids, ((block, offset) for offset in offsets), strict=True))
         vectors = dict(rows(connection, _AMONG.format(number), (json.dumps(ids),)))
         stale += [chunk for chunk in ids if chunk not in vectors]
         # Vectors that are no vectors have been reported.
-        sound = [place for place, chunk in enumerate(ids) if _is_vector(vectors.get(chunk), dim)]
-        expected = encode(float_rows([vectors[ids[place]] for place in sound], dim))
+        sound = [place for place, chunk in enumerate(ids) if _is_vector(vectors.get(chunk), codec, dim)]
+        expected = encode(vector_rows([vectors[ids[place]] for place in sound], dim))
         wrong += [ids[sound[n]] for n in np.flatnonzero((expected != codes[sound]).any(axis=1))]
     registered = {row: (block, offset) for row, block, offset in rows(connection, _ROWS.format(number))}
     elsewhere: list[object] = [chunk for chunk, place in places.items() if registered.get(chunk) != place]
     elsewhere += registered.keys() - places.keys()
     # A zero vector has no code.
-    sql = f"""SELECT chunk FROM vectors_{number} WHERE vector <> zeroblob({4 * dim})
+    sql = f"""SELECT chunk FROM vectors_{number} WHERE vector <> zeroblob(octet_length(vector))
               AND chunk NOT IN (SELECT rowid FROM codes_{number}_rowids)"""
     return [
         ("codes without a vector", stale),

@@ -1,9 +1,9 @@
-"""The vector leg: for each embedding, exact float32 vectors in plain rows, and int8 codes in sqlite-vec to scan."""
+"""The vector leg: for each embedding, vectors in plain rows by the file's codec, int8 codes in sqlite-vec to scan."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import apsw
 import numpy as np
@@ -15,12 +15,15 @@ from hybridstore.backends.resident.rescoring import MOST_CANDIDATES
 from hybridstore.backends.sqlite.checksums import VECTOR_COLUMNS, change, insertion, next_number, set_fact
 from hybridstore.backends.sqlite.connection import ACTIVE, fact, rows, value
 from hybridstore.backends.sqlite.schema import embedding_tables
-from hybridstore.backends.sqlite.stored_values import FLOAT, float_rows, json_lists, json_object
+from hybridstore.backends.sqlite.stored_values import json_lists, json_object, vector_rows
 from hybridstore.backends.values import Calibration, Embedding, Embeddings, VectorLeg
 from hybridstore.codecs.int8 import encode
+from hybridstore.codecs.kept_vectors import CODECS, FLOAT32, codec_for, codec_of
 from hybridstore.records import Ranking
 
 _CALIBRATION = "background"  # its key among the facts of the file
+CODEC = "codec"
+_AT_ONCE = 2_000  # vectors that are read and written together
 
 
 def by_state(connection: apsw.Connection, state: str) -> tuple[int, Embedding] | None:
@@ -107,12 +110,13 @@ def forget_calibration(connection: apsw.Connection, number: int) -> None:
 
 def write(connection: apsw.Connection, number: int, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
     """Store vectors (n, dim) of unit norm with their codes."""
-    exact_rows = np.ascontiguousarray(vectors, dtype=FLOAT) + FLOAT.type(0)  # no -0.0: `check` compares bytes
+    codec = codec_for(codec_name(connection), vectors.shape[1])
+    kept = codec.encode(vectors)
     connection.executemany(
         insertion(f"vectors_{number}", VECTOR_COLUMNS),
-        [(chunk, exact_rows[n].tobytes()) for n, chunk in enumerate(chunks)],
+        [(chunk, kept[n].tobytes()) for n, chunk in enumerate(chunks)],
     )
-    write_codes(connection, number, chunks, exact_rows)
+    write_codes(connection, number, chunks, codec.decode(kept.tobytes(), vectors.shape[1]))
 
 
 def write_codes(connection: apsw.Connection, number: int, chunks: Sequence[int], vectors: NDArray[np.float32]) -> None:
@@ -123,6 +127,43 @@ def write_codes(connection: apsw.Connection, number: int, chunks: Sequence[int],
         f"INSERT INTO codes_{number} (rowid, code) VALUES (?, vec_int8(?))",
         [(chunks[n], codes[n].tobytes()) for n in coded],
     )
+
+
+def codec_name(connection: apsw.Connection) -> str:
+    """Return the name of the codec by which the file keeps vectors."""
+    name = value(connection, "SELECT value FROM meta WHERE key = ?", (CODEC,)) or FLOAT32
+    if name not in CODECS:
+        raise apsw.CorruptError(f"its vectors are kept by {name!r}, which is not a codec")
+    return str(name)
+
+
+def recode(connection: apsw.Connection, name: str, progress: Callable[[int, int], None] | None) -> int:
+    """Keep all vectors of every embedding by another codec; return how many were changed."""
+    tables = rows(connection, "SELECT embedding, dim FROM embeddings") if codec_name(connection) != name else []
+    set_fact(connection, CODEC, name)
+    total: int = sum(value(connection, f"SELECT count(*) FROM vectors_{number}") for number, _ in tables)
+    done = 0
+    for number, dim in tables:
+        codec, last = codec_for(name, dim), -1
+        sql = f"SELECT chunk, vector FROM vectors_{number} WHERE chunk > ? ORDER BY chunk LIMIT {_AT_ONCE}"
+        while found := rows(connection, sql, (last,)):
+            last = found[-1][0]
+            before = vector_rows([vector for _, vector in found], dim)
+            kept = codec.encode(before)
+            after = codec.decode(kept.tobytes(), dim)
+            connection.executemany(
+                f"UPDATE vectors_{number} SET vector = ?2, checksum = checksum(chunk, ?2) WHERE chunk = ?1",
+                [(chunk, kept[n].tobytes()) for n, (chunk, _) in enumerate(found)],
+            )
+            # Codes are made of what is kept, so that `check` and a repair find the same ones.
+            other = np.flatnonzero((encode(before) != encode(after)).any(axis=1)).tolist()
+            chunks = [found[n][0] for n in other]
+            connection.executemany(f"DELETE FROM codes_{number} WHERE rowid = ?", [(chunk,) for chunk in chunks])
+            write_codes(connection, number, chunks, after[other])
+            done += len(found)
+            if progress:
+                progress(done, total)
+    return total
 
 
 def remove(connection: apsw.Connection, chunks: Sequence[int]) -> None:
@@ -151,20 +192,22 @@ def scan(  # noqa: PLR0917 - a query, then a condition
 
 
 def exact(connection: apsw.Connection, number: int, dim: int, chunks: Sequence[int]) -> NDArray[np.float32]:
-    """Return the exact vectors (n, dim) of chunks that all have one.
+    """Return the kept vectors (n, dim) of chunks that all have one.
 
     They come as one value: a row or a blob each takes half as long again, and lets other threads of Python in between
     so often that two threads are hardly faster than one.
     """
     if not chunks:
-        return np.empty((0, dim), FLOAT)
-    wanted, size = ",".join(map(str, chunks)), dim * FLOAT.itemsize
-    sql = f"""SELECT CAST(group_concat(vector, '') AS BLOB), group_concat(chunk), max(octet_length(vector) <> ?2)
+        return np.empty((0, dim), np.float32)
+    wanted = ",".join(map(str, chunks))
+    sql = f"""SELECT CAST(group_concat(vector, '') AS BLOB), group_concat(chunk),
+                     min(octet_length(vector)), max(octet_length(vector))
               FROM json_each(?1) CROSS JOIN vectors_{number} ON chunk = value"""
-    joined, there, wrong = rows(connection, sql, (f"[{wanted}]", size))[0]
-    if there != wanted or wrong:
+    joined, there, size, largest = rows(connection, sql, (f"[{wanted}]",))[0]
+    codec = codec_of(size, dim) if there == wanted and size == largest else None
+    if codec is None:
         raise apsw.CorruptError(f"one of {len(chunks)} vectors is not there, or has not {dim} dimensions")
-    return np.frombuffer(joined, FLOAT).reshape(len(chunks), dim)
+    return codec.decode(joined, dim)
 
 
 def unembedded(connection: apsw.Connection, number: int) -> NDArray[np.int64]:
@@ -209,10 +252,10 @@ def without_vector(connection: apsw.Connection, number: int, chunks: Sequence[in
 def fetch(
     connection: apsw.Connection, number: int, dim: int, chunks: Sequence[int]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the exact vectors of chunks: ids (n,) ascending, vectors (n, dim), without chunks that have none."""
+    """Return the kept vectors of chunks: ids (n,) ascending, vectors (n, dim), without chunks that have none."""
     sql = f"SELECT chunk, vector FROM vectors_{number} WHERE chunk IN (SELECT value FROM json_each(?)) ORDER BY chunk"
     found = rows(connection, sql, (json.dumps(chunks),))
-    vectors = float_rows([vector for _, vector in found], dim)
+    vectors = vector_rows([vector for _, vector in found], dim)
     return np.array([chunk for chunk, _ in found], dtype=np.int64), vectors
 
 
