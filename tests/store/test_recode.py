@@ -91,7 +91,7 @@ def test_a_recoded_store_answers_as_before_in_less_room_and_goes_on(filled, tmp_
     assert filled.stats().codec == name
     filled.backup(tmp_path / "copy.db")
     with hs.open(tmp_path / "copy.db", codec=name, embedder=HashingEmbedder(32)) as copy:
-        assert ranked(copy) == ranked(filled)
+        assert dict(ranked(copy)) == pytest.approx(dict(ranked(filled)))
         with hs.open(tmp_path / "merged.db", embedder=HashingEmbedder(32)) as merged:
             merged.merge(copy)
             assert merged.stats().codec == "float32"
