@@ -1,7 +1,7 @@
 """Fragments of a text that can serve as questions: sentences, runs of words, rare words. Pure functions on strings.
 
 A fragment that is most of its text teaches nothing, since any search finds it; so none is longer than half of the text,
-and none comes from a text of fewer than 24 words. Text without spaces (Chinese, Japanese, Thai) is measured and cut in
+and none comes from a text of fewer than ten words. Text without spaces (Chinese, Japanese, Thai) is measured and cut in
 characters, three of them to a word.
 """
 
@@ -18,7 +18,7 @@ from hybridstore.search.advanced_syntax import FIELD
 from hybridstore.search.stopwords import stopwords_in
 
 _CACHED = 512  # texts: every document gives one question before any gives a second
-FEWEST_WORDS = 24  # of a text that fragments are taken from
+FEWEST_WORDS = 10  # of a text that fragments are taken from; with 24 a store of one-line texts had too few to learn
 _SHORTEST, _LONGEST = 5, 12  # words of a crop
 _SENTENCE = 4, 40  # fewest and most words of a sentence
 _CHARACTERS = 3  # that say about as much as a word

@@ -114,8 +114,16 @@ def test_a_shared_heading_is_combined_with_the_one_above_it(tmp_path):
 
 def test_a_short_text_gives_no_fragment(tmp_path):
     with hs.open(tmp_path / "short.db", embedder="none") as store:
-        store.add([hs.Document(id="a", text=prose("valve", 1)), hs.Document(id="b", text="One. Two. Three.")])
+        store.add([hs.Document(id="a", text="A worn valve hums."), hs.Document(id="b", text="One. Two. Three.")])
         assert texts(store) == []
+
+
+def test_a_store_of_one_line_texts_gives_questions_about_nearly_all(tmp_path):
+    with hs.open(tmp_path / "lines.db", embedder="none") as store:
+        store.add([hs.Document(id=str(n), text=prose(f"valve {n}", 1)) for n in range(30)])
+        asked = list(from_corpus(store, most=100))
+    assert len({question.positive for question in asked}) >= 25
+    assert all(2 <= len(question.text.split()) <= 12 for question in asked)
 
 
 def test_templates_are_for_english_text_only(tmp_path):
@@ -145,7 +153,7 @@ def test_a_crop_is_five_to_twelve_words_and_never_more_than_half():
     for _ in range(50):
         words = fragments.crop(prose("valve", 2), rng).split()
         assert 4 <= len(words) <= 12
-    assert fragments.crop(" ".join(["word"] * 23), rng) is None
+    assert fragments.crop(" ".join(["word"] * 9), rng) is None
 
 
 def test_text_without_spaces_is_cut_by_characters():
