@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,8 @@ class Codec:
 def _unit(vectors: Vectors) -> Vectors:
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     norms[norms == 0] = 1
-    found: Vectors = vectors / norms
+    with np.errstate(invalid="ignore"):  # of a damaged file; `check` reports what is not a number
+        found: Vectors = vectors / norms
     return found
 
 
@@ -92,6 +94,7 @@ def codec_for(name: str, dim: int) -> Codec:
     return CODECS[name if dim >= _FEWEST else FLOAT32]
 
 
+@lru_cache
 def codec_of(size: int, dim: int) -> Codec | None:
     """Return the codec whose vectors of so many dimensions have this size in bytes."""
     fitting = (codec for codec in CODECS.values() if codec.size(dim) == size and codec_for(codec.name, dim) is codec)

@@ -135,6 +135,11 @@ def test_reading_alone_makes_no_store_and_migrates_none(tmp_path):
         hs.open(tmp_path / "new.db", read_only=True)
     with pytest.raises(StoreRefused):
         hs.open(":memory:", read_only=True)
+    shutil.copy(ARCHIVE / "v6.db", tmp_path / "recent.db")  # a later version that changed nothing in the file
+    with hs.open(tmp_path / "recent.db", embedder="none", read_only=True) as store:
+        assert (store.stats().codec, store.check()) == ("float32", [])
+        assert store.count()
+    assert (tmp_path / "recent.db").read_bytes() == (ARCHIVE / "v6.db").read_bytes()
     shutil.copy(ARCHIVE / "v2.db", tmp_path / "old.db")
     with pytest.raises(FileRefused, match="must be migrated"):
         hs.open(tmp_path / "old.db", read_only=True)

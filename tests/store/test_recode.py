@@ -9,7 +9,7 @@ import pytest
 import hybridstore as hs
 from hybridstore.codecs.kept_vectors import CODECS, codec_for, codec_of
 from hybridstore.embedders.hashing import HashingEmbedder
-from hybridstore.errors import ExpectationsBroken, InputError, Unsupported
+from hybridstore.errors import ExpectationsBroken, FileDamaged, InputError, Unsupported
 
 LOSSY = [name for name in CODECS if name != "float32"]
 WORDS = ("tea", "rain", "oak", "iron", "salt")
@@ -125,6 +125,52 @@ def test_a_codec_that_breaks_an_expectation_is_refused(tmp_path):
         assert (store.stats().codec, store.test()[0].holds) == ("float16", True)
         store.recode("int4", force=True)
         assert not store.test()[0].holds
+
+
+def in_sql(store, sql):
+    with closing(apsw.Connection(store.location)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_recoding_hides_no_damage(filled):
+    flipped = "CAST(substr(vector, 1, 8) || x'0000003f' || substr(vector, 13) AS BLOB)"
+    in_sql(filled, f"UPDATE vectors_1 SET vector = {flipped} WHERE chunk = 5")
+    with pytest.raises(FileDamaged, match="chunk 5 is not what was written"):
+        filled.recode("float16")
+    assert filled.stats().codec == "float32"
+    filled.check(repair=True)
+    filled.embed()
+    assert filled.recode("float16") == len(TEXTS)
+    assert filled.check() == []
+
+
+@pytest.mark.parametrize("lost", ["DELETE FROM meta", "UPDATE meta SET value = 'x'"])
+def test_vectors_outlive_the_name_of_their_codec(filled, lost):
+    filled.recode("int8")
+    before = ranked(filled)
+    in_sql(filled, f"{lost} WHERE key = 'codec'")
+    filled.check(repair=True)
+    assert (ranked(filled), filled.stats().vectors, filled.stats().codec) == (before, len(TEXTS), "float32")
+    filled.add([{"id": "new", "text": "Tea in another valley."}])  # by float32, beside the others
+    assert "new" in dict(ranked(filled, mode="vector"))
+    assert filled.check() == []
+    assert filled.recode("int8") == 1
+    assert {size for (size,) in in_sql(filled, "SELECT octet_length(vector) FROM vectors_1")} == {64}
+
+
+def test_recoding_by_the_same_codec_changes_nothing(filled):
+    filled.recode("int8")
+    revision = filled.stats().revision
+    assert filled.recode("int8") == 0
+    assert filled.stats().revision == revision
+
+
+def test_a_number_that_is_none_is_found_in_silence(filled):
+    filled.recode("float16")
+    in_sql(filled, "UPDATE vectors_1 SET vector = CAST(x'007c' || substr(vector, 3) AS BLOB) WHERE chunk = 5")
+    assert "no numbers" in str(filled.check())
+    with pytest.raises(FileDamaged):
+        filled.recode("int8")
 
 
 def test_a_vector_of_another_length_is_found_and_mended(filled):

@@ -279,8 +279,10 @@ class SQLiteBackend(StoredDocuments[apsw.Connection], StoredEmbeddings[apsw.Conn
 
     def recode(self, codec: str, progress: Callable[[int, int], None] | None = None) -> int:
         with self._connections.atomic() as connection, Log(connection) as log:
-            log.restart()  # codes are different now
-            return vector_tables.recode(connection, codec, progress)
+            changed = vector_tables.recode(connection, codec, progress)
+            if changed:
+                log.restart()  # codes are different now
+            return changed
 
     def backup(self, path: str) -> None:
         file_creation.backup(self._connections, path)

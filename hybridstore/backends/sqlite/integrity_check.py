@@ -12,7 +12,7 @@ import apsw
 
 from hybridstore.backends.sqlite import chunk_references
 from hybridstore.backends.sqlite.change_log import Log
-from hybridstore.backends.sqlite.checksums import COLUMNS, wrong_rows
+from hybridstore.backends.sqlite.checksums import COLUMNS, set_fact, wrong_rows
 from hybridstore.backends.sqlite.connection import Connections, rows, value
 from hybridstore.backends.sqlite.keyword_check import check_keywords
 from hybridstore.backends.sqlite.problems import AT_ONCE, DAMAGE, EXAMPLES, column, found, guarded
@@ -20,7 +20,9 @@ from hybridstore.backends.sqlite.purge import PURGING
 from hybridstore.backends.sqlite.schema_inspection import differences
 from hybridstore.backends.sqlite.stored_values import json_object
 from hybridstore.backends.sqlite.vector_check import check_codes, check_vectors
+from hybridstore.backends.sqlite.vector_tables import CODEC
 from hybridstore.backends.values import Problem
+from hybridstore.codecs.kept_vectors import CODECS, FLOAT32
 from hybridstore.errors import FileDamaged
 from hybridstore.text.analysis import Analyser
 
@@ -68,7 +70,7 @@ def _all(connection: apsw.Connection, analyser: Analyser, progress: Progress | N
     problems += guarded("a schema", lambda: _schema(connection, repair=repair))
     for table in COLUMNS:
         problems += guarded(f"rows of {table}", lambda table=table: _rows(connection, table, repair=repair))  # type: ignore[misc]
-    problems += guarded("facts about the store", lambda: _facts(connection))
+    problems += guarded("facts about the store", lambda: _facts(connection, repair=repair))
     problems += guarded("documents and chunks", lambda: _orphans(connection, repair=repair))
     problems += guarded("spans of chunks", lambda: _spans(connection))
     problems += guarded("metadata", lambda: _metadata(connection))
@@ -145,9 +147,12 @@ def _rows(connection: apsw.Connection, table: str, *, repair: bool) -> list[Prob
     return found(f"rows of {table} that are not what was written{_REMEDIES.get(table, '')}", named, repaired=delete)
 
 
-def _facts(connection: apsw.Connection) -> list[Problem]:
+def _facts(connection: apsw.Connection, *, repair: bool) -> list[Problem]:
     facts = dict(rows(connection, "SELECT key, value FROM meta"))
     missing = [key for key in ("language", "analysis", "revision", "log_start", "created") if key not in facts]
+    codecs = [facts[CODEC]] if facts.get(CODEC, FLOAT32) not in CODECS else []
+    if codecs and repair:
+        set_fact(connection, CODEC, FLOAT32)  # of new vectors; those that are kept say by their length what they are
     counted = []
     for table, key in (("chunks", "chunk"), ("models", "model"), ("triples", "triple"), ("embeddings", "embedding")):
         last = value(connection, f"SELECT max({key}) FROM {table}")
@@ -158,6 +163,7 @@ def _facts(connection: apsw.Connection) -> list[Problem]:
     return [
         *(purging if PURGING in facts else ()),
         *found("facts about the store that are missing; restore a backup", missing, repaired=False),
+        *found("names of a codec that is not known (new vectors are kept as float32)", codecs, repaired=repair),
         *found("counters that would give a number twice; restore a backup", counted, repaired=False),
     ]
 

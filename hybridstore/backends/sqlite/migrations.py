@@ -35,6 +35,7 @@ from hybridstore.errors import FileRefused, InputError
 from hybridstore.whole_files import whole_file
 
 _HEADER = 100  # bytes of SQLite's file header
+_READABLE = 6  # the oldest version that is read as it is: no later migration changes anything in a file
 
 
 def prepare(
@@ -77,7 +78,7 @@ def _check_readable(connections: Connections) -> None:
     if application != APPLICATION_ID:
         raise FileRefused(path, "is a SQLite file of another program")
     _refuse_newer(path, version)
-    if version < SCHEMA_VERSION:
+    if version < _READABLE:
         raise FileRefused(
             path,
             f"has file version {version}, and to be read it must be migrated to {SCHEMA_VERSION}: open it once without "

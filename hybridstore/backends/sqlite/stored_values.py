@@ -20,13 +20,16 @@ _LARGEST = 1 << 60
 
 
 def vector_rows(blobs: Sequence[object], dim: int) -> NDArray[np.float32]:
-    """Return vectors (n, dim) from their bytes, all of one codec."""
+    """Return vectors (n, dim) from their bytes, each of the codec that its length says."""
     found = [blob for blob in blobs if type(blob) is bytes]
-    sizes = {len(blob) for blob in found}
-    codec = codec_of(max(sizes), dim) if len(sizes) == 1 else None
-    if len(found) < len(blobs) or (codec is None and blobs):
+    codecs = {size: codec_of(size, dim) for size in {len(blob) for blob in found}}
+    known = {size: codec for size, codec in codecs.items() if codec is not None}
+    if len(found) < len(blobs) or len(known) < len(codecs):
         raise apsw.CorruptError(f"a vector has not the {dim} dimensions of its embedding")
-    return np.empty((0, dim), np.float32) if codec is None else codec.decode(b"".join(found), dim)
+    if len(known) == 1:
+        return next(iter(known.values())).decode(b"".join(found), dim)
+    vectors = [known[len(blob)].decode(blob, dim) for blob in found]
+    return np.concatenate(vectors or [np.empty((0, dim), np.float32)])
 
 
 def integers(lines: str, separator: str = "\n") -> NDArray[np.int64]:

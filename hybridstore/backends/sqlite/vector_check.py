@@ -17,7 +17,7 @@ from hybridstore.backends.sqlite.schema import embedding_tables
 from hybridstore.backends.sqlite.stored_values import vector_rows
 from hybridstore.backends.values import Problem
 from hybridstore.codecs.int8 import encode
-from hybridstore.codecs.kept_vectors import Codec, codec_for
+from hybridstore.codecs.kept_vectors import codec_of
 
 _DAMAGED = "codes that are damaged inside"
 
@@ -28,8 +28,7 @@ def check_vectors(
     """Check an embedding's vectors; with `repair`, delete those that are wrong, so that they count as missing."""
     table = f"vectors_{number}"
     stale = column(connection, f"SELECT chunk FROM {table} WHERE chunk NOT IN (SELECT chunk FROM chunks)")
-    codec = codec_for(vector_tables.codec_name(connection), dim)
-    broken, changed = _wrong_vectors(connection, table, (codec, dim), advance)
+    broken, changed = _wrong_vectors(connection, table, dim, advance)
     if repair:
         gone = [(chunk,) for chunk in (*stale, *broken, *changed)]
         connection.executemany(f"DELETE FROM {table} WHERE chunk = ?", gone)
@@ -45,13 +44,13 @@ def check_vectors(
 
 
 def _wrong_vectors(
-    connection: apsw.Connection, table: str, kept: tuple[Codec, int], advance: Callable[[int], None]
+    connection: apsw.Connection, table: str, dim: int, advance: Callable[[int], None]
 ) -> tuple[list[int], list[int]]:
     """Return the chunks whose vectors are unusable, and those whose vectors are not what was written."""
     broken, changed = [], []
     for some in batches(connection.execute(f"SELECT {', '.join(VECTOR_COLUMNS)}, checksum FROM {table}")):
         for chunk, vector, stored in some:
-            if not _is_vector(vector, *kept):
+            if not _is_vector(vector, dim):
                 broken.append(chunk)
             elif checksum(chunk, vector) != stored:
                 changed.append(chunk)
@@ -59,10 +58,11 @@ def _wrong_vectors(
     return broken, changed
 
 
-def _is_vector(blob: object, codec: Codec, dim: int) -> bool:
-    if type(blob) is not bytes or len(blob) != codec.size(dim):
+def _is_vector(blob: object, dim: int) -> bool:
+    if not isinstance(blob, bytes):
         return False
-    return bool(np.isfinite(codec.decode(blob, dim)).all())
+    codec = codec_of(len(blob), dim)
+    return codec is not None and bool(np.isfinite(codec.decode(blob, dim)).all())
 
 
 def check_codes(connection: apsw.Connection, number: int, dim: int, *, repair: bool) -> list[Problem]:
@@ -99,13 +99,12 @@ def _code_problems(connection: apsw.Connection, number: int, dim: int) -> list[t
     wrong: list[object] = []
     stale: list[object] = []
     places: dict[int, tuple[int, int]] = {}
-    codec = codec_for(vector_tables.codec_name(connection), dim)
     for block, ids, offsets, codes in _blocks(connection, number, dim):
         places.update(zip(ids, ((block, offset) for offset in offsets), strict=True))
         vectors = dict(rows(connection, _AMONG.format(number), (json.dumps(ids),)))
         stale += [chunk for chunk in ids if chunk not in vectors]
         # Vectors that are no vectors have been reported.
-        sound = [place for place, chunk in enumerate(ids) if _is_vector(vectors.get(chunk), codec, dim)]
+        sound = [place for place, chunk in enumerate(ids) if _is_vector(vectors.get(chunk), dim)]
         expected = encode(vector_rows([vectors[ids[place]] for place in sound], dim))
         wrong += [ids[sound[n]] for n in np.flatnonzero((expected != codes[sound]).any(axis=1))]
     registered = {row: (block, offset) for row, block, offset in rows(connection, _ROWS.format(number))}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hybridstore.backends.calibrations import calibration_json, usable_calibration
 from hybridstore.backends.resident.rescoring import MOST_CANDIDATES
-from hybridstore.backends.sqlite.checksums import VECTOR_COLUMNS, change, insertion, next_number, set_fact
+from hybridstore.backends.sqlite.checksums import VECTOR_COLUMNS, change, checksum, insertion, next_number, set_fact
 from hybridstore.backends.sqlite.connection import ACTIVE, fact, rows, value
 from hybridstore.backends.sqlite.schema import embedding_tables
 from hybridstore.backends.sqlite.stored_values import json_lists, json_object, vector_rows
@@ -138,22 +138,25 @@ def codec_name(connection: apsw.Connection) -> str:
 
 
 def recode(connection: apsw.Connection, name: str, progress: Callable[[int, int], None] | None) -> int:
-    """Keep all vectors of every embedding by another codec; return how many were changed."""
-    tables = rows(connection, "SELECT embedding, dim FROM embeddings") if codec_name(connection) != name else []
+    """Keep all vectors of every embedding by this codec; return how many were kept by another one."""
     set_fact(connection, CODEC, name)
-    total: int = sum(value(connection, f"SELECT count(*) FROM vectors_{number}") for number, _ in tables)
+    others = {
+        (number, dim): f"FROM vectors_{number} WHERE octet_length(vector) <> {codec_for(name, dim).size(dim)}"
+        for number, dim in rows(connection, "SELECT embedding, dim FROM embeddings")
+    }
+    total: int = sum(value(connection, f"SELECT count(*) {those}") for those in others.values())
     done = 0
-    for number, dim in tables:
+    for (number, dim), those in others.items():
         codec, last = codec_for(name, dim), -1
-        sql = f"SELECT chunk, vector FROM vectors_{number} WHERE chunk > ? ORDER BY chunk LIMIT {_AT_ONCE}"
+        sql = f"SELECT chunk, vector, checksum {those} AND chunk > ? ORDER BY chunk LIMIT {_AT_ONCE}"
         while found := rows(connection, sql, (last,)):
             last = found[-1][0]
-            before = vector_rows([vector for _, vector in found], dim)
+            before = _as_written(found, dim)
             kept = codec.encode(before)
             after = codec.decode(kept.tobytes(), dim)
             connection.executemany(
                 f"UPDATE vectors_{number} SET vector = ?2, checksum = checksum(chunk, ?2) WHERE chunk = ?1",
-                [(chunk, kept[n].tobytes()) for n, (chunk, _) in enumerate(found)],
+                [(chunk, kept[n].tobytes()) for n, (chunk, *_) in enumerate(found)],
             )
             # Codes are made of what is kept, so that `check` and a repair find the same ones.
             other = np.flatnonzero((encode(before) != encode(after)).any(axis=1)).tolist()
@@ -164,6 +167,17 @@ def recode(connection: apsw.Connection, name: str, progress: Callable[[int, int]
             if progress:
                 progress(done, total)
     return total
+
+
+def _as_written(found: Sequence[tuple[int, bytes, int]], dim: int) -> NDArray[np.float32]:
+    """Return the vectors of rows (chunk, vector, checksum); a damaged one must not get a checksum that hides it."""
+    for chunk, vector, stored in found:
+        if checksum(chunk, vector) != stored:
+            raise apsw.CorruptError(f"the vector of chunk {chunk} is not what was written")
+    vectors = vector_rows([vector for _, vector, _ in found], dim)
+    if not np.isfinite(vectors).all():
+        raise apsw.CorruptError(f"a vector from chunk {found[0][0]} on has values that are no numbers")
+    return vectors
 
 
 def remove(connection: apsw.Connection, chunks: Sequence[int]) -> None:
@@ -205,9 +219,12 @@ def exact(connection: apsw.Connection, number: int, dim: int, chunks: Sequence[i
               FROM json_each(?1) CROSS JOIN vectors_{number} ON chunk = value"""
     joined, there, size, largest = rows(connection, sql, (f"[{wanted}]",))[0]
     codec = codec_of(size, dim) if there == wanted and size == largest else None
-    if codec is None:
-        raise apsw.CorruptError(f"one of {len(chunks)} vectors is not there, or has not {dim} dimensions")
-    return codec.decode(joined, dim)
+    if codec is not None:
+        return codec.decode(joined, dim)
+    if there != wanted:
+        raise apsw.CorruptError(f"one of {len(chunks)} vectors is not there")
+    sql = f"SELECT vector FROM json_each(?) CROSS JOIN vectors_{number} ON chunk = value"  # some by another codec
+    return vector_rows([vector for (vector,) in rows(connection, sql, (f"[{wanted}]",))], dim)
 
 
 def unembedded(connection: apsw.Connection, number: int) -> NDArray[np.int64]:
