@@ -45,7 +45,8 @@ class ModelCard:
 
     `dim` is the vectors' length, `max_tokens` the window; `pooling` is "mean", "cls" or "inside" (the graph pools).
     `files` are fetched from `repo` at `revision`: the graph first, the tokenizer second, then any others; `dense` are
-    the folders of layers applied after pooling. `size` is the download in MB, `languages` are ISO 639 codes ("mul" for
+    the folders of layers applied after pooling, and `without` a file in `embedders/data` of directions that are then
+    taken out of every vector. `size` is the download in MB, `languages` are ISO 639 codes ("mul" for
     about a hundred). With a `package` the model works without the hub.
     """
 
@@ -63,6 +64,7 @@ class ModelCard:
     query_prefix: str = ""
     document_prefix: str = ""
     dense: tuple[str, ...] = ()
+    without: str = ""
     package: WeightsPackage | None = None
 
 
@@ -164,6 +166,7 @@ MODELS: tuple[ModelCard, ...] = (
         ),
         size=487,
         languages=("mul",),
+        without="multilingual-e5-small-common.npy",
         note="About a hundred languages in one space; the one to use for anything but English. The package has it with "
         "weights of 4 bits, the hub with float32.",
         package=WeightsPackage(

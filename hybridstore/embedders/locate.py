@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from hybridstore.embedders.catalog import ModelCard, WeightsPackage
     from hybridstore.embedders.recipe import Recipe
 
-DATA = Path(__file__).parent / "data"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Located:
@@ -125,7 +123,7 @@ def locate_offline(card: ModelCard, cache: Path | None = None) -> Located | None
         return _made(card, card.package, file, cache)
     model = replace(recipe.of_card(card), graph=file.name, sha256=card.package.model.sha256)
     digest = model_cache.verify(file, model.sha256, card.name, cache)
-    vocabulary = DATA / card.package.vocabulary
+    vocabulary = recipe.DATA / card.package.vocabulary
     return _located(model, file, vocabulary, cache, digest=digest, reference=card.name, origin="package")
 
 
@@ -216,6 +214,7 @@ def _located(
     parts = [digest, model_cache.sha256(tokenizer, cache), model.pooling, str(model.max_tokens)]
     parts += [model.query_prefix, model.document_prefix]
     parts += [model_cache.sha256(folder / "model.safetensors", cache) for folder in dense if folder.is_dir()]
+    parts += [sha256(model.without.read_bytes()).hexdigest()] if model.without else []
     return Located(
         recipe=model,
         model=graph,

@@ -87,6 +87,7 @@ class OnnxEmbedder:
             )
         self._output, self._pooling = self._choose_output()
         self._dense = tuple(read_dense(folder, located.recipe.name) for folder in located.dense)
+        self._without = None if located.recipe.without is None else np.load(located.recipe.without)
         # The width in the graph may be a symbol, and a dense layer changes it, so a text is run.
         self.dim = int(self._vectors([self._tokens.ids([""])[0]], self._graph).shape[1])
         if located.recipe.dim not in (None, self.dim):
@@ -170,6 +171,8 @@ class OnnxEmbedder:
         if vectors.shape[1] != self._recipe.dim:  # otherwise the dense layers are in the graph
             for layer in self._dense:
                 vectors = layer(vectors)
+        if self._without is not None:
+            vectors = vectors - (vectors @ self._without.T) @ self._without
         return unit(vectors)
 
     def _run(self, session: Any, feed: dict[str, Any]) -> NDArray[Any]:

@@ -13,6 +13,7 @@ from hybridstore.errors import ModelUnavailable
 if TYPE_CHECKING:
     from hybridstore.embedders.catalog import ModelCard
 
+DATA = Path(__file__).parent / "data"
 OURS = "hybridstore.json"
 POOLINGS = ("mean", "cls", "inside")
 GRAPHS = ("model.onnx", "onnx/model.onnx")
@@ -35,9 +36,10 @@ _WINDOW = 512
 class Recipe:
     """How a model turns text into vectors.
 
-    `graph` is the ONNX file's path in the folder and `sha256` its required checksum (None: any); `dense` are folders
-    of layers applied after pooling. `batch_texts` limits the texts of one run: an int8 graph scales its activations
-    over the whole batch, so a text always gets the same vector only if it runs alone.
+    `graph` is the ONNX file's path in the folder and `sha256` its required checksum (None: any); `dense` are folders of
+    layers applied after pooling, `without` is a file of directions (k, dim) that are then taken out of every vector:
+    docs/generate_common_directions.py says which and why. `batch_texts` limits the texts of one run: an int8 graph
+    scales its activations over the whole batch, so a text always gets the same vector only if it runs alone.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Recipe:
     query_prefix: str = ""
     document_prefix: str = ""
     dense: tuple[str, ...] = ()
+    without: Path | None = None
     sha256: str | None = None
     dim: int | None = None
     batch_texts: int | None = None
@@ -62,6 +65,7 @@ def of_card(card: ModelCard) -> Recipe:
         query_prefix=card.query_prefix,
         document_prefix=card.document_prefix,
         dense=card.dense,
+        without=DATA / card.without if card.without else None,
         sha256=card.files[0].sha256,
         dim=card.dim,
     )

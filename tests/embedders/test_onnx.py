@@ -178,7 +178,7 @@ def test_a_file_that_is_not_a_graph_is_reported(tmp_path):
     ours = {"name": "mine", "dim": 4, "max_tokens": 64, "pooling": "inside"}
     (tmp_path / "hybridstore.json").write_text(json.dumps(ours))
     (tmp_path / "model.onnx").write_bytes(b"no graph at all")
-    from hybridstore.embedders.locate import DATA
+    from hybridstore.embedders.recipe import DATA
     from hybridstore.embedders.tokenizer import wordpiece
 
     wordpiece(DATA / "bert-base-uncased.txt").save(str(tmp_path / "tokenizer.json"))

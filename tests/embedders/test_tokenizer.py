@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("tokenizers", reason="tokenizers come with the extra `cpu`")
 
-from hybridstore.embedders.locate import DATA
+from hybridstore.embedders.recipe import DATA
 from hybridstore.embedders.tokenizer import Tokens, from_file, wordpiece
 from hybridstore.errors import ModelUnavailable
 

