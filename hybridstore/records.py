@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
+from hybridstore.errors import InputError
 from hybridstore.tables import Column, Tabular, to_plain
 from hybridstore.tables.html import html_table
 from hybridstore.text.expressions import Expression, describe
@@ -19,6 +20,28 @@ if TYPE_CHECKING:
 _SHOWN = 3  # hits in the repr of Results
 # The z-score of a cosine that counts as 1 in the fused score: that of a text with itself is about as high.
 FULL_Z_SCORE = 12.0
+MAX_ERROR = 0.1  # of what is shown as answered, the share that may have no answer here
+_MEASURED_ERROR = 0.02  # the lowest of which it is measured what confidence it needs
+_STEEPNESS = 1.8  # of the odds of being answered over those of the error, where a confidence of 0.5 has an error of 0.1
+
+
+def least_confidence(max_error: float = MAX_ERROR) -> float:
+    """Return the confidence from which on at most this share of what is shown as answered has no answer in the store.
+
+    That is measured where half of the questions are those of other collections: the odds ((1 - e) / 9 e) ** 1.8 are
+    above what any of ten stores needed for an e of 0.02, 0.05, 0.1 and 0.2 (docs/experiments.md). Raises InputError for
+    an e that is not between 0 and 1.
+    """
+    if not 0.0 < max_error < 1.0:
+        raise InputError(f"max_error is a share between 0 and 1, as in 0.1, not {max_error!r}")
+    unlikely = math.pow(9.0 * max_error / (1.0 - max_error), _STEEPNESS)
+    return 1.0 / (1.0 + unlikely)
+
+
+def expected_error(confidence: float) -> float:
+    """Return the share without an answer to expect from this confidence on: `least_confidence` the other way round."""
+    likely, unlikely = (math.pow(each, 1.0 / _STEEPNESS) for each in (confidence, 1.0 - confidence))
+    return max(unlikely / (unlikely + 9.0 * likely), _MEASURED_ERROR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,7 +310,7 @@ class Evidence:
         values: dict[str, Any] = {name: None if index is None else float(part[index]) for name, part in parts.items()}
         if self.legs and index is not None:
             numbers = {name: float(part[index]) for name, part in self.legs.items()}
-            values["legs"] = {name: number if isfinite(number) else None for name, number in numbers.items()}
+            values["legs"] = {name: number if math.isfinite(number) else None for name, number in numbers.items()}
         if self.words is not None and index is not None:
             named = zip(self.words.terms, self.words.of(index), strict=True)
             values["words"] = [{"word": term.word or term.text, "adds": adds} for term, adds in named]
@@ -583,6 +606,14 @@ class Results(Tabular, Sequence[Hit]):
     def confidence(self) -> float | None:
         """How likely it is that the store has an answer, from 0 to 1: below 0.5, rather not. None if unknown."""
         return self.trace.confidence
+
+    def answered(self, max_error: float = MAX_ERROR) -> bool | None:
+        """Return whether to show this as answered, if at most `max_error` of what is shown may have no answer here.
+
+        None where the confidence is unknown. Raises InputError for a share that is not between 0 and 1.
+        """
+        least = least_confidence(max_error)
+        return None if self.confidence is None else bool(self) and self.confidence >= least
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -39,6 +39,7 @@ from hybridstore.cli.shared_options import (
 from hybridstore.cli.terminal import count, print_json, say, write_page
 from hybridstore.errors import NotFound
 from hybridstore.locations import is_url
+from hybridstore.records import MAX_ERROR, least_confidence
 from hybridstore.serving import warm_search
 
 if TYPE_CHECKING:
@@ -155,6 +156,14 @@ _search_options = options(
 )
 @click.option("--full", is_flag=True, help="Show whole passages instead of the best lines.")
 @click.option(
+    "--max-error",
+    default=MAX_ERROR,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="X",
+    help="The share of what is shown as answered that may have no answer here.",
+)
+@click.option(
     "--log",
     is_flag=True,
     envvar=LOGGING,
@@ -170,6 +179,7 @@ def search(
     conditions: Sequence[str],
     as_json: bool,
     full: bool,
+    max_error: float,
     log: bool,
     interactive: bool,
     history: bool,
@@ -198,17 +208,18 @@ def search(
         with target.open(log_queries=log) as store:
             found = warm_search.search(store, words, {**_with_models(how), "where": combined(conditions)})
     hits = [FoundHit.of(hit, shown) for hit, shown in zip(found["fields"]["hits"], found["shown"], strict=True)]
+    known = found["fields"]["confidence"]
+    answered = None if known is None else bool(hits) and known >= least_confidence(max_error)
     if as_json:
-        print_json(found["fields"] | {"hits": [hit.to_dict() for hit in hits]})
+        print_json(found["fields"] | {"answered": answered, "hits": [hit.to_dict() for hit in hits]})
         return
     for note in [*found["fields"]["notes"], *found["path"], *found["rewriting"]]:
         say(note)
     if not hits:
         say(_NOTHING[found["reason"]])
         return
-    if found["unsure"]:
-        confidence = f"confidence {found['fields']['confidence']:.2f}"
-        say(f"Probably nothing here answers this ({confidence}); the closest passages:")
+    if answered is False:
+        say(f"Probably nothing here answers this (confidence {known:.2f}); the closest passages:")
     listed = hits if chosen("limit") else [hit for hit in hits if hit.worth]
     print_hits(listed, full=full)
     weak = (

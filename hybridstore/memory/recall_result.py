@@ -13,11 +13,11 @@ from datetime import datetime
 from typing import Any, ClassVar, overload
 
 from hybridstore.memory.notes import Note, short_iso
-from hybridstore.records import Trace
+from hybridstore.records import Trace, least_confidence
 from hybridstore.tables import Column, Tabular
 from hybridstore.tables.html import html_table
 
-CONFIDENT = 0.5
+CONFIDENT = least_confidence()
 """The confidence below which the store probably has no answer; see `Results.confidence`."""
 
 _TAG = re.compile(r"<(?=\s*/?\s*(?:recalled|item|left-out)\b)", re.IGNORECASE)

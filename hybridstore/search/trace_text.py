@@ -6,12 +6,23 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hybridstore.records import FULL_Z_SCORE, Evidence, Hit, Leg, Ranking, Selection, Term, Trace
+from hybridstore.records import (
+    FULL_Z_SCORE,
+    Evidence,
+    Hit,
+    Leg,
+    Ranking,
+    Selection,
+    Term,
+    Trace,
+    expected_error,
+    least_confidence,
+)
 from hybridstore.search.evidence import USUAL_POWER
 from hybridstore.search.rank_fusion import by_power
 from hybridstore.search.vector_legs import names
 
-ANSWERED = 0.5  # confidence from which on the store more likely has an answer than not
+ANSWERED = least_confidence()  # confidence from which on the store more likely has an answer than not
 SURE = 0.8
 _LISTED = 12  # terms or words of a kind
 _REWRITES = {
@@ -101,10 +112,10 @@ def describe_confidence(confidence: float | None) -> str | None:
     """Say how likely the store has an answer at all; None where that is unknown."""
     if confidence is None:
         return None
-    if confidence >= SURE:
-        return f"Confident that the store has an answer: {confidence:.2f}."
     if confidence >= ANSWERED:
-        return f"The store probably has an answer: {confidence:.2f}."
+        sentence = "Confident that the store has" if confidence >= SURE else "The store probably has"
+        error = f"of what is at least as sure, {expected_error(confidence):.0%} at most should have none"
+        return f"{sentence} an answer: {confidence:.2f} ({error})."
     return f"Probably nothing here answers this: {confidence:.2f}."
 
 

@@ -16,6 +16,7 @@ from hybridstore.cli.app import app
 from hybridstore.cli.result_output import MATCH, print_explanation, snippet
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.ingest.places import body_start
+from hybridstore.records import least_confidence
 from hybridstore.search.snippets import densest, worth_showing
 from hybridstore.search.trace_text import ANSWERED
 from hybridstore.text.analysis import Analyser
@@ -48,8 +49,9 @@ def test_search_as_json_has_every_field_of_a_hit(run):
     found = json.loads(run("search", "soup", "--json").stdout)
     assert found.keys() == {
         *("query", "mode", "fusion", "legs", "confidence", "hits", "timings", "notes", "filled", "path", "rewriting"),
+        "answered",
     }
-    assert found["confidence"] is None
+    assert found["confidence"] is found["answered"] is None
     assert found["query"] == "soup"
     assert found["hits"][0].keys() == {field.name for field in fields(hs.Hit)} | {"place", "line", "page"}
     assert (found["hits"][0]["place"], found["hits"][0]["line"]) == ("soup · characters 0-25", None)
@@ -180,6 +182,16 @@ def test_a_low_confidence_is_announced_above_the_hits(measured):
     assert result.stderr.startswith(said)
     assert "Probably" not in result.stdout
     assert "Probably" not in measured("search", "onion", "soup", "takes").stderr
+
+
+def test_the_share_of_errors_decides_what_is_shown_as_answered(measured):
+    found = json.loads(measured("search", "onion", "soup", "--json").stdout)
+    assert found["answered"] is (found["confidence"] >= 0.5)
+    for error in (0.3, 0.0001):
+        answered = found["confidence"] >= least_confidence(error)
+        result = measured("search", "onion", "soup", "--max-error", str(error))
+        assert ("Probably nothing here" in result.stderr) is not answered
+    measured("search", "soup", "--max-error", "1", code=2)
 
 
 def test_a_least_relevance_leaves_out_what_is_below_it(measured):

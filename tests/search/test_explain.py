@@ -94,7 +94,7 @@ def test_other_fusions_and_single_legs_show_ranks_instead_of_a_sum(store):
 def test_relevance_and_confidence_are_shown_where_they_are_known(store):
     explanation = store.explain("castle by the river", limit=2)
     confidence = explanation.evidence.confidence
-    assert f"answer: {confidence:.2f}." in str(explanation)
+    assert f"answer: {confidence:.2f}" in str(explanation)
     assert f"; relevance {explanation.hits[0].relevance:.2f}" in str(explanation)
     alone = str(store.explain("castle by the river", mode="keyword"))
     assert "answer" not in alone

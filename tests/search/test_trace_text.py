@@ -18,8 +18,11 @@ def evidence(relevance=None, **parts):
 @pytest.mark.parametrize(
     ("confidence", "said"),
     [
-        (0.98, "Confident that the store has an answer: 0.98."),
-        (0.5, "The store probably has an answer: 0.50."),
+        (
+            0.98,
+            "Confident that the store has an answer: 0.98 (of what is at least as sure, 2% at most should have none).",
+        ),
+        (0.5, "The store probably has an answer: 0.50 (of what is at least as sure, 10% at most should have none)."),
         (0.03, "Probably nothing here answers this: 0.03."),
     ],
 )

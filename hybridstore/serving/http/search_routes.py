@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hybridstore.errors import InputError
 from hybridstore.integrations import openai
-from hybridstore.records import Hit, Results, Trace
+from hybridstore.records import MAX_ERROR, Hit, Results, Trace
 from hybridstore.search.completion import completed
 from hybridstore.search.query_plan import has_words
 from hybridstore.search.rewriting import Rewrite
@@ -68,6 +68,9 @@ class SearchParameters(BaseModel):
     meaning: str = Field("", max_length=2_000, description="And the question in other words, for its meaning alone.")
     answer: str = Field("", max_length=2_000, description="And a passage, as an answer might have it.")
     min_relevance: float | None = Field(None, ge=0, le=1, description="Leave out what is less relevant.")
+    max_error: float = Field(
+        MAX_ERROR, gt=0, lt=1, description="The share of what is `answered` that may have no answer here."
+    )
     unique: bool = Field(False, description="Only the best of near-identical passages.")
     per_document: int | None = Field(None, ge=1, description="The most passages of one document.")
     diversity: float = Field(0.0, ge=0, le=1, description="The penalty for being like passages above.")
@@ -75,7 +78,7 @@ class SearchParameters(BaseModel):
 
     def options(self, context: Context) -> SearchOptions:
         """Return the options of `Store.search`; raises InputError for a condition that cannot be read."""
-        own = {"q", "kind", "where", "log", "expect", "rewrite", *_TEXTS}
+        own = {"q", "kind", "where", "log", "expect", "rewrite", "max_error", *_TEXTS}
         options: dict[str, Any] = {name: getattr(self, name) for name in type(self).model_fields if name not in own}
         visible = context.scope.filter(self.kind, where=all_of(self.where))
         return cast("SearchOptions", options | {"where": visible, "rewrite": self._rewrite(context)})
@@ -136,11 +139,15 @@ class Rewritten(BaseModel):
 
 
 class SearchAnswer(BaseModel):
-    """The passages, best first. A `confidence` below 0.5 says that probably nothing here answers the question."""
+    """The passages, best first. A `confidence` below 0.5 says that probably nothing here answers the question.
+
+    `answered` says whether it passes for the share of errors that was asked for; null where the confidence is.
+    """
 
     query: str
     hits: list[Passage]
     confidence: float | None
+    answered: bool | None
     notes: list[str] = Field(description="Sentences for people, such as that a word was probably mistyped.")
     filled: float = Field(description="The share of the passages that have a vector already.")
     path: list[Hop] = Field(description="With `hops`: which passage led where.")
@@ -168,6 +175,7 @@ def search(context: Shared, request: Annotated[SearchParameters, Query()]) -> Se
         query=request.q,
         hits=list(passages(context, trace, trace.hits)),
         confidence=results.confidence,
+        answered=results.answered(request.max_error),
         notes=list(trace.notes),
         filled=trace.filled,
         path=[Hop(**to_plain(hop)) for hop in trace.path],

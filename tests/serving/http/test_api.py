@@ -59,7 +59,9 @@ def test_a_search_answers_with_hits_and_a_confidence(client):
     assert hit["score"] > 0
     assert [hit["text"][start:end] for start, end in hit["highlights"]] == ["red", "valve"]
     assert "confidence" in body
+    assert body["answered"] in {True, False, None}
     assert len(body["hits"]) == 1
+    assert client.get("/api/search", params={"q": "red valve", "max_error": 1}).status_code == 422
 
 
 @pytest.mark.parametrize(
