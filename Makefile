@@ -150,6 +150,7 @@ bench: .venv-bench/.ready .venv-train/.ready  ## Measure against the rivals; STO
 	$(BENCH) benchmarks/corpus.py $(if $(STORES),$(STORES) --queries $(QUERIES),--made-up) \
 		--size $(SIZE) --out build/corpus-$(SIZE)
 	$(BENCH) benchmarks/speed.py --corpus build/corpus-$(SIZE) --json $(RESULTS)/speed-$(SIZE).json
+	$(BENCH) benchmarks/filtering.py --corpus build/corpus-$(SIZE) --json $(RESULTS)/filtering.json
 	.venv-train/bin/python benchmarks/embedder.py --json $(RESULTS)/embedder.json
 	$(BENCH) benchmarks/tables.py --results $(RESULTS) \
 		--page $(if $(filter benchmarks/results,$(RESULTS)),benchmarks,$(RESULTS))/README.md

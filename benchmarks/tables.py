@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import filtering
 import plots
 import speed_tables
 
@@ -36,6 +37,8 @@ only formed within one go, in which the rivals took turns. Where a rival wins, i
   all searches less that before opening; *its own* leaves out mapped files. Writes are one passage each, durable for
   the next process; another process writes one every 50 ms. *Recall* is that of ten hits against exact float32 cosine.
   Filters select passages at random.
+- *Filters*: `benchmarks/filtering.py`, each kind of field with an index where the rival advises one; "nearest" and
+  "furthest" pass only the passages nearest to the question or furthest from it.
 - *Embedder*: 256 texts of mixed length on two threads, five rounds in turn, the best of each; one short query.
 - *What speed costs*: `benchmarks/exactness.py`, the first 100 to 300 queries of each collection.
 
@@ -76,6 +79,15 @@ def exactness(result: dict[str, Any]) -> list[str]:
     return _legs(title, result, lambda leg: f"{leg['ndcg@10']:.4f} ({leg['difference']:+.4f})")
 
 
+def filters(result: dict[str, Any]) -> list[str]:
+    about = result["about"]
+    lead = (
+        f"{about['passages']:,} passages, {about['queries']} questions, p50 / p95 in ms of the hybrid search, after "
+        "each filter was used once; in brackets the recall@10 of the vector search where it is not 1. – is refused."
+    )
+    return ["## Filters", "", lead, "", *filtering.page(result)]
+
+
 def written(results: Path, page: Path) -> dict[Path, str]:
     """Return the content of each generated file."""
     sizes = speed_tables.load(results)
@@ -83,7 +95,7 @@ def written(results: Path, page: Path) -> dict[Path, str]:
     parts = ["# Benchmarks", "", "Written by `benchmarks/tables.py` from `results/`; do not edit."]
     parts += ["How well searches find, and what they must not get wrong, is told [elsewhere](../docs/quality.md).", ""]
     parts += speed_tables.section(sizes, [os.path.relpath(results / name, page.parent) for name in drawn])
-    for name, table in (("embedder", embedder), ("exactness", exactness)):
+    for name, table in (("filtering", filters), ("embedder", embedder), ("exactness", exactness)):
         file = results / f"{name}.json"
         if file.exists():
             parts += [*table(json.loads(file.read_text())), ""]

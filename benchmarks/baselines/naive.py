@@ -71,16 +71,23 @@ class Naive(Baseline):
         asked = " OR ".join(f'"{one}"' for one in self.words(text))
         if not asked:
             return []
-        condition, values = restricted(where)
+        condition, values = self.restricted(where)
         # The plus keeps SQLite from asking FTS5 once for each row that passes the filter.
         condition = condition.replace("AND rowid", "AND +rowid")
         sql = f"SELECT rowid FROM words WHERE words MATCH ? {condition} ORDER BY rank LIMIT ?"
         return [n for (n,) in self.db.execute(sql, (asked, *values, limit))]
 
     def near(self, vector: Vector, limit: int, where: Where) -> list[int]:
-        condition, values = restricted(where)
+        condition, values = self.restricted(where)
         sql = f"SELECT rowid FROM vectors WHERE v MATCH ? AND k = ? {condition} ORDER BY distance"
         return [n for (n,) in self.db.execute(sql, (vector.tobytes(), limit, *values))]
+
+    def restricted(self, where: Where) -> tuple[str, list[int]]:
+        """Return the condition on a row's number, and its bindings."""
+        if not where:
+            return "", []
+        conditions = " AND ".join(f"{name} = ?" for name in where)
+        return f"AND rowid IN (SELECT n FROM passages WHERE {conditions})", list(where.values())
 
     def fetched(self, rows: Sequence[Any]) -> list[str]:
         get = "SELECT id, text FROM passages WHERE n = ?"
@@ -106,11 +113,3 @@ class NaiveStopped(Naive):
     def words(self, text: str) -> list[str]:
         found = super().words(text)
         return [word for word in found if word not in STOP_WORDS] or found
-
-
-def restricted(where: Where) -> tuple[str, list[int]]:
-    """Return the condition on a row's number, and its bindings."""
-    if not where:
-        return "", []
-    conditions = " AND ".join(f"{name} = ?" for name in where)
-    return f"AND rowid IN (SELECT n FROM passages WHERE {conditions})", list(where.values())
