@@ -174,7 +174,7 @@ def main(arguments: list[str] | None = None) -> None:
         row: dict[str, Any] = {"passages": size, "seconds": round(seconds, 1), "disk": options.store.stat().st_size}
         wanted = options.json.with_suffix(".right.json")
         wanted.write_text(json.dumps(right.tolist()), encoding="utf-8")
-        for name, limit in (("all", 1024 if size < 5_000_000 else 4096), ("little", LITTLE)):
+        for name, limit in (("all", 1024 if size < 5_000_000 else 2048), ("little", LITTLE)):
             command = [sys.executable, __file__, "--store", options.store, "--json", wanted, "--measure", limit]
             command += ["--seed", options.seed, "--block", options.block]
             told = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True)
