@@ -17,6 +17,7 @@ from hybridstore.ingest.readers.encodings import is_binary
 from hybridstore.ingest.readers.file_types import binary_reason, kind_of_name, readable_members
 from hybridstore.ingest.readers.noise import noise_of_name
 from hybridstore.ingest.regular_files import open_file
+from hybridstore.store.shared_folder import is_state_file
 
 NEVER = frozenset((".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv"))
 
@@ -55,8 +56,8 @@ def walk(
     """Yield the absolute paths of the files at and below these paths, once each, sorted by name in each folder.
 
     Skipped below a folder are: what a .gitignore there or further up its repository ignores, what `exclude` matches or
-    `include` (if not empty) does not, hidden files unless `hidden`, links unless `follow_links`, binary files, and
-    always .git, node_modules, __pycache__ and the like (NEVER). Patterns are those of .gitignore, relative to the
+    `include` (if not empty) does not, hidden files unless `hidden`, links unless `follow_links`, binary files, those
+    through which stores exchange, and always .git, node_modules, __pycache__ and the like (NEVER). Patterns are those of .gitignore, relative to the
     folder. A path to a file is yielded whatever it is. `skipped` is called for all skipped entries except NEVER.
 
     Raises InputError for a path that does not exist, before the first file.
@@ -225,6 +226,8 @@ def _binary_reason(entry: os.DirEntry[str]) -> str | None:
             return "not a regular file"
     except OSError:
         return "broken link"
+    if is_state_file(Path(entry.path)):  # to read it would change the store, and the next exchange the file
+        return "of an exchange"
     reason = readable_members(entry.path) or binary_reason(entry.name) or noise_of_name(entry.name)
     if reason or kind_of_name(entry.name):
         return reason

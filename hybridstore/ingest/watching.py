@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from math import inf
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _QUIET = 400  # milliseconds without a change before files are read: editors save in several steps
 _LATEST = 3000  # milliseconds after the first change, however many follow
 _LOOK = 1000  # milliseconds between two looks at which folders there are
-_ASK = 30  # seconds between two exchanges with a server, which cannot be seen to change
+_ASK = 30  # seconds between two exchanges with a server, which cannot be seen to change; and after one that failed
 _SHARE = 10  # times as long as an exchange took passes before the next one, where much changes
 _OWN_FILES = ("", "-wal", "-shm", "-journal", "-serve")
 
@@ -50,7 +51,7 @@ def watch(
 
     `exchange` is a folder that other devices see, or a server's address: `Store.exchange` with it follows within a few
     seconds whatever is written here or arrives there (on a server within half a minute), and `exchanged` is called with
-    its report, or with the error for which it is tried again when something has changed.
+    its report, or with the error for which it is tried again when something has changed, or half a minute later.
 
     Raises InputError where no folder is remembered and there is none to exchange through, MissingExtra without
     watchfiles, Unsupported where the system cannot watch that many folders.
@@ -85,17 +86,18 @@ def _exchanging(
 
     def run() -> None:
         seen: object = None
-        pause = _LOOK / 1000
-        while not stopped.wait(0 if seen is None else pause):
-            now = (store.state().revision, _listing(folder))
-            if now == seen:
-                pause = _LOOK / 1000
-                continue
-            began, seen = monotonic(), now
+        pause = 0.0
+        again = inf  # when to try again what failed: a disk that was full need not be seen to have room
+        while not stopped.wait(pause):
+            began = monotonic()
             try:
-                exchanged(store.exchange(folder))
+                now = (store.state().revision, _listing(folder))
+                if now != seen or began >= again:
+                    seen, again = now, inf
+                    exchanged(store.exchange(folder))
             except HybridstoreError as error:
                 exchanged(error)
+                again = monotonic() + _ASK
             pause = max(_LOOK / 1000, _SHARE * (monotonic() - began))
 
     thread = Thread(target=run, name="hybridstore-exchange", daemon=True)
@@ -112,10 +114,11 @@ def _listing(place: str | os.PathLike[str]) -> object:
     if is_address(place):
         return monotonic() // _ASK
     found = set()
-    for path in Path(place).glob("*/*"):
-        with suppress(OSError):
-            status = path.stat()
-            found.add((str(path), status.st_size, status.st_mtime_ns))
+    with suppress(OSError):  # a device's folder goes just now, or the disk is not to be read: the exchange says so
+        for path in Path(place).glob("*/*"):
+            with suppress(OSError):
+                status = path.stat()
+                found.add((str(path), status.st_size, status.st_mtime_ns))
     return frozenset(found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -59,7 +60,7 @@ def exchange(
         raise InputError(
             f"{name!r} cannot be a device's name: it has letters, digits, '.', '_', '-', at most 64 of them"
         )
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - False for a disk that is not to be read
         raise InputError(f"{folder} is not a folder; make it first, on a disk that is there")
     report = ExchangeReport(name=name, dry_run=dry_run)
     try:

@@ -107,6 +107,11 @@ def unread_files(device: Path) -> Iterator[Path]:
             yield path
 
 
+def is_state_file(path: Path) -> bool:
+    """Return whether a file is one in which a device says which bundles it has published."""
+    return path.name == STATE and _published(path.parent) is not None
+
+
 def _published(device: Path) -> set[str] | None:
     """Return the bundles that a device says it has published; None where it says nothing that can be read."""
     try:

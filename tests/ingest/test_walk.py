@@ -9,6 +9,7 @@ import zipfile
 
 import pytest
 
+import hybridstore as hs
 from hybridstore.errors import InputError
 from hybridstore.ingest import Skipped, Unreadable, read, walk
 
@@ -214,3 +215,15 @@ def test_a_folder_without_permission_is_reported(tree):
         assert skipped_reasons(root)["closed"].startswith("cannot be opened")
     finally:
         (root / "closed").chmod(0o700)
+
+
+def test_the_files_of_an_exchange_are_skipped_and_others_of_the_name_are_not(tmp_path):
+    with hs.open(tmp_path / "a.db", embedder="none") as store:
+        store.add("Meet at nine.")
+        store.exchange(tmp_path, name="laptop")
+    (tmp_path / "lamp").mkdir()
+    (tmp_path / "lamp" / "device.json").write_text('{"name": "lamp"}')
+    skipped: list[Skipped] = []
+    found = [path.relative_to(tmp_path).as_posix() for path in walk(tmp_path, skipped=skipped.append)]
+    assert found == ["lamp/device.json"]
+    assert {each.path.name: each.reason for each in skipped}["device.json"] == "of an exchange"
