@@ -16,6 +16,7 @@ from hybridstore.errors import FileRefused, InputError
 
 TOKEN_VARIABLE = "HYBRIDSTORE_TOKEN"  # noqa: S105 - the name of a variable
 
+_ANOTHER = "is it `hybridstore serve --exchange`, and the address the one that it printed?"
 _PART = 1 << 20  # bytes of a request's body
 _TIMEOUT = 600.0  # seconds for an answer: the server may be looking through, or merging, a large store
 
@@ -42,9 +43,15 @@ class ServerStreams:
         self._url = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") + "/api/exchange", "", ""))
         self._opener = direct_opener(self._url)
         self._said, self._heard = bytearray(), bytearray()
+        self._begun = False
 
     def __enter__(self) -> Self:
-        self._url += "/" + str(json.loads(self._ask("POST"))["exchange"])
+        answer = self._ask("POST")
+        try:
+            self._url += "/" + str(json.loads(answer)["exchange"])
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise FileRefused("the server", f"answered something else than an exchange; {_ANOTHER}") from error
+        self._begun = True
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -90,17 +97,29 @@ class ServerStreams:
                 return heard
         except urllib.error.HTTPError as error:
             with error:
-                raise FileRefused("the server", _reason(error)) from error
+                raise FileRefused("the server", self._reason(error)) from error
         except (OSError, ValueError, HTTPException) as error:
             reason = getattr(error, "reason", error)
+            if self._begun:
+                raise FileRefused("the server", f"has gone ({reason}); exchange again") from error
             raise FileRefused("the server", f"cannot be reached ({reason}); is the address right?") from error
 
+    def _reason(self, error: urllib.error.HTTPError) -> str:
+        """Return why the server did not do what it was asked."""
+        if error.code == 401:
+            return f"wants its token, and got another one or none; add ?token=TOKEN, or set {TOKEN_VARIABLE}"
+        if error.code // 100 == 3:
+            return "redirects; use the address that it leads to, such as https:// in place of http://"
+        if error.code == 404 and not self._begun:
+            return f"has no exchange there; {_ANOTHER}"
+        return _problem(error)
 
-def _reason(error: urllib.error.HTTPError) -> str:
-    """Return why the server did not do what it was asked."""
+
+def _problem(error: urllib.error.HTTPError) -> str:
+    """Return what the server says was wrong."""
     try:
         problem: Any = json.loads(error.read(_PART))
         detail = str(problem["detail"])
         return detail if "; " in detail else f"{detail}; {problem['remedy']}".rstrip(".")
     except (OSError, ValueError, KeyError, TypeError):
-        return f"answered {error.code}; is it `hybridstore serve --exchange`?"
+        return f"answered {error.code}; {_ANOTHER}"

@@ -53,8 +53,11 @@ def test_both_sides_get_what_they_lack_and_nothing_is_sent_twice(exchanging, mon
 def test_a_server_exchanges_only_where_it_was_told_to_and_with_the_token(exchanging, guarded, monkeypatch):
     monkeypatch.delenv("HYBRIDSTORE_TOKEN", raising=False)
     with hs.open(":memory:", embedder="none") as own:
-        with pytest.raises(FileRefused, match="the token is missing"):
-            own.exchange(exchanging.url)
+        for address in (exchanging.url, f"{exchanging.url}?token=another"):
+            with pytest.raises(FileRefused, match="add .token=TOKEN, or set HYBRIDSTORE_TOKEN"):
+                own.exchange(address)
+        with pytest.raises(FileRefused, match="has no exchange there"):
+            own.exchange(f"{exchanging.url}a/page?token={TOKEN}")
         with pytest.raises(FileRefused, match="exchanges with nobody; start it with --exchange"):
             own.exchange(f"{guarded.url}?token={TOKEN}")
         with pytest.raises(FileRefused, match="cannot be reached"):
