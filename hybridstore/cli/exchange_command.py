@@ -73,7 +73,7 @@ def exchange(
     if folder is None and command is None and not stdio:
         raise click.UsageError('name the DIR that the devices share, or set exchange = "DIR" in hybridstore.toml')
     target.if_stopped = "What came in so far is kept; run the same command again to continue."
-    opened = target.open(create=not dry_run, made_by="exchange DIR")
+    opened = target.open_to_receive(create=not dry_run, made_by="exchange DIR")
     with opened as store, counting("Merging", "documents", quiet=quiet or as_json or stdio) as counter:
         if stdio:
             # Without a buffer nothing is left to be written when the other side has gone.
@@ -99,7 +99,10 @@ def _exchange_with(
     command: str, store: Store, silence: int, *, dry_run: bool, progress: Callable[[int, int], None] | None
 ) -> ExchangeReport:
     """Exchange with what a command serves; raises FileRefused where it cannot be run or fails."""
-    words = shlex.split(command)
+    try:
+        words = shlex.split(command)
+    except ValueError as error:  # a quotation mark is missing
+        raise click.UsageError(f"--with {command!r} cannot be read as a command: {error}") from error
     if not words:
         raise click.UsageError("--with has no command")
     try:
@@ -165,7 +168,8 @@ def exchange_sentences(report: ExchangeReport) -> list[str]:
     if report.received:
         return _stream_sentences(report)
     devices = f"{count(len(report.devices), 'other device')}: {', '.join(report.devices)}" if report.devices else ""
-    sentences = [f"This is {report.name}; there is {devices or 'no other device yet'}."]
+    are = "are" if len(report.devices) > 1 else "is"
+    sentences = [f"This is {report.name}; there {are} {devices or 'no other device yet'}."]
     sentences += merge_sentences(report.merged, "the other devices")
     if out := _out(report):
         size = "" if report.dry_run else f", in {report.bytes / 1000:,.0f} kB"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ _SHOWN = 60  # characters of a version that are printed
 @json_option
 @pass_target
 def merge(target: Target, *, other: str, dry_run: bool, quiet: bool, as_json: bool) -> None:
-    """Bring in what another store holds, removed, purged and was told; OTHER is only read.
+    """Bring in what another store holds, removed, purged and was told; OTHER is only read, and may be read-only.
 
     Two stores that are merged into each other hold the same, in whatever order and however often. The later version of
     a document wins; what was changed in both is kept as a copy beside it. What was purged there is purged here. Vectors
@@ -38,7 +39,7 @@ def merge(target: Target, *, other: str, dry_run: bool, quiet: bool, as_json: bo
     target.if_stopped = "What was merged so far is kept; run the same command again to continue."
     if not is_url(other) and not Path(other).exists():
         raise FileRefused(other, "there is no such store to merge; check the path")
-    opened = target.open(create=not dry_run, made_by=f"merge {other}")
+    opened = target.open_to_receive(create=not dry_run, made_by=f"merge {shlex.quote(other)}")
     with opened as store, counting("Merging", "documents", quiet=quiet or as_json) as counter:
         report = store.merge(other, dry_run=dry_run, progress=counter)
     if as_json:
@@ -68,7 +69,8 @@ def merge_sentences(report: MergeReport, other: str) -> list[str]:
     plurals = {"query": "queries"}
     names = [count(number, noun, plurals.get(noun)) for noun, number in learned.items() if number]
     done += [f"{', '.join(names)} {would}taken over"] if names else []
-    sentences = [f"{'; '.join(done)}." if done else f"Nothing new in {other}."]
+    news = done or report.conflicts or report.purge
+    sentences = [f"{'; '.join(done)}."] if done else [] if news else [f"Nothing new in {other}."]
     if report.conflicts:
         sentences.append(
             f"{count(len(report.conflicts), 'document')} changed on both sides: the later version counts, and the "

@@ -167,6 +167,22 @@ class Target:
             Path(f"{self.path}{end}").unlink(missing_ok=True)
 
     @contextmanager
+    def open_to_receive(self, *, create: bool, made_by: str) -> Iterator[Store]:
+        """Open the store to bring in what others have, with `create` creating it if it is missing; close it at the end.
+
+        One that was created is removed again where that fails and nothing has come in: it would be in the way of the
+        next try, with a key perhaps.
+        """
+        new = create and not self.exists()
+        with self.open(create=create, made_by=made_by) as store:
+            try:
+                yield store
+            except BaseException:
+                if new:
+                    self.remove_if_empty(store)
+                raise
+
+    @contextmanager
     def open_to_add(
         self,
         *,

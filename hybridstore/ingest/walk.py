@@ -56,9 +56,10 @@ def walk(
     """Yield the absolute paths of the files at and below these paths, once each, sorted by name in each folder.
 
     Skipped below a folder are: what a .gitignore there or further up its repository ignores, what `exclude` matches or
-    `include` (if not empty) does not, hidden files unless `hidden`, links unless `follow_links`, binary files, those
-    through which stores exchange, and always .git, node_modules, __pycache__ and the like (NEVER). Patterns are those of .gitignore, relative to the
-    folder. A path to a file is yielded whatever it is. `skipped` is called for all skipped entries except NEVER.
+    `include` (if not empty) does not, hidden files unless `hidden`, links unless `follow_links`, binary files, those of
+    an exchange between stores, and always .git, node_modules, __pycache__ and the like (NEVER). Patterns are those of
+    .gitignore, relative to the folder. A path to a file is yielded whatever it is. `skipped` is called for all skipped
+    entries except NEVER.
 
     Raises InputError for a path that does not exist, before the first file.
     """

@@ -63,16 +63,18 @@ def exchange(
     if not os.path.isdir(folder):  # noqa: PTH112 - False for a disk that is not to be read
         raise InputError(f"{folder} is not a folder; make it first, on a disk that is there")
     report = ExchangeReport(name=name, dry_run=dry_run)
+    came_in = ""
     try:
         strays = list(unread_files(folder / name))
         held = held_bundles(folder, own.key, report)
         strays += [folder / each for each in report.torn if each.startswith(f"{name}/")]
         receive(own, held, report, fits=fits, progress=progress)
+        came_in = "; what came in is kept"
         publish(own, folder / name, held, report)
         for stray in () if dry_run else strays:
             stray.unlink(missing_ok=True)
     except OSError as error:
-        raise FileRefused(str(folder), f"cannot be read or written ({error})") from error
+        raise FileRefused(str(folder), f"cannot be read or written ({error}){came_in}") from error
     return report
 
 

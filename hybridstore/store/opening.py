@@ -104,6 +104,21 @@ def open(  # noqa: A001 - `hybridstore.open`, as `gzip.open`
     return store
 
 
+def open_other(location: str, *, key: str | None) -> Store:
+    """Open another store to read what it holds, also where it cannot be written; raises StoreRefused.
+
+    A file of a version that cannot be read as it is is brought up to date.
+    """
+    opened = partial(open, location, embedder="none", key=key, create=False)
+    try:
+        return opened(read_only=True)
+    except StoreRefused as refused:
+        try:
+            return opened()
+        except StoreRefused:
+            raise refused from None
+
+
 def _lasting(location: str, backend: Backend) -> str | os.PathLike[str]:
     """Return what opens the same store later, whatever the working directory is then; its repr shows no password."""
     if is_url(location):

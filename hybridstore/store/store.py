@@ -300,20 +300,21 @@ class Store(StoreParts):
     ) -> MergeReport:
         """Bring in what another store holds, removed, purged and was told; return what that was.
 
-        `other`, which is only read, is a store, or the path of one with the same key. Merged in any order and any
-        number of times, stores come to hold the same: the later version of each document, whatever the clocks say about
-        a change that was made of another. A document that was changed on both sides keeps the later version; the other
-        one becomes a document of its own, see `conflicts`. What was purged there is purged here, and the report has the
-        proof. Vectors are taken over where the embedder is the same; `embed` makes others. Model versions, triples,
-        calibrations, and which files were read remain each store's own. Each batch is one step, and a merge that was
-        stopped can be repeated. With `dry_run` nothing is written. `progress` is called with (done, total).
+        `other`, which is only read, is a store, or the path of one with the same key; a file of a version before 6 is
+        brought up to date first. Merged in any order and any number of times, stores come to hold the same: the later
+        version of each document, whatever the clocks say about a change that was made of another. A document that was
+        changed on both sides keeps the later version; the other one becomes a document of its own, see `conflicts`.
+        What was purged there is purged here, and the report has the proof. Vectors are taken over where the embedder is
+        the same; `embed` makes others. Model versions, triples, calibrations, and which files were read remain each
+        store's own. Each batch is one step, and a merge that was stopped can be repeated. With `dry_run` nothing is
+        written. `progress` is called with (done, total).
 
         Raises InputError for the store itself, and within a snapshot.
         """
         if not isinstance(other, Store):
-            from hybridstore.store.opening import open as open_store
+            from hybridstore.store.opening import open_other
 
-            with open_store(checked_path(other), create=False, embedder="none", key=self._backend.key) as opened:
+            with open_other(checked_path(other), key=self._backend.key) as opened:
                 return self.merge(opened, dry_run=dry_run, progress=progress)
         theirs = other._backend  # noqa: SLF001 - of the same class
         for log in (self._query_log, other._query_log):  # noqa: SLF001 - the same
@@ -342,7 +343,7 @@ class Store(StoreParts):
 
         Raises InputError for a folder that is not there and a name that cannot be used; FileRefused where the folder
         cannot be read or written, or holds files that were not written with this store's key, and for a server that
-        cannot be reached or refuses: then nothing is written.
+        cannot be reached or refuses. Then nothing is written, except what came in before the folder could not be.
         """
         from hybridstore.store.exchange import exchange
         from hybridstore.store.http_streams import ServerStreams

@@ -5,7 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from click.testing import CliRunner
+
 import hybridstore as hs
+from hybridstore.cli.app import app
+from hybridstore.store.shared_folder import digest_of_file
 
 
 def test_changes_go_and_come_and_are_told(run, tmp_path):
@@ -85,3 +89,41 @@ def test_a_side_of_a_pipe_that_says_nothing_is_given_up(run, tmp_path):
 
 def test_the_address_of_a_server_is_taken_where_a_folder_is(run):
     assert "cannot be reached" in run("exchange", "http://127.0.0.1:9/?token=secret-of-a-server", code=1).stderr
+
+
+def test_a_new_store_that_nothing_came_into_is_removed_where_the_exchange_fails(tmp_path, db):
+    def fails(*arguments):
+        new = tmp_path / "new.db"
+        result = CliRunner().invoke(app, ["--db", str(new), *map(str, arguments)])
+        assert isinstance(result.exception, SystemExit)
+        assert result.exit_code
+        assert not list(tmp_path.glob("new.db*"))
+        return result.stderr
+
+    (phone := tmp_path / "shared" / "phone").mkdir(parents=True)
+    (phone / "part").write_bytes(b"of another key " * 100)
+    (phone / "part").rename(phone / f"000001-{digest_of_file(phone / 'part')}.bundle")
+    assert "all devices have the same key, or none" in fails("exchange", phone.parent)
+    assert "is not a folder" in fails("exchange", tmp_path / "nothing")
+    assert "cannot be reached" in fails("exchange", "http://127.0.0.1:9/")
+    assert "No closing quotation" in fails("exchange", "--with", "ssh 'box")
+    assert "not a SQLite file" in fails("merge", __file__)
+    assert db.exists()
+
+
+def test_several_other_devices_and_a_conflict_are_told_as_what_they_are(run, tmp_path):
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    for name in ("phone", "tablet"):
+        with hs.open(tmp_path / f"{name}.db", embedder="none") as store:
+            store.add({"id": name, "text": "one"})
+            store.exchange(folder, name=name)
+    assert "there are 2 other devices: phone, tablet." in run("exchange", folder, "--name", "laptop").stderr
+    with hs.open(tmp_path / "phone.db") as store:
+        store.add({"id": "soup", "text": "Another soup"})
+        store.exchange(folder, name="phone")
+    for _ in range(2):  # the laptop's is the later one: nothing comes in but the copy
+        run("add", "-", "--id", "soup", "--kind", "txt", "--embedder", "none", input="The laptop's soup")
+    said = run("exchange", folder, "--name", "laptop").stderr
+    assert "1 document changed on both sides" in said
+    assert "Nothing new" not in said

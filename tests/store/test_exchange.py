@@ -278,6 +278,15 @@ def test_what_cannot_be_exchanged_is_refused(devices, tmp_path):
         store.exchange(devices.folder)
     with hs.open(tmp_path / "1.db", embedder="none") as one, hs.open(tmp_path / "2.db", embedder="none") as two:
         assert one.exchange(devices.folder).name != two.exchange(devices.folder).name
+    with hs.open(tmp_path / "1.db") as one:
+        one.add({"id": "x", "text": "one"})
+        one.exchange(devices.folder)
+    (devices.folder / "c").write_bytes(b"where the device's folder would be")
+    devices.c.add({"id": "y", "text": "two"})
+    with pytest.raises(FileRefused, match="what came in is kept"):
+        devices.exchange("c")
+    assert set(devices.c.ids()) == {"x", "y"}
+    (devices.folder / "c").unlink()
     devices.folder.chmod(0o500)
     if os.getuid():
         with pytest.raises(FileRefused):

@@ -332,6 +332,21 @@ def test_a_store_of_an_earlier_version_merges(name, tmp_path):
         assert quiet(store.merge(tmp_path / f"{name}.db"))
 
 
+def test_the_other_store_is_only_read_even_where_nothing_can_be_written(tmp_path):
+    (stick := tmp_path / "stick").mkdir()
+    for name in ("v6.db", "v7.db"):
+        shutil.copy(ARCHIVE / name, stick)
+    before = {path.name: path.read_bytes() for path in stick.iterdir()}
+    for mode in (0o700, 0o500):  # a folder without permission to write is left alone by its owner and the superuser too
+        stick.chmod(mode)
+        for name in before:
+            with in_memory() as own:
+                assert own.merge(stick / name).added
+        left = {path.name: path.read_bytes() for path in stick.iterdir() if path.suffix == ".db"}
+        assert left == before
+    stick.chmod(0o700)
+
+
 def test_what_cannot_be_merged_is_refused(two, tmp_path):
     a, _ = two
     (tmp_path / "link.db").symlink_to(tmp_path / "a.db")

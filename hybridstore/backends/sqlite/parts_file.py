@@ -77,7 +77,8 @@ def open_parts(path: Path, key: str | None) -> PartsFile:
     with path.open("rb") as file:
         plain = file.read(len(PLAIN)) == PLAIN
     if plain != (key is None):
-        raise FileRefused(str(path), "is not encrypted" if plain else "is encrypted, and this store has no key")
+        which = "is not encrypted, and this store is" if plain else "is encrypted, and this store has no key"
+        raise FileRefused(str(path), f"{which}: all devices have the same key, or none")
     try:
         connection = apsw.Connection(f"{path.resolve().as_uri()}?immutable=1", flags=_IMMUTABLE)
     except apsw.CantOpenError as error:  # another process has removed it just now
