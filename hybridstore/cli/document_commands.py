@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hybridstore.cli.document_names import named_document, shown_path
+from hybridstore.cli.forget_commands import purge_documents
 from hybridstore.cli.shared_options import (
     EMBEDDER,
     EMPTY,
@@ -92,13 +93,25 @@ def list_(target: Target, *, conditions: tuple[str, ...], limit: int | None, as_
                 click.echo("\t".join(" ".join(str(cell).split()) for cell in row.values()))
 
 
-@click.command(epilog=examples("hybridstore remove man/tar", 'hybridstore remove --where "year<2010" --yes'))
+@click.command(
+    epilog=examples(
+        "hybridstore remove man/tar",
+        'hybridstore remove --where "year<2010" --yes',
+        "hybridstore remove --purge letter.txt",
+    )
+)
 @click.argument("ids", metavar="[DOCUMENT...]", nargs=-1)
 @where_option
+@click.option("--purge", "erase", is_flag=True, help="Erase their bytes from the file, and search it for any left.")
 @yes_option
 @pass_target
-def remove(target: Target, *, ids: tuple[str, ...], conditions: tuple[str, ...], yes: bool) -> None:
-    """Remove documents, by id, path or name as in `get`, or all that match a filter."""
+def remove(target: Target, *, ids: tuple[str, ...], conditions: tuple[str, ...], erase: bool, yes: bool) -> None:
+    """Remove documents, by id, path or name as in `get`, or all that match a filter.
+
+    Their bytes stay in the file until they are overwritten. With --purge none is left, and stores that merge with this
+    one erase them too; the ID of a document removed earlier erases what is left of it. Backups and exports are not
+    touched. Exits with 1 if something may be left, and says what to do.
+    """
     from hybridstore.filters import passes_all
 
     where = combined(conditions)
@@ -109,9 +122,13 @@ def remove(target: Target, *, ids: tuple[str, ...], conditions: tuple[str, ...],
     with target.open() as store:
         _say_unknown_fields(store, where)
         known, unknown = (_matching(store, where), []) if where is not None else _named(store, ids)
-        for name in unknown:
+        for name in () if erase else unknown:
             say(f"No document has the id, path or name {name!r}.")
-        if known and (yes or _confirmed(known, store.count())):
+        go = bool(known) and (yes or _confirmed(known, store.count()))
+        if erase and (go or (unknown and not known)):
+            purge_documents(store, known, unknown)
+            return
+        if go:
             say(f"Removed {count(store.remove(known), 'document')}.")
         elif known or where is not None:
             say("Nothing was removed." if known else "No document matches the filter, so nothing was removed.")

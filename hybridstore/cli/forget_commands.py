@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,12 @@ from hybridstore.cli.shared_options import (
     yes_option,
 )
 from hybridstore.cli.terminal import count, interactive, print_json, printable, say, size
+from hybridstore.errors import InputError
 
 if TYPE_CHECKING:
     from hybridstore.backends.values import PurgeReport
     from hybridstore.memory import Memory, Note
+    from hybridstore.store import Store
 
 _SHOWN = 20  # notes shown before asking for confirmation
 _PLACES = 10  # places listed where bytes are left
@@ -119,6 +122,10 @@ def purge(target: Target, /, *, no_verify: bool, **options: Any) -> None:
     selection, report = _Selection(**options), None
     with target.open_memory(selection.namespace) as memory:
         notes, unknown = _known(memory, selection.ids) if selection.ids else (selection.notes(memory), [])
+        for id_ in memory.store.digests(unknown):
+            raise InputError(
+                f"{id_} is a document, not a note; `hybridstore remove --purge {shlex.quote(id_)}` erases it"
+            )
         beyond = memory.store.capabilities.erasure  # why this kind of store cannot prove it, if it cannot
         if (notes or unknown) and selection.confirmed(notes):
             report = memory.purge([*_ids(notes), *unknown], verify=not no_verify)
@@ -129,9 +136,20 @@ def purge(target: Target, /, *, no_verify: bool, **options: Any) -> None:
     elif report is None:
         say(_unchanged(notes))
     else:
-        for line in _report(report, unknown, beyond):
-            click.echo(printable(line))
-    if report is not None and (report.clean is False or report.remedy not in ("", beyond)):
+        _print_report(report, unknown, beyond, "note", "purge")
+    if report is not None:
+        _check_purged(report, beyond)
+
+
+def purge_documents(store: Store, ids: Sequence[str], unknown: Sequence[str]) -> None:
+    """Erase documents, and what is left of others that are gone; say so, and exit with 1 if something may be left."""
+    report, beyond = store.purge([*ids, *unknown]), store.capabilities.erasure
+    _print_report(report, unknown, beyond, "document", "remove --purge")
+    _check_purged(report, beyond)
+
+
+def _check_purged(report: PurgeReport, beyond: str | None) -> None:
+    if report.clean is False or report.remedy not in ("", beyond):
         raise click.exceptions.Exit(1)
 
 
@@ -172,15 +190,20 @@ def _unchanged(notes: Sequence[Note]) -> str:
     return f"{count(len(notes), 'note')} would be forgotten; nothing was changed." if notes else "No note matches."
 
 
-def _report(report: PurgeReport, unknown: Sequence[str], beyond: str | None) -> list[str]:
+def _print_report(report: PurgeReport, unknown: Sequence[str], beyond: str | None, noun: str, command: str) -> None:
+    for line in _report(report, unknown, beyond, noun, command):
+        click.echo(printable(line))
+
+
+def _report(report: PurgeReport, unknown: Sequence[str], beyond: str | None, noun: str, command: str) -> list[str]:
     """Describe a purge: what was erased, where was searched, what is left, and what to do."""
     logged = f", and {count(report.questions, 'log entry', 'log entries')} with their words" if report.questions else ""
-    lines = [f"Purged {count(report.documents, 'note')}{logged}."]
+    lines = [f"Purged {count(report.documents, noun)}{logged}."]
     if unknown:
-        lines.append(f"Not among the notes any more, but searched for as well: {', '.join(unknown)}.")
+        lines.append(f"Not among the {noun}s any more, but searched for as well: {', '.join(unknown)}.")
     if beyond:
         return [*lines, f"That no byte is left cannot be proved here: {beyond}."]
-    lines.append(_verdict(report))
+    lines.append(_verdict(report, noun))
     for place in report.residues[:_PLACES]:
         at = "" if place.offset is None else f" at byte {place.offset:,}"
         lines.append(f"    {place.what} in {place.file}{at}")
@@ -189,15 +212,15 @@ def _report(report: PurgeReport, unknown: Sequence[str], beyond: str | None) -> 
     if report.unsearched:
         lines.append(f"Too short or too common to search for: {count(report.unsearched, 'piece')}.")
     if report.remedy:
-        lines.append(f"What to do: {report.remedy}. Then repeat `hybridstore purge` with the same ids.")
+        lines.append(f"What to do: {report.remedy}. Then repeat `hybridstore {command}` with the same ids.")
     return lines
 
 
-def _verdict(report: PurgeReport) -> str:
+def _verdict(report: PurgeReport, noun: str) -> str:
     if report.clean is None:
         return "The file was not searched for remaining bytes (--no-verify)."
     files = " and ".join(f"{name} ({size(length)})" for name, length in report.files)
-    searched = f"{files} searched for {count(report.needles, 'piece')} of the notes"
+    searched = f"{files} searched for {count(report.needles, 'piece')} of the {noun}s"
     excluded = f" except {report.excluded:,} that other documents contain too" if report.excluded else ""
     if report.clean:
         return f"Clean: {searched}, and none is left{excluded}."

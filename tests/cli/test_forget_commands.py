@@ -208,3 +208,24 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path, command):
     assert result.exit_code == 1
     assert "remember TEXT`" in result.stderr
     assert not (tmp_path / "new.db").exists()
+
+
+def test_a_document_is_purged_by_remove_and_not_taken_for_a_note_that_is_gone(run, remembered):
+    assert "`hybridstore remove --purge soup` erases it" in run("purge", "password", "soup", code=1).stderr
+    assert left(remembered) == {"paris", "rome", "password"}
+    assert b"Onion soup" in remembered.read_bytes()
+    assert "Nothing was removed" in run("remove", "--purge", "soup", input="n\n").stderr
+    assert b"Onion soup" in remembered.read_bytes()
+    result = run("remove", "--purge", "soup", "keys", "--yes").stdout.splitlines()
+    assert result[0] == "Purged 2 documents."
+    assert result[1].startswith(f"Clean: {remembered}")
+    assert b"Onion soup" not in remembered.read_bytes()
+
+
+def test_a_document_that_was_removed_before_can_be_purged_by_its_id(run, db):
+    run("remove", "soup", "--yes")
+    assert b"Onion soup" in db.read_bytes()
+    result = run("remove", "--purge", "soup")
+    assert "Purged 0 documents.\nNot among the documents any more, but searched for as well: soup." in result.stdout
+    assert b"Onion soup" not in db.read_bytes()
+    assert "No document matches" in run("remove", "--purge", "--where", "year<1900").stderr
