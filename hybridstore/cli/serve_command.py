@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,11 @@ from hybridstore.cli.shared_options import (
     rewrite_options,
     rewriter,
 )
+from hybridstore.cli.terminal import say
+
+if TYPE_CHECKING:
+    from hybridstore.errors import HybridstoreError
+    from hybridstore.store.shared_folder import ExchangeReport
 
 TOKEN = "HYBRIDSTORE_TOKEN"  # noqa: S105 - the name of a variable
 # Repeated here, because importing the server would load the SDK for every `--help`; a test compares them.
@@ -116,8 +121,16 @@ def http(
     namespace, are visible. The store is created if it is missing, unless --read-only. Needs pip install
     'hybridstore[serve]'. See docs/http.md.
     """
+    from hybridstore.cli.exchange_command import exchange_news
     from hybridstore.memory import Memory
     from hybridstore.serving.http import serve as run
+
+    troubles: set[str] = set()
+
+    def exchanged(done: ExchangeReport | HybridstoreError) -> None:
+        for sentence in exchange_news(done, troubles):
+            if sentence in troubles:
+                say(sentence)
 
     if read_only and how["follow"]:
         raise click.UsageError("--watch writes what has changed, and --read-only forbids it")
@@ -128,8 +141,8 @@ def http(
     opened = target.open(embedder=embedder) if read_only else target.open_to_add(embedder=embedder, log_queries=log)
     with _terminated_in_order(), opened as store:
         target.if_stopped = "What was written is kept."
-        exchange = target.config.exchange
-        run(Memory(store, namespace), read_only=read_only, rewrite=asks, exchange=exchange, **how)
+        how |= {"exchange": target.config.exchange, "exchanged": exchanged}
+        run(Memory(store, namespace), read_only=read_only, rewrite=asks, **how)
 
 
 @serve.command(

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 import hybridstore as hs
@@ -127,3 +128,16 @@ def test_several_other_devices_and_a_conflict_are_told_as_what_they_are(run, tmp
     said = run("exchange", folder, "--name", "laptop").stderr
     assert "1 document changed on both sides" in said
     assert "Nothing new" not in said
+
+
+def test_a_server_that_exchanges_by_itself_says_what_prevents_it(process, db, tmp_path):
+    for module, extra in (("fastapi", "serve"), ("watchfiles", "watch")):
+        pytest.importorskip(module, reason=f"pip install 'hybridstore[{extra}]'")
+    (tmp_path / "hybridstore.toml").write_text('exchange = "nowhere"\n')
+    served = process("--db", db, "serve", "--port", "0", "--watch")
+    try:
+        lines = iter(served.stderr.readline, "")
+        assert "nowhere is not a folder" in next(line for line in lines if line.startswith("Not exchanged"))
+    finally:
+        served.terminate()
+        served.communicate(timeout=20)

@@ -14,6 +14,7 @@ from fastapi import Depends, HTTPException, Query, Request, Response
 
 from hybridstore.filters import And, Filter, Or, from_text
 from hybridstore.filters import field as metadata
+from hybridstore.locations import is_url
 from hybridstore.memory import Memory
 from hybridstore.search.rewriting import Rewrite
 from hybridstore.serving.access import Scope
@@ -47,14 +48,15 @@ class Context:
     """A memory with the documents in its store, as a server shows them; with `read_only` nothing can be changed.
 
     `rewrite` has the language model that searches may ask. With `exchanges` other stores may exchange with this one,
-    the notes of all namespaces included. `stopping` is set when the server is told to stop, so that
-    streams end.
+    the notes of all namespaces included; with `publishes` what is written here goes to other devices by itself.
+    `stopping` is set when the server is told to stop, so that streams end.
     """
 
     memory: Memory
     read_only: bool = False
     rewrite: Rewrite | None = None
     exchanges: bool = False
+    publishes: bool = False
     stopping: threading.Event = field(default_factory=threading.Event)
     _slow: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(WRITERS))
     _timed: tuple[int, bool] = (-1, False)  # whether that is so, by the revision
@@ -66,6 +68,11 @@ class Context:
     def store(self) -> Store:
         """The store."""
         return self.memory.store
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether nothing of the store leaves this machine, except to the clients of this server."""
+        return not (self.exchanges or self.publishes or self.rewrite or is_url(self.store.location))
 
     @property
     def scope(self) -> Scope:

@@ -7,9 +7,10 @@ import secrets
 import socket
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from types import FrameType
 
 import anyio.to_thread
@@ -26,6 +27,7 @@ from hybridstore.serving.http_access import Names, checked_token, is_loopback, l
 from hybridstore.serving.http_limits import limited
 from hybridstore.serving.warm_search import listening_beside
 from hybridstore.store.filling import in_background
+from hybridstore.store.shared_folder import ExchangeReport
 
 HOST = "127.0.0.1"
 PORT = 8766
@@ -42,6 +44,7 @@ def serve(
     follow: bool = False,
     rewrite: Rewrite | None = None,
     exchange: str | None = None,
+    exchanged: Callable[[ExchangeReport | HybridstoreError], None] = lambda _: None,
     exchanges: bool = False,
 ) -> None:
     """Serve a memory and the documents in its store over HTTP until the process is stopped.
@@ -51,19 +54,22 @@ def serve(
     takes any free port. `names` are the names by which other machines reach `host`: requests with others in Host or
     Origin are rejected. The connection is not encrypted. Vectors that are missing are made in the background, and with
     `follow` the store follows the folders that were read into it, and changes are exchanged with other devices through
-    the folder `exchange`. `hybridstore search` for the same file is answered here, through a socket beside it that only
-    its owner can use. Searches that allow it may `rewrite` their questions. With `exchanges` other stores may exchange
-    with this one (`hybridstore exchange URL`), all namespaces' notes included. Raises InputError for invalid
-    arguments, a port that is in use, and nothing to follow; MissingExtra without watchfiles.
+    the folder `exchange`; `exchanged` is called with each report, or with the error for which nothing was exchanged.
+    `hybridstore search` for the same file is answered here, through a socket beside it that only its owner can use.
+    Searches that allow it may `rewrite` their questions. With `exchanges` other stores may exchange with this one
+    (`hybridstore exchange URL`), all namespaces' notes included. Raises InputError for invalid arguments, a port that
+    is in use, and nothing to follow; MissingExtra without watchfiles.
     """
     if follow:
         check_watchable(memory.store, exchange)
     secret = checked_token(token) if token is not None else None if is_loopback(host) else secrets.token_urlsafe(32)
-    context = Context(memory, read_only=read_only, rewrite=rewrite, exchanges=exchanges)
+    publishes = follow and exchange is not None
+    context = Context(memory, read_only=read_only, rewrite=rewrite, exchanges=exchanges, publishes=publishes)
     store = memory.store
+    following = partial(watch, store, lambda _: None, stop=context.stopping, exchange=exchange, exchanged=exchanged)
     # An encrypted store is not opened for a command that has no key.
     local = nullcontext(()) if store.folder is None or store.key else listening_beside(store.location)
-    with listening(host, port) as tcp, local as beside, _beside(context, follow=follow, exchange=exchange):
+    with listening(host, port) as tcp, local as beside, _beside(context, following if follow else None):
         actual = tcp.getsockname()[1]
         app = create_app(context, Names.of(host, actual, names), token=secret)
         shown = names[0] if names and not is_loopback(host) else host
@@ -77,7 +83,7 @@ def serve(
 
 
 @contextmanager
-def _beside(context: Context, *, follow: bool, exchange: str | None) -> Iterator[None]:
+def _beside(context: Context, following: Callable[[], None] | None) -> Iterator[None]:
     """Load the model, make missing vectors and follow folders in threads of their own while the block runs."""
     store, stop = context.store, context.stopping
 
@@ -85,18 +91,18 @@ def _beside(context: Context, *, follow: bool, exchange: str | None) -> Iterator
         with suppress(HybridstoreError), store.unlogged():  # a search will say what is wrong
             store.search("the first search takes longest", limit=1)
 
-    def watching() -> None:
+    def watching(follow: Callable[[], None]) -> None:
         try:
-            watch(store, lambda _: None, stop=stop, exchange=exchange)
+            follow()
         except HybridstoreError as error:
             warnings.warn(f"folders are no longer followed: {error}", RuntimeWarning, stacklevel=2)
 
     # `watch` makes missing vectors itself.
-    background = nullcontext() if context.read_only or follow else in_background(store)
+    background = nullcontext() if context.read_only or following else in_background(store)
     with background, ThreadPoolExecutor(2, "hybridstore-serving") as threads:
         threads.submit(warm)
-        if follow:
-            threads.submit(watching)
+        if following:
+            threads.submit(watching, following)
         try:
             yield
         finally:

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi.responses import HTMLResponse
 
 from hybridstore.errors import HybridstoreError, NotFound
+from hybridstore.locations import is_url
 from hybridstore.serving.http.context import Context
 from hybridstore.serving.page.pages import conflicts_page
 from hybridstore.serving.page.rendering import render, said
@@ -38,6 +39,8 @@ class Site:
             "location": location,
             "store_name": "this store" if location == ":memory:" else PurePath(location).name,
             "in_memory": location == ":memory:",
+            "on_server": is_url(location),
+            "keeps_all": self._context.keeps_all,
             "read_only": read_only,
             "pages": [*(each for each in _PAGES if not (read_only and each[0] == "/add")), *self._conflicts()],
         }

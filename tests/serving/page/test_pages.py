@@ -156,6 +156,16 @@ def test_evaluations_kept_beside_the_store_are_shown_with_their_intervals(tmp_pa
     assert "<img" not in shown
 
 
+def test_a_page_says_that_nothing_is_sent_only_where_that_is_so(visit, tmp_path):
+    with hs.open(tmp_path / "notes.db", embedder="none") as store:
+        said = [
+            page(visit(store, **options).get("/")).cssselect("footer")[0].text_content()
+            for options in ({}, {"exchanges": True}, {"publishes": True})
+        ]
+    assert all("in one file on this machine" in sentence for sentence in said)
+    assert ["Nothing is sent anywhere" in sentence for sentence in said] == [True, False, False]
+
+
 def test_conflicts_are_listed_in_all_versions_and_one_is_kept(store, visit):
     client = visit(store)
     assert "Conflicts" not in texts(page(client.get("/")), "nav a")
