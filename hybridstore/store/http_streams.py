@@ -82,11 +82,12 @@ class ServerStreams:
         return part
 
     def _send(self) -> None:
-        body = bytes(self._said[:_PART])
-        del self._said[:_PART]
-        self._heard += self._ask("POST", body)
-        if self._said:
-            self._send()
+        while True:
+            body = bytes(self._said[:_PART])
+            del self._said[:_PART]
+            self._heard += self._ask("POST", body)
+            if not self._said:
+                return
 
     def _ask(self, method: str, body: bytes = b"") -> bytes:
         headers = self._headers | {"Content-Type": "application/octet-stream"}

@@ -8,6 +8,7 @@ import pytest
 
 import hybridstore as hs
 from hybridstore.errors import FileRefused
+from hybridstore.store.http_streams import ServerStreams
 
 
 @contextmanager
@@ -61,3 +62,12 @@ def test_what_is_no_exchange_or_goes_away_is_said_in_a_sentence(answers, sentenc
         with pytest.raises(FileRefused, match=sentence):
             store.exchange(address)
         assert store.count() == 1
+
+
+def test_a_message_of_any_length_is_sent_in_parts(monkeypatch):
+    monkeypatch.setattr("hybridstore.store.http_streams._PART", 4)
+    streams, sent = ServerStreams("http://box.example/"), []
+    monkeypatch.setattr(streams, "_ask", lambda _, body: sent.append(body) or b"")
+    streams.write(memoryview(bytes(range(250)) * 100))
+    assert b"".join(sent) == bytes(range(250)) * 100
+    assert {len(body) for body in sent} == {4}
