@@ -9,18 +9,22 @@ import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import click
 
 from hybridstore.cli.merge_commands import merge_lines, merge_sentences
-from hybridstore.cli.shared_options import Target, examples, json_option, number_option, pass_target, quiet_option
+from hybridstore.cli.shared_options import KEY, Target, examples, json_option, number_option, pass_target, quiet_option
 from hybridstore.cli.terminal import count, counting, print_json, printable, say
 from hybridstore.errors import FileRefused, HybridstoreError
+from hybridstore.locations import is_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from hybridstore.cli.shared_options import Origin
     from hybridstore.store import Store
     from hybridstore.store.shared_folder import ExchangeReport
 
@@ -73,7 +77,8 @@ def exchange(
     if folder is None and command is None and not stdio:
         raise click.UsageError('name the DIR that the devices share, or set exchange = "DIR" in hybridstore.toml')
     target.if_stopped = "What came in so far is kept; run the same command again to continue."
-    opened = target.open_to_receive(create=not dry_run, made_by="exchange DIR")
+    origin = partial(_origin, None if stdio or command else folder)
+    opened = target.open_to_receive(create=not dry_run, made_by="exchange DIR", origin=origin)
     with opened as store, counting("Merging", "documents", quiet=quiet or as_json or stdio) as counter:
         if stdio:
             # Without a buffer nothing is left to be written when the other side has gone.
@@ -93,6 +98,14 @@ def exchange(
             say(sentence)
     if report.failed or (report.merged.purge is not None and report.merged.purge.remedy):
         raise click.exceptions.Exit(1)
+
+
+def _origin(folder: str | None) -> Origin | None:
+    """Return the language and the embedding of what is in a folder to exchange through, if it is one and has any."""
+    from hybridstore.store.shared_folder import first_index
+
+    found = None if folder is None or is_address(folder) else first_index(Path(folder), os.environ.get(KEY) or None)
+    return None if found is None else (found.language, found.embedding)
 
 
 def _exchange_with(

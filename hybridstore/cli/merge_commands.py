@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import asdict
 from pathlib import Path
@@ -9,12 +10,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hybridstore.cli.shared_options import Target, examples, json_option, namespace_option, pass_target, quiet_option
+from hybridstore.cli.shared_options import (
+    KEY,
+    Target,
+    examples,
+    json_option,
+    namespace_option,
+    pass_target,
+    quiet_option,
+)
 from hybridstore.cli.terminal import count, counting, print_json, printable, say
 from hybridstore.errors import FileRefused
 from hybridstore.locations import is_url
 
 if TYPE_CHECKING:
+    from hybridstore.cli.shared_options import Origin
     from hybridstore.store.merging import MergeReport
 
 _AHEAD = 120  # seconds by which clocks may differ before it is worth a word
@@ -39,7 +49,15 @@ def merge(target: Target, *, other: str, dry_run: bool, quiet: bool, as_json: bo
     target.if_stopped = "What was merged so far is kept; run the same command again to continue."
     if not is_url(other) and not Path(other).exists():
         raise FileRefused(other, "there is no such store to merge; check the path")
-    opened = target.open_to_receive(create=not dry_run, made_by=f"merge {shlex.quote(other)}")
+
+    def origin() -> Origin:
+        from hybridstore.store.opening import open_other
+
+        with open_other(other, key=os.environ.get(KEY) or None) as opened:
+            return opened.language, opened.embeddings.active
+
+    made_by = f"merge {shlex.quote(other)}"
+    opened = target.open_to_receive(create=not dry_run, made_by=made_by, origin=origin)
     with opened as store, counting("Merging", "documents", quiet=quiet or as_json) as counter:
         report = store.merge(other, dry_run=dry_run, progress=counter)
     if as_json:

@@ -15,15 +15,18 @@ import click
 
 from hybridstore.cli.config import DURABILITIES, Config
 from hybridstore.cli.terminal import say
-from hybridstore.errors import FileRefused, MissingExtra, ModelUnavailable, StoreRefused
+from hybridstore.errors import FileRefused, HybridstoreError, MissingExtra, ModelUnavailable, StoreRefused
 from hybridstore.locations import is_url, without_secrets
 
 if TYPE_CHECKING:
+    from hybridstore.backends.values import Embedding
     from hybridstore.embedders import Embedder
     from hybridstore.filters import Filter
     from hybridstore.memory import Memory
     from hybridstore.search.rewriting import Rewrite
     from hybridstore.store import Store
+
+    Origin = tuple[str, Embedding | None]  # the language and the embedding of what a new store is filled from
 
 DATABASE = "hybridstore.db"
 VARIABLE = "HYBRIDSTORE_DB"
@@ -167,14 +170,17 @@ class Target:
             Path(f"{self.path}{end}").unlink(missing_ok=True)
 
     @contextmanager
-    def open_to_receive(self, *, create: bool, made_by: str) -> Iterator[Store]:
+    def open_to_receive(self, *, create: bool, made_by: str, origin: Callable[[], Origin | None]) -> Iterator[Store]:
         """Open the store to bring in what others have, with `create` creating it if it is missing; close it at the end.
 
-        One that was created is removed again where that fails and nothing has come in: it would be in the way of the
-        next try, with a key perhaps.
+        One that is created gets the language and the embedder of the `origin`, unless the environment or the config
+        file names an embedder. It is removed again where nothing has come in when the block fails: it would be in the
+        way of the next try, with a key perhaps.
         """
         new = create and not self.exists()
-        with self.open(create=create, made_by=made_by) as store:
+        language, embedding = (new and origin()) or (None, None)
+        embedder = None if os.environ.get(EMBEDDER) or self.config.embedder else _loaded(embedding)
+        with self.open(create=create, made_by=made_by, language=language, embedder=embedder) as store:
             try:
                 yield store
             except BaseException:
@@ -224,6 +230,20 @@ class Target:
 
         with self.open(made_by="remember TEXT") as store:
             yield Memory(store, namespace)
+
+
+def _loaded(embedding: Embedding | None) -> Embedder | None:
+    """Return the embedder that made other vectors; None, and say why, where it is not here."""
+    from hybridstore import embedders
+    from hybridstore.store.embedder_choice import GIVEN
+
+    if embedding is None or embedding.reference in (GIVEN, embedders.DEFAULT):
+        return None
+    try:
+        return embedders.load(embedding.reference, recorded=True)
+    except HybridstoreError as error:
+        say(f"{error}. The new store has another embedder, and makes its own vectors.")
+        return None
 
 
 pass_target = click.make_pass_decorator(Target)

@@ -87,6 +87,15 @@ def held_bundles(folder: Path, key: str | None, report: ExchangeReport) -> list[
     return held
 
 
+def first_index(folder: Path, key: str | None) -> Index | None:
+    """Return the index of a bundle with documents, with their vectors if there is one; None where there is none."""
+    found: list[HeldBundle] = []
+    with suppress(OSError):  # there is no such folder: the exchange says so
+        found = held_bundles(folder, key, ExchangeReport(name=""))
+    indexes = [each.index for each in found if each.index.documents]
+    return max(indexes, key=lambda index: index.embedding is not None, default=None)
+
+
 def _take(held: list[HeldBundle], path: Path, key: str | None, report: ExchangeReport) -> None:
     """Add a bundle to those held, or to what the report says is torn or cannot be used."""
     place = f"{path.parent.name}/{path.name}"

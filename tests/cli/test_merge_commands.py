@@ -3,7 +3,11 @@
 import json
 from pathlib import Path
 
+from click.testing import CliRunner
+
 import hybridstore as hs
+from hybridstore.cli.app import app
+from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.memory import Memory
 
 
@@ -62,3 +66,27 @@ def test_facts_that_two_devices_put_in_place_of_one_are_shown_and_one_is_chosen(
     run("conflicts", "--keep", "oslo")
     assert "No document was changed" in run("conflicts").stderr
     assert "disputed-by" not in run("recall", "where does Anna live").stdout
+
+
+def test_a_new_store_gets_the_language_and_the_embedder_of_what_it_is_filled_from(tmp_path, monkeypatch):
+    monkeypatch.setattr("hybridstore.embedders.load", lambda *_, **__: HashingEmbedder())
+    (shared := tmp_path / "shared").mkdir()
+    with hs.open(tmp_path / "old.db", language="german", embedder=HashingEmbedder()) as old:
+        old.add({"id": "x", "text": "Die Häuser am Hafen"})
+        old.exchange(shared)
+    for n, command in enumerate((["merge", tmp_path / "old.db"], ["exchange", shared])):
+        new = tmp_path / f"new{n}.db"
+        done = CliRunner().invoke(app, ["--db", str(new), *map(str, command)])
+        assert done.exit_code == 0, done.output
+        with hs.open(new, embedder=HashingEmbedder()) as store:
+            assert (store.language, store.embeddings.missing_count()) == ("german", 0)
+            assert store.search("Haus", mode="keyword")[0].document_id == "x"
+
+
+def test_a_new_store_whose_embedder_is_not_here_is_filled_all_the_same_and_says_so(tmp_path):
+    with hs.open(tmp_path / "old.db", embedder=HashingEmbedder()) as old:
+        old.add({"id": "x", "text": "one"})
+    done = CliRunner().invoke(app, ["--db", str(tmp_path / "new.db"), "merge", str(tmp_path / "old.db")])
+    assert done.exit_code == 0, done.output
+    assert "The new store has another embedder" in done.stderr
+    assert "1 document added" in done.stderr
