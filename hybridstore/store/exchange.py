@@ -22,9 +22,11 @@ from hybridstore.store.merging import MergeReport, Progress, check_merging, merg
 from hybridstore.store.publishing import publish
 from hybridstore.store.shared_folder import (
     NAME,
+    STATE,
     ExchangeReport,
     HeldBundle,
     held_bundles,
+    is_state_file,
     lacking_vectors,
     unread_files,
 )
@@ -62,6 +64,8 @@ def exchange(
         )
     if not os.path.isdir(folder):  # noqa: PTH112 - False for a disk that is not to be read
         raise InputError(f"{folder} is not a folder; make it first, on a disk that is there")
+    if is_state_file(folder / STATE):
+        raise InputError(f"{folder} is the folder of one device; name the one that it is in, which all devices share")
     report = ExchangeReport(name=name, dry_run=dry_run)
     came_in = ""
     try:

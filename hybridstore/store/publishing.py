@@ -11,7 +11,9 @@ import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from hybridstore.backends.protocols import Backend
 from hybridstore.backends.sqlite.parts_file import write_parts
@@ -21,6 +23,8 @@ from hybridstore.store.bundles import Index, packed
 from hybridstore.store.merged_learning import Learned, learned
 from hybridstore.store.shared_folder import BUNDLE, STATE, ExchangeReport, HeldBundle, digest_of_file, lacking_vectors
 from hybridstore.whole_files import sync_file, sync_folder, write_whole
+
+T = TypeVar("T")
 
 _TRIES = 5
 _SMALL, _MOST_SMALL = 2**20, 16  # bytes of a bundle that is joined with others, and how many of these there may be
@@ -164,28 +168,31 @@ def _write(own: Backend, folder: Path, needed: StoreState, report: ExchangeRepor
     calibration = own.state().calibration
     index = Index(own.language, needed.embedding, calibration, {}, needed.removals, needed.learned)
     for number, parts in enumerate(packed(index, documents), last + 1):
-        path = _write_bundle(folder, number, parts, own.key)
+        path = _tried_again(partial(_write_bundle, folder, number, parts, own.key))
         report.bytes += path.stat().st_size
         written.append(path.name)
     sync_folder(folder)
     return written
 
 
+def _tried_again(write: Callable[[], T]) -> T:
+    """Return what writing a file returns; tried again where another process takes the file for one that was left."""
+    for _ in range(_TRIES - 1):
+        with suppress(FileNotFoundError):
+            return write()
+    return write()
+
+
 def _write_bundle(folder: Path, number: int, parts: Sequence[bytes], key: str | None) -> Path:
-    """Write a bundle and return its path; tried again where another process takes the file for one that was left."""
-    for left in reversed(range(_TRIES)):
-        part = folder / f".{secrets.token_hex(4)}.part"
-        try:
-            part.touch(0o600)
-            write_parts(part, parts, key)
-            sync_file(part)
-            return part.replace(folder / f"{number:06}-{digest_of_file(part)}.bundle")
-        except FileNotFoundError:
-            if not left:
-                raise
-        finally:
-            part.unlink(missing_ok=True)
-    raise AssertionError
+    """Write a bundle and return its path."""
+    part = folder / f".{secrets.token_hex(4)}.part"
+    try:
+        part.touch(0o600)
+        write_parts(part, parts, key)
+        sync_file(part)
+        return part.replace(folder / f"{number:06}-{digest_of_file(part)}.bundle")
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _write_state(folder: Path, names: Sequence[str], report: ExchangeReport) -> None:
@@ -195,4 +202,4 @@ def _write_state(folder: Path, names: Sequence[str], report: ExchangeReport) -> 
         if (folder / STATE).read_bytes() == content:
             content = b""
     if content:
-        write_whole(folder / STATE, content)
+        _tried_again(partial(write_whole, folder / STATE, content))

@@ -17,6 +17,7 @@ from hybridstore.backends.sqlite.parts_file import write_parts
 from hybridstore.embedders.hashing import HashingEmbedder
 from hybridstore.errors import FileRefused, InputError
 from hybridstore.store.shared_folder import digest_of_file
+from hybridstore.whole_files import write_whole
 
 _spec = importlib.util.spec_from_file_location("merging_world", Path(__file__).parent / "merging_world.py")
 merging_world = importlib.util.module_from_spec(_spec)
@@ -283,6 +284,9 @@ def test_what_cannot_be_exchanged_is_refused(devices, tmp_path):
         one.exchange(devices.folder)
     (devices.folder / "c").write_bytes(b"where the device's folder would be")
     devices.c.add({"id": "y", "text": "two"})
+    (own,) = devices.folder.glob("*/device.json")
+    with pytest.raises(InputError, match="the folder of one device"):
+        devices.c.exchange(own.parent, name="c")
     with pytest.raises(FileRefused, match="what came in is kept"):
         devices.exchange("c")
     assert set(devices.c.ids()) == {"x", "y"}
@@ -368,6 +372,22 @@ def test_two_processes_of_one_device_and_files_that_go_meanwhile_stop_nothing(de
         list(threads.map(run, "aab"))
     devices.exchange("a", "b", "a", "b")
     assert texts(devices.a) == texts(devices.b)
+
+
+def test_a_file_that_another_process_takes_for_one_that_was_left_is_written_again(devices, monkeypatch):
+    taken = []
+
+    def whole(path, content):
+        if len(taken) < 2:
+            taken.append(path.name)
+            raise FileNotFoundError(path)
+        write_whole(path, content)
+
+    monkeypatch.setattr("hybridstore.store.publishing.write_whole", whole)
+    devices.a.add({"id": "x", "text": "one"})
+    devices.exchange("a")
+    assert taken == ["device.json"] * 2
+    assert (devices.folder / "a" / "device.json").exists()
 
 
 def test_two_devices_of_one_name_lose_nothing(devices):
