@@ -78,8 +78,14 @@ def exchange(
         for stray in () if dry_run else strays:
             stray.unlink(missing_ok=True)
     except OSError as error:
-        raise FileRefused(str(folder), f"cannot be read or written ({error}){came_in}") from error
+        raise FileRefused(str(folder), f"cannot be read or written ({_said(error)}){came_in}") from error
     return report
+
+
+def _said(error: OSError) -> str:
+    """Return what an error says, the same whenever it happens: a file that was being written has another name then."""
+    named = error.filename is not None and not str(error.filename).endswith(".part")
+    return f"{error.strerror}: {error.filename}" if named else str(error.strerror or error)
 
 
 # what comes in

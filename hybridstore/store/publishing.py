@@ -19,6 +19,7 @@ from hybridstore.backends.protocols import Backend
 from hybridstore.backends.sqlite.parts_file import write_parts
 from hybridstore.backends.values import Embedding
 from hybridstore.backends.versions import MERGED, Removal, Version, removal_of
+from hybridstore.errors import FileRefused
 from hybridstore.store.bundles import Index, packed
 from hybridstore.store.merged_learning import Learned, learned
 from hybridstore.store.shared_folder import BUNDLE, STATE, ExchangeReport, HeldBundle, digest_of_file, lacking_vectors
@@ -191,6 +192,8 @@ def _write_bundle(folder: Path, number: int, parts: Sequence[bytes], key: str | 
         write_parts(part, parts, key)
         sync_file(part)
         return part.replace(folder / f"{number:06}-{digest_of_file(part)}.bundle")
+    except FileRefused as error:
+        raise FileRefused(str(folder), error.reason) from error
     finally:
         part.unlink(missing_ok=True)
 

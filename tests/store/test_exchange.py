@@ -390,6 +390,26 @@ def test_a_file_that_another_process_takes_for_one_that_was_left_is_written_agai
     assert (devices.folder / "a" / "device.json").exists()
 
 
+def test_what_prevents_an_exchange_is_said_alike_each_time(devices, monkeypatch):
+    def full(path, *_):
+        raise FileRefused(str(path), "cannot be written (database or disk is full)")
+
+    def no_space(path, _):
+        raise OSError(28, "No space left on device", str(path.parent / f".{os.urandom(4).hex()}.part"))
+
+    devices.a.add({"id": "x", "text": "one"})
+    for name, fails in (("write_parts", full), ("write_whole", no_space)):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"hybridstore.store.publishing.{name}", fails)
+            said = set()
+            for _ in range(2):
+                with pytest.raises(FileRefused) as refused:
+                    devices.exchange("a")
+                said.add(str(refused.value))
+        assert len(said) == 1
+    assert not list(devices.folder.glob("*/*.part"))
+
+
 def test_two_devices_of_one_name_lose_nothing(devices):
     for round_ in range(3):
         for store in (devices.a, devices.b):
