@@ -138,7 +138,8 @@ def watch(target: Target, *, quiet: bool) -> None:
         nonlocal shown
         if not quiet and list(folders) != shown:
             shown = list(folders)
-            say(f"Watching {count(len(shown), 'folder')}: {', '.join(shown)}. Ctrl-C ends it.")
+            followed = f"Watching {count(len(shown), 'folder')}: {', '.join(shown)}"
+            say(f"{followed if shown else 'Waiting for changes to exchange'}. Ctrl-C ends it.")
 
     troubles: set[str] = set()
 

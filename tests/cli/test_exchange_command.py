@@ -141,3 +141,17 @@ def test_a_server_that_exchanges_by_itself_says_what_prevents_it(process, db, tm
     finally:
         served.terminate()
         served.communicate(timeout=20)
+
+
+def test_a_watch_that_only_exchanges_says_what_it_waits_for(process, db, tmp_path):
+    pytest.importorskip("watchfiles", reason="pip install 'hybridstore[watch]'")
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "hybridstore.toml").write_text('exchange = "shared"\n')
+    watching = process("--db", db, "watch")
+    try:
+        lines = [watching.stderr.readline() for _ in range(3)]
+    finally:
+        watching.terminate()
+        watching.communicate(timeout=20)
+    assert "Waiting for changes to exchange. Ctrl-C ends it.\n" in lines
+    assert "3 documents written for the other devices.\n" in lines
